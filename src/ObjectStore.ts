@@ -1,0 +1,94 @@
+/**
+ * The one port to the world: everything that Kubernetes is, for a lock.
+ *
+ * Objects with a name, of which only the metadata is seen; a compare-and-swap on their annotations; a stream of
+ * changes; and the clock that all clients of the store share. `ObjectStoreMemory` keeps them in this process,
+ * `ObjectStoreKubernetes` on an API server. Both pass one contract suite (`test/contract`), and a third engine would
+ * be one more file.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type { StoreError } from "./LockError.ts"
+
+/** The metadata of an object, as it was when the store answered. */
+export interface Metadata {
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly annotations: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What to write: each key is set to the string, or removed where it is `null`. Keys not named stay as they are. */
+export type Changes = Readonly<Record<string, string | null>>
+
+/**
+ * The condition of a write.
+ *
+ * - `resourceVersion`: the object is still that version (Kubernetes' optimistic concurrency).
+ * - `annotations`: each of the annotations named has just that value. The write then survives other changes of the
+ *   object, as when the holder of a lock writes to the object it locked. At least one must be named.
+ */
+export type Precondition =
+  | { readonly resourceVersion: string }
+  | { readonly annotations: Readonly<Record<string, string>> }
+
+/** A write under a condition. Annotations, and labels where given, change together or not at all. */
+export interface Write {
+  readonly expect: Precondition
+  readonly annotations: Changes
+  readonly labels?: Changes | undefined
+}
+
+/** What a stream of changes tells: what the object is now, or that it is gone. */
+export type Change =
+  | { readonly _tag: "Changed"; readonly metadata: Metadata }
+  | { readonly _tag: "Deleted"; readonly resourceVersion: string }
+
+/**
+ * What time it is by the clock that all clients of the store share, in milliseconds since 1970: no earlier than
+ * `earliest`, no later than `latest`. Who breaks a lock counts with the one, who writes an expiry with the other.
+ */
+export interface ServerTime {
+  readonly earliest: number
+  readonly latest: number
+}
+
+/**
+ * Service tag of the store.
+ *
+ * **Details**
+ *
+ * - `createIfMissing`: whether the lock should create an object that is not there.
+ * - `describe`: an object for people to read, in messages.
+ * - `read`: the object as it is now, never a cached view. `NotFound` where it is missing.
+ * - `create`: makes the object with these annotations; `None` where one of that name is there already.
+ * - `compareAndSwap`: writes if the condition holds, and answers the metadata after the write; `None` where it does not
+ *   hold, and then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is.
+ *   After `Unavailable` the write may have happened.
+ * - `changes`: begins with the object as it is (nothing where it is missing), or with the first change after
+ *   `since`, and goes on for ever: it reopens what ends or breaks, and tells the present state again where it may have
+ *   missed something. Fails only with what no reopening mends.
+ * - `now`: no request is made for it.
+ */
+export class ObjectStore extends Context.Service<
+  ObjectStore,
+  {
+    readonly createIfMissing: boolean
+    readonly describe: (id: string) => string
+    readonly read: (id: string) => Effect.Effect<Metadata, StoreError>
+    readonly create: (
+      id: string,
+      annotations: Readonly<Record<string, string>>
+    ) => Effect.Effect<Option.Option<Metadata>, StoreError>
+    readonly compareAndSwap: (id: string, write: Write) => Effect.Effect<Option.Option<Metadata>, StoreError>
+    readonly changes: (id: string, options?: ChangesOptions) => Stream.Stream<Change, StoreError>
+    readonly now: Effect.Effect<ServerTime>
+  }
+>()("kubelock/ObjectStore") {}
+
+/** Where a stream of changes begins: after the resourceVersion `since`; by default with the object as it is. */
+export interface ChangesOptions {
+  readonly since?: string | undefined
+}
