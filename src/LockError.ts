@@ -141,14 +141,14 @@ export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFoun
   }
 }
 
-/** The API server does not know who is asking (401), also after the credentials were read again. */
+/** The API server does not know who is asking (401), also after the credentials were read again; or there are none. */
 export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError/Unauthorized")({
   _tag: Schema.tag("LockUnauthorized"),
   object: Schema.String,
-  status: Schema.Int
+  detail: Schema.String
 }) {
   override get message(): string {
-    return `The API server did not accept the credentials for ${this.object} (${this.status}); check the kubeconfig's user or the service account.`
+    return `The API server did not accept the credentials for ${this.object}: ${this.detail}. Check the kubeconfig's user or the service account.`
   }
 }
 

@@ -17,7 +17,6 @@ export interface Metadata {
   readonly uid: string
   readonly resourceVersion: string
   readonly annotations: Readonly<Record<string, string>>
-  readonly labels: Readonly<Record<string, string>>
 }
 
 /** What to write: each key is set to the string, or removed where it is `null`. Keys not named stay as they are. */
@@ -34,17 +33,14 @@ export type Precondition =
   | { readonly resourceVersion: string }
   | { readonly annotations: Readonly<Record<string, string>> }
 
-/** A write under a condition. Annotations, and labels where given, change together or not at all. */
+/** A write under a condition: all of it happens, or nothing. */
 export interface Write {
   readonly expect: Precondition
   readonly annotations: Changes
-  readonly labels?: Changes | undefined
 }
 
 /** What a stream of changes tells: what the object is now, or that it is gone. */
-export type Change =
-  | { readonly _tag: "Changed"; readonly metadata: Metadata }
-  | { readonly _tag: "Deleted"; readonly resourceVersion: string }
+export type Change = { readonly _tag: "Changed"; readonly metadata: Metadata } | { readonly _tag: "Deleted" }
 
 /**
  * What time it is by the clock that all clients of the store share, in milliseconds since 1970: no earlier than

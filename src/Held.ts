@@ -1,0 +1,33 @@
+/**
+ * What a holder has in hand: proof of holding, for as long as it lasts.
+ */
+import type * as Effect from "effect/Effect"
+import type { Lost } from "./LockError.ts"
+
+/**
+ * A lock that is held, until the scope that it was acquired in closes.
+ *
+ * **Details**
+ *
+ * - `holder`: the name under which the lock is held. No two acquisitions have the same.
+ * - `fencingToken`: larger than that of any earlier acquisition of the same id, whoever acquired it. It is the
+ *   resourceVersion of the acquiring write, which on etcd grows with every write. Hand it to the resource that the lock
+ *   protects, and let that refuse a smaller one than it has seen.
+ * - `isValid`: whether the lease still stands, by this process's clocks and what it knows; no request is made.
+ * - `lost`: never succeeds; fails once the lock is held no longer though nobody here released it. A third of the TTL
+ *   is the longest that it takes to notice, by default.
+ * - `guard`: runs an effect while the lock is held: it is interrupted, and the whole fails with `Lost`, when the lock
+ *   is lost. It also fails where the effect came to its end but the lease had run out meanwhile, as when the process
+ *   was suspended.
+ *
+ * A lock is advisory: between the moment in which it is lost and the moment in which the work has stopped, somebody
+ * else may hold it. Only the fencing token closes that gap.
+ */
+export interface Held {
+  readonly id: string
+  readonly holder: string
+  readonly fencingToken: bigint
+  readonly isValid: Effect.Effect<boolean>
+  readonly lost: Effect.Effect<never, Lost>
+  readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
+}

@@ -1,0 +1,217 @@
+/**
+ * A distributed lock kept as an annotation on a Kubernetes object.
+ *
+ * The API server is the lock server: a lock's id is an object's name, and writes are compare-and-swap. The protocol is
+ * Dex's (`LockRecord`, `LockProtocol`), so that both can contend for the same objects.
+ *
+ * **Details**
+ *
+ * - `scoped` waits for the lock as the policy says and releases it when the scope closes, whatever closes it.
+ * - `tryScoped` tries once.
+ * - `withLock` runs an effect under the lock, and interrupts it should the lock be lost.
+ * - `inspect` and `break` are for operators.
+ *
+ * A held lock is renewed until it is released, and its loss is never silent: see `Held`.
+ *
+ * **Gotchas**
+ *
+ * - The lock is not reentrant: acquiring an id again while holding it waits like anybody else.
+ * - A lock is advisory. Use `Held.fencingToken` where the protected resource can check it.
+ */
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { Held } from "./Held.ts"
+import { acquire, attempt, type Grant, type PermanentError, seen, type Wish } from "./internal/acquire.ts"
+import { hold } from "./internal/hold.ts"
+import { abandon } from "./internal/release.ts"
+import * as LockError from "./LockError.ts"
+import * as LockPolicy from "./LockPolicy.ts"
+import type { LockState } from "./LockProtocol.ts"
+import * as LockProtocol from "./LockProtocol.ts"
+import * as LockRecord from "./LockRecord.ts"
+import { ObjectStore } from "./ObjectStore.ts"
+import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
+
+/** What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object. */
+export interface AcquireOptions extends LockPolicy.Overrides {
+  readonly createIfMissing?: boolean | undefined
+}
+
+/** What waiting for a lock can fail with. */
+export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.StoreError
+
+/** What a single attempt can fail with. */
+export type TryError = LockError.Conflict | LockError.Malformed | LockError.StoreError
+
+/**
+ * Service tag of the lock.
+ *
+ * Its operations are also functions of this module, which is how they are meant to be used: `Lock.scoped(id)`.
+ */
+export class Lock extends Context.Service<
+  Lock,
+  {
+    readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
+    readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
+    readonly inspect: (id: string) => Effect.Effect<LockState, LockError.StoreError>
+    readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
+  }
+>()("kubelock/Lock") {}
+
+/**
+ * How a layer's locks are held.
+ *
+ * - `policy`: Dex's by default.
+ * - `holder`: how this process is called in the annotations and in others' errors, by default `HOSTNAME` or `kubelock`.
+ *   What makes it unique is added.
+ */
+export interface Options {
+  readonly policy?: LockPolicy.LockPolicy | undefined
+  readonly holder?: string | undefined
+}
+
+/**
+ * Waits for the lock, and holds it until the scope closes.
+ *
+ * Fails with `Timeout` at the end of the polling schedule, with `Malformed` at once, and with the store's errors; those
+ * that pass (`Unavailable`) only once the schedule has ended. Interrupting it withdraws from the contest.
+ */
+export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, AcquireError, Lock | Scope.Scope> =>
+  Effect.flatMap(Lock, (lock) => lock.scoped(id, options))
+
+/** Tries once for the lock, and holds it until the scope closes. Fails with `Conflict` where it is not to be had. */
+export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
+  Effect.flatMap(Lock, (lock) => lock.tryScoped(id, options))
+
+/**
+ * Runs an effect under the lock: waits as `scoped` does, and releases when the effect ends.
+ *
+ * Should the lock be lost meanwhile, the effect is interrupted and the whole fails with `Lost`.
+ */
+export const withLock =
+  (id: string, options?: AcquireOptions) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError | LockError.Lost, R | Lock> =>
+    Effect.scopedWith((scope) =>
+      Effect.flatMap(Scope.provide(scoped(id, options), scope), (held) => held.guard(effect))
+    )
+
+/** Tells the state of a lock: free, held, expired or malformed, with the holder where known. Only reads. */
+export const inspect = (id: string): Effect.Effect<LockState, LockError.StoreError, Lock> =>
+  Effect.flatMap(Lock, (lock) => lock.inspect(id))
+
+const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | LockError.StoreError, Lock> =>
+  Effect.flatMap(Lock, (lock) => lock.break(id))
+
+export {
+  /**
+   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort.
+   *
+   * A holder in kubelock notices by its next renewal and stops. One in Dex does not. Fails with `Conflict` where the
+   * object keeps changing.
+   */
+  breakLock as break
+}
+
+/** Makes the lock over the store in context. When the scope closes, wishes given up in a hurry are cleaned up first. */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
+  const store = yield* ObjectStore
+  const policy = options.policy ?? LockPolicy.dex
+  const process = `${options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"}/${crypto.randomUUID()}`
+  let acquisitions = 0
+
+  const abandoned = yield* FiberSet.make<void>()
+  yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(abandoned))
+
+  // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
+  const acquireWith = <E>(id: string, options: AcquireOptions = {}, wait: (wish: Wish) => Effect.Effect<Grant, E>) =>
+    Effect.uninterruptibleMask((restore) => {
+      acquisitions++
+      const wish: Wish = {
+        id,
+        store,
+        holder: `${process}/${acquisitions}`,
+        policy: LockPolicy.withOverrides(policy, options),
+        createIfMissing: options.createIfMissing ?? store.createIfMissing,
+        mayHold: false
+      }
+      return restore(wait(wish)).pipe(
+        Effect.onError(() => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void)),
+        Effect.flatMap((grant) => hold(wish, grant))
+      )
+    })
+
+  const tryOnce = (wish: Wish): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable | PermanentError> =>
+    Effect.flatMap(attempt(wish), (outcome): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable> => {
+      switch (outcome._tag) {
+        case "Granted":
+          return Effect.succeed(outcome.grant)
+        case "Unavailable":
+          return Effect.fail(outcome.error)
+        case "Held":
+        case "RaceLost":
+          return Effect.fail(
+            new LockError.Conflict({
+              id: wish.id,
+              object: store.describe(wish.id),
+              reason: outcome._tag,
+              ...seen(outcome)
+            })
+          )
+      }
+    })
+
+  const stateOf = (annotations: Readonly<Record<string, string>>): Effect.Effect<LockState> =>
+    Effect.map(store.now, (now) => LockProtocol.observe(LockRecord.fromAnnotations(policy.key, annotations), now))
+
+  const inspect = (id: string) =>
+    Effect.matchEffect(store.read(id), {
+      onSuccess: ({ annotations }) => stateOf(annotations),
+      onFailure: (error): Effect.Effect<LockState, LockError.StoreError> =>
+        error._tag === "LockNotFound" && error.missing === "object" && store.createIfMissing
+          ? Effect.succeed({ _tag: "Free" })
+          : Effect.fail(error)
+    })
+
+  const breakOnce = Effect.fnUntraced(function* (id: string) {
+    const found = yield* store.read(id)
+    const state = yield* stateOf(found.annotations)
+    if (state._tag === "Free") return state
+    const answer = yield* store.compareAndSwap(id, {
+      expect: { resourceVersion: found.resourceVersion },
+      annotations: LockRecord.removal(policy.key)
+    })
+    return Option.isSome(answer)
+      ? state
+      : yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost" })
+  })
+
+  return Lock.of({
+    scoped: (id, options) => acquireWith(id, options, acquire),
+    tryScoped: (id, options) => acquireWith(id, options, tryOnce),
+    inspect,
+    break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
+  })
+})
+
+/** The lock as a layer over a store. */
+export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectStore> => Layer.effect(Lock, make(options))
+
+/** The lock over a store, its policy from configuration: see `LockPolicy.config`. */
+export const layerConfig = (
+  options: Pick<Options, "holder"> = {}
+): Layer.Layer<Lock, Config.ConfigError, ObjectStore> =>
+  Layer.effect(
+    Lock,
+    Effect.flatMap(LockPolicy.config, (policy) => make({ ...options, policy }))
+  )
+
+/** The lock over a store in this process: for tests, and for locks that need no other process. */
+export const layerMemory = (options: Options & ObjectStoreMemory.Options = {}): Layer.Layer<Lock> =>
+  layer(options).pipe(Layer.provide(ObjectStoreMemory.layer(options)))

@@ -1,0 +1,106 @@
+/**
+ * The protocol, pure: what a lock's record means at a given time, what to do about it, and what to write.
+ *
+ * Nothing here reads a clock or talks to a store. The library runs these very functions; the tests check them as
+ * tables, and the simulation and the exhaustive exploration run them in worlds that fail.
+ */
+import type { Lease, LockRecord } from "./LockRecord.ts"
+import * as Record from "./LockRecord.ts"
+import type { ServerTime } from "./ObjectStore.ts"
+
+/**
+ * The state of a lock.
+ *
+ * Dex's rule: held while `now <= expiry`, expired strictly after. `now` is the earliest that the server's clock can be,
+ * so that a lock which might still be valid is never called expired. `holder` is absent where it is not known.
+ */
+export type LockState =
+  | { readonly _tag: "Free" }
+  | { readonly _tag: "Held"; readonly until: number; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "Expired"; readonly since: number; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "Malformed"; readonly value: string }
+
+/** What a contender does next: write a lease of its own over the object as read, wait, or give up. */
+export type Decision =
+  | { readonly _tag: "Acquire"; readonly lease: Lease; readonly broken: boolean }
+  | { readonly _tag: "Wait"; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "Malformed"; readonly value: string }
+
+/** What became of a lease that we wrote, by a record read later. */
+export type Fate =
+  | { readonly _tag: "Ours"; readonly expiry: string }
+  | { readonly _tag: "Broken"; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "Wiped" }
+
+/** Reads a record at a time. */
+export const observe = (record: LockRecord, now: ServerTime): LockState => {
+  switch (record._tag) {
+    case "Absent":
+      return { _tag: "Free" }
+    case "Malformed":
+      return record
+    case "Present": {
+      const seen = { expiry: record.expiry, ...holderOf(record) }
+      return now.earliest > record.expiresAt
+        ? { _tag: "Expired", since: record.expiresAt, ...seen }
+        : { _tag: "Held", until: record.expiresAt, ...seen }
+    }
+  }
+}
+
+/**
+ * Decides for a contender.
+ *
+ * A free or expired lock is there to be acquired. So is one that already names this contender: a write of its own whose
+ * answer was lost, which nobody should wait out.
+ */
+export const decide = (record: LockRecord, now: ServerTime, contender: Contender): Decision => {
+  const state = observe(record, now)
+  switch (state._tag) {
+    case "Malformed":
+      return state
+    case "Held":
+      return state.holder === contender.holder
+        ? { _tag: "Acquire", lease: nextLease(now, contender), broken: false }
+        : { _tag: "Wait", expiry: state.expiry, ...holderOf(state) }
+    case "Free":
+    case "Expired":
+      return { _tag: "Acquire", lease: nextLease(now, contender), broken: state._tag === "Expired" }
+  }
+}
+
+/** Who wants the lock, and for how long (`ttl` in milliseconds). */
+export interface Contender {
+  readonly holder: string
+  readonly ttl: number
+}
+
+/**
+ * The lease to write now, to acquire or to renew.
+ *
+ * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: what others
+ * read is never earlier than what the holder relies on.
+ */
+export const nextLease = (now: ServerTime, contender: Contender): Lease => ({
+  holder: contender.holder,
+  expiry: Record.expiryAt(now.latest + contender.ttl)
+})
+
+/**
+ * Judges by a later reading what became of a holder's lease: it stands, somebody else's stands in its place, or none does.
+ */
+export const fate = (record: LockRecord, holder: string): Fate => {
+  switch (record._tag) {
+    case "Absent":
+      return { _tag: "Wiped" }
+    case "Malformed":
+      return { _tag: "Broken", expiry: record.value }
+    case "Present":
+      return record.holder === holder
+        ? { _tag: "Ours", expiry: record.expiry }
+        : { _tag: "Broken", expiry: record.expiry, ...holderOf(record) }
+  }
+}
+
+const holderOf = (from: { readonly holder?: string | undefined }): { readonly holder?: string } =>
+  from.holder === undefined ? {} : { holder: from.holder }

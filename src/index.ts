@@ -1,0 +1,12 @@
+/** kubelock: a distributed lock for Effect services on Kubernetes. Each module is a namespace. */
+export * as Held from "./Held.ts"
+export * as KubernetesClient from "./KubernetesClient.ts"
+export * as Lock from "./Lock.ts"
+export * as LockError from "./LockError.ts"
+export * as LockPolicy from "./LockPolicy.ts"
+export * as LockProtocol from "./LockProtocol.ts"
+export * as LockRecord from "./LockRecord.ts"
+export * as ObjectStore from "./ObjectStore.ts"
+export * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
+export * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
+export * as Resource from "./Resource.ts"

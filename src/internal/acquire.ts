@@ -1,0 +1,158 @@
+/** From wanting a lock to having it: attempts, and the wait between them. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as LockError from "../LockError.ts"
+import type { LockPolicy } from "../LockPolicy.ts"
+import * as LockProtocol from "../LockProtocol.ts"
+import * as LockRecord from "../LockRecord.ts"
+import type { Metadata, ObjectStore } from "../ObjectStore.ts"
+import * as stopwatch from "./stopwatch.ts"
+
+/** One wish for a lock. `holder` names this acquisition and no other. */
+export interface Wish {
+  readonly id: string
+  readonly holder: string
+  readonly policy: LockPolicy
+  readonly store: ObjectStore["Service"]
+  readonly createIfMissing: boolean
+  /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
+  mayHold: boolean
+}
+
+/** The lock as acquired: the lease, when its writing began, and the object as it was then. */
+export interface Grant {
+  readonly lease: LockRecord.Lease
+  readonly started: stopwatch.Moment
+  readonly metadata: Metadata
+}
+
+/** What came of an attempt. */
+export type Attempt =
+  | { readonly _tag: "Granted"; readonly grant: Grant }
+  | { readonly _tag: "Held"; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "RaceLost" }
+  | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
+
+/** What ends an attempt for good. */
+export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
+
+/** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
+export const attempt = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
+  Effect.flatMap(attemptOnce(wish), (first) =>
+    first._tag === "Unavailable" && wish.mayHold ? attemptOnce(wish) : Effect.succeed(first)
+  )
+
+/** Tries until it succeeds, or until the policy's schedule ends. */
+export const acquire = Effect.fnUntraced(function* (
+  wish: Wish
+): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
+  const clock = yield* Clock.Clock
+  const began = stopwatch.read(clock)
+  const next = yield* Schedule.toStep(wish.policy.polling)
+  for (let attempts = 1; ; attempts++) {
+    const outcome = yield* attempt(wish)
+    if (outcome._tag === "Granted") return outcome.grant
+    const now = stopwatch.read(clock)
+    const delay = yield* next(now.monotonic, outcome).pipe(
+      Effect.map(([, delay]) => Option.some(delay)),
+      Pull.catchDone(() => Effect.succeedNone)
+    )
+    if (Option.isNone(delay)) {
+      return yield* outcome._tag === "Unavailable"
+        ? outcome.error
+        : new LockError.Timeout({
+            id: wish.id,
+            object: wish.store.describe(wish.id),
+            attempts,
+            waited: Duration.millis(Math.round(stopwatch.between(began, now).most)),
+            ...seen(outcome)
+          })
+    }
+    const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
+    yield* Effect.sleep(retryAfter === undefined ? delay.value : Duration.max(delay.value, retryAfter))
+  }
+})
+
+/** Who was seen to hold the lock, and until when, in the form that errors carry. */
+export const seen = (outcome: Attempt): { readonly holder?: string; readonly expiry?: string } =>
+  outcome._tag === "Held"
+    ? { expiry: outcome.expiry, ...(outcome.holder === undefined ? {} : { holder: outcome.holder }) }
+    : {}
+
+const attemptOnce = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
+  Effect.matchEffect(wish.store.read(wish.id), {
+    onSuccess: (metadata) => contend(wish, metadata),
+    onFailure: (error) => {
+      switch (error._tag) {
+        case "LockUnavailable":
+          return Effect.succeed<Attempt>({ _tag: "Unavailable", error })
+        case "LockNotFound":
+          return wish.createIfMissing && error.missing === "object" ? create(wish) : Effect.fail(error)
+        default:
+          return Effect.fail(error)
+      }
+    }
+  })
+
+const contend = Effect.fnUntraced(function* (wish: Wish, metadata: Metadata) {
+  const { policy, store } = wish
+  const record = LockRecord.fromAnnotations(policy.key, metadata.annotations)
+  const started = yield* stopwatch.now
+  const decision = LockProtocol.decide(record, yield* store.now, contenderOf(wish))
+  switch (decision._tag) {
+    case "Acquire":
+      return yield* write(
+        wish,
+        { lease: decision.lease, started },
+        store.compareAndSwap(wish.id, {
+          expect: { resourceVersion: metadata.resourceVersion },
+          annotations: LockRecord.toAnnotations(policy.key, decision.lease)
+        })
+      )
+    case "Wait":
+      return { ...decision, _tag: "Held" } as const
+    case "Malformed":
+      return yield* new LockError.Malformed({
+        id: wish.id,
+        object: store.describe(wish.id),
+        key: policy.key,
+        value: decision.value
+      })
+  }
+})
+
+const create = Effect.fnUntraced(function* (wish: Wish) {
+  const { policy, store } = wish
+  const started = yield* stopwatch.now
+  const lease = LockProtocol.nextLease(yield* store.now, contenderOf(wish))
+  return yield* write(wish, { lease, started }, store.create(wish.id, LockRecord.toAnnotations(policy.key, lease)))
+})
+
+const write = Effect.fnUntraced(function* (
+  wish: Wish,
+  wanted: Omit<Grant, "metadata">,
+  send: Effect.Effect<Option.Option<Metadata>, LockError.StoreError>
+): Effect.fn.Return<Attempt, PermanentError> {
+  const before = wish.mayHold
+  wish.mayHold = true
+  const answer = yield* Effect.result(send)
+  if (answer._tag === "Failure") {
+    if (answer.failure._tag === "LockUnavailable") return { _tag: "Unavailable", error: answer.failure }
+    wish.mayHold = before
+    return yield* answer.failure
+  }
+  if (Option.isSome(answer.success)) {
+    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
+  }
+  wish.mayHold = before
+  return { _tag: "RaceLost" }
+})
+
+const contenderOf = (wish: Wish): LockProtocol.Contender => ({
+  holder: wish.holder,
+  ttl: Duration.toMillis(wish.policy.ttl)
+})

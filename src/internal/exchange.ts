@@ -1,0 +1,222 @@
+/** One request to the API server and its answer, bounded in time and size: what is sent, and what comes of it. */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { KubernetesClient } from "../KubernetesClient.ts"
+import * as LockError from "../LockError.ts"
+import type { Metadata, ServerTime, Write } from "../ObjectStore.ts"
+import * as serverClock from "./serverClock.ts"
+import * as status from "./status.ts"
+import * as stopwatch from "./stopwatch.ts"
+
+/** The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty. */
+export const maxBytes = 8 * 1024 * 1024
+
+/** How requests to one cluster are made. */
+export interface Exchange {
+  /** Sends and answers with the body read, whatever the status. */
+  readonly ask: (
+    request: HttpClientRequest.HttpClientRequest,
+    about: status.Request
+  ) => Effect.Effect<status.Answer, LockError.Unavailable | LockError.Unauthorized>
+  /** Sends and answers as soon as the head of the answer is there, its body still to come. */
+  readonly open: (
+    request: HttpClientRequest.HttpClientRequest,
+    about: status.Request
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, LockError.Unavailable | LockError.Unauthorized>
+  /** Reads the rest of an answer that was opened. */
+  readonly finish: (
+    response: HttpClientResponse.HttpClientResponse,
+    about: status.Request
+  ) => Effect.Effect<status.Answer, LockError.Unavailable>
+  /** The clock on which expiries are judged. */
+  readonly now: Effect.Effect<ServerTime>
+}
+
+/** Makes the exchange: `requestTimeout` bounds each request, `clock` says whose clock `now` is. */
+export const make = (
+  client: KubernetesClient["Service"],
+  options: { readonly requestTimeout: Duration.Duration; readonly clock: "server" | "local" }
+): Exchange => {
+  let learnt: serverClock.ServerClock | undefined
+  let skewReported = false
+
+  const learn = (sent: stopwatch.Moment, received: stopwatch.Moment, headers: Headers.Headers) => {
+    const date = Option.flatMap(Headers.get(headers, "date"), (value) =>
+      Result.getSuccess(Headers.parseHttpDate(value))
+    )
+    if (Option.isNone(date)) return Effect.void
+    learnt = serverClock.learn(learnt, { sent, received, date: DateTime.toEpochMillis(date.value) })
+    const { earliest, latest } = learnt.time
+    const skew = Math.max(earliest - received.wall, received.wall - latest)
+    if (skewReported || skew <= reportableSkew) return Effect.void
+    skewReported = true
+    return Effect.logWarning(
+      `This machine's clock differs from the API server's by ${Duration.format(Duration.millis(skew))} or more.`
+    )
+  }
+
+  const bounded = <A, E>(effect: Effect.Effect<A, E>, about: status.Request) =>
+    Effect.timeoutOrElse(effect, {
+      duration: options.requestTimeout,
+      orElse: () => Effect.fail(noAnswer(about, `no answer within ${Duration.format(options.requestTimeout)}`))
+    })
+
+  const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest, about: status.Request) {
+    const clock = yield* Clock.Clock
+    const sent = stopwatch.read(clock)
+    const response = yield* Effect.mapError(client.execute(request), (error) =>
+      error._tag === "KubeConfigError"
+        ? new LockError.Unauthorized({ object: about.object, detail: error.detail })
+        : noAnswer(about, transportProblem(error.reason))
+    )
+    yield* learn(sent, stopwatch.read(clock), response.headers)
+    return response
+  })
+
+  return {
+    ask: (request, about) =>
+      bounded(
+        Effect.flatMap(send(request, about), (response) => readAnswer(response, about)),
+        about
+      ),
+    open: (request, about) => bounded(send(request, about), about),
+    finish: (response, about) => bounded(readAnswer(response, about), about),
+    now:
+      options.clock === "local"
+        ? Effect.map(Clock.Clock, localTimeOf)
+        : Effect.map(Clock.Clock, (clock) =>
+            learnt === undefined ? localTimeOf(clock) : serverClock.at(learnt, stopwatch.read(clock))
+          )
+  }
+}
+
+/** A GET of metadata only. */
+export const get = (path: string): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.get(path).pipe(HttpClientRequest.setHeader("accept", metadataOnly))
+
+/** A POST of an object, answered by its metadata. */
+export const post = (path: string, object: unknown): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.post(path).pipe(withJson(object, "application/json"))
+
+/** The PATCH that a write is: a merge patch under a resourceVersion, a JSON patch under annotations. */
+export const patch = (path: string, write: Write): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.patch(path).pipe(
+    "resourceVersion" in write.expect
+      ? withJson(
+          {
+            metadata: {
+              resourceVersion: write.expect.resourceVersion,
+              annotations: write.annotations
+            }
+          },
+          "application/merge-patch+json"
+        )
+      : withJson(
+          [
+            ...Object.entries(write.expect.annotations).map(([key, value]) => ({
+              op: "test",
+              path: pointer(key),
+              value
+            })),
+            ...Object.entries(write.annotations).flatMap(([key, value]) =>
+              value === null
+                ? // "remove" fails where there is nothing: put something there first
+                  [
+                    { op: "add", path: pointer(key), value: "" },
+                    { op: "remove", path: pointer(key) }
+                  ]
+                : [{ op: "add", path: pointer(key), value }]
+            )
+          ],
+          "application/json-patch+json"
+        )
+  )
+
+/** Reads the metadata out of a successful answer; any other answer becomes its error. */
+export const metadataOf = (
+  answer: status.Answer,
+  about: status.Request
+): Effect.Effect<Metadata, LockError.StoreError> => {
+  if (answer.status < 200 || answer.status > 299) return Effect.fail(status.toError(answer, about))
+  const object = decodeObject(answer.body)
+  return Option.isSome(object)
+    ? Effect.succeed(toMetadata(object.value.metadata))
+    : Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
+}
+
+/** The metadata of a decoded object. */
+export const toMetadata = (decoded: typeof ObjectMeta.Type): Metadata => ({
+  uid: decoded.uid,
+  resourceVersion: decoded.resourceVersion,
+  annotations: decoded.annotations ?? {}
+})
+
+/** What a request that got no usable answer fails with. */
+export const noAnswer = (about: status.Request, detail: string): LockError.Unavailable =>
+  new LockError.Unavailable({ object: about.object, verb: about.verb, detail })
+
+/** The part of `metav1.ObjectMeta` that a lock needs. */
+export const ObjectMeta = Schema.Struct({
+  uid: Schema.String,
+  resourceVersion: Schema.String,
+  annotations: Schema.optional(Schema.Record(Schema.String, Schema.String))
+})
+
+const decodeObject = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ metadata: ObjectMeta })))
+
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+const reportableSkew = 2000
+
+const localTimeOf = (clock: Clock.Clock): ServerTime => {
+  const now = clock.currentTimeMillisUnsafe()
+  return { earliest: now, latest: now }
+}
+
+const pointer = (key: string): string => `/metadata/annotations/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`
+
+const withJson =
+  (body: unknown, contentType: string) =>
+  (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+    request.pipe(
+      HttpClientRequest.setHeader("accept", metadataOnly),
+      HttpClientRequest.setUrlParam("fieldManager", "kubelock"),
+      HttpClientRequest.bodyText(JSON.stringify(body), contentType)
+    )
+
+const transportProblem = (reason: HttpClientError.HttpClientErrorReason): string => {
+  const cause = "cause" in reason ? reason.cause : undefined
+  return cause instanceof Error && "code" in cause ? `no connection (${String(cause.code)})` : "the connection failed"
+}
+
+const readAnswer = (response: HttpClientResponse.HttpClientResponse, about: status.Request) => {
+  const length = Number(response.headers["content-length"] ?? Number.NaN)
+  return (length <= maxBytes ? response.text : readBounded(response, about)).pipe(
+    Effect.map((body): status.Answer => ({ status: response.status, headers: response.headers, body })),
+    Effect.catchTag("HttpClientError", () => Effect.fail(noAnswer(about, "the answer broke off")))
+  )
+}
+
+const readBounded = (response: HttpClientResponse.HttpClientResponse, about: status.Request) => {
+  let bytes = 0
+  return response.stream.pipe(
+    Stream.mapEffect((chunk) => {
+      bytes += chunk.length
+      return bytes <= maxBytes
+        ? Effect.succeed(chunk)
+        : Effect.fail(noAnswer(about, `the answer is larger than ${maxBytes} bytes`))
+    }),
+    Stream.decodeText(),
+    Stream.mkString
+  )
+}

@@ -1,0 +1,145 @@
+/** From having a lock to having it no longer: renewal, loss, and release. */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Held } from "../Held.ts"
+import * as LockError from "../LockError.ts"
+import * as LockProtocol from "../LockProtocol.ts"
+import * as LockRecord from "../LockRecord.ts"
+import type { Metadata } from "../ObjectStore.ts"
+import type { Grant, Wish } from "./acquire.ts"
+import { release } from "./release.ts"
+import * as stopwatch from "./stopwatch.ts"
+
+/**
+ * Holds a granted lock in the current scope: renews it, publishes its loss, and releases it when the scope closes.
+ *
+ * Must not be interrupted between the grant and its return: then the release is certain to run.
+ */
+export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Held, never, Scope.Scope> {
+  const { id, policy, store } = wish
+  const clock = yield* Clock.Clock
+  const lost = yield* Deferred.make<never, LockError.Lost>()
+  const acquired = stopwatch.read(clock)
+  let { lease, started } = grant
+  let released = false
+
+  // What this process relies on ends a little before what it wrote, since clocks drift.
+  const reliance = Duration.toMillis(policy.ttl) * (1 - stopwatch.maxDrift)
+  const remaining = () => (released ? 0 : reliance - stopwatch.between(started, stopwatch.read(clock)).most)
+
+  const lose = Effect.fnUntraced(function* (
+    reason: LockError.Lost["reason"],
+    seen: { readonly holder?: string; readonly expiry?: string } = {}
+  ) {
+    const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
+    const { expiry, holder } = seen
+    const error = new LockError.Lost({
+      id,
+      object: store.describe(id),
+      reason,
+      heldFor,
+      ...(holder === undefined ? {} : { holder }),
+      ...(expiry === undefined ? {} : { expiry })
+    })
+    if (yield* Deferred.fail(lost, error)) yield* Effect.logWarning(error.message)
+  })
+
+  // Renews once. Answers how long to wait before the next renewal; nothing once the lock is lost.
+  const renew = Effect.fnUntraced(function* (interval: Duration.Duration) {
+    const moment = yield* stopwatch.now
+    const next = LockProtocol.nextLease(yield* store.now, { holder: wish.holder, ttl: Duration.toMillis(policy.ttl) })
+    const answer = yield* store
+      .compareAndSwap(id, {
+        expect: { annotations: LockRecord.toAnnotations(policy.key, lease) },
+        annotations: LockRecord.toAnnotations(policy.key, next)
+      })
+      .pipe(
+        Effect.flatMap(Option.match({ onNone: () => store.read(id), onSome: () => Effect.undefined })),
+        Effect.result
+      )
+    if (answer._tag === "Failure") {
+      const error = answer.failure
+      if (error._tag === "LockNotFound" && error.missing === "object") {
+        yield* lose("Deleted")
+        return undefined
+      }
+      if (error._tag !== "LockUnavailable") {
+        yield* Effect.logWarning(error.message)
+        return retryInterval(interval)
+      }
+      return Duration.max(retryInterval(interval), error.retryAfter ?? Duration.zero)
+    }
+    if (answer.success === undefined) {
+      lease = next
+      started = moment
+      return interval
+    }
+    return (yield* isStillOurs(answer.success)) ? retryInterval(interval) : undefined
+  })
+
+  // The condition of a renewal did not hold: did an earlier renewal whose answer got lost change it, or somebody else?
+  const isStillOurs = Effect.fnUntraced(function* (found: Metadata) {
+    const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
+    switch (fate._tag) {
+      case "Ours":
+        lease = { holder: wish.holder, expiry: fate.expiry }
+        return true
+      case "Broken":
+        yield* lose("Broken", fate)
+        return false
+      case "Wiped":
+        yield* lose(found.uid === grant.metadata.uid ? "Wiped" : "Deleted")
+        return false
+    }
+  })
+
+  const renewing = Effect.fnUntraced(function* (interval: Duration.Duration) {
+    let wait: Duration.Duration | undefined = interval
+    while (wait !== undefined) {
+      yield* Effect.sleep(wait)
+      if (remaining() <= 0) return
+      wait = yield* renew(interval)
+    }
+    return yield* Effect.never
+  })
+
+  // Ends when the lease has run out, however often it was renewed on the way.
+  const runningOut = Effect.suspend(() => Effect.sleep(Duration.millis(Math.max(0, Math.ceil(remaining()))))).pipe(
+    Effect.repeat({ until: () => remaining() <= 0 })
+  )
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      released = true
+      return release(wish, lease)
+    })
+  )
+  yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(
+    Effect.andThen(lose("Expired")),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.andThen(Effect.logError(cause), lose("Expired"))
+    ),
+    Effect.forkScoped({ startImmediately: true })
+  )
+
+  const isValid = Effect.sync(() => remaining() > 0 && !Deferred.isDoneUnsafe(lost))
+  const whileValid = Effect.suspend(() =>
+    remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
+  )
+  return {
+    id,
+    holder: wish.holder,
+    fencingToken: BigInt(grant.metadata.resourceVersion),
+    isValid,
+    lost: Deferred.await(lost),
+    guard: (effect) =>
+      whileValid.pipe(Effect.andThen(Effect.raceFirst(effect, Deferred.await(lost))), Effect.tap(whileValid))
+  }
+})
+
+const retryInterval = (interval: Duration.Duration): Duration.Duration => Duration.divideUnsafe(interval, 5)

@@ -1,0 +1,54 @@
+/**
+ * RFC 3339 exactly as Go's `time.Parse(time.RFC3339, value)` reads it, since Go is who wrote the value and who will
+ * read ours. JavaScript's `Date` accepts what Go rejects and the other way round.
+ *
+ * Go takes one or two digits for the hour, `.` or `,` before a fraction of any length (cut at nanoseconds), offsets up
+ * to 24 hours and 60 minutes, and years 0000 to 9999 of the proleptic Gregorian calendar; it knows no leap second.
+ */
+import * as DateTime from "effect/DateTime"
+
+/** A point in time; `nanos` counts from the whole second, 0 to 999,999,999. */
+export interface Instant {
+  readonly seconds: number
+  readonly nanos: number
+}
+
+const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
+
+// Date.UTC takes the years 0 to 99 for 1900 to 1999: count in the next cycle of 400 years, where days fall alike.
+const cycleYears = 400
+const cycleSeconds = 146_097 * 86_400
+
+const daysInMonth = (year: number, month: number): number =>
+  month === 2
+    ? year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+      ? 29
+      : 28
+    : [4, 6, 9, 11].includes(month)
+      ? 30
+      : 31
+
+/** Reads a value as Go does; `undefined` where Go answers an error. */
+export const parse = (value: string): Instant | undefined => {
+  const match = pattern.exec(value)
+  if (match === null) return undefined
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number
+  ]
+  const [fraction = "", sign, offsetHours, offsetMinutes] = match.slice(7)
+  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined
+  if (hour > 23 || minute > 59 || second > 59) return undefined
+  if (Number(offsetHours ?? 0) > 24 || Number(offsetMinutes ?? 0) > 60) return undefined
+  const offset = (Number(offsetHours ?? 0) * 60 + Number(offsetMinutes ?? 0)) * 60 * (sign === "-" ? -1 : 1)
+  const local = Date.UTC(year + cycleYears, month - 1, day, hour, minute, second) / 1000 - cycleSeconds
+  return { seconds: local - offset, nanos: Number(fraction.slice(0, 9).padEnd(9, "0")) }
+}
+
+/** Writes whole seconds since 1970 as Go's RFC 3339 in UTC: `2026-11-24T10:20:00Z`. */
+export const format = (seconds: number): string =>
+  `${DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, 19)}Z`

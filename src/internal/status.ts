@@ -1,0 +1,107 @@
+/**
+ * What an answer of the API server that is not a success means: from HTTP status and `metav1.Status` to a typed error.
+ *
+ * Proxies in front of the server answer HTML or nothing, overload is plain text, and a validation message can quote the
+ * object with its secrets: only messages that cannot are repeated.
+ */
+import * as Duration from "effect/Duration"
+import * as Headers from "effect/http/Headers"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as LockError from "../LockError.ts"
+
+/** What was asked for, for the messages. */
+export interface Request {
+  readonly id: string
+  readonly object: string
+  readonly verb: string
+}
+
+/** An answer with its body read. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers.Headers
+  readonly body: string
+}
+
+const Status = Schema.fromJsonString(
+  Schema.Struct({
+    kind: Schema.Literal("Status"),
+    reason: Schema.optional(Schema.String),
+    message: Schema.optional(Schema.String),
+    details: Schema.optional(
+      Schema.Struct({
+        kind: Schema.optional(Schema.String),
+        causes: Schema.optional(
+          Schema.Array(Schema.Struct({ reason: Schema.optional(Schema.String), field: Schema.optional(Schema.String) }))
+        )
+      })
+    )
+  })
+)
+type Status = typeof Status.Type
+
+const decodeStatus = Schema.decodeUnknownOption(Status)
+
+const patchTestFailed = "the server rejected our request due to an error in our request"
+
+/** True for the answers that say: the condition of the write did not hold, and nothing was written. */
+export const isPreconditionFailed = (answer: Answer): boolean => {
+  if (answer.status !== 409 && answer.status !== 422) return false
+  const status = Option.getOrUndefined(decodeStatus(answer.body))
+  return answer.status === 409
+    ? status?.reason === "Conflict" || status?.reason === "AlreadyExists"
+    : status?.reason === "Invalid" && status.message === patchTestFailed
+}
+
+/** The error that an answer other than a success stands for. */
+export const toError = (answer: Answer, request: Request): LockError.StoreError => {
+  const status = Option.getOrUndefined(decodeStatus(answer.body))
+  const { id, object, verb } = request
+  switch (answer.status) {
+    case 401:
+      return new LockError.Unauthorized({ object, detail: "it answered 401" })
+    case 403:
+      return new LockError.Forbidden({
+        object,
+        verb,
+        status: 403,
+        detail: status?.message ?? "the answer came from something in front of the API server"
+      })
+    case 404:
+      return new LockError.NotFound({ id, object, missing: missing(status) })
+    case 408:
+    case 409:
+    case 425:
+    case 429:
+      return unavailable(answer, request, status)
+    default:
+      return answer.status >= 400 && answer.status < 500
+        ? new LockError.Rejected({ object, verb, status: answer.status, detail: complaint(status) })
+        : unavailable(answer, request, status)
+  }
+}
+
+const missing = (status: Status | undefined): "object" | "namespace" | "resource" =>
+  status === undefined ? "resource" : status.details?.kind === "namespaces" ? "namespace" : "object"
+
+const complaint = (status: Status | undefined): string => {
+  const fields = (status?.details?.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [cause.field]))
+  return `${status?.reason ?? "no reason given"}${fields.length === 0 ? "" : ` (${fields.join(", ")})`}`
+}
+
+const unavailable = (answer: Answer, request: Request, status: Status | undefined): LockError.Unavailable => {
+  const retryAfter = Option.flatMap(Headers.get(answer.headers, "retry-after"), (value) =>
+    Option.filter(Result.getSuccess(Headers.parseRetryAfter(value)), (parsed) => parsed._tag === "Duration")
+  )
+  return new LockError.Unavailable({
+    object: request.object,
+    verb: request.verb,
+    status: answer.status,
+    detail: `the server answered ${answer.status}${status?.reason === undefined ? "" : ` (${status.reason})`}`,
+    ...(Option.isSome(retryAfter) && retryAfter.value._tag === "Duration"
+      ? { retryAfter: Duration.min(retryAfter.value.duration, Duration.minutes(1)) }
+      : {})
+  })
+}
