@@ -7,6 +7,9 @@
 import * as Result from "effect/Result"
 import { InvalidName } from "./LockError.ts"
 
+const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+
 /**
  * One resource of the Kubernetes API.
  *
@@ -107,6 +110,3 @@ export const checkName = (id: string): Result.Result<string, InvalidName> => {
           : "a name has only the characters a-z, 0-9, - and ., and each part between dots begins and ends with a letter or a digit"
   return problem === undefined ? Result.succeed(id) : Result.fail(new InvalidName({ id: id.slice(0, 300), problem }))
 }
-
-const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
-const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/

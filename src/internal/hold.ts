@@ -127,18 +127,19 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     Effect.forkScoped({ startImmediately: true })
   )
 
-  const isValid = Effect.sync(() => remaining() > 0 && !Deferred.isDoneUnsafe(lost))
-  const whileValid = Effect.suspend(() =>
-    remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
-  )
+  const isLost = () => Deferred.isDoneUnsafe(lost)
+  const stillValid = Effect.suspend(() => {
+    if (isLost()) return Deferred.await(lost)
+    return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
+  })
   return {
     id,
     holder: wish.holder,
     fencingToken: BigInt(grant.metadata.resourceVersion),
-    isValid,
+    isValid: Effect.sync(() => remaining() > 0 && !isLost()),
     lost: Deferred.await(lost),
     guard: (effect) =>
-      whileValid.pipe(Effect.andThen(Effect.raceFirst(effect, Deferred.await(lost))), Effect.tap(whileValid))
+      stillValid.pipe(Effect.andThen(Effect.raceFirst(effect, Deferred.await(lost))), Effect.tap(stillValid))
   }
 })
 

@@ -13,9 +13,8 @@ import type { Wish } from "./acquire.ts"
  * time at which it frees itself.
  */
 export const release = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void> =>
-  Effect.catchIf(removeLease(wish, lease), isPassing, () =>
-    Effect.andThen(Effect.sleep("20 millis"), removeOurs(wish))
-  ).pipe(
+  removeLease(wish, lease).pipe(
+    Effect.catchIf(isPassing, () => removeOurs(wish)),
     persistently,
     Effect.catch((problem) =>
       Effect.logWarning(

@@ -1,0 +1,373 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../src/Lock.ts"
+import * as LockError from "../src/LockError.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
+import * as LockRecord from "../src/LockRecord.ts"
+import { ObjectStore } from "../src/ObjectStore.ts"
+import * as FaultyStore from "./utils/FaultyStore.ts"
+import * as SkewedClock from "./utils/SkewedClock.ts"
+
+const key = LockPolicy.dexKey
+const id = "token"
+
+/** A store with one object, two processes that share it, and the hands to change it. */
+const setUp = Effect.gen(function* () {
+  const faulty = yield* FaultyStore.make([id])
+  const aProcess = (holder: string) => Lock.make({ holder }).pipe(Effect.provideService(ObjectStore, faulty.store))
+  const annotations = Effect.map(faulty.sound.read(id), (metadata) => metadata.annotations)
+  const annotate = (changes: Readonly<Record<string, string | null>>) =>
+    Effect.flatMap(faulty.sound.read(id), ({ resourceVersion }) =>
+      faulty.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: changes })
+    )
+  return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them"), annotations, annotate }
+})
+
+const dexLockFor = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
+
+describe("waiting", () => {
+  it.effect("times out as Dex does: 201 attempts, 20 seconds", () =>
+    Effect.gen(function* () {
+      const { annotate, requests, us } = yield* setUp
+      yield* annotate(dexLockFor(3600))
+      requests.length = 0
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
+      yield* TestClock.adjust("19999 millis")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const timeout = yield* Fiber.join(waiting)
+      assert.deepInclude(timeout, { _tag: "LockTimeout", attempts: 201, waited: Duration.seconds(20) })
+      assert.strictEqual(
+        timeout.message,
+        `Timed out waiting for the lock "token" on token in memory after 201 attempts in 20s; last held by a holder that gives no name until 1970-01-01T01:00:00Z.`
+      )
+      assert.lengthOf(requests, 201)
+    })
+  )
+
+  it.effect("breaks a lock once it has expired, not a moment earlier", () =>
+    Effect.gen(function* () {
+      const { annotate, us } = yield* setUp
+      yield* annotate(dexLockFor(5))
+      const waiting = yield* Effect.forkChild(us.scoped(id))
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+    })
+  )
+
+  it.effect("follows any schedule", () =>
+    Effect.gen(function* () {
+      const { annotate, requests, us } = yield* setUp
+      yield* annotate(dexLockFor(3600))
+      requests.length = 0
+      const polling = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { polling })))
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout" })
+      assert.lengthOf(requests, 5)
+    })
+  )
+
+  it.effect("can be given up, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { annotate, annotations, requests, us } = yield* setUp
+      yield* annotate(dexLockFor(3600))
+      const before = yield* annotations
+      const waiting = yield* Effect.forkChild(us.scoped(id))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(waiting)
+      requests.length = 0
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(requests, 0)
+      assert.deepStrictEqual(yield* annotations, before)
+    })
+  )
+
+  it.effect("fails on a lock that turns malformed meanwhile, and on an object that goes away", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      yield* world.annotate(dexLockFor(3600))
+      const first = yield* Effect.forkChild(Effect.flip(world.us.scoped(id)))
+      const second = yield* Effect.forkChild(Effect.flip(world.them.scoped(id)))
+      yield* TestClock.adjust("1 second")
+      yield* world.annotate({ [key]: "soon" })
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(first))._tag, "LockMalformed")
+      assert.strictEqual((yield* Fiber.join(second))._tag, "LockMalformed")
+      yield* world.annotate(dexLockFor(3600))
+      const third = yield* Effect.forkChild(Effect.flip(world.us.scoped(id)))
+      yield* TestClock.adjust("1 second")
+      yield* world.delete(id)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(third))._tag, "LockNotFound")
+    })
+  )
+
+  it.effect("outlasts an outage that ends before the schedule does", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      faults.push(["read", "Refused"], ["write", "Refused"], ["read", "Refused"])
+      const waiting = yield* Effect.forkChild(us.scoped(id))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(waiting)
+    })
+  )
+
+  it.effect("reports an outage that does not end as what it is", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      faults.push(...Array.from({ length: 500 }, () => ["read", "Refused"] as const))
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "LockUnavailable")
+    })
+  )
+
+  it.effect("waits as long as an overloaded server asks for", () =>
+    Effect.gen(function* () {
+      const { faults, requests, us } = yield* setUp
+      const overloaded = { object: id, verb: "get", status: 429, detail: "429", retryAfter: Duration.seconds(3) }
+      faults.push(["read", new LockError.Unavailable(overloaded)])
+      const waiting = yield* Effect.forkChild(us.scoped(id))
+      yield* TestClock.adjust("2900 millis")
+      assert.lengthOf(requests, 1)
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+    })
+  )
+
+  it.effect("does not insist where the answer is final", () =>
+    Effect.gen(function* () {
+      const { faults, requests, us } = yield* setUp
+      const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
+      faults.push(["write", forbidden])
+      assert.strictEqual(yield* Effect.flip(us.scoped(id)), forbidden)
+      assert.deepStrictEqual(requests, ["read", "write"])
+    })
+  )
+})
+
+describe("holding", () => {
+  it.effect("costs three requests, and one for each renewal", () =>
+    Effect.gen(function* () {
+      const { requests, us } = yield* setUp
+      yield* Effect.scoped(us.scoped(id))
+      assert.deepStrictEqual(requests, ["read", "write", "write"])
+      requests.length = 0
+      yield* Effect.scoped(Effect.andThen(us.scoped(id), TestClock.adjust("10 seconds")))
+      assert.deepStrictEqual(requests, ["read", "write", "write", "write", "write", "write"])
+    })
+  )
+
+  it.effect("lasts for hours on a lease of ten seconds", () =>
+    Effect.gen(function* () {
+      const { them, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      for (let hour = 0; hour < 3; hour++) {
+        yield* TestClock.adjust("1 hour")
+        assert.isTrue(yield* held.isValid)
+        assert.strictEqual((yield* Effect.flip(them.tryScoped(id)))._tag, "LockConflict")
+      }
+    })
+  )
+
+  it.effect("ends with the lease where renewal is off, and says so", () =>
+    Effect.gen(function* () {
+      const { them, us } = yield* setUp
+      const held = yield* us.scoped(id, { renew: false })
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost))
+      yield* TestClock.adjust("9900 millis")
+      assert.isTrue(yield* held.isValid)
+      yield* TestClock.adjust("100 millis")
+      assert.isFalse(yield* held.isValid)
+      assert.deepInclude(yield* Fiber.join(lost), { _tag: "LockLost", reason: "Expired" })
+      yield* TestClock.adjust("1 second")
+      yield* them.tryScoped(id)
+    })
+  )
+
+  it.effect("is over before anybody else may break the lock, when the server is out of reach", () =>
+    Effect.gen(function* () {
+      const { faults, them, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      faults.push(...Array.from({ length: 100 }, () => ["write", "Refused"] as const))
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost))
+      for (let passed = 0; (yield* held.isValid) && passed < 1000; passed++) yield* TestClock.adjust("10 millis")
+      faults.length = 0
+      assert.strictEqual((yield* Effect.flip(them.tryScoped(id)))._tag, "LockConflict")
+      assert.deepInclude(yield* Fiber.join(lost), { reason: "Expired", heldFor: Duration.millis(9950) })
+    })
+  )
+
+  it.effect("survives an outage shorter than the lease", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      faults.push(...Array.from({ length: 5 }, () => ["write", "Refused"] as const))
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* held.isValid)
+    })
+  )
+
+  it.effect("knows that time has passed although no timer ran: a machine that slept", () =>
+    Effect.gen(function* () {
+      const { us } = yield* setUp
+      const machine = yield* SkewedClock.make
+      yield* Effect.gen(function* () {
+        const held = yield* us.scoped(id)
+        machine.skew = 60_000
+        assert.isFalse(yield* held.isValid)
+        assert.strictEqual((yield* Effect.flip(held.guard(Effect.void)))._tag, "LockLost")
+      }).pipe(Effect.provideService(Clock.Clock, machine.clock))
+    })
+  )
+
+  it.effect("guards: interrupts work that outlives the lock, and refuses work afterwards", () =>
+    Effect.gen(function* () {
+      const { annotate, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      const work = yield* Effect.forkChild(Effect.flip(held.guard(Effect.never)))
+      yield* annotate({ [key]: null, [LockRecord.holderKey(key)]: null })
+      yield* TestClock.adjust("4 seconds")
+      assert.deepInclude(yield* Fiber.join(work), { _tag: "LockLost", reason: "Wiped" })
+      let ran = false
+      yield* Effect.flip(held.guard(Effect.sync(() => (ran = true))))
+      assert.isFalse(ran)
+    })
+  )
+
+  it.effect("guards: does not pass off as protected what ended after the lease", () =>
+    Effect.gen(function* () {
+      const { us } = yield* setUp
+      const held = yield* us.scoped(id, { renew: false })
+      const stalled = Effect.flatMap(
+        TestClock.testClockWith((clock) => clock.setTime(60_000)),
+        () => Effect.succeed("done")
+      )
+      assert.strictEqual((yield* Effect.flip(held.guard(stalled)))._tag, "LockLost")
+    })
+  )
+})
+
+describe("an answer that gets lost", () => {
+  it.effect("when acquiring: the lock is held at once, not waited out", () =>
+    Effect.gen(function* () {
+      const { faults, requests, us } = yield* setUp
+      faults.push(["write", "Lost"])
+      const held = yield* us.scoped(id)
+      assert.isTrue(yield* held.isValid)
+      assert.deepStrictEqual(requests, ["read", "write", "read", "write"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when trying once: the lock is held all the same", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      faults.push(["write", "Lost"])
+      assert.isTrue(yield* Effect.flatMap(us.tryScoped(id), (held) => held.isValid))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when renewing: the lock stays held", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      for (let minute = 0; minute < 5; minute++) {
+        faults.push(["write", "Lost"])
+        yield* TestClock.adjust("1 minute")
+        assert.isTrue(yield* held.isValid)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when releasing: the lock is released", () =>
+    Effect.gen(function* () {
+      const { annotations, faults, us } = yield* setUp
+      const scope = yield* Scope.make()
+      yield* us.scoped(id).pipe(Scope.provide(scope))
+      faults.push(["write", "Lost"])
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  it.effect("when the wish is given up before it comes: the lock is freed in the background", () =>
+    Effect.gen(function* () {
+      const { annotations, faults, us } = yield* setUp
+      faults.push(["read", "None"], ["write", "Lost"], ["read", "Refused"], ["read", "Refused"])
+      const never = Schedule.recurs(0)
+      const failed = yield* Effect.flip(us.scoped(id, { polling: never }))
+      assert.strictEqual(failed._tag, "LockUnavailable")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.lengthOf(faults, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when interrupted while the write is under way: the lock is freed in the background", () =>
+    Effect.gen(function* () {
+      const { annotations, faults, us } = yield* setUp
+      faults.push(["write", "Unanswered"])
+      const waiting = yield* Effect.forkChild(us.scoped(id))
+      yield* TestClock.adjust("1 millis")
+      assert.property(yield* annotations, key)
+      yield* Fiber.interrupt(waiting)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* annotations, {})
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("releasing", () => {
+  it.effect("outlasts an outage of some seconds", () =>
+    Effect.gen(function* () {
+      const { annotations, faults, us } = yield* setUp
+      const scope = yield* Scope.make()
+      yield* us.scoped(id).pipe(Scope.provide(scope))
+      faults.push(["write", "Refused"], ["read", "Refused"], ["write", "Refused"])
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  it.effect("gives up after five seconds, and never fails the scope", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      const scope = yield* Scope.make()
+      yield* us.scoped(id).pipe(Scope.provide(scope))
+      faults.push(["write", "Hangs"])
+      const closing = yield* Effect.forkChild(Effect.exit(Scope.close(scope, Exit.void)))
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(closing)))
+    })
+  )
+
+  it.effect("happens before a process that is interrupted has ended", () =>
+    Effect.gen(function* () {
+      const { annotations, store } = yield* setUp
+      const main = Effect.andThen(Lock.scoped(id), Effect.never).pipe(
+        Effect.scoped,
+        Effect.provide(Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, store))))
+      )
+      const running = yield* Effect.forkChild(main)
+      yield* TestClock.adjust("1 second")
+      assert.property(yield* annotations, key)
+      yield* Fiber.interrupt(running)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+})

@@ -1,0 +1,90 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as LockPolicy from "../src/LockPolicy.ts"
+
+const parse = (env: Record<string, string>) => LockPolicy.config.parse(ConfigProvider.fromEnv({ env }))
+
+const delays = (policy: LockPolicy.LockPolicy) =>
+  Effect.gen(function* () {
+    const step = yield* Schedule.toStep(policy.polling)
+    const all: Array<number> = []
+    for (;;) {
+      const next = yield* Effect.exit(step(0, undefined))
+      if (next._tag === "Failure") return all
+      all.push(Duration.toMillis(next.value[1]))
+    }
+  })
+
+describe("LockPolicy", () => {
+  it.effect("is Dex's by default", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(LockPolicy.dex.key, "dexidp.com/resource-lock")
+      assert.strictEqual(Duration.toMillis(LockPolicy.dex.ttl), 10_000)
+      assert.deepStrictEqual(
+        yield* delays(LockPolicy.dex),
+        Array.from({ length: 200 }, () => 100)
+      )
+    })
+  )
+
+  it("renews three times in a TTL, whatever the TTL", () => {
+    const renewal = (policy: LockPolicy.LockPolicy) => policy.renew && Math.round(Duration.toMillis(policy.renew))
+    assert.strictEqual(renewal(LockPolicy.dex), 3333)
+    assert.strictEqual(renewal(LockPolicy.make({ ttl: "30 seconds" })), 10_000)
+    assert.strictEqual(renewal(LockPolicy.withOverrides(LockPolicy.dex, { ttl: "30 seconds" })), 10_000)
+    assert.strictEqual(renewal(LockPolicy.withOverrides(LockPolicy.dex, { renew: "1 second" })), 1000)
+    assert.isFalse(renewal(LockPolicy.withOverrides(LockPolicy.make({ renew: false }), { ttl: "30 seconds" })))
+  })
+
+  it("refuses what does not fit together", () => {
+    for (const options of [
+      { ttl: "10 millis" },
+      { ttl: "2 days" },
+      { ttl: "10 seconds", renew: "6 seconds" },
+      { renew: 0 },
+      { key: "no-prefix" },
+      { key: "example.com/" },
+      { key: `example.com/${"x".repeat(57)}` },
+      { key: "Example.com/lock" }
+    ] as ReadonlyArray<LockPolicy.Options>) {
+      assert.throws(() => LockPolicy.make(options), RangeError)
+    }
+    assert.doesNotThrow(() => LockPolicy.make({ key: `example.com/${"x".repeat(56)}` }))
+  })
+
+  it.effect("comes from configuration, every part optional", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* parse({})).key, LockPolicy.dexKey)
+      const policy = yield* parse({
+        KUBELOCK_KEY: "example.com/lock",
+        KUBELOCK_TTL: "1 minute",
+        KUBELOCK_POLL_INTERVAL: "2 seconds",
+        KUBELOCK_POLL_TIMES: "3",
+        KUBELOCK_RENEW: "false"
+      })
+      assert.strictEqual(policy.key, "example.com/lock")
+      assert.strictEqual(Duration.toMillis(policy.ttl), 60_000)
+      assert.isFalse(policy.renew)
+      assert.deepStrictEqual(yield* delays(policy), [2000, 2000, 2000])
+    })
+  )
+
+  it.effect("says what is wrong with a configuration", () =>
+    Effect.gen(function* () {
+      for (const env of [
+        { KUBELOCK_TTL: "soon" },
+        { KUBELOCK_TTL: "1 millis" },
+        { KUBELOCK_KEY: "nope" },
+        { KUBELOCK_POLL_TIMES: "-1" },
+        { KUBELOCK_RENEW: "9 seconds" }
+      ] as ReadonlyArray<Record<string, string>>) {
+        const error = yield* Effect.flip(parse(env))
+        assert.strictEqual(error._tag, "ConfigError", JSON.stringify(env))
+        assert.notInclude(error.message, "undefined")
+      }
+    })
+  )
+})

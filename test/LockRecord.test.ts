@@ -1,0 +1,61 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as LockRecord from "../src/LockRecord.ts"
+
+const key = "dexidp.com/resource-lock"
+const lease = { holder: "pod-1/uuid/1", expiry: "2026-11-24T10:20:00Z" }
+
+describe("LockRecord", () => {
+  it("reads no annotation as no lock", () => {
+    assert.deepStrictEqual(LockRecord.fromAnnotations(key, { other: "x" }), { _tag: "Absent" })
+  })
+
+  it("reads Dex's lock, which names no holder", () => {
+    assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: "2026-11-24T11:20:00+01:00" }), {
+      _tag: "Present",
+      expiry: "2026-11-24T11:20:00+01:00",
+      expiresAt: 1_795_515_600_000,
+      holder: undefined
+    })
+  })
+
+  it("reads what it writes", () => {
+    assert.deepStrictEqual(LockRecord.fromAnnotations(key, LockRecord.toAnnotations(key, lease)), {
+      _tag: "Present",
+      expiry: lease.expiry,
+      expiresAt: 1_795_515_600_000,
+      holder: lease.holder
+    })
+  })
+
+  it("does not believe a holder that was left behind by another lock", () => {
+    const left = { ...LockRecord.toAnnotations(key, lease), [key]: "2026-11-24T10:20:07Z" }
+    assert.propertyVal(LockRecord.fromAnnotations(key, left), "holder", undefined)
+  })
+
+  it("calls malformed what Go cannot read, the empty string included", () => {
+    for (const value of ["", "soon", "2026-11-24", "1764000000"]) {
+      assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: value }), { _tag: "Malformed", value })
+    }
+  })
+
+  it("rounds expiries up, never down", () => {
+    assert.strictEqual(LockRecord.expiryAt(1_795_515_600_000), "2026-11-24T10:20:00Z")
+    assert.strictEqual(LockRecord.expiryAt(1_795_515_600_001), "2026-11-24T10:20:01Z")
+    assert.propertyVal(
+      LockRecord.fromAnnotations(key, { [key]: "2026-11-24T10:20:00.000000001Z" }),
+      "expiresAt",
+      1_795_515_600_001
+    )
+  })
+
+  it.prop("reads back any holder", [Schema.String], ([holder]) => {
+    const annotations = LockRecord.toAnnotations(key, { ...lease, holder })
+    assert.propertyVal(LockRecord.fromAnnotations(key, annotations), "holder", holder)
+  })
+
+  it.prop("reads any annotations without failing", [Schema.String, Schema.String], ([expiry, holder]) => {
+    const record = LockRecord.fromAnnotations(key, { [key]: expiry, [LockRecord.holderKey(key)]: holder })
+    assert.include(["Malformed", "Present"], record._tag)
+  })
+})

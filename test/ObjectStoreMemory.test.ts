@@ -1,0 +1,13 @@
+import { layer } from "@effect/vitest"
+import * as Layer from "effect/Layer"
+import * as Lock from "../src/Lock.ts"
+import { behaviour } from "./contract/lock.ts"
+import { contract } from "./contract/objectStore.ts"
+import * as World from "./utils/World.ts"
+
+layer(World.layerMemory, { excludeTestServices: true })("ObjectStoreMemory", contract)
+
+layer(Lock.layer().pipe(Layer.provideMerge(World.layerMemory)), { excludeTestServices: true })(
+  "Lock on ObjectStoreMemory",
+  behaviour
+)

@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Resource from "../src/Resource.ts"
+
+describe("Resource", () => {
+  it("builds the paths of the Kubernetes API", () => {
+    assert.strictEqual(
+      Resource.objectPath(Resource.refreshToken, "dex", "tok-a"),
+      "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens/tok-a"
+    )
+    assert.strictEqual(Resource.collectionPath(Resource.configMap, "default"), "/api/v1/namespaces/default/configmaps")
+    const node = Resource.make({ group: "", version: "v1", plural: "nodes", kind: "Node", namespaced: false })
+    assert.strictEqual(Resource.objectPath(node, "default", "n1"), "/api/v1/nodes/n1")
+  })
+
+  it("accepts names as Kubernetes does", () => {
+    for (const name of ["a", "tok-a", "a.b-c.d", "0", "a".repeat(253)]) {
+      assert.isTrue(Result.isSuccess(Resource.checkName(name)), name)
+    }
+  })
+
+  it("refuses what would be another URL, or no name at all", () => {
+    for (const name of [
+      "",
+      "../x",
+      "a/b",
+      "a%2fb",
+      "..",
+      ".",
+      "a..b",
+      "-a",
+      "a-",
+      "A",
+      "a_b",
+      "a b",
+      "é",
+      "a\n",
+      "a".repeat(254)
+    ]) {
+      assert.isTrue(Result.isFailure(Resource.checkName(name)), JSON.stringify(name))
+    }
+  })
+
+  const Characters = Schema.Array(Schema.Literals(["a", "0", "-", ".", "/", "%", "?", "#", "\\", " ", "A"]))
+
+  it.prop("never lets an id leave its collection", [Characters], ([characters]) => {
+    const id = characters.join("")
+    const { pathname, search, hash } = new URL(`http://x${Resource.objectPath(Resource.configMap, "default", id)}`)
+    if (Result.isSuccess(Resource.checkName(id))) {
+      assert.deepStrictEqual([pathname, search, hash], [`/api/v1/namespaces/default/configmaps/${id}`, "", ""])
+    }
+  })
+
+  it("refuses a resource that could not stand in a URL", () => {
+    const parts = { group: "example.com", version: "v1", plural: "things", kind: "Thing" }
+    assert.throws(() => Resource.make({ ...parts, group: "../.." }), RangeError)
+    assert.throws(() => Resource.make({ ...parts, version: "v1/x" }), RangeError)
+    assert.throws(() => Resource.make({ ...parts, plural: "" }), RangeError)
+    assert.throws(() => Resource.make({ ...parts, kind: "thing" }), RangeError)
+  })
+})

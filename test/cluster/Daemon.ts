@@ -1,0 +1,144 @@
+/**
+ * One long-lived child process that can be stopped, started again, frozen and thawed, and that a scope ends.
+ *
+ * Built on `effect/process/ChildProcess`: its scoped release already does what is needed here (SIGTERM, SIGKILL after a
+ * bound, and it waits for the exit in native time, whatever clock a test installs). Each child leads a process group of
+ * its own (Effect's default), so that Ctrl-C reaches only the test run, which then closes its scopes in order.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { EnvtestError } from "./EnvtestError.ts"
+import type * as Guard from "./Guard.ts"
+
+/**
+ * A handle on the process, whichever incarnation runs.
+ *
+ * - `start`: does nothing where it runs already.
+ * - `stop`: waits for the exit; SIGTERM becomes SIGKILL after ten seconds. Does nothing where none runs.
+ * - `pause`, `resume`: SIGSTOP and SIGCONT.
+ * - `died`: fails as soon as the process ends, with its last lines; never succeeds.
+ * - `pid`: of the running process, `undefined` where none runs.
+ * - `log`: the last lines that all incarnations wrote.
+ */
+export interface Daemon {
+  readonly start: Effect.Effect<void, EnvtestError>
+  readonly stop: (signal: "SIGTERM" | "SIGKILL") => Effect.Effect<void>
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+  readonly died: Effect.Effect<never, EnvtestError>
+  readonly pid: Effect.Effect<number | undefined>
+  readonly log: Effect.Effect<string>
+}
+
+interface Running {
+  readonly handle: ChildProcessSpawner.ChildProcessHandle
+  readonly scope: Scope.Closeable
+  readonly reader: Fiber.Fiber<void>
+}
+
+const keptLines = 60
+
+/** Describes the process without starting it; what `start` starts ends with this scope. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly name: string
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  readonly guard: Guard.Guard
+}): Effect.fn.Return<Daemon, never, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const parent = yield* Effect.scope
+  const lines: Array<string> = []
+  let running: Running | undefined
+
+  const send = Effect.fnUntraced(function* (signal: "SIGSTOP" | "SIGCONT") {
+    if (running !== undefined && (yield* Effect.orDie(running.handle.isRunning))) {
+      sendSignal(running.handle.pid, signal)
+    }
+  })
+
+  const spawn = Effect.fnUntraced(function* (scope: Scope.Closeable) {
+    const handle = yield* spawner.spawn(
+      ChildProcess.make(options.command, options.args, { stdin: "ignore", forceKillAfter: "2 seconds" })
+    )
+    options.guard.watch(handle.pid)
+    const reader = yield* handle.all.pipe(
+      Stream.decodeText,
+      Stream.splitLines,
+      Stream.runForEach((line) =>
+        Effect.sync(() => {
+          lines.push(line)
+          if (lines.length > keptLines) lines.shift()
+        })
+      ),
+      Effect.ignore,
+      Effect.forkIn(scope)
+    )
+    // a frozen process would not see the SIGTERM
+    yield* Scope.addFinalizer(scope, send("SIGCONT"))
+    running = { handle, scope, reader }
+  })
+
+  const start = Effect.gen(function* () {
+    if (running !== undefined) {
+      if (yield* Effect.orDie(running.handle.isRunning)) return
+      yield* Scope.close(running.scope, Exit.void)
+    }
+    const scope = yield* Scope.fork(parent)
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => {
+        if (running !== undefined) options.guard.forget(running.handle.pid)
+        running = undefined
+      })
+    )
+    yield* spawn(scope).pipe(
+      Scope.provide(scope),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
+      Effect.mapError((error) => new EnvtestError({ step: options.name, detail: error.message }))
+    )
+  }).pipe(Effect.uninterruptible)
+
+  const stop = (signal: "SIGTERM" | "SIGKILL") =>
+    Effect.gen(function* () {
+      if (running === undefined) return
+      if (signal === "SIGTERM") yield* send("SIGCONT")
+      yield* Effect.ignore(running.handle.kill({ killSignal: signal, forceKillAfter: "10 seconds" }))
+      yield* Scope.close(running.scope, Exit.void)
+    }).pipe(Effect.uninterruptible)
+
+  const died = Effect.gen(function* () {
+    if (running === undefined) return yield* new EnvtestError({ step: options.name, detail: "is not running" })
+    const detail = yield* Effect.match(running.handle.exitCode, {
+      onSuccess: (status) => `ended with status ${status}`,
+      onFailure: (error) => error.message
+    })
+    yield* Effect.ignore(Effect.timeout(Fiber.join(running.reader), "1 second"))
+    return yield* new EnvtestError({ step: options.name, detail, log: lines.join("\n") })
+  })
+
+  return {
+    start,
+    stop,
+    pause: send("SIGSTOP"),
+    resume: send("SIGCONT"),
+    died,
+    pid: Effect.sync(() => running?.handle.pid),
+    log: Effect.sync(() => lines.join("\n"))
+  }
+})
+
+/** Whether a process of this pid exists. */
+export const isAlive = (pid: number): boolean => sendSignal(pid, 0)
+
+const sendSignal = (pid: number, signal: "SIGSTOP" | "SIGCONT" | 0): boolean => {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}

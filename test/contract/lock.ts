@@ -1,0 +1,275 @@
+/** How the lock behaves on any store, with live clocks. */
+import { assert, type Vitest } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import type { ObjectStore } from "../../src/ObjectStore.ts"
+import { annotate, annotationsOf, World } from "../utils/World.ts"
+
+const key = LockPolicy.dexKey
+const holderKey = `${key}-holder`
+const longAgo = "2001-01-01T00:00:00Z"
+const farAway = "2999-01-01T01:00:00+01:00"
+
+let count = 0
+
+const anObject = (annotations?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    const id = `lock-${process.pid}-${++count}`
+    yield* (yield* World).make(id, annotations)
+    return id
+  })
+
+/** Another process: a lock of its own on the same store. */
+const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provide(effect, Lock.layer({ holder: "another" }), { local: true })
+
+const quick = LockPolicy.poll("20 millis", 500)
+
+/** Declares the suite. `it` is that of a layer that provides `World | ObjectStore | Lock`, on live clocks. */
+export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock>) => {
+  it.effect("writes the lock when it is acquired, and leaves the object as it was when it is released", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ "example.com/other": "o" })
+      yield* Effect.gen(function* () {
+        const held = yield* Lock.scoped(id)
+        const annotations = yield* annotationsOf(id)
+        assert.match(annotations[key]!, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+        assert.strictEqual(annotations[holderKey], `${held.holder}@${annotations[key]}`)
+        assert.isTrue(yield* held.isValid)
+      }).pipe(Effect.scoped)
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/other": "o" })
+    })
+  )
+
+  it.effect("is refused to whoever tries while it is held, who is told by whom and until when", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const held = yield* Lock.scoped(id)
+      const conflict = yield* Effect.flip(asAnother(Lock.tryScoped(id)))
+      assert.deepInclude(conflict, {
+        _tag: "LockConflict",
+        reason: "Held",
+        holder: held.holder,
+        expiry: (yield* annotationsOf(id))[key]!
+      })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("excludes: of many that increment a plain number under it, no increment is lost", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      let number = 0
+      const increment = Effect.gen(function* () {
+        const seen = number
+        yield* Effect.sleep("1 millis")
+        number = seen + 1
+      })
+      yield* Effect.forEach(
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        () => asAnother(Lock.withLock(id, { polling: quick })(increment)),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(number, 8)
+    })
+  )
+
+  it.effect("releases however its scope closes", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const endings: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        Effect.void,
+        Effect.fail("failure"),
+        Effect.die("defect"),
+        Effect.interrupt
+      ]
+      for (const ending of endings) {
+        yield* Effect.exit(Lock.withLock(id)(ending))
+        assert.deepStrictEqual(yield* Lock.inspect(id), { _tag: "Free" })
+      }
+    })
+  )
+
+  it.effect("waits for a lock without a holder, as Dex writes it, and never writes to it", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [key]: farAway })
+      const before = yield* annotationsOf(id)
+      const conflict = yield* Effect.flip(Lock.tryScoped(id))
+      assert.deepInclude(conflict, { _tag: "LockConflict", expiry: farAway })
+      assert.notProperty(conflict, "holder")
+      const waiting = yield* Effect.forkChild(Effect.scoped(Lock.scoped(id, { polling: quick })))
+      yield* Effect.sleep("100 millis")
+      assert.deepStrictEqual(yield* annotationsOf(id), before)
+      yield* annotate(id, { [key]: null })
+      yield* Fiber.join(waiting)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("breaks an expired lock, and then one breaker holds it", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [key]: longAgo, [holderKey]: `gone@${longAgo}`, "example.com/other": "o" })
+      assert.deepInclude(yield* Lock.inspect(id), { _tag: "Expired", holder: "gone" })
+      const attempts = yield* Effect.forEach([1, 2, 3, 4], () => Effect.exit(asAnother(Lock.tryScoped(id))), {
+        concurrency: "unbounded"
+      })
+      assert.lengthOf(attempts.filter(Exit.isSuccess), 1)
+      assert.propertyVal(yield* annotationsOf(id), "example.com/other", "o")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fails on a malformed lock and leaves it alone, until an operator breaks it", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [key]: "soon" })
+      const error = yield* Effect.flip(Lock.scoped(id))
+      assert.deepInclude(error, { _tag: "LockMalformed", value: "soon" })
+      assert.propertyVal(yield* annotationsOf(id), key, "soon")
+      assert.deepStrictEqual(yield* Lock.break(id), { _tag: "Malformed", value: "soon" })
+      yield* Lock.tryScoped(id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("leaves another's lock alone when it is released late", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const theirs: Record<string, string> = { [key]: farAway, [holderKey]: `them@${farAway}` }
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* Lock.scoped(id)
+          yield* annotate(id, theirs)
+        })
+      )
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, theirs)
+    })
+  )
+
+  it.effect("survives that its holder, or anybody, writes to the object meanwhile", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const held = yield* Lock.scoped(id, { ttl: "1 second" })
+          yield* annotate(id, { "example.com/data": "1" })
+          yield* Effect.sleep("1600 millis")
+          assert.isTrue(yield* held.isValid)
+          assert.strictEqual((yield* Effect.flip(asAnother(Lock.tryScoped(id))))._tag, "LockConflict")
+        })
+      )
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/data": "1" })
+    })
+  )
+
+  it.effect("tells a holder that the lock was broken, and by whom, and interrupts the work", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const started = yield* Deferred.make<void>()
+      let interrupted = false
+      const working = yield* Effect.forkChild(
+        Deferred.succeed(started, undefined).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Effect.sync(() => (interrupted = true))),
+          Lock.withLock(id, { ttl: "1 second" })
+        )
+      )
+      yield* Deferred.await(started)
+      yield* annotate(id, { [key]: farAway, [holderKey]: `them@${farAway}` })
+      const error = yield* Effect.flip(Fiber.join(working))
+      assert.deepInclude(error, { _tag: "LockLost", reason: "Broken", holder: "them", expiry: farAway })
+      assert.isTrue(interrupted)
+    })
+  )
+
+  it.effect("tells a holder that the lock was wiped, or the object deleted", () =>
+    Effect.gen(function* () {
+      const lose = (how: (id: string) => Effect.Effect<unknown, unknown, World | ObjectStore>) =>
+        Effect.gen(function* () {
+          const id = yield* anObject()
+          const held = yield* Lock.scoped(id, { ttl: "1 second" })
+          yield* how(id)
+          return (yield* Effect.flip(held.lost)).reason
+        })
+      const wipe = (id: string) => annotate(id, { [key]: null, [holderKey]: null })
+      const remove = (id: string) => Effect.flatMap(World, (world) => world.delete(id))
+      const replace = (id: string) => Effect.flatMap(World, (world) => Effect.andThen(world.delete(id), world.make(id)))
+      const reasons = yield* Effect.all([lose(wipe), lose(remove), lose(replace)], { concurrency: "unbounded" })
+      assert.deepStrictEqual(reasons, ["Wiped", "Deleted", "Deleted"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("gives every acquisition a larger fencing token, whoever acquired in between", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const tokens: Array<bigint> = []
+      const acquire = Effect.scoped(Effect.map(Lock.scoped(id), (held) => tokens.push(held.fencingToken)))
+      for (let round = 0; round < 3; round++) {
+        yield* acquire
+        yield* asAnother(acquire)
+        yield* annotate(id, { [key]: longAgo })
+      }
+      assert.deepStrictEqual(
+        tokens,
+        [...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1))
+      )
+    })
+  )
+
+  it.effect("makes a missing object where asked to, races between makers included", () =>
+    Effect.gen(function* () {
+      const id = `lock-${process.pid}-made-${++count}`
+      assert.deepInclude(yield* Effect.flip(Effect.scoped(Lock.scoped(id))), {
+        _tag: "LockNotFound",
+        missing: "object"
+      })
+      let inside = 0
+      const enter = Effect.gen(function* () {
+        assert.strictEqual(++inside, 1)
+        yield* Effect.sleep("1 millis")
+        inside--
+      })
+      yield* Effect.forEach(
+        [1, 2, 3, 4, 5],
+        () => asAnother(Lock.withLock(id, { createIfMissing: true, polling: quick })(enter)),
+        { concurrency: "unbounded" }
+      )
+      yield* (yield* World).delete(id)
+    })
+  )
+
+  // Dex's own tests of its lock: storage/kubernetes/lock_test.go
+  it.effect("times out where it is acquired within itself, and the outer update stands", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const outer = Effect.gen(function* () {
+        const inner = annotate(id, { "example.com/value": "inner" }).pipe(
+          Lock.withLock(id, { polling: LockPolicy.poll("10 millis", 5) })
+        )
+        const timeout = yield* Effect.flip(inner)
+        assert.deepInclude(timeout, { _tag: "LockTimeout", attempts: 6 })
+        yield* annotate(id, { "example.com/value": "outer" })
+      })
+      yield* Lock.withLock(id)(outer)
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/value": "outer" })
+    })
+  )
+
+  it.effect("breaks an expired lock, and the first update wins", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [key]: longAgo })
+      const update = (value: string) =>
+        Effect.gen(function* () {
+          if ((yield* annotationsOf(id))["example.com/value"] !== undefined) return false
+          yield* annotate(id, { "example.com/value": value })
+          return true
+        }).pipe(Lock.withLock(id, { polling: quick }), asAnother)
+      const updated = yield* Effect.all([update("first"), update("second"), update("third")], {
+        concurrency: "unbounded"
+      })
+      assert.lengthOf(
+        updated.filter((won) => won),
+        1
+      )
+    })
+  )
+}

@@ -1,0 +1,324 @@
+/** What every store must do: the contract of the port, as tests. */
+import { assert, type Vitest } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { type Change, type ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
+import { World } from "../utils/World.ts"
+
+let count = 0
+
+/** A new object, as its owner makes it. */
+const anObject = (annotations?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    const id = freshId()
+    yield* (yield* World).make(id, annotations)
+    return id
+  })
+
+const freshId = () => `contract-${process.pid}-${++count}`
+
+const written = <A>(answer: Option.Option<A>): A => {
+  assert.isTrue(Option.isSome(answer), "the write should have been accepted")
+  return Option.getOrThrow(answer)
+}
+
+/** The stream of changes, to be taken from one by one. */
+const changesOf = (id: string, options?: ChangesOptions) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const queue = yield* Queue.unbounded<Change>()
+    yield* store.changes(id, options).pipe(
+      Stream.runForEach((change) => Queue.offer(queue, change)),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    return queue
+  })
+
+/** Takes changes until one satisfies: a stream may tell the same state more than once, and skip states that passed. */
+const takeUntil = (queue: Queue.Dequeue<Change>, wanted: (change: Change) => boolean) =>
+  Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("10 seconds"))
+
+const hasAnnotation = (key: string, value: string) => (change: Change) =>
+  change._tag === "Changed" && change.metadata.annotations[key] === value
+
+/** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
+export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
+  it.effect("reads an object that is there, and says what is missing of one that is not", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const metadata = yield* store.read(id)
+      assert.deepStrictEqual({ ...metadata.annotations }, { "example.com/a": "1" })
+      assert.match(metadata.resourceVersion, /^\d+$/)
+      assert.isNotEmpty(metadata.uid)
+      const error = yield* Effect.flip(store.read(freshId()))
+      assert.deepInclude(error, { _tag: "LockNotFound", missing: "object" })
+    })
+  )
+
+  it.effect("refuses names that are none, before anything is sent", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const expect = { resourceVersion: "1" }
+      for (const id of ["../x", "a/b", "", "A", "a".repeat(254)]) {
+        const errors = yield* Effect.all([
+          Effect.flip(store.read(id)),
+          Effect.flip(store.create(id, {})),
+          Effect.flip(store.compareAndSwap(id, { expect, annotations: {} })),
+          Effect.flip(Stream.runDrain(store.changes(id)))
+        ])
+        assert.deepStrictEqual([...new Set(errors.map((error) => error._tag))], ["LockInvalidName"], id)
+      }
+    })
+  )
+
+  it.effect("takes a name of 253 characters", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = `${freshId()}-`.padEnd(253, "x")
+      written(yield* store.create(id, { "example.com/a": "1" }))
+      assert.propertyVal((yield* store.read(id)).annotations, "example.com/a", "1")
+      yield* (yield* World).delete(id)
+    })
+  )
+
+  it.effect("creates an object once, however many try", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = freshId()
+      const answers = yield* Effect.forEach(
+        [1, 2, 3, 4, 5, 6],
+        (n) => store.create(id, { "example.com/maker": String(n) }),
+        { concurrency: "unbounded" }
+      )
+      assert.lengthOf(answers.filter(Option.isSome), 1)
+      const winner = Option.getOrThrow(Option.firstSomeOf(answers))
+      assert.deepStrictEqual(yield* store.read(id), winner)
+    })
+  )
+
+  it.effect("writes under the present resourceVersion, and leaves other annotations alone", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/keep": "k", "example.com/drop": "d", "example.com/set": "1" })
+      const before = yield* store.read(id)
+      const after = written(
+        yield* store.compareAndSwap(id, {
+          expect: { resourceVersion: before.resourceVersion },
+          annotations: { "example.com/set": "2", "example.com/drop": null, "example.com/never-there": null }
+        })
+      )
+      assert.deepStrictEqual({ ...after.annotations }, { "example.com/keep": "k", "example.com/set": "2" })
+      assert.strictEqual(after.uid, before.uid)
+      assert.isTrue(BigInt(after.resourceVersion) > BigInt(before.resourceVersion))
+      assert.deepStrictEqual(yield* store.read(id), after)
+    })
+  )
+
+  it.effect("writes nothing under a stale resourceVersion", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject()
+      const { resourceVersion } = yield* store.read(id)
+      const swap = (value: string) =>
+        store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/a": value } })
+      const after = written(yield* swap("1"))
+      assert.isTrue(Option.isNone(yield* swap("2")))
+      assert.deepStrictEqual(yield* store.read(id), after)
+    })
+  )
+
+  it.effect("lets one of many writers under one resourceVersion through", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject()
+      const { resourceVersion } = yield* store.read(id)
+      const answers = yield* Effect.forEach(
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        (n) => store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/a": String(n) } }),
+        { concurrency: "unbounded" }
+      )
+      assert.lengthOf(answers.filter(Option.isSome), 1)
+    })
+  )
+
+  it.effect("writes under annotations, whatever else changed on the object", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/mine": "1", "example.com/other": "1" })
+      const { resourceVersion } = yield* store.read(id)
+      written(
+        yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/other": "2" } })
+      )
+      const after = written(
+        yield* store.compareAndSwap(id, {
+          expect: { annotations: { "example.com/mine": "1" } },
+          annotations: { "example.com/mine": "2", "example.com/new": "n", "example.com/never-there": null }
+        })
+      )
+      assert.deepStrictEqual(
+        { ...after.annotations },
+        { "example.com/mine": "2", "example.com/other": "2", "example.com/new": "n" }
+      )
+    })
+  )
+
+  it.effect("removes its annotations under the condition that they stand, the last ones of the object included", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1", "example.com/b": "2" })
+      const swap = store.compareAndSwap(id, {
+        expect: { annotations: { "example.com/a": "1", "example.com/b": "2" } },
+        annotations: { "example.com/a": null, "example.com/b": null }
+      })
+      assert.deepStrictEqual({ ...written(yield* swap).annotations }, {})
+      assert.isTrue(Option.isNone(yield* swap))
+    })
+  )
+
+  it.effect("writes nothing where one of the annotations has another value, or is not there", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const before = yield* store.read(id)
+      for (const annotations of [{ "example.com/a": "2" }, { "example.com/a": "1", "example.com/b": "1" }]) {
+        const answer = yield* store.compareAndSwap(id, {
+          expect: { annotations },
+          annotations: { "example.com/c": "3" }
+        })
+        assert.isTrue(Option.isNone(answer))
+      }
+      assert.deepStrictEqual(yield* store.read(id), before)
+    })
+  )
+
+  it.effect("leaves the resourceVersion as it is where a write changes nothing", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const before = yield* store.read(id)
+      const annotations = { "example.com/a": "1" }
+      const { resourceVersion } = before
+      assert.deepStrictEqual(
+        written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })),
+        before
+      )
+      assert.deepStrictEqual(written(yield* store.compareAndSwap(id, { expect: { annotations }, annotations })), before)
+    })
+  )
+
+  it.effect("keeps any value, and keys with the signs of a JSON pointer", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const annotations: Record<string, string> = {
+        "example.com/a": "",
+        "example.com/b": 'quotes " and \\ and ~1 and ünï ☃ \n',
+        "example.com/long": "x".repeat(100_000)
+      }
+      written(yield* store.compareAndSwap(id, { expect: { annotations: { "example.com/a": "1" } }, annotations }))
+      assert.deepStrictEqual({ ...(yield* store.read(id)).annotations }, annotations)
+    })
+  )
+
+  it.effect("refuses to write to an object that is not there", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      for (const expect of [{ resourceVersion: "1" }, { annotations: { "example.com/a": "1" } }]) {
+        const error = yield* Effect.flip(store.compareAndSwap(freshId(), { expect, annotations: {} }))
+        assert.deepInclude(error, { _tag: "LockNotFound", missing: "object" })
+      }
+    })
+  )
+
+  it.effect("gives a new uid and a larger resourceVersion to an object that is deleted and made again", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const world = yield* World
+      const id = yield* anObject()
+      const first = yield* store.read(id)
+      yield* world.delete(id)
+      yield* world.make(id)
+      const second = yield* store.read(id)
+      assert.notStrictEqual(second.uid, first.uid)
+      assert.isTrue(BigInt(second.resourceVersion) > BigInt(first.resourceVersion))
+      const { resourceVersion } = first
+      const late = yield* store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: { "example.com/a": "1" }
+      })
+      assert.isTrue(Option.isNone(late))
+    })
+  )
+
+  it.effect("tells the present state, each change, and the end of an object", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const world = yield* World
+      const id = yield* anObject({ "example.com/a": "1" })
+      const other = yield* anObject()
+      const changes = yield* changesOf(id)
+      yield* takeUntil(changes, hasAnnotation("example.com/a", "1"))
+      const swap = (id: string, value: string) =>
+        Effect.flatMap(store.read(id), ({ resourceVersion }) =>
+          store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/a": value } })
+        )
+      yield* swap(other, "x")
+      const after = written(yield* swap(id, "2"))
+      assert.deepStrictEqual(yield* takeUntil(changes, hasAnnotation("example.com/a", "2")), {
+        _tag: "Changed",
+        metadata: after
+      })
+      yield* world.delete(id)
+      yield* takeUntil(changes, (change) => change._tag === "Deleted")
+      yield* world.make(id, { "example.com/a": "3" })
+      yield* takeUntil(changes, hasAnnotation("example.com/a", "3"))
+    })
+  )
+
+  it.effect("tells of an object only once it is there", () =>
+    Effect.gen(function* () {
+      const world = yield* World
+      const id = freshId()
+      const changes = yield* changesOf(id)
+      yield* world.make(id, { "example.com/a": "1" })
+      const first = yield* Queue.take(changes)
+      assert.isTrue(hasAnnotation("example.com/a", "1")(first))
+    })
+  )
+
+  it.effect("tells of what changed after a resourceVersion, and misses nothing that was written since", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const { resourceVersion } = yield* store.read(id)
+      const quiet = yield* changesOf(id, { since: resourceVersion })
+      written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/a": "2" } }))
+      assert.isTrue(hasAnnotation("example.com/a", "2")(yield* Queue.take(quiet)))
+      const late = yield* changesOf(id, { since: resourceVersion })
+      assert.isTrue(hasAnnotation("example.com/a", "2")(yield* Queue.take(late)))
+    })
+  )
+
+  it.effect("stops telling when nobody listens", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject()
+      const fiber = yield* Effect.forkChild(Stream.runDrain(store.changes(id)), { startImmediately: true })
+      yield* Fiber.interrupt(fiber).pipe(Effect.timeout("2 seconds"))
+    })
+  )
+
+  it.effect("knows what time it is, give or take", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      yield* store.read(yield* anObject())
+      const { earliest, latest } = yield* store.now
+      assert.isAtMost(earliest, latest)
+      assert.isAtMost(latest - earliest, 5000)
+    })
+  )
+}

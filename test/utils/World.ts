@@ -1,0 +1,45 @@
+/** Where a suite runs: a store, and the hands of others on its objects. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
+
+/** Makes and deletes objects as their owner would. `createIfMissing` is off in the store of a world. */
+export class World extends Context.Service<
+  World,
+  {
+    readonly make: (id: string, annotations?: Readonly<Record<string, string>>) => Effect.Effect<void>
+    readonly delete: (id: string) => Effect.Effect<void>
+  }
+>()("test/World") {}
+
+/** The world of a memory store. */
+export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext(
+  Effect.map(ObjectStoreMemory.make({ createIfMissing: false }), (memory) =>
+    Context.make(ObjectStore, memory.store).pipe(
+      Context.add(
+        World,
+        World.of({
+          make: (id, annotations = {}) => Effect.asVoid(Effect.orDie(memory.store.create(id, annotations))),
+          delete: memory.delete
+        })
+      )
+    )
+  )
+)
+
+/** Sets and removes annotations as a stranger would: on whatever version the object has. */
+export const annotate = (id: string, annotations: Readonly<Record<string, string | null>>) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const { resourceVersion } = yield* store.read(id)
+    yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+  })
+
+/** The annotations of an object as they are now. */
+export const annotationsOf = (id: string) =>
+  Effect.map(
+    Effect.flatMap(ObjectStore, (store) => store.read(id)),
+    ({ annotations }) => annotations
+  )

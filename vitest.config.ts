@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config"
+
+const kubelockSource = { conditions: ["kubelock-source", "module", "node", "import", "default"] }
+
+export default defineConfig({
+  resolve: kubelockSource,
+  ssr: { resolve: kubelockSource },
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/**/*.cluster.test.ts"],
+    testTimeout: 30_000
+  }
+})
