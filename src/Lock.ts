@@ -8,6 +8,7 @@
  *
  * - `scoped` waits for the lock as the policy says and releases it when the scope closes, whatever closes it.
  * - `tryScoped` tries once.
+ * - `scopedAll` waits for several, all or none.
  * - `withLock` runs an effect under the lock, and interrupts it should the lock be lost.
  * - `inspect` and `break` are for operators.
  *
@@ -21,6 +22,7 @@
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -87,6 +89,31 @@ export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held
 /** Tries once for the lock, and holds it until the scope closes. Fails with `Conflict` where it is not to be had. */
 export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.tryScoped(id, options))
+
+/**
+ * Waits for several locks, and holds them until the scope closes: all of them, or none.
+ *
+ * They are acquired one after the other in the order of their names, the same for all processes, so that no two can
+ * wait for each other. The answer follows the order of `ids`; an id named twice is locked once. Each has the whole
+ * polling schedule to itself.
+ */
+export const scopedAll = (
+  ids: ReadonlyArray<string>,
+  options?: AcquireOptions
+): Effect.Effect<ReadonlyArray<Held>, AcquireError, Lock | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      const helds = new Map<string, Held>()
+      yield* Effect.forEach([...new Set(ids)].toSorted(), (id) =>
+        Effect.map(Scope.provide(scoped(id, options), scope), (held) => helds.set(id, held))
+      ).pipe(
+        restore,
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return ids.map((id) => helds.get(id)!)
+    })
+  )
 
 /**
  * Runs an effect under the lock: waits as `scoped` does, and releases when the effect ends.

@@ -20,7 +20,12 @@ import * as Stream from "effect/Stream"
 import * as exchanges from "./internal/exchange.ts"
 import * as status from "./internal/status.ts"
 import * as watch from "./internal/watch.ts"
-import { KubernetesClient } from "./KubernetesClient.ts"
+import {
+  type KubeConfigError,
+  type KubeConfigOptions,
+  KubernetesClient,
+  layerKubeConfig as clientLayer
+} from "./KubernetesClient.ts"
 import type * as LockError from "./LockError.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
@@ -100,3 +105,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 /** The store of one resource (in one namespace) of the cluster that the client talks to. */
 export const layer = (options: Options): Layer.Layer<ObjectStore, LockError.InvalidName, KubernetesClient> =>
   Layer.effect(ObjectStore, make(options))
+
+/** The store with a client of its own, from a kubeconfig: by default from wherever `kubectl` would find it. */
+export const layerKubeConfig = (
+  options: Options & { readonly kubeConfig?: KubeConfigOptions | undefined }
+): Layer.Layer<ObjectStore, LockError.InvalidName | KubeConfigError> =>
+  layer(options).pipe(Layer.provide(clientLayer(options.kubeConfig)))

@@ -31,6 +31,13 @@ const setUp = Effect.gen(function* () {
   return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them"), annotations, annotate }
 })
 
+/** The same with several objects, and the lock as a service. */
+const setUpMany = (...objects: ReadonlyArray<string>) =>
+  Effect.map(FaultyStore.make(objects), (faulty) => ({
+    ...faulty,
+    layer: Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, faulty.store)))
+  }))
+
 const dexLockFor = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
 
 describe("waiting", () => {
@@ -368,6 +375,72 @@ describe("releasing", () => {
       assert.property(yield* annotations, key)
       yield* Fiber.interrupt(running)
       assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+})
+
+describe("several locks", () => {
+  it.effect("are held all, in the order asked for, an id named twice but once", () =>
+    Effect.gen(function* () {
+      const { layer, requests } = yield* setUpMany("a", "b", "c")
+      yield* Effect.gen(function* () {
+        const helds = yield* Lock.scopedAll(["c", "a", "c", "b"])
+        assert.deepStrictEqual(
+          helds.map((held) => held.id),
+          ["c", "a", "c", "b"]
+        )
+        assert.lengthOf(requests, 6)
+        for (const id of ["a", "b", "c"])
+          assert.strictEqual((yield* Effect.flip(Lock.tryScoped(id)))._tag, "LockConflict")
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    })
+  )
+
+  it.effect("are held none, where one is not to be had", () =>
+    Effect.gen(function* () {
+      const { layer, sound } = yield* setUpMany("a", "b", "c")
+      const { resourceVersion } = yield* sound.read("b")
+      yield* sound.compareAndSwap("b", { expect: { resourceVersion }, annotations: { [key]: "soon" } })
+      yield* Effect.gen(function* () {
+        assert.strictEqual((yield* Effect.flip(Lock.scopedAll(["c", "b", "a"])))._tag, "LockMalformed")
+        assert.deepStrictEqual(yield* Lock.inspect("a"), { _tag: "Free" })
+        assert.deepStrictEqual(yield* Lock.inspect("c"), { _tag: "Free" })
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    })
+  )
+
+  it.effect("are given back when the wait for one is interrupted", () =>
+    Effect.gen(function* () {
+      const { layer, sound } = yield* setUpMany("a", "b")
+      const { resourceVersion } = yield* sound.read("b")
+      yield* sound.compareAndSwap("b", { expect: { resourceVersion }, annotations: dexLockFor(3600) })
+      yield* Effect.gen(function* () {
+        const waiting = yield* Effect.forkChild(Lock.scopedAll(["a", "b"]))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Lock.inspect("a"))._tag, "Held")
+        yield* Fiber.interrupt(waiting)
+        assert.deepStrictEqual(yield* Lock.inspect("a"), { _tag: "Free" })
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    })
+  )
+
+  it.effect("never wait for each other, in whatever order they are named", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* setUpMany("a", "b", "c")
+      const both = (ids: ReadonlyArray<string>) =>
+        Effect.scoped(Effect.andThen(Lock.scopedAll(ids), Effect.sleep("300 millis")))
+      const running = yield* Effect.forEach(
+        [
+          ["a", "b", "c"],
+          ["c", "b", "a"],
+          ["b", "c", "a"],
+          ["c", "a"]
+        ],
+        both,
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provide(layer), Effect.forkChild)
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(running)
     })
   )
 })

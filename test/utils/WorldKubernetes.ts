@@ -1,0 +1,45 @@
+/** The world of an API server, embedded or real: objects with content, made and deleted by plain requests. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Layer from "effect/Layer"
+import { KubernetesClient } from "../../src/KubernetesClient.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../../src/Resource.ts"
+import { World } from "./World.ts"
+
+/** What the objects hold beside their metadata, and nobody may lose. */
+export const content = (resource: Resource.Resource): object =>
+  resource.plural === "refreshtokens" ? { token: "secret", claims: { userID: "1" } } : { data: { key: "dmFsdWU=" } }
+
+/** The world and the store of one resource in one namespace. */
+export const layer = (options: { readonly resource: Resource.Resource; readonly namespace: string }) => {
+  const { namespace, resource } = options
+  const world = Layer.effect(
+    World,
+    Effect.gen(function* () {
+      const client = yield* KubernetesClient
+      const send = (request: HttpClientRequest.HttpClientRequest, status: number) =>
+        Effect.gen(function* () {
+          const response = yield* client.execute(request)
+          assert.strictEqual(response.status, status, yield* response.text)
+        }).pipe(Effect.orDie)
+      return World.of({
+        make: (id, annotations = {}) =>
+          send(
+            HttpClientRequest.post(Resource.collectionPath(resource, namespace)).pipe(
+              HttpClientRequest.bodyJsonUnsafe({
+                apiVersion: Resource.apiVersion(resource),
+                kind: resource.kind,
+                metadata: { name: id, annotations },
+                ...content(resource)
+              })
+            ),
+            201
+          ),
+        delete: (id) => send(HttpClientRequest.delete(Resource.objectPath(resource, namespace, id)), 200)
+      })
+    })
+  )
+  return Layer.merge(world, ObjectStoreKubernetes.layer({ ...options, createIfMissing: false }))
+}
