@@ -58,36 +58,28 @@ export interface KubeConfigOptions {
 
 /** The client for a kubeconfig that is loaded already. */
 export const layer = (kubeConfig: KubeConfig): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(KubernetesClient, make(kubeConfig))
+  Layer.effect(KubernetesClient, make(Effect.succeed(kubeConfig)))
 
 /** The client for a kubeconfig from a file, or from wherever `kubectl` would find it. */
 export const layerKubeConfig = (options: KubeConfigOptions = {}): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(
-    KubernetesClient,
-    Effect.flatMap(
-      load((kubeConfig) => loadFrom(kubeConfig, options)),
-      make
-    )
-  )
+  Layer.effect(KubernetesClient, make(load((kubeConfig) => loadFrom(kubeConfig, options))))
 
 /** The client for a kubeconfig given as YAML, such as the one of `kubelock/testing`'s `ApiServer`. */
 export const layerKubeConfigYaml = (yaml: string): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(
-    KubernetesClient,
-    Effect.flatMap(
-      load((kubeConfig) => kubeConfig.loadFromString(yaml)),
-      make
-    )
-  )
+  Layer.effect(KubernetesClient, make(load((kubeConfig) => kubeConfig.loadFromString(yaml))))
+
+const attempt = <A>(evaluate: () => A | Promise<A>): Effect.Effect<A, KubeConfigError> =>
+  Effect.tryPromise({
+    try: async () => evaluate(),
+    catch: (cause) =>
+      new KubeConfigError({ detail: String(cause instanceof Error ? cause.message : cause).split("\n")[0]! })
+  })
 
 const load = (fill: (kubeConfig: KubeConfig) => void): Effect.Effect<KubeConfig, KubeConfigError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const kubeConfig = new (await import("@kubernetes/client-node")).KubeConfig()
-      fill(kubeConfig)
-      return kubeConfig
-    },
-    catch: (cause) => new KubeConfigError({ detail: firstLine(cause) })
+  attempt(async () => {
+    const kubeConfig = new (await import("@kubernetes/client-node")).KubeConfig()
+    fill(kubeConfig)
+    return kubeConfig
   })
 
 const loadFrom = (kubeConfig: KubeConfig, options: KubeConfigOptions): void => {
@@ -96,46 +88,52 @@ const loadFrom = (kubeConfig: KubeConfig, options: KubeConfigOptions): void => {
   if (options.context !== undefined) kubeConfig.setCurrentContext(options.context)
 }
 
-const firstLine = (cause: unknown): string => String(cause instanceof Error ? cause.message : cause).split("\n")[0]!
-
-const make = Effect.fnUntraced(function* (kubeConfig: KubeConfig) {
+const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeConfigError>) {
+  let kubeConfig = yield* load
+  const context = kubeConfig.getCurrentContext()
   const cluster = kubeConfig.getCurrentCluster()
   if (cluster === null) {
     return yield* new KubeConfigError({
-      detail: `there is no context or cluster for ${JSON.stringify(kubeConfig.getCurrentContext() ?? "")}; name one with its context`
+      detail: `it has no cluster for the context ${JSON.stringify(context ?? "")}; choose another context`
     })
   }
-  const [readCredentials, forget] = yield* Effect.cachedInvalidateWithTTL(
-    Effect.tryPromise({
-      try: () => credentials.read(kubeConfig),
-      catch: (cause) => new KubeConfigError({ detail: firstLine(cause) })
-    }),
-    "1 minute"
+  if (!URL.canParse(cluster.server) || (cluster.server.startsWith("http:") && !cluster.skipTLSVerify)) {
+    return yield* new KubeConfigError({
+      detail: `its server ${JSON.stringify(cluster.server)} is not an https URL (plain http needs insecure-skip-tls-verify); is the right kubeconfig found`
+    })
+  }
+  const [current, forget] = yield* Effect.cachedInvalidateWithTTL(
+    attempt(() => credentials.read(kubeConfig)),
+    (exit) => (exit._tag === "Success" ? "1 minute" : 0)
   )
-  const { connection } = yield* readCredentials
+  // A plugin's token may be cached in the kubeconfig, and a certificate written in it: after a 401 all is read again.
+  const renew = Effect.flatMap(load, (loaded) => {
+    loaded.setCurrentContext(context)
+    kubeConfig = loaded
+    return forget
+  })
+
+  const { connection } = yield* current
   const pool = yield* Effect.acquireRelease(
-    Effect.try({
-      try: () => new RotatingDispatcher(connection),
-      catch: (cause) => new KubeConfigError({ detail: firstLine(cause) })
-    }),
+    attempt(() => new RotatingDispatcher(connection)),
     (pool) => Effect.promise(() => pool.destroy())
   )
   const client = yield* NodeHttpClient.makeUndici.pipe(Effect.provideService(NodeHttpClient.Dispatcher, pool))
 
   const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
-    const current = yield* readCredentials
-    pool.rotate(current.connection)
+    const { connection, headers } = yield* current
+    pool.rotate(connection)
     return yield* client.execute(
-      request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(current.headers))
+      request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers))
     )
   })
   return KubernetesClient.of({
     server: cluster.server,
-    namespace: kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default",
+    namespace: kubeConfig.getContextObject(context)?.namespace ?? "default",
     execute: (request) =>
       Effect.flatMap(send(request), (response) =>
         response.status === 401
-          ? response.text.pipe(Effect.ignore, Effect.andThen(forget), Effect.andThen(send(request)))
+          ? response.text.pipe(Effect.ignore, Effect.andThen(renew), Effect.andThen(send(request)))
           : Effect.succeed(response)
       )
   })

@@ -1,0 +1,122 @@
+/** HTTP: reads a request, lets the faults strike, and sends the answer. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Effect from "effect/Effect"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
+import { type Answer, authenticate, dispatch, forbid, type Parts, verbOf } from "./dispatch.ts"
+import type { Fault, Faults, Moment } from "./faults.ts"
+import { badRequest, bodyTooLarge, text as textReply } from "./reply.ts"
+import { parse as parsePath } from "./requestPath.ts"
+import type { RequestLog } from "./requests.ts"
+
+/** The server's clock: `Date` header and timestamps. */
+export interface ServerClock {
+  /** `Tue, 24 Nov 2026 10:36:07 GMT` */
+  readonly httpDate: () => string
+  /** `2026-11-24T10:36:07Z` */
+  readonly timestamp: () => string
+}
+
+/** All that the handler works with. */
+export interface Options extends Parts {
+  readonly faults: Faults
+  readonly log: RequestLog
+  readonly clock: ServerClock
+  readonly token: () => string | undefined
+}
+
+const noQuery = new URLSearchParams()
+
+/** The one route there is. */
+export const makeHandler = (
+  options: Options
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest> => {
+  const { clock, faults, log } = options
+
+  const handle = (request: HttpServerRequest): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+    const source = NodeHttpServerRequest.toIncomingMessage(request)
+    const mark = request.url.indexOf("?")
+    const rawPath = mark < 0 ? request.url : request.url.slice(0, mark)
+    const query = mark < 0 ? noQuery : new URLSearchParams(request.url.slice(mark + 1))
+    const path = parsePath(rawPath)
+    const { method } = request
+    const seen = { method, verb: verbOf(method, path, query), path: rawPath, query }
+    const logged = log.add(seen)
+    const disconnect = () => void source.socket.destroy()
+
+    const respond = (answer: Answer): HttpServerResponse.HttpServerResponse => {
+      if (Stream.isStream(answer)) {
+        logged.status = 200
+        return HttpServerResponse.stream(answer, {
+          contentType: "application/json",
+          headers: { "cache-control": cacheControl, date: clock.httpDate() }
+        })
+      }
+      logged.status = answer.status
+      return HttpServerResponse.text(answer.body, {
+        status: answer.status,
+        contentType: answer.contentType,
+        headers: { "cache-control": cacheControl, date: clock.httpDate(), ...answer.headers }
+      })
+    }
+
+    const applied = Effect.suspend((): Effect.Effect<Answer> => {
+      const refusal = authenticate(options.token(), source.headers.authorization, { seen, path })
+      if (refusal !== undefined) return Effect.succeed(refusal)
+      const answer = (body: string): Answer =>
+        dispatch(options, {
+          seen,
+          path,
+          accept: source.headers.accept,
+          contentType: source.headers["content-type"],
+          body,
+          now: clock.timestamp(),
+          disconnect
+        })
+      if (source.headers["content-length"] === undefined && source.headers["transfer-encoding"] === undefined) {
+        return Effect.succeed(answer(""))
+      }
+      return Effect.match(Effect.interruptible(request.text), {
+        onFailure: ({ reason }) =>
+          reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+            ? bodyTooLarge
+            : badRequest("the body of the request could not be read"),
+        onSuccess: answer
+      })
+    })
+
+    const struck = faults.strike(seen)
+    if (struck.length === 0) return Effect.map(applied, respond)
+    const drop = Effect.andThen(Effect.sync(disconnect), Effect.never)
+    const strike = (moment: Moment): Effect.Effect<Answer | undefined> =>
+      Effect.gen(function* () {
+        for (const fault of struck) {
+          if (at(fault) !== moment) continue
+          if (fault._tag === "Delay") yield* Effect.sleep(fault.duration)
+          else if (fault._tag === "Drop") return yield* drop
+          else if (fault._tag === "Forbid") return forbid(fault.user ?? "kubelock", { seen, path })
+          else return ownAnswer(fault)
+        }
+        return undefined
+      })
+    // the server runs its handlers uninterruptibly; what waits here must not keep it from closing
+    return Effect.gen(function* () {
+      const instead = yield* strike("Request")
+      if (instead !== undefined) return respond(instead)
+      const answer = yield* applied
+      return respond((yield* strike("Answer")) ?? answer)
+    }).pipe(Effect.interruptible)
+  }
+
+  return Effect.flatMap(HttpServerRequest, handle)
+}
+
+const cacheControl = "no-cache, private"
+
+const at = (fault: Fault): Moment => (fault._tag === "Forbid" ? "Request" : fault.at)
+
+const ownAnswer = (fault: Extract<Fault, { readonly _tag: "Answer" }>): Answer => {
+  const plain = textReply(fault.status, fault.body ?? "")
+  return { ...plain, contentType: fault.contentType ?? plain.contentType, headers: fault.headers }
+}

@@ -1,0 +1,203 @@
+/** Kubernetes objects: their shape, and what the server checks in their metadata. */
+import { isDeepStrictEqual } from "node:util"
+import type { Cause } from "./reply.ts"
+
+/** The metadata of a stored object. */
+export interface ObjectMetadata {
+  readonly name: string
+  readonly namespace?: string
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly creationTimestamp: string
+  readonly generation?: number
+  readonly deletionTimestamp?: string
+  readonly deletionGracePeriodSeconds?: number
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly finalizers?: ReadonlyArray<string>
+  readonly [field: string]: unknown
+}
+
+/** A stored object; whatever is not metadata is opaque. It is never changed in place. */
+export interface KubeObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: ObjectMetadata
+  readonly [field: string]: unknown
+}
+
+/** What a client sent: JSON, of which nothing is known yet. */
+export type Draft = Readonly<Record<string, unknown>>
+
+/** The metadata that a client sent, once `typeProblem` has found nothing wrong with it. */
+export interface DraftMetadata {
+  readonly name?: string | null
+  readonly generateName?: string | null
+  readonly namespace?: string | null
+  readonly uid?: string | null
+  readonly resourceVersion?: string | null
+  readonly labels?: Readonly<Record<string, string>> | null
+  readonly annotations?: Readonly<Record<string, string | null>> | null
+}
+
+/** Whether a value is a JSON object. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The metadata of a draft that has passed `typeProblem`. */
+export const metadataOf = (draft: Draft): DraftMetadata => (draft["metadata"] ?? {}) as DraftMetadata
+
+const strings = [
+  "name",
+  "generateName",
+  "namespace",
+  "uid",
+  "resourceVersion",
+  "deletionTimestamp",
+  "creationTimestamp"
+]
+
+/** What Go's JSON decoder says of metadata with a value of the wrong type, or nothing. */
+export const typeProblem = (draft: Draft): string | undefined => {
+  const metadata = draft["metadata"]
+  if (metadata === undefined || metadata === null) return undefined
+  if (!isRecord(metadata)) return cannotUnmarshal(metadata, "ObjectMeta", "ObjectMeta")
+  for (const field of strings) {
+    if (!isTextOrNothing(metadata[field])) return cannotUnmarshal(metadata[field], field, "string")
+  }
+  for (const field of ["labels", "annotations"]) {
+    const map = metadata[field]
+    if (map === undefined || map === null) continue
+    if (!isRecord(map)) return cannotUnmarshal(map, field, "map[string]string")
+    const wrong = Object.values(map).find((value) => !isTextOrNothing(value))
+    if (wrong !== undefined) return cannotUnmarshal(wrong, field, "string")
+  }
+  const finalizers = metadata["finalizers"]
+  if (finalizers === undefined || finalizers === null) return undefined
+  if (!Array.isArray(finalizers)) return cannotUnmarshal(finalizers, "finalizers", "[]string")
+  const wrong = finalizers.find((value) => typeof value !== "string")
+  return wrong === undefined ? undefined : cannotUnmarshal(wrong, "finalizers", "string")
+}
+
+const isTextOrNothing = (value: unknown) => value === undefined || value === null || typeof value === "string"
+
+const cannotUnmarshal = (value: unknown, field: string, type: string) =>
+  `json: cannot unmarshal ${goKind(value)} into Go struct field ObjectMeta.${field} of type ${type}`
+
+/** The word of Go's JSON decoder for a value. */
+export const goKind = (value: unknown): string =>
+  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
+
+/** What is wrong with the name, the labels and the annotations of an object. */
+export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => {
+  const causes: Array<Cause> = []
+  const add = (field: string, value: string, problem: string | undefined) => {
+    if (problem !== undefined) {
+      causes.push({
+        reason: "FieldValueInvalid",
+        message: `Invalid value: ${JSON.stringify(value)}: ${problem}`,
+        field: `metadata.${field}`
+      })
+    }
+  }
+  if (!metadata.name) {
+    causes.push({
+      reason: "FieldValueRequired",
+      message: "Required value: name or generateName is required",
+      field: "metadata.name"
+    })
+  } else {
+    add("name", metadata.name, nameProblem(metadata.name))
+  }
+  for (const [key, value] of Object.entries(metadata.labels ?? {})) {
+    add("labels", key, keyProblem(key))
+    add("labels", value, labelValueProblem(value))
+  }
+  let size = 0
+  for (const [key, value] of Object.entries(metadata.annotations ?? {})) {
+    add("annotations", key, keyProblem(key.toLowerCase()))
+    size += Buffer.byteLength(key) + Buffer.byteLength(value ?? "")
+  }
+  if (size > maxAnnotationBytes) {
+    causes.push({
+      reason: "FieldValueTooLong",
+      message: `Too long: may not be more than ${maxAnnotationBytes} bytes`,
+      field: "metadata.annotations"
+    })
+  }
+  return causes
+}
+
+const maxAnnotationBytes = 262_144
+const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+const word = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
+const wordRule =
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+const subdomainRule =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+
+const nameProblem = (name: string) =>
+  name.length > 253 ? "must be no more than 253 characters" : subdomain.test(name) ? undefined : subdomainRule
+
+const keyProblem = (key: string): string | undefined => {
+  const parts = key.split("/")
+  const [prefix, name] = parts.length === 1 ? [undefined, parts[0]!] : [parts[0]!, parts[1]!]
+  if (parts.length > 2) {
+    return `a valid label key ${wordRule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`
+  }
+  if (prefix === "") return "prefix part must be non-empty"
+  if (prefix !== undefined && !subdomain.test(prefix)) return `prefix part ${subdomainRule}`
+  if (name === "") return "name part must be non-empty"
+  if (name.length > 63) return "name part must be no more than 63 bytes"
+  return word.test(name) ? undefined : `name part ${wordRule}`
+}
+
+const labelValueProblem = (value: string): string | undefined => {
+  if (value.length > 63) return "must be no more than 63 bytes"
+  return value === "" || word.test(value)
+    ? undefined
+    : "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+}
+
+/**
+ * The metadata to store: what the client may say, without what only the server says, and without what is empty (the
+ * API server drops an empty map: its key is absent afterwards).
+ */
+export const clientMetadata = (metadata: DraftMetadata): Record<string, unknown> => {
+  const kept: Record<string, unknown> = {}
+  for (const [field, value] of Object.entries(metadata)) {
+    if (serverFields.has(field) || isEmpty(value)) continue
+    kept[field] = field === "labels" || field === "annotations" ? withoutNulls(value as Record<string, unknown>) : value
+  }
+  return kept
+}
+
+const serverFields = new Set([
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "managedFields",
+  "selfLink"
+])
+
+const isEmpty = (value: unknown) =>
+  value === undefined ||
+  value === null ||
+  value === "" ||
+  (typeof value === "object" && Object.keys(value).length === 0)
+
+const withoutNulls = (map: Record<string, unknown>) =>
+  Object.values(map).includes(null) ? Object.fromEntries(Object.entries(map).map(([k, v]) => [k, v ?? ""])) : map
+
+/** Whether two objects are equal outside their metadata. */
+export const sameContent = (a: Draft, b: Draft): boolean => {
+  const { metadata: _a, ...restA } = a
+  const { metadata: _b, ...restB } = b
+  return isDeepStrictEqual(restA, restB)
+}
+
+/** Whether two objects are equal altogether. */
+export const same = (a: KubeObject, b: KubeObject): boolean => isDeepStrictEqual(a, b)

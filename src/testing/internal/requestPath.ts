@@ -1,0 +1,54 @@
+/** What a URL path of the API means. */
+import * as Result from "effect/Result"
+
+/**
+ * The resource and the object that a path names. `namespace` is `""` without one, `name` is absent for a collection,
+ * `subresource` is what follows the name.
+ */
+export interface Target {
+  readonly group: string
+  readonly version: string
+  readonly plural: string
+  readonly namespace: string
+  readonly name: string | undefined
+  readonly subresource: string | undefined
+}
+
+/** Everything else that is served: `/version`, `/readyz`, and the list of a group's resources. */
+export type Path =
+  | { readonly _tag: "Resource"; readonly target: Target }
+  | { readonly _tag: "Group"; readonly group: string; readonly version: string }
+  | { readonly _tag: "Version" | "Health" | "Unknown" | "Malformed" }
+
+/** One decoding for the whole path, then a split at the slashes: what the API server does, `%2f` included. */
+export const parse = (path: string): Path => {
+  if (path === "/version") return { _tag: "Version" }
+  if (path === "/readyz" || path === "/healthz" || path === "/livez") return { _tag: "Health" }
+  const decoded = path.includes("%") ? Result.try(() => decodeURIComponent(path)) : Result.succeed(path)
+  if (Result.isFailure(decoded)) return { _tag: "Malformed" }
+  const parts = decoded.success.replace(/^\/+|\/+$/g, "").split("/")
+  if (parts[0] === "api") return inGroup("", parts[1], parts.slice(2))
+  if (parts[0] === "apis" && parts[1] !== undefined) return inGroup(parts[1], parts[2], parts.slice(3))
+  return { _tag: "Unknown" }
+}
+
+const inGroup = (group: string, version: string | undefined, rest: ReadonlyArray<string>): Path => {
+  if (version === undefined || version === "") return { _tag: "Unknown" }
+  if (rest.length === 0) return { _tag: "Group", group, version }
+  const namespaced = rest[0] === "namespaces" && rest.length > 2
+  const [plural, name, ...more] = namespaced ? rest.slice(2) : rest
+  return {
+    _tag: "Resource",
+    target: {
+      group,
+      version,
+      plural: plural!,
+      namespace: namespaced ? rest[1]! : "",
+      name,
+      subresource: more.length === 0 ? undefined : more.join("/")
+    }
+  }
+}
+
+/** Whether a group is Kubernetes' own and not that of a custom resource. */
+export const isBuiltIn = (group: string): boolean => !group.includes(".") || group.endsWith(".k8s.io")

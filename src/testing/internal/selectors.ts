@@ -1,0 +1,84 @@
+/** Label and field selectors, as LIST and watch take them. */
+import * as Result from "effect/Result"
+import type { KubeObject } from "./kubeObject.ts"
+
+/** A parsed pair of selectors. `name` is set where only one object can match. */
+export interface Selector {
+  readonly name: string | undefined
+  readonly matches: (object: KubeObject) => boolean
+}
+
+type Test = (object: KubeObject) => boolean
+
+const everything: Selector = { name: undefined, matches: () => true }
+
+/** Parses both; the failure is the server's sentence about what it does not understand. */
+export const parse = (fields: string | null, labels: string | null): Result.Result<Selector, string> => {
+  if (!fields && !labels) return Result.succeed(everything)
+  const parts = [...split(fields ?? "").map(field), ...split(labels ?? "").map(label)]
+  const tests: Array<Test> = []
+  let name: string | undefined
+  for (const part of parts) {
+    if (typeof part === "string") return Result.fail(part)
+    if ("name" in part) name = part.name
+    tests.push(part.test)
+  }
+  return Result.succeed({ name, matches: (object) => tests.every((test) => test(object)) })
+}
+
+/** Splits at the commas outside parentheses. */
+const split = (selector: string): ReadonlyArray<string> =>
+  selector.trim() === "" ? [] : selector.split(/,(?![^(]*\))/).map((part) => part.trim())
+
+const field = (part: string): string | { readonly test: Test; readonly name?: string } => {
+  const [, key, operator, value] = /^([^=!]*)(==|=|!=)(.*)$/.exec(part) ?? []
+  if (key === undefined || value === undefined) return `invalid selector: '${part}'; can't understand '${part}'`
+  const read =
+    key === "metadata.name"
+      ? (object: KubeObject) => object.metadata.name
+      : key === "metadata.namespace"
+        ? (object: KubeObject) => object.metadata.namespace ?? ""
+        : undefined
+  if (read === undefined) return `field label not supported: ${key}`
+  if (operator === "!=") return { test: (object) => read(object) !== value }
+  const test: Test = (object) => read(object) === value
+  return key === "metadata.name" ? { test, name: value } : { test }
+}
+
+const key = String.raw`[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?`
+const presence = new RegExp(`^(!?)\\s*(${key})$`)
+const comparison = new RegExp(`^(${key})\\s*(==|=|!=|>|<)\\s*([-A-Za-z0-9_.]*)$`)
+const membership = new RegExp(`^(${key})\\s+(in|notin)\\s*\\(([-A-Za-z0-9_.,\\s]*)\\)$`)
+
+const label = (part: string): string | { readonly test: Test; readonly name?: string } => {
+  const present = presence.exec(part)
+  if (present !== null) {
+    return { test: (object) => (value(object, present[2]!) === undefined) === (present[1] === "!") }
+  }
+  const compared = comparison.exec(part)
+  if (compared !== null) return { test: compare(compared[1]!, compared[3]!, compared[4]!) }
+  const member = membership.exec(part)
+  if (member !== null) {
+    const values = new Set(member[4]!.split(",").map((value) => value.trim()))
+    return member[3] === "in"
+      ? { test: (object) => values.has(value(object, member[1]!) ?? "\0") }
+      : { test: (object) => !values.has(value(object, member[1]!) ?? "\0") }
+  }
+  const [, second] = part.split(/\s+/)
+  return `unable to parse requirement: found '${second ?? part}', expected: in, notin, =, ==, !=, gt, lt`
+}
+
+const compare = (key: string, operator: string, expected: string): Test => {
+  switch (operator) {
+    case "!=":
+      return (object) => value(object, key) !== expected
+    case ">":
+      return (object) => Number(value(object, key) ?? Number.NaN) > Number(expected)
+    case "<":
+      return (object) => Number(value(object, key) ?? Number.NaN) < Number(expected)
+    default:
+      return (object) => value(object, key) === expected
+  }
+}
+
+const value = (object: KubeObject, key: string): string | undefined => object.metadata.labels?.[key]

@@ -1,0 +1,288 @@
+import { assert, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import * as KubernetesClient from "../src/KubernetesClient.ts"
+import * as Lock from "../src/Lock.ts"
+import { type Change, ObjectStore } from "../src/ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../src/Resource.ts"
+import * as ApiServer from "../src/testing/ApiServer.ts"
+import { behaviour } from "./contract/lock.ts"
+import { contract } from "./contract/objectStore.ts"
+import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
+
+const client = Layer.unwrap(
+  Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
+)
+const embedded = (options?: ApiServer.Options) => client.pipe(Layer.provideMerge(ApiServer.layer(options)))
+
+const Thing = Resource.make({
+  group: "example.com",
+  version: "v1beta1",
+  plural: "things",
+  kind: "Thing",
+  namespaced: false
+})
+
+layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) => {
+  for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Thing]) {
+    const world = WorldKubernetes.layer({ resource, namespace: "dex" })
+    it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
+    if (resource === Resource.refreshToken) {
+      it.layer(Layer.provideMerge(Lock.layer(), world))(`the lock on ${Resource.name(resource)}`, behaviour)
+    }
+  }
+})
+
+let count = 0
+
+/** A server with one RefreshToken, and a store of RefreshTokens in one namespace. */
+const aToken = Effect.gen(function* () {
+  const server = yield* ApiServer.ApiServer
+  const id = `token-${++count}`
+  yield* server.put(Resource.refreshToken, "dex", {
+    metadata: { name: id },
+    token: "s3cr3t"
+  })
+  return { id, server, store: yield* ObjectStore }
+})
+
+const store = ObjectStoreKubernetes.layer({
+  resource: Resource.refreshToken,
+  namespace: "dex",
+  requestTimeout: "300 millis"
+})
+
+const { Fault } = ApiServer
+
+layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("ObjectStoreKubernetes", (it) => {
+  it.effect("never lets the content of an object into this process, nor touches it", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const metadata = yield* store.read(id)
+      assert.notInclude(JSON.stringify(metadata), "s3cr3t")
+      const { resourceVersion } = metadata
+      const written = yield* store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: { "example.com/a": "1" }
+      })
+      assert.notInclude(JSON.stringify(written), "s3cr3t")
+      const object = Option.getOrThrow(yield* server.get(Resource.refreshToken, "dex", id))
+      assert.deepInclude(object, { token: "s3cr3t" })
+    })
+  )
+
+  it.effect("gives what the server says its own error", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const answers: ReadonlyArray<readonly [fault: ApiServer.Fault, expected: object]> = [
+        [Fault.Answer({ at: "Request", status: 500, body: "oops" }), { _tag: "LockUnavailable", status: 500 }],
+        [Fault.Answer({ at: "Request", status: 503, body: "<html>Bad gateway</html>" }), { _tag: "LockUnavailable" }],
+        [ApiServer.tooManyRequests(7), { _tag: "LockUnavailable", status: 429, retryAfter: Duration.seconds(7) }],
+        [Fault.Answer({ at: "Request", status: 401, body: "" }), { _tag: "LockUnauthorized" }],
+        [Fault.Answer({ at: "Request", status: 403, body: "<html>" }), { _tag: "LockForbidden" }],
+        [Fault.Forbid({ user: "lab-user" }), { _tag: "LockForbidden", verb: "get" }],
+        [
+          Fault.Answer({ at: "Request", status: 404, body: "404 page not found\n" }),
+          { _tag: "LockNotFound", missing: "resource" }
+        ],
+        [Fault.Answer({ at: "Request", status: 418, body: "" }), { _tag: "LockRejected", status: 418 }],
+        [Fault.Answer({ at: "Request", status: 200, body: "<html>welcome</html>" }), { _tag: "LockUnavailable" }],
+        [
+          Fault.Answer({ at: "Request", status: 200, body: '{"metadata":{"uid":"1","resour' }),
+          { _tag: "LockUnavailable" }
+        ],
+        [
+          Fault.Answer({ at: "Request", status: 200, body: '{"metadata":{"uid":1,"resourceVersion":2}}' }),
+          { _tag: "LockUnavailable" }
+        ],
+        [Fault.Answer({ at: "Request", status: 200, body: "" }), { _tag: "LockUnavailable" }],
+        [Fault.Answer({ at: "Request", status: 200, body: "null" }), { _tag: "LockUnavailable" }],
+        [Fault.Answer({ at: "Request", status: 200, body: "x".repeat(9_000_000) }), { _tag: "LockUnavailable" }],
+        [Fault.Drop({ at: "Request" }), { _tag: "LockUnavailable" }],
+        [
+          Fault.Delay({ at: "Request", duration: "2 seconds" }),
+          { _tag: "LockUnavailable", detail: "no answer within 300ms" }
+        ]
+      ]
+      for (const [fault, expected] of answers) {
+        const error = yield* Effect.scoped(Effect.andThen(server.inject(fault), Effect.flip(store.read(id))))
+        assert.deepInclude(error, expected, JSON.stringify(fault).slice(0, 200))
+        assert.match(error.message, /^[A-Z].*\.$/)
+      }
+      assert.isDefined(yield* store.read(id))
+    })
+  )
+
+  it.effect("never repeats a message that may quote the object", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const status = {
+        kind: "Status",
+        status: "Failure",
+        reason: "Invalid",
+        code: 422,
+        message: 'invalid: {"token":"s3cr3t"}',
+        details: { causes: [{ reason: "FieldValueInvalid", message: 'Invalid value: "s3cr3t"', field: "metadata.x" }] }
+      }
+      yield* server.inject(Fault.Answer({ at: "Request", status: 422, body: JSON.stringify(status) }), { times: 1 })
+      const error = yield* Effect.flip(
+        store.compareAndSwap(id, { expect: { resourceVersion: "1" }, annotations: { "example.com/a": "1" } })
+      )
+      assert.deepInclude(error, { _tag: "LockRejected", status: 422, detail: "Invalid (metadata.x)" })
+      assert.notInclude(JSON.stringify(error), "s3cr3t")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("says so where nobody listens", () =>
+    Effect.gen(function* () {
+      const nowhere = KubernetesClient.layerKubeConfigYaml(kubeConfigFor("http://127.0.0.1:1"))
+      const error = yield* Effect.flatMap(ObjectStore, (store) => store.read("a")).pipe(
+        Effect.flip,
+        Effect.provide(Layer.provide(Layer.fresh(store), nowhere), { local: true })
+      )
+      assert.deepInclude(error, { _tag: "LockUnavailable", detail: "no connection (ECONNREFUSED)" })
+    })
+  )
+
+  it.effect("tells a write that may have happened from one that has not", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const { resourceVersion } = yield* store.read(id)
+      const write = store.compareAndSwap(id, { expect: { resourceVersion }, annotations: { "example.com/a": "1" } })
+      yield* server.inject(Fault.Drop({ at: "Answer" }), { when: ({ method }) => method === "PATCH", times: 1 })
+      assert.strictEqual((yield* Effect.flip(write))._tag, "LockUnavailable")
+      assert.isTrue(Option.isNone(yield* write))
+      assert.propertyVal((yield* store.read(id)).annotations, "example.com/a", "1")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("tells time by the server's clock, which may be far from this machine's", () =>
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      yield* server.setClockOffset("-1 hour")
+      const now = yield* Effect.gen(function* () {
+        const store = yield* ObjectStore
+        for (let i = 0; i < 20; i++) yield* Effect.ignore(store.read("nothing"))
+        return yield* store.now
+      }).pipe(Effect.provide(Layer.fresh(store), { local: true }))
+      yield* server.setClockOffset("0 seconds")
+      const truth = (yield* Effect.clockWith((clock) => clock.currentTimeMillis)) - 3_600_000
+      assert.isAtMost(now.earliest, truth)
+      assert.isAtLeast(now.latest, truth - 200)
+      assert.isAtMost(now.latest - now.earliest, 1500)
+    })
+  )
+
+  it.effect("goes on telling of changes over a watch that ends, breaks, or has been forgotten", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const changes = yield* Queue.unbounded<Change>()
+      yield* store.changes(id).pipe(
+        Stream.runForEach((change) => Queue.offer(changes, change)),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      const annotate = (value: string) =>
+        server.put(Resource.refreshToken, "dex", {
+          metadata: { name: id, annotations: { "example.com/a": value } }
+        })
+      const seen = (value: string) =>
+        Queue.take(changes).pipe(
+          Effect.repeat({
+            until: (change) => change._tag === "Changed" && change.metadata.annotations["example.com/a"] === value
+          }),
+          Effect.timeout("5 seconds")
+        )
+      yield* annotate("first")
+      yield* seen("first")
+      yield* server.endWatches("Cleanly")
+      yield* annotate("after a clean end")
+      yield* seen("after a clean end")
+      yield* server.endWatches("Abruptly")
+      yield* annotate("after a broken connection")
+      yield* seen("after a broken connection")
+      yield* server.inject(Fault.Answer({ at: "Request", status: 200, body: "{}\n<html>\n" }), {
+        times: 1,
+        when: isWatch
+      })
+      yield* server.endWatches()
+      yield* annotate("after nonsense")
+      yield* seen("after nonsense")
+      yield* server.inject(ApiServer.tooManyRequests(), { times: 2, when: isWatch })
+      yield* server.endWatches()
+      yield* annotate("while it was forgotten")
+      yield* server.compact
+      yield* seen("while it was forgotten")
+      yield* server.remove(Resource.refreshToken, "dex", id)
+      yield* Queue.take(changes).pipe(
+        Effect.repeat({ until: (change) => change._tag === "Deleted" }),
+        Effect.timeout("5 seconds")
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fails a stream of changes that may never be", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      yield* server.inject(Fault.Forbid({}), { when: isWatch })
+      const error = yield* Effect.flip(Stream.runDrain(store.changes(id)))
+      assert.deepInclude(error, { _tag: "LockForbidden", verb: "watch" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("opens few connections, and holds no watch that nobody wants", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const before = yield* server.openWatches
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* Effect.forkScoped(Stream.runDrain(store.changes(id)), { startImmediately: true })
+          yield* Effect.repeat(server.openWatches, { until: (open) => open === before + 1 })
+        })
+      ).pipe(Effect.timeout("5 seconds"))
+      yield* Effect.repeat(server.openWatches, { until: (open) => open === before }).pipe(Effect.timeout("5 seconds"))
+    })
+  )
+})
+
+layer(embedded({ resources: [Resource.refreshToken], namespaces: ["dex"] }), { excludeTestServices: true })(
+  "what is missing",
+  (it) => {
+    const missing = (options: ObjectStoreKubernetes.Options) =>
+      Effect.flatMap(ObjectStore, (store) => store.create("a", {})).pipe(
+        Effect.flip,
+        Effect.provide(ObjectStoreKubernetes.layer(options), { local: true })
+      )
+    it.effect("is the namespace, or the resource", () =>
+      Effect.gen(function* () {
+        const { refreshToken, secret } = Resource
+        const errors = [
+          yield* missing({ resource: refreshToken, namespace: "nope" }),
+          yield* missing({ resource: secret, namespace: "dex" })
+        ]
+        assert.deepStrictEqual(
+          errors.map((error) => error._tag === "LockNotFound" && error.missing),
+          ["namespace", "resource"]
+        )
+        const error = yield* Effect.flip(
+          Layer.build(ObjectStoreKubernetes.layer({ resource: secret, namespace: "../x" }))
+        )
+        assert.strictEqual(error._tag, "LockInvalidName")
+      }).pipe(Effect.scoped)
+    )
+  }
+)
+
+const isWatch = ({ query }: ApiServer.SeenRequest) => query.has("watch")
+
+const kubeConfigFor = (server: string) =>
+  JSON.stringify({
+    clusters: [{ name: "c", cluster: { server, "insecure-skip-tls-verify": true } }],
+    users: [{ name: "u", user: {} }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x"
+  })
