@@ -33,6 +33,7 @@ const Status = Schema.fromJsonString(
     details: Schema.optional(
       Schema.Struct({
         kind: Schema.optional(Schema.String),
+        name: Schema.optional(Schema.String),
         causes: Schema.optional(
           Schema.Array(Schema.Struct({ reason: Schema.optional(Schema.String), field: Schema.optional(Schema.String) }))
         )
@@ -84,7 +85,7 @@ export const toError = (answer: Answer, request: Request): LockError.StoreError 
 }
 
 const missing = (status: Status | undefined): "object" | "namespace" | "resource" =>
-  status === undefined ? "resource" : status.details?.kind === "namespaces" ? "namespace" : "object"
+  status?.details?.name === undefined ? "resource" : status.details.kind === "namespaces" ? "namespace" : "object"
 
 const complaint = (status: Status | undefined): string => {
   const fields = (status?.details?.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [cause.field]))

@@ -142,7 +142,7 @@ export class Watches {
         Stream.mapArrayEffect((lines) => Effect.as(this.#gate.await, lines)),
         Stream.concat(Stream.fromEffectDrain(this.#gate.await)),
         // Node sends the head with the first write: this one makes the client know at once that it watches
-        Stream.tap(() => Effect.void)
+        Stream.prepend([new Uint8Array(0)])
       )
     },
     Effect.map((stream): Stream.Stream<Uint8Array> => stream)
