@@ -31,6 +31,8 @@ import type { Held } from "./Held.ts"
 import { acquire, attempt, type Grant, type PermanentError, seen, type Wish } from "./internal/acquire.ts"
 import { hold } from "./internal/hold.ts"
 import { abandon } from "./internal/release.ts"
+import * as stopwatch from "./internal/stopwatch.ts"
+import { acquiring } from "./internal/telemetry.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
@@ -71,10 +73,12 @@ export class Lock extends Context.Service<
  * - `policy`: Dex's by default.
  * - `holder`: how this process is called in the annotations and in others' errors, by default `HOSTNAME` or `kubelock`.
  *   What makes it unique is added.
+ * - `idInMetrics`: whether metrics have the lock's id as an attribute. Off by default: ids can be many.
  */
 export interface Options {
   readonly policy?: LockPolicy.LockPolicy | undefined
   readonly holder?: string | undefined
+  readonly idInMetrics?: boolean | undefined
 }
 
 /**
@@ -157,22 +161,31 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(abandoned))
 
   // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
-  const acquireWith = <E>(id: string, options: AcquireOptions = {}, wait: (wish: Wish) => Effect.Effect<Grant, E>) =>
-    Effect.uninterruptibleMask((restore) => {
-      acquisitions++
-      const wish: Wish = {
-        id,
-        store,
-        holder: `${process}/${acquisitions}`,
-        policy: LockPolicy.withOverrides(policy, options),
-        createIfMissing: options.createIfMissing ?? store.createIfMissing,
-        mayHold: false
-      }
-      return restore(wait(wish)).pipe(
-        Effect.onError(() => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void)),
-        Effect.flatMap((grant) => hold(wish, grant))
-      )
-    })
+  const acquireWith = <E extends LockError.LockError>(
+    id: string,
+    acquireOptions: AcquireOptions = {},
+    wait: (wish: Wish) => Effect.Effect<Grant, E>
+  ) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(stopwatch.now, (began) => {
+        acquisitions++
+        const wish: Wish = {
+          id,
+          store,
+          holder: `${process}/${acquisitions}`,
+          policy: LockPolicy.withOverrides(policy, acquireOptions),
+          createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
+          attributes: options.idInMetrics === true ? { id } : {},
+          began,
+          attempts: 0,
+          mayHold: false
+        }
+        return restore(acquiring(wish, wait(wish))).pipe(
+          Effect.onError(() => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void)),
+          Effect.flatMap((grant) => hold(wish, grant))
+        )
+      })
+    )
 
   const tryOnce = (wish: Wish): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable | PermanentError> =>
     Effect.flatMap(attempt(wish), (outcome): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable> => {
@@ -232,7 +245,7 @@ export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectSto
 
 /** The lock over a store, its policy from configuration: see `LockPolicy.config`. */
 export const layerConfig = (
-  options: Pick<Options, "holder"> = {}
+  options: Omit<Options, "policy"> = {}
 ): Layer.Layer<Lock, Config.ConfigError, ObjectStore> =>
   Layer.effect(
     Lock,

@@ -16,20 +16,29 @@ import type { ServerTime } from "./ObjectStore.ts"
  */
 export type LockState =
   | { readonly _tag: "Free" }
-  | { readonly _tag: "Held"; readonly until: number; readonly expiry: string; readonly holder?: string }
-  | { readonly _tag: "Expired"; readonly since: number; readonly expiry: string; readonly holder?: string }
+  | ({ readonly _tag: "Held"; readonly until: number } & Seen)
+  | ({ readonly _tag: "Expired"; readonly since: number } & Seen)
   | { readonly _tag: "Malformed"; readonly value: string }
 
-/** What a contender does next: write a lease of its own over the object as read, wait, or give up. */
+/** A lock as others see it: until when, as written, and by whom. `holder` is absent where it is not known. */
+export interface Seen {
+  readonly expiry: string
+  readonly holder?: string
+}
+
+/**
+ * What a contender does next: write a lease of its own over the object as read, wait, or give up. `broken` is the
+ * expired lock that the lease would replace.
+ */
 export type Decision =
-  | { readonly _tag: "Acquire"; readonly lease: Lease; readonly broken: boolean }
-  | { readonly _tag: "Wait"; readonly expiry: string; readonly holder?: string }
+  | { readonly _tag: "Acquire"; readonly lease: Lease; readonly broken: Seen | undefined }
+  | ({ readonly _tag: "Wait" } & Seen)
   | { readonly _tag: "Malformed"; readonly value: string }
 
 /** What became of a lease that we wrote, by a record read later. */
 export type Fate =
   | { readonly _tag: "Ours"; readonly expiry: string }
-  | { readonly _tag: "Broken"; readonly expiry: string; readonly holder?: string }
+  | ({ readonly _tag: "Broken" } & Seen)
   | { readonly _tag: "Wiped" }
 
 /** Reads a record at a time. */
@@ -40,10 +49,9 @@ export const observe = (record: LockRecord, now: ServerTime): LockState => {
     case "Malformed":
       return record
     case "Present": {
-      const seen = { expiry: record.expiry, ...holderOf(record) }
       return now.earliest > record.expiresAt
-        ? { _tag: "Expired", since: record.expiresAt, ...seen }
-        : { _tag: "Held", until: record.expiresAt, ...seen }
+        ? { _tag: "Expired", since: record.expiresAt, ...seen(record) }
+        : { _tag: "Held", until: record.expiresAt, ...seen(record) }
     }
   }
 }
@@ -61,11 +69,12 @@ export const decide = (record: LockRecord, now: ServerTime, contender: Contender
       return state
     case "Held":
       return state.holder === contender.holder
-        ? { _tag: "Acquire", lease: nextLease(now, contender), broken: false }
-        : { _tag: "Wait", expiry: state.expiry, ...holderOf(state) }
+        ? { _tag: "Acquire", lease: nextLease(now, contender), broken: undefined }
+        : { _tag: "Wait", ...seen(state) }
     case "Free":
+      return { _tag: "Acquire", lease: nextLease(now, contender), broken: undefined }
     case "Expired":
-      return { _tag: "Acquire", lease: nextLease(now, contender), broken: state._tag === "Expired" }
+      return { _tag: "Acquire", lease: nextLease(now, contender), broken: seen(state) }
   }
 }
 
@@ -96,11 +105,9 @@ export const fate = (record: LockRecord, holder: string): Fate => {
     case "Malformed":
       return { _tag: "Broken", expiry: record.value }
     case "Present":
-      return record.holder === holder
-        ? { _tag: "Ours", expiry: record.expiry }
-        : { _tag: "Broken", expiry: record.expiry, ...holderOf(record) }
+      return record.holder === holder ? { _tag: "Ours", expiry: record.expiry } : { _tag: "Broken", ...seen(record) }
   }
 }
 
-const holderOf = (from: { readonly holder?: string | undefined }): { readonly holder?: string } =>
-  from.holder === undefined ? {} : { holder: from.holder }
+const seen = ({ expiry, holder }: { readonly expiry: string; readonly holder?: string | undefined }): Seen =>
+  holder === undefined ? { expiry } : { expiry, holder }

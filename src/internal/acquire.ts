@@ -6,11 +6,13 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as LockError from "../LockError.ts"
+import * as LockMetrics from "../LockMetrics.ts"
 import type { LockPolicy } from "../LockPolicy.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Metadata, ObjectStore } from "../ObjectStore.ts"
 import * as stopwatch from "./stopwatch.ts"
+import { measure, span } from "./telemetry.ts"
 
 /** One wish for a lock. `holder` names this acquisition and no other. */
 export interface Wish {
@@ -19,14 +21,20 @@ export interface Wish {
   readonly policy: LockPolicy
   readonly store: ObjectStore["Service"]
   readonly createIfMissing: boolean
+  /** Attributes for every metric. */
+  readonly attributes: Readonly<Record<string, string>>
+  readonly began: stopwatch.Moment
+  /** How often it was tried. */
+  attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
   mayHold: boolean
 }
 
-/** The lock as acquired: the lease, when its writing began, and the object as it was then. */
+/** The lock as acquired: the lease, when its writing began, whose expired lease it replaced, and the object as it is. */
 export interface Grant {
   readonly lease: LockRecord.Lease
   readonly started: stopwatch.Moment
+  readonly broken: LockProtocol.Seen | undefined
   readonly metadata: Metadata
 }
 
@@ -41,20 +49,27 @@ export type Attempt =
 export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
 
 /** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
-export const attempt = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
-  Effect.flatMap(attemptOnce(wish), (first) =>
-    first._tag === "Unavailable" && wish.mayHold ? attemptOnce(wish) : Effect.succeed(first)
-  )
+export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, PermanentError> {
+  wish.attempts++
+  const first = yield* attemptOnce(wish)
+  const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptOnce(wish) : first
+  if (outcome._tag === "Held" || outcome._tag === "RaceLost") yield* measure(wish, LockMetrics.conflicts, 1)
+  return outcome
+})
 
 /** Tries until it succeeds, or until the policy's schedule ends. */
-export const acquire = Effect.fnUntraced(function* (
-  wish: Wish
+export const acquire = (wish: Wish): Effect.Effect<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> =>
+  Effect.flatMap(attempt(wish), (outcome) =>
+    outcome._tag === "Granted" ? Effect.succeed(outcome.grant) : span("wait", wish)(poll(wish, outcome))
+  )
+
+const poll = Effect.fnUntraced(function* (
+  wish: Wish,
+  first: Exclude<Attempt, { readonly _tag: "Granted" }>
 ): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
   const clock = yield* Clock.Clock
-  const began = stopwatch.read(clock)
   const next = yield* Schedule.toStep(wish.policy.polling)
-  for (let attempts = 1; ; attempts++) {
-    const outcome = yield* attempt(wish)
+  for (let outcome: Attempt = first; ; outcome = yield* attempt(wish)) {
     if (outcome._tag === "Granted") return outcome.grant
     const now = stopwatch.read(clock)
     const delay = yield* next(now.monotonic, outcome).pipe(
@@ -67,8 +82,8 @@ export const acquire = Effect.fnUntraced(function* (
         : new LockError.Timeout({
             id: wish.id,
             object: wish.store.describe(wish.id),
-            attempts,
-            waited: Duration.millis(Math.round(stopwatch.between(began, now).most)),
+            attempts: wish.attempts,
+            waited: Duration.millis(Math.round(stopwatch.between(wish.began, now).most)),
             ...seen(outcome)
           })
     }
@@ -107,7 +122,7 @@ const contend = Effect.fnUntraced(function* (wish: Wish, metadata: Metadata) {
     case "Acquire":
       return yield* write(
         wish,
-        { lease: decision.lease, started },
+        { lease: decision.lease, started, broken: decision.broken },
         store.compareAndSwap(wish.id, {
           expect: { resourceVersion: metadata.resourceVersion },
           annotations: LockRecord.toAnnotations(policy.key, decision.lease)
@@ -129,7 +144,11 @@ const create = Effect.fnUntraced(function* (wish: Wish) {
   const { policy, store } = wish
   const started = yield* stopwatch.now
   const lease = LockProtocol.nextLease(yield* store.now, contenderOf(wish))
-  return yield* write(wish, { lease, started }, store.create(wish.id, LockRecord.toAnnotations(policy.key, lease)))
+  return yield* write(
+    wish,
+    { lease, started, broken: undefined },
+    store.create(wish.id, LockRecord.toAnnotations(policy.key, lease))
+  )
 })
 
 const write = Effect.fnUntraced(function* (

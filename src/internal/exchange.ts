@@ -3,16 +3,19 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { KubernetesClient } from "../KubernetesClient.ts"
 import * as LockError from "../LockError.ts"
+import * as LockMetrics from "../LockMetrics.ts"
 import type { Metadata, ServerTime, Write } from "../ObjectStore.ts"
 import * as serverClock from "./serverClock.ts"
 import * as status from "./status.ts"
@@ -74,10 +77,17 @@ export const make = (
   const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest, about: status.Request) {
     const clock = yield* Clock.Clock
     const sent = stopwatch.read(clock)
-    const response = yield* Effect.mapError(client.execute(request), (error) =>
-      error._tag === "KubeConfigError"
-        ? new LockError.Unauthorized({ object: about.object, detail: error.detail })
-        : noAnswer(about, transportProblem(error.reason))
+    const response = yield* client.execute(request).pipe(
+      Effect.mapError((error) =>
+        error._tag === "KubeConfigError"
+          ? new LockError.Unauthorized({ object: about.object, detail: error.detail })
+          : noAnswer(about, transportProblem(error.reason))
+      ),
+      Effect.onExit((exit) => {
+        const status = Exit.isSuccess(exit) ? String(exit.value.status) : "none"
+        const metric = Metric.withAttributes(LockMetrics.requestSeconds, { verb: about.verb, status })
+        return Metric.update(metric, stopwatch.between(sent, stopwatch.read(clock)).most / 1000)
+      })
     )
     yield* learn(sent, stopwatch.read(clock), response.headers)
     return response

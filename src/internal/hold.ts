@@ -8,12 +8,14 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../Held.ts"
 import * as LockError from "../LockError.ts"
+import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Metadata } from "../ObjectStore.ts"
 import type { Grant, Wish } from "./acquire.ts"
 import { release } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
+import * as telemetry from "./telemetry.ts"
 
 /**
  * Holds a granted lock in the current scope: renews it, publishes its loss, and releases it when the scope closes.
@@ -27,26 +29,22 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const acquired = stopwatch.read(clock)
   let { lease, started } = grant
   let released = false
+  const span = yield* telemetry.holding(wish, grant)
 
   // What this process relies on ends a little before what it wrote, since clocks drift.
   const reliance = Duration.toMillis(policy.ttl) * (1 - stopwatch.maxDrift)
   const remaining = () => (released ? 0 : reliance - stopwatch.between(started, stopwatch.read(clock)).most)
 
-  const lose = Effect.fnUntraced(function* (
-    reason: LockError.Lost["reason"],
-    seen: { readonly holder?: string; readonly expiry?: string } = {}
-  ) {
+  const lose = Effect.fnUntraced(function* (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) {
     const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
-    const { expiry, holder } = seen
     const error = new LockError.Lost({
       id,
       object: store.describe(id),
       reason,
       heldFor,
-      ...(holder === undefined ? {} : { holder }),
-      ...(expiry === undefined ? {} : { expiry })
+      ...seen
     })
-    if (yield* Deferred.fail(lost, error)) yield* Effect.logWarning(error.message)
+    if (yield* Deferred.fail(lost, error)) yield* telemetry.lost(wish, span, error)
   })
 
   // Renews once. Answers how long to wait before the next renewal; nothing once the lock is lost.
@@ -77,6 +75,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     if (answer.success === undefined) {
       lease = next
       started = moment
+      yield* telemetry.measure(wish, LockMetrics.renewals, 1)
       return interval
     }
     return (yield* isStillOurs(answer.success)) ? retryInterval(interval) : undefined
@@ -89,9 +88,11 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
       case "Ours":
         lease = { holder: wish.holder, expiry: fate.expiry }
         return true
-      case "Broken":
-        yield* lose("Broken", fate)
+      case "Broken": {
+        const { _tag: reason, ...seen } = fate
+        yield* lose(reason, seen)
         return false
+      }
       case "Wiped":
         yield* lose(found.uid === grant.metadata.uid ? "Wiped" : "Deleted")
         return false
@@ -103,7 +104,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     while (wait !== undefined) {
       yield* Effect.sleep(wait)
       if (remaining() <= 0) return
-      wait = yield* renew(interval)
+      wait = yield* telemetry.span("renew", wish, span)(renew(interval))
     }
     return yield* Effect.never
   })
@@ -116,7 +117,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       released = true
-      return release(wish, lease)
+      return telemetry.span("release", wish, span)(release(wish, lease))
     })
   )
   yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(

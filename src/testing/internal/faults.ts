@@ -61,7 +61,7 @@ export class Faults {
     const struck: Array<Fault> = []
     for (const injected of this.#injected) {
       if (injected.times <= 0 || !injected.when(request)) continue
-      
+      injected.times--
       injected.hits++
       struck.push(injected.fault)
       if (injected.fault._tag === "Forbid") break

@@ -66,7 +66,10 @@ export class TableEvent {
 export const watchLine = (type: string, object: string): Buffer =>
   Buffer.from(`{"type":"${type}","object":${object}}\n`)
 
-/** Somebody who watches a resource; `namespace` `""` and no `name` mean all of them. */
+/**
+ * Somebody who watches a resource; `namespace` `""` and no `name` mean all of them. With a `name`, events of other
+ * objects are mostly kept away, which makes many watches cheap; the watcher looks at each event all the same.
+ */
 export interface Watcher {
   readonly namespace: string
   readonly name: string | undefined
@@ -76,7 +79,6 @@ export interface Watcher {
 interface HistoryEntry {
   readonly resource: string
   readonly namespace: string
-  readonly name: string
   readonly event: TableEvent
 }
 
@@ -130,7 +132,7 @@ export class ObjectTable {
     const event = new TableEvent(++this.version, objects.get(key), after)
     if (after === undefined) objects.delete(key)
     else objects.set(key, after)
-    this.#history.push({ resource, namespace, name, event })
+    this.#history.push({ resource, namespace, event })
     // dropped in halves, so that a write does not move the whole history
     if (this.#history.length > 2 * this.#historyLimit) this.#forget(this.#history.length - this.#historyLimit)
     for (const place of watchedPlaces(resource, namespace, name)) {
@@ -153,11 +155,7 @@ export class ObjectTable {
   watch(resource: string, watcher: Watcher, since: number): () => void {
     for (let i = this.#firstAfter(since); i < this.#history.length; i++) {
       const entry = this.#history[i]!
-      if (
-        entry.resource === resource &&
-        (watcher.namespace === "" || watcher.namespace === entry.namespace) &&
-        (watcher.name === undefined || watcher.name === entry.name)
-      ) {
+      if (entry.resource === resource && (watcher.namespace === "" || watcher.namespace === entry.namespace)) {
         watcher.notify(entry.event)
       }
     }
