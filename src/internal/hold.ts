@@ -35,17 +35,16 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const reliance = Duration.toMillis(policy.ttl) * (1 - stopwatch.maxDrift)
   const remaining = () => (released ? 0 : reliance - stopwatch.between(started, stopwatch.read(clock)).most)
 
-  const lose = Effect.fnUntraced(function* (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) {
-    const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
-    const error = new LockError.Lost({
-      id,
-      object: store.describe(id),
-      reason,
-      heldFor,
-      ...seen
-    })
-    if (yield* Deferred.fail(lost, error)) yield* telemetry.lost(wish, span, error)
-  })
+  const isLost = () => Deferred.isDoneUnsafe(lost)
+
+  // Tells first: whoever waits for the loss may close the scope at once, and with it end this very fiber.
+  const lose = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) =>
+    Effect.suspend(() => {
+      if (isLost()) return Effect.void
+      const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
+      const error = new LockError.Lost({ id, object: store.describe(id), reason, heldFor, ...seen })
+      return Effect.andThen(telemetry.lost(wish, span, error), Deferred.fail(lost, error))
+    }).pipe(Effect.uninterruptible)
 
   // Renews once. Answers how long to wait before the next renewal; nothing once the lock is lost.
   const renew = Effect.fnUntraced(function* (interval: Duration.Duration) {
@@ -67,7 +66,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
         return undefined
       }
       if (error._tag !== "LockUnavailable") {
-        yield* Effect.logWarning(error.message)
+        yield* telemetry.tell(wish, "Warn", error.message)
         return retryInterval(interval)
       }
       return Duration.max(retryInterval(interval), error.retryAfter ?? Duration.zero)
@@ -123,12 +122,13 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(
     Effect.andThen(lose("Expired")),
     Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.andThen(Effect.logError(cause), lose("Expired"))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.void
+        : Effect.andThen(telemetry.tell(wish, "Error", cause), lose("Expired"))
     ),
     Effect.forkScoped({ startImmediately: true })
   )
 
-  const isLost = () => Deferred.isDoneUnsafe(lost)
   const stillValid = Effect.suspend(() => {
     if (isLost()) return Deferred.await(lost)
     return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))

@@ -7,6 +7,7 @@ import type * as LockError from "../LockError.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Wish } from "./acquire.ts"
+import { tell } from "./telemetry.ts"
 
 /**
  * Releases a lease: one request where nothing went wrong. What cannot be released within 5 seconds is logged with the
@@ -17,7 +18,9 @@ export const release = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void
     Effect.catchIf(isPassing, () => removeOurs(wish)),
     persistently,
     Effect.catch((problem) =>
-      Effect.logWarning(
+      tell(
+        wish,
+        "Warn",
         `The lock "${wish.id}" on ${wish.store.describe(wish.id)} could not be released and frees itself at ${lease.expiry}: ${problem}`
       )
     )
@@ -30,7 +33,9 @@ export const abandon = (wish: Wish): Effect.Effect<void> =>
   removeOurs(wish).pipe(
     persistently,
     Effect.catch((problem) =>
-      Effect.logWarning(
+      tell(
+        wish,
+        "Warn",
         `The lock "${wish.id}" on ${wish.store.describe(wish.id)} may have been taken by a request without an answer; if so it frees itself within ${Duration.format(wish.policy.ttl)}: ${problem}`
       )
     )

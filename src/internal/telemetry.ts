@@ -21,6 +21,17 @@ export const measure = <Input, State>(
 const shift = (wish: Wish, gauge: Metric.Gauge<number>, by: 1 | -1): Effect.Effect<void> =>
   Metric.modify(Metric.withAttributes(gauge, wish.attributes), by)
 
+/** Logs a sentence that an operator must read, with the lock and its holder as fields of their own. */
+export const tell = (
+  wish: Wish,
+  level: "Info" | "Warn" | "Error",
+  ...message: ReadonlyArray<unknown>
+): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWithLevel(level)(...message), {
+    "kubelock.id": wish.id,
+    "kubelock.holder": wish.holder
+  })
+
 /** Runs a part of a lock's life in a span of its own. */
 export const span =
   (name: string, wish: Wish, parent?: Tracer.Span) =>
@@ -57,7 +68,9 @@ const acquired = Effect.fnUntraced(function* (wish: Wish, { broken, metadata }: 
   yield* measure(wish, LockMetrics.waitSeconds, waited / 1000)
   if (broken === undefined) return
   yield* measure(wish, LockMetrics.breaks, 1)
-  yield* Effect.logInfo(
+  yield* tell(
+    wish,
+    "Info",
     `Broke the lock "${wish.id}" on ${wish.store.describe(wish.id)}, which ${broken.holder ?? "a holder that gives no name"} left to expire at ${broken.expiry}.`
   )
 })
@@ -91,7 +104,7 @@ export const lost = (wish: Wish, span: Tracer.Span, error: LockError.Lost): Effe
     span.attribute("kubelock.outcome", error.reason)
     return Effect.andThen(
       measure(wish, LockMetrics.losses, 1, { reason: error.reason }),
-      Effect.logWarning(error.message)
+      tell(wish, "Warn", error.message)
     )
   })
 

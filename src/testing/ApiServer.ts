@@ -10,7 +10,7 @@
  *
  * ```ts
  * import * as Effect from "effect/Effect"
- * import * as ApiServer from "kubelock/testing"
+ * import { ApiServer } from "kubelock/testing"
  *
  * const program = Effect.gen(function*() {
  *   const server = yield* ApiServer.ApiServer
@@ -47,7 +47,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { createServer } from "node:http"
 import type * as Resource from "../Resource.ts"
 import { Catalog, namespaces as namespaceResource } from "./internal/catalog.ts"
-import { type Fault as Fault_, Fault as Faults_, Faults } from "./internal/faults.ts"
+import { Fault, Faults } from "./internal/faults.ts"
 import { makeHandler } from "./internal/httpHandler.ts"
 import type { KubeObject } from "./internal/kubeObject.ts"
 import { ObjectTable, resourceKey } from "./internal/objectTable.ts"
@@ -56,15 +56,9 @@ import { isBuiltIn } from "./internal/requestPath.ts"
 import { type Counts, type LoggedRequest, RequestLog, type SeenRequest } from "./internal/requests.ts"
 import { Watches } from "./internal/watches.ts"
 
-export type { Moment } from "./internal/faults.ts"
+export { Fault, type Moment } from "./internal/faults.ts"
 export type { KubeObject, ObjectMetadata } from "./internal/kubeObject.ts"
 export type { Counts, LoggedRequest, SeenRequest, Verb } from "./internal/requests.ts"
-
-/** What goes wrong; see the members of the union. Make one with the constructors of the same name. */
-export type Fault = Fault_
-
-/** Constructors: `Fault.Delay`, `Fault.Drop`, `Fault.Answer`, `Fault.Forbid`. */
-export const Fault = Faults_
 
 /** 429 as an overloaded API server answers it: plain text, and `Retry-After` in seconds (by default 1). */
 export const tooManyRequests = (retryAfterSeconds = 1): Fault =>
@@ -209,14 +203,11 @@ export const make = Effect.fnUntraced(function* (
   }
   for (const name of options.namespaces ?? []) put(namespaceResource, "", { metadata: { name } })
 
-  const http = createServer({ keepAliveTimeout: 90_000 })
-  const server = yield* NodeHttpServer.make(() => http, {
+  const server = yield* NodeHttpServer.make(() => createServer({ keepAliveTimeout: 90_000 }), {
     host: "127.0.0.1",
     port: 0,
     gracefulShutdownTimeout: 50
   }).pipe(Effect.orDie)
-  // finalizers run in reverse: watches end, requests get their 50 ms, and whatever is still connected is cut off
-  yield* Effect.addFinalizer(() => Effect.sync(() => http.closeAllConnections()))
   yield* server
     .serve(
       makeHandler({
@@ -231,6 +222,7 @@ export const make = Effect.fnUntraced(function* (
       })
     )
     .pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBodyBytes)))
+  // finalizers run in reverse: the watches end first, then other requests get their 50 ms
   yield* Effect.addFinalizer(() => Effect.sync(() => watches.end(false)))
   const url = HttpServer.formatAddress(server.address)
 

@@ -75,29 +75,24 @@ const excerpt = (text: string): string =>
 
 const patchMediaTypes = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
 
-/** Applies a patch to (a copy of) an object, given as JSON. */
-export const applyPatchBody = (
-  contentType: string | undefined,
-  patch: string,
-  object: string
-): Result.Result<Draft, Reply> => {
+/** How a PATCH body is to be understood. */
+export type PatchKind = "Merge" | "Json"
+
+/** The kind of patch that a media type stands for. */
+export const patchKind = (contentType: string | undefined): Result.Result<PatchKind, Reply> => {
   switch (mediaType(contentType)) {
     case "application/merge-patch+json":
-      return Result.flatMap(mergePatch(patch, object), checkPatched)
+      return Result.succeed("Merge")
     case "application/json-patch+json":
-      return Result.flatMap(jsonPatch(patch, object), checkPatched)
+      return Result.succeed("Json")
     default:
       return Result.fail(unsupportedMediaType(patchMediaTypes))
   }
 }
 
-/** Whether a patch of this media type is served at all. */
-export const checkPatchMediaType = (contentType: string | undefined): Result.Result<void, Reply> => {
-  const type = mediaType(contentType)
-  return type === "application/merge-patch+json" || type === "application/json-patch+json"
-    ? Result.succeed(undefined)
-    : Result.fail(unsupportedMediaType(patchMediaTypes))
-}
+/** Applies a patch to (a copy of) an object, given as JSON. */
+export const applyPatchBody = (kind: PatchKind, patch: string, object: string): Result.Result<Draft, Reply> =>
+  Result.flatMap(kind === "Merge" ? mergePatch(patch, object) : jsonPatch(patch, object), checkPatched)
 
 const checkPatched = (draft: Draft): Result.Result<Draft, Reply> => {
   const problem = typeProblem(draft)

@@ -1,6 +1,6 @@
 /** What each verb does to the table: optimistic concurrency, validation and bookkeeping of metadata. */
 import * as Result from "effect/Result"
-import { applyPatchBody, checkObjectMediaType, checkPatchMediaType, parseJson, parseObject } from "./body.ts"
+import { applyPatchBody, checkObjectMediaType, parseJson, parseObject, patchKind } from "./body.ts"
 import {
   clientMetadata,
   type Draft,
@@ -135,12 +135,12 @@ export const update = (call: Call): Outcome => {
 
 export const patch = (call: Call): Outcome => {
   const { target } = call
-  const served = checkPatchMediaType(call.contentType)
-  if (Result.isFailure(served)) return Result.fail(served.failure)
+  const kind = patchKind(call.contentType)
+  if (Result.isFailure(kind)) return Result.fail(kind.failure)
   const name = target.name!
   const old = call.table.get(call.resource, target.namespace, name)
   if (old === undefined) return Result.fail(Reply.notFound(target, name))
-  const draft = applyPatchBody(call.contentType, call.body, old.json(false))
+  const draft = applyPatchBody(kind.success, call.body, old.json(false))
   if (Result.isFailure(draft)) return Result.fail(draft.failure)
   const misplaced = wrongPlace(draft.success, target)
   if (misplaced !== undefined) return Result.fail(misplaced)

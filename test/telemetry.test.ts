@@ -1,0 +1,255 @@
+/** What operators see: each span, metric and line of log, driven once and read back from where they would read it. */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Otlp from "effect/observability/Otlp"
+import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import * as Scope from "effect/Scope"
+import { createServer } from "node:http"
+import * as KubernetesClient from "../src/KubernetesClient.ts"
+import * as Lock from "../src/Lock.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
+import { ObjectStore } from "../src/ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../src/Resource.ts"
+import * as ApiServer from "../src/testing/ApiServer.ts"
+
+const secret = "s3cr3t"
+const key = LockPolicy.dexKey
+const longAgo = "2001-01-01T00:00:00Z"
+
+const client = Layer.unwrap(
+  Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
+)
+const lock = (options?: Lock.Options) =>
+  Lock.layer({ holder: "us", ...options }).pipe(
+    Layer.provideMerge(ObjectStoreKubernetes.layer({ resource: Resource.refreshToken, namespace: "dex" })),
+    Layer.provideMerge(client),
+    Layer.provideMerge(ApiServer.layer({ token: secret }))
+  )
+
+/** A day in the life of a lock: everything that is counted, traced or logged happens. */
+const everything = Effect.gen(function* () {
+  const server = yield* ApiServer.ApiServer
+  const seed = (name: string, annotations: Record<string, string> = {}) =>
+    server.put(Resource.refreshToken, "dex", { metadata: { name, annotations }, token: secret })
+  yield* seed("quiet")
+  yield* seed("expired", { [key]: longAgo })
+  yield* seed("wiped")
+  yield* seed("stuck")
+
+  // acquired, renewed, waited for in vain, released
+  yield* Effect.gen(function* () {
+    yield* Lock.scoped("quiet", { ttl: "1 second" })
+    yield* Effect.flip(Effect.scoped(Lock.scoped("quiet", { polling: LockPolicy.poll("50 millis", 10) })))
+  }).pipe(Effect.scoped)
+  // broken
+  yield* Effect.scoped(Lock.scoped("expired"))
+  // lost
+  yield* Effect.gen(function* () {
+    const held = yield* Lock.scoped("wiped", { ttl: "1 second" })
+    yield* seed("wiped")
+    yield* Effect.flip(held.lost)
+  }).pipe(Effect.scoped)
+  // not released
+  const scope = yield* Effect.scope
+  yield* Effect.scoped(
+    Effect.andThen(Lock.scoped("stuck"), Scope.provide(server.inject(ApiServer.Fault.Forbid({}), { times: 1 }), scope))
+  )
+}).pipe(Effect.scoped)
+
+/** A collector that keeps the bodies that it is sent. */
+const collector = Effect.gen(function* () {
+  const bodies: Array<string> = []
+  const routes = HttpRouter.add(
+    "POST",
+    "/*",
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      bodies.push(yield* request.text)
+      return HttpServerResponse.jsonUnsafe({})
+    })
+  )
+  const context = yield* Layer.build(
+    HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layerServer(createServer, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0 })
+      )
+    )
+  )
+  const server = yield* Effect.provide(HttpServer.HttpServer, context)
+  return { bodies, url: HttpServer.formatAddress(server.address) }
+})
+
+interface OtlpSpan {
+  readonly name: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly kind: number
+  readonly attributes: ReadonlyArray<{ readonly key: string; readonly value: Record<string, unknown> }>
+}
+
+/** `SPAN_KIND_CLIENT` of OTLP. */
+const clientKind = 3
+
+interface OtlpTraces {
+  readonly resourceSpans?: ReadonlyArray<{
+    readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<OtlpSpan> }>
+  }>
+}
+
+const attribute = (span: OtlpSpan, key: string) => {
+  const found = span.attributes.find((attribute) => attribute.key === key)
+  return found === undefined ? undefined : Object.values(found.value)[0]
+}
+
+describe("from outside", () => {
+  it.live("an OTLP collector sees the spans of a lock's life, with requests as their children", () =>
+    Effect.gen(function* () {
+      const { bodies, url } = yield* collector
+      yield* everything.pipe(
+        Effect.provide(lock()),
+        Effect.provide(
+          Otlp.layer({ baseUrl: url, resource: { serviceName: "test" }, tracerExportInterval: "50 millis" }).pipe(
+            Layer.provide(OtlpSerialization.layerJson),
+            Layer.provide(NodeHttpClient.layerNodeHttp)
+          )
+        ),
+        Effect.scoped
+      )
+      const spans = bodies
+        .flatMap((body) => (JSON.parse(body) as OtlpTraces).resourceSpans ?? [])
+        .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))
+      const named = (name: string) => spans.filter((span) => span.name === name)
+      const byId = new Map(spans.map((span) => [span.spanId, span]))
+      const parentOf = (span: OtlpSpan) => byId.get(span.parentSpanId ?? "")?.name
+
+      const acquire = named("kubelock.acquire")
+      assert.sameDeepMembers(
+        acquire.map((span) => [attribute(span, "kubelock.id"), attribute(span, "kubelock.outcome")]),
+        [
+          ["quiet", "Acquired"],
+          ["quiet", "LockTimeout"],
+          ["expired", "Acquired"],
+          ["wiped", "Acquired"],
+          ["stuck", "Acquired"]
+        ]
+      )
+      const timedOut = acquire.find((span) => attribute(span, "kubelock.outcome") === "LockTimeout")!
+      assert.strictEqual(Number(attribute(timedOut, "kubelock.attempts")), 11)
+      assert.isAtLeast(Number(attribute(timedOut, "kubelock.waited_ms")), 500)
+      assert.deepStrictEqual(named("kubelock.wait").map(parentOf), ["kubelock.acquire"])
+
+      const holds = named("kubelock.hold")
+      assert.lengthOf(holds, 4)
+      for (const span of holds) {
+        assert.match(String(attribute(span, "kubelock.holder")), /^us\//)
+        assert.match(String(attribute(span, "kubelock.fencing_token")), /^\d+$/)
+      }
+      assert.deepStrictEqual(
+        [...new Set([...named("kubelock.renew"), ...named("kubelock.release")].map(parentOf))],
+        ["kubelock.hold"]
+      )
+      assert.isNotEmpty(named("kubelock.renew"))
+      assert.lengthOf(named("kubelock.release"), 4)
+
+      const requests = spans.filter((span) => span.kind === clientKind)
+      assert.isNotEmpty(requests)
+      for (const span of requests) {
+        assert.isNumber(Number(attribute(span, "http.response.status_code")))
+        assert.include(["kubelock.acquire", "kubelock.wait", "kubelock.renew", "kubelock.release"], parentOf(span))
+      }
+      assert.notInclude(bodies.join(), secret)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a Prometheus page counts it all, without ids", () =>
+    Effect.gen(function* () {
+      const page = yield* Effect.gen(function* () {
+        yield* Effect.provide(everything, lock())
+        const context = yield* Layer.build(
+          HttpRouter.serve(PrometheusMetrics.layerHttp(), { disableListenLog: true, disableLogger: true }).pipe(
+            Layer.provideMerge(NodeHttpServer.layerTest)
+          )
+        )
+        return yield* HttpClient.get("/metrics").pipe(
+          Effect.flatMap((response) => response.text),
+          Effect.provide(context)
+        )
+      }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
+
+      const valueOf = (series: string) => {
+        const line = page.split("\n").find((line) => line.startsWith(`${series} `))
+        return line === undefined ? undefined : Number(line.split(" ").at(-1))
+      }
+      assert.deepStrictEqual(
+        {
+          acquisitions: valueOf("kubelock_acquisitions_total"),
+          conflicts: valueOf("kubelock_conflicts_total"),
+          timeouts: valueOf("kubelock_timeouts_total"),
+          losses: valueOf('kubelock_losses_total{reason="Wiped"}'),
+          breaks: valueOf("kubelock_breaks_total"),
+          held: valueOf("kubelock_held"),
+          waiting: valueOf("kubelock_waiting"),
+          waits: valueOf("kubelock_wait_seconds_count"),
+          holds: valueOf("kubelock_hold_seconds_count")
+        },
+        { acquisitions: 4, conflicts: 11, timeouts: 1, losses: 1, breaks: 1, held: 0, waiting: 0, waits: 4, holds: 4 }
+      )
+      assert.isAtLeast(valueOf("kubelock_renewals_total")!, 1)
+      assert.isAtLeast(valueOf('kubelock_request_seconds_count{verb="get",status="200"}')!, 4)
+      assert.isAtLeast(valueOf('kubelock_request_seconds_count{verb="patch",status="403"}')!, 1)
+      assert.notInclude(page, "quiet")
+    })
+  )
+
+  it.live("metrics have ids where they are asked for", () =>
+    Effect.gen(function* () {
+      const page = yield* Lock.withLock("quiet")(PrometheusMetrics.format()).pipe(
+        Effect.provide(Lock.layerMemory({ idInMetrics: true })),
+        Effect.provideService(Metric.MetricRegistry, new Map())
+      )
+      assert.include(page, 'kubelock_held{id="quiet"} 1')
+    })
+  )
+
+  it.live("the log has one line for what an operator must know, and no secret", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const keep = Logger.make(({ logLevel, message }) => {
+        lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
+      })
+      yield* Effect.gen(function* () {
+        const server = yield* ApiServer.ApiServer
+        yield* everything
+        yield* server.setClockOffset("1 hour")
+        const store = yield* ObjectStore
+        yield* store.read("quiet")
+        yield* store.read("quiet")
+      }).pipe(Effect.provide(lock()), Effect.provide(Logger.layer([keep])), Effect.scoped)
+      const expected = [
+        `Info Broke the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex, which a holder that gives no name left to expire at ${longAgo}.`,
+        /^Warn The lock "wiped" .* was lost after .*: its annotation was removed by somebody else\.$/,
+        /^Warn The lock "stuck" .* could not be released and frees itself at \d{4}-.*Z: Not allowed to patch .*$/,
+        /^Warn This machine's clock differs from the API server's by .* or more\.$/
+      ]
+      assert.lengthOf(lines, expected.length, lines.join("\n"))
+      for (const [index, line] of lines.entries()) {
+        const wanted = expected[index]!
+        if (typeof wanted === "string") assert.strictEqual(line, wanted)
+        else assert.match(line, wanted)
+      }
+      assert.notInclude(lines.join(), secret)
+    })
+  )
+})
