@@ -12,6 +12,7 @@ import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 import { behaviour } from "./contract/lock.ts"
+import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
 import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
 
@@ -33,7 +34,9 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
     if (resource === Resource.refreshToken) {
-      it.layer(Layer.provideMerge(Lock.layer(), world))(`the lock on ${Resource.name(resource)}`, behaviour)
+      const locked = Layer.provideMerge(Lock.layer(), world)
+      it.layer(locked)(`the lock on ${Resource.name(resource)}`, behaviour)
+      it.layer(locked)("beside Dex", mixed)
     }
   }
 })

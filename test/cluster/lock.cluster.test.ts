@@ -6,6 +6,7 @@ import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as Resource from "../../src/Resource.ts"
 import { behaviour } from "../contract/lock.ts"
+import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
 import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
 import { describeServers } from "./describeServers.ts"
@@ -25,7 +26,9 @@ describeServers("the lock", (server) => {
     for (const resource of resources) {
       const world = WorldKubernetes.layer({ resource, namespace: "dex" })
       it.layer(world)(`store of ${Resource.name(resource)}`, contract)
-      it.layer(Layer.provideMerge(Lock.layer(), world))(`lock on ${Resource.name(resource)}`, behaviour)
+      const locked = Layer.provideMerge(Lock.layer(), world)
+      it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour)
+      if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)
     }
   })
 })

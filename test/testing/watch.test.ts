@@ -1,0 +1,213 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Resource from "../../src/Resource.ts"
+import * as ApiServer from "../../src/testing/ApiServer.ts"
+import { send, watch, type WatchEvent } from "./http.ts"
+
+const tokens = Resource.collectionPath(Resource.refreshToken, "dex")
+
+const put = (name: string, labels: Readonly<Record<string, string>> = {}, namespace = "dex") =>
+  ApiServer.ApiServer.use((server) => server.put(Resource.refreshToken, namespace, { metadata: { name, labels } }))
+const remove = (name: string) => ApiServer.ApiServer.use((server) => server.remove(Resource.refreshToken, "dex", name))
+const observe = (query: string, path = tokens) =>
+  ApiServer.ApiServer.use(({ url }) => watch(url, { path: `${path}?watch=1&${query}` }))
+const told = (events: ReadonlyArray<WatchEvent>) =>
+  events.map(({ object, type }) => `${type} ${object.metadata.name} ${object.metadata.labels?.["k"] ?? ""}`.trim())
+const test = (
+  name: string,
+  effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>,
+  options?: ApiServer.Options
+) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer(options))))
+
+describe("watch", () => {
+  test(
+    "tells the present, then the changes",
+    Effect.gen(function* () {
+      yield* put("a")
+      const open = yield* observe("")
+      assert.deepStrictEqual(told(yield* open.until(1)), ["ADDED a"])
+      yield* put("b")
+      yield* put("a", { k: "1" })
+      yield* remove("b")
+      assert.deepStrictEqual(told(yield* open.until(4)), ["ADDED a", "ADDED b", "MODIFIED a 1", "DELETED b"])
+    })
+  )
+
+  test(
+    "goes on from a version without a gap or a repetition",
+    Effect.gen(function* () {
+      const { metadata } = yield* put("a", { k: "1" })
+      yield* put("a", { k: "2" })
+      yield* put("other", {}, "elsewhere")
+      const open = yield* observe(`resourceVersion=${metadata.resourceVersion}`)
+      yield* put("a", { k: "3" })
+      assert.deepStrictEqual(told(yield* open.until(2)), ["MODIFIED a 2", "MODIFIED a 3"])
+    })
+  )
+
+  test(
+    "of one name hears of no other; of all namespaces hears of all",
+    Effect.gen(function* () {
+      const one = yield* observe("fieldSelector=metadata.name%3Da&resourceVersion=1")
+      const all = yield* observe("resourceVersion=1", "/apis/dex.coreos.com/v1/refreshtokens")
+      const named = yield* observe(
+        "fieldSelector=metadata.name%3Da&resourceVersion=1",
+        "/apis/dex.coreos.com/v1/refreshtokens"
+      )
+      yield* put("b")
+      yield* put("a", { k: "x" }, "elsewhere")
+      yield* put("a", { k: "y" })
+      assert.deepStrictEqual(told(yield* one.until(1)), ["ADDED a y"])
+      assert.deepStrictEqual(told(yield* all.until(3)), ["ADDED b", "ADDED a x", "ADDED a y"])
+      assert.deepStrictEqual(told(yield* named.until(2)), ["ADDED a x", "ADDED a y"])
+    })
+  )
+
+  test(
+    "with a label: ADDED when the object comes to match, DELETED with its old content and the new version when it ceases",
+    Effect.gen(function* () {
+      const { metadata } = yield* put("a", { k: "1" })
+      const open = yield* observe(`labelSelector=k%3D2&resourceVersion=${metadata.resourceVersion}`)
+      yield* put("a", { k: "2" })
+      const gone = yield* put("a", { k: "3" })
+      yield* put("a", { k: "4" })
+      yield* put("a", { k: "2" })
+      yield* remove("a")
+      const events = yield* open.until(4)
+      assert.deepStrictEqual(told(events), ["ADDED a 2", "DELETED a 2", "ADDED a 2", "DELETED a 2"])
+      assert.strictEqual(events[1]!.object.metadata.resourceVersion, gone.metadata.resourceVersion)
+    })
+  )
+
+  test(
+    "a write that changes nothing is not told",
+    Effect.gen(function* () {
+      const { url } = yield* ApiServer.ApiServer
+      yield* put("a", { k: "1" })
+      const open = yield* observe("")
+      const headers = { "content-type": "application/merge-patch+json" }
+      const body = JSON.stringify({ metadata: { labels: { k: "1" } } })
+      yield* send(url, { method: "PATCH", path: `${tokens}/a`, headers, body })
+      yield* put("b")
+      assert.deepStrictEqual(told(yield* open.until(2)), ["ADDED a 1", "ADDED b"])
+    })
+  )
+
+  test(
+    "bookmarks: after the present state, each minute, and before the end where there is news",
+    Effect.gen(function* () {
+      yield* put("a")
+      const open = yield* observe("allowWatchBookmarks=true&timeoutSeconds=100")
+      const [, first] = yield* open.until(2)
+      assert.deepStrictEqual(first!.object.metadata.annotations, { "k8s.io/initial-events-end": "true" })
+      yield* TestClock.adjust("60 seconds")
+      yield* open.until(3)
+      const { metadata } = yield* put("a", { k: "1" })
+      yield* open.until(4)
+      yield* TestClock.adjust("39 seconds")
+      const events = yield* open.until(5)
+      assert.deepStrictEqual(
+        events.map(({ type }) => type),
+        ["ADDED", "BOOKMARK", "BOOKMARK", "MODIFIED", "BOOKMARK"]
+      )
+      assert.strictEqual(events[4]!.object.metadata.resourceVersion, metadata.resourceVersion)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* open.ended, "clean")
+    })
+  )
+
+  test(
+    "a version that was compacted is too old",
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      const { metadata } = yield* put("a")
+      yield* server.compact
+      const open = yield* observe(`resourceVersion=${metadata.resourceVersion}`)
+      assert.strictEqual(open.status, 200)
+      assert.strictEqual(yield* open.ended, "clean")
+      assert.strictEqual(open.events[0]!.type, "ERROR")
+      assert.strictEqual(open.events[0]!.object.code, 410)
+      assert.strictEqual(open.events[0]!.object.reason, "Expired")
+      const { json: list } = yield* send(server.url, { path: tokens })
+      const fresh = yield* observe(`resourceVersion=${list.metadata.resourceVersion}`)
+      yield* put("b")
+      assert.deepStrictEqual(told(yield* fresh.until(1)), ["ADDED b"])
+    })
+  )
+
+  test(
+    "the history is bounded",
+    Effect.gen(function* () {
+      const { metadata } = yield* put("a")
+      for (let i = 0; i < 25; i++) yield* put("a", { k: String(i) })
+      const old = yield* observe(`resourceVersion=${metadata.resourceVersion}`)
+      assert.strictEqual((yield* old.until(1))[0]!.type, "ERROR")
+      const recent = yield* observe(`resourceVersion=${Number(metadata.resourceVersion) + 20}`)
+      assert.deepStrictEqual(
+        told(yield* recent.until(5)),
+        [20, 21, 22, 23, 24].map((k) => `MODIFIED a ${k}`)
+      )
+    }),
+    { historyLimit: 10 }
+  )
+
+  test(
+    "ends on demand, cleanly or not, and is counted while it is open",
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      const first = yield* observe("")
+      yield* observe("")
+      assert.strictEqual(yield* server.openWatches, 2)
+      assert.strictEqual(yield* server.endWatches(), 2)
+      assert.strictEqual(yield* first.ended, "clean")
+      const second = yield* observe("")
+      assert.strictEqual(yield* server.endWatches("Abruptly"), 1)
+      assert.strictEqual(yield* second.ended, "broken")
+      assert.strictEqual((yield* server.counts).watch, 3)
+    })
+  )
+
+  test(
+    "says nothing while it is frozen, and everything afterwards",
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      const open = yield* observe("resourceVersion=1")
+      const quiet = yield* observe("fieldSelector=metadata.name%3Dz")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* server.freezeWatches
+          yield* put("a")
+          yield* server.endWatches()
+          yield* send(server.url, { path: "/readyz" })
+          assert.deepStrictEqual(open.events, [])
+          assert.isFalse(quiet.isOver())
+        })
+      )
+      assert.strictEqual(yield* open.ended, "clean")
+      assert.deepStrictEqual(told(open.events), ["ADDED a"])
+      assert.strictEqual(yield* quiet.ended, "clean")
+    })
+  )
+
+  test(
+    "a client that goes away is forgotten",
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      yield* Effect.scoped(observe(""))
+      while ((yield* server.openWatches) > 0) yield* TestClock.withLive(Effect.sleep(1))
+      yield* put("a")
+      assert.strictEqual(yield* server.openWatches, 0)
+    })
+  )
+
+  test(
+    "a time-out that is not a number, a selector that is none",
+    Effect.gen(function* () {
+      const { url } = yield* ApiServer.ApiServer
+      assert.strictEqual((yield* send(url, { path: `${tokens}?watch=1&timeoutSeconds=x` })).status, 400)
+      assert.strictEqual((yield* send(url, { path: `${tokens}?watch=1&labelSelector=a%20b` })).status, 400)
+    })
+  )
+})
