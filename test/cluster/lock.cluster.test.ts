@@ -1,5 +1,5 @@
 /** The contract of the store and the behaviour of the lock, on real API servers. */
-import { layer } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
@@ -12,23 +12,44 @@ import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
 import { describeServers } from "./describeServers.ts"
 import * as Envtest from "./Envtest.ts"
 
-describeServers("the lock", (server) => {
-  const client = Layer.unwrap(
-    Effect.map(Envtest.ApiServer, (api) => KubernetesClient.layerKubeConfigYaml(api.kubeConfig))
-  )
-  const running = client.pipe(Layer.provideMerge(Envtest.layer({ server, fsync: false })))
-
-  layer(running, { timeout: "120 seconds", excludeTestServices: true })("with a client", (it) => {
-    const resources =
-      server === "kube-apiserver"
-        ? [Resource.refreshToken, Resource.configMap, Resource.secret]
-        : [Resource.refreshToken]
-    for (const resource of resources) {
-      const world = WorldKubernetes.layer({ resource, namespace: "dex" })
+const suites = <E>(
+  client: Layer.Layer<KubernetesClient.KubernetesClient, E>,
+  options: { readonly resources: ReadonlyArray<Resource.Resource>; readonly namespace: string }
+) =>
+  layer(client, { timeout: "120 seconds", excludeTestServices: true })("reached by a kubeconfig", (it) => {
+    it.effect("is the server meant", () =>
+      Effect.map(KubernetesClient.KubernetesClient, ({ server }) => assert.match(server, /^https?:/))
+    )
+    for (const resource of options.resources) {
+      const world = WorldKubernetes.layer({ resource, namespace: options.namespace })
       it.layer(world)(`store of ${Resource.name(resource)}`, contract)
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour)
       if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)
     }
   })
-})
+
+const file = process.env["KUBELOCK_TEST_KUBECONFIG"]
+if (file === undefined) {
+  describeServers("the lock", (server) =>
+    suites(
+      Layer.unwrap(Effect.map(Envtest.ApiServer, (api) => KubernetesClient.layerKubeConfigYaml(api.kubeConfig))).pipe(
+        Layer.provide(Envtest.layer({ server, fsync: false }))
+      ),
+      {
+        namespace: "dex",
+        resources:
+          server === "kube-apiserver"
+            ? [Resource.refreshToken, Resource.configMap, Resource.secret]
+            : [Resource.refreshToken]
+      }
+    )
+  )
+} else {
+  const given = { file: file || undefined, context: process.env["KUBELOCK_TEST_CONTEXT"] || undefined }
+  describe("the lock on a cluster of yours", () =>
+    suites(KubernetesClient.layerKubeConfig(given), {
+      namespace: process.env["KUBELOCK_TEST_NAMESPACE"] || "default",
+      resources: [Resource.configMap, Resource.secret]
+    }))
+}

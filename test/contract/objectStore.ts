@@ -97,6 +97,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       assert.lengthOf(answers.filter(Option.isSome), 1)
       const winner = Option.getOrThrow(Option.firstSomeOf(answers))
       assert.deepStrictEqual(yield* store.read(id), winner)
+      yield* (yield* World).delete(id)
     })
   )
 

@@ -19,25 +19,33 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
     World,
     Effect.gen(function* () {
       const client = yield* KubernetesClient
-      const send = (request: HttpClientRequest.HttpClientRequest, status: number) =>
+      const left = new Set<string>()
+      const send = (request: HttpClientRequest.HttpClientRequest, ...statuses: ReadonlyArray<number>) =>
         Effect.gen(function* () {
           const response = yield* client.execute(request)
-          assert.strictEqual(response.status, status, yield* response.text)
+          assert.include(statuses, response.status, yield* response.text)
         }).pipe(Effect.orDie)
+      const remove = (id: string, ...statuses: ReadonlyArray<number>) =>
+        send(HttpClientRequest.delete(Resource.objectPath(resource, namespace, id)), ...statuses)
+
+      yield* Effect.addFinalizer(() => Effect.forEach(left, (id) => remove(id, 200, 404), { concurrency: 8 }))
       return World.of({
         make: (id, annotations = {}) =>
-          send(
-            HttpClientRequest.post(Resource.collectionPath(resource, namespace)).pipe(
-              HttpClientRequest.bodyJsonUnsafe({
-                apiVersion: Resource.apiVersion(resource),
-                kind: resource.kind,
-                metadata: { name: id, annotations },
-                ...content(resource)
-              })
-            ),
-            201
+          Effect.andThen(
+            Effect.sync(() => left.add(id)),
+            send(
+              HttpClientRequest.post(Resource.collectionPath(resource, namespace)).pipe(
+                HttpClientRequest.bodyJsonUnsafe({
+                  apiVersion: Resource.apiVersion(resource),
+                  kind: resource.kind,
+                  metadata: { name: id, annotations },
+                  ...content(resource)
+                })
+              ),
+              201
+            )
           ),
-        delete: (id) => send(HttpClientRequest.delete(Resource.objectPath(resource, namespace, id)), 200)
+        delete: (id) => remove(id, 200)
       })
     })
   )
