@@ -64,7 +64,7 @@ export const make = (
     if (skewReported || skew <= reportableSkew) return Effect.void
     skewReported = true
     return Effect.logWarning(
-      `This machine's clock differs from the API server's by ${Duration.format(Duration.millis(skew))} or more.`
+      `This machine's clock differs from the API server's by ${Duration.format(Duration.millis(Math.round(skew)))} or more.`
     )
   }
 
