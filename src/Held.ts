@@ -2,7 +2,8 @@
  * What a holder has in hand: proof of holding, for as long as it lasts.
  */
 import type * as Effect from "effect/Effect"
-import type { Lost } from "./LockError.ts"
+import type { Lost, StoreError } from "./LockError.ts"
+import type { ContentChange, Metadata } from "./ObjectStore.ts"
 
 /**
  * A lock that is held, until the scope that it was acquired in closes.
@@ -19,6 +20,11 @@ import type { Lost } from "./LockError.ts"
  * - `guard`: runs an effect while the lock is held: it is interrupted, and the whole fails with `Lost`, when the lock
  *   is lost. It also fails where the effect came to its end but the lease had run out meanwhile, as when the process
  *   was suspended.
+ * - `metadata`: the object as it was when the lock was acquired, with its content where the store brings that along.
+ * - `commit`: writes to the locked object and releases the lock, both or nothing, in one request whose condition is that
+ *   the lock is still ours. So a holder that was paused past its lease can never overwrite what its successor wrote.
+ *   It also succeeds after the lease has run out, as long as nobody took over; where somebody did it fails with `Lost`.
+ *   A write whose answer got lost is settled by a reading, which takes a store with `content`.
  *
  * A lock is advisory: between the moment in which it is lost and the moment in which the work has stopped, somebody
  * else may hold it. Only the fencing token closes that gap.
@@ -29,5 +35,7 @@ export interface Held {
   readonly fencingToken: bigint
   readonly isValid: Effect.Effect<boolean>
   readonly lost: Effect.Effect<never, Lost>
+  readonly metadata: Metadata
+  readonly commit: (content: ReadonlyArray<ContentChange>) => Effect.Effect<void, Lost | StoreError>
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
 }

@@ -84,12 +84,13 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
  * - `Deleted`: the object is gone, or another one bears its name.
  * - `Expired`: the lease ran out before it could be renewed (the API server was out of reach, the process was
  *   suspended, or renewal is off).
+ * - `Released`: it was released by its holder, whose `guard` was used afterwards.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
   id: Schema.String,
   object: Schema.String,
-  reason: Schema.Literals(["Broken", "Wiped", "Deleted", "Expired"]),
+  reason: Schema.Literals(["Broken", "Wiped", "Deleted", "Expired", "Released"]),
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String)
@@ -107,6 +108,8 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
         return "the object was deleted"
       case "Expired":
         return "its lease ran out before it was renewed"
+      case "Released":
+        return "its holder released it, and asked for its protection afterwards"
     }
   }
 }

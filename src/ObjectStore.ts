@@ -9,15 +9,24 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { StoreError } from "./LockError.ts"
 
-/** The metadata of an object, as it was when the store answered. */
+/**
+ * The metadata of an object, as it was when the store answered.
+ *
+ * `content` is the object itself, by its top-level fields, and there only where the store was made to bring it along.
+ */
 export interface Metadata {
   readonly uid: string
   readonly resourceVersion: string
   readonly annotations: Readonly<Record<string, string>>
+  readonly content?: Content
 }
+
+/** An object beyond its metadata: `data` of a Secret, `token` of a RefreshToken. It may be secret. */
+export type Content = Readonly<Record<string, Schema.Json>>
 
 /** What to write: each key is set to the string, or removed where it is `null`. Keys not named stay as they are. */
 export type Changes = Readonly<Record<string, string | null>>
@@ -29,15 +38,25 @@ export type Changes = Readonly<Record<string, string | null>>
  * - `annotations`: each of the annotations named has just that value. The write then survives other changes of the
  *   object, as when the holder of a lock writes to the object it locked. At least one must be named.
  */
-export type Precondition =
-  | { readonly resourceVersion: string }
-  | { readonly annotations: Readonly<Record<string, string>> }
+export type Precondition = Write["expect"]
 
-/** A write under a condition: all of it happens, or nothing. */
-export interface Write {
-  readonly expect: Precondition
-  readonly annotations: Changes
+/** A field of an object to set, or to remove (`null`), by the names on the way to it. All but the last must be there. */
+export interface ContentChange {
+  readonly path: readonly [string, ...ReadonlyArray<string>]
+  readonly value: Schema.Json
 }
+
+/**
+ * A write under a condition: all of it happens, or nothing. Fields of the object are set only under annotations, since
+ * what they say is what such a write relies on.
+ */
+export type Write =
+  | { readonly expect: { readonly resourceVersion: string }; readonly annotations: Changes }
+  | {
+      readonly expect: { readonly annotations: Readonly<Record<string, string>> }
+      readonly annotations: Changes
+      readonly content?: ReadonlyArray<ContentChange> | undefined
+    }
 
 /** What a stream of changes tells: what the object is now, or that it is gone. */
 export type Change = { readonly _tag: "Changed"; readonly metadata: Metadata } | { readonly _tag: "Deleted" }

@@ -3,7 +3,8 @@
  *
  * **Details**
  *
- * - Only metadata travels (`PartialObjectMetadata`): the secrets in a locked object never reach this process.
+ * - Only metadata travels (`PartialObjectMetadata`): the secrets in a locked object never reach this process, unless
+ *   the store is made with `content`.
  * - A write under a resourceVersion is a merge patch with `metadata.resourceVersion` in it; a write under annotations is
  *   a JSON patch with `test` operations. Both need the RBAC verb `patch`; `read` needs `get`, `changes` needs `watch`,
  *   `create` needs `create`.
@@ -37,6 +38,7 @@ import * as Resource from "./Resource.ts"
  * - `createIfMissing`: by default what the resource says.
  * - `requestTimeout`: the bound on one request, 5 seconds by default. A watch is bound by the server instead.
  * - `clock`: whose clock expiries are judged on: the API server's (default), or this machine's.
+ * - `content`: whether answers bring the whole object along. Off by default; the stream of changes never does.
  */
 export interface Options {
   readonly resource: Resource.Resource
@@ -44,6 +46,7 @@ export interface Options {
   readonly createIfMissing?: boolean | undefined
   readonly requestTimeout?: Duration.Input | undefined
   readonly clock?: "server" | "local" | undefined
+  readonly content?: boolean | undefined
 }
 
 /** Makes the store; see `layer`. Fails where the namespace is not a name. */
@@ -62,15 +65,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       Result.map(Resource.checkName(id), () => ({ id, verb, object: Resource.describe(resource, namespace, id) }))
     )
 
+  const ask = (request: HttpClientRequest.HttpClientRequest, wanted: status.Request) =>
+    exchange.ask(options.content === true ? request : exchanges.metadataOnly(request), wanted)
+
   const read = Effect.fnUntraced(function* (id: string) {
     const wanted = yield* about(id, "get")
-    const answer = yield* exchange.ask(exchanges.get(Resource.objectPath(resource, namespace, id)), wanted)
+    const answer = yield* ask(exchanges.get(Resource.objectPath(resource, namespace, id)), wanted)
     return yield* exchanges.metadataOf(answer, wanted)
   })
 
   const write = Effect.fnUntraced(function* (id: string, verb: string, request: HttpClientRequest.HttpClientRequest) {
     const wanted = yield* about(id, verb)
-    const answer = yield* exchange.ask(request, wanted)
+    const answer = yield* ask(request, wanted)
     return status.isPreconditionFailed(answer)
       ? Option.none()
       : Option.some(yield* exchanges.metadataOf(answer, wanted))

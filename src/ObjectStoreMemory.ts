@@ -11,7 +11,15 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
-import { type Change, type Changes, type Metadata, ObjectStore, type Precondition } from "./ObjectStore.ts"
+import {
+  type Change,
+  type Changes,
+  type Content,
+  type ContentChange,
+  type Metadata,
+  ObjectStore,
+  type Precondition
+} from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
 /** Which objects exist from the start, and whether the lock makes those that do not (it does by default). */
@@ -43,7 +51,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
     }
 
     const make = (id: string, annotations: Readonly<Record<string, string>>) =>
-      put(id, { uid: `uid-${version + 1}`, annotations })
+      put(id, { uid: `uid-${version + 1}`, annotations, content: {} })
 
     const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Metadata, LockError.StoreError> {
       yield* Effect.fromResult(Resource.checkName(id))
@@ -75,8 +83,11 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
           Effect.map(find(id), (current) => {
             if (!holds(write.expect, current)) return Option.none()
             const annotations = apply(current.annotations, write.annotations)
+            const fields = "content" in write ? (write.content ?? []) : []
             return Option.some(
-              isSame(annotations, current.annotations) ? current : put(id, { ...current, annotations })
+              fields.length === 0 && isSame(annotations, current.annotations)
+                ? current
+                : put(id, { ...current, annotations, content: fields.reduce(setField, current.content ?? {}) })
             )
           }),
         changes: (id, from) =>
@@ -123,6 +134,15 @@ const apply = (annotations: Readonly<Record<string, string>>, changes: Changes):
     if (value === null) delete next[key]
     else next[key] = value
   }
+  return next
+}
+
+const setField = (content: Content, { path, value }: ContentChange): Content => {
+  const [name, inner, ...rest] = path
+  const next = { ...content }
+  if (inner !== undefined) next[name] = setField((content[name] ?? {}) as Content, { path: [inner, ...rest], value })
+  else if (value === null) delete next[name]
+  else next[name] = value
   return next
 }
 

@@ -337,6 +337,84 @@ describe("an answer that gets lost", () => {
   )
 })
 
+describe("committing", () => {
+  const value = [{ path: ["token"], value: "new" }] as const
+  const contentOf = (world: Effect.Success<typeof setUp>) =>
+    Effect.map(world.sound.read(id), (metadata) => metadata.content)
+
+  it.effect("writes to the object and releases the lock in one request", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const held = yield* world.us.scoped(id)
+          yield* TestClock.adjust("1 minute")
+          world.requests.length = 0
+          yield* held.commit(value)
+          assert.isFalse(yield* held.isValid)
+          assert.deepInclude(yield* Effect.flip(held.guard(Effect.void)), { reason: "Released" })
+        })
+      )
+      assert.deepStrictEqual(world.requests, ["write"])
+      assert.deepStrictEqual(yield* world.annotations, {})
+      assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
+    })
+  )
+
+  it.effect("never overwrites what a successor wrote", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const paused = yield* world.us.scoped(id, { renew: false })
+      yield* TestClock.adjust("12 seconds")
+      const successor = yield* world.them.scoped(id)
+      const refused = yield* Effect.flip(paused.commit(value))
+      assert.deepInclude(refused, { _tag: "LockLost" })
+      yield* successor.commit([{ path: ["token"], value: "theirs" }])
+      yield* Effect.flip(paused.commit(value))
+      assert.deepStrictEqual(yield* contentOf(world), { token: "theirs" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("still writes after the lease ran out, where nobody took over", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const paused = yield* world.us.scoped(id, { renew: false })
+      yield* TestClock.adjust("1 hour")
+      yield* paused.commit(value)
+      assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("settles an answer that gets lost: what was written is written, once", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const held = yield* world.us.scoped(id)
+      world.faults.push(["write", "Lost"], ["write", "None"], ["read", "Refused"])
+      const committing = yield* Effect.forkChild(held.commit(value))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(committing)
+      assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
+      assert.deepStrictEqual(yield* world.annotations, {})
+      assert.isFalse(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("survives a renewal at the same time", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const held = yield* world.us.scoped(id)
+      world.faults.push(["write", "Refused"])
+      const committing = yield* Effect.forkChild(held.commit(value))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(committing)
+      assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost))
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(lost.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("releasing", () => {
   it.effect("outlasts an outage of some seconds", () =>
     Effect.gen(function* () {

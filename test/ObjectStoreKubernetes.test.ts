@@ -79,6 +79,36 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
+  it.effect("brings the content along, and writes to it, where it is asked to", () =>
+    Effect.gen(function* () {
+      const { id, server } = yield* aToken
+      const options = { resource: Resource.refreshToken, namespace: "dex", content: true }
+      const before = yield* Effect.flatMap(ObjectStore, (store) =>
+        Effect.gen(function* () {
+          const { resourceVersion } = yield* store.read(id)
+          const annotations = { "example.com/a": "1" }
+          const marked = Option.getOrThrow(
+            yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+          )
+          assert.deepStrictEqual(marked.content, { token: "s3cr3t" })
+          return yield* store.compareAndSwap(id, {
+            expect: { annotations },
+            annotations: { "example.com/a": null },
+            content: [
+              { path: ["token"], value: null },
+              { path: ["claims"], value: { email: "a@example.com" } },
+              { path: ["claims", "a/b~c"], value: 1 }
+            ]
+          })
+        })
+      ).pipe(Effect.provide(ObjectStoreKubernetes.layer(options), { local: true }))
+      assert.deepStrictEqual(Option.getOrThrow(before).content, { claims: { email: "a@example.com", "a/b~c": 1 } })
+      const object = Option.getOrThrow(yield* server.get(Resource.refreshToken, "dex", id))
+      assert.deepInclude(object, { claims: { email: "a@example.com", "a/b~c": 1 } })
+      assert.notProperty(object, "token")
+    })
+  )
+
   it.effect("gives what the server says its own error", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken

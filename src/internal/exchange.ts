@@ -110,58 +110,51 @@ export const make = (
   }
 }
 
-/** A GET of metadata only. */
-export const get = (path: string): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.get(path).pipe(HttpClientRequest.setHeader("accept", metadataOnly))
+/** A GET of one object. */
+export const get = (path: string): HttpClientRequest.HttpClientRequest => HttpClientRequest.get(path)
 
-/** A POST of an object, answered by its metadata. */
+/** A POST of an object, answered by the object as made. */
 export const post = (path: string, object: unknown): HttpClientRequest.HttpClientRequest =>
   HttpClientRequest.post(path).pipe(withJson(object, "application/json"))
+
+/** Asks for no more than the metadata: the answer has none of the object's content. */
+export const metadataOnly: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
+  HttpClientRequest.setHeader("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
 
 /** The PATCH that a write is: a merge patch under a resourceVersion, a JSON patch under annotations. */
 export const patch = (path: string, write: Write): HttpClientRequest.HttpClientRequest =>
   HttpClientRequest.patch(path).pipe(
     "resourceVersion" in write.expect
       ? withJson(
-          {
-            metadata: {
-              resourceVersion: write.expect.resourceVersion,
-              annotations: write.annotations
-            }
-          },
+          { metadata: { resourceVersion: write.expect.resourceVersion, annotations: write.annotations } },
           "application/merge-patch+json"
         )
       : withJson(
           [
             ...Object.entries(write.expect.annotations).map(([key, value]) => ({
               op: "test",
-              path: pointer(key),
+              path: pointer(annotationPath(key)),
               value
             })),
-            ...Object.entries(write.annotations).flatMap(([key, value]) =>
-              value === null
-                ? // "remove" fails where there is nothing: put something there first
-                  [
-                    { op: "add", path: pointer(key), value: "" },
-                    { op: "remove", path: pointer(key) }
-                  ]
-                : [{ op: "add", path: pointer(key), value }]
-            )
+            ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+            ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
           ],
           "application/json-patch+json"
         )
   )
 
-/** Reads the metadata out of a successful answer; any other answer becomes its error. */
+/** Reads the metadata out of a successful answer, and the content where there is one; any other becomes its error. */
 export const metadataOf = (
   answer: status.Answer,
   about: status.Request
 ): Effect.Effect<Metadata, LockError.StoreError> => {
   if (answer.status < 200 || answer.status > 299) return Effect.fail(status.toError(answer, about))
   const object = decodeObject(answer.body)
-  return Option.isSome(object)
-    ? Effect.succeed(toMetadata(object.value.metadata))
-    : Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
+  if (Option.isNone(object)) {
+    return Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
+  }
+  const { apiVersion: _apiVersion, kind, metadata, ...content } = object.value
+  return Effect.succeed(kind === "PartialObjectMetadata" ? toMetadata(metadata) : { ...toMetadata(metadata), content })
 }
 
 /** The metadata of a decoded object. */
@@ -182,9 +175,18 @@ export const ObjectMeta = Schema.Struct({
   annotations: Schema.optional(Schema.Record(Schema.String, Schema.String))
 })
 
-const decodeObject = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ metadata: ObjectMeta })))
-
-const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+const decodeObject = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.StructWithRest(
+      Schema.Struct({
+        apiVersion: Schema.optional(Schema.String),
+        kind: Schema.optional(Schema.String),
+        metadata: ObjectMeta
+      }),
+      [Schema.Record(Schema.String, Schema.Json)]
+    )
+  )
+)
 
 const reportableSkew = 2000
 
@@ -193,13 +195,24 @@ const localTimeOf = (clock: Clock.Clock): ServerTime => {
   return { earliest: now, latest: now }
 }
 
-const pointer = (key: string): string => `/metadata/annotations/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`
+const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
+
+const pointer = (path: ReadonlyArray<string>): string =>
+  path.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+
+// "remove" fails where there is nothing: put something there first.
+const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<object> =>
+  value === null
+    ? [
+        { op: "add", path: pointer(path), value: "" },
+        { op: "remove", path: pointer(path) }
+      ]
+    : [{ op: "add", path: pointer(path), value }]
 
 const withJson =
   (body: unknown, contentType: string) =>
   (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
     request.pipe(
-      HttpClientRequest.setHeader("accept", metadataOnly),
       HttpClientRequest.setUrlParam("fieldManager", "kubelock"),
       HttpClientRequest.bodyText(JSON.stringify(body), contentType)
     )

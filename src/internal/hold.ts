@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../Held.ts"
@@ -11,9 +12,9 @@ import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
-import type { Metadata } from "../ObjectStore.ts"
+import type { ContentChange, Metadata } from "../ObjectStore.ts"
 import type { Grant, Wish } from "./acquire.ts"
-import { release } from "./release.ts"
+import { commit as commitAndRelease, release } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
 import * as telemetry from "./telemetry.ts"
 
@@ -29,6 +30,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const acquired = stopwatch.read(clock)
   let { lease, started } = grant
   let released = false
+  let committing = false
   const span = yield* telemetry.holding(wish, grant)
 
   // What this process relies on ends a little before what it wrote, since clocks drift.
@@ -37,14 +39,21 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
 
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
+  const lossBy = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) => {
+    const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
+    return new LockError.Lost({ id, object: store.describe(id), reason, heldFor, ...seen })
+  }
+
   // Tells first: whoever waits for the loss may close the scope at once, and with it end this very fiber.
-  const lose = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) =>
+  const lose = (reason: LockError.Lost["reason"], seen?: Partial<LockProtocol.Seen>) =>
     Effect.suspend(() => {
-      if (isLost()) return Effect.void
-      const heldFor = Duration.millis(Math.round(stopwatch.between(acquired, stopwatch.read(clock)).most))
-      const error = new LockError.Lost({ id, object: store.describe(id), reason, heldFor, ...seen })
+      if (isLost() || released) return Effect.void
+      const error = lossBy(reason, seen)
       return Effect.andThen(telemetry.lost(wish, span, error), Deferred.fail(lost, error))
     }).pipe(Effect.uninterruptible)
+
+  const loseTo = ({ _tag: reason, ...seen }: Exclude<LockProtocol.Fate, { readonly _tag: "Ours" }>) =>
+    lose(reason, seen)
 
   // Renews once. Answers how long to wait before the next renewal; nothing once the lock is lost.
   const renew = Effect.fnUntraced(function* (interval: Duration.Duration) {
@@ -83,19 +92,14 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   // The condition of a renewal did not hold: did an earlier renewal whose answer got lost change it, or somebody else?
   const isStillOurs = Effect.fnUntraced(function* (found: Metadata) {
     const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
-    switch (fate._tag) {
-      case "Ours":
-        lease = { holder: wish.holder, expiry: fate.expiry }
-        return true
-      case "Broken": {
-        const { _tag: reason, ...seen } = fate
-        yield* lose(reason, seen)
-        return false
-      }
-      case "Wiped":
-        yield* lose(found.uid === grant.metadata.uid ? "Wiped" : "Deleted")
-        return false
+    if (fate._tag !== "Ours") {
+      // Perhaps by the commit that is under way: it will find out.
+      if (committing) return true
+      yield* fate._tag === "Wiped" && found.uid !== grant.metadata.uid ? lose("Deleted") : loseTo(fate)
+      return false
     }
+    lease = { holder: wish.holder, expiry: fate.expiry }
+    return true
   })
 
   const renewing = Effect.fnUntraced(function* (interval: Duration.Duration) {
@@ -115,6 +119,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
+      if (released) return Effect.void
       released = true
       return telemetry.span("release", wish, span)(release(wish, lease))
     })
@@ -131,14 +136,32 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
 
   const stillValid = Effect.suspend(() => {
     if (isLost()) return Deferred.await(lost)
+    if (released) return Effect.fail(lossBy("Released"))
     return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
   })
+  const commit = (content: ReadonlyArray<ContentChange>) =>
+    Effect.suspend(() => {
+      committing = true
+      return commitAndRelease(wish, lease, content)
+    }).pipe(
+      telemetry.span("commit", wish, span),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          committing = false
+          released ||= Exit.isSuccess(exit) && exit.value === undefined
+        })
+      ),
+      Effect.flatMap((fate) => (fate === undefined ? Effect.void : Effect.andThen(loseTo(fate), Deferred.await(lost)))),
+      Effect.uninterruptible
+    )
   return {
     id,
     holder: wish.holder,
     fencingToken: BigInt(grant.metadata.resourceVersion),
     isValid: Effect.sync(() => remaining() > 0 && !isLost()),
     lost: Deferred.await(lost),
+    metadata: grant.metadata,
+    commit,
     guard: (effect) =>
       stillValid.pipe(Effect.andThen(Effect.raceFirst(effect, Deferred.await(lost))), Effect.tap(stillValid))
   }

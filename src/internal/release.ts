@@ -1,11 +1,13 @@
 /** Giving a lock back: only what is ours, only while it is ours, and never as a failure of the work that it protected. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as LockError from "../LockError.ts"
+import * as LockError from "../LockError.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
+import type { Content, ContentChange } from "../ObjectStore.ts"
 import type { Wish } from "./acquire.ts"
 import { tell } from "./telemetry.ts"
 
@@ -40,6 +42,53 @@ export const abandon = (wish: Wish): Effect.Effect<void> =>
       )
     )
   )
+
+/**
+ * Writes content and releases, both or nothing. Answers what became of the lease where it was not ours any more.
+ */
+export const commit = Effect.fnUntraced(function* (
+  wish: Wish,
+  lease: LockRecord.Lease,
+  content: ReadonlyArray<ContentChange>
+): Effect.fn.Return<Exclude<LockProtocol.Fate, { readonly _tag: "Ours" }> | undefined, LockError.StoreError> {
+  const { id, policy, store } = wish
+  let current = lease
+  const once = Effect.gen(function* () {
+    const answer = yield* store.compareAndSwap(id, {
+      expect: { annotations: LockRecord.toAnnotations(policy.key, current) },
+      annotations: LockRecord.removal(policy.key),
+      content
+    })
+    return Option.isSome(answer) ? undefined : yield* settle
+  })
+  // Either an earlier write of ours was applied though its answer got lost, or a renewal, or the lock is another's.
+  const settle = Effect.gen(function* () {
+    const found = yield* store.read(id)
+    const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
+    if (fate._tag !== "Ours") return content.every((change) => holds(found.content, change)) ? undefined : fate
+    if (fate.expiry === current.expiry) {
+      return yield* new LockError.Rejected({
+        object: store.describe(id),
+        verb: "patch",
+        status: 422,
+        detail: "the lock is ours, and yet the write was refused: is a field missing on the way to what it sets"
+      })
+    }
+    current = { holder: wish.holder, expiry: fate.expiry }
+    return yield* new LockError.Unavailable({ object: store.describe(id), verb: "patch", detail: "the lease changed" })
+  })
+  return yield* Effect.retry(once, {
+    while: (error) => error._tag === "LockUnavailable",
+    schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
+      Schedule.upTo({ duration: "30 seconds" })
+    )
+  })
+})
+
+const holds = (content: Content | undefined, { path, value }: ContentChange): boolean => {
+  const found = path.reduce<unknown>((within, name) => (within as Record<string, unknown> | undefined)?.[name], content)
+  return value === null ? found === undefined : Equal.equals(found, value)
+}
 
 type Problem = LockError.StoreError | "Changed"
 

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../LockError.ts"
 import type { Change, Metadata } from "../ObjectStore.ts"
-import { type Exchange, get, maxBytes, noAnswer, ObjectMeta, toMetadata } from "./exchange.ts"
+import { type Exchange, get, maxBytes, metadataOnly, noAnswer, ObjectMeta, toMetadata } from "./exchange.ts"
 import * as status from "./status.ts"
 
 /** What to watch, how to read it when events may have been missed, and where to begin. */
@@ -73,6 +73,7 @@ const open = (
   since: string | undefined
 ): Stream.Stream<typeof WatchEvent.Type, LockError.StoreError> => {
   const request = get(collectionPath).pipe(
+    metadataOnly,
     HttpClientRequest.setUrlParams({
       watch: "1",
       fieldSelector: `metadata.name=${about.id}`,

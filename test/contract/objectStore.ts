@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { type Change, type ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
+import { type Change, type ChangesOptions, ObjectStore, type Write } from "../../src/ObjectStore.ts"
 import { World } from "../utils/World.ts"
 
 let count = 0
@@ -228,8 +228,13 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("refuses to write to an object that is not there", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      for (const expect of [{ resourceVersion: "1" }, { annotations: { "example.com/a": "1" } }]) {
-        const error = yield* Effect.flip(store.compareAndSwap(freshId(), { expect, annotations: {} }))
+      const id = freshId()
+      const writes: ReadonlyArray<Write> = [
+        { expect: { resourceVersion: "1" }, annotations: {} },
+        { expect: { annotations: { "example.com/a": "1" } }, annotations: {} }
+      ]
+      for (const write of writes) {
+        const error = yield* Effect.flip(store.compareAndSwap(id, write))
         assert.deepInclude(error, { _tag: "LockNotFound", missing: "object" })
       }
     })
