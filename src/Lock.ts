@@ -38,7 +38,7 @@ import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockRecord from "./LockRecord.ts"
-import { ObjectStore } from "./ObjectStore.ts"
+import { type Metadata, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /** What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object. */
@@ -157,6 +157,15 @@ export const make = Effect.fnUntraced(function* (
   const process = `${options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"}/${crypto.randomUUID()}`
   let acquisitions = 0
 
+  const free = new Map<string, string>()
+  const remember = (id: string, { resourceVersion }: Metadata) => {
+    free.set(id, resourceVersion)
+    for (const oldest of free.keys()) {
+      if (free.size <= maxRemembered) return
+      free.delete(oldest)
+    }
+  }
+
   const abandoned = yield* FiberSet.make<void>()
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(abandoned))
 
@@ -177,9 +186,12 @@ export const make = Effect.fnUntraced(function* (
           createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
           attributes: options.idInMetrics === true ? { id } : {},
           began,
+          remember: (metadata) => remember(id, metadata),
+          known: free.get(id),
           attempts: 0,
           mayHold: false
         }
+        free.delete(id)
         return restore(acquiring(wish, wait(wish))).pipe(
           Effect.onError(() => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void)),
           Effect.flatMap((grant) => hold(wish, grant))
@@ -239,6 +251,9 @@ export const make = Effect.fnUntraced(function* (
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
   })
 })
+
+// Of how many ids at most a process remembers in which version of the object the lock was free.
+const maxRemembered = 16_384
 
 /** The lock as a layer over a store. */
 export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectStore> => Layer.effect(Lock, make(options))

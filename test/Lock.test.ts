@@ -165,14 +165,36 @@ describe("waiting", () => {
 })
 
 describe("holding", () => {
-  it.effect("costs three requests, and one for each renewal", () =>
+  it.effect("costs three requests the first time, two the next, and one for each renewal", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       yield* Effect.scoped(us.scoped(id))
       assert.deepStrictEqual(requests, ["read", "write", "write"])
       requests.length = 0
+      yield* Effect.scoped(us.scoped(id))
+      assert.deepStrictEqual(requests, ["write", "write"])
+      requests.length = 0
       yield* Effect.scoped(Effect.andThen(us.scoped(id), TestClock.adjust("10 seconds")))
-      assert.deepStrictEqual(requests, ["read", "write", "write", "write", "write", "write"])
+      assert.deepStrictEqual(requests, ["write", "write", "write", "write", "write"])
+    })
+  )
+
+  it.effect("asks again where the object is not any more what it remembers", () =>
+    Effect.gen(function* () {
+      const { annotate, delete: remove, requests, sound, us } = yield* setUp
+      yield* Effect.scoped(us.scoped(id))
+      yield* annotate({ "example.com/other": "o" })
+      requests.length = 0
+      yield* Effect.scoped(us.scoped(id))
+      assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
+      yield* annotate(dexLockFor(3600))
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(us.tryScoped(id))))._tag, "LockConflict")
+      yield* annotate({ [key]: null })
+      yield* Effect.scoped(us.scoped(id))
+      yield* remove(id)
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(us.scoped(id))))._tag, "LockNotFound")
+      yield* sound.create(id, {})
+      yield* Effect.scoped(us.scoped(id))
     })
   )
 

@@ -24,6 +24,10 @@ export interface Wish {
   /** Attributes for every metric. */
   readonly attributes: Readonly<Record<string, string>>
   readonly began: stopwatch.Moment
+  /** Tells the process that the lock was free in this version of the object. */
+  readonly remember: (metadata: Metadata) => void
+  /** A version of the object in which the lock was free, by what this process remembers. Good for one try. */
+  known: string | undefined
   /** How often it was tried. */
   attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
@@ -98,7 +102,24 @@ export const seen = (outcome: Attempt): { readonly holder?: string; readonly exp
     ? { expiry: outcome.expiry, ...(outcome.holder === undefined ? {} : { holder: outcome.holder }) }
     : {}
 
-const attemptOnce = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
+const attemptOnce = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
+  const { known } = wish
+  if (known === undefined) return attemptCold(wish)
+  wish.known = undefined
+  return attemptWarm(wish, known)
+}
+
+// One request where nothing changed since. Memory that is long past makes for expiries too far ahead: then ask first.
+const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
+  const { earliest, latest } = yield* wish.store.now
+  if (latest - earliest > maxWarmUncertainty) return yield* attemptCold(wish)
+  const outcome = yield* contend(wish, { resourceVersion: known, annotations: {} }).pipe(
+    Effect.catchTag("LockNotFound", () => Effect.undefined)
+  )
+  return outcome === undefined || outcome._tag === "RaceLost" ? yield* attemptCold(wish) : outcome
+})
+
+const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
   Effect.matchEffect(wish.store.read(wish.id), {
     onSuccess: (metadata) => contend(wish, metadata),
     onFailure: (error) => {
@@ -113,7 +134,10 @@ const attemptOnce = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
     }
   })
 
-const contend = Effect.fnUntraced(function* (wish: Wish, metadata: Metadata) {
+const contend = Effect.fnUntraced(function* (
+  wish: Wish,
+  metadata: Pick<Metadata, "resourceVersion" | "annotations">
+): Effect.fn.Return<Attempt, PermanentError> {
   const { policy, store } = wish
   const record = LockRecord.fromAnnotations(policy.key, metadata.annotations)
   const started = yield* stopwatch.now
@@ -170,6 +194,8 @@ const write = Effect.fnUntraced(function* (
   wish.mayHold = before
   return { _tag: "RaceLost" }
 })
+
+const maxWarmUncertainty = 2000
 
 const contenderOf = (wish: Wish): LockProtocol.Contender => ({
   holder: wish.holder,

@@ -59,7 +59,9 @@ export const commit = Effect.fnUntraced(function* (
       annotations: LockRecord.removal(policy.key),
       content
     })
-    return Option.isSome(answer) ? undefined : yield* settle
+    if (Option.isNone(answer)) return yield* settle
+    wish.remember(answer.value)
+    return undefined
   })
   // Either an earlier write of ours was applied though its answer got lost, or a renewal, or the lock is another's.
   const settle = Effect.gen(function* () {
@@ -101,7 +103,14 @@ const removeLease = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void, P
       expect: { annotations: LockRecord.toAnnotations(wish.policy.key, lease) },
       annotations: LockRecord.removal(wish.policy.key)
     })
-    .pipe(Effect.flatMap(Option.match({ onNone: () => Effect.fail("Changed" as const), onSome: () => Effect.void })))
+    .pipe(
+      Effect.flatMap(
+        Option.match({
+          onNone: () => Effect.fail("Changed" as const),
+          onSome: (metadata) => Effect.sync(() => wish.remember(metadata))
+        })
+      )
+    )
 
 // Reads first: the lease that stands may be ours with another expiry, by a renewal whose answer got lost.
 const removeOurs = (wish: Wish): Effect.Effect<void, Problem> =>
