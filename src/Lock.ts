@@ -28,17 +28,26 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire, attempt, type Grant, type PermanentError, seen, type Wish } from "./internal/acquire.ts"
-import { hold } from "./internal/hold.ts"
+import {
+  acquire,
+  attempt,
+  type Grant,
+  makeNextDelay,
+  type PermanentError,
+  seen,
+  type Wish
+} from "./internal/acquire.ts"
+import * as cohort from "./internal/cohort.ts"
 import { abandon } from "./internal/release.ts"
 import * as stopwatch from "./internal/stopwatch.ts"
+import { take } from "./internal/take.ts"
 import { acquiring } from "./internal/telemetry.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockRecord from "./LockRecord.ts"
-import { type Metadata, ObjectStore } from "./ObjectStore.ts"
+import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /** What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object. */
@@ -157,47 +166,49 @@ export const make = Effect.fnUntraced(function* (
   const process = `${options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"}/${crypto.randomUUID()}`
   let acquisitions = 0
 
-  const free = new Map<string, string>()
-  const remember = (id: string, { resourceVersion }: Metadata) => {
-    free.set(id, resourceVersion)
-    for (const oldest of free.keys()) {
-      if (free.size <= maxRemembered) return
-      free.delete(oldest)
-    }
-  }
-
+  // A write of a wish that is given up may have been applied: that is cleaned up in the background.
   const abandoned = yield* FiberSet.make<void>()
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(abandoned))
+  const cohorts = cohort.make((wish) => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void))
+
+  const wishFor = (id: string, acquireOptions: AcquireOptions = {}): Effect.Effect<Wish> =>
+    Effect.map(stopwatch.now, (began) => {
+      acquisitions++
+      const wishPolicy = LockPolicy.withOverrides(policy, acquireOptions)
+      return {
+        id,
+        store,
+        holder: `${process}/${acquisitions}`,
+        policy: wishPolicy,
+        createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
+        attributes: options.idInMetrics === true ? { id } : {},
+        began,
+        nextDelay: makeNextDelay(wishPolicy.polling),
+        memory: cohorts.memoryOf(id),
+        attempts: 0,
+        mayHold: false
+      }
+    })
 
   // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
-  const acquireWith = <E extends LockError.LockError>(
-    id: string,
-    acquireOptions: AcquireOptions = {},
-    wait: (wish: Wish) => Effect.Effect<Grant, E>
+  const hold = <E extends LockError.LockError>(
+    wish: Wish,
+    acquisition: (restore: cohort.Restore) => Effect.Effect<cohort.Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(stopwatch.now, (began) => {
-        acquisitions++
-        const wish: Wish = {
-          id,
-          store,
-          holder: `${process}/${acquisitions}`,
-          policy: LockPolicy.withOverrides(policy, acquireOptions),
-          createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
-          attributes: options.idInMetrics === true ? { id } : {},
-          began,
-          remember: (metadata) => remember(id, metadata),
-          known: free.get(id),
-          attempts: 0,
-          mayHold: false
-        }
-        free.delete(id)
-        return restore(acquiring(wish, wait(wish))).pipe(
-          Effect.onError(() => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void)),
-          Effect.flatMap((grant) => hold(wish, grant))
-        )
+      Effect.gen(function* () {
+        const holding = yield* acquiring(wish, acquisition(restore))
+        yield* Effect.addFinalizer(() => cohorts.leave(holding))
+        return yield* take(wish, holding.turn)
       })
     )
+
+  const conflict = (
+    { id }: Wish,
+    reason: LockError.Conflict["reason"],
+    seen: Partial<LockProtocol.Seen>
+  ): Effect.Effect<never, LockError.Conflict> =>
+    Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason, ...seen }))
 
   const tryOnce = (wish: Wish): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable | PermanentError> =>
     Effect.flatMap(attempt(wish), (outcome): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable> => {
@@ -208,14 +219,7 @@ export const make = Effect.fnUntraced(function* (
           return Effect.fail(outcome.error)
         case "Held":
         case "RaceLost":
-          return Effect.fail(
-            new LockError.Conflict({
-              id: wish.id,
-              object: store.describe(wish.id),
-              reason: outcome._tag,
-              ...seen(outcome)
-            })
-          )
+          return conflict(wish, outcome._tag, seen(outcome))
       }
     })
 
@@ -245,15 +249,20 @@ export const make = Effect.fnUntraced(function* (
   })
 
   return Lock.of({
-    scoped: (id, options) => acquireWith(id, options, acquire),
-    tryScoped: (id, options) => acquireWith(id, options, tryOnce),
+    scoped: (id, options) =>
+      Effect.flatMap(wishFor(id, options), (wish) =>
+        hold(wish, (restore) => cohorts.acquire(wish, acquire(wish), restore))
+      ),
+    tryScoped: (id, options) =>
+      Effect.flatMap(wishFor(id, options), (wish) =>
+        hold(wish, (restore) =>
+          cohorts.acquireIfIdle(wish, tryOnce(wish), restore, (seen) => conflict(wish, "Held", seen))
+        )
+      ),
     inspect,
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
   })
 })
-
-// Of how many ids at most a process remembers in which version of the object the lock was free.
-const maxRemembered = 16_384
 
 /** The lock as a layer over a store. */
 export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectStore> => Layer.effect(Lock, make(options))

@@ -69,12 +69,14 @@ export const decide = (record: LockRecord, now: ServerTime, contender: Contender
       return state
     case "Held":
       return state.holder === contender.holder
-        ? { _tag: "Acquire", lease: nextLease(now, contender), broken: undefined }
+        ? { _tag: "Acquire", lease: nextLease(now, contender, state.expiry), broken: undefined }
         : { _tag: "Wait", ...seen(state) }
     case "Free":
       return { _tag: "Acquire", lease: nextLease(now, contender), broken: undefined }
     case "Expired":
-      return { _tag: "Acquire", lease: nextLease(now, contender), broken: seen(state) }
+      return state.holder === contender.holder
+        ? { _tag: "Acquire", lease: nextLease(now, contender, state.expiry), broken: undefined }
+        : { _tag: "Acquire", lease: nextLease(now, contender), broken: seen(state) }
   }
 }
 
@@ -88,12 +90,15 @@ export interface Contender {
  * The lease to write now, to acquire or to renew.
  *
  * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: what others
- * read is never earlier than what the holder relies on.
+ * read is never earlier than what the holder relies on. Nor does it end earlier than `standing`, the expiry of a lease of
+ * this very holder that may stand: as more is learnt of the server's clock its latest time can shrink, and a write whose
+ * answer was lost may yet arrive after a later one. None of them may shorten what another has promised.
  */
-export const nextLease = (now: ServerTime, contender: Contender): Lease => ({
-  holder: contender.holder,
-  expiry: Record.expiryAt(now.latest + contender.ttl)
-})
+export const nextLease = (now: ServerTime, { holder, ttl }: Contender, standing?: string): Lease => {
+  const expiry = Record.expiryAt(now.latest + ttl)
+  // Both are of our own writing, whole seconds in UTC, and so in the order of time.
+  return { holder, expiry: standing !== undefined && standing > expiry ? standing : expiry }
+}
 
 /**
  * Judges by a later reading what became of a holder's lease: it stands, somebody else's stands in its place, or none does.

@@ -51,7 +51,10 @@ const everything = Effect.gen(function* () {
   // acquired, renewed, waited for in vain, released
   yield* Effect.gen(function* () {
     yield* Lock.scoped("quiet", { ttl: "1 second" })
-    yield* Effect.flip(Effect.scoped(Lock.scoped("quiet", { polling: LockPolicy.poll("50 millis", 10) })))
+    yield* Effect.scoped(Lock.scoped("quiet", { polling: LockPolicy.poll("50 millis", 10) })).pipe(
+      Effect.flip,
+      Effect.provide(Lock.layer({ holder: "them" }), { local: true })
+    )
   }).pipe(Effect.scoped)
   // broken
   yield* Effect.scoped(Lock.scoped("expired"))

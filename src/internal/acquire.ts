@@ -1,5 +1,4 @@
 /** From wanting a lock to having it: attempts, and the wait between them. */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,6 +12,15 @@ import * as LockRecord from "../LockRecord.ts"
 import type { Metadata, ObjectStore } from "../ObjectStore.ts"
 import * as stopwatch from "./stopwatch.ts"
 import { measure, span } from "./telemetry.ts"
+import { pauseBefore, type Tenure } from "./tenure.ts"
+
+/** What a process remembers of a lock that it released. */
+export interface Memory {
+  readonly recall: () => Tenure | undefined
+  /** The lock is free in this version of the object. */
+  readonly remember: (metadata: Metadata) => Effect.Effect<void>
+  readonly forget: () => void
+}
 
 /** One wish for a lock. `holder` names this acquisition and no other. */
 export interface Wish {
@@ -24,10 +32,10 @@ export interface Wish {
   /** Attributes for every metric. */
   readonly attributes: Readonly<Record<string, string>>
   readonly began: stopwatch.Moment
-  /** Tells the process that the lock was free in this version of the object. */
-  readonly remember: (metadata: Metadata) => void
-  /** A version of the object in which the lock was free, by what this process remembers. Good for one try. */
-  known: string | undefined
+  /** The delay before the next try, by the policy's schedule; `None` at its end. */
+  readonly nextDelay: (seen: unknown) => Effect.Effect<Option.Option<Duration.Duration>>
+  /** What this process remembers of the lock. */
+  readonly memory: Memory
   /** How often it was tried. */
   attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
@@ -40,6 +48,8 @@ export interface Grant {
   readonly started: stopwatch.Moment
   readonly broken: LockProtocol.Seen | undefined
   readonly metadata: Metadata
+  /** Whether nobody wrote to the object since this process released the lock. */
+  readonly undisturbed: boolean
 }
 
 /** What came of an attempt. */
@@ -55,59 +65,69 @@ export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError,
 /** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
 export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, PermanentError> {
   wish.attempts++
-  const first = yield* attemptOnce(wish)
-  const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptOnce(wish) : first
+  const known = wish.memory.recall()
+  const first = yield* known === undefined ? attemptCold(wish) : attemptWarm(wish, known.resourceVersion)
+  const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptCold(wish) : first
   if (outcome._tag === "Held" || outcome._tag === "RaceLost") yield* measure(wish, LockMetrics.conflicts, 1)
   return outcome
 })
 
-/** Tries until it succeeds, or until the policy's schedule ends. */
-export const acquire = (wish: Wish): Effect.Effect<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> =>
-  Effect.flatMap(attempt(wish), (outcome) =>
-    outcome._tag === "Granted" ? Effect.succeed(outcome.grant) : span("wait", wish)(poll(wish, outcome))
-  )
+/** Tries until it succeeds, or until the policy's schedule ends. Leaves others their gap first, where it is time. */
+export const acquire = Effect.fnUntraced(function* (
+  wish: Wish
+): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
+  const pause = pauseBefore(wish.memory.recall(), yield* stopwatch.now)
+  if (pause > 0) yield* Effect.sleep(Duration.millis(pause))
+  const outcome = yield* attempt(wish)
+  return outcome._tag === "Granted" ? outcome.grant : yield* span("wait", wish)(poll(wish, outcome))
+})
 
 const poll = Effect.fnUntraced(function* (
   wish: Wish,
   first: Exclude<Attempt, { readonly _tag: "Granted" }>
 ): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
-  const clock = yield* Clock.Clock
-  const next = yield* Schedule.toStep(wish.policy.polling)
   for (let outcome: Attempt = first; ; outcome = yield* attempt(wish)) {
     if (outcome._tag === "Granted") return outcome.grant
-    const now = stopwatch.read(clock)
-    const delay = yield* next(now.monotonic, outcome).pipe(
-      Effect.map(([, delay]) => Option.some(delay)),
-      Pull.catchDone(() => Effect.succeedNone)
-    )
+    const delay = yield* wish.nextDelay(outcome)
     if (Option.isNone(delay)) {
-      return yield* outcome._tag === "Unavailable"
-        ? outcome.error
-        : new LockError.Timeout({
-            id: wish.id,
-            object: wish.store.describe(wish.id),
-            attempts: wish.attempts,
-            waited: Duration.millis(Math.round(stopwatch.between(wish.began, now).most)),
-            ...seen(outcome)
-          })
+      return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, seen(outcome))
     }
     const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
     yield* Effect.sleep(retryAfter === undefined ? delay.value : Duration.max(delay.value, retryAfter))
   }
 })
 
+/** Steps a polling schedule, which begins with the first delay asked for. */
+export const makeNextDelay = (polling: LockPolicy["polling"]): Wish["nextDelay"] => {
+  let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
+  return Effect.fnUntraced(function* (seen: unknown) {
+    next ??= yield* Schedule.toStep(polling)
+    return yield* next((yield* stopwatch.now).monotonic, seen).pipe(
+      Effect.map(([, delay]) => Option.some(delay)),
+      Pull.catchDone(() => Effect.succeedNone)
+    )
+  })
+}
+
+/** The end of a wait. */
+export const timeout = (wish: Wish, seen: Partial<LockProtocol.Seen>): Effect.Effect<never, LockError.Timeout> =>
+  Effect.flatMap(stopwatch.now, (now) =>
+    Effect.fail(
+      new LockError.Timeout({
+        id: wish.id,
+        object: wish.store.describe(wish.id),
+        attempts: wish.attempts,
+        waited: Duration.millis(Math.round(stopwatch.between(wish.began, now).most)),
+        ...seen
+      })
+    )
+  )
+
 /** Who was seen to hold the lock, and until when, in the form that errors carry. */
 export const seen = (outcome: Attempt): { readonly holder?: string; readonly expiry?: string } =>
   outcome._tag === "Held"
     ? { expiry: outcome.expiry, ...(outcome.holder === undefined ? {} : { holder: outcome.holder }) }
     : {}
-
-const attemptOnce = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
-  const { known } = wish
-  if (known === undefined) return attemptCold(wish)
-  wish.known = undefined
-  return attemptWarm(wish, known)
-}
 
 // One request where nothing changed since. Memory that is long past makes for expiries too far ahead: then ask first.
 const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
@@ -116,7 +136,9 @@ const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
   const outcome = yield* contend(wish, { resourceVersion: known, annotations: {} }).pipe(
     Effect.catchTag("LockNotFound", () => Effect.undefined)
   )
-  return outcome === undefined || outcome._tag === "RaceLost" ? yield* attemptCold(wish) : outcome
+  if (outcome?._tag === "Granted") return { ...outcome, grant: { ...outcome.grant, undisturbed: true } }
+  wish.memory.forget()
+  return outcome?._tag === "Unavailable" ? outcome : yield* attemptCold(wish)
 })
 
 const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
@@ -177,7 +199,7 @@ const create = Effect.fnUntraced(function* (wish: Wish) {
 
 const write = Effect.fnUntraced(function* (
   wish: Wish,
-  wanted: Omit<Grant, "metadata">,
+  wanted: Omit<Grant, "metadata" | "undisturbed">,
   send: Effect.Effect<Option.Option<Metadata>, LockError.StoreError>
 ): Effect.fn.Return<Attempt, PermanentError> {
   const before = wish.mayHold
@@ -189,7 +211,7 @@ const write = Effect.fnUntraced(function* (
     return yield* answer.failure
   }
   if (Option.isSome(answer.success)) {
-    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
+    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value, undisturbed: false } }
   }
   wish.mayHold = before
   return { _tag: "RaceLost" }

@@ -4,39 +4,36 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Held } from "../Held.ts"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
-import type { ContentChange, Metadata } from "../ObjectStore.ts"
+import type { Metadata } from "../ObjectStore.ts"
 import type { Grant, Wish } from "./acquire.ts"
 import { commit as commitAndRelease, release } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
 import * as telemetry from "./telemetry.ts"
+import type { Turn } from "./turn.ts"
 
 /**
- * Holds a granted lock in the current scope: renews it, publishes its loss, and releases it when the scope closes.
+ * Holds a granted lock until the scope closes: renews it, publishes its loss, and then releases it.
  *
  * Must not be interrupted between the grant and its return: then the release is certain to run.
  */
-export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Held, never, Scope.Scope> {
+export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Turn, never, Scope.Scope> {
   const { id, policy, store } = wish
   const clock = yield* Clock.Clock
   const lost = yield* Deferred.make<never, LockError.Lost>()
   const acquired = stopwatch.read(clock)
   let { lease, started } = grant
-  let released = false
-  let committing = false
-  const span = yield* telemetry.holding(wish, grant)
+  // Once a commit is sent the server may have released the lock, whether or not its answer comes.
+  let phase: "Held" | "Committing" | "Unsettled" | "Released" = "Held"
 
   // What this process relies on ends a little before what it wrote, since clocks drift.
   const reliance = Duration.toMillis(policy.ttl) * (1 - stopwatch.maxDrift)
-  const remaining = () => (released ? 0 : reliance - stopwatch.between(started, stopwatch.read(clock)).most)
-
+  const remaining = () => reliance - stopwatch.between(started, stopwatch.read(clock)).most
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
   const lossBy = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) => {
@@ -47,9 +44,9 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   // Tells first: whoever waits for the loss may close the scope at once, and with it end this very fiber.
   const lose = (reason: LockError.Lost["reason"], seen?: Partial<LockProtocol.Seen>) =>
     Effect.suspend(() => {
-      if (isLost() || released) return Effect.void
+      if (isLost() || phase !== "Held") return Effect.void
       const error = lossBy(reason, seen)
-      return Effect.andThen(telemetry.lost(wish, span, error), Deferred.fail(lost, error))
+      return Effect.andThen(telemetry.lost(wish, turn.span, error), Deferred.fail(lost, error))
     }).pipe(Effect.uninterruptible)
 
   const loseTo = ({ _tag: reason, ...seen }: Exclude<LockProtocol.Fate, { readonly _tag: "Ours" }>) =>
@@ -58,7 +55,8 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   // Renews once. Answers how long to wait before the next renewal; nothing once the lock is lost.
   const renew = Effect.fnUntraced(function* (interval: Duration.Duration) {
     const moment = yield* stopwatch.now
-    const next = LockProtocol.nextLease(yield* store.now, { holder: wish.holder, ttl: Duration.toMillis(policy.ttl) })
+    const contender = { holder: wish.holder, ttl: Duration.toMillis(policy.ttl) }
+    const next = LockProtocol.nextLease(yield* store.now, contender, lease.expiry)
     const answer = yield* store
       .compareAndSwap(id, {
         expect: { annotations: LockRecord.toAnnotations(policy.key, lease) },
@@ -93,8 +91,6 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const isStillOurs = Effect.fnUntraced(function* (found: Metadata) {
     const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
     if (fate._tag !== "Ours") {
-      // Perhaps by the commit that is under way: it will find out.
-      if (committing) return true
       yield* fate._tag === "Wiped" && found.uid !== grant.metadata.uid ? lose("Deleted") : loseTo(fate)
       return false
     }
@@ -107,7 +103,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     while (wait !== undefined) {
       yield* Effect.sleep(wait)
       if (remaining() <= 0) return
-      wait = yield* telemetry.span("renew", wish, span)(renew(interval))
+      wait = yield* telemetry.span("renew", wish, turn.span)(renew(interval))
     }
     return yield* Effect.never
   })
@@ -117,11 +113,44 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     Effect.repeat({ until: () => remaining() <= 0 })
   )
 
+  const turn: Turn = {
+    wish,
+    grant,
+    isValid: () => phase === "Held" && remaining() > 0 && !isLost(),
+    lost: Deferred.await(lost),
+    check: Effect.suspend(() => {
+      if (isLost()) return Deferred.await(lost)
+      if (phase !== "Held") return Effect.fail(lossBy("Released"))
+      return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
+    }),
+    released: () => lossBy("Released"),
+    commit: (content) =>
+      Effect.suspend(() => {
+        phase = "Committing"
+        return commitAndRelease(wish, lease, content)
+      }).pipe(
+        telemetry.span("commit", wish, turn.span),
+        Effect.matchEffect({
+          onSuccess: (fate) => {
+            phase = fate === undefined ? "Released" : "Held"
+            return fate === undefined ? Effect.void : Effect.andThen(loseTo(fate), turn.lost)
+          },
+          onFailure: (error) => {
+            phase = error._tag === "LockUnavailable" ? "Unsettled" : "Held"
+            return Effect.fail(error)
+          }
+        }),
+        Effect.uninterruptible
+      ),
+    passes: 0,
+    span: undefined
+  }
+
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      if (released) return Effect.void
-      released = true
-      return telemetry.span("release", wish, span)(release(wish, lease))
+      if (phase === "Released") return Effect.void
+      phase = "Released"
+      return telemetry.span("release", wish, turn.span)(release(wish, lease))
     })
   )
   yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(
@@ -133,38 +162,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     ),
     Effect.forkScoped({ startImmediately: true })
   )
-
-  const stillValid = Effect.suspend(() => {
-    if (isLost()) return Deferred.await(lost)
-    if (released) return Effect.fail(lossBy("Released"))
-    return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
-  })
-  const commit = (content: ReadonlyArray<ContentChange>) =>
-    Effect.suspend(() => {
-      committing = true
-      return commitAndRelease(wish, lease, content)
-    }).pipe(
-      telemetry.span("commit", wish, span),
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          committing = false
-          released ||= Exit.isSuccess(exit) && exit.value === undefined
-        })
-      ),
-      Effect.flatMap((fate) => (fate === undefined ? Effect.void : Effect.andThen(loseTo(fate), Deferred.await(lost)))),
-      Effect.uninterruptible
-    )
-  return {
-    id,
-    holder: wish.holder,
-    fencingToken: BigInt(grant.metadata.resourceVersion),
-    isValid: Effect.sync(() => remaining() > 0 && !isLost()),
-    lost: Deferred.await(lost),
-    metadata: grant.metadata,
-    commit,
-    guard: (effect) =>
-      stillValid.pipe(Effect.andThen(Effect.raceFirst(effect, Deferred.await(lost))), Effect.tap(stillValid))
-  }
+  return turn
 })
 
 const retryInterval = (interval: Duration.Duration): Duration.Duration => Duration.divideUnsafe(interval, 5)

@@ -60,7 +60,7 @@ export const commit = Effect.fnUntraced(function* (
       content
     })
     if (Option.isNone(answer)) return yield* settle
-    wish.remember(answer.value)
+    yield* wish.memory.remember(answer.value)
     return undefined
   })
   // Either an earlier write of ours was applied though its answer got lost, or a renewal, or the lock is another's.
@@ -107,7 +107,7 @@ const removeLease = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void, P
       Effect.flatMap(
         Option.match({
           onNone: () => Effect.fail("Changed" as const),
-          onSome: (metadata) => Effect.sync(() => wish.remember(metadata))
+          onSome: (metadata) => wish.memory.remember(metadata)
         })
       )
     )

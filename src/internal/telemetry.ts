@@ -7,7 +7,9 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
-import type { Grant, Wish } from "./acquire.ts"
+import type { Wish } from "./acquire.ts"
+import type { Holding } from "./cohort.ts"
+import { fencingToken, type Turn } from "./turn.ts"
 import * as stopwatch from "./stopwatch.ts"
 
 /** Updates a metric with the attributes that the layer asked for. */
@@ -42,11 +44,11 @@ export const span =
       ...(parent === undefined ? {} : { parent })
     })
 
-/** Watches over an acquisition, from wish to grant or failure. */
+/** Watches over an acquisition, from wish to lock or failure. */
 export const acquiring = <E extends { readonly _tag: string }>(
   wish: Wish,
-  acquisition: Effect.Effect<Grant, E>
-): Effect.Effect<Grant, E> =>
+  acquisition: Effect.Effect<Holding, E>
+): Effect.Effect<Holding, E> =>
   Effect.onExit(Effect.andThen(shift(wish, LockMetrics.waiting, 1), acquisition), (exit) =>
     Effect.gen(function* () {
       yield* shift(wish, LockMetrics.waiting, -1)
@@ -58,15 +60,16 @@ export const acquiring = <E extends { readonly _tag: string }>(
         "kubelock.waited_ms": waited
       })
       if (outcome === "LockTimeout") yield* measure(wish, LockMetrics.timeouts, 1)
-      if (Exit.isSuccess(exit)) yield* acquired(wish, exit.value, waited)
+      if (Exit.isSuccess(exit)) yield* acquired(wish, exit.value.turn, waited)
     })
   ).pipe(span("acquire", wish))
 
-const acquired = Effect.fnUntraced(function* (wish: Wish, { broken, metadata }: Grant, waited: number) {
-  yield* Effect.annotateCurrentSpan("kubelock.fencing_token", metadata.resourceVersion)
+const acquired = Effect.fnUntraced(function* (wish: Wish, turn: Turn, waited: number) {
+  yield* Effect.annotateCurrentSpan("kubelock.fencing_token", String(fencingToken(turn)))
   yield* measure(wish, LockMetrics.acquisitions, 1)
   yield* measure(wish, LockMetrics.waitSeconds, waited / 1000)
-  if (broken === undefined) return
+  const { broken } = turn.grant
+  if (broken === undefined || turn.passes > 0) return
   yield* measure(wish, LockMetrics.breaks, 1)
   yield* tell(
     wish,
@@ -75,17 +78,17 @@ const acquired = Effect.fnUntraced(function* (wish: Wish, { broken, metadata }: 
   )
 })
 
-/** Watches over a hold until the scope closes. Answers its span, the parent of those of renewals and the release. */
+/** Watches over a hold until the scope closes. Its span is the parent of those of renewals and the release. */
 export const holding = Effect.fnUntraced(function* (
   wish: Wish,
-  grant: Grant
-): Effect.fn.Return<Tracer.Span, never, Scope.Scope> {
+  turn: Turn
+): Effect.fn.Return<void, never, Scope.Scope> {
   const began = yield* stopwatch.now
-  const span = yield* Effect.makeSpanScoped("kubelock.hold", {
+  turn.span = yield* Effect.makeSpanScoped("kubelock.hold", {
     attributes: {
       "kubelock.id": wish.id,
-      "kubelock.holder": wish.holder,
-      "kubelock.fencing_token": grant.metadata.resourceVersion
+      "kubelock.holder": turn.wish.holder,
+      "kubelock.fencing_token": String(fencingToken(turn))
     }
   })
   yield* shift(wish, LockMetrics.held, 1)
@@ -95,13 +98,12 @@ export const holding = Effect.fnUntraced(function* (
       yield* measure(wish, LockMetrics.holdSeconds, stopwatch.between(began, yield* stopwatch.now).most / 1000)
     })
   )
-  return span
 })
 
 /** Tells that a lock was lost. */
-export const lost = (wish: Wish, span: Tracer.Span, error: LockError.Lost): Effect.Effect<void> =>
+export const lost = (wish: Wish, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>
   Effect.suspend(() => {
-    span.attribute("kubelock.outcome", error.reason)
+    span?.attribute("kubelock.outcome", error.reason)
     return Effect.andThen(
       measure(wish, LockMetrics.losses, 1, { reason: error.reason }),
       tell(wish, "Warn", error.message)

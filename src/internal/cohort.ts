@@ -1,0 +1,208 @@
+/**
+ * The contenders of one process: for each id they queue, first come first served, and one of them at a time speaks to the
+ * API server. When its hold ends the lock may be passed on to the next without any request, for as long as the tenure of
+ * the process lasts.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type * as LockError from "../LockError.ts"
+import type * as LockProtocol from "../LockProtocol.ts"
+import { type Grant, type Memory, timeout, type Wish } from "./acquire.ts"
+import { hold } from "./hold.ts"
+import * as stopwatch from "./stopwatch.ts"
+import { span } from "./telemetry.ts"
+import * as tenure from "./tenure.ts"
+import type { Turn } from "./turn.ts"
+
+/** Who waits within the process. `called` once it is its move: with the lock in hand, or to go and get it. */
+interface Waiter {
+  readonly wish: Wish
+  readonly call: Deferred.Deferred<Holding | undefined>
+  called: { readonly holding: Holding | undefined } | undefined
+}
+
+/** The lock in the hands of the process. */
+export interface Holding {
+  readonly turn: Turn
+  readonly end: Effect.Effect<void>
+}
+
+/** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** What happens to one id in the process. It is there while somebody wants or has the lock. */
+interface Cohort {
+  readonly waiting: Set<Waiter>
+  holding: Holding | undefined
+}
+
+/** The contenders of one process, for all ids. */
+export interface Cohorts {
+  /**
+   * Waits for the wish's move, and then goes and gets the lock with `seek`, unless it is passed on. To be called where it
+   * cannot be interrupted: `restore` lets that happen to the wait and to `seek`, and to nothing in between.
+   */
+  readonly acquire: <E>(
+    wish: Wish,
+    seek: Effect.Effect<Grant, E>,
+    restore: Restore
+  ) => Effect.Effect<Holding, E | LockError.Timeout>
+  /** The same without a wait: fails with `busy` where somebody in the process has the lock, or is about to get it. */
+  readonly acquireIfIdle: <E>(
+    wish: Wish,
+    seek: Effect.Effect<Grant, E>,
+    restore: Restore,
+    busy: (seen: Partial<LockProtocol.Seen>) => Effect.Effect<never, E>
+  ) => Effect.Effect<Holding, E>
+  /** Gives the lock on: to the next in the process, or back. */
+  readonly leave: (holding: Holding) => Effect.Effect<void>
+  /** What the process remembers of a lock. */
+  readonly memoryOf: (id: string) => Memory
+}
+
+/** Makes the contenders of a process. `giveUp` is what a wish leaves behind that ends without the lock. */
+export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
+  const cohorts = new Map<string, Cohort>()
+  const tenures = new Map<string, tenure.Tenure>()
+  const running = new Map<string, Pick<tenure.Tenure, "length" | "since">>()
+
+  const begin = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
+    running.set(wish.id, tenure.next(tenures.get(wish.id), yield* stopwatch.now, grant.undisturbed))
+    const scope = yield* Scope.make()
+    const turn = yield* Scope.provide(hold(wish, grant), scope)
+    return { turn, end: Scope.close(scope, Exit.void) }
+  })
+
+  const call = (waiter: Waiter, holding: Holding | undefined) => {
+    waiter.called = { holding }
+    Deferred.doneUnsafe(waiter.call, Exit.succeed(holding))
+  }
+
+  // Whose move it is next. Without anybody the id is forgotten.
+  const callNext = (id: string, cohort: Cohort) =>
+    Effect.sync(() => {
+      cohort.holding = undefined
+      const [first] = cohort.waiting
+      if (first === undefined) {
+        cohorts.delete(id)
+        running.delete(id)
+        return
+      }
+      cohort.waiting.delete(first)
+      call(first, undefined)
+    })
+
+  const leave = Effect.fnUntraced(function* (holding: Holding) {
+    const { turn } = holding
+    const { id } = turn.wish
+    const cohort = cohorts.get(id)!
+    const [first] = cohort.waiting
+    const now = yield* stopwatch.now
+    if (first !== undefined && canTake(first.wish, turn) && tenure.mayGoOn(running.get(id)!, now)) {
+      cohort.waiting.delete(first)
+      turn.passes++
+      call(first, holding)
+      return
+    }
+    yield* holding.end
+    yield* callNext(id, cohort)
+  })
+
+  const waitFor = (
+    cohort: Cohort,
+    wish: Wish,
+    restore: Restore
+  ): Effect.Effect<Holding | undefined, LockError.Timeout> =>
+    Effect.suspend(() => {
+      const waiter: Waiter = { wish, call: Deferred.makeUnsafe(), called: undefined }
+      cohort.waiting.add(waiter)
+      return Effect.onError(restore(span("wait", wish)(patiently(cohort, waiter))), () => {
+        cohort.waiting.delete(waiter)
+        // It was called in the very moment in which it gave up: on to the next.
+        if (waiter.called === undefined) return Effect.void
+        const { holding } = waiter.called
+        return holding === undefined ? callNext(wish.id, cohort) : leave(holding)
+      })
+    })
+
+  const seekWith = Effect.fnUntraced(function* <E>(
+    wish: Wish,
+    cohort: Cohort,
+    seek: Effect.Effect<Grant, E>,
+    restore: Restore
+  ): Effect.fn.Return<Holding, E> {
+    const grant = yield* Effect.onError(restore(seek), () => Effect.andThen(giveUp(wish), callNext(wish.id, cohort)))
+    cohort.holding = yield* begin(wish, grant)
+    return cohort.holding
+  })
+
+  const open = (id: string): Cohort => {
+    const cohort: Cohort = { waiting: new Set(), holding: undefined }
+    cohorts.set(id, cohort)
+    return cohort
+  }
+
+  return {
+    acquire: (wish, seek, restore) =>
+      Effect.suspend(() => {
+        const cohort = cohorts.get(wish.id)
+        return cohort === undefined
+          ? seekWith(wish, open(wish.id), seek, restore)
+          : Effect.flatMap(waitFor(cohort, wish, restore), (passed) =>
+              passed === undefined ? seekWith(wish, cohort, seek, restore) : Effect.succeed(passed)
+            )
+      }),
+    acquireIfIdle: (wish, seek, restore, busy) =>
+      Effect.suspend(() => {
+        const cohort = cohorts.get(wish.id)
+        return cohort === undefined ? seekWith(wish, open(wish.id), seek, restore) : busy(seenOf(cohort))
+      }),
+    leave,
+    memoryOf: (id) => ({
+      recall: () => tenures.get(id),
+      forget: () => void tenures.delete(id),
+      remember: ({ resourceVersion }) =>
+        Effect.map(stopwatch.now, (last) => {
+          const { length, since } = running.get(id) ?? tenure.next(undefined, last, false)
+          tenures.delete(id)
+          tenures.set(id, { resourceVersion, since, last, length })
+          for (const oldest of tenures.keys()) {
+            if (tenures.size <= maxRemembered) return
+            tenures.delete(oldest)
+          }
+        })
+    })
+  }
+}
+
+// Of how many ids at most a process remembers its tenure.
+const maxRemembered = 16_384
+
+// A waiter by whose policy the turn would have been another one gets a turn of its own.
+const canTake = ({ policy }: Wish, { isValid, passes, wish }: Turn): boolean =>
+  isValid() && passes < maxPasses && isSameLease(policy, wish.policy)
+
+const isSameLease = (a: Wish["policy"], b: Wish["policy"]): boolean =>
+  a.renew !== false && b.renew !== false && Equal.equals(a.ttl, b.ttl) && Equal.equals(a.renew, b.renew)
+
+const maxPasses = 1000
+
+const seenOf = (cohort: Cohort | undefined): Partial<LockProtocol.Seen> =>
+  cohort?.holding === undefined ? {} : cohort.holding.turn.grant.lease
+
+const patiently = Effect.fnUntraced(function* (cohort: Cohort, { call, wish }: Waiter) {
+  for (;;) {
+    wish.attempts++
+    const delay = yield* wish.nextDelay(undefined)
+    if (Option.isNone(delay)) return yield* timeout(wish, seenOf(cohort))
+    const called = yield* Effect.raceFirst(
+      Effect.asSome(Deferred.await(call)),
+      Effect.as(Effect.sleep(delay.value), Option.none<Holding | undefined>())
+    )
+    if (Option.isSome(called)) return called.value
+  }
+})

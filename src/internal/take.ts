@@ -1,0 +1,25 @@
+/** What a contender has in hand of a lock that its process holds: until its own scope closes, and not longer. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Held } from "../Held.ts"
+import type { Wish } from "./acquire.ts"
+import { fencingToken, type Turn } from "./turn.ts"
+import { holding } from "./telemetry.ts"
+
+/** Takes the lock for one contender. */
+export const take = Effect.fnUntraced(function* (wish: Wish, turn: Turn): Effect.fn.Return<Held, never, Scope.Scope> {
+  yield* holding(wish, turn)
+  let left = false
+  yield* Effect.addFinalizer(() => Effect.sync(() => (left = true)))
+  const check = Effect.suspend(() => (left ? Effect.fail(turn.released()) : turn.check))
+  return {
+    id: wish.id,
+    holder: turn.wish.holder,
+    fencingToken: fencingToken(turn),
+    isValid: Effect.sync(() => !left && turn.isValid()),
+    lost: turn.lost,
+    metadata: turn.grant.metadata,
+    commit: (content) => Effect.suspend(() => (left ? Effect.fail(turn.released()) : turn.commit(content))),
+    guard: (effect) => check.pipe(Effect.andThen(Effect.raceFirst(effect, turn.lost)), Effect.tap(check))
+  }
+})

@@ -1,0 +1,33 @@
+/** A process's turn at a lock: what all of it that deals with a held lock agrees on. */
+import type * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
+import type * as LockError from "../LockError.ts"
+import type { ContentChange } from "../ObjectStore.ts"
+import type { Grant, Wish } from "./acquire.ts"
+
+/** A lock that this process holds, for whichever of its contenders has it now. */
+export interface Turn {
+  readonly wish: Wish
+  readonly grant: Grant
+  /** Whether the lease stands, as far as this process knows. */
+  readonly isValid: () => boolean
+  /** Fails once the lock is lost; never succeeds. */
+  readonly lost: Effect.Effect<never, LockError.Lost>
+  /** Succeeds where the lease stands, fails where it does not. */
+  readonly check: Effect.Effect<void, LockError.Lost>
+  /** What whoever has left the lock is told. */
+  readonly released: () => LockError.Lost
+  /** Writes content and releases, both or nothing. */
+  readonly commit: (content: ReadonlyArray<ContentChange>) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
+  /** How often the lock was passed on within the process. */
+  passes: number
+  /** The span of the present hold, the parent of those of renewals and the release. */
+  span: Tracer.Span | undefined
+}
+
+/**
+ * The fencing token of the present hold: the resourceVersion of the acquiring write, and after it how often the lock was
+ * passed on since.
+ */
+export const fencingToken = ({ grant, passes }: Turn): bigint =>
+  (BigInt(grant.metadata.resourceVersion) << 20n) + BigInt(passes)
