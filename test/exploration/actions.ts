@@ -1,0 +1,101 @@
+/** Everything that can happen next: a contender's own step, the network's whims, time, strangers. */
+import { type Behaviour, isValid } from "./behaviour.ts"
+import { type Emit, type Rules, steps, unanswered } from "./contender.ts"
+import { rob, serve } from "./server.ts"
+import * as wire from "./wire.ts"
+import { type Actor, ended, letGo, outdated, tick, ttl, withActor, type World } from "./world.ts"
+
+/** Everything that can happen next, and what it breaks. */
+export const actions = (world: World, rules: Rules, emit: Emit): void => {
+  const { behaviour } = rules
+  const judged: Emit = (action, next, violation) => emit(action, next, violation ?? judge(next, rules))
+  for (let index = 0; index < world.actors.length; index++) {
+    steps(world, index, rules, judged)
+    network(world, index, behaviour, judged)
+    const actor = world.actors[index]!
+    if (canCrash(actor)) {
+      judged({ name: "crashes", index, detail: 0 }, withActor(world, index, ended(letGo(actor), "Crashed")))
+    }
+  }
+  judged({ name: "time passes", index: wire.nobody, detail: 0 }, tick(world))
+  if (world.strangers > 0) {
+    const foreign = world.annotations.foreign === 1 ? 2 : 1
+    const annotations = { ...world.annotations, foreign }
+    const next = { ...world, annotations, strangers: world.strangers - 1, actors: outdated(world.actors) }
+    judged({ name: "a stranger changes an annotation of its own", index: wire.nobody, detail: 0 }, next)
+  }
+  if (world.scribbles > 0) {
+    const annotations = { ...world.annotations, lock: wire.malformed }
+    const next = { ...world, annotations, scribbles: world.scribbles - 1, actors: outdated(world.actors) }
+    judged(
+      { name: "a stranger writes what is no time into the lock", index: wire.nobody, detail: 0 },
+      rob({ ...next, owner: wire.nobody, late: false }, world.owner)
+    )
+  }
+}
+
+// A request reaches the server or is lost; its answer comes, late or never; what its sender gave up on may still arrive.
+const network = (world: World, index: number, behaviour: Behaviour, emit: Emit): void => {
+  const actor = world.actors[index]!
+  const { limbo, request } = actor
+  if (request !== undefined) {
+    if (request.answer === "none") {
+      const { done, violation, world: next } = serve(world, index, request, false, behaviour)
+      const answered = { ...next.actors[index]!, request: { ...request, answer: done ? "done" : "refused" } as const }
+      emit({ name: "the server works on the write of", index, detail: 0 }, withActor(next, index, answered), violation)
+      emit(
+        { name: "the network loses the write of", index, detail: 0 },
+        withActor(world, index, unanswered({ ...actor, sent: 0, request: undefined }, behaviour))
+      )
+    }
+    emit(
+      { name: "the network loses the answer to", index, detail: 0 },
+      withActor(world, index, unanswered({ ...letGo(actor), sent: 0 }, behaviour))
+    )
+  }
+  for (let at = 0; at < limbo.length; at++) {
+    const without = withActor(world, index, { ...actor, limbo: limbo.filter((_, other) => other !== at) })
+    const { violation, world: next } = serve(without, index, limbo[at]!, true, behaviour)
+    emit({ name: "the server works on a write given up by", index, detail: at }, next, violation)
+  }
+}
+
+// To crash is to be scheduled no more, which any contender can be. It is told apart where a lock may be left behind.
+const canCrash = ({ kind, mayHold, stage }: Actor): boolean =>
+  kind === "kubelock" && stage !== "Done" && stage !== "Crashed" && (mayHold || (stage !== "Idle" && stage !== "Read"))
+
+/**
+ * What must hold in every state; what must hold of a write, `server.ts` judges.
+ *
+ * Who was robbed (by an operator, a stranger, or a Dex with its defects) may think itself valid beside a new holder,
+ * but only until the lease ends that it had when it was robbed, and only with a token that the resource rejects.
+ */
+const judge = (world: World, { behaviour, foresight }: Rules): string | undefined => {
+  const { annotations, late, owner } = world
+  let valid = 0
+  for (let index = 0; index < world.actors.length; index++) {
+    const { age, kind, robbed, stage, token } = world.actors[index]!
+    if (isValid(world, index, behaviour)) {
+      if (robbed === 0) {
+        valid++
+        if (foresight && owner === index && annotations.lock < ttl - age) {
+          return "a holder relies on its lock for longer than it stands"
+        }
+      } else if (age < robbed - 1) return "a lock was relied on anew after it had been taken away"
+      else if (owner !== index && owner !== wire.nobody && token === 2) return "a fencing token was not outdated"
+    } else if (
+      stage === "Done" &&
+      kind === "kubelock" &&
+      owner === index &&
+      annotations.lock !== wire.absent &&
+      !late
+    ) {
+      return "a contender is done and has left its lock behind"
+    }
+  }
+  return valid > 1 ? "two contenders hold the lock at once" : undefined
+}
+
+/** Whether two contenders hold the lock at once: no violation where one of them was robbed of it. */
+export const isShared = (world: World, behaviour: Behaviour): boolean =>
+  world.actors.filter((_, index) => isValid(world, index, behaviour)).length > 1
