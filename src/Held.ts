@@ -10,10 +10,10 @@ import type { ContentChange, Metadata } from "./ObjectStore.ts"
  *
  * **Details**
  *
- * - `holder`: the name under which the lock is held. No two acquisitions have the same.
- * - `fencingToken`: larger than that of any earlier acquisition of the same id, whoever acquired it. It is the
- *   resourceVersion of the acquiring write, which on etcd grows with every write. Hand it to the resource that the lock
- *   protects, and let that refuse a smaller one than it has seen.
+ * - `holder`: the name under which the lock is held on the object: that of the process, and which of its turns it is.
+ * - `fencingToken`: larger than that of any earlier acquisition of the same id, whoever acquired it, also where the lock
+ *   was passed on within this process. It grows with the resourceVersion of the acquiring write, which on etcd grows
+ *   with every write. Hand it to the resource that the lock protects, and let that refuse a smaller one than it has seen.
  * - `isValid`: whether the lease still stands, by this process's clocks and what it knows; no request is made.
  * - `lost`: never succeeds; fails once the lock is held no longer though nobody here released it. A third of the TTL
  *   is the longest that it takes to notice, by default.

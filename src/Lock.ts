@@ -12,7 +12,8 @@
  * - `withLock` runs an effect under the lock, and interrupts it should the lock be lost.
  * - `inspect` and `break` are for operators.
  *
- * A held lock is renewed until it is released, and its loss is never silent: see `Held`.
+ * A held lock is renewed until it is released, and its loss is never silent: see `Held`. Contenders of one process queue
+ * up, and the lock is passed on among them without a request, but not for long: others shall have their turn.
  *
  * **Gotchas**
  *
@@ -28,20 +29,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import {
-  acquire,
-  attempt,
-  type Grant,
-  makeNextDelay,
-  type PermanentError,
-  seen,
-  type Wish
-} from "./internal/acquire.ts"
+import { acquire, attempt, makeNextDelay, type PermanentError, seen } from "./internal/acquire.ts"
 import * as cohort from "./internal/cohort.ts"
 import { abandon } from "./internal/release.ts"
 import * as stopwatch from "./internal/stopwatch.ts"
 import { take } from "./internal/take.ts"
 import { acquiring } from "./internal/telemetry.ts"
+import type { Holding } from "./internal/turn.ts"
+import type { Grant, Wish } from "./internal/wish.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
@@ -193,7 +188,7 @@ export const make = Effect.fnUntraced(function* (
   // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
   const hold = <E extends LockError.LockError>(
     wish: Wish,
-    acquisition: (restore: cohort.Restore) => Effect.Effect<cohort.Holding, E>
+    acquisition: (restore: cohort.Restore) => Effect.Effect<Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {

@@ -11,24 +11,19 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as LockError from "../LockError.ts"
 import type * as LockProtocol from "../LockProtocol.ts"
-import { type Grant, type Memory, timeout, type Wish } from "./acquire.ts"
+import { timeout } from "./acquire.ts"
 import { hold } from "./hold.ts"
 import * as stopwatch from "./stopwatch.ts"
 import { span } from "./telemetry.ts"
 import * as tenure from "./tenure.ts"
-import type { Turn } from "./turn.ts"
+import type { Holding, Turn } from "./turn.ts"
+import type { Grant, Memory, Wish } from "./wish.ts"
 
 /** Who waits within the process. `called` once it is its move: with the lock in hand, or to go and get it. */
 interface Waiter {
   readonly wish: Wish
   readonly call: Deferred.Deferred<Holding | undefined>
   called: { readonly holding: Holding | undefined } | undefined
-}
-
-/** The lock in the hands of the process. */
-export interface Holding {
-  readonly turn: Turn
-  readonly end: Effect.Effect<void>
 }
 
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
@@ -191,8 +186,7 @@ const isSameLease = (a: Wish["policy"], b: Wish["policy"]): boolean =>
 
 const maxPasses = 1000
 
-const seenOf = (cohort: Cohort | undefined): Partial<LockProtocol.Seen> =>
-  cohort?.holding === undefined ? {} : cohort.holding.turn.grant.lease
+const seenOf = ({ holding }: Cohort): Partial<LockProtocol.Seen> => (holding === undefined ? {} : holding.turn.lease())
 
 const patiently = Effect.fnUntraced(function* (cohort: Cohort, { call, wish }: Waiter) {
   for (;;) {

@@ -11,11 +11,11 @@ import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Metadata } from "../ObjectStore.ts"
-import type { Grant, Wish } from "./acquire.ts"
 import { commit as commitAndRelease, release } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
 import * as telemetry from "./telemetry.ts"
 import type { Turn } from "./turn.ts"
+import type { Grant, Wish } from "./wish.ts"
 
 /**
  * Holds a granted lock until the scope closes: renews it, publishes its loss, and then releases it.
@@ -116,6 +116,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const turn: Turn = {
     wish,
     grant,
+    lease: () => lease,
     isValid: () => phase === "Held" && remaining() > 0 && !isLost(),
     lost: Deferred.await(lost),
     check: Effect.suspend(() => {

@@ -8,8 +8,8 @@ import * as LockError from "../LockError.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Content, ContentChange } from "../ObjectStore.ts"
-import type { Wish } from "./acquire.ts"
 import { tell } from "./telemetry.ts"
+import type { Wish } from "./wish.ts"
 
 /**
  * Releases a lease: one request where nothing went wrong. What cannot be released within 5 seconds is logged with the

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../Held.ts"
-import type { Wish } from "./acquire.ts"
 import { fencingToken, type Turn } from "./turn.ts"
 import { holding } from "./telemetry.ts"
+import type { Wish } from "./wish.ts"
 
 /** Takes the lock for one contender. */
 export const take = Effect.fnUntraced(function* (wish: Wish, turn: Turn): Effect.fn.Return<Held, never, Scope.Scope> {

@@ -7,10 +7,9 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
-import type { Wish } from "./acquire.ts"
-import type { Holding } from "./cohort.ts"
-import { fencingToken, type Turn } from "./turn.ts"
+import { fencingToken, type Holding, type Turn } from "./turn.ts"
 import * as stopwatch from "./stopwatch.ts"
+import type { Wish } from "./wish.ts"
 
 /** Updates a metric with the attributes that the layer asked for. */
 export const measure = <Input, State>(

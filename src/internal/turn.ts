@@ -2,13 +2,16 @@
 import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
+import type { Lease } from "../LockRecord.ts"
 import type { ContentChange } from "../ObjectStore.ts"
-import type { Grant, Wish } from "./acquire.ts"
+import type { Grant, Wish } from "./wish.ts"
 
 /** A lock that this process holds, for whichever of its contenders has it now. */
 export interface Turn {
   readonly wish: Wish
   readonly grant: Grant
+  /** The lease as last written. */
+  readonly lease: () => Lease
   /** Whether the lease stands, as far as this process knows. */
   readonly isValid: () => boolean
   /** Fails once the lock is lost; never succeeds. */
@@ -23,6 +26,12 @@ export interface Turn {
   passes: number
   /** The span of the present hold, the parent of those of renewals and the release. */
   span: Tracer.Span | undefined
+}
+
+/** The lock in the hands of the process. */
+export interface Holding {
+  readonly turn: Turn
+  readonly end: Effect.Effect<void>
 }
 
 /**
