@@ -189,12 +189,26 @@ describe("holding", () => {
       assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
       yield* annotate(dexLockFor(3600))
       assert.strictEqual((yield* Effect.flip(Effect.scoped(us.tryScoped(id))))._tag, "LockConflict")
+      requests.length = 0
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(us.tryScoped(id))))._tag, "LockConflict")
+      assert.deepStrictEqual(requests, ["read"])
       yield* annotate({ [key]: null })
       yield* Effect.scoped(us.scoped(id))
       yield* remove(id)
       assert.strictEqual((yield* Effect.flip(Effect.scoped(us.scoped(id))))._tag, "LockNotFound")
       yield* sound.create(id, {})
       yield* Effect.scoped(us.scoped(id))
+    })
+  )
+
+  it.effect("asks first where it is not sure enough of the time: the expiry would lie too far ahead", () =>
+    Effect.gen(function* () {
+      const { requests, store } = yield* setUp
+      const unsure = { ...store, now: Effect.succeed({ earliest: 0, latest: 2001 }) }
+      const lock = yield* Lock.make().pipe(Effect.provideService(ObjectStore, unsure))
+      yield* Effect.scoped(lock.scoped(id))
+      yield* Effect.scoped(lock.scoped(id))
+      assert.deepStrictEqual(requests, ["read", "write", "write", "read", "write", "write"])
     })
   )
 
@@ -258,6 +272,20 @@ describe("holding", () => {
         assert.isFalse(yield* held.isValid)
         assert.strictEqual((yield* Effect.flip(held.guard(Effect.void)))._tag, "LockLost")
       }).pipe(Effect.provideService(Clock.Clock, machine.clock))
+    })
+  )
+
+  it.effect("is not renewed once it has run out: a machine that slept gives it up when it wakes", () =>
+    Effect.gen(function* () {
+      const { requests, us } = yield* setUp
+      const machine = yield* SkewedClock.make
+      const held = yield* us.scoped(id).pipe(Effect.provideService(Clock.Clock, machine.clock))
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost))
+      machine.skew = 60_000
+      requests.length = 0
+      yield* TestClock.adjust("4 seconds")
+      assert.deepInclude(yield* Fiber.join(lost), { reason: "Expired" })
+      assert.lengthOf(requests, 0)
     })
   )
 
