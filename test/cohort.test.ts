@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type { Held } from "../src/Held.ts"
@@ -164,16 +165,15 @@ describe("the contenders of one process", () => {
 
   it.effect("pass on what they were called for in the moment of giving up", () =>
     Effect.gen(function* () {
-      const { us } = yield* setUp
+      const { requests, us } = yield* setUp
       const first = yield* contend(us)
-      const second = yield* contend(us)
-      const third = yield* contend(us)
       yield* first.held
-      yield* Effect.all([first.letGo, Fiber.interrupt(second.fiber)], { concurrency: "unbounded" })
-      yield* TestClock.adjust("1 second")
-      if (yield* second.has) yield* second.letGo
-      yield* TestClock.adjust("1 second")
-      yield* third.held
+      const endsWithTheHold = Schedule.forever.pipe(Schedule.while(() => Effect.as(first.letGo, false)))
+      const gaveUp = yield* Effect.flip(us.scoped(id, { polling: endsWithTheHold }))
+      assert.strictEqual(gaveUp._tag, "LockTimeout")
+      const next = yield* contend(us)
+      yield* next.held
+      assert.deepStrictEqual(requests, ["read", "write", "write", "write"])
     })
   )
 
