@@ -303,6 +303,16 @@ describe("holding", () => {
     })
   )
 
+  it.effect("guards: does not pass off as protected what a stalled process did", () =>
+    Effect.gen(function* () {
+      const { us } = yield* setUp
+      const machine = yield* SkewedClock.make
+      const held = yield* us.scoped(id).pipe(Effect.provideService(Clock.Clock, machine.clock))
+      const stalled = Effect.sync(() => (machine.skew = 60_000))
+      assert.strictEqual((yield* Effect.flip(held.guard(stalled)))._tag, "LockLost")
+    })
+  )
+
   it.effect("guards: does not pass off as protected what ended after the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp

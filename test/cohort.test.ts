@@ -1,5 +1,6 @@
 /** The contenders of one process. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,6 +13,7 @@ import * as Lock from "../src/Lock.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as FaultyStore from "./utils/FaultyStore.ts"
+import * as SkewedClock from "./utils/SkewedClock.ts"
 
 const id = "token"
 const key = LockPolicy.dexKey
@@ -105,6 +107,23 @@ describe("the contenders of one process", () => {
       yield* first.letGo
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* (yield* second.held).isValid)
+    })
+  )
+
+  it.effect("do not pass on a lease that has run out", () =>
+    Effect.gen(function* () {
+      const { requests, us } = yield* setUp
+      const machine = yield* SkewedClock.make
+      const onMachine = Effect.provideService(Clock.Clock, machine.clock)
+      const first = yield* onMachine(contend(us))
+      const second = yield* onMachine(contend(us))
+      yield* first.held
+      machine.skew = 60_000
+      requests.length = 0
+      yield* first.letGo
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* (yield* second.held).isValid)
+      assert.deepStrictEqual(requests, ["write", "write"])
     })
   )
 

@@ -26,7 +26,6 @@ export interface Sample {
 }
 
 const contradictionLasts = 600_000
-const clockStep = 1000
 
 /** What the server's clock shows at a local moment. */
 export const at = (self: ServerClock, now: Moment): ServerTime => {
@@ -47,8 +46,6 @@ export const learn = (self: ServerClock | undefined, sample: Sample): ServerCloc
   const earliest = Math.max(fresh.earliest, known.earliest)
   const latest = Math.min(fresh.latest, known.latest)
   if (earliest <= latest) return { at: received, time: { earliest, latest }, contradiction: self.contradiction }
-  const since = between(self.at, received)
-  if (since.most - since.least > clockStep) return { at: received, time: fresh, contradiction: self.contradiction }
   const hull = Math.max(fresh.latest, known.latest) - Math.min(fresh.earliest, known.earliest)
   return {
     at: received,

@@ -1,0 +1,339 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import type * as RefreshOnce from "../src/RefreshOnce.ts"
+import { generationOf, id, lifetime, Refused, setUp, token } from "./refresh/fixture.ts"
+
+const generations = Effect.map((tokens: ReadonlyArray<Parameters<typeof generationOf>[0]>) => tokens.map(generationOf))
+
+describe("a fresh value", () => {
+  it.effect("costs no request, until isFresh says no", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream } = yield* setUp
+      const tokens = yield* aProcess()
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      requests.length = 0
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.lengthOf(requests, 0)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 2)
+      assert.strictEqual(upstream.calls, 2)
+    })
+  )
+
+  it.effect("that another process stored costs one look", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream } = yield* setUp
+      yield* (yield* aProcess()).get(id)
+      requests.length = 0
+      assert.strictEqual(generationOf(yield* (yield* aProcess()).get(id)), 1)
+      assert.deepStrictEqual(requests, ["read"])
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  it.effect("is remembered for as many ids as the capacity says, the last used first", () =>
+    Effect.gen(function* () {
+      const { aProcess, create, requests } = yield* Effect.map(setUp, (world) => ({
+        ...world,
+        create: (name: string) => world.sound.create(name, {})
+      }))
+      for (const name of ["a", "b", "c"]) yield* create(name)
+      const tokens = yield* aProcess({ capacity: 2, refresh: () => token(1) })
+      yield* tokens.get("a")
+      yield* tokens.get("b")
+      yield* tokens.get("a")
+      yield* tokens.get("c")
+      requests.length = 0
+      yield* tokens.get("a")
+      yield* tokens.get("c")
+      assert.lengthOf(requests, 0)
+      yield* tokens.get("b")
+      assert.isNotEmpty(requests)
+    })
+  )
+})
+
+describe("a rotation", () => {
+  it.effect("costs two requests where the process had the lock last", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, requests } = yield* setUp
+      const tokens = yield* aProcess()
+      yield* tokens.get(id)
+      for (let generation = 2; generation < 5; generation++) {
+        yield* TestClock.adjust(lifetime)
+        requests.length = 0
+        assert.strictEqual(generationOf(yield* tokens.get(id)), generation)
+        assert.deepStrictEqual(requests, ["write", "write"])
+        assert.deepStrictEqual(yield* annotations, {})
+      }
+    })
+  )
+
+  it.effect("is one for all callers, in all processes", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      upstream.before = Effect.sleep("3 seconds")
+      const processes = yield* Effect.all([aProcess(), aProcess(), aProcess()])
+      for (let generation = 1; generation < 4; generation++) {
+        const callers = yield* Effect.forkChild(
+          Effect.all(
+            processes.flatMap(({ get }) => [get(id), get(id), get(id)]),
+            { concurrency: "unbounded" }
+          ).pipe(generations)
+        )
+        yield* TestClock.adjust("4 seconds")
+        assert.deepStrictEqual(
+          yield* Fiber.join(callers),
+          Array.from({ length: 9 }, () => generation)
+        )
+        assert.strictEqual(upstream.calls, generation)
+        yield* TestClock.adjust(lifetime)
+      }
+      assert.isFalse(upstream.revoked)
+    })
+  )
+
+  it.effect("leaves those who lost the race without a single write", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream } = yield* setUp
+      upstream.before = Effect.sleep("3 seconds")
+      const first = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("1 second")
+      requests.length = 0
+      const others = yield* Effect.all([aProcess(), aProcess(), aProcess()])
+      const waiting = yield* Effect.forkChild(
+        Effect.all(
+          others.map(({ get }) => get(id)),
+          { concurrency: "unbounded" }
+        ).pipe(generations)
+      )
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(first)
+      assert.deepStrictEqual(yield* Fiber.join(waiting), [1, 1, 1])
+      assert.deepStrictEqual(
+        requests.filter((request) => request === "write"),
+        ["write"]
+      )
+    })
+  )
+
+  it.effect("hands refresh the stored value and the fencing token", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const seen: Array<readonly [generation: number | undefined, context: RefreshOnce.RefreshContext]> = []
+      const tokens = yield* aProcess({
+        refresh: (current, context) => {
+          seen.push([Option.getOrUndefined(Option.map(current, generationOf)), context])
+          return token(seen.length)
+        }
+      })
+      yield* tokens.get(id)
+      yield* TestClock.adjust(lifetime)
+      yield* tokens.get(id)
+      assert.deepStrictEqual(
+        seen.map(([generation]) => generation),
+        [undefined, 1]
+      )
+      assert.isAbove(Number(seen[1]![1].fencingToken), Number(seen[0]![1].fencingToken))
+    })
+  )
+})
+
+describe("invalidate", () => {
+  it.effect("refreshes a value that is still the stored one, once for all who say so", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      upstream.before = Effect.sleep("1 second")
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const first = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      const spent = yield* Fiber.join(first)
+      yield* two.get(id)
+      const renewed = yield* Effect.forkChild(
+        Effect.all(
+          [one, one, two, two].map((tokens) => tokens.invalidate(id, spent)),
+          { concurrency: "unbounded" }
+        ).pipe(generations)
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(renewed), [2, 2, 2, 2])
+      assert.strictEqual(upstream.calls, 2)
+    })
+  )
+
+  it.effect("answers the stored value where that is another already", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream } = yield* setUp
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const spent = yield* one.get(id)
+      yield* two.get(id)
+      yield* one.invalidate(id, spent)
+      requests.length = 0
+      assert.strictEqual(generationOf(yield* one.invalidate(id, spent)), 2)
+      assert.lengthOf(requests, 0)
+      assert.strictEqual(generationOf(yield* two.invalidate(id, spent)), 2)
+      assert.strictEqual(upstream.calls, 2)
+    })
+  )
+
+  it.effect("does not take the answer of a flight that decided before it was told", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, upstream } = yield* setUp
+      const one = yield* aProcess()
+      const spent = yield* one.get(id)
+      let asked = 0
+      // Decides that the stored value serves, and takes a second to say so.
+      const two = yield* aProcess({
+        isFresh: () => Effect.as(asked++ === 0 ? Effect.void : Effect.sleep("1 second"), true)
+      })
+      const flight = yield* Effect.forkChild(two.get(id))
+      const told = yield* Effect.forkChild(two.invalidate(id, spent))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(flight)
+      assert.strictEqual(generationOf(yield* Fiber.join(told)), 2)
+      assert.strictEqual(upstream.calls, 2)
+      assert.lengthOf(faults, 0)
+    })
+  )
+})
+
+describe("callers", () => {
+  it.effect("can leave one by one, and with the last of them a flight that waits for the lock", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotations, requests, upstream } = yield* setUp
+      upstream.before = Effect.never
+      yield* Effect.forkChild((yield* aProcess()).get(id))
+      const held = yield* Effect.andThen(TestClock.adjust("1 second"), annotations)
+      const tokens = yield* aProcess()
+      const [first, second] = yield* Effect.all([Effect.forkChild(tokens.get(id)), Effect.forkChild(tokens.get(id))])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(first)
+      requests.length = 0
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(requests, 10)
+      yield* Fiber.interrupt(second)
+      requests.length = 0
+      yield* TestClock.adjust("300 millis")
+      assert.deepStrictEqual(requests, [])
+      assert.deepStrictEqual(yield* annotations, held)
+    })
+  )
+
+  it.effect("that leave do not stop an upstream that is at work: its answer is written", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, stored, upstream } = yield* setUp
+      upstream.after = Effect.sleep("3 seconds")
+      const tokens = yield* aProcess({ grace: "10 seconds" })
+      const impatient = yield* Effect.forkChild(Effect.timeoutOption(tokens.get(id), "1 second"))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Option.isNone(yield* Fiber.join(impatient)))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* stored, 1)
+      requests.length = 0
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.lengthOf(requests, 0)
+    })
+  )
+
+  it.effect("may come back to a flight that they left", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      upstream.after = Effect.sleep("15 seconds")
+      const tokens = yield* aProcess({ grace: "10 seconds" })
+      for (const _ of [1, 2]) {
+        const impatient = yield* Effect.forkChild(Effect.timeoutOption(tokens.get(id), "1 second"))
+        yield* TestClock.adjust("6 seconds")
+        yield* Fiber.join(impatient)
+      }
+      const patient = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(patient)), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  it.effect("leave a hanging upstream to its end after the grace, and the lock is released", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, upstream } = yield* setUp
+      upstream.before = Effect.never
+      const tokens = yield* aProcess({ grace: "5 seconds" })
+      const impatient = yield* Effect.forkChild(Effect.timeoutOption(tokens.get(id), "1 second"))
+      yield* TestClock.adjust("5900 millis")
+      yield* Fiber.join(impatient)
+      assert.isNotEmpty(yield* annotations)
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(yield* annotations, {})
+      upstream.before = Effect.void
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+    })
+  )
+
+  it.effect("share a defect", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess } = yield* setUp
+      const tokens = yield* aProcess({ refresh: () => Effect.die("a bug") })
+      const exits = yield* Effect.all([Effect.exit(tokens.get(id)), Effect.exit(tokens.get(id))], {
+        concurrency: "unbounded"
+      })
+      for (const exit of exits) assert.isTrue(Exit.hasDies(exit))
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+})
+
+describe("closing the scope", () => {
+  it.effect("lets a refresh finish within the grace, and writes what it answered", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, stored, upstream } = yield* setUp
+      upstream.after = Effect.sleep("3 seconds")
+      const scope = yield* Scope.make()
+      const tokens = yield* Scope.provide(aProcess({ grace: "10 seconds" }), scope)
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("1 second")
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.isTrue(Exit.hasInterrupts(yield* Effect.exit(Effect.andThen(TestClock.adjust(lifetime), tokens.get(id)))))
+    })
+  )
+
+  it.effect("ends flights that wait at once, and what hangs after the grace", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, upstream } = yield* setUp
+      upstream.before = Effect.never
+      const [one, two] = [yield* Scope.make(), yield* Scope.make()]
+      yield* Effect.forkChild((yield* Scope.provide(aProcess({ grace: "10 seconds" }), one)).get(id))
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild((yield* Scope.provide(aProcess({ grace: "10 seconds" }), two)).get(id))
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(two, Exit.void)
+      const closing = yield* Effect.forkChild(Scope.close(one, Exit.void))
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+})
+
+it.effect("an error of the upstream is typed, and no more than the schema says is stored", () =>
+  Effect.gen(function* () {
+    const { aProcess, sound } = yield* setUp
+    const tokens = yield* aProcess({ refresh: () => new Refused({ why: "unavailable" }) })
+    const error = yield* Effect.flip(tokens.get(id))
+    assert.deepInclude(error, { _tag: "Refused", why: "unavailable" })
+    assert.deepStrictEqual((yield* sound.read(id)).content, {})
+  })
+)
