@@ -1,0 +1,73 @@
+/**
+ * Micro-benchmarks: `npm run bench`. What one acquisition costs, from its parts to the whole over HTTP.
+ *
+ * The embedded server runs in a thread of its own; both are warm when measuring begins.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Bench } from "tinybench"
+import * as Lock from "../src/Lock.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
+import * as LockProtocol from "../src/LockProtocol.ts"
+import * as LockRecord from "../src/LockRecord.ts"
+import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../src/Resource.ts"
+import * as Connection from "./connection.ts"
+import * as Objects from "./objects.ts"
+import * as Target from "./target.ts"
+
+const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }
+const contender = { holder: "bench/1", ttl: 10_000 }
+const lease = LockProtocol.nextLease(now, contender)
+const annotations = LockRecord.toAnnotations(LockPolicy.dexKey, lease)
+const held = LockRecord.fromAnnotations(LockPolicy.dexKey, annotations)
+const absent = LockRecord.fromAnnotations(LockPolicy.dexKey, {})
+
+const pure = (bench: Bench): void => {
+  bench
+    .add("record: parse", () => LockRecord.fromAnnotations(LockPolicy.dexKey, annotations))
+    .add("record: format", () => LockRecord.toAnnotations(LockPolicy.dexKey, lease))
+    .add("decision: held by another", () => LockProtocol.decide(held, now, { ...contender, holder: "bench/2" }))
+    .add("decision: free", () => LockProtocol.decide(absent, now, contender))
+}
+
+const cycle = (id: string) => Effect.scoped(Lock.scoped(id))
+
+const program = Effect.gen(function* () {
+  const bench = new Bench({ time: 1000, warmupTime: 500 })
+  pure(bench)
+
+  const memory = yield* Layer.build(Lock.layerMemory())
+  bench.add("acquire and release: memory", () => Effect.runPromiseWith(memory)(cycle("bench")))
+
+  const target = yield* Target.open({ kubeconfig: undefined, namespace: undefined, resource: "configmaps" })
+  const [id] = yield* Objects.make(target, 1)
+  const store = ObjectStoreKubernetes.layer({ resource: Resource.configMap, createIfMissing: false })
+  const http = yield* Layer.build(
+    Lock.layer().pipe(Layer.provide(store), Layer.provide(Connection.layer(target.connection)))
+  )
+  bench.add("acquire and release: HTTP, embedded server", () => Effect.runPromiseWith(http)(cycle(id!)))
+
+  yield* Effect.promise(() => bench.run())
+  yield* Console.table(bench.table(row))
+  const failed = bench.tasks.filter(({ result }) => result.state === "errored")
+  if (failed.length > 0) yield* Effect.die(new Error(`failed: ${failed.map(({ name }) => name).join(", ")}`))
+})
+
+const row = (task: Bench["tasks"][number]) => {
+  const { result } = task
+  if (result.state !== "completed") return { name: task.name, state: result.state }
+  const micros = (millis: number) => Number((millis * 1000).toPrecision(3))
+  return {
+    name: task.name,
+    "p50 [us]": micros(result.latency.p50),
+    "p99 [us]": micros(result.latency.p99),
+    "mean [us]": micros(result.latency.mean),
+    "per second": Math.round(result.throughput.mean),
+    samples: result.latency.samplesCount
+  }
+}
+
+NodeRuntime.runMain(Effect.scoped(program))
