@@ -28,6 +28,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as flights from "./internal/refreshFlights.ts"
@@ -82,6 +83,16 @@ export const inRefreshToken: Place = {
   createIfMissing: false
 }
 
+/**
+ * The policy of the lock by default: Dex's, except that who waits for a value looks again after 10 milliseconds, then less
+ * often, at least every 100 milliseconds, and gives up after 30 seconds.
+ */
+export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
+  polling: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
+    Schedule.upTo({ duration: "30 seconds" })
+  )
+})
+
 /** Under what a refresh runs: for which id, and the fencing token of the lock. */
 export interface RefreshContext {
   readonly id: string
@@ -98,7 +109,7 @@ export interface RefreshContext {
  * - `grace`: how long a refresh may go on after its last caller left or the scope began to close, 10 seconds by default.
  * - `capacity`: how many ids at most are remembered in this process, 1000 by default.
  *
- * `policy`, `holder` and `idInMetrics` are those of the lock.
+ * `policy` (`defaultPolicy` by default), `holder` and `idInMetrics` are those of the lock.
  */
 export interface Options<A, E, R> extends Lock.Options {
   readonly schema: Schema.Codec<A, unknown>
@@ -129,13 +140,14 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
   const { path, createIfMissing } = options.place ?? inSecret(defaultKey)
+  const policy = options.policy ?? defaultPolicy
   const capacity = options.capacity ?? 1000
   const made = yield* Effect.context<R>()
   const isSame = Schema.toEquivalence(options.schema)
   const parts: rotation.Parts<A, E> = {
     store: yield* ObjectStore,
-    lock: yield* Lock.make(options),
-    policy: options.policy ?? LockPolicy.dex,
+    lock: yield* Lock.make({ ...options, policy }),
+    policy,
     createIfMissing,
     path,
     value: refreshValue.make(path, options.schema),

@@ -459,6 +459,22 @@ describe("committing", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("does not call lost what may have been written, and written over since", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const held = yield* world.us.scoped(id)
+      world.faults.push(["write", "Lost"], ["read", "Refused"])
+      const committing = yield* Effect.forkChild(Effect.flip(held.commit(value)))
+      yield* TestClock.adjust("1 millis")
+      const successor = yield* Effect.provideService(Lock.make({ holder: "them" }), ObjectStore, world.sound)
+      yield* Effect.flatMap(successor.scoped(id), (held) => held.commit([{ path: ["token"], value: "theirs" }]))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(committing))._tag, "LockUnavailable")
+      assert.isFalse(yield* held.isValid)
+      assert.deepStrictEqual(yield* contentOf(world), { token: "theirs" })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("survives a renewal at the same time", () =>
     Effect.gen(function* () {
       const world = yield* setUp

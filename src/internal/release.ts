@@ -53,12 +53,16 @@ export const commit = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Exclude<LockProtocol.Fate, { readonly _tag: "Ours" }> | undefined, LockError.StoreError> {
   const { id, policy, store } = wish
   let current = lease
+  let unanswered: LockError.Unavailable | undefined
+  let isFinal = false
   const once = Effect.gen(function* () {
-    const answer = yield* store.compareAndSwap(id, {
-      expect: { annotations: LockRecord.toAnnotations(policy.key, current) },
-      annotations: LockRecord.removal(policy.key),
-      content
-    })
+    const answer = yield* store
+      .compareAndSwap(id, {
+        expect: { annotations: LockRecord.toAnnotations(policy.key, current) },
+        annotations: LockRecord.removal(policy.key),
+        content
+      })
+      .pipe(Effect.tapErrorTag("LockUnavailable", (error) => Effect.sync(() => (unanswered = error))))
     if (Option.isNone(answer)) return yield* settle
     yield* wish.memory.remember(answer.value)
     return undefined
@@ -67,7 +71,13 @@ export const commit = Effect.fnUntraced(function* (
   const settle = Effect.gen(function* () {
     const found = yield* store.read(id)
     const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
-    if (fate._tag !== "Ours") return content.every((change) => holds(found.content, change)) ? undefined : fate
+    if (fate._tag !== "Ours") {
+      if (content.every((change) => holds(found.content, change))) return undefined
+      if (unanswered === undefined) return fate
+      // A write of ours may have been applied, and another holder may have written over it since: nobody can tell.
+      isFinal = true
+      return yield* unanswered
+    }
     if (fate.expiry === current.expiry) {
       return yield* new LockError.Rejected({
         object: store.describe(id),
@@ -80,7 +90,7 @@ export const commit = Effect.fnUntraced(function* (
     return yield* new LockError.Unavailable({ object: store.describe(id), verb: "patch", detail: "the lease changed" })
   })
   return yield* Effect.retry(once, {
-    while: (error) => error._tag === "LockUnavailable",
+    while: (error) => error._tag === "LockUnavailable" && !isFinal,
     schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
       Schedule.upTo({ duration: "30 seconds" })
     )

@@ -40,7 +40,8 @@ export const at = (self: ServerClock, now: Moment): ServerTime => {
 /** Learns from an answer. */
 export const learn = (self: ServerClock | undefined, sample: Sample): ServerClock => {
   const { date, received, sent } = sample
-  const fresh: ServerTime = { earliest: date, latest: date + 1000 + between(sent, received).most }
+  const roundTrip = between(sent, received).most * (1 + maxDrift)
+  const fresh: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
   if (self === undefined) return { at: received, time: fresh, contradiction: undefined }
   const known = widened(self, received)
   const earliest = Math.max(fresh.earliest, known.earliest)

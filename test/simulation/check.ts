@@ -1,0 +1,28 @@
+/** The rules of every world, and which of them a world broke. */
+import type { History } from "./history.ts"
+import * as liveness from "./liveness.ts"
+import type { Plan } from "./plan.ts"
+import * as safety from "./safety.ts"
+import * as timeline from "./timeline.ts"
+
+const rules: ReadonlyArray<safety.Rule> = [
+  safety.exclusion,
+  safety.tokens,
+  safety.theft,
+  safety.foreign,
+  safety.fenced,
+  safety.commits,
+  safety.clocks,
+  liveness.wishes,
+  liveness.takeover,
+  liveness.expiries,
+  liveness.leftovers,
+  liveness.noticed,
+  liveness.told
+]
+
+/** All that went against the rules, in the order of time. */
+export const check = (plan: Plan, history: History): ReadonlyArray<safety.Violation> => {
+  const line = timeline.make(plan, history)
+  return rules.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)
+}

@@ -1,0 +1,164 @@
+/**
+ * What happened in a world, in the order in which it happened.
+ *
+ * Times are true time, in milliseconds since the world began. An acquisition is called by its process and its number
+ * there (`p1/3`), whatever the library called it: names in the library are random.
+ */
+
+/** The lock as it stands on the object. `until` is its expiry in true time; `owner` is absent where none is named. */
+export interface LockOn {
+  readonly until: number
+  readonly owner?: string
+}
+
+/**
+ * The object at one version. `lock` is what its annotations say; `others` are the annotations that are not a lock;
+ * `written` is the acquisition that wrote to the object's content last.
+ */
+export interface Version {
+  readonly version: number
+  readonly lock: LockOn | undefined
+  readonly others: Readonly<Record<string, string>>
+  readonly written: string | undefined
+}
+
+/**
+ * How a wish ended. `turn` is the acquisition whose name is on the object: an earlier one of the process, if the lock was
+ * passed on within it. `problem` is the error's tag, or says that it is a defect.
+ */
+export type WishEnd =
+  | { readonly _tag: "Granted"; readonly turn: string }
+  | { readonly _tag: "Failed"; readonly problem: string; readonly detail: string }
+  | { readonly _tag: "GivenUp" }
+
+/** What can happen. `process` is who did it or to whom it was done. */
+export type Happening =
+  | { readonly _tag: "Wished"; readonly acquisition: string }
+  | { readonly _tag: "WishEnded"; readonly acquisition: string; readonly end: WishEnd }
+  | { readonly _tag: "Valid"; readonly acquisition: string; readonly token: bigint }
+  | { readonly _tag: "Invalid"; readonly acquisition: string }
+  | { readonly _tag: "Lost"; readonly acquisition: string; readonly reason: string }
+  | { readonly _tag: "Committed"; readonly acquisition: string; readonly how: string }
+  | { readonly _tag: "Releasing"; readonly acquisition: string }
+  | { readonly _tag: "Released"; readonly acquisition: string }
+  | { readonly _tag: "Written"; readonly verb: string; readonly before: Version | undefined; readonly after: Version }
+  | { readonly _tag: "Fenced"; readonly acquisition: string; readonly token: bigint; readonly accepted: boolean }
+  | { readonly _tag: "Misjudged"; readonly off: number }
+  | { readonly _tag: "Trouble"; readonly what: string }
+  | { readonly _tag: "Away"; readonly what: string }
+  | { readonly _tag: "Back"; readonly what: string }
+  | { readonly _tag: "Crashed" }
+  | { readonly _tag: "Finished" }
+  | { readonly _tag: "Broke"; readonly defect: string }
+  | { readonly _tag: "Told"; readonly version: number }
+  | { readonly _tag: "Said"; readonly message: string }
+
+/** A happening with its time. */
+export type Event = Happening & { readonly at: number; readonly process: string }
+
+/** A change of the object. */
+export type Written = Extract<Event, { readonly _tag: "Written" }>
+
+/** The whole of it. */
+export type History = ReadonlyArray<Event>
+
+/** Takes happenings down. */
+export interface Recorder {
+  readonly events: Array<Event>
+  readonly record: (process: string, happening: Happening) => void
+}
+
+/** Makes a recorder that reads true time off a clock. */
+export const recorder = (now: () => number): Recorder => {
+  const events: Array<Event> = []
+  return { events, record: (process, happening) => void events.push({ ...happening, at: now(), process }) }
+}
+
+/** A text with the holders' names of the library in it, as the history calls them: `p1/<uuid>/3` is `p1/3`. */
+export const plainly = (text: string): string => text.replaceAll(/\/[-0-9a-f]{36}\//g, "/")
+
+/** The process of an acquisition. */
+export const processOf = (acquisition: string): string => acquisition.slice(0, acquisition.lastIndexOf("/"))
+
+/** The history for people to read: a line for each event but those that only repeat what is known. */
+export const render = (history: History): string => {
+  let writer: string | undefined
+  const telling = history.filter((event) => {
+    if (event._tag === "Told") return false
+    if (event._tag !== "Fenced" || !event.accepted) return true
+    const repeated = event.acquisition === writer
+    writer = event.acquisition
+    return !repeated
+  })
+  return telling.map(line).join("\n")
+}
+
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(3)}s`
+
+const line = (event: Event): string => `${seconds(event.at).padStart(9)}  ${event.process.padEnd(8)} ${describe(event)}`
+
+const describe = (event: Event): string => {
+  switch (event._tag) {
+    case "Wished":
+      return `wants the lock as ${event.acquisition}`
+    case "WishEnded":
+      return `${event.acquisition} ${describeEnd(event.end)}`
+    case "Valid":
+      return `${event.acquisition} is valid, token ${token(event.token)}`
+    case "Invalid":
+      return `${event.acquisition} is not valid any more`
+    case "Lost":
+      return `${event.acquisition} notices its loss: ${event.reason}`
+    case "Committed":
+      return `${event.acquisition} commits: ${event.how}`
+    case "Releasing":
+      return `${event.acquisition} begins to release`
+    case "Released":
+      return `${event.acquisition} is through with releasing`
+    case "Written":
+      return `${event.verb} applied: ${describeVersion(event.before)} -> ${describeVersion(event.after)}`
+    case "Fenced":
+      return `${event.acquisition} writes to the resource with token ${token(event.token)}: ${event.accepted ? "accepted" : "rejected"}`
+    case "Misjudged":
+      return `misjudges the server's clock by ${event.off.toFixed(1)} ms`
+    case "Trouble":
+      return `trouble: ${event.what}`
+    case "Away":
+      return `${event.what} begins`
+    case "Back":
+      return `${event.what} ends`
+    case "Crashed":
+      return "crashes"
+    case "Finished":
+      return "has done its rounds"
+    case "Broke":
+      return `dies of a defect: ${event.defect}`
+    case "Told":
+      return `is told of version ${event.version}`
+    case "Said":
+      return `says: ${event.message}`
+  }
+}
+
+// The version of the acquiring write, and how often the lock was passed on within the process since.
+const token = (token: bigint): string => `${token >> 20n}+${token & 0xfffffn}`
+
+const describeEnd = (end: WishEnd): string => {
+  switch (end._tag) {
+    case "Granted":
+      return end.turn === "" ? "is granted" : `is granted ${end.turn}`
+    case "Failed":
+      return `fails: ${end.problem} (${end.detail})`
+    case "GivenUp":
+      return "is given up"
+  }
+}
+
+const describeVersion = (version: Version | undefined): string => {
+  if (version === undefined) return "nothing"
+  const lock =
+    version.lock === undefined ? "free" : `${version.lock.owner ?? "somebody"} until ${seconds(version.lock.until)}`
+  const others = Object.entries(version.others).map(([key, value]) => `${key}=${value}`)
+  const content = version.written === undefined ? [] : [`written by ${version.written}`]
+  return `[${[`v${version.version}`, lock, ...others, ...content].join(" ")}]`
+}

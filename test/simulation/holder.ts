@@ -1,0 +1,128 @@
+/** A process that uses the library: its fibers want the lock, work under it, give it back, and do so again. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Held } from "../../src/Held.ts"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
+import type { Dice } from "./dice.ts"
+import { type Happening, plainly, type Recorder } from "./history.ts"
+import type { HolderPlan } from "./plan.ts"
+import { id } from "./server.ts"
+import type { Witness } from "./witness.ts"
+
+/** What a holder needs of its world. */
+export interface Options {
+  readonly plan: HolderPlan
+  /** Whether there is to be another round. */
+  readonly isBusy: () => boolean
+  readonly dice: Dice
+  readonly recorder: Recorder
+  readonly witness: Witness
+  readonly store: ObjectStore["Service"]
+  /** Writes to the resource that the lock protects. */
+  readonly writeFenced: (acquisition: string, token: bigint) => Effect.Effect<void>
+}
+
+/** Does its rounds. Runs on the clock in context. */
+export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
+  const { dice, isBusy, plan } = options
+  const lock = yield* Lock.make({
+    holder: plan.name,
+    policy: LockPolicy.make({
+      ttl: plan.ttl,
+      renew: plan.renews ? undefined : false,
+      polling: LockPolicy.poll(plan.interval, plan.polls)
+    })
+  }).pipe(Effect.provideService(ObjectStore, options.store))
+  let acquisitions = 0
+  const rounds = Effect.gen(function* () {
+    do {
+      yield* Effect.sleep(dice.between(1, plan.thinks))
+      yield* goOnce(options, lock, `${plan.name}/${++acquisitions}`)
+    } while (isBusy())
+  })
+  yield* Effect.sleep(plan.startsAt)
+  yield* Effect.all(
+    Array.from({ length: plan.fibers }, () => rounds),
+    { concurrency: "unbounded", discard: true }
+  )
+})
+
+// The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
+const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: Lock.Lock["Service"], name: string) => {
+  const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
+
+  const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(0.2)
+    ? lock.tryScoped(id)
+    : dice.chance(0.15)
+      ? Effect.timeoutOrElse(lock.scoped(id), {
+          duration: dice.between(1, 2 * plan.ttl),
+          orElse: () => Effect.undefined
+        })
+      : lock.scoped(id)
+
+  const work = (held: Held) =>
+    Effect.gen(function* () {
+      const step = dice.between(50, 500)
+      for (let left = dice.between(0, plan.holds); left > 0; left -= step) {
+        yield* writeFenced(name, held.fencingToken)
+        yield* Effect.sleep(Math.min(step, left))
+      }
+      if (dice.chance(0.2)) yield* commit(held)
+    })
+
+  const commit = (held: Held) =>
+    Effect.exit(held.commit([{ path: ["written"], value: name }])).pipe(
+      Effect.flatMap((exit) =>
+        record({
+          _tag: "Committed",
+          acquisition: name,
+          how: Exit.isSuccess(exit) ? "done" : failureOf(exit.cause).problem
+        })
+      )
+    )
+
+  const hold = Effect.fnUntraced(function* (held: Held) {
+    const turn = plainly(held.holder)
+    recorder.record(plan.name, { _tag: "WishEnded", acquisition: name, end: { _tag: "Granted", turn } })
+    witness.follow(name, held)
+    yield* Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition: name }))
+    yield* held.lost.pipe(
+      Effect.catch((lost) => record({ _tag: "Lost", acquisition: name, reason: lost.reason })),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    yield* plan.stubborn ? work(held) : Effect.catchTag(held.guard(work(held)), "LockLost", () => Effect.void)
+  })
+
+  return Effect.gen(function* () {
+    yield* record({ _tag: "Wished", acquisition: name })
+    const held = yield* Effect.exit(wish)
+    if (Exit.isFailure(held)) {
+      return yield* record({ _tag: "WishEnded", acquisition: name, end: failureOf(held.cause) })
+    }
+    if (held.value === undefined) {
+      return yield* record({ _tag: "WishEnded", acquisition: name, end: { _tag: "GivenUp" } })
+    }
+    yield* hold(held.value)
+  }).pipe(
+    Effect.scoped,
+    Effect.ensuring(
+      Effect.sync(() => {
+        witness.forget(name)
+        recorder.record(plan.name, { _tag: "Released", acquisition: name })
+      })
+    )
+  )
+}
+
+const failureOf = (cause: Cause.Cause<unknown>) => {
+  const problem = Cause.squash(cause)
+  const [tag, detail] =
+    problem instanceof Error && "_tag" in problem
+      ? [String(problem._tag), problem.message]
+      : ["defect", Cause.pretty(cause)]
+  return { _tag: "Failed", problem: tag, detail: plainly(detail) } as const
+}

@@ -1,0 +1,151 @@
+/** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
+import { gap } from "../../src/internal/tenure.ts"
+import type { HolderPlan, Plan } from "./plan.ts"
+import { type Rule, victimOf, type Violation } from "./safety.ts"
+import * as timeline from "./timeline.ts"
+import { sight } from "./witness.ts"
+
+// The longest that a request and its answer take when nothing is wrong.
+const roundTrip = (plan: Plan): number => 2 * plan.delay
+
+// How far the server's clock is known then: a `Date` tells whole seconds, and clocks drift a little between polls.
+const uncertainty = (plan: Plan): number => 1000 + roundTrip(plan) + 20
+
+/**
+ * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable` where the store
+ * was out of reach then. Nothing else happens, and no defect.
+ */
+export const wishes: Rule = ({ crashes, end, history, plan, ...line }) => {
+  const violation = (at: number, what: string): Violation => ({ rule: "wishes", at, what })
+  const finished = new Set(history.filter(({ _tag }) => _tag === "Finished").map(({ process }) => process))
+  return [
+    ...history.flatMap((event) =>
+      event._tag === "Broke" ? [violation(event.at, `${event.process} broke: ${event.defect}`)] : []
+    ),
+    ...plan.holders.flatMap(({ name }) =>
+      finished.has(name) || crashes.has(name) ? [] : [violation(end, `${name} never comes to an end`)]
+    ),
+    ...line.wishes.flatMap((wish) => {
+      const problem = complaint(wish, line.peaceSince(wish.holder, wish.to) <= wish.to)
+      return problem === undefined ? [] : [violation(wish.to, `${wish.acquisition} ${problem}`)]
+    })
+  ]
+}
+
+const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean): string | undefined => {
+  if (end?._tag !== "Failed") return undefined
+  switch (end.problem) {
+    case "LockConflict":
+      return undefined
+    case "LockTimeout":
+      return to - from < ((holder.polls - 1) * holder.interval) / holder.rate - 1 ? "times out too soon" : undefined
+    case "LockUnavailable":
+      return isInPeace ? "fails though nothing is wrong" : undefined
+    default:
+      return `fails with ${end.problem}: ${end.detail}`
+  }
+}
+
+/**
+ * A lock that has expired is taken within the uncertainty of the server's clock plus one poll, where a process waits that
+ * is left in peace and has not got the lock itself. With `expiries`: a crashed holder's lock is taken within TTL plus
+ * uncertainty plus one poll.
+ */
+export const takeover: Rule = (line) =>
+  line.locks.flatMap(({ from, lock, to }) =>
+    line.wishes.flatMap((wish) => {
+      const { acquisition, holder } = wish
+      const free = Math.max(from, lock.until)
+      const due = free + uncertainty(line.plan) + (holder.interval + gap) / holder.rate + 2 * roundTrip(line.plan) + 1
+      const waits = wish.from <= free && wish.to > due && due <= line.end
+      return waits &&
+        to > due &&
+        timeline.inPeace(line, holder, { from: free, to: due }) &&
+        !isBusy(line, holder, { from: free, to: due })
+        ? [{ rule: "takeover", at: due, what: `${acquisition} does not take the lock of ${lock.owner}, long expired` }]
+        : []
+    })
+  )
+
+// A process that has the lock, or believes so, has its other contenders wait until it is through with it.
+const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timeline.Stretch): boolean =>
+  line.wishes.some(
+    (wish) => wish.holder === holder && wish.end?._tag === "Granted" && wish.to <= to && wish.over >= from
+  )
+
+/**
+ * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second. Where requests
+ * go wrong the uncertainty has no bound of its own: there this rule is not applied.
+ */
+export const expiries: Rule = ({ history, plan }) =>
+  plan.theme !== "calm" && plan.theme !== "crashes"
+    ? []
+    : history.flatMap((event) => {
+        const holder = timeline.holderOf(plan, event.process)
+        if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
+        const lasts = event.after.lock.until - event.at
+        return lasts > holder.ttl + uncertainty(plan) + 1000
+          ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
+          : []
+      })
+
+/**
+ * No lock is left lying about. Who waits for a lock and has it, by a write whose answer got lost, is granted it by the
+ * next attempt; who gave up, or is through with it, has removed it. A first write that arrives only after its wish has
+ * ended is excused.
+ */
+export const leftovers: Rule = (line) => {
+  const attempt = 3 * roundTrip(line.plan) + gap + 1
+  return line.holdings.flatMap(({ from, owner, to, until }): ReadonlyArray<Violation> => {
+    const had = timeline.wishesOfTurn(line, owner)
+    const wish = had.find(({ acquisition }) => acquisition === owner)
+    if (wish === undefined) return []
+    const { holder } = wish
+    const gone = Math.min(to, until, line.end)
+    const unknownTo = Math.min(gone, wish.to)
+    const unknown = unknownTo - Math.max(from, line.peaceSince(holder, unknownTo))
+    const leaves = Math.max(...had.map((one) => one.leaves))
+    const due = leaves + attempt
+    return [
+      ...(unknown > holder.interval / holder.rate + attempt
+        ? [{ rule: "leftovers", at: unknownTo, what: `${owner} has the lock and waits for it` }]
+        : []),
+      ...(from <= leaves && due < gone && timeline.inPeace(line, holder, { from: leaves, to: due })
+        ? [{ rule: "leftovers", at: due, what: `the lock of ${owner} is left behind` }]
+        : [])
+    ]
+  })
+}
+
+/** Who was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. */
+export const noticed: Rule = (line) =>
+  line.history.flatMap((event): ReadonlyArray<Violation> => {
+    if (event._tag !== "Written") return []
+    const { after, at } = event
+    return timeline.wishesOfTurn(line, victimOf(line.plan, event)).flatMap(({ acquisition, holder }) => {
+      const renewal = holder.ttl / 3 / holder.rate + 3 * roundTrip(line.plan) + 1
+      const isPrompt = holder.renews && timeline.inPeace(line, holder, { from: at, to: at + renewal })
+      const due = at + (isPrompt ? renewal : holder.ttl / holder.rate + 1) + sight
+      return line.validity.some(
+        (valid) =>
+          valid.acquisition === acquisition &&
+          valid.version < after.version &&
+          valid.from < due &&
+          Math.min(valid.to, line.end) > due
+      )
+        ? [{ rule: "noticed", at: due, what: `${acquisition} was robbed at ${at} and has not noticed` }]
+        : []
+    })
+  })
+
+/** Who watches the object is told its last state. */
+export const told: Rule = ({ end, history, plan }) => {
+  const last = (versions: ReadonlyArray<number>) => versions.at(-1) ?? 0
+  const written = last(
+    history.flatMap((event) =>
+      event._tag === "Written" && event.at < end - roundTrip(plan) - 1 ? [event.after.version] : []
+    )
+  )
+  const heard = last(history.flatMap((event) => (event._tag === "Told" ? [event.version] : [])))
+  return heard >= written ? [] : [{ rule: "told", at: end, what: `version ${written} is not told, but ${heard}` }]
+}

@@ -1,0 +1,190 @@
+/**
+ * The network between a process and the API server: what the process sees of the store.
+ *
+ * A request and its answer each take their time, so that one may overtake another. A process that gives a request up
+ * does not stop it: it may still arrive, and be applied. The server's clock is learnt as the library learns it on a real
+ * cluster (`internal/serverClock.ts`), from a `Date` in whole seconds that comes with each answer.
+ */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as serverClock from "../../src/internal/serverClock.ts"
+import * as stopwatch from "../../src/internal/stopwatch.ts"
+import * as LockError from "../../src/LockError.ts"
+import type { ObjectStore } from "../../src/ObjectStore.ts"
+import type { Dice } from "./dice.ts"
+import type { Recorder } from "./history.ts"
+import type { Machine } from "./machine.ts"
+import { maxRetryAfter, type Plan, type Trouble, troubles } from "./plan.ts"
+import { id, type Server } from "./server.ts"
+
+/** One process's way to the server. */
+export interface Network {
+  readonly store: ObjectStore["Service"]
+  /** Sends a request; what it does at the server happens in one moment. `conflict` is what a 409 means to the caller. */
+  readonly ask: <A>(
+    verb: string,
+    request: Effect.Effect<A, LockError.StoreError>,
+    conflict?: A
+  ) => Effect.Effect<A, LockError.StoreError>
+  /** Sends a message that nobody answers, and does not wait for it to arrive. */
+  readonly tell: (message: Effect.Effect<void>) => Effect.Effect<void>
+  /** Whether the process is cut off. */
+  cut: boolean
+}
+
+/** The world that a network is a part of; `trueClock` is the world's own. */
+export interface Surroundings {
+  readonly plan: Plan
+  readonly recorder: Recorder
+  readonly server: Server
+  readonly trueClock: Clock.Clock
+}
+
+/** Whose network it is. `served` is the store as the server keeps it. */
+export interface Options {
+  readonly machine: Machine
+  readonly dice: Dice
+  readonly requestTimeout: number
+  readonly served: ObjectStore["Service"]
+}
+
+interface Answer<A> {
+  readonly exit: Exit.Exit<A, LockError.StoreError>
+  readonly date?: number
+}
+
+/** Makes the network of a machine. */
+export const make = ({ plan, recorder, server, trueClock }: Surroundings, options: Options): Network => {
+  const { dice, machine, requestTimeout, served } = options
+  let learnt: serverClock.ServerClock | undefined
+
+  const pause = (millis: number) => (millis === 0 ? Effect.void : trueClock.sleep(Duration.millis(millis)))
+  const usual = () => dice.between(0, plan.delay)
+  const late = (trouble: Trouble | undefined, kind: Trouble) =>
+    trouble === kind ? dice.between(500, longestDelay) : usual()
+
+  const drawTrouble = (verb: string): Trouble | undefined => {
+    const now = trueClock.currentTimeMillisUnsafe()
+    const blowing = plan.weather.filter(
+      ({ from, process, to }) => from <= now && now < to && (process === undefined || process === machine.name)
+    )
+    return troubles.find(
+      (kind) =>
+        (kind !== "409" || verb !== "read") &&
+        blowing.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * (verb === "read" ? 0.25 : 1)))
+    )
+  }
+
+  // What the server answers without doing anything.
+  const refusal = <A>(verb: string, trouble: Trouble | undefined, conflict: A | undefined) => {
+    switch (trouble) {
+      case "409":
+        return conflict === undefined ? undefined : Exit.succeed(conflict)
+      case "429":
+        return Exit.fail(unavailable(verb, 429, Duration.millis(dice.pick([0, 1000, maxRetryAfter]))))
+      case "500":
+        return Exit.fail(unavailable(verb, 500))
+      default:
+        return undefined
+    }
+  }
+
+  // The way of a request: there, at the server, and back. Undefined where it or its answer gets lost.
+  const travel = Effect.fnUntraced(function* <A>(
+    verb: string,
+    request: Effect.Effect<A, LockError.StoreError>,
+    conflict: A | undefined
+  ): Effect.fn.Return<Answer<A> | undefined> {
+    const reset: Answer<A> = { exit: Exit.fail(unavailable(verb)) }
+    const connection = server.restarts
+    const trouble = drawTrouble(verb)
+    if (trouble !== undefined) recorder.record(machine.name, { _tag: "Trouble", what: `${verb}: ${trouble}` })
+    if (network.cut) return undefined
+    yield* pause(late(trouble, "request slow"))
+    if (network.cut || trouble === "request dropped") return undefined
+    if (server.down || server.restarts !== connection) return reset
+    const date = Math.floor(server.time() / 1000) * 1000
+    const exit = refusal(verb, trouble, conflict) ?? server.handle(machine.name, verb, request)
+    yield* pause(late(trouble, "answer slow"))
+    if (network.cut || trouble === "answer dropped") return undefined
+    if (server.restarts !== connection) return reset
+    return { exit: trouble === "500 though applied" ? Exit.fail(unavailable(verb, 500)) : exit, date }
+  })
+
+  const ask = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict?: A) =>
+    Effect.suspend(() => {
+      machine.onWait()
+      const sent = stopwatch.read(machine.clock)
+      const answer = Deferred.makeUnsafe<Answer<A>>()
+      const travelling = Effect.map(travel(verb, request, conflict), (arrived) => {
+        if (arrived !== undefined) Deferred.doneUnsafe(answer, Exit.succeed(arrived))
+      })
+      return Effect.forkDetach(travelling, { startImmediately: true }).pipe(
+        Effect.andThen(Deferred.await(answer)),
+        Effect.tap(machine.turn),
+        Effect.flatMap(({ date, exit }) => {
+          if (date !== undefined) {
+            learnt = serverClock.learn(learnt, { sent, received: stopwatch.read(machine.clock), date })
+          }
+          return exit
+        }),
+        Effect.timeoutOrElse({ duration: requestTimeout, orElse: () => Effect.fail(unavailable(verb)) })
+      )
+    })
+
+  const network: Network = {
+    cut: false,
+    ask,
+    tell: (message) =>
+      Effect.asVoid(
+        Effect.forkDetach(
+          Effect.andThen(
+            pause(usual()),
+            Effect.suspend(() => (network.cut ? Effect.void : message))
+          ),
+          { startImmediately: true }
+        )
+      ),
+    store: {
+      createIfMissing: served.createIfMissing,
+      describe: served.describe,
+      now: Effect.sync(() => {
+        if (learnt !== undefined) {
+          const known = serverClock.at(learnt, stopwatch.read(machine.clock))
+          const off = Math.max(known.earliest - server.time(), server.time() - known.latest)
+          if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
+          return known
+        }
+        const now = machine.clock.currentTimeMillisUnsafe()
+        return { earliest: now, latest: now }
+      }),
+      read: (id) => ask("read", served.read(id)),
+      create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
+      compareAndSwap: (id, write) => ask("write", served.compareAndSwap(id, write), Option.none()),
+      // Each event is late, and some come twice.
+      changes: (id, from) =>
+        served.changes(id, from).pipe(
+          Stream.mapEffect((change) => Effect.as(Effect.andThen(pause(usual()), machine.turn), change)),
+          Stream.flatMap((change) => Stream.fromArray(dice.chance(0.1) ? [change, change] : [change]))
+        )
+    }
+  }
+  return network
+}
+
+// Longer than any process waits for an answer.
+const longestDelay = 8000
+
+const unavailable = (verb: string, status?: number, retryAfter?: Duration.Duration): LockError.Unavailable =>
+  new LockError.Unavailable({
+    object: id,
+    verb,
+    detail: status === undefined ? "no answer" : `the server answered ${status}`,
+    ...(status === undefined ? {} : { status }),
+    ...(retryAfter === undefined ? {} : { retryAfter })
+  })

@@ -1,0 +1,227 @@
+/** What a world will be like, drawn from its seed before it begins. */
+import * as stopwatch from "../../src/internal/stopwatch.ts"
+import * as dice from "./dice.ts"
+
+/** What can go wrong with a request. A slow one arrives, or its answer does, long after it should have. */
+export const troubles = [
+  "request dropped",
+  "answer dropped",
+  "request slow",
+  "answer slow",
+  "409",
+  "429",
+  "500",
+  "500 though applied"
+] as const
+
+/** One of them. */
+export type Trouble = (typeof troubles)[number]
+
+/**
+ * For a while, requests go wrong: each kind of trouble with its probability. Of one process, or of all. A reading, of
+ * which there are many, meets it a quarter as often as a write.
+ */
+export interface Weather {
+  readonly from: number
+  readonly to: number
+  readonly process: string | undefined
+  readonly troubles: Readonly<Partial<Record<Trouble, number>>>
+}
+
+/** What befalls a machine. A crash lasts for ever; `by` is for the wall clock. */
+export type Blow = { readonly at: number } & (
+  | { readonly _tag: "Crash" }
+  | { readonly _tag: "Stall" | "Suspend" | "Partition"; readonly lasts: number }
+  | { readonly _tag: "SetWall"; readonly by: number }
+)
+
+/** A process on a machine of its own. Its wall clock is off by `skew`. */
+export interface ProcessPlan {
+  readonly name: string
+  readonly skew: number
+  readonly rate: number
+  readonly requestTimeout: number
+  readonly startsAt: number
+  /** The longest that the process thinks between rounds, and that it holds the lock. */
+  readonly thinks: number
+  readonly holds: number
+  readonly blows: ReadonlyArray<Blow>
+}
+
+/** A process that uses the library, and how. */
+export interface HolderPlan extends ProcessPlan {
+  readonly ttl: number
+  readonly renews: boolean
+  readonly interval: number
+  readonly polls: number
+  /** How many of its fibers contend. */
+  readonly fibers: number
+  /** Whether it works on after it lost the lock, so that only the fencing token stops it. */
+  readonly stubborn: boolean
+}
+
+/** The world. Times are in milliseconds; delays are the longest that they usually are, one way. */
+export interface Plan {
+  readonly seed: number
+  readonly theme: Theme
+  readonly ahead: number
+  readonly delay: number
+  readonly exists: boolean
+  readonly weather: ReadonlyArray<Weather>
+  readonly restarts: ReadonlyArray<{ readonly at: number; readonly lasts: number }>
+  readonly holders: ReadonlyArray<HolderPlan>
+  readonly dexes: ReadonlyArray<ProcessPlan>
+  /** When everything that goes wrong has ended, but for the crashes. */
+  readonly calmFrom: number
+  /** Until when processes go for another round. */
+  readonly busyUntil: number
+}
+
+/** What a world is mostly about, so that each kind of trouble is met often enough. */
+const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] as const
+
+/** One of them. */
+export type Theme = (typeof themes)[number]
+
+/** How long an overloaded server asks to wait at most. */
+export const maxRetryAfter = 2000
+
+/** Draws the plan of a seed. */
+export const make = (seed: number): Plan => {
+  const die = dice.make(seed, "plan")
+  const theme = die.pick([...themes, "dex" as const])
+  const ttl = theme === "slow" ? die.pick([2000, 3000]) : die.pick([2000, 3000, 5000, 10_000])
+  const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 10 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
+  const busyUntil = Math.max(calmFrom, 3 * ttl)
+  const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`)
+  const holderNames = names("p", theme === "dex" ? die.between(2, 5) : die.between(2, 8))
+  const dexNames = theme === "dex" ? names("dex", die.between(1, 3)) : []
+  const dexTtl = 10_000
+
+  const drawProcess = (name: string, ttl: number): ProcessPlan => ({
+    name,
+    skew: die.chance(0.3) ? 0 : die.between(-300_000, 300_000),
+    rate: die.pick([1, slowest, fastest, slowest + (fastest - slowest) * die.random.nextDoubleUnsafe()]),
+    requestTimeout: theme === "slow" ? 5000 : die.pick([1000, 2000, 5000]),
+    startsAt: die.between(0, ttl),
+    thinks: die.pick([200, 1000, ttl]),
+    holds: theme === "slow" ? 2 * ttl : die.pick([0, 500, ttl, 2 * ttl]),
+    blows: blows(die, theme, ttl, calmFrom)
+  })
+
+  const drawHolder = (name: string): HolderPlan => ({
+    ...drawProcess(name, ttl),
+    ttl,
+    renews: theme === "slow" ? die.chance(0.3) : die.chance(0.8),
+    interval: die.pick([100, 200, 500]),
+    polls: die.pick([10, 50, 100]),
+    fibers: die.pick([1, 1, 2, 3]),
+    stubborn: die.chance(0.3)
+  })
+
+  const drawDex = (name: string): ProcessPlan => ({
+    ...drawProcess(name, dexTtl),
+    skew: die.pick([0, die.between(-2000, 2000), ...Array.from({ length: 2 }, () => die.between(-60_000, 60_000))]),
+    requestTimeout: 15_000,
+    holds: die.pick([1000, 5000, 15_000])
+  })
+
+  return {
+    seed,
+    theme,
+    ahead: 1_795_515_600_000 + die.between(0, 999),
+    delay: die.pick([0, 2, 20, 60]),
+    exists: theme === "dex" || die.chance(0.7),
+    calmFrom,
+    busyUntil,
+    weather: weather(die, theme, holderNames, calmFrom),
+    restarts:
+      (theme === "network" || theme === "storm") && die.chance(0.6)
+        ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
+        : [],
+    holders: holderNames.map(drawHolder),
+    dexes: dexNames.map(drawDex)
+  }
+}
+
+// Clocks differ in rate by at most maxDrift, whichever of the two is the slow one.
+const fastest = 1 + stopwatch.maxDrift
+const slowest = 1 / fastest
+
+const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {
+  const blow = (): Blow => {
+    const kind = die.pick(blowsOf[theme])
+    const at = die.between(0, Math.max(0, calmFrom - 1))
+    switch (kind) {
+      case "Crash":
+        return { _tag: kind, at }
+      case "SetWall":
+        return { _tag: kind, at, by: die.between(-60_000, 60_000) }
+      default:
+        return { _tag: kind, at, lasts: Math.min(calmFrom - at, die.between(50, Math.floor(1.5 * ttl))) }
+    }
+  }
+  const drawn = Array.from({ length: die.chance(0.6) ? die.between(0, 3) : 0 }, () =>
+    blowsOf[theme].length === 0 ? undefined : blow()
+  ).filter((blow) => blow !== undefined)
+  return apart(drawn)
+}
+
+const blowsOf: Readonly<Record<Theme, ReadonlyArray<Blow["_tag"]>>> = {
+  calm: [],
+  crashes: ["Crash"],
+  stalls: ["Stall", "Suspend", "SetWall"],
+  network: ["Partition"],
+  slow: ["Stall", "Partition"],
+  storm: ["Crash", "Stall", "Suspend", "Partition", "SetWall"],
+  dex: ["Stall", "Partition", "Crash"]
+}
+
+// One blow at a time. A machine that slept while its wall clock was set back could not know that it slept at all.
+const apart = (drawn: ReadonlyArray<Blow>): ReadonlyArray<Blow> => {
+  const sleeps = drawn.some(({ _tag }) => _tag === "Suspend")
+  let free = 0
+  return drawn
+    .toSorted((a, b) => a.at - b.at)
+    .filter((blow) => {
+      if (blow.at < free || (sleeps && blow._tag === "SetWall")) return false
+      free = blow._tag === "Crash" ? Infinity : blow.at + ("lasts" in blow ? blow.lasts : 0) + 1
+      return true
+    })
+}
+
+const weather = (
+  die: dice.Dice,
+  theme: Theme,
+  names: ReadonlyArray<string>,
+  calmFrom: number
+): ReadonlyArray<Weather> => {
+  const kinds = troublesOf[theme]
+  if (kinds.length === 0) return []
+  if (theme === "slow") return [{ from: 0, to: calmFrom, process: undefined, troubles: chances(die, kinds) }]
+  return Array.from({ length: die.between(1, 3) }, () => {
+    const from = die.between(0, calmFrom - 1)
+    return {
+      from,
+      to: die.between(from, calmFrom),
+      process: die.chance(0.3) ? die.pick(names) : undefined,
+      troubles: chances(
+        die,
+        kinds.filter(() => die.chance(0.6))
+      )
+    }
+  })
+}
+
+const chances = (die: dice.Dice, kinds: ReadonlyArray<Trouble>) =>
+  Object.fromEntries(kinds.map((kind) => [kind, die.pick([0.05, 0.2, 0.4])]))
+
+const troublesOf: Readonly<Record<Theme, ReadonlyArray<Trouble>>> = {
+  calm: [],
+  crashes: [],
+  stalls: [],
+  network: troubles,
+  slow: ["request slow", "answer slow"],
+  storm: troubles,
+  dex: ["request dropped", "answer dropped", "request slow", "answer slow", "409"]
+}

@@ -1,0 +1,252 @@
+import { assert, describe, it } from "@effect/vitest"
+import { check } from "./check.ts"
+import type { Event, Happening, LockOn, Version } from "./history.ts"
+import type { HolderPlan, Plan } from "./plan.ts"
+
+const holder = (name: string): HolderPlan => ({
+  name,
+  skew: 0,
+  rate: 1,
+  requestTimeout: 1000,
+  startsAt: 0,
+  thinks: 1,
+  holds: 1,
+  blows: [],
+  ttl: 3000,
+  renews: true,
+  interval: 100,
+  polls: 50,
+  fibers: 1,
+  stubborn: false
+})
+
+const plan: Plan = {
+  seed: 0,
+  theme: "calm",
+  ahead: 0,
+  delay: 10,
+  exists: true,
+  weather: [],
+  restarts: [],
+  holders: [holder("p1"), holder("p2")],
+  dexes: [],
+  calmFrom: 0,
+  busyUntil: 0
+}
+
+const object = (version: number, lock?: LockOn, rest: Partial<Version> = {}): Version => ({
+  version,
+  lock,
+  others: {},
+  written: undefined,
+  ...rest
+})
+
+const lockOf = (owner: string, until: number): LockOn => ({ owner, until })
+
+const at = (at: number, process: string, happening: Happening): Event => ({ ...happening, at, process })
+
+const wished = (time: number, acquisition: string) => at(time, acquisition.slice(0, 2), { _tag: "Wished", acquisition })
+
+const written = (time: number, process: string, before: Version, after: Version) =>
+  at(time, process, { _tag: "Written", verb: "write", before, after })
+
+const granted = (time: number, acquisition: string, version: number, passes = 0, turn = acquisition) => {
+  const process = acquisition.slice(0, 2)
+  const token = (BigInt(version) << 20n) + BigInt(passes)
+  return [
+    at(time, process, { _tag: "WishEnded", acquisition, end: { _tag: "Granted", turn } }),
+    at(time, process, { _tag: "Valid", acquisition, token })
+  ]
+}
+
+const released = (time: number, acquisition: string) => {
+  const process = acquisition.slice(0, 2)
+  return [
+    at(time, process, { _tag: "Releasing", acquisition }),
+    at(time, process, { _tag: "Invalid", acquisition }),
+    at(time, process, { _tag: "Released", acquisition })
+  ]
+}
+
+const finished = (time: number) => ["p1", "p2"].map((name) => at(time, name, { _tag: "Finished" }))
+
+/** The lock taken by p1 at 100 ms and released at 500. */
+const taken = [
+  wished(90, "p1/1"),
+  written(100, "p1", object(1), object(2, lockOf("p1/1", 4000))),
+  ...granted(110, "p1/1", 2)
+]
+const sound = [
+  ...taken,
+  ...released(500, "p1/1"),
+  written(500, "p1", object(2, lockOf("p1/1", 4000)), object(3)),
+  ...finished(9000)
+]
+
+const brokenBy = (history: ReadonlyArray<Event>, changed: Partial<Plan> = {}) =>
+  // Nobody watches in these histories.
+  [...new Set(check({ ...plan, ...changed }, history).map(({ rule }) => rule))].filter((rule) => rule !== "told")
+
+describe("a rule", () => {
+  it("is not broken by a history in which all went well", () => {
+    assert.deepStrictEqual(brokenBy(sound), [])
+  })
+
+  it("forbids two to be valid at once, whichever way they came to it", () => {
+    const second = [
+      wished(150, "p2/1"),
+      written(200, "p2", object(2, lockOf("p1/1", 4000)), object(3, lockOf("p2/1", 4500))),
+      ...granted(210, "p2/1", 3)
+    ]
+    assert.includeMembers(brokenBy([...taken, ...second, ...finished(9000)]), ["exclusion", "theft"])
+    const again = at(5000, "p1", { _tag: "Valid", acquisition: "p1/1", token: 2n << 20n })
+    const revived = [...taken, at(150, "p1", { _tag: "Invalid", acquisition: "p1/1" }), ...second, again]
+    assert.include(brokenBy([...revived, ...finished(9000)]), "exclusion")
+  })
+
+  it("excuses only who was robbed by an outsider, and only for as long as it cannot know", () => {
+    const robbed = (until: number) => [
+      ...taken,
+      written(200, "dex1", object(2, lockOf("p1/1", 4000)), object(3)),
+      wished(290, "p2/1"),
+      written(300, "p2", object(3), object(4, lockOf("p2/1", 4500))),
+      ...granted(310, "p2/1", 4),
+      ...released(400, "p2/1"),
+      written(401, "p2", object(4, lockOf("p2/1", 4500)), object(5)),
+      at(until, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Wiped" }),
+      ...released(until, "p1/1"),
+      ...finished(9000)
+    ]
+    assert.deepStrictEqual(brokenBy(robbed(1200)), [])
+    assert.deepStrictEqual(brokenBy(robbed(2000)), ["noticed"])
+  })
+
+  it("wants every token to be larger than those before, and to come from the write that acquired", () => {
+    const next = (passes: number, version: number) => [
+      ...taken,
+      ...released(500, "p1/1"),
+      wished(400, "p1/2"),
+      ...granted(500, "p1/2", version, passes, "p1/1"),
+      ...released(600, "p1/2"),
+      written(600, "p1", object(2, lockOf("p1/1", 4000)), object(3)),
+      ...finished(9000)
+    ]
+    assert.deepStrictEqual(brokenBy(next(1, 2)), [])
+    assert.deepStrictEqual(brokenBy(next(0, 2)), ["tokens"])
+    assert.deepStrictEqual(brokenBy(next(1, 1)), ["tokens"])
+  })
+
+  it("forbids to remove another's lock, expired or not", () => {
+    const removal = written(5000, "p2", object(2, lockOf("p1/1", 4000)), object(3))
+    assert.include(brokenBy([...taken, ...released(4000, "p1/1"), removal, ...finished(9000)]), "theft")
+  })
+
+  it("lets an expired lock be taken: at the expiry itself not yet, and then within a poll", () => {
+    const crashed = [
+      ...taken,
+      at(200, "p1", { _tag: "Invalid", acquisition: "p1/1" }),
+      at(200, "p1", { _tag: "Crashed" }),
+      wished(3000, "p2/1")
+    ]
+    const takenAt = (time: number) => [
+      ...crashed,
+      written(time, "p2", object(2, lockOf("p1/1", 4000)), object(3, lockOf("p2/1", time + 3500))),
+      ...granted(time + 10, "p2/1", 3),
+      ...released(time + 20, "p2/1"),
+      written(time + 20, "p2", object(3, lockOf("p2/1", time + 3500)), object(4)),
+      at(20_000, "p2", { _tag: "Finished" })
+    ]
+    assert.deepStrictEqual(brokenBy(takenAt(4000)), ["theft"])
+    assert.deepStrictEqual(brokenBy(takenAt(4001)), [])
+    assert.deepStrictEqual(brokenBy(takenAt(5300)), [])
+    assert.deepStrictEqual(brokenBy(takenAt(5400)), ["takeover"])
+    const inTrouble = at(5000, "p2", { _tag: "Trouble", what: "read: 500" })
+    assert.deepStrictEqual(brokenBy([...takenAt(5400), inTrouble]), [])
+  })
+
+  it("forbids expiries far away", () => {
+    const greedy = [
+      ...released(500, "p1/1"),
+      written(501, "p1", object(2, lockOf("p1/1", 9000)), object(3)),
+      ...finished(9000)
+    ]
+    const first = written(100, "p1", object(1), object(2, lockOf("p1/1", 9000)))
+    assert.deepStrictEqual(brokenBy([taken[0]!, first, ...granted(110, "p1/1", 2), ...greedy]), ["expiries"])
+  })
+
+  it("protects what others wrote on the object", () => {
+    const wiped = written(600, "p1", object(3, undefined, { others: { color: "red" } }), object(4))
+    assert.deepStrictEqual(brokenBy([...sound, wiped]), ["foreign"])
+    const own = written(600, "owner", object(3, undefined, { others: { color: "red" } }), object(4))
+    assert.deepStrictEqual(brokenBy([...sound, own]), [])
+  })
+
+  it("forbids the resource to hear a stale holder", () => {
+    const heard = (acquisition: string, accepted = true) =>
+      at(600, "resource", { _tag: "Fenced", acquisition, token: 1n, accepted })
+    assert.deepStrictEqual(brokenBy([...sound, heard("p1/1"), heard("p2/1"), heard("p1/1", false)]), [])
+    assert.deepStrictEqual(brokenBy([...sound, heard("p1/1"), heard("p2/1"), heard("p1/1")]), ["fenced"])
+  })
+
+  it("holds a commit to be all or nothing", () => {
+    const committed = (how: string) => at(700, "p1", { _tag: "Committed", acquisition: "p1/1", how })
+    const write = (before: LockOn | undefined) =>
+      written(400, "p1", object(2, before), object(3, undefined, { written: "p1/1" }))
+    const through = (write: Event, how: string) => [
+      ...taken,
+      write,
+      committed(how),
+      ...released(700, "p1/1"),
+      ...finished(9000)
+    ]
+    const sound = write(lockOf("p1/1", 4000))
+    assert.deepStrictEqual(brokenBy(through(sound, "done")), [])
+    assert.deepStrictEqual(brokenBy(through(sound, "LockUnavailable")), [])
+    assert.deepStrictEqual(brokenBy(through(sound, "LockLost")), ["commits"])
+    assert.include(brokenBy(through(write(undefined), "done")), "commits")
+    const nothing = written(400, "p1", object(2, lockOf("p1/1", 4000)), object(3))
+    assert.deepStrictEqual(brokenBy(through(nothing, "done")), ["commits"])
+  })
+
+  it("wants every wish to end, and none by a surprise", () => {
+    const failed = (problem: string, time = 9000) => [
+      wished(1000, "p2/1"),
+      at(time, "p2", { _tag: "WishEnded", acquisition: "p2/1", end: { _tag: "Failed", problem, detail: "" } })
+    ]
+    assert.deepStrictEqual(brokenBy([...sound, ...failed("LockTimeout")]), [])
+    assert.deepStrictEqual(brokenBy([...sound, ...failed("LockTimeout", 2000)]), ["wishes"])
+    assert.deepStrictEqual(brokenBy([...sound, ...failed("LockUnavailable")]), ["wishes"])
+    const trouble = at(8500, "p2", { _tag: "Trouble", what: "read: 500" })
+    assert.deepStrictEqual(brokenBy([...sound, trouble, ...failed("LockUnavailable")]), [])
+    assert.deepStrictEqual(brokenBy([...sound, ...failed("defect")]), ["wishes"])
+    assert.deepStrictEqual(brokenBy([...sound, at(9000, "p2", { _tag: "Broke", defect: "?" })]), ["wishes"])
+    assert.deepStrictEqual(brokenBy(sound.filter(({ _tag }) => _tag !== "Finished")), ["wishes"])
+  })
+
+  it("wants no lock to be left lying about", () => {
+    const left = [...taken, ...released(500, "p1/1"), ...finished(9000)]
+    assert.deepStrictEqual(brokenBy(left), ["leftovers"])
+    const unknown = [
+      taken[0]!,
+      taken[1]!,
+      ...granted(2000, "p1/1", 2),
+      ...released(2100, "p1/1"),
+      written(2101, "p1", object(2, lockOf("p1/1", 4000)), object(3)),
+      ...finished(9000)
+    ]
+    assert.deepStrictEqual(brokenBy(unknown), ["leftovers"])
+    const trouble = at(100, "p1", { _tag: "Trouble", what: "write: answer dropped" })
+    assert.deepStrictEqual(brokenBy([...unknown, trouble]), [])
+  })
+
+  it("wants the server's clock to be known, and a watcher to be told the last state", () => {
+    assert.deepStrictEqual(brokenBy([...sound, at(9000, "p1", { _tag: "Misjudged", off: 1 })]), ["clocks"])
+    const told = (version: number) => check(plan, [...sound, at(9000, "observer", { _tag: "Told", version })])
+    assert.deepStrictEqual(told(3), [])
+    assert.deepStrictEqual(
+      told(2).map(({ rule }) => rule),
+      ["told"]
+    )
+  })
+})

@@ -1,0 +1,36 @@
+/** One seed, from its plan to the verdict. */
+import * as Effect from "effect/Effect"
+import { check } from "./check.ts"
+import * as History from "./history.ts"
+import type { Mutation } from "./mutations.ts"
+import * as plans from "./plan.ts"
+import type { Violation } from "./safety.ts"
+import * as world from "./world.ts"
+
+/** A world that has run, and the rules that it broke. */
+export interface Verdict {
+  readonly plan: plans.Plan
+  readonly history: History.History
+  readonly violations: ReadonlyArray<Violation>
+}
+
+/** Runs the world of a seed and judges it. */
+export const runSeed = (seed: number, mutation?: Mutation): Effect.Effect<Verdict> => {
+  const plan = plans.make(seed)
+  return Effect.map(world.run(plan, mutation), (history) => ({ plan, history, violations: check(plan, history) }))
+}
+
+/** What went wrong in a world, for people to read: the history, who took part, and the first breach of each rule. */
+export const report = ({ history, plan, violations }: Verdict): string =>
+  [
+    History.render(history),
+    "",
+    ...plan.holders.map((holder) => `${holder.name}: ${JSON.stringify(holder)}`),
+    ...plan.dexes.map((dex) => `${dex.name}: ${JSON.stringify(dex)}`),
+    "",
+    `Seed ${plan.seed}, a world of ${plan.theme}, requests take up to ${2 * plan.delay} ms:`,
+    ...firstOfEach(violations).map(({ at, rule, what }) => `  ${(at / 1000).toFixed(3)}s  ${rule}: ${what}`)
+  ].join("\n")
+
+const firstOfEach = (violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
+  violations.filter(({ rule }, index) => violations.findIndex((other) => other.rule === rule) === index)

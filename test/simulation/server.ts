@@ -1,0 +1,85 @@
+/** The API server: the one truth about the object, its clock, and its restarts. Every change is taken down. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as LockError from "../../src/LockError.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
+import type { Metadata, ObjectStore } from "../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
+import * as History from "./history.ts"
+
+/** The name of the one object in a world. */
+export const id = "token"
+
+/** The server. */
+export interface Server {
+  /** The store without a network in between. */
+  readonly store: ObjectStore["Service"]
+  /** Does a request of a process in one moment, and takes down what it changed. */
+  readonly handle: <A>(
+    process: string,
+    verb: string,
+    request: Effect.Effect<A, LockError.StoreError>
+  ) => Exit.Exit<A, LockError.StoreError>
+  /** What the server's clock shows, in milliseconds since 1970. */
+  readonly time: () => number
+  /** How often it has been restarted: connections do not outlive that. */
+  restarts: number
+  /** Whether it refuses connections, in the middle of a restart. */
+  down: boolean
+}
+
+/** Makes a server whose clock is `ahead` of true time; `exists` says whether the object is there from the start. */
+export const make = (options: {
+  readonly recorder: History.Recorder
+  readonly now: () => number
+  readonly ahead: number
+  readonly exists: boolean
+}): Effect.Effect<Server> =>
+  Effect.map(
+    ObjectStoreMemory.make({ objects: options.exists ? [id] : [], createIfMissing: !options.exists }),
+    ({ store }): Server => {
+      const look = (): Metadata | undefined =>
+        Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
+      return {
+        store,
+        time: () => options.now() + options.ahead,
+        restarts: 0,
+        down: false,
+        handle: (process, verb, request) => {
+          const before = look()
+          const answer = Effect.runSyncExit(request)
+          const after = look()
+          if (after !== undefined && after.resourceVersion !== before?.resourceVersion) {
+            options.recorder.record(process, {
+              _tag: "Written",
+              verb,
+              before: before === undefined ? undefined : versionOf(before, options.ahead),
+              after: versionOf(after, options.ahead)
+            })
+          }
+          return answer
+        }
+      }
+    }
+  )
+
+const lockKey = LockPolicy.dexKey
+const holderKey = LockRecord.holderKey(lockKey)
+
+// Read here without the library's help, so that both cannot err alike.
+const versionOf = ({ annotations, content, resourceVersion }: Metadata, ahead: number): History.Version => {
+  const { [lockKey]: expiry, [holderKey]: holder, ...others } = annotations
+  const owner =
+    expiry !== undefined && holder?.endsWith(`@${expiry}`) === true ? History.plainly(holder.split("@")[0]!) : undefined
+  return {
+    version: Number(resourceVersion),
+    lock:
+      expiry === undefined
+        ? undefined
+        : { until: Date.parse(expiry) - ahead, ...(owner === undefined ? {} : { owner }) },
+    others,
+    written: content?.["written"]?.toString()
+  }
+}

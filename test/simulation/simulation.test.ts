@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as History from "./history.ts"
+import * as plans from "./plan.ts"
+import { report, runSeed } from "./run.ts"
+
+const seeds = 300
+const chunk = 50
+
+const minutes = 60_000
+
+// What a history has in it, to count.
+const kindsOf = (history: History.History): ReadonlyArray<string> =>
+  history.flatMap((event): ReadonlyArray<string> => {
+    switch (event._tag) {
+      case "Trouble":
+      case "Away":
+        return [event.what]
+      case "Lost":
+        return [event.reason]
+      case "Committed":
+        return [`commit ${event.how}`]
+      case "Fenced":
+        return event.accepted ? [] : ["stale write"]
+      case "WishEnded":
+        return event.end._tag === "Failed"
+          ? [event.end.problem]
+          : event.end._tag === "Granted" && event.end.turn !== "" && event.end.turn !== event.acquisition
+            ? ["passed on"]
+            : [event.end._tag]
+      case "Written":
+        return isTakenAfterCrash(history, event) ? ["taken after a crash"] : []
+      default:
+        return [event._tag]
+    }
+  })
+
+const isTakenAfterCrash = (history: History.History, { after, at, before }: History.Written): boolean => {
+  const owner = before?.lock?.owner
+  return (
+    owner !== undefined &&
+    after.lock !== undefined &&
+    after.lock.owner !== owner &&
+    history.some((event) => event._tag === "Crashed" && event.process === History.processOf(owner) && event.at < at)
+  )
+}
+
+describe("the lock's promises hold", () => {
+  const seen = new Map<string, number>()
+
+  for (let from = 1; from <= seeds; from += chunk) {
+    it.live(
+      `in the worlds of the seeds ${from} to ${from + chunk - 1}`,
+      () =>
+        Effect.gen(function* () {
+          for (let seed = from; seed < from + chunk; seed++) {
+            const verdict = yield* runSeed(seed)
+            if (verdict.violations.length > 0) assert.fail(report(verdict))
+            for (const what of kindsOf(verdict.history)) seen.set(what, (seen.get(what) ?? 0) + 1)
+          }
+        }),
+      5 * minutes
+    )
+  }
+
+  // Promises that nothing puts to the test hold always.
+  it("in worlds in which everything happens that can go wrong", () => {
+    const expected = [
+      ...plans.troubles.flatMap((trouble) => (trouble === "409" ? [] : [`read: ${trouble}`])),
+      ...plans.troubles.map((trouble) => `write: ${trouble}`),
+      ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,Broken,Wiped".split(","),
+      ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(",")
+    ]
+    for (const what of expected) assert.isAtLeast(seen.get(what) ?? 0, 1, what)
+  })
+})
+
+describe("a world", () => {
+  it.live("is the same for the same seed, to the byte", () =>
+    Effect.gen(function* () {
+      for (const seed of [7, 8, 14, 29]) {
+        const [once, again] = [yield* runSeed(seed), yield* runSeed(seed)]
+        assert.isAbove(once.history.length, 20)
+        assert.strictEqual(History.render(again.history), History.render(once.history))
+        assert.deepStrictEqual(again.history, once.history)
+      }
+    })
+  )
+})

@@ -1,0 +1,201 @@
+/** A world: everything in it, set going, driven to its end, and what happened in it. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import type * as LockError from "../../src/LockError.ts"
+import * as dexPeer from "./dexPeer.ts"
+import * as dice from "./dice.ts"
+import * as History from "./history.ts"
+import * as holder from "./holder.ts"
+import * as machines from "./machine.ts"
+import type { Mutation } from "./mutations.ts"
+import * as networks from "./network.ts"
+import type { Blow, Plan, ProcessPlan } from "./plan.ts"
+import * as servers from "./server.ts"
+import * as witnesses from "./witness.ts"
+
+/** Runs a world to its end, and answers what happened in it. The same plan gives the same history. */
+export const run = (plan: Plan, mutation: Mutation = {}): Effect.Effect<History.History> =>
+  Effect.provide(runOnTestClock(plan, mutation), TestClock.layer({ warningDelay: "1 hour" }))
+
+const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutation) {
+  const trueClock = yield* Clock.Clock
+  const now = () => trueClock.currentTimeMillisUnsafe()
+  const at = (millis: number) => trueClock.sleep(Duration.millis(millis))
+  const recorder = History.recorder(now)
+  const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists })
+  const witness = witnesses.make(recorder)
+  const served = mutation.served?.(server.store) ?? server.store
+  const surroundings = { plan, recorder, server, trueClock }
+  const isBusy = () => now() < plan.busyUntil
+  const resource = fencedResource(recorder)
+  const working = new Set<string>()
+
+  // Detached, as processes are: what crashed stays where it was, and no finalizer runs.
+  const start = (effect: Effect.Effect<unknown>) => Effect.forkDetach(effect, { startImmediately: true })
+
+  const befall = (machine: machines.Machine, network: networks.Network, blow: Blow) =>
+    Effect.gen(function* () {
+      yield* at(blow.at)
+      switch (blow._tag) {
+        case "Crash":
+          witness.forget(machine.name)
+          machine.halt("Crash")
+          working.delete(machine.name)
+          return recorder.record(machine.name, { _tag: "Crashed" })
+        case "SetWall":
+          machine.setWall(blow.by)
+          return recorder.record(machine.name, { _tag: "Trouble", what: `wall clock set by ${blow.by} ms` })
+        case "Partition":
+          recorder.record(machine.name, { _tag: "Away", what: blow._tag })
+          network.cut = true
+          yield* at(blow.lasts)
+          network.cut = false
+          return recorder.record(machine.name, { _tag: "Back", what: blow._tag })
+        default:
+          recorder.record(machine.name, { _tag: "Away", what: blow._tag })
+          machine.halt(blow._tag)
+          yield* at(blow.lasts)
+          recorder.record(machine.name, { _tag: "Back", what: blow._tag })
+          return machine.proceed()
+      }
+    })
+
+  const restart = Effect.fnUntraced(function* (restart: Plan["restarts"][number]) {
+    yield* at(restart.at)
+    recorder.record("server", { _tag: "Away", what: "Restart" })
+    server.restarts++
+    server.down = true
+    yield* at(restart.lasts)
+    server.down = false
+    recorder.record("server", { _tag: "Back", what: "Restart" })
+  })
+
+  const settle = Effect.fnUntraced(function* (
+    process: ProcessPlan,
+    body: (machine: machines.Machine, network: networks.Network, die: dice.Dice) => Effect.Effect<void>
+  ) {
+    const { name, rate } = process
+    const machine = yield* machines.make({ name, wall: plan.ahead + process.skew, rate })
+    machine.onWait = witness.look
+    const die = dice.make(plan.seed, name)
+    const network = networks.make(surroundings, { machine, dice: die, requestTimeout: process.requestTimeout, served })
+    working.add(name)
+    yield* start(
+      body(machine, network, die).pipe(
+        Effect.catchDefect((defect) =>
+          Effect.sync(() => recorder.record(name, { _tag: "Broke", defect: String(defect) }))
+        ),
+        Effect.andThen(
+          Effect.sync(() => {
+            working.delete(name)
+            recorder.record(name, { _tag: "Finished" })
+          })
+        ),
+        Effect.provideService(Random.Random, die.random),
+        Effect.provide(logTo(recorder, name))
+      )
+    )
+    for (const blow of process.blows) yield* start(befall(machine, network, blow))
+  })
+
+  for (const holderPlan of plan.holders) {
+    yield* settle(holderPlan, (machine, network, die) => {
+      const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
+      const seen = mutation.seen?.(machine, { store: network.store, clock: machine.clock }) ?? {
+        store: network.store,
+        clock: machine.clock
+      }
+      return holder
+        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, writeFenced })
+        .pipe(Effect.scoped, Effect.provideService(Clock.Clock, seen.clock))
+    })
+  }
+  for (const dexPlan of plan.dexes) {
+    yield* settle(dexPlan, (machine, network, die) =>
+      dexPeer
+        .run({ plan: dexPlan, isBusy, dice: die, recorder, network, served: server.store })
+        .pipe(Effect.provideService(Clock.Clock, machine.clock))
+    )
+  }
+  for (const one of plan.restarts) yield* start(restart(one))
+  yield* start(own(plan, server, at))
+  yield* start(Effect.ignore(observe(surroundings)))
+
+  const pass = Effect.fnUntraced(function* (millis: number) {
+    for (let passed = 0; passed < millis; passed += witnesses.sight) {
+      yield* TestClock.adjust(witnesses.sight)
+      witness.look()
+    }
+  })
+  while (working.size > 0 && now() < plan.busyUntil + longEnough) yield* pass(witnesses.sight)
+  yield* pass(10_000)
+  return recorder.events
+})
+
+// Longer than a round can take, if nothing hangs.
+const longEnough = 200_000
+
+// The resource that the lock protects: refuses a token that is smaller than one that it has seen.
+const fencedResource = (recorder: History.Recorder) => {
+  let largest = 0n
+  return (acquisition: string, token: bigint) =>
+    Effect.sync(() => {
+      const accepted = token >= largest
+      if (accepted) largest = token
+      recorder.record("resource", { _tag: "Fenced", acquisition, token, accepted })
+    })
+}
+
+// Whoever the object belongs to: changes an annotation of its own now and then, and so the object's version.
+const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.Effect<void>) => {
+  const die = dice.make(plan.seed, "owner")
+  const change = Effect.flatMap(server.store.read(servers.id), ({ annotations, resourceVersion }) =>
+    server.store.compareAndSwap(servers.id, {
+      expect: { resourceVersion },
+      annotations: {
+        "example.com/count": String(Number(annotations["example.com/count"] ?? 0) + 1),
+        "example.com/color": die.pick(["red", "blue", null])
+      }
+    })
+  )
+  return Effect.forever(
+    Effect.andThen(
+      Effect.suspend(() => at(die.between(100, 4000))),
+      Effect.sync(() => server.handle("owner", "annotate", change))
+    )
+  )
+}
+
+// Somebody who watches the object and is told of its versions.
+const observe = Effect.fnUntraced(function* (
+  surroundings: networks.Surroundings
+): Effect.fn.Return<void, LockError.StoreError> {
+  const machine = yield* machines.make({ name: "observer", wall: surroundings.plan.ahead, rate: 1 })
+  const { store } = networks.make(surroundings, {
+    machine,
+    dice: dice.make(surroundings.plan.seed, "observer"),
+    requestTimeout: 5000,
+    served: surroundings.server.store
+  })
+  yield* Stream.runForEach(store.changes(servers.id), (change) =>
+    Effect.sync(() => {
+      if (change._tag === "Deleted") return
+      const version = Number(change.metadata.resourceVersion)
+      surroundings.recorder.record("observer", { _tag: "Told", version })
+    })
+  )
+})
+
+// The library's warnings belong to the history. Names in them are random.
+const logTo = (recorder: History.Recorder, process: string) =>
+  Logger.layer([
+    Logger.make(({ message }) => {
+      const text = (Array.isArray(message) ? message : [message]).join(" ")
+      recorder.record(process, { _tag: "Said", message: History.plainly(text) })
+    })
+  ])
