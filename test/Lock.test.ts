@@ -397,6 +397,24 @@ describe("an answer that gets lost", () => {
   )
 })
 
+describe("a process that ends", () => {
+  it.effect("first frees what it may have been granted without knowing", () =>
+    Effect.gen(function* () {
+      const { annotations, faults, store } = yield* setUp
+      const scope = yield* Scope.make()
+      const lock = yield* Lock.make().pipe(Effect.provideService(ObjectStore, store), Scope.provide(scope))
+      faults.push(["read", "None"], ["write", "Unanswered"], ["read", "Refused"])
+      const waiting = yield* Effect.forkChild(lock.scoped(id))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.interrupt(waiting)
+      const ending = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(ending)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+})
+
 describe("committing", () => {
   const value = [{ path: ["token"], value: "new" }] as const
   const contentOf = (world: Effect.Success<typeof setUp>) =>
