@@ -125,7 +125,11 @@ export class InvalidName extends Schema.Error<InvalidName>("kubelock/LockError/I
   }
 }
 
-/** The object, its namespace, or the whole resource is not there: three different things to mend. */
+/**
+ * The object, its namespace, or the whole resource is not there: three different things to mend.
+ *
+ * An API server that has just started may say so of a custom resource for a moment, before it is ready.
+ */
 export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFound")({
   _tag: Schema.tag("LockNotFound"),
   id: Schema.String,
@@ -189,7 +193,8 @@ export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejecte
  * No usable answer: connection refused or reset, time-out, 429, 5xx, or a reply that is not Kubernetes' (a proxy's
  * page, truncated JSON). Asking again may help.
  *
- * A write that failed so may have been applied all the same, unless `status` is 429. `retryAfter` is the server's wish.
+ * A write that failed so may have been applied all the same, unless `status` is 429. `retryAfter` is the wish
+ * of an overloaded server.
  */
 export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/Unavailable")({
   _tag: Schema.tag("LockUnavailable"),

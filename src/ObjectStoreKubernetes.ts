@@ -36,7 +36,8 @@ import * as Resource from "./Resource.ts"
  *
  * - `namespace`: by default the one of the kubeconfig's context.
  * - `createIfMissing`: by default what the resource says.
- * - `requestTimeout`: the bound on one request, 5 seconds by default. A watch is bound by the server instead.
+ * - `requestTimeout`: the bound on one request, 5 seconds by default. A watch is bound by the server instead. Make it
+ *   shorter with a TTL that is much shorter than 10 seconds, or one renewal that hangs loses the lock.
  * - `clock`: whose clock expiries are judged on: the API server's (default), or this machine's.
  * - `content`: whether answers bring the whole object along. Off by default; the stream of changes never does.
  */

@@ -262,6 +262,17 @@ describe("holding", () => {
     })
   )
 
+  it.effect("does not lose the lock by obeying an overloaded server", () =>
+    Effect.gen(function* () {
+      const { faults, us } = yield* setUp
+      const held = yield* us.scoped(id)
+      const overloaded = { object: id, verb: "patch", status: 429, detail: "429", retryAfter: Duration.seconds(30) }
+      faults.push(["write", new LockError.Unavailable(overloaded)])
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* held.isValid)
+    })
+  )
+
   it.effect("knows that time has passed although no timer ran: a machine that slept", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp

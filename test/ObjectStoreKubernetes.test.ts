@@ -79,6 +79,17 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
+  it.effect("obeys no Retry-After but that of overload: a server that starts is well long before", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      const starting = Fault.Answer({ at: "Request", status: 503, body: "starting", headers: { "retry-after": "10" } })
+      yield* server.inject(starting, { times: 1 })
+      const error = yield* Effect.flip(store.read(id))
+      assert.deepInclude(error, { _tag: "LockUnavailable", status: 503 })
+      assert.notProperty(error, "retryAfter")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("brings the content along, and writes to it, where it is asked to", () =>
     Effect.gen(function* () {
       const { id, server } = yield* aToken

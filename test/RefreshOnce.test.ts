@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import type * as RefreshOnce from "../src/RefreshOnce.ts"
-import { generationOf, id, lifetime, Refused, setUp, token } from "./refresh/fixture.ts"
+import { ObjectStore } from "../src/ObjectStore.ts"
+import * as RefreshOnce from "../src/RefreshOnce.ts"
+import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, Token, token } from "./refresh/fixture.ts"
 
 const generations = Effect.map((tokens: ReadonlyArray<Parameters<typeof generationOf>[0]>) => tokens.map(generationOf))
 
@@ -182,23 +184,39 @@ describe("invalidate", () => {
     })
   )
 
+  it.effect("is heard by a flight that has not decided yet", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      const spent = yield* (yield* aProcess()).get(id)
+      const us = yield* pausable(sound)
+      const two = yield* aProcess({}, us.store)
+      yield* us.pause
+      const flight = yield* Effect.forkChild(two.get(id), { startImmediately: true })
+      const told = yield* Effect.forkChild(two.invalidate(id, spent), { startImmediately: true })
+      yield* us.resume
+      assert.strictEqual(generationOf(yield* Fiber.join(told)), 2)
+      assert.strictEqual(generationOf(yield* Fiber.join(flight)), 2)
+      assert.strictEqual(upstream.calls, 2)
+    })
+  )
+
   it.effect("does not take the answer of a flight that decided before it was told", () =>
     Effect.gen(function* () {
-      const { aProcess, faults, upstream } = yield* setUp
-      const one = yield* aProcess()
+      const { aProcess, sound, upstream } = yield* setUp
+      const slow = yield* slowWrites(sound)
+      const [one, two] = [yield* aProcess(), yield* aProcess({}, slow.store)]
+      yield* two.get(id)
+      yield* TestClock.adjust(lifetime)
       const spent = yield* one.get(id)
-      let asked = 0
-      // Decides that the stored value serves, and takes a second to say so.
-      const two = yield* aProcess({
-        isFresh: () => Effect.as(asked++ === 0 ? Effect.void : Effect.sleep("1 second"), true)
-      })
+      slow.by("1 second")
       const flight = yield* Effect.forkChild(two.get(id))
+      // It tried what it remembered, took the lock then, has seen that the value serves, and is about to release.
+      yield* TestClock.adjust("2500 millis")
       const told = yield* Effect.forkChild(two.invalidate(id, spent))
       yield* TestClock.adjust("5 seconds")
-      yield* Fiber.join(flight)
-      assert.strictEqual(generationOf(yield* Fiber.join(told)), 2)
-      assert.strictEqual(upstream.calls, 2)
-      assert.lengthOf(faults, 0)
+      assert.strictEqual(generationOf(yield* Fiber.join(flight)), 2)
+      assert.strictEqual(generationOf(yield* Fiber.join(told)), 3)
+      assert.strictEqual(upstream.calls, 3)
     })
   )
 })
@@ -238,6 +256,26 @@ describe("callers", () => {
       requests.length = 0
       assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
       assert.lengthOf(requests, 0)
+    })
+  )
+
+  it.effect("that leave do not stop the writing, and may come back to it", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, store, upstream } = yield* setUp
+      const slow = yield* slowWrites(store)
+      upstream.after = Effect.sleep("1500 millis")
+      const tokens = yield* aProcess({ grace: "1 second" }, slow.store)
+      const impatient = yield* Effect.forkChild(Effect.timeoutOption(tokens.get(id), "1 second"))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(impatient)
+      slow.by("2 seconds")
+      yield* TestClock.adjust("1500 millis")
+      requests.length = 0
+      const back = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(back)), 1)
+      assert.notInclude(requests, "read")
+      assert.strictEqual(upstream.calls, 1)
     })
   )
 
@@ -327,6 +365,19 @@ describe("closing the scope", () => {
     })
   )
 })
+
+it.effect("refresh has the services that were there when it was made", () =>
+  Effect.gen(function* () {
+    class Generation extends Context.Service<Generation, { readonly first: number }>()("test/Generation") {}
+    const { store } = yield* setUp
+    const tokens = yield* RefreshOnce.makeFromStore({
+      schema: Token,
+      isFresh: () => Effect.succeed(true),
+      refresh: () => Effect.flatMap(Generation, ({ first }) => token(first))
+    }).pipe(Effect.provideService(Generation, { first: 17 }), Effect.provideService(ObjectStore, store))
+    assert.strictEqual(generationOf(yield* tokens.get(id)), 17)
+  })
+)
 
 it.effect("an error of the upstream is typed, and no more than the schema says is stored", () =>
   Effect.gen(function* () {

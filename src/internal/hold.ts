@@ -76,7 +76,8 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
         yield* telemetry.tell(wish, "Warn", error.message)
         return retryInterval(interval)
       }
-      return Duration.max(retryInterval(interval), error.retryAfter ?? Duration.zero)
+      // Whatever an overloaded server asks for: a lease that runs out while it is obeyed helps nobody.
+      return Duration.clamp(error.retryAfter ?? Duration.zero, { minimum: retryInterval(interval), maximum: interval })
     }
     if (answer.success === undefined) {
       lease = next

@@ -134,7 +134,7 @@ const persistently = (removal: Effect.Effect<void, Problem>): Effect.Effect<void
     Effect.catchTag("LockNotFound", () => Effect.void),
     Effect.retry({
       while: isPassing,
-      schedule: Schedule.exponential("20 millis").pipe(Schedule.jittered)
+      schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
     }),
     Effect.mapError((problem) => (problem === "Changed" ? "it kept changing" : problem.message)),
     Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("no answer in time") })

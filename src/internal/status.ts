@@ -92,17 +92,22 @@ const complaint = (status: Status | undefined): string => {
   return `${status?.reason ?? "no reason given"}${fields.length === 0 ? "" : ` (${fields.join(", ")})`}`
 }
 
-const unavailable = (answer: Answer, request: Request, status: Status | undefined): LockError.Unavailable => {
-  const retryAfter = Option.flatMap(Headers.get(answer.headers, "retry-after"), (value) =>
-    Option.filter(Result.getSuccess(Headers.parseRetryAfter(value)), (parsed) => parsed._tag === "Duration")
-  )
-  return new LockError.Unavailable({
+const unavailable = (answer: Answer, request: Request, status: Status | undefined): LockError.Unavailable =>
+  new LockError.Unavailable({
     object: request.object,
     verb: request.verb,
     status: answer.status,
     detail: `the server answered ${answer.status}${status?.reason === undefined ? "" : ` (${status.reason})`}`,
-    ...(Option.isSome(retryAfter) && retryAfter.value._tag === "Duration"
-      ? { retryAfter: Duration.min(retryAfter.value.duration, Duration.minutes(1)) }
-      : {})
+    ...Option.match(retryAfterOf(answer), { onNone: () => ({}), onSome: (retryAfter) => ({ retryAfter }) })
   })
-}
+
+// Of an overloaded server only. One that is starting asks for ten seconds with its 503, and is well long before.
+const retryAfterOf = ({ headers, status }: Answer): Option.Option<Duration.Duration> =>
+  status !== 429
+    ? Option.none()
+    : Headers.get(headers, "retry-after").pipe(
+        Option.flatMap((value) => Result.getSuccess(Headers.parseRetryAfter(value))),
+        Option.flatMap((parsed) =>
+          parsed._tag === "Duration" ? Option.some(Duration.min(parsed.duration, Duration.minutes(1))) : Option.none()
+        )
+      )

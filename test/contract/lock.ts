@@ -145,6 +145,18 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
+  it.effect("is no other on an object of a megabyte", () =>
+    Effect.gen(function* () {
+      const id = `lock-${process.pid}-large-${++count}`
+      yield* (yield* World).make(id, {}, 1_000_000)
+      yield* Effect.gen(function* () {
+        yield* Lock.scoped(id)
+        assert.strictEqual((yield* Effect.flip(asAnother(Lock.tryScoped(id))))._tag, "LockConflict")
+      }).pipe(Effect.scoped)
+      assert.deepStrictEqual(yield* Lock.inspect(id), { _tag: "Free" })
+    })
+  )
+
   it.effect("survives that its holder, or anybody, writes to the object meanwhile", () =>
     Effect.gen(function* () {
       const id = yield* anObject()

@@ -5,11 +5,11 @@ import * as Layer from "effect/Layer"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
-/** Makes and deletes objects as their owner would. `createIfMissing` is off in the store of a world. */
+/** Makes objects, with so many bytes of content, and deletes them, as their owner would. `createIfMissing` is off in the store of a world. */
 export class World extends Context.Service<
   World,
   {
-    readonly make: (id: string, annotations?: Readonly<Record<string, string>>) => Effect.Effect<void>
+    readonly make: (id: string, annotations?: Readonly<Record<string, string>>, bytes?: number) => Effect.Effect<void>
     readonly delete: (id: string) => Effect.Effect<void>
   }
 >()("test/World") {}

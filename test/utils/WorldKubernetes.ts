@@ -9,8 +9,10 @@ import * as Resource from "../../src/Resource.ts"
 import { World } from "./World.ts"
 
 /** What the objects hold beside their metadata, and nobody may lose. */
-export const content = (resource: Resource.Resource): object =>
-  resource.plural === "refreshtokens" ? { token: "secret", claims: { userID: "1" } } : { data: { key: "dmFsdWU=" } }
+export const content = (resource: Resource.Resource, bytes: number): object =>
+  resource.plural === "refreshtokens"
+    ? { token: "s".repeat(bytes), claims: { userID: "1" } }
+    : { data: { key: "dmFs".repeat(Math.ceil(bytes / 4)) } }
 
 /** The world and the store of one resource in one namespace. */
 export const layer = (options: { readonly resource: Resource.Resource; readonly namespace: string }) => {
@@ -30,7 +32,7 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
 
       yield* Effect.addFinalizer(() => Effect.forEach(left, (id) => remove(id, 200, 404), { concurrency: 8 }))
       return World.of({
-        make: (id, annotations = {}) =>
+        make: (id, annotations = {}, bytes = 8) =>
           Effect.andThen(
             Effect.sync(() => left.add(id)),
             send(
@@ -39,7 +41,7 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
                   apiVersion: Resource.apiVersion(resource),
                   kind: resource.kind,
                   metadata: { name: id, annotations },
-                  ...content(resource)
+                  ...content(resource, bytes)
                 })
               ),
               201

@@ -1,0 +1,119 @@
+/** Where chaos takes place: an API server, one object on it, a witness, and holders, each behind a proxy of its own. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as Scope from "effect/Scope"
+import * as Path from "node:path"
+import type { Server } from "../cluster/Assets.ts"
+import * as Daemon from "../cluster/Daemon.ts"
+import * as Envtest from "../cluster/Envtest.ts"
+import { EnvtestError } from "../cluster/EnvtestError.ts"
+import * as Guard from "../cluster/Guard.ts"
+import * as Faketime from "./faketime.ts"
+import * as Proxy from "./proxy.ts"
+import { now } from "./testimony.ts"
+import * as Witness from "./witness.ts"
+
+export interface Options {
+  readonly server: Server
+  readonly seed: number
+  readonly holders: ReadonlyArray<HolderOptions>
+}
+
+/** A holder to be. `clock` is how far its wall clock is ahead, in seconds; `conduct` what it leaves out (`holder.ts`). */
+export interface HolderOptions {
+  readonly name: string
+  readonly clock?: number | undefined
+  readonly conduct?: "unguarded" | "careless" | undefined
+}
+
+/** A holder. `clock` is the file that its wall clock follows. */
+export interface Holder {
+  readonly name: string
+  readonly proxy: Proxy.Proxy
+  readonly process: Daemon.Daemon
+  readonly clock: string | undefined
+  /** Kills it, and has the witness know. */
+  readonly crash: Effect.Effect<void>
+}
+
+export interface Arena {
+  readonly api: Envtest.ApiServerProcess
+  readonly witness: Witness.Witness
+  readonly holders: ReadonlyArray<Holder>
+}
+
+/** The object that is locked. */
+export const id = "tok-chaos"
+export const objects = "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
+
+/** Sets everything up, and starts the holders. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
+  const api = yield* Envtest.start({ server: options.server, fsync: false })
+  const witness = yield* Witness.make
+  const made = yield* Effect.orDie(
+    api.request("POST", objects, {
+      apiVersion: "dex.coreos.com/v1",
+      kind: "RefreshToken",
+      metadata: { name: id },
+      claims: { userID: "1" }
+    })
+  )
+  if (made.status !== 201) {
+    return yield* new EnvtestError({ step: "chaos", detail: `making the object: ${JSON.stringify(made)}` })
+  }
+  const holders = yield* makeHolders(api, witness, options).pipe(Effect.provide(NodeServices.layer))
+  yield* Effect.forEach(holders, (holder) => holder.process.start, { concurrency: "unbounded", discard: true })
+  return { api, witness, holders }
+})
+
+const makeHolders = Effect.fnUntraced(function* (
+  api: Envtest.ApiServerProcess,
+  witness: Witness.Witness,
+  options: Options
+) {
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "kubelock-chaos-" }))
+  const guard = yield* Guard.make(directory)
+  return yield* Effect.forEach(
+    options.holders,
+    Effect.fnUntraced(function* ({ clock, conduct, name }) {
+      const proxy = yield* Proxy.make(Number(new URL(api.url).port))
+      const kubeconfig = Path.join(directory, `${name}.kubeconfig`)
+      const throughProxy = api.kubeConfig.replace(api.url, `https://127.0.0.1:${proxy.port}`)
+      yield* Effect.orDie(fs.writeFileString(kubeconfig, throughProxy, { mode: 0o600 }))
+      const clockFile =
+        clock === undefined || Faketime.library === undefined ? undefined : Path.join(directory, `${name}.clock`)
+      if (clock !== undefined && clockFile !== undefined) Faketime.set(clockFile, clock)
+      const daemon = yield* Daemon.make({
+        name,
+        command: "env",
+        args: [
+          ...(clockFile === undefined ? [] : Faketime.environment(Faketime.library!, clockFile)),
+          process.execPath,
+          Path.join(import.meta.dirname, "holder.ts"),
+          "--name",
+          name,
+          "--id",
+          id,
+          "--seed",
+          String(options.seed),
+          "--kubeconfig",
+          kubeconfig,
+          "--witness",
+          witness.url,
+          ...(conduct === undefined ? [] : [`--${conduct}`])
+        ],
+        guard
+      })
+      const crash = Effect.gen(function* () {
+        const at = now()
+        yield* daemon.stop("SIGKILL")
+        // what it has sent is still to arrive
+        yield* Effect.sleep("50 millis")
+        witness.ledger.crashed(name, at)
+      })
+      return { name, proxy, process: daemon, clock: clockFile, crash } satisfies Holder
+    })
+  )
+})

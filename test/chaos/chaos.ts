@@ -1,0 +1,223 @@
+/**
+ * Chaos on a real API server: `node test/chaos/chaos.ts [--seed S] [--seconds N] [--server NAME]`.
+ *
+ * Holders that are real processes contend for one lock while they, their network and the API server are hurt; the
+ * witness records every write. Then all is left in peace, and everybody must get the lock once more; who has had it
+ * is told to stop, and in the end the object must be as it was.
+ *
+ * A seed repeats what is injected, for how long and in which order; whom it strikes depends on who holds the lock then.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { parseArgs } from "node:util"
+import { dexKey } from "../../src/LockPolicy.ts"
+import type { Server } from "../cluster/Assets.ts"
+import type * as Envtest from "../cluster/Envtest.ts"
+import { EnvtestError } from "../cluster/EnvtestError.ts"
+import * as Dice from "../simulation/dice.ts"
+import * as Arena from "./arena.ts"
+import * as Faketime from "./faketime.ts"
+import * as Injections from "./injections.ts"
+import * as Report from "./report.ts"
+import * as settings from "./settings.ts"
+import { now } from "./testimony.ts"
+import type { Witness } from "./witness.ts"
+
+export interface Options {
+  readonly server: Server
+  readonly seed: number
+  readonly seconds: number
+}
+
+/** One relies on the fence alone; two go by clocks that are wrong, where that can be had. */
+const holders: ReadonlyArray<Arena.HolderOptions> = [
+  { name: "plain" },
+  { name: "fence-only", conduct: "unguarded" },
+  { name: "clock-ahead", clock: 300 },
+  { name: "clock-behind", clock: -300 }
+]
+
+/** One whole run. */
+export const run = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
+  const arena = yield* Arena.make({ ...options, holders })
+  const { api, witness } = arena
+  const everybody = holders.map(({ name }) => name)
+  if (!(yield* entered(witness, everybody, 0, 60_000))) {
+    return yield* new EnvtestError({
+      step: "chaos",
+      detail: "a holder did not get the lock before anything was injected"
+    })
+  }
+  const first = yield* crashInPeace(arena)
+  const written: Array<string> = []
+  const foreign = yield* Effect.forkScoped(writeForeign(api, written))
+  const injected = yield* inject(arena, options)
+  const calm = now()
+  const recovered = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
+    concurrency: "unbounded"
+  })
+  yield* Fiber.interrupt(foreign)
+  const left = yield* Effect.orDie(api.request("GET", `${Arena.objects}/${Arena.id}`))
+  const annotations = left.body.metadata?.annotations ?? {}
+  return {
+    ...options,
+    version: api.version,
+    clocksShifted: Faketime.library !== undefined,
+    injected: [first, ...injected],
+    findings: witness.ledger.findings,
+    recovered,
+    lockLeft: Object.keys(annotations).filter((key) => key.startsWith(dexKey)),
+    foreignWritten: written.length,
+    foreignLost: written.filter((key) => !(key in annotations))
+  }
+})
+
+/** Waits until holders have entered since then. Answers false where one has not within `limit`. */
+const entered = (witness: Witness, names: ReadonlyArray<string>, since: number, limit: number) =>
+  Effect.sleep("20 millis").pipe(
+    Effect.repeat({ until: () => names.every((name) => (witness.ledger.lastEntered.get(name) ?? 0) > since) }),
+    Effect.timeoutOption(limit),
+    Effect.map(Option.isSome)
+  )
+
+/** Kills whoever holds the lock while all is well, and waits until another has taken over. */
+const crashInPeace = Effect.fnUntraced(function* ({ holders, witness }: Arena.Arena) {
+  const inside = () => holders.find(({ name }) => name === witness.ledger.inside)
+  yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => inside() !== undefined }))
+  const target = inside()!
+  const from = now()
+  yield* target.crash
+  yield* Effect.sleep(settings.takeOver)
+  yield* target.process.start
+  return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
+})
+
+/** Waits until a holder has had the lock again, then tells it to stop, so that the others' turns come. */
+const retire = Effect.fnUntraced(function* (
+  { witness }: Arena.Arena,
+  { name, process }: Arena.Holder,
+  since: number
+): Effect.fn.Return<Report.Recovery> {
+  const again = yield* entered(witness, [name], since, settings.recovery)
+  const had = now()
+  yield* process.stop("SIGTERM")
+  return {
+    name,
+    after: again ? had - since : undefined,
+    stopping: now() - had,
+    log: yield* process.log
+  }
+})
+
+/** Somebody else's annotations on the locked object, a new one now and then: those acknowledged must stay. */
+const writeForeign = (api: Envtest.ApiServerProcess, written: Array<string>) =>
+  Effect.gen(function* () {
+    for (let index = 1; ; index++) {
+      const key = `example.com/foreign-${index}`
+      const patch = { metadata: { annotations: { [key]: String(index) } } }
+      const reply = yield* api
+        .request("PATCH", `${Arena.objects}/${Arena.id}`, patch)
+        .pipe(Effect.timeout("2 seconds"), Effect.option)
+      if (Option.isSome(reply) && reply.value.status === 200) written.push(key)
+      yield* Effect.sleep("700 millis")
+    }
+  })
+
+/** Injects until the time is up, several at once, and waits until all is well again. */
+const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Arena, { seconds, seed }: Options) {
+  const dice = Dice.make(seed, "injections")
+  const injected: Array<Report.Injected> = []
+  const hurt = new Set<string>()
+  const running = yield* FiberSet.make<void, EnvtestError>()
+
+  const begin = Effect.fnUntraced(function* (kind: string, target: string, run: Effect.Effect<void, EnvtestError>) {
+    const injection: Report.Injected = { kind, target, from: now(), until: Number.POSITIVE_INFINITY }
+    injected.push(injection)
+    hurt.add(target)
+    const ended = Effect.sync(() => {
+      injection.until = now()
+      hurt.delete(target)
+    })
+    yield* FiberSet.run(running, Effect.ensuring(run, ended))
+  })
+
+  const possible = ({ injection, on }: Card, holder: Arena.Holder) =>
+    !hurt.has(holder.name) && (on === "server" || injection.possible === undefined || injection.possible(holder))
+
+  // Faults matter most while the lock is held, and to whoever holds it.
+  const strike = Effect.fnUntraced(function* (card: Card, millis: number) {
+    const inside = () => holders.find((holder) => holder.name === witness.ledger.inside && possible(card, holder))
+    yield* Effect.sleep("5 millis").pipe(
+      Effect.repeat({ until: () => inside() !== undefined }),
+      Effect.timeoutOption("2 seconds")
+    )
+    if (card.on === "server") {
+      return yield* begin(card.injection.kind, Report.theServer, card.injection.run(api, millis))
+    }
+    const target = inside() ?? holders.find((holder) => possible(card, holder))
+    if (target !== undefined) yield* begin(card.injection.kind, target.name, card.injection.run(target, millis))
+  })
+
+  const ends = now() + seconds * 1000
+  let deck: Array<Card> = []
+  const deal = Effect.gen(function* () {
+    while (now() < ends) {
+      if (deck.length === 0) deck = shuffled(dice)
+      const next = deck.findIndex(({ on }) => on === "holder" || !hurt.has(Report.theServer))
+      if (next >= 0) {
+        const [card] = deck.splice(next, 1)
+        yield* strike(card!, dice.between(...card!.injection.millis))
+      }
+      yield* Effect.sleep(dice.between(300, 1500))
+    }
+    yield* FiberSet.awaitEmpty(running)
+  })
+  yield* Effect.raceFirst(deal, Effect.andThen(FiberSet.join(running), Effect.never))
+  return injected
+})
+
+type Card =
+  | { readonly on: "holder"; readonly injection: Injections.HolderInjection }
+  | { readonly on: "server"; readonly injection: Injections.ServerInjection }
+
+/** Every kind once, in a new order. */
+const shuffled = (dice: Dice.Dice): Array<Card> => {
+  const cards: ReadonlyArray<Card> = [
+    ...Injections.onHolder
+      .filter(({ possible }) => possible === undefined || Faketime.library !== undefined)
+      .map((injection) => ({ on: "holder", injection }) as const),
+    ...Injections.onServer.map((injection) => ({ on: "server", injection }) as const)
+  ]
+  return cards
+    .map((card) => ({ card, order: dice.random.nextDoubleUnsafe() }))
+    .toSorted((a, b) => a.order - b.order)
+    .map(({ card }) => card)
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string", default: "1" },
+      seconds: { type: "string", default: "25" },
+      server: { type: "string", default: "kube-apiserver" }
+    }
+  })
+  const server: Server = values.server === "apiextensions-apiserver" ? "apiextensions-apiserver" : "kube-apiserver"
+  run({ server, seed: Number(values.seed), seconds: Number(values.seconds) }).pipe(
+    Effect.tap((report) => Console.log(Report.format(report))),
+    Effect.flatMap((report) =>
+      Report.problems(report).length === 0
+        ? Effect.void
+        : new EnvtestError({ step: "chaos", detail: Report.problems(report).join("; ") })
+    ),
+    Effect.scoped,
+    NodeRuntime.runMain
+  )
+}

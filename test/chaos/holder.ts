@@ -1,0 +1,118 @@
+/**
+ * A process that contends for one lock until it is told to stop; its arguments are `flags` below.
+ *
+ * Under the lock it writes to the witness a few times, each time with the fencing token; for some of the writes it asks
+ * first whether the lock is valid.
+ *
+ * - `--unguarded`: works without `guard` and never asks whether the lock is valid: the fence alone must stop it.
+ * - `--careless`: the same, and sends writes whose token nobody looks at.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { parseArgs } from "node:util"
+import type { Held } from "../../src/Held.ts"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../../src/Resource.ts"
+import * as Dice from "../simulation/dice.ts"
+import * as settings from "./settings.ts"
+import { type Claim, type Ending, now, Testimony } from "./testimony.ts"
+
+const flags = parseArgs({
+  options: {
+    name: { type: "string", default: "holder" },
+    kubeconfig: { type: "string", default: "" },
+    id: { type: "string", default: "" },
+    witness: { type: "string", default: "" },
+    seed: { type: "string", default: "1" },
+    unguarded: { type: "boolean", default: false },
+    careless: { type: "boolean", default: false }
+  }
+}).values
+
+const guarded = !flags.unguarded && !flags.careless
+const dice = Dice.make(Number(flags.seed), flags.name)
+
+const encode = Schema.encodeEffect(Testimony)
+
+/** Tells the witness. Answers false where it refused a write. */
+const tell = Effect.fnUntraced(function* (testimony: Testimony) {
+  const body = yield* Effect.orDie(encode(testimony))
+  const response = yield* HttpClientRequest.post(flags.witness).pipe(
+    HttpClientRequest.bodyJsonUnsafe(body),
+    HttpClient.execute,
+    Effect.orDie
+  )
+  return response.status === 200
+})
+
+const about = (held: Held) => ({ name: flags.name, holder: held.holder, token: held.fencingToken, at: now() })
+
+const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
+  const checked = guarded && (step !== "Write" || dice.chance(0.5))
+  const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: !flags.careless }
+  if (checked && !(yield* held.isValid)) return yield* held.lost
+  return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
+})
+
+const stay = (held: Held) =>
+  Effect.gen(function* () {
+    const long = flags.careless || dice.chance(settings.longStays)
+    const [fewest, most] = long ? settings.longStay : settings.shortStay
+    const writes = dice.between(fewest, most)
+    yield* claim(held, "Enter")
+    for (let write = 0; write < writes; write++) {
+      yield* Effect.sleep(dice.between(...settings.pause))
+      yield* claim(held, "Write")
+    }
+    yield* claim(held, "Leave")
+  })
+
+const end = (held: Held, how: Ending["how"], reason?: string) =>
+  tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
+
+const round = Effect.gen(function* () {
+  const held = yield* Lock.scoped(flags.id)
+  yield* (guarded ? held.guard(stay(held)) : stay(held)).pipe(
+    Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
+    Effect.onInterrupt(() => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore))
+  )
+}).pipe(
+  Effect.scoped,
+  Effect.catch((error) => tell({ _tag: "Failure", name: flags.name, tag: error._tag }))
+)
+
+const main = Effect.gen(function* () {
+  yield* Effect.sleep(dice.between(0, 300))
+  yield* Effect.forever(
+    Effect.andThen(
+      round,
+      Effect.suspend(() => Effect.sleep(dice.between(100, 500)))
+    )
+  )
+})
+
+const policy = LockPolicy.make({
+  ttl: Duration.millis(settings.ttl),
+  polling: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: "20 seconds" }))
+})
+
+const LockLive = Lock.layer({ policy, holder: flags.name }).pipe(
+  Layer.provide(
+    ObjectStoreKubernetes.layerKubeConfig({
+      resource: Resource.refreshToken,
+      kubeConfig: { file: flags.kubeconfig },
+      requestTimeout: Duration.millis(settings.requestTimeout)
+    })
+  )
+)
+
+main.pipe(Effect.provide(LockLive), Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)

@@ -1,0 +1,78 @@
+/** What can be done to a holder or to the API server, each for a time, after which it is well again. */
+import * as Effect from "effect/Effect"
+import type * as Envtest from "../cluster/Envtest.ts"
+import type { EnvtestError } from "../cluster/EnvtestError.ts"
+import type { Holder } from "./arena.ts"
+import * as Faketime from "./faketime.ts"
+import type { Mode } from "./proxy.ts"
+import * as settings from "./settings.ts"
+
+/** Something that can be done to a holder; `millis` is for how long, from least to most. */
+export interface HolderInjection {
+  readonly kind: string
+  readonly millis: readonly [number, number]
+  readonly possible?: (holder: Holder) => boolean
+  readonly run: (holder: Holder, millis: number) => Effect.Effect<void, EnvtestError>
+}
+
+/** Something that can be done to the API server. */
+export interface ServerInjection {
+  readonly kind: string
+  readonly millis: readonly [number, number]
+  readonly run: (api: Envtest.ApiServerProcess, millis: number) => Effect.Effect<void, EnvtestError>
+}
+
+const proxied = (kind: string, millis: readonly [number, number], mode: Mode): HolderInjection => ({
+  kind,
+  millis,
+  run: ({ proxy }, millis) =>
+    Effect.ensuring(Effect.andThen(proxy.set(mode), Effect.sleep(millis)), proxy.set({ _tag: "Open" }))
+})
+
+const pastTtl = [settings.takeOver - 1000, settings.takeOver + 1000] as const
+
+export const crash = "holder killed (SIGKILL) and started again"
+
+export const onHolder: ReadonlyArray<HolderInjection> = [
+  {
+    kind: crash,
+    millis: [200, 1500],
+    run: (holder, millis) =>
+      holder.crash.pipe(Effect.andThen(Effect.sleep(millis)), Effect.andThen(holder.process.start))
+  },
+  {
+    kind: "holder suspended past its TTL (SIGSTOP, SIGCONT)",
+    millis: pastTtl,
+    run: ({ process }, millis) => Effect.ensuring(Effect.andThen(process.pause, Effect.sleep(millis)), process.resume)
+  },
+  {
+    kind: "holder's wall clock stepped",
+    millis: [0, 1200],
+    possible: ({ clock }) => clock !== undefined,
+    run: ({ clock }, millis) =>
+      Effect.sync(() => Faketime.set(clock!, Math.round((millis - 600) * 1.5))).pipe(
+        Effect.andThen(Effect.sleep("1 second"))
+      )
+  },
+  proxied("connections cut and refused", [500, 4000], { _tag: "Cut" }),
+  proxied("blackhole past the TTL", pastTtl, { _tag: "Blackhole" }),
+  proxied("answers lost", [500, 4000], { _tag: "LoseAnswers" }),
+  proxied("held back past the TTL, then delivered", pastTtl, { _tag: "HoldBack" }),
+  proxied("400 ms of delay each way", [2000, 5000], { _tag: "Slow", millis: 400 })
+]
+
+export const onServer: ReadonlyArray<ServerInjection> = [
+  { kind: "API server killed (SIGKILL) and started again", millis: [0, 0], run: (api) => api.restart("SIGKILL") },
+  { kind: "API server ended (SIGTERM) and started again", millis: [0, 0], run: (api) => api.restart("SIGTERM") },
+  {
+    kind: "API server frozen",
+    millis: [500, 3000],
+    run: (api, millis) =>
+      Effect.ensuring(Effect.andThen(api.pause("server"), Effect.sleep(millis)), api.resume("server"))
+  },
+  {
+    kind: "etcd frozen",
+    millis: [500, 3000],
+    run: (api, millis) => Effect.ensuring(Effect.andThen(api.pause("etcd"), Effect.sleep(millis)), api.resume("etcd"))
+  }
+]

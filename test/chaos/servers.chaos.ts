@@ -1,0 +1,57 @@
+/** Chaos on each real API server that is there, and the proof that the witness would see what goes wrong. */
+import { assert, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { describeServers } from "../cluster/describeServers.ts"
+import * as Arena from "./arena.ts"
+import { run } from "./chaos.ts"
+import * as Report from "./report.ts"
+import * as settings from "./settings.ts"
+
+const options = Config.all({
+  seed: Config.Int("KUBELOCK_CHAOS_SEED").pipe(Config.withDefault(1)),
+  seconds: Config.Int("KUBELOCK_CHAOS_SECONDS").pipe(Config.withDefault(25))
+})
+
+describeServers("chaos", (server) => {
+  it.live("is survived", () =>
+    Effect.gen(function* () {
+      const report = yield* run({ server, ...(yield* options) })
+      yield* Console.log(Report.format(report))
+      assert.deepStrictEqual(Report.problems(report), [])
+    })
+  )
+
+  it.live("is not survived by a holder that is careless, and the witness sees it", () =>
+    Effect.gen(function* () {
+      const arena = yield* Arena.make({
+        server,
+        seed: 1,
+        holders: [{ name: "careless", conduct: "careless" }, { name: "plain" }]
+      })
+      const { ledger } = arena.witness
+      const careless = arena.holders[0]!.process
+      yield* until(arena, "the careless one is inside", () => ledger.inside === "careless")
+      yield* careless.pause
+      yield* until(arena, "the other is inside", () => ledger.inside === "plain")
+      assert.strictEqual(ledger.findings.staleAccepted, 0)
+      yield* careless.resume
+      yield* until(arena, "a stale write was accepted", () => ledger.findings.staleAccepted > 0)
+    })
+  )
+})
+
+const until = ({ holders, witness }: Arena.Arena, what: string, condition: () => boolean) =>
+  Effect.sleep("5 millis").pipe(
+    Effect.repeat({ until: condition }),
+    Effect.timeoutOrElse({
+      duration: settings.recovery,
+      orElse: () =>
+        Effect.map(
+          Effect.forEach(holders, ({ process }) => process.log),
+          (logs) =>
+            assert.fail([`never: ${what}`, JSON.stringify(witness.ledger.findings.failures), ...logs].join("\n"))
+        )
+    })
+  )

@@ -1,0 +1,14 @@
+/** The long runs: one at a time, for each has processes of its own. */
+import { resolve } from "node:path"
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  root: resolve(import.meta.dirname, "../.."),
+  test: {
+    include: ["test/chaos/**/*.chaos.ts"],
+    fileParallelism: false,
+    testTimeout: 240_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000
+  }
+})
