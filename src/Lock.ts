@@ -42,12 +42,17 @@ import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockRecord from "./LockRecord.ts"
-import { ObjectStore } from "./ObjectStore.ts"
+import { type Metadata, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
-/** What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object. */
+/**
+ * What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object.
+ *
+ * `seen` is the object as the caller has just read it: that saves the lock a reading of its own.
+ */
 export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
+  readonly seen?: Metadata | undefined
 }
 
 /** What waiting for a lock can fail with. */
@@ -179,6 +184,7 @@ export const make = Effect.fnUntraced(function* (
         attributes: options.idInMetrics === true ? { id } : {},
         began,
         nextDelay: makeNextDelay(wishPolicy.polling),
+        seen: acquireOptions.seen,
         memory: cohorts.memoryOf(id),
         attempts: 0,
         mayHold: false

@@ -40,7 +40,6 @@ import type * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
-import type * as RefreshError from "./RefreshError.ts"
 import * as Resource from "./Resource.ts"
 
 /**
@@ -56,7 +55,7 @@ export interface RefreshOnce<A, E = never> {
 }
 
 /** What getting a value can fail with, beside the upstream's error: the lock, the store, and the value's own. */
-export type Failure = Lock.AcquireError | RefreshError.RefreshError
+export type Failure = rotation.Failure
 
 /**
  * Where values live: base64 of JSON in one field of an object, by the names on the way to it.
@@ -93,11 +92,8 @@ export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
   )
 })
 
-/** Under what a refresh runs: for which id, and the fencing token of the lock. */
-export interface RefreshContext {
-  readonly id: string
-  readonly fencingToken: bigint
-}
+/** Under what a refresh runs: for which id (`id`), and with which fencing token of the lock (`fencingToken`). */
+export type RefreshContext = rotation.RefreshContext
 
 /**
  * What makes up a shared value.

@@ -179,6 +179,24 @@ describe("holding", () => {
     })
   )
 
+  it.effect("costs no reading where the caller has just read the object", () =>
+    Effect.gen(function* () {
+      const { annotate, requests, sound, us } = yield* setUp
+      yield* Effect.scoped(us.scoped(id, { seen: yield* sound.read(id) }))
+      assert.deepStrictEqual(requests, ["write", "write"])
+      const stale = yield* sound.read(id)
+      yield* annotate({ "example.com/other": "o" })
+      requests.length = 0
+      yield* Effect.scoped(us.scoped(id, { seen: stale }))
+      assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
+      yield* annotate(dexLockFor(3600))
+      requests.length = 0
+      const refused = yield* Effect.flip(Effect.scoped(us.tryScoped(id, { seen: yield* sound.read(id) })))
+      assert.strictEqual(refused._tag, "LockConflict")
+      assert.lengthOf(requests, 0)
+    })
+  )
+
   it.effect("asks again where the object is not any more what it remembers", () =>
     Effect.gen(function* () {
       const { annotate, delete: remove, requests, sound, us } = yield* setUp
@@ -204,7 +222,7 @@ describe("holding", () => {
   it.effect("asks first where it is not sure enough of the time: the expiry would lie too far ahead", () =>
     Effect.gen(function* () {
       const { requests, store } = yield* setUp
-      const unsure = { ...store, now: Effect.succeed({ earliest: 0, latest: 2001 }) }
+      const unsure = { ...store, now: Effect.succeed({ earliest: 0, latest: 10_001 }) }
       const lock = yield* Lock.make().pipe(Effect.provideService(ObjectStore, unsure))
       yield* Effect.scoped(lock.scoped(id))
       yield* Effect.scoped(lock.scoped(id))

@@ -28,8 +28,7 @@ export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError,
 /** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
 export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, PermanentError> {
   wish.attempts++
-  const known = wish.memory.recall()
-  const first = yield* known === undefined ? attemptCold(wish) : attemptWarm(wish, known.resourceVersion)
+  const first = yield* firstLook(wish)
   const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptCold(wish) : first
   if (outcome._tag === "Held" || outcome._tag === "RaceLost") yield* measure(wish, LockMetrics.conflicts, 1)
   return outcome
@@ -92,17 +91,33 @@ export const seen = (outcome: Attempt): { readonly holder?: string; readonly exp
     ? { expiry: outcome.expiry, ...(outcome.holder === undefined ? {} : { holder: outcome.holder }) }
     : {}
 
-// One request where nothing changed since. Memory that is long past makes for expiries too far ahead: then ask first.
+// One request where nothing changed since the caller read the object, or since this process released the lock.
+const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
+  if (wish.attempts === 1 && wish.seen !== undefined) return attemptOn(wish, wish.seen)
+  const known = wish.memory.recall()
+  return known === undefined ? attemptCold(wish) : attemptWarm(wish, known.resourceVersion)
+}
+
+// Memory that is long past makes for expiries too far ahead: then ask first.
 const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
   const { earliest, latest } = yield* wish.store.now
-  if (latest - earliest > maxWarmUncertainty) return yield* attemptCold(wish)
-  const outcome = yield* contend(wish, { resourceVersion: known, annotations: {} }).pipe(
-    Effect.catchTag("LockNotFound", () => Effect.undefined)
-  )
-  if (outcome?._tag === "Granted") return { ...outcome, grant: { ...outcome.grant, undisturbed: true } }
-  wish.memory.forget()
-  return outcome?._tag === "Unavailable" ? outcome : yield* attemptCold(wish)
+  if (latest - earliest > Duration.toMillis(wish.policy.ttl)) return yield* attemptCold(wish)
+  const outcome = yield* attemptOn(wish, { resourceVersion: known, annotations: {} })
+  return outcome._tag === "Granted" ? { ...outcome, grant: { ...outcome.grant, undisturbed: true } } : outcome
 })
+
+const attemptOn = (
+  wish: Wish,
+  metadata: Pick<Metadata, "resourceVersion" | "annotations">
+): Effect.Effect<Attempt, PermanentError> =>
+  contend(wish, metadata).pipe(
+    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
+    Effect.flatMap((outcome) => {
+      if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
+      wish.memory.forget()
+      return attemptCold(wish)
+    })
+  )
 
 const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
   Effect.matchEffect(wish.store.read(wish.id), {
@@ -179,8 +194,6 @@ const write = Effect.fnUntraced(function* (
   wish.mayHold = before
   return { _tag: "RaceLost" }
 })
-
-const maxWarmUncertainty = 2000
 
 const contenderOf = (wish: Wish): LockProtocol.Contender => ({
   holder: wish.holder,

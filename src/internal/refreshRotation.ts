@@ -5,8 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Cause from "effect/Cause"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
 import type { Held } from "../Held.ts"
 import type { AcquireError, Lock } from "../Lock.ts"
 import * as LockError from "../LockError.ts"
@@ -16,6 +14,7 @@ import * as LockRecord from "../LockRecord.ts"
 import type { Metadata, ObjectStore } from "../ObjectStore.ts"
 import * as RefreshError from "../RefreshError.ts"
 import * as RefreshMetrics from "../RefreshMetrics.ts"
+import { makeNextDelay } from "./acquire.ts"
 import type { Flight } from "./refreshFlights.ts"
 import * as refreshValue from "./refreshValue.ts"
 import * as stopwatch from "./stopwatch.ts"
@@ -63,21 +62,16 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
   flight: Flight<A>,
   hadLock: boolean
 ): Effect.fn.Return<Obtained<A>, E | Failure> {
-  const clock = yield* Clock.Clock
-  const began = stopwatch.read(clock)
-  const next = yield* Schedule.toStep(parts.policy.polling)
+  const began = yield* stopwatch.now
+  const nextDelay = makeNextDelay(parts.policy.polling)
   for (let attempts = 1; ; attempts++) {
     const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : lookAndTry)(parts, id, flight)
     if (outcome._tag === "Obtained") return outcome
-    const now = stopwatch.read(clock)
-    const delay = yield* next(now.monotonic, outcome).pipe(
-      Effect.map(([, delay]) => Option.some(delay)),
-      Pull.catchDone(() => Effect.succeedNone)
-    )
+    const delay = yield* nextDelay(outcome)
     if (Option.isNone(delay)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
       const { _tag, ...seen } = outcome
-      const waited = Duration.millis(Math.round(stopwatch.between(began, now).most))
+      const waited = Duration.millis(Math.round(stopwatch.between(began, yield* stopwatch.now).most))
       return yield* new LockError.Timeout({ id, object: parts.store.describe(id), attempts, waited, ...seen })
     }
     const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
@@ -102,7 +96,7 @@ const lookAndTry = Effect.fnUntraced(function* <A, E>(
   if (Option.isSome(fresh)) return { _tag: "Obtained", value: fresh.value, hadLock: false }
   const record = LockRecord.fromAnnotations(parts.policy.key, found.success.annotations)
   const state = LockProtocol.observe(record, yield* parts.store.now)
-  if (state._tag !== "Held") return yield* tryUnderLock(parts, id, flight)
+  if (state._tag !== "Held") return yield* tryUnderLock(parts, id, flight, found.success)
   const { _tag, until: _, ...seen } = state
   return { _tag, ...seen }
 })
@@ -111,10 +105,11 @@ const lookAndTry = Effect.fnUntraced(function* <A, E>(
 const tryUnderLock = <A, E>(
   parts: Parts<A, E>,
   id: string,
-  flight: Flight<A>
+  flight: Flight<A>,
+  seen?: Metadata
 ): Effect.Effect<Attempt<A>, E | Failure> =>
   Effect.uninterruptibleMask((restore) =>
-    restore(parts.lock.tryScoped(id, { createIfMissing: parts.createIfMissing })).pipe(
+    restore(parts.lock.tryScoped(id, { createIfMissing: parts.createIfMissing, seen })).pipe(
       Effect.matchEffect({
         onSuccess: (held) => underLock(parts, held, flight, restore),
         onFailure: (error): Effect.Effect<Attempt<A>, Failure> => {

@@ -29,6 +29,8 @@ export interface Wish {
   readonly began: stopwatch.Moment
   /** The delay before the next try, by the policy's schedule; `None` at its end. */
   readonly nextDelay: (seen: unknown) => Effect.Effect<Option.Option<Duration.Duration>>
+  /** The object as the caller read it just before. */
+  readonly seen: Metadata | undefined
   /** What this process remembers of the lock. */
   readonly memory: Memory
   /** How often it was tried. */

@@ -1,0 +1,323 @@
+/** What happens when something goes wrong: each line of the table in docs/refresh.md. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../src/LockError.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
+import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
+import { generationOf, id, lifetime, pausable, Refused, setUp } from "./fixture.ts"
+
+const key = "dexidp.com/resource-lock"
+
+/** A test with metrics of its own. */
+const scenario = <E>(name: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>
+  it.effect(name, () => Effect.provideService(body(), Metric.MetricRegistry, new Map()))
+
+const ended = (outcome: string) =>
+  Effect.map(Metric.value(Metric.withAttributes(RefreshMetrics.refreshes, { outcome })), ({ count }) => count)
+
+/** Takes the lock's annotations off, as Dex's late release does. */
+const wipe = (world: Effect.Success<typeof setUp>) =>
+  Effect.flatMap(world.sound.read(id), ({ resourceVersion }) =>
+    world.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: LockRecord.removal(key) })
+  )
+
+describe("the upstream refuses", () => {
+  scenario("all waiters of the flight get its typed error, the lock is released, the next caller tries again", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, upstream } = yield* setUp
+      upstream.before = Effect.andThen(Effect.sleep("1 second"), new Refused({ why: "unavailable" }))
+      const tokens = yield* aProcess()
+      const callers = yield* Effect.forkChild(
+        Effect.all([tokens.get(id), tokens.get(id), tokens.get(id)].map(Effect.flip), { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("1 second")
+      for (const error of yield* Fiber.join(callers)) assert.deepInclude(error, { _tag: "Refused", why: "unavailable" })
+      assert.strictEqual(upstream.calls, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.strictEqual(yield* ended("Failed"), 1)
+      upstream.before = Effect.void
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+    })
+  )
+
+  scenario("a waiter in another process asks by itself then", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      upstream.before = Effect.andThen(Effect.sleep("1 second"), new Refused({ why: "unavailable" }))
+      const first = yield* Effect.forkChild(Effect.flip((yield* aProcess()).get(id)))
+      yield* TestClock.adjust("500 millis")
+      const second = yield* Effect.forkChild((yield* aProcess()).get(id))
+      upstream.before = Effect.void
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* Fiber.join(first))._tag, "Refused")
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(generationOf(yield* Fiber.join(second)), 1)
+    })
+  )
+})
+
+describe("the upstream hangs", () => {
+  scenario("renewal keeps the lock, each caller's own time-out holds, others wait as the policy says", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, upstream } = yield* setUp
+      upstream.before = Effect.sleep("1 minute")
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const patient = yield* Effect.forkChild(one.get(id))
+      const impatient = yield* Effect.forkChild(Effect.timeoutOption(one.get(id), "2 seconds"))
+      yield* TestClock.adjust("1 second")
+      const other = yield* Effect.forkChild(Effect.flip(two.get(id)))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Option.isNone(yield* Fiber.join(impatient)))
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(other.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const timeout = yield* Fiber.join(other)
+      assert.isTrue(timeout._tag === "LockTimeout" && timeout.attempts > 290 && timeout.holder !== undefined)
+      yield* TestClock.adjust("20 seconds")
+      const record = LockRecord.fromAnnotations(key, yield* annotations)
+      assert.isTrue(record._tag === "Present" && record.expiresAt > 52_000)
+      yield* TestClock.adjust("8 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(patient)), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+})
+
+describe("the lock is lost during the upstream call", () => {
+  scenario("and nobody took over: the answer is written all the same", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, sound, stored, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      upstream.after = Effect.sleep("30 seconds")
+      const caller = yield* Effect.forkChild((yield* aProcess({}, us.store)).get(id))
+      yield* Effect.andThen(TestClock.adjust("1 second"), us.pause)
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(yield* stored)
+      yield* us.resume
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.strictEqual(yield* ended("Written"), 1)
+    })
+  )
+
+  scenario("to somebody who only wiped it, as Dex may: the answer is written under the lock, taken anew", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { annotations, aProcess, stored, upstream } = world
+      upstream.after = Effect.sleep("1 second")
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("500 millis")
+      yield* wipe(world)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.strictEqual(yield* ended("Written"), 1)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  scenario("to a successor who stored a value: that one is never overwritten, and ours is reported", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, stored, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      const one = yield* aProcess({}, us.store)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      // The upstream forgives, as one with a reuse interval does: both get a token.
+      upstream.after = Effect.sleep("20 seconds")
+      const paused = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      yield* us.pause
+      yield* TestClock.adjust("15 seconds")
+      upstream.generation = 1
+      upstream.after = Effect.void
+      const two = yield* aProcess({
+        refresh: (current) =>
+          Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
+      })
+      assert.strictEqual(generationOf(yield* two.get(id)), 2)
+      const before = yield* sound.read(id)
+      yield* TestClock.adjust("4 seconds")
+      yield* us.resume
+      yield* TestClock.adjust("1 second")
+      const obtained = yield* Fiber.join(paused)
+      const after = yield* sound.read(id)
+      assert.deepStrictEqual(after.content, before.content)
+      assert.deepStrictEqual(after.annotations, {})
+      assert.deepStrictEqual(obtained, yield* two.get(id))
+      assert.strictEqual(yield* stored, 2)
+      assert.strictEqual(yield* ended("NotWritten"), 1)
+    })
+  )
+
+  scenario("to a successor whose value is stale by now: a typed error", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      upstream.after = Effect.sleep("100 seconds")
+      const one = yield* aProcess({}, us.store)
+      const lines: Array<string> = []
+      const paused = yield* Effect.forkChild(
+        Effect.flip(one.get(id)).pipe(
+          Effect.provide(
+            Logger.layer([Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))])
+          )
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* us.pause
+      yield* TestClock.adjust("15 seconds")
+      upstream.generation = 0
+      upstream.after = Effect.void
+      yield* (yield* aProcess()).get(id)
+      yield* TestClock.adjust("90 seconds")
+      yield* us.resume
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(paused)
+      assert.deepInclude(error, { _tag: "RefreshNotWritten" })
+      assert.match(error.message, /^The value of token in memory was refreshed, but could not be written: The lock /)
+      assert.include(lines, `Error ${error.message}`)
+    })
+  )
+})
+
+describe("a process that was paused right after it took the lock", () => {
+  scenario("does not spend what it read: it looks again", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      let slow = true
+      const compareAndSwap: typeof sound.compareAndSwap = (id, write) =>
+        Effect.tap(sound.compareAndSwap(id, write), () => {
+          if (!slow) return Effect.void
+          slow = false
+          return Effect.sleep("15 seconds")
+        })
+      const paused = yield* Effect.forkChild((yield* aProcess({}, { ...sound, compareAndSwap })).get(id))
+      yield* TestClock.adjust("12 seconds")
+      const two = yield* aProcess()
+      assert.strictEqual(generationOf(yield* two.get(id)), 1)
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(paused)), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+})
+
+describe("a crash between the upstream's answer and the writing", () => {
+  scenario("is told by the upstream to the next, once: nothing is tried again with a spent token", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, stored, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      const one = yield* aProcess({}, us.store)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      upstream.after = us.pause
+      yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      upstream.after = Effect.void
+      const two = yield* aProcess()
+      const next = yield* Effect.forkChild(
+        Effect.all([two.get(id), two.get(id)].map(Effect.flip), { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("11 seconds")
+      for (const error of yield* Fiber.join(next)) assert.deepInclude(error, { _tag: "Refused", why: "revoked" })
+      assert.strictEqual(upstream.calls, 3)
+      assert.strictEqual(yield* stored, 1)
+      yield* us.resume
+    })
+  )
+})
+
+describe("the write", () => {
+  scenario("whose answer is lost is read back: no second refresh", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, faults, stored, upstream } = yield* setUp
+      faults.push(["write", "None"], ["write", "Lost"])
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("is tried again while the API server is out of reach", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, stored, upstream } = yield* setUp
+      faults.push(["write", "None"], ...Array.from({ length: 8 }, () => ["write", "Refused"] as const))
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("8 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("that stays impossible is a typed error that says why", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults } = yield* setUp
+      faults.push(["write", "None"], ...Array.from({ length: 500 }, () => ["write", "Refused"] as const))
+      const caller = yield* Effect.forkChild(Effect.flip((yield* aProcess()).get(id)))
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(caller)
+      assert.isTrue(error._tag === "RefreshNotWritten" && error.reason._tag === "LockUnavailable")
+      assert.strictEqual(yield* ended("NotWritten"), 1)
+    })
+  )
+})
+
+describe("the API server", () => {
+  scenario("that is out of reach is asked again, and then the error says so", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, upstream } = yield* setUp
+      faults.push(["read", "Refused"], ...Array.from({ length: 3 }, () => ["write", "Refused"] as const))
+      const tokens = yield* aProcess()
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      faults.push(...Array.from({ length: 500 }, () => ["read", "Refused"] as const))
+      const other = yield* Effect.forkChild(Effect.flip((yield* aProcess()).get(id)))
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual((yield* Fiber.join(other))._tag, "LockUnavailable")
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("that says when to come back is not asked before", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, requests } = yield* setUp
+      const overloaded = { object: id, verb: "get", status: 429, detail: "overloaded", retryAfter: Duration.seconds(5) }
+      faults.push(["read", new LockError.Unavailable(overloaded)])
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("4900 millis")
+      assert.lengthOf(requests, 1)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+    })
+  )
+})
+
+describe("the stored value", () => {
+  scenario("that is none by the schema is an error, and is left alone", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess({ place: { ...world.place, path: ["spec"] } })
+      const other = yield* world.aProcess({ place: { ...world.place, path: ["spec", "token"] } })
+      yield* other.get(id)
+      const before = yield* world.sound.read(id)
+      const error = yield* Effect.flip(tokens.get(id))
+      assert.deepInclude(error, { _tag: "RefreshUnreadable", field: "spec" })
+      assert.deepStrictEqual(yield* world.sound.read(id), before)
+    })
+  )
+})

@@ -1,0 +1,128 @@
+/** A token, an upstream that rotates it and revokes what is spent twice, and processes that share one store. */
+import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as RefreshOnce from "../../src/RefreshOnce.ts"
+import * as FaultyStore from "../utils/FaultyStore.ts"
+
+export const id = "token"
+
+/** What is shared. */
+export const Token = Schema.Struct({
+  access: Schema.Redacted(Schema.String),
+  refresh: Schema.Redacted(Schema.String),
+  expiresAt: Schema.DateTimeUtc
+})
+export type Token = typeof Token.Type
+
+export const lifetime = "1 minute"
+
+/** A token of a generation. Its secrets are easy to find wherever they might turn up. */
+export const token = (generation: number) =>
+  Effect.map(DateTime.now, (now): Token => ({
+    access: Redacted.make(`s3cr3t-access-${generation}`),
+    refresh: Redacted.make(`s3cr3t-refresh-${generation}`),
+    expiresAt: DateTime.addDuration(now, lifetime)
+  }))
+
+/** The generation of a token. */
+export const generationOf = ({ refresh }: Token): number => Number(Redacted.value(refresh).split("-").at(-1))
+
+/** The upstream said no. */
+export class Refused extends Data.TaggedError("Refused")<{ readonly why: "revoked" | "unavailable" }> {}
+
+/**
+ * The upstream. `before` runs before it decides, `after` between its decision and its answer; both can be set. A spent
+ * token revokes the grant.
+ */
+export interface Upstream {
+  generation: number
+  revoked: boolean
+  calls: number
+  before: Effect.Effect<void, Refused>
+  after: Effect.Effect<void>
+  readonly refresh: (current: Option.Option<Token>) => Effect.Effect<Token, Refused>
+}
+
+export const makeUpstream = (): Upstream => {
+  const upstream: Upstream = {
+    generation: 0,
+    revoked: false,
+    calls: 0,
+    before: Effect.void,
+    after: Effect.void,
+    refresh: (current) =>
+      Effect.gen(function* () {
+        upstream.calls++
+        yield* upstream.before
+        if (upstream.revoked || Option.getOrElse(Option.map(current, generationOf), () => 0) !== upstream.generation) {
+          upstream.revoked = true
+          return yield* new Refused({ why: "revoked" })
+        }
+        upstream.generation++
+        const answer = yield* token(upstream.generation)
+        yield* upstream.after
+        return answer
+      })
+  }
+  return upstream
+}
+
+/** A store with the object, an upstream, and processes on it: by default all of them see the store's faults. */
+export const setUp = Effect.gen(function* () {
+  const faulty = yield* FaultyStore.make([id])
+  const upstream = makeUpstream()
+  const aProcess = (options?: Partial<RefreshOnce.Options<Token, Refused, never>>, store = faulty.store) =>
+    RefreshOnce.makeFromStore({
+      schema: Token,
+      isFresh: ({ expiresAt }) => DateTime.isFuture(expiresAt),
+      refresh: upstream.refresh,
+      // A test that fails shall not wait for a clock that nobody adjusts.
+      grace: 0,
+      ...options
+    }).pipe(Effect.provideService(ObjectStore, store))
+  const annotations = Effect.map(faulty.sound.read(id), (metadata) => metadata.annotations)
+  /** The generation that is stored; nothing where none is. */
+  const stored = Effect.map(faulty.sound.read(id), ({ content }) => {
+    const data = content?.["data"] as { readonly value?: string } | undefined
+    return data?.value === undefined
+      ? undefined
+      : Number(/s3cr3t-refresh-(\d+)/.exec(Buffer.from(data.value, "base64").toString())![1])
+  })
+  return { ...faulty, upstream, aProcess, annotations, stored, place: RefreshOnce.inSecret("value") }
+})
+
+/** A store of one process whose requests stand still while the process is paused, or for good once it has died. */
+export const pausable = (store: ObjectStore["Service"]) =>
+  Effect.map(Latch.make(true), (running) => ({
+    pause: Latch.close(running),
+    resume: Latch.open(running),
+    store: ObjectStore.of({
+      ...store,
+      read: (id) => Latch.whenOpen(running, store.read(id)),
+      create: (id, annotations) => Latch.whenOpen(running, store.create(id, annotations)),
+      compareAndSwap: (id, write) => Latch.whenOpen(running, store.compareAndSwap(id, write))
+    })
+  }))
+
+/** A store whose writes take as long as it is told. */
+export const slowWrites = (store: ObjectStore["Service"]) =>
+  Effect.sync(() => {
+    let delay: Duration.Input = 0
+    return {
+      by: (duration: Duration.Input) => {
+        delay = duration
+      },
+      store: ObjectStore.of({
+        ...store,
+        compareAndSwap: (id, write) =>
+          Effect.suspend(() => Effect.andThen(Effect.sleep(delay), store.compareAndSwap(id, write)))
+      })
+    }
+  })
