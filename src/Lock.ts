@@ -186,6 +186,7 @@ export const make = Effect.fnUntraced(function* (
         nextDelay: makeNextDelay(wishPolicy.polling),
         seen: acquireOptions.seen,
         memory: cohorts.memoryOf(id),
+        contended: false,
         attempts: 0,
         mayHold: false
       }

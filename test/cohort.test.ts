@@ -202,7 +202,7 @@ describe("the contenders of one process", () => {
       const first = yield* contend(us)
       const second = yield* contend(us)
       yield* first.held
-      yield* TestClock.adjust("90 millis")
+      yield* TestClock.adjust("990 millis")
       const other = yield* contend(them)
       yield* TestClock.adjust("20 millis")
       requests.length = 0

@@ -30,7 +30,10 @@ export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Retur
   wish.attempts++
   const first = yield* firstLook(wish)
   const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptCold(wish) : first
-  if (outcome._tag === "Held" || outcome._tag === "RaceLost") yield* measure(wish, LockMetrics.conflicts, 1)
+  if (outcome._tag === "Held" || outcome._tag === "RaceLost") {
+    wish.contended = true
+    yield* measure(wish, LockMetrics.conflicts, 1)
+  }
   return outcome
 })
 
@@ -94,16 +97,15 @@ export const seen = (outcome: Attempt): { readonly holder?: string; readonly exp
 // One request where nothing changed since the caller read the object, or since this process released the lock.
 const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
   if (wish.attempts === 1 && wish.seen !== undefined) return attemptOn(wish, wish.seen)
-  const known = wish.memory.recall()
-  return known === undefined ? attemptCold(wish) : attemptWarm(wish, known.resourceVersion)
+  const known = wish.memory.recall()?.resourceVersion
+  return known === undefined ? attemptCold(wish) : attemptWarm(wish, known)
 }
 
 // Memory that is long past makes for expiries too far ahead: then ask first.
 const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
   const { earliest, latest } = yield* wish.store.now
   if (latest - earliest > Duration.toMillis(wish.policy.ttl)) return yield* attemptCold(wish)
-  const outcome = yield* attemptOn(wish, { resourceVersion: known, annotations: {} })
-  return outcome._tag === "Granted" ? { ...outcome, grant: { ...outcome.grant, undisturbed: true } } : outcome
+  return yield* attemptOn(wish, { resourceVersion: known, annotations: {} })
 })
 
 const attemptOn = (
@@ -114,6 +116,7 @@ const attemptOn = (
     Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
     Effect.flatMap((outcome) => {
       if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
+      wish.contended = true
       wish.memory.forget()
       return attemptCold(wish)
     })
@@ -177,7 +180,7 @@ const create = Effect.fnUntraced(function* (wish: Wish) {
 
 const write = Effect.fnUntraced(function* (
   wish: Wish,
-  wanted: Omit<Grant, "metadata" | "undisturbed">,
+  wanted: Omit<Grant, "metadata">,
   send: Effect.Effect<Option.Option<Metadata>, LockError.StoreError>
 ): Effect.fn.Return<Attempt, PermanentError> {
   const before = wish.mayHold
@@ -189,7 +192,7 @@ const write = Effect.fnUntraced(function* (
     return yield* answer.failure
   }
   if (Option.isSome(answer.success)) {
-    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value, undisturbed: false } }
+    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
   }
   wish.mayHold = before
   return { _tag: "RaceLost" }

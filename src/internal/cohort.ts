@@ -66,7 +66,7 @@ export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
   const running = new Map<string, Pick<tenure.Tenure, "length" | "since">>()
 
   const begin = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
-    running.set(wish.id, tenure.next(tenures.get(wish.id), yield* stopwatch.now, grant.undisturbed))
+    running.set(wish.id, tenure.next(tenures.get(wish.id), yield* stopwatch.now, wish.contended))
     const scope = yield* Scope.make()
     const turn = yield* Scope.provide(hold(wish, grant), scope)
     return { turn, end: Scope.close(scope, Exit.void) }
@@ -159,7 +159,10 @@ export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
     leave,
     memoryOf: (id) => ({
       recall: () => tenures.get(id),
-      forget: () => void tenures.delete(id),
+      forget: () => {
+        const known = tenures.get(id)
+        if (known !== undefined) tenures.set(id, { ...known, resourceVersion: undefined })
+      },
       remember: ({ resourceVersion }) =>
         Effect.map(stopwatch.now, (last) => {
           const { length, since } = running.get(id) ?? tenure.next(undefined, last, false)

@@ -2,18 +2,19 @@
  * How long a process may keep a lock among its own contenders before it leaves a gap for others: pure.
  *
  * Contenders in other processes, Dex among them, look every 100 milliseconds. A process that passes a lock on within
- * itself, or takes it again right after it released it, would never let them see it free. So a tenure is short, and a
- * gap that is longer than their poll follows it. Where nobody came in the gap the next tenure may be longer, up to two
- * seconds; where somebody did, it is short again.
+ * itself, or takes it again right after it released it, would never let them see it free. So a tenure ends, and a gap
+ * that is longer than their poll follows it. It lasts a second at first, and where nobody came in the gap the next one may
+ * be longer, up to two seconds; where somebody did, or was there already, it is short.
  */
 import { between, type Moment } from "./stopwatch.ts"
 
 /**
- * What a process remembers of a lock that it released: the version of the object in which it was free, since when it
- * had the lock to itself, when it released it last, and how long (milliseconds) the tenure may be.
+ * What a process remembers of a lock that it released: the version of the object in which it was free (until that is
+ * known to have changed), since when it had the lock to itself, when it released it last, and how long (milliseconds) the
+ * tenure may be.
  */
 export interface Tenure {
-  readonly resourceVersion: string
+  readonly resourceVersion: string | undefined
   readonly since: Moment
   readonly last: Moment
   readonly length: number
@@ -23,6 +24,7 @@ export interface Tenure {
 export const gap = 150
 
 const shortest = 100
+const usual = 1000
 const longest = 2000
 
 /** The pause to make before trying again, in milliseconds. */
@@ -36,15 +38,12 @@ export const mayGoOn = ({ length, since }: Pick<Tenure, "length" | "since">, now
   between(since, now).most < length
 
 /**
- * The tenure that begins or goes on with an acquisition: `undisturbed` says that nobody had the lock, or wrote to the
- * object, since it was released.
+ * The tenure that begins or goes on with an acquisition. `contended` says that others were met: the lock had to be waited
+ * for, or somebody wrote to the object since it was released.
  */
-export const next = (
-  before: Tenure | undefined,
-  now: Moment,
-  undisturbed: boolean
-): Pick<Tenure, "length" | "since"> => {
-  if (before === undefined || !undisturbed) return { since: now, length: shortest }
+export const next = (before: Tenure | undefined, now: Moment, contended: boolean): Pick<Tenure, "length" | "since"> => {
+  if (contended) return { since: now, length: shortest }
+  if (before === undefined) return { since: now, length: usual }
   const rested = between(before.last, now).most >= gap
   return rested ? { since: now, length: Math.min(longest, before.length * 2) } : before
 }

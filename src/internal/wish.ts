@@ -14,6 +14,7 @@ export interface Memory {
   readonly recall: () => Tenure | undefined
   /** The lock is free in this version of the object. */
   readonly remember: (metadata: Metadata) => Effect.Effect<void>
+  /** That version is no longer the object's. */
   readonly forget: () => void
 }
 
@@ -33,6 +34,8 @@ export interface Wish {
   readonly seen: Metadata | undefined
   /** What this process remembers of the lock. */
   readonly memory: Memory
+  /** Whether others were met on the way. */
+  contended: boolean
   /** How often it was tried. */
   attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
@@ -45,6 +48,4 @@ export interface Grant {
   readonly started: stopwatch.Moment
   readonly broken: LockProtocol.Seen | undefined
   readonly metadata: Metadata
-  /** Whether nobody wrote to the object since this process released the lock. */
-  readonly undisturbed: boolean
 }
