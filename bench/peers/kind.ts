@@ -1,0 +1,43 @@
+/** Who contends: kubelock, and each of its peers. */
+import type { Server } from "../../test/cluster/Assets.ts"
+
+/** Who contends. `raw` takes no lock: it writes, one compare-and-swap after the other, as the limit of all others. */
+export const kinds = ["kubelock", "dex", "lease-fast", "lease-default", "k8s-lease-lock", "raw"] as const
+
+/** Who contends. */
+export type Kind = (typeof kinds)[number]
+
+/** What a reader has to know of each. */
+export const about: Readonly<Record<Kind, { readonly name: string; readonly text: string }>> = {
+  kubelock: { name: "kubelock", text: "this library with its default policy, on a RefreshToken" },
+  dex: {
+    name: "Dex",
+    text: "the lock of Dex's refresh tokens (`bench/dex.ts`): a poll every 100 ms, whole objects, on a RefreshToken"
+  },
+  "lease-fast": {
+    name: "client-go, fastest",
+    text: "a Lease as client-go's leader election takes it, written from its documented algorithm, released at the end of each leadership (`ReleaseOnCancel`); lease 1 s (a Lease counts whole seconds), renew deadline 0.5 s, retry period 10 ms"
+  },
+  "lease-default": {
+    name: "client-go, default",
+    text: "the same with the timings of Kubernetes' own components: lease 15 s, renew deadline 10 s, retry period 2 s"
+  },
+  "k8s-lease-lock": {
+    name: "k8s-lease-lock",
+    text: "npm's `@nullplatform/k8s-lease-lock`, lease 1 s (its shortest), asked every 100 ms. It has no release: a lock ends when its lease does, so that a lease is all it can do in a second"
+  },
+  raw: {
+    name: "raw writes",
+    text: "one plain undici client: compare-and-swap writes to one annotation, one after the other; no lock"
+  }
+}
+
+/** Why somebody cannot be measured on a server; `undefined` where they can. */
+export const unable = (kind: Kind, server: Server): string | undefined =>
+  server === "apiextensions-apiserver" && usesLease(kind) ? "this server has no Leases" : undefined
+
+/** Whether one round is enough: what their timings allow hardly varies. */
+export const isSlow = (kind: Kind): boolean => kind === "lease-default" || kind === "k8s-lease-lock"
+
+/** Whether the lock is a Lease rather than a RefreshToken. */
+export const usesLease = (kind: Kind): boolean => kind.startsWith("lease-") || kind === "k8s-lease-lock"

@@ -1,0 +1,158 @@
+/**
+ * A lock as the leader election of Kubernetes' Go client takes one, from its documented algorithm.
+ *
+ * **Details**
+ *
+ * - A candidate reads the Lease. Where somebody else holds it, and has changed it within the lease's duration by the
+ *   candidate's own clock, the candidate waits; else it writes itself down as the holder: a PUT of the whole Lease under
+ *   the version that it read.
+ * - It tries again after the retry period, lengthened at random by up to 120 percent.
+ * - A leader renews every retry period, and gives up once that failed for the renew deadline.
+ * - A leader that ends of its own will empties the holder's name (`ReleaseOnCancel`): one PUT.
+ *
+ * In the peer's favour, the first renewal waits for a retry period instead of following the acquisition at once, and
+ * candidates ask without the rate limit that the Go client has by default (5 a second).
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { KubernetesClient } from "../../src/KubernetesClient.ts"
+import type { Refusal } from "../contender.ts"
+
+/** How long a lease lasts, how long a leader tries to renew it, and how often anybody tries anything. */
+export interface Timings {
+  readonly leaseDuration: Duration.Duration
+  readonly renewDeadline: Duration.Duration
+  readonly retryPeriod: Duration.Duration
+}
+
+/** The timings of Kubernetes' own components. */
+export const defaults: Timings = {
+  leaseDuration: Duration.seconds(15),
+  renewDeadline: Duration.seconds(10),
+  retryPeriod: Duration.seconds(2)
+}
+
+/** A Lease counts whole seconds. The retry period may be anything: shorter ones only cost the server more. */
+export const fastest: Timings = {
+  leaseDuration: Duration.seconds(1),
+  renewDeadline: Duration.millis(500),
+  retryPeriod: Duration.millis(10)
+}
+
+const jitter = 1.2
+
+const Lease = Schema.StructWithRest(
+  Schema.Struct({
+    metadata: Schema.Record(Schema.String, Schema.Unknown),
+    spec: Schema.StructWithRest(
+      Schema.Struct({
+        holderIdentity: Schema.optional(Schema.String),
+        leaseDurationSeconds: Schema.optional(Schema.Finite),
+        leaseTransitions: Schema.optional(Schema.Finite)
+      }),
+      [Schema.Record(Schema.String, Schema.Unknown)]
+    )
+  }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+)
+
+const decode = Schema.decodeEffect(Schema.fromJsonString(Lease))
+
+/** Where the Lease is. It has to be there. */
+export interface Options {
+  readonly namespace: string
+  readonly name: string
+  readonly timings: Timings
+}
+
+/** Makes a candidate; what it answers becomes the leader, and stays it until the scope closes. */
+export const make = Effect.fnUntraced(function* (options: Options) {
+  const client = yield* KubernetesClient
+  const { timings } = options
+  const path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases/${options.name}`
+  const leaseMillis = Duration.toMillis(timings.leaseDuration)
+
+  /** The Lease that the server answers with; `undefined` where a write's condition did not hold. */
+  const ask = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
+    const response = yield* client.execute(HttpClientRequest.setHeader(request, "accept", "application/json"))
+    const text = yield* response.text
+    if (response.status === 409) return undefined
+    if (response.status !== 200) return yield* Effect.fail(new Error(`${request.method} ${path}: ${response.status}`))
+    return { lease: yield* decode(text), text }
+  }, Effect.timeout(timings.renewDeadline))
+
+  const put = (lease: typeof Lease.Type) =>
+    ask(HttpClientRequest.put(path).pipe(HttpClientRequest.bodyText(JSON.stringify(lease), "application/json")))
+
+  return Effect.gen(function* () {
+    const identity = crypto.randomUUID()
+    const observed = { text: "", at: 0 }
+
+    const attempt = Effect.gen(function* () {
+      const found = yield* ask(HttpClientRequest.get(path))
+      if (found === undefined) return undefined
+      const now = yield* Clock.currentTimeMillis
+      if (found.text !== observed.text) Object.assign(observed, { text: found.text, at: now })
+      const { spec } = found.lease
+      const held = (spec.holderIdentity ?? "") !== ""
+      if (held && observed.at + (spec.leaseDurationSeconds ?? 0) * 1000 > now) return undefined
+      return yield* put({
+        ...found.lease,
+        spec: {
+          ...spec,
+          holderIdentity: identity,
+          leaseDurationSeconds: Math.floor(leaseMillis / 1000),
+          leaseTransitions: (spec.leaseTransitions ?? 0) + 1,
+          acquireTime: microTime(now),
+          renewTime: microTime(now)
+        }
+      })
+    }).pipe(Effect.orElseSucceed(() => undefined))
+
+    const pause = Effect.flatMap(Random.next, (random) =>
+      Effect.sleep(Duration.times(timings.retryPeriod, 1 + jitter * random))
+    )
+
+    let leader: typeof Lease.Type | undefined
+    const campaign = Effect.gen(function* () {
+      while (leader === undefined) {
+        leader = (yield* Effect.uninterruptible(attempt))?.lease
+        if (leader === undefined) yield* pause
+      }
+    })
+
+    const renew = Effect.gen(function* () {
+      if (leader === undefined) return
+      const now = yield* Clock.currentTimeMillis
+      const renewed = yield* put({ ...leader, spec: { ...leader.spec, renewTime: microTime(now) } })
+      if (renewed !== undefined) leader = renewed.lease
+    }).pipe(Effect.ignore, Effect.uninterruptible, Effect.repeat(Schedule.spaced(timings.retryPeriod)))
+
+    const release = Effect.gen(function* () {
+      if (leader === undefined) return
+      const now = yield* Clock.currentTimeMillis
+      yield* put({
+        ...leader,
+        spec: {
+          leaseTransitions: leader.spec.leaseTransitions,
+          leaseDurationSeconds: 1,
+          acquireTime: microTime(now),
+          renewTime: microTime(now)
+        }
+      })
+    }).pipe(Effect.ignore)
+
+    yield* Effect.acquireRelease(campaign, () => release, { interruptible: true })
+    yield* Effect.forkScoped(Effect.delay(renew, timings.retryPeriod))
+  }) satisfies Effect.Effect<void, Refusal, Scope.Scope>
+})
+
+/** Kubernetes' MicroTime: six decimals, no more and no fewer. */
+const microTime = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis)).replace(/Z$/, "000Z")

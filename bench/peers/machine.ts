@@ -1,0 +1,65 @@
+/** Where a run took place: the machine, and the versions of what was measured. */
+import { execFileSync } from "node:child_process"
+import { createRequire } from "node:module"
+import * as os from "node:os"
+import { join } from "node:path"
+
+/** The machine and the versions. `commit` ends in `+` where the checkout had changes of its own. */
+export interface Machine {
+  readonly date: string
+  readonly cpu: string
+  readonly cpus: number
+  readonly memoryGiB: number
+  readonly kernel: string
+  /** Processes that wanted to run in the minute before: more than a fraction of one means company. */
+  readonly loadBefore: number
+  readonly node: string
+  readonly etcd: string
+  readonly commit: string
+  readonly packages: Readonly<Record<string, string>>
+}
+
+const require = createRequire(import.meta.url)
+
+const versionOf = (name: string): string => {
+  const path = (require.resolve.paths(name) ?? []).map((folder) => join(folder, name, "package.json"))
+  for (const file of path) {
+    try {
+      return (require(file) as { readonly version: string }).version
+    } catch {
+      // in another folder then
+    }
+  }
+  return "unknown"
+}
+
+const output = (command: string, args: ReadonlyArray<string>): string => {
+  try {
+    return execFileSync(command, args, {
+      encoding: "utf8",
+      cwd: import.meta.dirname,
+      stdio: ["ignore", "pipe", "ignore"]
+    })
+  } catch {
+    return ""
+  }
+}
+
+/** Describes this machine. */
+export const describe = (etcd: string): Machine => ({
+  date: new Date().toISOString().slice(0, 10),
+  cpu: os.cpus()[0]?.model.trim() ?? "unknown",
+  cpus: os.availableParallelism(),
+  memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+  kernel: `${os.type()} ${os.release()}`,
+  loadBefore: os.loadavg()[0]!,
+  node: process.version,
+  etcd: /etcd Version: (\S+)/.exec(output(etcd, ["--version"]))?.[1] ?? "unknown",
+  commit: `${output("git", ["rev-parse", "--short", "HEAD"]).trim() || "unknown"}${output("git", ["status", "--porcelain", "../../src"]) === "" ? "" : "+"}`,
+  packages: Object.fromEntries(
+    ["effect", "@effect/platform-node", "@kubernetes/client-node", "@nullplatform/k8s-lease-lock"].map((name) => [
+      name,
+      versionOf(name)
+    ])
+  )
+})

@@ -1,0 +1,77 @@
+/** What a run measured: the shape of its JSON. */
+import type { Server } from "../../test/cluster/Assets.ts"
+import type { Kind } from "./kind.ts"
+import type { Machine } from "./machine.ts"
+import type { MemoryFigures } from "./memory.ts"
+import type { Round } from "./samples.ts"
+import type { Settings } from "./plan.ts"
+
+/** One kind under one load. `wait` and `handoff` are distributions over all rounds, at the shares of `samples.grid`. */
+export interface Cell {
+  readonly kind: Kind
+  readonly contenders: number
+  readonly holdMillis: number
+  readonly rounds: ReadonlyArray<Round>
+  readonly wait: ReadonlyArray<number>
+  readonly handoff: ReadonlyArray<number>
+}
+
+/** What goes over the wire for an acquisition and its release without contention, TLS included. */
+export interface Wire {
+  readonly kind: Kind
+  readonly objectBytes: number
+  readonly bytesPerCycle: number
+}
+
+/** What a waiter asks for while nothing changes; `null` where nobody waited. */
+export interface Waiting {
+  readonly kind: Kind
+  readonly waiters: number
+  readonly requestsPerWaiterSecond: number | null
+}
+
+/** kubelock and Dex on one token at the same time. `share` is of all acquisitions. */
+export interface Mixed {
+  readonly seconds: number
+  readonly contendersOfEach: number
+  readonly overlaps: number
+  readonly kinds: ReadonlyArray<{
+    readonly kind: Kind
+    readonly acquisitions: number
+    readonly share: number
+    readonly timeouts: number
+    readonly errors: number
+    readonly waitP50: number | null
+    readonly waitP99: number | null
+    readonly waitMax: number | null
+  }>
+}
+
+/** Threads full of fibers on one token: what `npm start -- --compare --json` says. */
+export interface Threads {
+  readonly protocol: "kubelock" | "dex"
+  readonly throughputPerSecond: number
+  readonly violations: number
+  readonly waitMillis: { readonly p50: number | null; readonly p99: number | null }
+}
+
+/** Everything measured on one API server. */
+export interface OnServer {
+  readonly server: Server
+  readonly version: string
+  readonly cells: ReadonlyArray<Cell>
+  readonly hold: ReadonlyArray<Cell>
+  readonly waiting: ReadonlyArray<Waiting>
+  readonly wire: ReadonlyArray<Wire>
+  readonly threads: ReadonlyArray<Threads>
+  readonly mixed: Mixed | null
+}
+
+/** A run. */
+export interface Measurements {
+  readonly machine: Machine
+  readonly settings: Settings
+  readonly tookSeconds: number
+  readonly memory: MemoryFigures
+  readonly servers: ReadonlyArray<OnServer>
+}

@@ -1,0 +1,246 @@
+/** The page that a run makes, `docs/benchmarks.md`: pure. */
+import { contentionTable, losses, overlapsOf, p99, perSecond } from "./contention.ts"
+import { cellOf, goals, middle } from "./goals.ts"
+import { about, type Kind, kinds, unable } from "./kind.ts"
+import { number, table, time } from "./markdown.ts"
+import type { Measurements, OnServer } from "./measurements.ts"
+import * as plan from "./plan.ts"
+
+/** Where a plot is, and what it shows. */
+export interface PlotLink {
+  readonly file: string
+  readonly title: string
+}
+
+/** Writes the page. */
+export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string =>
+  [
+    "<!-- Written by `npm run bench:peers` from what a run measured. Do not edit. -->",
+    "# Benchmarks",
+    "kubelock, and what else locks on Kubernetes, on real API servers: in one run, taking turns, each contender a process of its own. What is measured are locks alone, without work under them unless a hold is named. Ratios between the kinds are what counts: times depend on the machine, and above all on how fast its disk syncs etcd's log.",
+    where(run),
+    "## Who contends",
+    whoContends(run),
+    "## Goals",
+    goalsTable(run),
+    "## Contention",
+    `Each process takes the lock, leaves at once, and wants it again. Medians over the rounds, the range of the throughput in brackets. A wait that the end of a round cut short counts as long as it had lasted; where such waits reach into the last percent, p99 is at least what is shown (≥). Jain's index says how evenly the processes were served: 1 is perfect, 1/n is one of them only. Watch events are those that the server says it sent.`,
+    plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
+    ...run.servers.flatMap((on) => [`### ${on.server} ${on.version}`, contentionTable(on)]),
+    "## Where kubelock is not the best",
+    losses(run),
+    "## Holding the lock for 20 ms",
+    `${plan.hold.contenders} processes. The bound is what is left when nothing but the hold and one raw write separates two acquisitions.`,
+    ...perServer(run, holdTable),
+    "## Waiting while nothing changes",
+    `${plan.waiters} processes wait for a lock that a fifth one holds.`,
+    waitingTable(run),
+    "## On the wire",
+    `Bytes of an acquisition and its release without contention, both directions, TLS included; the locked object has ${plan.wireObjectBytes / 1024} KiB. A Lease is an object of its own and small, whatever it protects.`,
+    wireTable(run),
+    "## Threads and fibers",
+    "`npm start -- --compare`: 4 threads of 8 fibers each on one token. kubelock queues them inside the process, Dex's protocol lets each of them poll.",
+    threadsTable(run),
+    "## Together with Dex",
+    mixedTable(run),
+    "## Without a server, and with many ids",
+    memoryText(run),
+    plotsNamed(plots, ["ids"]),
+    "## Run it again",
+    again(run)
+  ].join("\n\n") + "\n"
+
+const where = ({ machine, settings, servers, tookSeconds }: Measurements): string => {
+  const noise =
+    machine.loadBefore > 0.5
+      ? `\n\n> **Noisy.** When this run began the machine was not quiet (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs): trust no single number of it.`
+      : ""
+  return `${table(
+    ["", ""],
+    [
+      ["date", machine.date],
+      [
+        "machine",
+        `${machine.cpus} x ${machine.cpu}, ${machine.memoryGiB} GiB, ${machine.kernel}; servers and contenders share it`
+      ],
+      ["API servers", servers.map(({ server, version }) => `${server} ${version}`).join(", ")],
+      ["etcd", `${machine.etcd}, every write synced to disk`],
+      ["Node.js", machine.node],
+      ["kubelock", machine.commit],
+      [
+        "packages",
+        Object.entries(machine.packages)
+          .map(([name, version]) => `${name} ${version}`)
+          .join(", ")
+      ],
+      [
+        "run",
+        `${settings.rounds} round${settings.rounds === 1 ? "" : "s"} of ${settings.seconds} s for each kind and number of contenders; ${Math.ceil(tookSeconds / 60)} min in all`
+      ]
+    ],
+    2
+  )}${noise}`
+}
+
+const whoContends = ({ servers }: Measurements): string =>
+  kinds
+    .map((kind) => {
+      const cannot = servers.flatMap(({ server }) => {
+        const why = unable(kind, server)
+        return why === undefined ? [] : [` Not on ${server}: ${why}.`]
+      })
+      return `- **${about[kind].name}**: ${about[kind].text}.${cannot.join("")}`
+    })
+    .join("\n")
+
+const goalsTable = (run: Measurements): string =>
+  table(
+    ["figure", "goal", ...run.servers.map(({ server }) => server)],
+    goals.flatMap(({ figure, goal, judge }) => {
+      const judgements = run.servers.map((on) => judge(on, run))
+      return judgements.every((judgement) => judgement === null)
+        ? []
+        : [
+            [
+              figure,
+              goal,
+              ...judgements.map((judgement) =>
+                judgement === null ? "-" : judgement.isReached ? `${judgement.text} ✓` : `**${judgement.text}** ✗`
+              )
+            ]
+          ]
+    }),
+    2
+  )
+
+const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyArray<string> =>
+  run.servers.flatMap((on) => [`**${on.server}**`, make(on)])
+
+const holdTable = (on: OnServer): string => {
+  const writes = middle(cellOf(on, "raw", plan.hold.contenders), "perSecond")
+  const bound = writes === null ? null : 1000 / (plan.hold.millis + 1000 / writes)
+  return table(
+    ["", "acquisitions/s", "of the bound", "wait p50", "wait p99", "requests", "Jain", "overlaps"],
+    on.hold.map((cell) => [
+      about[cell.kind].name,
+      perSecond(cell),
+      bound === null ? "-" : `${Math.round(((middle(cell, "perSecond") ?? 0) / bound) * 100)} %`,
+      time(middle(cell, "waitP50")),
+      p99(cell),
+      number(middle(cell, "requestsPerAcquisition")),
+      number(middle(cell, "jain")),
+      overlapsOf(cell)
+    ])
+  )
+}
+
+/** A row for each kind, a column for each server. */
+const byKind = <A extends { readonly kind: Kind }>(
+  run: Measurements,
+  what: string,
+  read: (on: OnServer) => ReadonlyArray<A>,
+  show: (figure: A) => string
+): string =>
+  table(
+    [what, ...run.servers.map(({ server }) => server)],
+    kinds
+      .filter((kind) => run.servers.some((on) => read(on).some((figure) => figure.kind === kind)))
+      .map((kind) => {
+        const figures = run.servers.map((on) => {
+          const figure = read(on).find((figure) => figure.kind === kind)
+          return figure === undefined ? `cannot: ${unable(kind, on.server) ?? "no such row"}` : show(figure)
+        })
+        return [about[kind].name].concat(figures)
+      })
+  )
+
+const waitingTable = (run: Measurements): string =>
+  byKind(
+    run,
+    "requests a second for each waiter",
+    (on) => on.waiting,
+    (figure) => number(figure.requestsPerWaiterSecond)
+  )
+
+const wireTable = (run: Measurements): string =>
+  `${byKind(
+    run,
+    "bytes a cycle",
+    (on) => on.wire,
+    (figure) => number(figure.bytesPerCycle)
+  )}\n\nk8s-lease-lock has no release, and so no such cycle.`
+
+const threadsTable = (run: Measurements): string =>
+  table(
+    ["server", "", "acquisitions/s", "wait p50", "wait p99", "violations"],
+    run.servers.flatMap(({ server, threads }) =>
+      threads.map(({ protocol, throughputPerSecond, violations, waitMillis }) => [
+        server,
+        about[protocol].name,
+        number(throughputPerSecond),
+        time(waitMillis.p50),
+        time(waitMillis.p99),
+        String(violations)
+      ])
+    ),
+    2
+  )
+
+const mixedTable = (run: Measurements): string => {
+  const measured = run.servers.flatMap(({ mixed, server }) => (mixed === null ? [] : [{ mixed, server }]))
+  if (measured.length === 0) return "Not measured in this run."
+  const { contendersOfEach, seconds } = measured[0]!.mixed
+  return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${table(
+    ["server", "", "acquisitions", "share", "timeouts", "errors", "wait p50", "wait p99", "longest wait", "overlaps"],
+    measured.flatMap(({ mixed, server }) =>
+      mixed.kinds.map((figures) => [
+        server,
+        about[figures.kind].name,
+        number(figures.acquisitions),
+        `${(figures.share * 100).toFixed(1)} %`,
+        String(figures.timeouts),
+        String(figures.errors),
+        time(figures.waitP50),
+        time(figures.waitP99),
+        time(figures.waitMax),
+        String(mixed.overlaps)
+      ])
+    ),
+    2
+  )}`
+}
+
+const memoryText = ({ memory }: Measurements): string =>
+  `On the store in memory, which no peer has, a cycle without contention takes ${number(memory.cycleMicrosP50)} µs (p50). ${memory.contended.fibers} fibers of one process on one lock take it ${number(memory.contended.perSecond)} times a second, ${number(memory.contended.handoffMicrosP50)} µs from one's leaving to the next one's entry (p50). An id that was locked once, and which nobody holds any more, leaves on the heap what the plot and the table show.\n\n${table(
+    ["ids", "cycle p50", "bytes for each idle id"],
+    memory.ids.map(({ bytesPerId, cycleMicrosP50, ids }) => [
+      ids.toLocaleString("en-US"),
+      `${number(cycleMicrosP50)} µs`,
+      number(bytesPerId)
+    ])
+  )}`
+
+const plotsNamed = (plots: ReadonlyArray<PlotLink>, names: ReadonlyArray<string>): string =>
+  names
+    .flatMap((name) => plots.filter(({ file }) => file.endsWith(`/${name}.svg`)))
+    .map(({ file, title }) => `![${title}](${file})`)
+    .join("\n\n")
+
+const again = ({ settings }: Measurements): string => {
+  const flags = [
+    `--seconds ${settings.seconds}`,
+    `--rounds ${settings.rounds}`,
+    `--contenders ${settings.contenders.join(",")}`,
+    `--mixed-seconds ${settings.mixedSeconds}`,
+    ...(settings.servers ?? []).map((server) => `--server ${server}`)
+  ]
+  return `With \`KUBEBUILDER_ASSETS\` naming a folder with \`etcd\` and \`kube-apiserver\` (\`setup-envtest use -p env\`), on a machine that is quiet:
+
+\`\`\`sh
+npm run bench:peers -- --json peers.json   # about twenty minutes; writes this page as well
+npm run bench:peers -- --page peers.json   # the page again, from the JSON
+npm run bench:peers -- --quick             # less than a minute: shows that everything works
+\`\`\`
+
+This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap.`
+}

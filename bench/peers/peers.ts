@@ -1,0 +1,88 @@
+/**
+ * kubelock against its peers on real API servers: `npm run bench:peers`. See `--help`.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { examples, flags, type Given, toSettings } from "./flags.ts"
+import type { Measurements } from "./measurements.ts"
+import { page } from "./page.ts"
+import { LoadError } from "../loadError.ts"
+import { draw } from "./plots.ts"
+import { report } from "./report.ts"
+import { run } from "./run.ts"
+
+const docs = join(import.meta.dirname, "../../docs")
+
+const writePage = Effect.fnUntraced(function* (measurements: Measurements) {
+  const plots = yield* Effect.promise(() => draw(measurements))
+  mkdirSync(join(docs, "benchmarks"), { recursive: true })
+  for (const { file, svg } of plots) writeFileSync(join(docs, file), `${svg}\n`)
+  writeFileSync(join(docs, "benchmarks.md"), page(measurements, plots))
+  yield* Console.error(`wrote docs/benchmarks.md and ${plots.length} plots`)
+})
+
+const read = (file: string): Effect.Effect<Measurements, LoadError> =>
+  Effect.try({
+    try: () => JSON.parse(readFileSync(file, "utf8")) as Measurements,
+    catch: (cause) => new LoadError({ message: `${file}: ${cause instanceof Error ? cause.message : String(cause)}` })
+  })
+
+const bench = Effect.fnUntraced(function* (given: Given) {
+  if (Option.isSome(given.page)) return yield* writePage(yield* read(given.page.value))
+  const measurements = yield* run(toSettings(given))
+  if (Option.isSome(given.json)) writeFileSync(given.json.value, `${JSON.stringify(measurements, rounded)}\n`)
+  yield* Console.log(report(measurements))
+  if (!given.quick) yield* writePage(measurements)
+  const overlaps = overlapsOf(measurements)
+  if (overlaps > 0) return yield* new LoadError({ message: `mutual exclusion was broken ${overlaps} times` })
+})
+
+/** No figure is worth more than four digits. */
+const rounded = (_: string, value: unknown): unknown =>
+  typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value
+
+/** Of kubelock alone: what peers do is a figure of theirs. */
+const overlapsOf = ({ servers }: Measurements): number =>
+  servers
+    .flatMap(({ cells, hold }) => [...cells, ...hold])
+    .filter(({ kind }) => kind === "kubelock")
+    .flatMap(({ rounds }) => rounds)
+    .reduce((total, { overlaps }) => total + overlaps, 0)
+
+const inOneLine = Effect.catchCauseIf(
+  (cause: Cause.Cause<unknown>) => !Cause.hasInterruptsOnly(cause),
+  (cause) => {
+    const problem = Cause.squash(cause)
+    const message = (problem instanceof Error ? problem.message : String(problem)).split("\n")[0]!
+    return Effect.andThen(Console.error(`error: ${message}`), new LoadError({ message }))
+  }
+)
+
+const command = Command.make("npm run bench:peers --", flags, (given) => inOneLine(bench(given))).pipe(
+  Command.withDescription(
+    "Measures kubelock against Dex's protocol, Lease locks and raw writes, on the real API servers in KUBEBUILDER_ASSETS."
+  ),
+  Command.withExamples(examples)
+)
+
+Command.runWith(command, { version: "0.1.0" })(process.argv.slice(2)).pipe(
+  Effect.provide(
+    Layer.mergeAll(
+      NodeServices.layer,
+      CliConfig.layer({ builtIns: [GlobalFlag.Help] }),
+      Layer.succeed(Logger.LogToStderr, true)
+    )
+  ),
+  NodeRuntime.runMain
+)

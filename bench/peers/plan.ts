@@ -1,0 +1,72 @@
+/** What a run measures, and in which order. */
+import type { Server } from "../../test/cluster/Assets.ts"
+import { isSlow, type Kind, kinds, unable } from "./kind.ts"
+
+/** What the flags say. Without `servers`, on all that there are. */
+export interface Settings {
+  readonly seconds: number
+  readonly rounds: number
+  readonly contenders: ReadonlyArray<number>
+  readonly mixedSeconds: number
+  readonly servers: ReadonlyArray<Server> | undefined
+}
+
+/** The settings of a run without flags: about a quarter of an hour on both servers. */
+export const defaults: Settings = {
+  seconds: 5,
+  rounds: 2,
+  contenders: [1, 2, 4, 8, 16, 32, 64],
+  mixedSeconds: 60,
+  servers: undefined
+}
+
+/** The settings of a run that only shows that everything works. */
+export const quick: Settings = {
+  seconds: 0.5,
+  rounds: 1,
+  contenders: [1, 4],
+  mixedSeconds: 2,
+  servers: ["kube-apiserver"]
+}
+
+/** How long one process of each kind contends before anything counts, for the server to be warm. */
+export const warmUpSeconds = 1
+
+/** The longest that is needed where nothing but requests and bytes are counted. */
+export const countingSeconds = 3
+
+/** The hold of the row that has one, and its contenders. */
+export const hold = { millis: 20, contenders: 8 }
+
+/** How many wait for a lock that does not change. */
+export const waiters = 4
+
+/** How many of each kind contend in the mixed contest. */
+export const mixedOfEach = 4
+
+/** The size of the object whose bytes on the wire are counted. */
+export const wireObjectBytes = 8 * 1024
+
+/** The kinds that a server allows, of those named. */
+export const able = (server: Server, named: ReadonlyArray<Kind> = kinds): ReadonlyArray<Kind> =>
+  named.filter((kind) => unable(kind, server) === undefined)
+
+/** One load: so many processes of a kind, and how long each holds the lock. */
+export interface Load {
+  readonly kind: Kind
+  readonly contenders: number
+  readonly holdMillis: number
+}
+
+/**
+ * Loads in the order in which they are played: in each round one kind after the other, so that all see the same weather.
+ * Those whose figures hardly vary play one round only.
+ */
+export const interleaved = (
+  contenders: number,
+  holdMillis: number,
+  { kinds, rounds }: { readonly kinds: ReadonlyArray<Kind>; readonly rounds: number }
+): ReadonlyArray<Load> =>
+  Array.from({ length: rounds }).flatMap((_, round) =>
+    kinds.filter((kind) => round === 0 || !isSlow(kind)).map((kind) => ({ kind, contenders, holdMillis }))
+  )
