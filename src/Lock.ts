@@ -181,7 +181,7 @@ export const make = Effect.fnUntraced(function* (
         holder: `${process}/${acquisitions}`,
         policy: wishPolicy,
         createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
-        attributes: options.idInMetrics === true ? { id } : {},
+        attributes: options.idInMetrics === true ? { id } : undefined,
         began,
         nextDelay: makeNextDelay(wishPolicy.polling),
         seen: acquireOptions.seen,

@@ -17,10 +17,16 @@ export const measure = <Input, State>(
   metric: Metric.Metric<Input, State>,
   input: Input,
   attributes?: Readonly<Record<string, string>>
-): Effect.Effect<void> => Metric.update(Metric.withAttributes(metric, { ...wish.attributes, ...attributes }), input)
+): Effect.Effect<void> =>
+  Metric.update(labelled(wish, attributes === undefined ? metric : Metric.withAttributes(metric, attributes)), input)
 
 const shift = (wish: Wish, gauge: Metric.Gauge<number>, by: 1 | -1): Effect.Effect<void> =>
-  Metric.modify(Metric.withAttributes(gauge, wish.attributes), by)
+  Metric.modify(labelled(wish, gauge), by)
+
+const labelled = <Input, State>(
+  { attributes }: Wish,
+  metric: Metric.Metric<Input, State>
+): Metric.Metric<Input, State> => (attributes === undefined ? metric : Metric.withAttributes(metric, attributes))
 
 /** Logs a sentence that an operator must read, with the lock and its holder as fields of their own. */
 export const tell = (

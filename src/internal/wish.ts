@@ -25,8 +25,8 @@ export interface Wish {
   readonly policy: LockPolicy
   readonly store: ObjectStore["Service"]
   readonly createIfMissing: boolean
-  /** Attributes for every metric. */
-  readonly attributes: Readonly<Record<string, string>>
+  /** Attributes for every metric, where the layer wants any. */
+  readonly attributes: Readonly<Record<string, string>> | undefined
   readonly began: stopwatch.Moment
   /** The delay before the next try, by the policy's schedule; `None` at its end. */
   readonly nextDelay: (seen: unknown) => Effect.Effect<Option.Option<Duration.Duration>>
