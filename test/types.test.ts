@@ -1,0 +1,28 @@
+/** What each operation can fail with, as types: checked by the compiler. */
+import { describe, it } from "@effect/vitest"
+import type * as Effect from "effect/Effect"
+import { expectTypeOf } from "vitest"
+import type { Held } from "../src/Held.ts"
+import type * as Lock from "../src/Lock.ts"
+
+type StoreTag =
+  | "LockInvalidName"
+  | "LockNotFound"
+  | "LockUnauthorized"
+  | "LockForbidden"
+  | "LockRejected"
+  | "LockUnavailable"
+
+type TagOf<F extends (...args: never) => unknown> =
+  ReturnType<F> extends Effect.Effect<unknown, infer E extends { readonly _tag: string }, unknown> ? E["_tag"] : never
+
+describe("the errors of an operation", () => {
+  it("are those that it can fail with, and no others", () => {
+    expectTypeOf<TagOf<typeof Lock.scoped>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.tryScoped>>().toEqualTypeOf<"LockConflict" | "LockMalformed" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.inspect>>().toEqualTypeOf<StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.break>>().toEqualTypeOf<"LockConflict" | StoreTag>()
+    expectTypeOf<TagOf<Held["commit"]>>().toEqualTypeOf<"LockLost" | StoreTag>()
+  })
+})
