@@ -8,7 +8,8 @@ import * as duration from "./duration.ts"
 import { LoadError } from "./loadError.ts"
 import type { Settings } from "./loadTest.ts"
 
-const whole = (name: string, range: readonly [min: number, max: number], description: string) =>
+/** A flag for a whole number in a range. */
+export const whole = (name: string, range: readonly [min: number, max: number], description: string) =>
   Flag.String(name).pipe(
     Flag.filterMap(
       (text) => {

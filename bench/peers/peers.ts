@@ -1,16 +1,9 @@
 /**
  * kubelock against its peers on real API servers: `npm run bench:peers`. See `--help`.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Cause from "effect/Cause"
-import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
-import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -18,6 +11,7 @@ import { examples, flags, type Given, toSettings } from "./flags.ts"
 import type { Measurements } from "./measurements.ts"
 import { page } from "./page.ts"
 import { LoadError } from "../loadError.ts"
+import * as program from "../program.ts"
 import { draw } from "./plots.ts"
 import { report } from "./report.ts"
 import { run } from "./run.ts"
@@ -60,29 +54,11 @@ const overlapsOf = ({ servers }: Measurements): number =>
     .flatMap(({ rounds }) => rounds)
     .reduce((total, { overlaps }) => total + overlaps, 0)
 
-const inOneLine = Effect.catchCauseIf(
-  (cause: Cause.Cause<unknown>) => !Cause.hasInterruptsOnly(cause),
-  (cause) => {
-    const problem = Cause.squash(cause)
-    const message = (problem instanceof Error ? problem.message : String(problem)).split("\n")[0]!
-    return Effect.andThen(Console.error(`error: ${message}`), new LoadError({ message }))
-  }
-)
-
-const command = Command.make("npm run bench:peers --", flags, (given) => inOneLine(bench(given))).pipe(
+const command = Command.make("npm run bench:peers --", flags, (given) => program.inOneLine(bench(given))).pipe(
   Command.withDescription(
     "Measures kubelock against Dex's protocol, Lease locks and raw writes, on the real API servers in KUBEBUILDER_ASSETS."
   ),
   Command.withExamples(examples)
 )
 
-Command.runWith(command, { version: "0.1.0" })(process.argv.slice(2)).pipe(
-  Effect.provide(
-    Layer.mergeAll(
-      NodeServices.layer,
-      CliConfig.layer({ builtIns: [GlobalFlag.Help] }),
-      Layer.succeed(Logger.LogToStderr, true)
-    )
-  ),
-  NodeRuntime.runMain
-)
+program.run(command, process.argv.slice(2))
