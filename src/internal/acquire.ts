@@ -18,7 +18,7 @@ import type { Grant, Wish } from "./wish.ts"
 /** What came of an attempt. */
 export type Attempt =
   | { readonly _tag: "Granted"; readonly grant: Grant }
-  | { readonly _tag: "Held"; readonly expiry: string; readonly holder?: string }
+  | ({ readonly _tag: "Held" } & LockProtocol.Seen)
   | { readonly _tag: "RaceLost" }
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
 
@@ -89,10 +89,11 @@ export const timeout = (wish: Wish, seen: Partial<LockProtocol.Seen>): Effect.Ef
   )
 
 /** Who was seen to hold the lock, and until when, in the form that errors carry. */
-export const seen = (outcome: Attempt): { readonly holder?: string; readonly expiry?: string } =>
-  outcome._tag === "Held"
-    ? { expiry: outcome.expiry, ...(outcome.holder === undefined ? {} : { holder: outcome.holder }) }
-    : {}
+export const seen = (outcome: Attempt): Partial<LockProtocol.Seen> => {
+  if (outcome._tag !== "Held") return {}
+  const { _tag, ...seen } = outcome
+  return seen
+}
 
 // One request where nothing changed since the caller read the object, or since this process released the lock.
 const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
