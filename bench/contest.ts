@@ -48,7 +48,8 @@ export const Round = Schema.Struct({
     plural: Schema.String,
     kind: Schema.String,
     namespaced: Schema.Boolean,
-    createIfMissing: Schema.Boolean
+    createIfMissing: Schema.Boolean,
+    besideDex: Schema.Boolean
   }),
   namespace: Schema.String,
   ids: Schema.Array(Schema.String),

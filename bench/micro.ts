@@ -11,6 +11,7 @@ import { Bench } from "tinybench"
 import * as Lock from "../src/Lock.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
+import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
@@ -19,18 +20,27 @@ import * as Objects from "./objects.ts"
 import * as Target from "./target.ts"
 
 const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }
-const contender = { holder: "bench/1", ttl: 10_000 }
+const contender = {
+  key: LockPolicy.dexKey,
+  holder: "bench/0123456789ab.1",
+  ttl: 10_000,
+  renews: true,
+  leavesGap: false
+}
 const lease = LockProtocol.nextLease(now, contender)
 const annotations = LockRecord.toAnnotations(LockPolicy.dexKey, lease)
 const held = LockRecord.fromAnnotations(LockPolicy.dexKey, annotations)
 const absent = LockRecord.fromAnnotations(LockPolicy.dexKey, {})
+const nobody = LockQueue.fromAnnotations(LockPolicy.dexKey, {})
 
 const pure = (bench: Bench): void => {
   bench
     .add("record: parse", () => LockRecord.fromAnnotations(LockPolicy.dexKey, annotations))
     .add("record: format", () => LockRecord.toAnnotations(LockPolicy.dexKey, lease))
-    .add("decision: held by another", () => LockProtocol.decide(held, now, { ...contender, holder: "bench/2" }))
-    .add("decision: free", () => LockProtocol.decide(absent, now, contender))
+    .add("decision: held by another", () =>
+      LockProtocol.decide(held, nobody, now, { ...contender, holder: "bench/ba9876543210.1" })
+    )
+    .add("decision: free", () => LockProtocol.decide(absent, nobody, now, contender))
 }
 
 const cycle = (id: string) => Effect.scoped(Lock.scoped(id))

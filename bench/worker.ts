@@ -10,6 +10,7 @@ import * as RpcServer from "effect/rpc/RpcServer"
 import { workerData } from "node:worker_threads"
 import type { KubeConfigError, KubernetesClient } from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import type * as LockError from "../src/LockError.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Connection from "./connection.ts"
@@ -22,13 +23,16 @@ import * as DexClient from "./dexClient.ts"
 
 const shared: Shared = workerData
 
+// The objects are the contest's own, and no Dex takes part while kubelock contends.
+const policy = LockPolicy.make({ besideDex: false })
+
 /** How each protocol takes a lock. */
 const takes: Readonly<
   Record<Protocol, (round: Round) => Effect.Effect<Take, LockError.InvalidName, KubernetesClient | Scope.Scope>>
 > = {
   kubelock: Effect.fnUntraced(function* (round) {
     const store = ObjectStoreKubernetes.layer({ ...round, createIfMissing: false })
-    const lock = yield* Layer.build(Layer.provide(Lock.layer({ holder: `load-${round.thread}` }), store))
+    const lock = yield* Layer.build(Layer.provide(Lock.layer({ holder: `load-${round.thread}`, policy }), store))
     return (id) =>
       Lock.scoped(id).pipe(
         Effect.provideContext(lock),

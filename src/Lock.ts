@@ -29,18 +29,20 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire, attempt, makeNextDelay, type PermanentError, seen } from "./internal/acquire.ts"
+import { acquire, attempt, type PermanentError, seen } from "./internal/acquire.ts"
 import * as cohort from "./internal/cohort.ts"
-import { abandon } from "./internal/release.ts"
+import * as patience from "./internal/patience.ts"
 import * as stopwatch from "./internal/stopwatch.ts"
 import { take } from "./internal/take.ts"
 import { acquiring } from "./internal/telemetry.ts"
 import type { Holding } from "./internal/turn.ts"
+import * as watches from "./internal/watches.ts"
 import type { Grant, Wish } from "./internal/wish.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
+import * as LockQueue from "./LockQueue.ts"
 import * as LockRecord from "./LockRecord.ts"
 import { type Metadata, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
@@ -149,7 +151,8 @@ const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | Lo
 
 export {
   /**
-   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort.
+   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort. Where others wait for it,
+   * the first of them has it then.
    *
    * A holder in kubelock notices by its next renewal and stops. One in Dex does not. Fails with `Conflict` where the
    * object keeps changing.
@@ -163,32 +166,39 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const store = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.dex
-  const process = `${options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"}/${crypto.randomUUID()}`
-  let acquisitions = 0
+  const title = options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
+  const process = LockQueue.newProcess()
+  let wishes = 0
 
-  // A write of a wish that is given up may have been applied: that is cleaned up in the background.
-  const abandoned = yield* FiberSet.make<void>()
-  yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(abandoned))
-  const cohorts = cohort.make((wish) => (wish.mayHold ? FiberSet.run(abandoned, abandon(wish)) : Effect.void))
+  // Hand-overs, and the cleaning up after a wish that was given up, go on when nobody waits for them any more.
+  const unfinished = yield* FiberSet.make<void>()
+  yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(unfinished))
+  const cohorts = cohort.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
+  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.key), value: process })
 
   const wishFor = (id: string, acquireOptions: AcquireOptions = {}): Effect.Effect<Wish> =>
     Effect.map(stopwatch.now, (began) => {
-      acquisitions++
+      wishes++
       const wishPolicy = LockPolicy.withOverrides(policy, acquireOptions)
       return {
         id,
         store,
-        holder: `${process}/${acquisitions}`,
+        holder: LockQueue.nameOf(title, process, wishes),
         policy: wishPolicy,
+        watches: watching,
+        besideDex: policy.besideDex ?? store.besideDex,
         createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
         attributes: options.idInMetrics === true ? { id } : undefined,
         began,
-        nextDelay: makeNextDelay(wishPolicy.polling),
+        patience: patience.make(wishPolicy.polling),
         seen: acquireOptions.seen,
         memory: cohorts.memoryOf(id),
+        heeded: undefined,
+        leftGap: false,
         contended: false,
         attempts: 0,
-        mayHold: false
+        mayHold: false,
+        mayQueue: false
       }
     })
 
@@ -243,7 +253,12 @@ export const make = Effect.fnUntraced(function* (
     if (state._tag === "Free") return state
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      annotations: LockRecord.removal(policy.key)
+      ...LockProtocol.succession(found, yield* store.now, {
+        key: policy.key,
+        holder: state._tag === "Malformed" ? "" : (state.holder ?? ""),
+        requeue: undefined,
+        besideDex: policy.besideDex ?? store.besideDex
+      }).write
     })
     return Option.isSome(answer)
       ? state

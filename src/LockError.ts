@@ -39,7 +39,8 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
 /**
  * The polling schedule came to its end before the lock was free.
  *
- * `attempts` counts the tries, `waited` is the whole time; `holder` and `expiry` are those last seen.
+ * `attempts` counts how often it was tried, which is never while another contender of the same process has the lock;
+ * `waited` is the whole time; `holder` and `expiry` are those last seen.
  */
 export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")({
   _tag: Schema.tag("LockTimeout"),

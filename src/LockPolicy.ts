@@ -1,5 +1,5 @@
 /**
- * How a lock is waited for and how long it lasts: annotation key, TTL, polling, renewal.
+ * How a lock is waited for and how long it lasts: annotation key, TTL, polling, renewal, and whether Dex is about.
  *
  * **Details**
  *
@@ -20,12 +20,20 @@ import * as Schema from "effect/Schema"
 /** What drives the waiting: any schedule that itself cannot fail. Its input is what the last attempt saw. */
 export type Polling = Schedule.Schedule<unknown, unknown>
 
-/** How a lock is waited for and how long it lasts. `renew` is the interval of renewals, or `false` for none. */
+/**
+ * How a lock is waited for and how long it lasts.
+ *
+ * `polling` bounds the wait. A contender that can watch the object makes no request for it; one that cannot tries again
+ * at each of its steps. `renew` is the interval of renewals, or `false` for none. `besideDex` says whether Dex contends
+ * for the same objects: then a lock that is in demand is left free every second for long enough that Dex sees it.
+ * Undefined, it is as the resource says.
+ */
 export interface LockPolicy {
   readonly key: string
   readonly ttl: Duration.Duration
   readonly polling: Polling
   readonly renew: Duration.Duration | false
+  readonly besideDex: boolean | undefined
 }
 
 /** What one acquisition may set otherwise than the policy of its layer. The key is the layer's. */
@@ -38,6 +46,7 @@ export interface Overrides {
 /** Everything that makes up a policy; what is left out is Dex's. */
 export interface Options extends Overrides {
   readonly key?: string | undefined
+  readonly besideDex?: boolean | undefined
 }
 
 /** The annotation that Dex locks with. */
@@ -56,7 +65,8 @@ const assemble = (options: Options): LockPolicy => {
     key: options.key ?? dexKey,
     ttl,
     polling: options.polling ?? dexPolling,
-    renew: options.renew === false ? false : Duration.fromInputUnsafe(options.renew ?? Duration.divideUnsafe(ttl, 3))
+    renew: options.renew === false ? false : Duration.fromInputUnsafe(options.renew ?? Duration.divideUnsafe(ttl, 3)),
+    besideDex: options.besideDex
   }
 }
 
@@ -68,7 +78,7 @@ const checked = (policy: LockPolicy): LockPolicy => {
 
 const problemOf = ({ key, renew, ttl }: LockPolicy): string | undefined => {
   if (!annotationKey.test(key)) {
-    return `key must be an annotation key like "example.com/lock" whose name has at most 56 characters, got ${JSON.stringify(key)}`
+    return `key must be an annotation key like "example.com/lock" whose name has at most 44 characters, got ${JSON.stringify(key)}`
   }
   if (!Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
     return `ttl must be 1 second to 1 day, got ${Duration.format(ttl)}`
@@ -82,17 +92,18 @@ const problemOf = ({ key, renew, ttl }: LockPolicy): string | undefined => {
   return undefined
 }
 
-// Kubernetes allows 63 characters after the slash: "-holder" takes 7 of them.
+// Kubernetes allows 63 characters after the slash: "-queue-" and the name of a process take 19 of them.
 const annotationKey =
-  /^(?=.{1,253}\/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,54}[A-Za-z0-9])?$/
+  /^(?=.{1,253}\/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,42}[A-Za-z0-9])?$/
 
 /**
  * Makes a policy.
  *
- * - `key`: the annotation, a Kubernetes annotation key with room for the suffix `-holder`.
+ * - `key`: the annotation, a Kubernetes annotation key with room for the suffixes of `LockQueue`.
  * - `ttl`: how long a lease lasts, 1 second to 1 day (expiries are written in whole seconds).
  * - `polling`: when to try again.
  * - `renew`: how often a held lock is renewed, at most half the TTL; a third of the TTL by default.
+ * - `besideDex`: whether Dex contends for the same objects; by default as the resource says.
  *
  * Throws a `RangeError` where they do not fit together.
  */
@@ -103,6 +114,7 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
   checked(
     assemble({
       key: self.key,
+      besideDex: self.besideDex,
       ttl: overrides.ttl ?? self.ttl,
       polling: overrides.polling ?? self.polling,
       renew: overrides.renew ?? (overrides.ttl === undefined || self.renew === false ? self.renew : undefined)
@@ -114,8 +126,8 @@ export const dex: LockPolicy = make()
 
 /**
  * The policy from configuration, every part optional: `KUBELOCK_KEY`, `KUBELOCK_TTL`, `KUBELOCK_POLL_INTERVAL`,
- * `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW`. Durations are written as `10 seconds`; `KUBELOCK_RENEW=false` turns renewal
- * off.
+ * `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW`, `KUBELOCK_BESIDE_DEX`. Durations are written as `10 seconds`;
+ * `KUBELOCK_RENEW=false` turns renewal off.
  */
 export const config: Config.Config<LockPolicy> = Config.all({
   key: Config.String("KEY").pipe(Config.option),
@@ -125,7 +137,8 @@ export const config: Config.Config<LockPolicy> = Config.all({
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0)),
     "POLL_TIMES"
   ).pipe(Config.withDefault(200)),
-  renew: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW").pipe(Config.option)
+  renew: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW").pipe(Config.option),
+  besideDex: Config.Boolean("BESIDE_DEX").pipe(Config.option)
 }).pipe(
   Config.nested("KUBELOCK"),
   Config.mapEffect((given) => {
@@ -134,7 +147,8 @@ export const config: Config.Config<LockPolicy> = Config.all({
       key: Option.getOrUndefined(given.key),
       ttl: Option.getOrUndefined(given.ttl),
       polling: poll(given.interval, given.times),
-      renew: renew === "false" ? false : renew
+      renew: renew === "false" ? false : renew,
+      besideDex: Option.getOrUndefined(given.besideDex)
     })
     const problem = problemOf(policy)
     return problem === undefined

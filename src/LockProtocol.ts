@@ -4,9 +4,12 @@
  * Nothing here reads a clock or talks to a store. The library runs these very functions; the tests check them as
  * tables, and the simulation and the exhaustive exploration run them in worlds that fail.
  */
+import { gap } from "./internal/tenure.ts"
 import type { Lease, LockRecord } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
-import type { ServerTime } from "./ObjectStore.ts"
+import type { Queue } from "./LockQueue.ts"
+import * as LockQueue from "./LockQueue.ts"
+import type { Changes, Metadata, ServerTime, Write } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
@@ -27,13 +30,36 @@ export interface Seen {
 }
 
 /**
- * What a contender does next: write a lease of its own over the object as read, wait, or give up. `broken` is the
- * expired lock that the lease would replace.
+ * What a contender does next.
+ *
+ * - `Acquire`: writes a lease of its own over the object as read, and with it what becomes of the queue. `broken` is the
+ *   expired lock that the lease would replace.
+ * - `Claim`: takes the lock as handed over. It may be relied on for `lasts` milliseconds from now.
+ * - `Wait`: at its `place` in the queue, the first being 0. Where it has none it may join if `canJoin`: never while the
+ *   lock is in the hands of somebody without a name, a Dex most likely, whose one attempt to release our write could
+ *   spoil.
  */
 export type Decision =
-  | { readonly _tag: "Acquire"; readonly lease: Lease; readonly broken: Seen | undefined }
-  | ({ readonly _tag: "Wait" } & Seen)
+  | {
+      readonly _tag: "Acquire"
+      readonly lease: Lease
+      readonly broken: Seen | undefined
+      readonly queue: Changes
+    }
+  | { readonly _tag: "Claim"; readonly lease: Lease; readonly lasts: number }
+  | ({ readonly _tag: "Wait" } & Standing)
   | { readonly _tag: "Malformed"; readonly value: string }
+
+/**
+ * Where a contender stands that has to wait. `until` is the expiry, in milliseconds since 1970. Nobody is `seen` where the
+ * lock is free, and left so for Dex.
+ */
+export interface Standing {
+  readonly seen: Partial<Seen>
+  readonly until: number
+  readonly place: number | undefined
+  readonly canJoin: boolean
+}
 
 /** What became of a lease that we wrote, by a record read later. */
 export type Fate =
@@ -59,32 +85,74 @@ export const observe = (record: LockRecord, now: ServerTime): LockState => {
 /**
  * Decides for a contender.
  *
- * A free or expired lock is there to be acquired. So is one that already names this contender: a write of its own whose
- * answer was lost, which nobody should wait out.
+ * A free or expired lock is there to be acquired. One that already names this contender was handed over to it, or is a
+ * write of its own whose answer was lost: it is claimed as it stands, or written anew where little is left of it or the
+ * contender will not renew it.
+ *
+ * Whoever breaks an expired lock puts those who stood before it at the end of the queue: it would have been their move,
+ * and they may be gone, or not have heard. Who stands in the queue of a lock that was left free for Dex leaves it so for a
+ * moment.
  */
-export const decide = (record: LockRecord, now: ServerTime, contender: Contender): Decision => {
+export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
+  const { holder } = contender
   const state = observe(record, now)
+  const place = queue.waiting.indexOf(holder)
+  const acquire = (waiting: ReadonlyArray<string>, standing: Seen | undefined): Decision => {
+    const isOurs = standing?.holder === holder
+    return {
+      _tag: "Acquire",
+      lease: nextLease(now, contender, isOurs ? standing.expiry : undefined),
+      broken: isOurs ? undefined : standing,
+      queue: LockQueue.changes(contender.key, queue, { waiting, since: undefined })
+    }
+  }
+  const others = queue.waiting.filter((name) => name !== holder)
   switch (state._tag) {
     case "Malformed":
       return state
-    case "Held":
-      return state.holder === contender.holder
-        ? { _tag: "Acquire", lease: nextLease(now, contender, state.expiry), broken: undefined }
-        : { _tag: "Wait", ...seen(state) }
+    case "Held": {
+      if (state.holder !== holder) {
+        const canJoin = state.holder !== undefined && place < 0 && others.length < LockQueue.capacity
+        return { _tag: "Wait", seen: seen(state), until: state.until, place: place < 0 ? undefined : place, canJoin }
+      }
+      const lasts = state.until - now.latest
+      return contender.renews && lasts >= shortestClaim
+        ? { _tag: "Claim", lease: { holder, expiry: state.expiry }, lasts }
+        : acquire(others, seen(state))
+    }
     case "Free":
-      return { _tag: "Acquire", lease: nextLease(now, contender), broken: undefined }
+      return contender.leavesGap && place >= 0
+        ? { _tag: "Wait", seen: {}, until: now.earliest + gap, place, canJoin: false }
+        : acquire(others, undefined)
     case "Expired":
-      return state.holder === contender.holder
-        ? { _tag: "Acquire", lease: nextLease(now, contender, state.expiry), broken: undefined }
-        : { _tag: "Acquire", lease: nextLease(now, contender), broken: seen(state) }
+      return acquire([...queue.waiting.slice(place + 1), ...queue.waiting.slice(0, Math.max(0, place))], seen(state))
   }
 }
 
-/** Who wants the lock, and for how long (`ttl` in milliseconds). */
+/**
+ * When a contender that nobody wakes looks again, in milliseconds from now: once the lock would have expired, the first
+ * in the queue before the second. A holder who goes on renewing, and a queue that was wiped, are found out then; so not
+ * later than after ten seconds, and beside Dex, which wipes the queue whenever it takes the lock, after two.
+ */
+export const lookAgainIn = ({ place, until }: Standing, now: ServerTime, besideDex: boolean): number =>
+  Math.min(besideDex ? 2000 : 10_000, Math.max(1, until + 1 - now.earliest) + (place ?? 0) * stagger)
+
+const stagger = 100
+
+/**
+ * Who wants the lock of which key, for how long (`ttl` in milliseconds), whether it will be renewed, and whether the
+ * contender has yet to leave a free lock to Dex.
+ */
 export interface Contender {
+  readonly key: string
   readonly holder: string
   readonly ttl: number
+  readonly renews: boolean
+  readonly leavesGap: boolean
 }
+
+// A lock that was handed over and ends sooner than this is written anew before anybody relies on it, in milliseconds.
+const shortestClaim = 1000
 
 /**
  * The lease to write now, to acquire or to renew.
@@ -94,7 +162,11 @@ export interface Contender {
  * this very holder that may stand: as more is learnt of the server's clock its latest time can shrink, and a write whose
  * answer was lost may yet arrive after a later one. None of them may shorten what another has promised.
  */
-export const nextLease = (now: ServerTime, { holder, ttl }: Contender, standing?: string): Lease => {
+export const nextLease = (
+  now: ServerTime,
+  { holder, ttl }: Pick<Contender, "holder" | "ttl">,
+  standing?: string
+): Lease => {
   const expiry = Record.expiryAt(now.latest + ttl)
   // Both are of our own writing, whole seconds in UTC, and so in the order of time.
   return { holder, expiry: standing !== undefined && standing > expiry ? standing : expiry }
@@ -111,6 +183,99 @@ export const fate = (record: LockRecord, holder: string): Fate => {
       return { _tag: "Broken", expiry: record.value }
     case "Present":
       return record.holder === holder ? { _tag: "Ours", expiry: record.expiry } : { _tag: "Broken", ...seen(record) }
+  }
+}
+
+/**
+ * What follows on a lock that is given up: what to write, whether that wakes somebody, and whether who wants it again
+ * found a place in the queue.
+ */
+export interface Succession {
+  readonly write: { readonly annotations: Changes; readonly labels?: Changes }
+  readonly wakes: boolean
+  readonly requeued: boolean
+}
+
+/** How a lock is given up: by whom, who of its process wants it again, and whether Dex shall have its turns. */
+export interface Leaving {
+  readonly key: string
+  readonly holder: string
+  readonly requeue: string | undefined
+  readonly besideDex: boolean
+}
+
+/**
+ * What follows on a lock that is given up, by the object as it was last seen.
+ *
+ * The first in the queue gets it, by a lease that is short: long enough to begin with, and over soon if nobody is there
+ * any more. Where nobody waits nothing is left on the object. Beside Dex, which sees no queue, a lock that went from hand
+ * to hand for a while is left free, and only the label tells the first in the queue.
+ */
+export const succession = (
+  { annotations, labels }: Pick<Metadata, "annotations" | "labels">,
+  now: ServerTime,
+  { besideDex, holder, key, requeue }: Leaving
+): Succession => {
+  const queue = LockQueue.fromAnnotations(key, annotations)
+  const label = LockQueue.labelKey(key)
+  const waiting = queue.waiting.filter((name) => name !== holder && name !== requeue)
+  const first = waiting[0]
+  if (first === undefined) {
+    const line = LockQueue.changes(key, queue, { waiting, since: undefined })
+    return {
+      write: {
+        annotations: { ...Record.removal(key), ...line },
+        ...(label in labels ? { labels: { [label]: null } } : {})
+      },
+      wakes: false,
+      requeued: false
+    }
+  }
+  const requeued = requeue !== undefined && waiting.length <= LockQueue.capacity
+  const line = requeued ? [...waiting, requeue] : waiting
+  const isLong = besideDex && queue.since !== undefined && now.earliest - queue.since > longestChain
+  const lock = isLong
+    ? Record.removal(key)
+    : Record.toAnnotations(key, nextLease(now, { holder: first, ttl: claimTtl }))
+  const next = isLong
+    ? { waiting: line, since: undefined }
+    : { waiting: line.slice(1), since: besideDex ? (queue.since ?? Math.round(now.latest)) : undefined }
+  return {
+    write: {
+      annotations: { ...lock, ...LockQueue.changes(key, queue, next) },
+      labels: { [label]: LockQueue.processOf(first) }
+    },
+    wakes: true,
+    requeued
+  }
+}
+
+/** How long a lock that is handed over lasts, until its new holder renews it: in milliseconds, our choice. */
+export const claimTtl = 3000
+
+// How long a lock goes from hand to hand beside Dex before it is left free for a moment, in milliseconds.
+const longestChain = 300
+
+/** The write that gives up a lease which stands, by the object as it was last seen. */
+export const relinquish = (
+  seen: Pick<Metadata, "annotations" | "labels">,
+  lease: Lease,
+  now: ServerTime,
+  leaving: Leaving
+): { readonly write: Extract<Write, { readonly content?: unknown }>; readonly succession: Succession } => {
+  const { key } = leaving
+  const queue = LockQueue.fromAnnotations(key, seen.annotations)
+  const next = succession(seen, now, leaving)
+  const isQuiet = Object.keys(queue.annotations).length === 0
+  return {
+    write: {
+      expect: {
+        annotations: { ...Record.toAnnotations(key, lease), ...(isQuiet ? {} : LockQueue.condition(key, queue)) },
+        ...(next.write.labels === undefined ? {} : { labelled: Object.keys(seen.labels).length > 0 })
+      },
+      ...next.write
+    },
+    succession: next
   }
 }
 

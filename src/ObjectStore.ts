@@ -1,8 +1,8 @@
 /**
  * The one port to the world: everything that Kubernetes is, for a lock.
  *
- * Objects with a name, of which only the metadata is seen; a compare-and-swap on their annotations; a stream of
- * changes; and the clock that all clients of the store share. `ObjectStoreMemory` keeps them in this process,
+ * Objects with a name, of which only the metadata is seen; a compare-and-swap on their annotations and labels; a stream
+ * of changes, which a label can narrow down; and the clock that all clients of the store share. `ObjectStoreMemory` keeps them in this process,
  * `ObjectStoreKubernetes` on an API server. Both pass one contract suite (`test/contract`), and a third engine would
  * be one more file.
  */
@@ -22,6 +22,7 @@ export interface Metadata {
   readonly uid: string
   readonly resourceVersion: string
   readonly annotations: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
   readonly content?: Content
 }
 
@@ -35,8 +36,11 @@ export type Changes = Readonly<Record<string, string | null>>
  * The condition of a write.
  *
  * - `resourceVersion`: the object is still that version (Kubernetes' optimistic concurrency).
- * - `annotations`: each of the annotations named has just that value. The write then survives other changes of the
- *   object, as when the holder of a lock writes to the object it locked. At least one must be named.
+ * - `annotations`: each of the annotations named has just that value; with `true` any value, with `false` none. The
+ *   write then survives other changes of the object, as when the holder of a lock writes to the object it locked. At
+ *   least one that is there must be named.
+ * - `labelled`: whether the object has any label. It must be told where a label is set under annotations, and counts only
+ *   there, since a JSON patch can set one only if it knows.
  */
 export type Precondition = Write["expect"]
 
@@ -51,14 +55,22 @@ export interface ContentChange {
  * what they say is what such a write relies on.
  */
 export type Write =
-  | { readonly expect: { readonly resourceVersion: string }; readonly annotations: Changes }
   | {
-      readonly expect: { readonly annotations: Readonly<Record<string, string>> }
+      readonly expect: { readonly resourceVersion: string }
       readonly annotations: Changes
+      readonly labels?: Changes | undefined
+    }
+  | {
+      readonly expect: {
+        readonly annotations: Readonly<Record<string, string | boolean>>
+        readonly labelled?: boolean | undefined
+      }
+      readonly annotations: Changes
+      readonly labels?: Changes | undefined
       readonly content?: ReadonlyArray<ContentChange> | undefined
     }
 
-/** What a stream of changes tells: what the object is now, or that it is gone. */
+/** What a stream of changes tells: what the object is now, or that it is gone (or has lost the label watched for). */
 export type Change = { readonly _tag: "Changed"; readonly metadata: Metadata } | { readonly _tag: "Deleted" }
 
 /**
@@ -76,6 +88,8 @@ export interface ServerTime {
  * **Details**
  *
  * - `createIfMissing`: whether the lock should create an object that is not there.
+ * - `besideDex`: whether Dex locks these objects too.
+ * - `bringsContent`: whether answers bring the content of the object along. The stream of changes need not.
  * - `describe`: an object for people to read, in messages.
  * - `read`: the object as it is now, never a cached view. `NotFound` where it is missing.
  * - `create`: makes the object with these annotations; `None` where one of that name is there already.
@@ -91,6 +105,8 @@ export class ObjectStore extends Context.Service<
   ObjectStore,
   {
     readonly createIfMissing: boolean
+    readonly besideDex: boolean
+    readonly bringsContent: boolean
     readonly describe: (id: string) => string
     readonly read: (id: string) => Effect.Effect<Metadata, StoreError>
     readonly create: (
@@ -103,7 +119,14 @@ export class ObjectStore extends Context.Service<
   }
 >()("kubelock/ObjectStore") {}
 
-/** Where a stream of changes begins: after the resourceVersion `since`; by default with the object as it is. */
+/**
+ * Where a stream of changes begins, and what it leaves out.
+ *
+ * - `since`: after this resourceVersion; by default it begins with the object as it is.
+ * - `label`: only while the object has this label with this value. The store does the filtering, so that nothing reaches
+ *   this process otherwise.
+ */
 export interface ChangesOptions {
   readonly since?: string | undefined
+  readonly label?: { readonly key: string; readonly value: string } | undefined
 }

@@ -85,6 +85,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   return ObjectStore.of({
     createIfMissing: options.createIfMissing ?? resource.createIfMissing,
+    besideDex: resource.besideDex,
+    bringsContent: options.content === true,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: exchange.now,
     read,
@@ -103,7 +105,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     changes: (id, from) =>
       Stream.unwrap(
         Effect.map(about(id, "watch"), (about) =>
-          watch.changes({ exchange, about, collectionPath, read: read(id), since: from?.since })
+          watch.changes({ exchange, about, collectionPath, read: read(id), since: from?.since, label: from?.label })
         )
       )
   })

@@ -14,6 +14,7 @@ import * as LockError from "./LockError.ts"
 import {
   type Change,
   type Changes,
+  type ChangesOptions,
   type Content,
   type ContentChange,
   type Metadata,
@@ -51,7 +52,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
     }
 
     const make = (id: string, annotations: Readonly<Record<string, string>>) =>
-      put(id, { uid: `uid-${version + 1}`, annotations, content: {} })
+      put(id, { uid: `uid-${version + 1}`, annotations, labels: {}, content: {} })
 
     const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Metadata, LockError.StoreError> {
       yield* Effect.fromResult(Resource.checkName(id))
@@ -69,6 +70,8 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         }),
       store: ObjectStore.of({
         createIfMissing: options.createIfMissing ?? true,
+        besideDex: false,
+        bringsContent: true,
         describe,
         now: Clock.clockWith((clock) => {
           const now = clock.currentTimeMillisUnsafe()
@@ -83,11 +86,12 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
           Effect.map(find(id), (current) => {
             if (!holds(write.expect, current)) return Option.none()
             const annotations = apply(current.annotations, write.annotations)
+            const labels = apply(current.labels, write.labels ?? {})
             const fields = "content" in write ? (write.content ?? []) : []
             return Option.some(
-              fields.length === 0 && isSame(annotations, current.annotations)
+              fields.length === 0 && isSame(annotations, current.annotations) && isSame(labels, current.labels)
                 ? current
-                : put(id, { ...current, annotations, content: fields.reduce(setField, current.content ?? {}) })
+                : put(id, { ...current, annotations, labels, content: fields.reduce(setField, current.content ?? {}) })
             )
           }),
         changes: (id, from) =>
@@ -102,7 +106,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
                   : now === undefined
                     ? [{ _tag: "Deleted" }]
                     : [{ _tag: "Changed", metadata: now }]
-              return Stream.fromIterable(first).pipe(
+              const all = Stream.fromIterable(first).pipe(
                 Stream.concat(
                   Stream.fromSubscription(subscription).pipe(
                     Stream.filter(([changed]) => changed === id),
@@ -110,6 +114,11 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
                   )
                 )
               )
+              if (from?.label === undefined) return all
+              // Nobody knows what the object was at another version: better a loss told too often than not at all.
+              const mayHaveLost = from.since !== undefined && from.since !== now?.resourceVersion
+              const wasSelected = mayHaveLost || isSelected(now, from.label)
+              return Stream.mapAccum(all, () => wasSelected, selectBy(from.label))
             })
           )
       })
@@ -126,10 +135,25 @@ export const layer = (options: Options = {}): Layer.Layer<ObjectStore> =>
 const holds = (expect: Precondition, current: Metadata): boolean =>
   "resourceVersion" in expect
     ? expect.resourceVersion === current.resourceVersion
-    : Object.entries(expect.annotations).every(([key, value]) => current.annotations[key] === value)
+    : Object.entries(expect.annotations).every(([key, wanted]) =>
+        typeof wanted === "string" ? current.annotations[key] === wanted : key in current.annotations === wanted
+      ) &&
+      (expect.labelled === undefined || expect.labelled === Object.keys(current.labels).length > 0)
 
-const apply = (annotations: Readonly<Record<string, string>>, changes: Changes): Readonly<Record<string, string>> => {
-  const next = { ...annotations }
+// As an API server filters: an object that loses the label is told once as deleted, and then no more.
+const selectBy =
+  (label: Label) =>
+  (wasSelected: boolean, change: Change): readonly [boolean, ReadonlyArray<Change>] => {
+    if (change._tag === "Changed" && isSelected(change.metadata, label)) return [true, [change]]
+    return [false, wasSelected ? [{ _tag: "Deleted" }] : []]
+  }
+
+const isSelected = (metadata: Metadata | undefined, { key, value }: Label): boolean => metadata?.labels[key] === value
+
+type Label = NonNullable<ChangesOptions["label"]>
+
+const apply = (values: Readonly<Record<string, string>>, changes: Changes): Readonly<Record<string, string>> => {
+  const next = { ...values }
   for (const [key, value] of Object.entries(changes)) {
     if (value === null) delete next[key]
     else next[key] = value

@@ -14,6 +14,7 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * One resource of the Kubernetes API.
  *
  * `createIfMissing` says whether locking an object that is not there makes it; off for objects that belong to others.
+ * `besideDex` says whether Dex locks these objects too.
  */
 export interface Resource {
   readonly group: string
@@ -22,13 +23,14 @@ export interface Resource {
   readonly kind: string
   readonly namespaced: boolean
   readonly createIfMissing: boolean
+  readonly besideDex: boolean
 }
 
 /**
  * Describes any resource.
  *
- * `group` is `""` for the core group; `namespaced` defaults to true, `createIfMissing` to false. Throws a `RangeError`
- * where a part could not stand in a URL path.
+ * `group` is `""` for the core group; `namespaced` defaults to true, `createIfMissing` and `besideDex` to false. Throws a
+ * `RangeError` where a part could not stand in a URL path.
  */
 export const make = (options: {
   readonly group: string
@@ -37,6 +39,7 @@ export const make = (options: {
   readonly kind: string
   readonly namespaced?: boolean | undefined
   readonly createIfMissing?: boolean | undefined
+  readonly besideDex?: boolean | undefined
 }): Resource => {
   const check = (what: string, value: string, pattern: RegExp) => {
     if (!pattern.test(value) || value.length > 253) {
@@ -50,7 +53,8 @@ export const make = (options: {
     plural: check("plural", options.plural, subdomain),
     kind: check("kind", options.kind, /^[A-Z][A-Za-z0-9]*$/),
     namespaced: options.namespaced ?? true,
-    createIfMissing: options.createIfMissing ?? false
+    createIfMissing: options.createIfMissing ?? false,
+    besideDex: options.besideDex ?? false
   }
 }
 
@@ -71,7 +75,8 @@ export const refreshToken: Resource = make({
   group: "dex.coreos.com",
   version: "v1",
   plural: "refreshtokens",
-  kind: "RefreshToken"
+  kind: "RefreshToken",
+  besideDex: true
 })
 
 /** The resource as `kubectl` spells it: `configmaps`, `refreshtokens.dex.coreos.com`. */

@@ -47,12 +47,12 @@ describe("LockPolicy", () => {
       { renew: 0 },
       { key: "no-prefix" },
       { key: "example.com/" },
-      { key: `example.com/${"x".repeat(57)}` },
+      { key: `example.com/${"x".repeat(45)}` },
       { key: "Example.com/lock" }
     ] as ReadonlyArray<LockPolicy.Options>) {
       assert.throws(() => LockPolicy.make(options), RangeError)
     }
-    assert.doesNotThrow(() => LockPolicy.make({ key: `example.com/${"x".repeat(56)}` }))
+    assert.doesNotThrow(() => LockPolicy.make({ key: `example.com/${"x".repeat(44)}` }))
   })
 
   it.effect("comes from configuration, every part optional", () =>

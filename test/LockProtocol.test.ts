@@ -1,16 +1,25 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { gap } from "../src/internal/tenure.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
+import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
+import type { ServerTime } from "../src/ObjectStore.ts"
 
 const key = "example.com/lock"
 const expiry = "2026-11-24T10:20:00Z"
 const at = 1_795_515_600_000
 const exactly = (millis: number) => ({ earliest: millis, latest: millis })
-const me = { holder: "me", ttl: 10_000 }
+const named = (process: string) => LockQueue.nameOf("pod", process, 1)
+const contender = (process: string) => ({ key, holder: named(process), ttl: 10_000, renews: true, leavesGap: false })
+const me = contender("aaaaaaaaaaaa")
+const you = named("bbbbbbbbbbbb")
+const third = named("cccccccccccc")
+const fourth = contender("dddddddddddd")
 const record = (annotations: Record<string, string>) => LockRecord.fromAnnotations(key, annotations)
 const dexLock = record({ [key]: expiry })
-const lockOf = (holder: string) => record(LockRecord.toAnnotations(key, { holder, expiry }))
+const heldBy = (holder: string) => ({ ...LockRecord.toAnnotations(key, { holder, expiry }) })
+const lockOf = (holder: string) => record(heldBy(holder))
 
 describe("LockProtocol.observe", () => {
   const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, number, LockProtocol.LockState]> = [
@@ -31,32 +40,183 @@ describe("LockProtocol.observe", () => {
   })
 })
 
+const decide = (annotations: Record<string, string>, now: ServerTime, contender: LockProtocol.Contender) =>
+  LockProtocol.decide(record(annotations), LockQueue.fromAnnotations(key, annotations), now, contender)
+
 describe("LockProtocol.decide", () => {
   it("acquires a free lock", () => {
-    assert.deepStrictEqual(LockProtocol.decide(record({}), exactly(at), me), {
+    assert.deepStrictEqual(decide({}, exactly(at), me), {
       _tag: "Acquire",
-      lease: { holder: "me", expiry: "2026-11-24T10:20:10Z" },
-      broken: undefined
+      lease: { holder: me.holder, expiry: "2026-11-24T10:20:10Z" },
+      broken: undefined,
+      queue: {}
     })
   })
 
   it("breaks an expired lock", () => {
-    assert.deepInclude(LockProtocol.decide(dexLock, exactly(at + 1), me), { _tag: "Acquire", broken: { expiry } })
+    assert.deepInclude(decide({ [key]: expiry }, exactly(at + 1), me), { _tag: "Acquire", broken: { expiry } })
   })
 
-  it("waits for a held lock, whoever holds it", () => {
-    assert.deepStrictEqual(LockProtocol.decide(dexLock, exactly(at), me), { _tag: "Wait", expiry })
-    assert.deepStrictEqual(LockProtocol.decide(lockOf("you"), exactly(at), me), { _tag: "Wait", expiry, holder: "you" })
+  it("waits for a held lock, whoever holds it, and joins the queue where the holder has a name", () => {
+    assert.deepStrictEqual(decide({ [key]: expiry }, exactly(at), me), {
+      _tag: "Wait",
+      seen: { expiry },
+      until: at,
+      place: undefined,
+      canJoin: false
+    })
+    assert.deepStrictEqual(decide(heldBy(you), exactly(at), me), {
+      _tag: "Wait",
+      seen: { expiry, holder: you },
+      until: at,
+      place: undefined,
+      canJoin: true
+    })
   })
 
-  it("does not wait out a lock of its own", () => {
-    assert.deepInclude(LockProtocol.decide(lockOf("me"), exactly(at), me), { _tag: "Acquire", broken: undefined })
+  it("knows its place in the queue", () => {
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { place: 1, canJoin: false })
+    const arrived = { ...queue, [LockQueue.arrivalKey(key, fourth.holder)]: fourth.holder }
+    assert.deepInclude(decide({ ...heldBy(you), ...arrived }, exactly(at), fourth), { place: 2, canJoin: false })
+  })
+
+  it("does not join a queue that is full", () => {
+    const names = Array.from({ length: LockQueue.capacity }, (_, wish) => LockQueue.nameOf("x", "c0c0c0c0c0c0", wish))
+    const queue = { [LockQueue.queueKey(key)]: names.join(" ") }
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { place: undefined, canJoin: false })
+  })
+
+  it("claims a lock that was handed to it, for no longer than it lasts by the latest that it can be", () => {
+    assert.deepStrictEqual(decide(heldBy(me.holder), { earliest: at - 3000, latest: at - 2000 }, me), {
+      _tag: "Claim",
+      lease: { holder: me.holder, expiry },
+      lasts: 2000
+    })
+  })
+
+  it("writes a lock of its own anew where little is left of it, or nobody will renew it", () => {
+    const rewritten = { _tag: "Acquire", broken: undefined } as const
+    assert.deepInclude(decide(heldBy(me.holder), exactly(at - 999), me), rewritten)
+    assert.deepInclude(decide(heldBy(me.holder), exactly(at + 1), me), rewritten)
+    assert.deepInclude(decide(heldBy(me.holder), exactly(at - 3000), { ...me, renews: false }), rewritten)
+  })
+
+  it("leaves itself out of the queue, and where it breaks a lock puts those whose move it was at its end", () => {
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder} ${fourth.holder}` }
+    const rest = (annotations: Record<string, string>) => {
+      const decision = decide({ ...annotations, ...queue }, exactly(at + 1), me)
+      return decision._tag === "Acquire" ? decision.queue[LockQueue.queueKey(key)] : decision
+    }
+    assert.strictEqual(rest({}), `${third} ${fourth.holder}`)
+    assert.strictEqual(rest(heldBy(you)), `${fourth.holder} ${third}`)
+  })
+
+  it("leaves a free lock to Dex for a moment, once, if it stands in the queue", () => {
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
+    const wait = { _tag: "Wait", seen: {}, until: at + gap, place: 1, canJoin: false } as const
+    assert.deepStrictEqual(decide(queue, exactly(at), { ...me, leavesGap: true }), wait)
+    assert.deepInclude(decide(queue, exactly(at), me), { _tag: "Acquire" })
+    assert.deepInclude(decide({}, exactly(at), { ...me, leavesGap: true }), { _tag: "Acquire" })
   })
 
   it("leaves a malformed lock alone", () => {
-    assert.deepStrictEqual(LockProtocol.decide(record({ [key]: "soon" }), exactly(at), me), {
-      _tag: "Malformed",
-      value: "soon"
+    assert.deepStrictEqual(decide({ [key]: "soon" }, exactly(at), me), { _tag: "Malformed", value: "soon" })
+  })
+})
+
+describe("LockProtocol.lookAgainIn", () => {
+  const standing = { seen: { expiry }, until: at, place: 2, canJoin: false }
+
+  it("is when the lock would have expired by the earliest that it can be, the first in the queue first", () => {
+    assert.strictEqual(LockProtocol.lookAgainIn(standing, { earliest: at - 500, latest: at }, false), 701)
+    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: undefined }, exactly(at - 500), false), 501)
+    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 0 }, exactly(at + 9), false), 1)
+  })
+
+  it("is never later than after ten seconds, and beside Dex after two", () => {
+    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), false), 10_000)
+    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), true), 2000)
+  })
+})
+
+describe("LockProtocol.relinquish", () => {
+  const lease = { holder: me.holder, expiry }
+  const leaving = { key, holder: me.holder, requeue: undefined, besideDex: false }
+  const claimed = (holder: string, millis = at) =>
+    LockRecord.toAnnotations(key, LockProtocol.nextLease(exactly(millis), { holder, ttl: LockProtocol.claimTtl }))
+  const label = LockQueue.labelKey(key)
+  const object = (annotations: Record<string, string>, labels: Record<string, string> = {}) => ({
+    annotations: { ...heldBy(me.holder), ...annotations },
+    labels
+  })
+
+  it("removes the lock where nobody waits, and asks for nothing but the lease", () => {
+    assert.deepStrictEqual(LockProtocol.relinquish(object({}), lease, exactly(at), leaving), {
+      write: { expect: { annotations: heldBy(me.holder) }, annotations: LockRecord.removal(key) },
+      succession: { write: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
+    })
+  })
+
+  it("hands over to the first who waits, and names it in the label", () => {
+    const queue = { [LockQueue.queueKey(key)]: `${you} ${third}` }
+    const arrival = { [LockQueue.arrivalKey(key, fourth.holder)]: fourth.holder }
+    const { succession, write } = LockProtocol.relinquish(object({ ...queue, ...arrival }), lease, exactly(at), leaving)
+    assert.deepStrictEqual(write, {
+      expect: { annotations: { ...heldBy(me.holder), ...queue, ...arrival }, labelled: false },
+      annotations: {
+        ...claimed(you),
+        [LockQueue.queueKey(key)]: `${third} ${fourth.holder}`,
+        [LockQueue.arrivalKey(key, fourth.holder)]: null
+      },
+      labels: { [label]: LockQueue.processOf(you) }
+    })
+    assert.deepInclude(succession, { wakes: true, requeued: false })
+  })
+
+  it("gives who wants it again the last place, and never the lock at once", () => {
+    const again = { ...leaving, requeue: third }
+    const one = LockProtocol.relinquish(object({ [LockQueue.queueKey(key)]: you }), lease, exactly(at), again)
+    assert.deepInclude(one.write.annotations, { ...claimed(you), [LockQueue.queueKey(key)]: third })
+    assert.isTrue(one.succession.requeued)
+    const none = LockProtocol.relinquish(object({}), lease, exactly(at), again)
+    assert.isFalse(none.succession.requeued)
+  })
+
+  it("takes away the label of the last hand-over with the lock", () => {
+    const labelled = object({}, { [label]: "0123456789ab", app: "x" })
+    assert.deepInclude(LockProtocol.relinquish(labelled, lease, exactly(at), leaving).write, {
+      expect: { annotations: heldBy(me.holder), labelled: true },
+      labels: { [label]: null }
+    })
+  })
+
+  it("removes a queue that nobody can read, if it is still there", () => {
+    const garbage = { [LockQueue.queueKey(key)]: "?? !!", [`${LockQueue.queueKey(key)}-x`]: "y" }
+    assert.deepInclude(LockProtocol.relinquish(object(garbage), lease, exactly(at), leaving).write, {
+      expect: { annotations: { ...heldBy(me.holder), ...garbage } },
+      annotations: {
+        ...LockRecord.removal(key),
+        [LockQueue.queueKey(key)]: null,
+        [`${LockQueue.queueKey(key)}-x`]: null
+      }
+    })
+  })
+
+  it("leaves the lock free for Dex once it went from hand to hand for a while", () => {
+    const beside = { ...leaving, besideDex: true }
+    const queued = (since: string) => object({ [LockQueue.queueKey(key)]: `${since}${you}` })
+    const line = (since: string, now: number) =>
+      LockProtocol.relinquish(queued(since), lease, exactly(now), beside).write.annotations
+    assert.deepInclude(line("", at), claimed(you))
+    assert.deepInclude(line(`since=${at} `, at + 300), claimed(you, at + 300))
+    assert.deepStrictEqual(line(`since=${at} `, at + 301), {
+      ...LockRecord.removal(key),
+      [LockQueue.queueKey(key)]: you
+    })
+    const both = object({ [LockQueue.queueKey(key)]: `${you} ${third}` })
+    assert.deepInclude(LockProtocol.relinquish(both, lease, exactly(at), beside).write.annotations, {
+      [LockQueue.queueKey(key)]: `since=${at} ${third}`
     })
   })
 })

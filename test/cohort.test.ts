@@ -1,46 +1,33 @@
 /** The contenders of one process. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import type { Held } from "../src/Held.ts"
+import { gap } from "../src/internal/tenure.ts"
 import * as Lock from "../src/Lock.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
+import { contend as contendFor } from "./utils/contend.ts"
 import * as FaultyStore from "./utils/FaultyStore.ts"
 import * as SkewedClock from "./utils/SkewedClock.ts"
 
 const id = "token"
 const key = LockPolicy.dexKey
 
-const setUp = Effect.gen(function* () {
-  const faulty = yield* FaultyStore.make([id])
-  const aProcess = (holder: string) => Lock.make({ holder }).pipe(Effect.provideService(ObjectStore, faulty.store))
-  return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them") }
-})
+const setUpWith = (policy: LockPolicy.Options) =>
+  Effect.gen(function* () {
+    const faulty = yield* FaultyStore.make([id])
+    const aProcess = (holder: string) =>
+      Lock.make({ holder, policy: LockPolicy.make(policy) }).pipe(Effect.provideService(ObjectStore, faulty.store))
+    return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them") }
+  })
+
+const setUp = setUpWith({})
 
 /** A fiber that takes the lock and keeps it until told to let go. */
-const contend = (lock: Lock.Lock["Service"], options?: Lock.AcquireOptions) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const held = yield* Deferred.make<Held>()
-    const fiber = yield* lock.scoped(id, options).pipe(
-      Scope.provide(scope),
-      Effect.tap((got) => Deferred.succeed(held, got)),
-      Effect.forkChild({ startImmediately: true })
-    )
-    return {
-      fiber,
-      held: Deferred.await(held),
-      has: Effect.sync(() => Deferred.isDoneUnsafe(held)),
-      letGo: Scope.close(scope, Exit.void)
-    }
-  })
+const contend = (lock: Lock.Lock["Service"], options?: Lock.AcquireOptions) => contendFor(lock, id, options)
 
 describe("the contenders of one process", () => {
   it.effect("are served in the order in which they came, without a request between them", () =>
@@ -134,7 +121,7 @@ describe("the contenders of one process", () => {
       const { holder } = yield* first.held
       const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
       yield* TestClock.adjust("20 seconds")
-      assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout", attempts: 201, holder })
+      assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout", attempts: 0, holder })
       yield* first.letGo
       const next = yield* contend(us)
       yield* TestClock.adjust("1 second")
@@ -196,7 +183,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("leave a gap for others once their tenure is over", () =>
+  it.effect("hand the lock to others once their tenure is over, and stand in line behind them", () =>
     Effect.gen(function* () {
       const { requests, them, us } = yield* setUp
       const first = yield* contend(us)
@@ -207,41 +194,89 @@ describe("the contenders of one process", () => {
       yield* TestClock.adjust("20 millis")
       requests.length = 0
       yield* first.letGo
-      assert.deepStrictEqual(requests, ["write"])
-      yield* TestClock.adjust("100 millis")
+      yield* TestClock.adjust("1 millis")
       yield* other.held
       assert.isFalse(yield* second.has)
       yield* other.letGo
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("1 millis")
+      yield* second.held
+      assert.isAtMost(requests.length, 5)
+    })
+  )
+
+  it.effect("leave a gap for Dex once their tenure is over", () =>
+    Effect.gen(function* () {
+      const { requests, sound, us } = yield* setUpWith({ besideDex: true })
+      const first = yield* contend(us)
+      const second = yield* contend(us)
+      yield* first.held
+      yield* TestClock.adjust("1010 millis")
+      requests.length = 0
+      yield* first.letGo
+      assert.deepStrictEqual(requests, ["write"])
+      assert.notProperty((yield* sound.read(id)).annotations, key)
+      yield* TestClock.adjust(gap - 10)
+      assert.isFalse(yield* second.has)
+      yield* TestClock.adjust(20)
       yield* second.held
     })
   )
 
-  it.effect("keep the lock longer from turn to turn where nobody else comes", () =>
+  /** What turns of 10 milliseconds look like, one after the other, until so many were waited for. */
+  const turns = Effect.fnUntraced(function* (us: Lock.Lock["Service"], wanted: { gaps: number; turns: number }) {
+    const gaps: Array<number> = []
+    let held = 0
+    for (let turn = 0; turn < wanted.turns && gaps.length < wanted.gaps; turn++) {
+      const contender = yield* contend(us)
+      let waited = 0
+      while (!(yield* contender.has)) {
+        yield* TestClock.adjust("10 millis")
+        waited += 10
+      }
+      if (waited > 0) {
+        gaps.push(held)
+        held = 0
+      }
+      yield* TestClock.adjust("10 millis")
+      held += 10
+      yield* contender.letGo
+    }
+    return gaps
+  })
+
+  it.effect("keep the lock longer from turn to turn, beside Dex, where nobody else comes", () =>
+    Effect.gen(function* () {
+      const { us } = yield* setUpWith({ besideDex: true })
+      const tenures = yield* turns(us, { gaps: 5, turns: 1500 })
+      assert.lengthOf(tenures, 5)
+      assert.deepStrictEqual(
+        tenures,
+        tenures.toSorted((a, b) => a - b)
+      )
+      assert.isAbove(tenures.at(-1)!, 1000)
+    })
+  )
+
+  it.effect("never wait where nobody else comes and no Dex is about", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
-      const gaps: Array<number> = []
-      for (let turn = 0; turn < 5; turn++) {
-        let held = 0
-        for (;;) {
-          const contender = yield* contend(us)
-          let waited = 0
-          while (!(yield* contender.has)) {
-            yield* TestClock.adjust("10 millis")
-            waited += 10
-          }
-          if (waited > 0) gaps.push(held)
-          yield* TestClock.adjust("10 millis")
-          held += 10
-          yield* contender.letGo
-          if (waited > 0) break
-        }
+      assert.deepStrictEqual(yield* turns(us, { gaps: 1, turns: 500 }), [])
+    })
+  )
+
+  it.effect("look for others at the end of each tenure: a release and an acquisition", () =>
+    Effect.gen(function* () {
+      const { requests, us } = yield* setUp
+      let last = yield* contend(us)
+      for (let turn = 0; turn < 450; turn++) {
+        const next = yield* contend(us)
+        yield* TestClock.adjust("10 millis")
+        yield* last.letGo
+        yield* next.held
+        last = next
       }
-      assert.deepStrictEqual(
-        gaps,
-        gaps.toSorted((a, b) => a - b)
-      )
-      assert.isAbove(gaps.at(-1)!, 1000)
+      // In four and a half seconds: three acquisitions, of which the first reads, and two releases. No lease was renewed.
+      assert.deepStrictEqual(requests, ["read", "write", "write", "write", "write", "write"])
     })
   )
 

@@ -13,6 +13,7 @@ import { KubernetesClient } from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
 import * as LockError from "../src/LockError.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
+import * as LockQueue from "../src/LockQueue.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
@@ -58,7 +59,8 @@ const object = {
     name: "a",
     uid: "u-1",
     resourceVersion: "7",
-    annotations: { [LockPolicy.dexKey]: "2999-01-01T00:00:00Z", "example.com/other": "o" }
+    annotations: { [LockPolicy.dexKey]: "2999-01-01T00:00:00Z", "example.com/other": "o" },
+    labels: { [LockQueue.labelKey(LockPolicy.dexKey)]: "0123456789ab" }
   }
 }
 const event = { type: "MODIFIED", object }

@@ -9,7 +9,10 @@ export type Kind = (typeof kinds)[number]
 
 /** What a reader has to know of each. */
 export const about: Readonly<Record<Kind, { readonly name: string; readonly text: string }>> = {
-  kubelock: { name: "kubelock", text: "this library with its default policy, on a RefreshToken" },
+  kubelock: {
+    name: "kubelock",
+    text: "this library with its default policy, on a RefreshToken; it leaves gaps for Dex only where Dex contends, too (`besideDex`)"
+  },
   dex: {
     name: "Dex",
     text: "the lock of Dex's refresh tokens (`bench/dex.ts`): a poll every 100 ms, whole objects, on a RefreshToken"

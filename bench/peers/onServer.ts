@@ -33,6 +33,7 @@ export const measure = Effect.fnUntraced(function* (
     namespace: objects.namespace,
     id,
     holdMillis: 0,
+    besideDex: false,
     seconds,
     settleSeconds: 0,
     ...part
@@ -93,8 +94,11 @@ export const measure = Effect.fnUntraced(function* (
   /** One process holds the lock; what the others ask for once they are settled. */
   const waiting = Effect.fnUntraced(function* (kind: Kind) {
     const id = yield* objects.make(api, kind, usualBytes)
-    const settleSeconds = countingSeconds / 3
-    const task = taskFor(kind, id, { seconds: countingSeconds, holdMillis: 60_000, settleSeconds })
+    const [waitingSeconds, settleSeconds] = [
+      Math.min(plan.waitingSeconds, seconds * 6),
+      Math.min(plan.settleSeconds, seconds)
+    ]
+    const task = taskFor(kind, id, { seconds: waitingSeconds, holdMillis: 60_000, settleSeconds })
     const reports = yield* processes.play(Array.from({ length: plan.waiters + 1 }, () => task))
     const waiters = reports.filter(({ visits }) => visits.length === 0)
     const requests = waiters.reduce((total, { lateRequests }) => total + lateRequests, 0)
@@ -102,7 +106,7 @@ export const measure = Effect.fnUntraced(function* (
       kind,
       waiters: waiters.length,
       requestsPerWaiterSecond:
-        waiters.length === 0 ? null : requests / waiters.length / (countingSeconds - settleSeconds)
+        waiters.length === 0 ? null : requests / waiters.length / (waitingSeconds - settleSeconds)
     }
     yield* say(`waiting, ${kind}: ${number(figure.requestsPerWaiterSecond)} requests a second for each waiter`)
     return figure
@@ -135,7 +139,9 @@ export const measure = Effect.fnUntraced(function* (
     const id = yield* objects.make(api, "dex", usualBytes)
     const kinds = ["kubelock", "dex"] as const
     const tasks = kinds.flatMap((kind) =>
-      Array.from({ length: plan.mixedOfEach }, () => taskFor(kind, id, { seconds: settings.mixedSeconds }))
+      Array.from({ length: plan.mixedOfEach }, () =>
+        taskFor(kind, id, { besideDex: true, seconds: settings.mixedSeconds })
+      )
     )
     const reports = yield* processes.play(tasks)
     const total = reports.reduce((sum, { visits }) => sum + visits.length, 0)

@@ -35,6 +35,12 @@ export const warmUpSeconds = 1
 /** The longest that is needed where nothing but requests and bytes are counted. */
 export const countingSeconds = 3
 
+/** How long those who wait for a lock that does not change are watched: longer than its lease, and than any look at it. */
+export const waitingSeconds = 24
+
+/** How much of the beginning of that does not count: until everybody waits. */
+export const settleSeconds = 2
+
 /** The hold of the row that has one, and its contenders. */
 export const hold = { millis: 20, contenders: 8 }
 

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { readFileSync } from "node:fs"
 import type { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import type { Refusal, Take } from "../contender.ts"
@@ -23,9 +24,11 @@ const refuse = (error: { readonly _tag?: string; readonly message: string }): Re
 
 const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
 
-const kubelock = Effect.fnUntraced(function* ({ namespace }: Task) {
+const kubelock = Effect.fnUntraced(function* ({ besideDex, namespace }: Task) {
   const store = ObjectStoreKubernetes.layer({ resource: Resource.refreshToken, namespace })
-  const lock = yield* Layer.build(Layer.provide(Lock.layer({ holder: `bench-${process.pid}` }), store))
+  const lock = yield* Layer.build(
+    Layer.provide(Lock.layer({ holder: `bench-${process.pid}`, policy: LockPolicy.make({ besideDex }) }), store)
+  )
   const take: Take = (id) => Lock.scoped(id).pipe(Effect.provideContext(lock), Effect.mapError(refuse), Effect.asVoid)
   return take
 })

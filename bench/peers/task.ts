@@ -9,6 +9,8 @@ export interface Task {
   /** The object that is locked. */
   readonly id: string
   readonly holdMillis: number
+  /** Whether Dex contends for the same object, so that kubelock leaves it free now and then. */
+  readonly besideDex: boolean
   readonly seconds: number
   /** How much of the beginning is left out of `Report.lateRequests`. */
   readonly settleSeconds: number

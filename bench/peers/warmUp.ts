@@ -44,7 +44,16 @@ const withItself = Effect.fnUntraced(function* (kind: Kind) {
     )
   )
   yield* made.text
-  const task = { kind, kubeConfigFile: "", namespace, id, holdMillis: 0, seconds: 0, settleSeconds: 0 }
+  const task = {
+    kind,
+    kubeConfigFile: "",
+    namespace,
+    id,
+    holdMillis: 0,
+    besideDex: false,
+    seconds: 0,
+    settleSeconds: 0
+  }
   const rivals = yield* Effect.forEach([1, 2], () =>
     Effect.flatMap(takes[kind](task), (take) => Effect.forkChild(contend(take, task).run))
   )

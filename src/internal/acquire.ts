@@ -1,15 +1,17 @@
 /** From wanting a lock to having it: attempts, and the wait between them. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
-import type { LockPolicy } from "../LockPolicy.ts"
 import * as LockProtocol from "../LockProtocol.ts"
+import * as LockQueue from "../LockQueue.ts"
 import * as LockRecord from "../LockRecord.ts"
-import type { Metadata } from "../ObjectStore.ts"
+import type { Change, Metadata } from "../ObjectStore.ts"
+import * as patience from "./patience.ts"
 import * as stopwatch from "./stopwatch.ts"
 import { measure, span } from "./telemetry.ts"
 import { pauseBefore } from "./tenure.ts"
@@ -18,12 +20,15 @@ import type { Grant, Wish } from "./wish.ts"
 /** What came of an attempt. */
 export type Attempt =
   | { readonly _tag: "Granted"; readonly grant: Grant }
-  | ({ readonly _tag: "Held" } & LockProtocol.Seen)
+  | ({ readonly _tag: "Held" } & LockProtocol.Standing)
   | { readonly _tag: "RaceLost" }
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
 
 /** What ends an attempt for good. */
 export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
+
+/** What ends a wait. */
+export type WaitError = PermanentError | LockError.Timeout | LockError.Unavailable
 
 /** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
 export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, PermanentError> {
@@ -37,42 +42,128 @@ export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Retur
   return outcome
 })
 
-/** Tries until it succeeds, or until the policy's schedule ends. Leaves others their gap first, where it is time. */
-export const acquire = Effect.fnUntraced(function* (
-  wish: Wish
-): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
-  const pause = pauseBefore(wish.memory.recall(), yield* stopwatch.now)
+/**
+ * Tries until it succeeds, or until the policy's schedule ends. Beside Dex it leaves others their gap first, where it is
+ * time.
+ */
+export const acquire = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Grant, WaitError> {
+  const pause =
+    wish.besideDex && !wish.mayQueue ? pauseBefore(wish.memory.recall(), (yield* stopwatch.now).monotonic) : 0
   if (pause > 0) yield* Effect.sleep(Duration.millis(pause))
   const outcome = yield* attempt(wish)
-  return outcome._tag === "Granted" ? outcome.grant : yield* span("wait", wish)(poll(wish, outcome))
+  return outcome._tag === "Granted" ? outcome.grant : yield* span("wait", wish)(contest(wish, outcome))
 })
 
-const poll = Effect.fnUntraced(function* (
-  wish: Wish,
-  first: Exclude<Attempt, { readonly _tag: "Granted" }>
-): Effect.fn.Return<Grant, PermanentError | LockError.Timeout | LockError.Unavailable> {
-  for (let outcome: Attempt = first; ; outcome = yield* attempt(wish)) {
-    if (outcome._tag === "Granted") return outcome.grant
-    const delay = yield* wish.nextDelay(outcome)
-    if (Option.isNone(delay)) {
-      return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, seen(outcome))
+const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect.fn.Return<Grant, WaitError> {
+  for (let outcome = first; ;) {
+    switch (outcome._tag) {
+      case "Granted":
+        return outcome.grant
+      case "Held":
+        outcome = yield* outcome.canJoin ? join(wish) : waitFor(wish, outcome)
+        break
+      case "RaceLost":
+        outcome = yield* join(wish)
+        break
+      case "Unavailable":
+        outcome = yield* comeBack(wish, outcome)
     }
-    const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
-    yield* Effect.sleep(retryAfter === undefined ? delay.value : Duration.max(delay.value, retryAfter))
   }
 })
 
-/** Steps a polling schedule, which begins with the first delay asked for. */
-export const makeNextDelay = (polling: LockPolicy["polling"]): Wish["nextDelay"] => {
-  let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
-  return Effect.fnUntraced(function* (seen: unknown) {
-    next ??= yield* Schedule.toStep(polling)
-    return yield* next((yield* stopwatch.now).monotonic, seen).pipe(
-      Effect.map(([, delay]) => Option.some(delay)),
-      Pull.catchDone(() => Effect.succeedNone)
+// A little later, or when the server asks for.
+const comeBack = Effect.fnUntraced(function* (
+  wish: Wish,
+  outcome: Extract<Attempt, { readonly _tag: "RaceLost" | "Unavailable" }>
+): Effect.fn.Return<Attempt, WaitError> {
+  const left = yield* wish.patience(outcome)
+  if (Option.isNone(left)) return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, {})
+  const delay =
+    outcome._tag === "Unavailable"
+      ? Math.max(left.value, Duration.toMillis(outcome.error.retryAfter ?? Duration.zero))
+      : Math.min(left.value, yield* Random.nextBetween(0, spread))
+  yield* Effect.sleep(Duration.millis(delay))
+  return yield* attempt(wish)
+})
+
+// So that those who lost a race together do not run the next one together, in milliseconds.
+const spread = 20
+
+// Arrives in the queue, without asking who has the lock: if only it is somebody with a name. Nothing is written to an
+// object that Dex has locked.
+const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
+  const { key } = wish.policy
+  wish.mayQueue = true
+  const answer = yield* wish.store
+    .compareAndSwap(wish.id, {
+      expect: { annotations: { [LockRecord.holderKey(key)]: true } },
+      annotations: LockQueue.arrival(key, wish.holder)
+    })
+    .pipe(
+      Effect.catchTag("LockNotFound", () => Effect.succeedNone),
+      Effect.result
     )
-  })
-}
+  if (answer._tag === "Failure") {
+    const error = answer.failure
+    return error._tag === "LockUnavailable" ? { _tag: "Unavailable", error } : yield* error
+  }
+  return Option.isSome(answer.success)
+    ? yield* contend(wish, answer.success.value)
+    : yield* comeBack(wish, { _tag: "RaceLost" })
+})
+
+/**
+ * Waits until there is something to be done. In the queue that is news that the lock was handed over. A lock whose holder
+ * has no name is watched as it is. Whatever else may happen is looked for when the lock would have expired.
+ */
+const waitFor = Effect.fnUntraced(function* (
+  wish: Wish,
+  standing: LockProtocol.Standing
+): Effect.fn.Return<Attempt, WaitError, Scope.Scope> {
+  const isQueued = standing.place !== undefined
+  const isFull = !isQueued && standing.seen.holder !== undefined
+  const due =
+    (yield* stopwatch.now).monotonic + LockProtocol.lookAgainIn(standing, yield* wish.store.now, wish.besideDex)
+  let next = isFull ? undefined : yield* wish.watches.open(wish.id, isQueued ? "ours" : "all")
+  for (;;) {
+    const left = yield* wish.patience(standing, next === undefined ? 0 : patience.ahead)
+    if (Option.isNone(left)) return yield* timeout(wish, standing.seen)
+    if (next === undefined) {
+      yield* Effect.sleep(Duration.millis(left.value))
+      return yield* attempt(wish)
+    }
+    const asleep = due - (yield* stopwatch.now).monotonic
+    if (asleep <= 0) return yield* attempt(wish)
+    const most = Duration.millis(Math.ceil(Math.min(left.value, asleep)))
+    const news = yield* next.pipe(Effect.timeoutOption(most), Effect.result)
+    if (news._tag === "Failure") next = undefined
+    else if (Option.isSome(news.success)) {
+      const outcome = yield* heed(wish, news.success.value, standing)
+      if (outcome !== undefined) return outcome
+    }
+  }
+}, Effect.scoped)
+
+// In the queue only this is news: the lock is ours, or free. What else the watch tells may be older than what is known.
+const heed = Effect.fnUntraced(function* (
+  wish: Wish,
+  change: Change,
+  { place, seen }: LockProtocol.Standing
+): Effect.fn.Return<Attempt | undefined, PermanentError> {
+  if (change === wish.heeded) return undefined
+  wish.heeded = change
+  const isQueued = place !== undefined
+  if (change._tag === "Deleted") return isQueued ? undefined : yield* attempt(wish)
+  const { metadata } = change
+  const decision = yield* decide(wish, metadata)
+  if (decision._tag === "Wait") {
+    const isNews = isQueued ? decision.seen.expiry === undefined : !Equal.equals(decision.seen, seen)
+    return isNews ? standing(wish, decision) : undefined
+  }
+  // A watch tells no content. Where that was asked for, the object is read.
+  wish.seen = wish.store.bringsContent && metadata.content === undefined ? undefined : metadata
+  return yield* attempt(wish)
+})
 
 /** The end of a wait. */
 export const timeout = (wish: Wish, seen: Partial<LockProtocol.Seen>): Effect.Effect<never, LockError.Timeout> =>
@@ -89,15 +180,15 @@ export const timeout = (wish: Wish, seen: Partial<LockProtocol.Seen>): Effect.Ef
   )
 
 /** Who was seen to hold the lock, and until when, in the form that errors carry. */
-export const seen = (outcome: Attempt): Partial<LockProtocol.Seen> => {
-  if (outcome._tag !== "Held") return {}
-  const { _tag, ...seen } = outcome
-  return seen
-}
+export const seen = (outcome: Attempt): Partial<LockProtocol.Seen> => (outcome._tag === "Held" ? outcome.seen : {})
 
-// One request where nothing changed since the caller read the object, or since this process released the lock.
+// One request where nothing changed since the object was read, or since this process released the lock.
 const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
-  if (wish.attempts === 1 && wish.seen !== undefined) return attemptOn(wish, wish.seen)
+  const { seen } = wish
+  if (seen !== undefined) {
+    wish.seen = undefined
+    return attemptOn(wish, seen)
+  }
   const known = wish.memory.recall()?.resourceVersion
   return known === undefined ? attemptCold(wish) : attemptWarm(wish, known)
 }
@@ -106,13 +197,10 @@ const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
 const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
   const { earliest, latest } = yield* wish.store.now
   if (latest - earliest > Duration.toMillis(wish.policy.ttl)) return yield* attemptCold(wish)
-  return yield* attemptOn(wish, { resourceVersion: known, annotations: {} })
+  return yield* attemptOn(wish, { uid: "", resourceVersion: known, annotations: {}, labels: {} })
 })
 
-const attemptOn = (
-  wish: Wish,
-  metadata: Pick<Metadata, "resourceVersion" | "annotations">
-): Effect.Effect<Attempt, PermanentError> =>
+const attemptOn = (wish: Wish, metadata: Metadata): Effect.Effect<Attempt, PermanentError> =>
   contend(wish, metadata).pipe(
     Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
     Effect.flatMap((outcome) => {
@@ -138,26 +226,36 @@ const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
     }
   })
 
+const decide = (wish: Wish, { annotations }: Metadata): Effect.Effect<LockProtocol.Decision> =>
+  Effect.map(wish.store.now, (now) => {
+    const { key } = wish.policy
+    const record = LockRecord.fromAnnotations(key, annotations)
+    return LockProtocol.decide(record, LockQueue.fromAnnotations(key, annotations), now, contenderOf(wish))
+  })
+
 const contend = Effect.fnUntraced(function* (
   wish: Wish,
-  metadata: Pick<Metadata, "resourceVersion" | "annotations">
+  metadata: Metadata
 ): Effect.fn.Return<Attempt, PermanentError> {
   const { policy, store } = wish
-  const record = LockRecord.fromAnnotations(policy.key, metadata.annotations)
   const started = yield* stopwatch.now
-  const decision = LockProtocol.decide(record, yield* store.now, contenderOf(wish))
+  const decision = yield* decide(wish, metadata)
   switch (decision._tag) {
     case "Acquire":
       return yield* write(
         wish,
-        { lease: decision.lease, started, broken: decision.broken },
+        { lease: decision.lease, started, lasts: Duration.toMillis(policy.ttl), broken: decision.broken },
         store.compareAndSwap(wish.id, {
           expect: { resourceVersion: metadata.resourceVersion },
-          annotations: LockRecord.toAnnotations(policy.key, decision.lease)
+          annotations: { ...LockRecord.toAnnotations(policy.key, decision.lease), ...decision.queue }
         })
       )
+    case "Claim": {
+      const { lasts, lease } = decision
+      return { _tag: "Granted", grant: { lease, started, lasts, broken: undefined, metadata } }
+    }
     case "Wait":
-      return { ...decision, _tag: "Held" } as const
+      return standing(wish, decision)
     case "Malformed":
       return yield* new LockError.Malformed({
         id: wish.id,
@@ -168,13 +266,18 @@ const contend = Effect.fnUntraced(function* (
   }
 })
 
+const standing = (wish: Wish, standing: LockProtocol.Standing): Attempt => {
+  wish.leftGap = standing.seen.expiry === undefined
+  return { ...standing, _tag: "Held" }
+}
+
 const create = Effect.fnUntraced(function* (wish: Wish) {
   const { policy, store } = wish
   const started = yield* stopwatch.now
   const lease = LockProtocol.nextLease(yield* store.now, contenderOf(wish))
   return yield* write(
     wish,
-    { lease, started, broken: undefined },
+    { lease, started, lasts: Duration.toMillis(policy.ttl), broken: undefined },
     store.create(wish.id, LockRecord.toAnnotations(policy.key, lease))
   )
 })
@@ -199,7 +302,10 @@ const write = Effect.fnUntraced(function* (
   return { _tag: "RaceLost" }
 })
 
-const contenderOf = (wish: Wish): LockProtocol.Contender => ({
-  holder: wish.holder,
-  ttl: Duration.toMillis(wish.policy.ttl)
+const contenderOf = ({ besideDex, holder, leftGap, policy }: Wish): LockProtocol.Contender => ({
+  key: policy.key,
+  holder,
+  ttl: Duration.toMillis(policy.ttl),
+  renews: policy.renew !== false,
+  leavesGap: besideDex && !leftGap
 })

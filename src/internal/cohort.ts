@@ -4,6 +4,7 @@
  * the process lasts.
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
@@ -13,6 +14,8 @@ import type * as LockError from "../LockError.ts"
 import type * as LockProtocol from "../LockProtocol.ts"
 import { timeout } from "./acquire.ts"
 import { hold } from "./hold.ts"
+import * as patience from "./patience.ts"
+import { abandon, passOn } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
 import { span } from "./telemetry.ts"
 import * as tenure from "./tenure.ts"
@@ -59,14 +62,14 @@ export interface Cohorts {
   readonly memoryOf: (id: string) => Memory
 }
 
-/** Makes the contenders of a process. `giveUp` is what a wish leaves behind that ends without the lock. */
-export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
+/** Makes the contenders of a process. `detach` starts what nobody waits for, but the end of the process. */
+export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): Cohorts => {
   const cohorts = new Map<string, Cohort>()
   const tenures = new Map<string, tenure.Tenure>()
   const running = new Map<string, Pick<tenure.Tenure, "length" | "since">>()
 
   const begin = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
-    running.set(wish.id, tenure.next(tenures.get(wish.id), yield* stopwatch.now, wish.contended))
+    running.set(wish.id, tenure.next(tenures.get(wish.id), (yield* stopwatch.now).monotonic, wish))
     const scope = yield* Scope.make()
     const turn = yield* Scope.provide(hold(wish, grant), scope)
     return { turn, end: Scope.close(scope, Exit.void) }
@@ -91,20 +94,47 @@ export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
       call(first, undefined)
     })
 
+  // What a wish leaves behind that ends without the lock: a write of it may have been applied.
+  const giveUp = (wish: Wish) => (wish.mayHold || wish.mayQueue ? detach(abandon(wish)) : Effect.void)
+
+  // Others wait. Nobody waits for the answer, and it is not sent at once: so whoever wants the lock again right away is
+  // there before, and gets a place in the queue with the same request.
+  const handOver = Effect.fnUntraced(function* (
+    id: string,
+    cohort: Cohort,
+    send: (requeue: Wish | undefined) => Effect.Effect<void>
+  ) {
+    yield* Effect.yieldNow
+    const [again] = cohort.waiting
+    yield* send(again?.wish)
+    if (again !== undefined && !cohort.waiting.has(again)) yield* giveUp(again.wish)
+    yield* callNext(id, cohort)
+  })
+
   const leave = Effect.fnUntraced(function* (holding: Holding) {
     const { turn } = holding
     const { id } = turn.wish
     const cohort = cohorts.get(id)!
     const [first] = cohort.waiting
-    const now = yield* stopwatch.now
+    const { monotonic: now } = yield* stopwatch.now
     if (first !== undefined && canTake(first.wish, turn) && tenure.mayGoOn(running.get(id)!, now)) {
       cohort.waiting.delete(first)
       turn.passes++
       call(first, holding)
       return
     }
+    if (turn.isAwaited()) {
+      return yield* detach(
+        handOver(id, cohort, (requeue) => {
+          turn.requeue = requeue
+          return holding.end
+        })
+      )
+    }
     yield* holding.end
-    yield* callNext(id, cohort)
+    const free = turn.leftFree
+    if (free === undefined) return yield* callNext(id, cohort)
+    yield* detach(handOver(id, cohort, (requeue) => passOn(turn.wish, free, requeue)))
   })
 
   const waitFor = (
@@ -164,8 +194,9 @@ export const make = (giveUp: (wish: Wish) => Effect.Effect<void>): Cohorts => {
         if (known !== undefined) tenures.set(id, { ...known, resourceVersion: undefined })
       },
       remember: ({ resourceVersion }) =>
-        Effect.map(stopwatch.now, (last) => {
-          const { length, since } = running.get(id) ?? tenure.next(undefined, last, false)
+        Effect.map(stopwatch.now, ({ monotonic: last }) => {
+          const { length, since } =
+            running.get(id) ?? tenure.next(undefined, last, { besideDex: false, contended: false })
           tenures.delete(id)
           tenures.set(id, { resourceVersion, since, last, length })
           for (const oldest of tenures.keys()) {
@@ -187,18 +218,17 @@ const canTake = ({ policy }: Wish, { isValid, passes, wish }: Turn): boolean =>
 const isSameLease = (a: Wish["policy"], b: Wish["policy"]): boolean =>
   a.renew !== false && b.renew !== false && Equal.equals(a.ttl, b.ttl) && Equal.equals(a.renew, b.renew)
 
-const maxPasses = 1000
+const maxPasses = 10_000
 
 const seenOf = ({ holding }: Cohort): Partial<LockProtocol.Seen> => (holding === undefined ? {} : holding.turn.lease())
 
 const patiently = Effect.fnUntraced(function* (cohort: Cohort, { call, wish }: Waiter) {
   for (;;) {
-    wish.attempts++
-    const delay = yield* wish.nextDelay(undefined)
-    if (Option.isNone(delay)) return yield* timeout(wish, seenOf(cohort))
+    const left = yield* wish.patience(undefined, patience.ahead)
+    if (Option.isNone(left)) return yield* timeout(wish, seenOf(cohort))
     const called = yield* Effect.raceFirst(
       Effect.asSome(Deferred.await(call)),
-      Effect.as(Effect.sleep(delay.value), Option.none<Holding | undefined>())
+      Effect.as(Effect.sleep(Duration.millis(left.value)), Option.none<Holding | undefined>())
     )
     if (Option.isSome(called)) return called.value
   }

@@ -126,17 +126,21 @@ export const patch = (path: string, write: Write): HttpClientRequest.HttpClientR
   HttpClientRequest.patch(path).pipe(
     "resourceVersion" in write.expect
       ? withJson(
-          { metadata: { resourceVersion: write.expect.resourceVersion, annotations: write.annotations } },
+          {
+            metadata: {
+              resourceVersion: write.expect.resourceVersion,
+              annotations: write.annotations,
+              labels: write.labels
+            }
+          },
           "application/merge-patch+json"
         )
       : withJson(
           [
-            ...Object.entries(write.expect.annotations).map(([key, value]) => ({
-              op: "test",
-              path: pointer(annotationPath(key)),
-              value
-            })),
+            ...Object.entries(write.expect.annotations).map(([key, value]) => expecting(annotationPath(key), value)),
+            ...(write.expect.labelled === false ? madeLabels : []),
             ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+            ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
             ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
           ],
           "application/json-patch+json"
@@ -161,7 +165,8 @@ export const metadataOf = (
 export const toMetadata = (decoded: typeof ObjectMeta.Type): Metadata => ({
   uid: decoded.uid,
   resourceVersion: decoded.resourceVersion,
-  annotations: decoded.annotations ?? {}
+  annotations: decoded.annotations ?? {},
+  labels: decoded.labels ?? {}
 })
 
 /** What a request that got no usable answer fails with. */
@@ -172,7 +177,8 @@ export const noAnswer = (about: status.Request, detail: string): LockError.Unava
 export const ObjectMeta = Schema.Struct({
   uid: Schema.String,
   resourceVersion: Schema.String,
-  annotations: Schema.optional(Schema.Record(Schema.String, Schema.String))
+  annotations: Schema.optional(Schema.Record(Schema.String, Schema.String)),
+  labels: Schema.optional(Schema.Record(Schema.String, Schema.String))
 })
 
 const decodeObject = Schema.decodeUnknownOption(
@@ -197,8 +203,22 @@ const localTimeOf = (clock: Clock.Clock): ServerTime => {
 
 const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
 
+const labelPath = (key: string): ReadonlyArray<string> => ["metadata", "labels", key]
+
 const pointer = (path: ReadonlyArray<string>): string =>
   path.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+
+// A test for null passes where there is nothing. No test says "whatever it is": but what is absent cannot be moved.
+const expecting = (path: ReadonlyArray<string>, wanted: string | boolean): object =>
+  wanted === true
+    ? { op: "move", from: pointer(path), path: pointer(path) }
+    : { op: "test", path: pointer(path), value: wanted === false ? null : wanted }
+
+// A label can be added only where there are labels.
+const madeLabels: ReadonlyArray<object> = [
+  { op: "test", path: "/metadata/labels", value: null },
+  { op: "add", path: "/metadata/labels", value: {} }
+]
 
 // "remove" fails where there is nothing: put something there first.
 const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<object> =>

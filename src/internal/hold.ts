@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
+import * as LockQueue from "../LockQueue.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Metadata } from "../ObjectStore.ts"
 import { commit as commitAndRelease, release } from "./release.ts"
@@ -27,13 +28,15 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   const clock = yield* Clock.Clock
   const lost = yield* Deferred.make<never, LockError.Lost>()
   const acquired = stopwatch.read(clock)
-  let { lease, started } = grant
+  let { lasts, lease, started } = grant
+  let known = grant.metadata
+  // The expiries that this hold may have written: another lease in our name is a later hand-over's, to a wish long gone.
+  let written = new Set([lease.expiry])
   // Once a commit is sent the server may have released the lock, whether or not its answer comes.
   let phase: "Held" | "Committing" | "Unsettled" | "Released" = "Held"
 
   // What this process relies on ends a little before what it wrote, since clocks drift.
-  const reliance = Duration.toMillis(policy.ttl) * (1 - stopwatch.maxDrift)
-  const remaining = () => reliance - stopwatch.between(started, stopwatch.read(clock)).most
+  const remaining = () => lasts * (1 - stopwatch.maxDrift) - stopwatch.between(started, stopwatch.read(clock)).most
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
   const lossBy = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.Seen> = {}) => {
@@ -57,12 +60,14 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     const moment = yield* stopwatch.now
     const contender = { holder: wish.holder, ttl: Duration.toMillis(policy.ttl) }
     const next = LockProtocol.nextLease(yield* store.now, contender, lease.expiry)
+    written.add(next.expiry)
     const answer = yield* store
       .compareAndSwap(id, {
         expect: { annotations: LockRecord.toAnnotations(policy.key, lease) },
         annotations: LockRecord.toAnnotations(policy.key, next)
       })
       .pipe(
+        Effect.tap((answer) => Effect.sync(() => (known = Option.getOrElse(answer, () => known)))),
         Effect.flatMap(Option.match({ onNone: () => store.read(id), onSome: () => Effect.undefined })),
         Effect.result
       )
@@ -81,6 +86,8 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     }
     if (answer.success === undefined) {
       lease = next
+      written = new Set([next.expiry])
+      lasts = contender.ttl
       started = moment
       yield* telemetry.measure(wish, LockMetrics.renewals, 1)
       return interval
@@ -95,12 +102,17 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
       yield* fate._tag === "Wiped" && found.uid !== grant.metadata.uid ? lose("Deleted") : loseTo(fate)
       return false
     }
+    if (!written.has(fate.expiry)) {
+      yield* lose("Broken", { expiry: fate.expiry, holder: wish.holder })
+      return false
+    }
     lease = { holder: wish.holder, expiry: fate.expiry }
+    known = found
     return true
   })
 
   const renewing = Effect.fnUntraced(function* (interval: Duration.Duration) {
-    let wait: Duration.Duration | undefined = interval
+    let wait: Duration.Duration | undefined = Duration.min(interval, Duration.millis(grant.lasts / 3))
     while (wait !== undefined) {
       yield* Effect.sleep(wait)
       if (remaining() <= 0) return
@@ -118,6 +130,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     wish,
     grant,
     lease: () => lease,
+    isAwaited: () => LockQueue.fromAnnotations(policy.key, known.annotations).waiting.length > 0,
     isValid: () => phase === "Held" && remaining() > 0 && !isLost(),
     lost: Deferred.await(lost),
     check: Effect.suspend(() => {
@@ -129,7 +142,7 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     commit: (content) =>
       Effect.suspend(() => {
         phase = "Committing"
-        return commitAndRelease(wish, lease, content)
+        return commitAndRelease(wish, lease, known, content)
       }).pipe(
         telemetry.span("commit", wish, turn.span),
         Effect.matchEffect({
@@ -145,6 +158,8 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
         Effect.uninterruptible
       ),
     passes: 0,
+    requeue: undefined,
+    leftFree: undefined,
     span: undefined
   }
 
@@ -152,7 +167,12 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     Effect.suspend(() => {
       if (phase === "Released") return Effect.void
       phase = "Released"
-      return telemetry.span("release", wish, turn.span)(release(wish, lease))
+      return release(wish, lease, known, turn.requeue).pipe(
+        Effect.map((free) => {
+          turn.leftFree = free
+        }),
+        telemetry.span("release", wish, turn.span)
+      )
     })
   )
   yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(

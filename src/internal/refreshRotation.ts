@@ -14,7 +14,7 @@ import * as LockRecord from "../LockRecord.ts"
 import type { Metadata, ObjectStore } from "../ObjectStore.ts"
 import * as RefreshError from "../RefreshError.ts"
 import * as RefreshMetrics from "../RefreshMetrics.ts"
-import { makeNextDelay } from "./acquire.ts"
+import * as patience from "./patience.ts"
 import type { Flight } from "./refreshFlights.ts"
 import * as refreshValue from "./refreshValue.ts"
 import * as stopwatch from "./stopwatch.ts"
@@ -63,19 +63,19 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
   hadLock: boolean
 ): Effect.fn.Return<Obtained<A>, E | Failure> {
   const began = yield* stopwatch.now
-  const nextDelay = makeNextDelay(parts.policy.polling)
+  const patienceLeft = patience.make(parts.policy.polling)
   for (let attempts = 1; ; attempts++) {
     const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : lookAndTry)(parts, id, flight)
     if (outcome._tag === "Obtained") return outcome
-    const delay = yield* nextDelay(outcome)
-    if (Option.isNone(delay)) {
+    const left = yield* patienceLeft(outcome)
+    if (Option.isNone(left)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
       const { _tag, ...seen } = outcome
       const waited = Duration.millis(Math.round(stopwatch.between(began, yield* stopwatch.now).most))
       return yield* new LockError.Timeout({ id, object: parts.store.describe(id), attempts, waited, ...seen })
     }
     const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
-    yield* Effect.sleep(retryAfter === undefined ? delay.value : Duration.max(delay.value, retryAfter))
+    yield* Effect.sleep(Duration.max(Duration.millis(left.value), retryAfter ?? Duration.zero))
   }
 })
 

@@ -1,4 +1,7 @@
-/** Giving a lock back: only what is ours, only while it is ours, and never as a failure of the work that it protected. */
+/**
+ * Giving a lock back: to whoever waits for it, or to nobody. Only what is ours, only while it is ours, and never as a
+ * failure of the work that it protected.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -6,34 +9,54 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as LockError from "../LockError.ts"
 import * as LockProtocol from "../LockProtocol.ts"
+import * as LockQueue from "../LockQueue.ts"
 import * as LockRecord from "../LockRecord.ts"
-import type { Content, ContentChange } from "../ObjectStore.ts"
+import type { Content, ContentChange, Metadata } from "../ObjectStore.ts"
 import { tell } from "./telemetry.ts"
 import type { Wish } from "./wish.ts"
 
 /**
- * Releases a lease: one request where nothing went wrong. What cannot be released within 5 seconds is logged with the
- * time at which it frees itself.
+ * Releases a lease, by the object as it was last seen: one request where nothing went wrong. `requeue` is who of this
+ * process wants the lock again: with the same request it gets a place in the queue, where there is one. What cannot be
+ * released within 5 seconds is logged with the time at which it frees itself.
+ *
+ * Who arrived in the queue without our knowing has not been thought of. The answer tells: then it is answered in turn,
+ * for `passOn`.
  */
-export const release = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void> =>
-  removeLease(wish, lease).pipe(
-    Effect.catchIf(isPassing, () => removeOurs(wish)),
-    persistently,
+export const release = (
+  wish: Wish,
+  lease: LockRecord.Lease,
+  seen: Metadata,
+  requeue: Wish | undefined
+): Effect.Effect<Metadata | undefined> =>
+  persistently(giveUpLease(wish, lease, seen, requeue), giveUpOurs(wish, requeue)).pipe(
     Effect.catch((problem) =>
-      tell(
-        wish,
-        "Warn",
-        `The lock "${wish.id}" on ${wish.store.describe(wish.id)} could not be released and frees itself at ${lease.expiry}: ${problem}`
+      Effect.as(
+        tell(
+          wish,
+          "Warn",
+          `The lock "${wish.id}" on ${wish.store.describe(wish.id)} could not be released and frees itself at ${lease.expiry}: ${problem}`
+        ),
+        undefined
       )
     )
   )
 
-/**
- * Gives up a wish that may have been granted without our knowing: removes its lease if one is found.
- */
+/** Hands a lock that was left free in this version of the object to the first who waits, unless somebody is faster. */
+export const passOn = (wish: Wish, free: Metadata, requeue: Wish | undefined): Effect.Effect<void> =>
+  persistently(grantFirst(wish, free, requeue), passOnOurs(wish, requeue)).pipe(
+    Effect.catch((problem) =>
+      tell(
+        wish,
+        "Warn",
+        `The lock "${wish.id}" on ${wish.store.describe(wish.id)} is free, and those who wait for it may not hear of it before ${Duration.format(wish.policy.ttl)} have passed: ${problem}`
+      )
+    )
+  )
+
+/** Gives up a wish that may stand in the queue, or may have been granted, without our knowing. */
 export const abandon = (wish: Wish): Effect.Effect<void> =>
-  removeOurs(wish).pipe(
-    persistently,
+  persistently(passOnOurs(wish, undefined), passOnOurs(wish, undefined)).pipe(
     Effect.catch((problem) =>
       tell(
         wish,
@@ -49,25 +72,26 @@ export const abandon = (wish: Wish): Effect.Effect<void> =>
 export const commit = Effect.fnUntraced(function* (
   wish: Wish,
   lease: LockRecord.Lease,
+  seen: Metadata,
   content: ReadonlyArray<ContentChange>
 ): Effect.fn.Return<Exclude<LockProtocol.Fate, { readonly _tag: "Ours" }> | undefined, LockError.StoreError> {
   const { id, policy, store } = wish
   let current = lease
+  let last = seen
   let unanswered: LockError.Unavailable | undefined
   let isFinal = false
   const once = Effect.gen(function* () {
+    const { succession, write } = yield* relinquishing(wish, current, last, undefined)
     const answer = yield* store
-      .compareAndSwap(id, {
-        expect: { annotations: LockRecord.toAnnotations(policy.key, current) },
-        annotations: LockRecord.removal(policy.key),
-        content
-      })
+      .compareAndSwap(id, { ...write, content })
       .pipe(Effect.tapErrorTag("LockUnavailable", (error) => Effect.sync(() => (unanswered = error))))
     if (Option.isNone(answer)) return yield* settle
-    yield* wish.memory.remember(answer.value)
+    const free = yield* settled(wish, succession, answer.value, undefined)
+    if (free !== undefined) yield* passOn(wish, free, undefined)
     return undefined
   })
-  // Either an earlier write of ours was applied though its answer got lost, or a renewal, or the lock is another's.
+  // Either an earlier write of ours was applied though its answer got lost, or a renewal, or the lock is another's, or
+  // the queue has changed.
   const settle = Effect.gen(function* () {
     const found = yield* store.read(id)
     const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, found.annotations), wish.holder)
@@ -78,7 +102,7 @@ export const commit = Effect.fnUntraced(function* (
       isFinal = true
       return yield* unanswered
     }
-    if (fate.expiry === current.expiry) {
+    if (found.resourceVersion === last.resourceVersion) {
       return yield* new LockError.Rejected({
         object: store.describe(id),
         verb: "patch",
@@ -87,7 +111,8 @@ export const commit = Effect.fnUntraced(function* (
       })
     }
     current = { holder: wish.holder, expiry: fate.expiry }
-    return yield* new LockError.Unavailable({ object: store.describe(id), verb: "patch", detail: "the lease changed" })
+    last = found
+    return yield* new LockError.Unavailable({ object: store.describe(id), verb: "patch", detail: "the object changed" })
   })
   return yield* Effect.retry(once, {
     while: (error) => error._tag === "LockUnavailable" && !isFinal,
@@ -106,36 +131,92 @@ type Problem = LockError.StoreError | "Changed"
 
 const isPassing = (problem: Problem): boolean => problem === "Changed" || problem._tag === "LockUnavailable"
 
-// The condition: this very lease still stands.
-const removeLease = (wish: Wish, lease: LockRecord.Lease): Effect.Effect<void, Problem> =>
-  wish.store
-    .compareAndSwap(wish.id, {
-      expect: { annotations: LockRecord.toAnnotations(wish.policy.key, lease) },
-      annotations: LockRecord.removal(wish.policy.key)
-    })
-    .pipe(
-      Effect.flatMap(
-        Option.match({
-          onNone: () => Effect.fail("Changed" as const),
-          onSome: (metadata) => wish.memory.remember(metadata)
-        })
-      )
-    )
+const leaving = (wish: Wish, requeue: Wish | undefined): LockProtocol.Leaving => ({
+  key: wish.policy.key,
+  holder: wish.holder,
+  requeue: requeue?.holder,
+  besideDex: wish.besideDex
+})
+
+const relinquishing = (wish: Wish, lease: LockRecord.Lease, seen: Metadata, requeue: Wish | undefined) =>
+  Effect.map(wish.store.now, (now) => LockProtocol.relinquish(seen, lease, now, leaving(wish, requeue)))
+
+const giveUpLease = Effect.fnUntraced(function* (
+  wish: Wish,
+  lease: LockRecord.Lease,
+  seen: Metadata,
+  requeue: Wish | undefined
+): Effect.fn.Return<Metadata | undefined, Problem> {
+  const { succession, write } = yield* relinquishing(wish, lease, seen, requeue)
+  if (requeue !== undefined && succession.requeued) requeue.mayQueue = true
+  const answer = yield* wish.store.compareAndSwap(wish.id, write)
+  if (Option.isNone(answer)) return yield* Effect.fail("Changed" as const)
+  return yield* settled(wish, succession, answer.value, requeue)
+})
+
+// What there is to know after a release: whether somebody was handed the lock, is still to be thought of, or nobody waits.
+const settled = Effect.fnUntraced(function* (
+  wish: Wish,
+  { requeued, wakes }: Pick<LockProtocol.Succession, "requeued" | "wakes">,
+  answer: Metadata,
+  requeue: Wish | undefined
+): Effect.fn.Return<Metadata | undefined> {
+  if (requeue !== undefined && requeued) requeue.seen = answer
+  if (wakes || LockRecord.fromAnnotations(wish.policy.key, answer.annotations)._tag !== "Absent") return undefined
+  if (LockQueue.fromAnnotations(wish.policy.key, answer.annotations).waiting.length > 0) return answer
+  yield* wish.memory.remember(answer)
+  return undefined
+})
+
+const grantFirst = Effect.fnUntraced(function* (
+  wish: Wish,
+  free: Metadata,
+  requeue: Wish | undefined
+): Effect.fn.Return<void, Problem> {
+  const { requeued, write } = LockProtocol.succession(free, yield* wish.store.now, leaving(wish, requeue))
+  if (requeue !== undefined && requeued) requeue.mayQueue = true
+  const expect = { resourceVersion: free.resourceVersion }
+  const answer = yield* wish.store.compareAndSwap(wish.id, { expect, ...write })
+  if (Option.isNone(answer)) return yield* Effect.fail("Changed" as const)
+  if (requeue !== undefined && requeued) requeue.seen = answer.value
+})
 
 // Reads first: the lease that stands may be ours with another expiry, by a renewal whose answer got lost.
-const removeOurs = (wish: Wish): Effect.Effect<void, Problem> =>
-  Effect.flatMap(wish.store.read(wish.id), ({ annotations }) => {
-    const fate = LockProtocol.fate(LockRecord.fromAnnotations(wish.policy.key, annotations), wish.holder)
-    return fate._tag === "Ours" ? removeLease(wish, { holder: wish.holder, expiry: fate.expiry }) : Effect.void
-  })
+const giveUpOurs = Effect.fnUntraced(function* (
+  wish: Wish,
+  requeue: Wish | undefined
+): Effect.fn.Return<Metadata | undefined, Problem> {
+  const { holder, id, policy, store } = wish
+  const found = yield* store.read(id)
+  const departure = LockQueue.departure(policy.key, found.annotations, holder)
+  const left = departure === undefined ? Option.some(found) : yield* store.compareAndSwap(id, departure)
+  if (Option.isNone(left)) return yield* Effect.fail("Changed" as const)
+  const fate = LockProtocol.fate(LockRecord.fromAnnotations(policy.key, left.value.annotations), holder)
+  return fate._tag === "Ours"
+    ? yield* giveUpLease(wish, { holder, expiry: fate.expiry }, left.value, requeue)
+    : yield* settled(wish, { wakes: false, requeued: false }, left.value, requeue)
+})
 
-const persistently = (removal: Effect.Effect<void, Problem>): Effect.Effect<void, string> =>
-  removal.pipe(
-    Effect.catchTag("LockNotFound", () => Effect.void),
-    Effect.retry({
-      while: isPassing,
-      schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
-    }),
+const passOnOurs = (wish: Wish, requeue: Wish | undefined): Effect.Effect<void, Problem> =>
+  Effect.flatMap(giveUpOurs(wish, requeue), (free) =>
+    free === undefined ? Effect.void : grantFirst(wish, free, requeue)
+  )
+
+// What fails in passing is done again, and again, by the object as it is then.
+const persistently = <A>(
+  first: Effect.Effect<A, Problem>,
+  again: Effect.Effect<A, Problem>
+): Effect.Effect<A | undefined, string> =>
+  first.pipe(
+    Effect.catchIf(isPassing, () =>
+      Effect.retry(again, {
+        while: isPassing,
+        schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(
+          Schedule.jittered
+        )
+      })
+    ),
+    Effect.catchTag("LockNotFound", () => Effect.undefined),
     Effect.mapError((problem) => (problem === "Changed" ? "it kept changing" : problem.message)),
     Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("no answer in time") })
   )

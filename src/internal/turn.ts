@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
 import type { Lease } from "../LockRecord.ts"
-import type { ContentChange } from "../ObjectStore.ts"
+import type { ContentChange, Metadata } from "../ObjectStore.ts"
 import type { Grant, Wish } from "./wish.ts"
 
 /** A lock that this process holds, for whichever of its contenders has it now. */
@@ -12,6 +12,8 @@ export interface Turn {
   readonly grant: Grant
   /** The lease as last written. */
   readonly lease: () => Lease
+  /** Whether others stood in the lock's queue when the object was last seen. */
+  readonly isAwaited: () => boolean
   /** Whether the lease stands, as far as this process knows. */
   readonly isValid: () => boolean
   /** Fails once the lock is lost; never succeeds. */
@@ -24,6 +26,10 @@ export interface Turn {
   readonly commit: (content: ReadonlyArray<ContentChange>) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
   /** How often the lock was passed on within the process. */
   passes: number
+  /** Who of the process gets a place in the queue as the lock is handed over. */
+  requeue: Wish | undefined
+  /** The object as it was released, where others had arrived in the queue by then. */
+  leftFree: Metadata | undefined
   /** The span of the present hold, the parent of those of renewals and the release. */
   span: Tracer.Span | undefined
 }

@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../LockError.ts"
-import type { Change, Metadata } from "../ObjectStore.ts"
+import type { Change, ChangesOptions, Metadata } from "../ObjectStore.ts"
 import { type Exchange, get, maxBytes, metadataOnly, noAnswer, ObjectMeta, toMetadata } from "./exchange.ts"
 import * as status from "./status.ts"
 
@@ -18,6 +18,7 @@ export interface Options {
   readonly collectionPath: string
   readonly read: Effect.Effect<Metadata, LockError.StoreError>
   readonly since: string | undefined
+  readonly label: ChangesOptions["label"]
 }
 
 /**
@@ -29,11 +30,13 @@ export interface Options {
 export const changes = (options: Options): Stream.Stream<Change, LockError.StoreError> =>
   Stream.suspend(() => {
     let since = options.since
+    const isSelected = ({ labels }: Metadata) =>
+      options.label === undefined || labels[options.label.key] === options.label.value
 
     const resync = Effect.matchEffect(options.read, {
       onSuccess: (metadata) => {
         since = metadata.resourceVersion
-        return Effect.succeed<Change>({ _tag: "Changed", metadata })
+        return Effect.succeed<Change>(isSelected(metadata) ? { _tag: "Changed", metadata } : { _tag: "Deleted" })
       },
       onFailure: (error) => {
         since = undefined
@@ -43,33 +46,34 @@ export const changes = (options: Options): Stream.Stream<Change, LockError.Store
       }
     })
 
-    const tell = (event: typeof WatchEvent.Type): Stream.Stream<Change, LockError.StoreError> => {
+    const told = (event: typeof WatchEvent.Type): Effect.Effect<Change | undefined, LockError.StoreError> => {
       if (event.type === "ERROR") {
         return event.object.code === 410
-          ? Stream.fromEffect(resync)
-          : Stream.fail(noAnswer(options.about, `the watch ended with code ${event.object.code}`))
+          ? resync
+          : Effect.fail(noAnswer(options.about, `the watch ended with code ${event.object.code}`))
       }
       since = event.object.metadata.resourceVersion
       switch (event.type) {
         case "BOOKMARK":
-          return Stream.empty
+          return Effect.undefined
         case "DELETED":
-          return Stream.succeed({ _tag: "Deleted" })
+          return Effect.succeed({ _tag: "Deleted" })
         case "ADDED":
         case "MODIFIED":
-          return Stream.succeed({ _tag: "Changed", metadata: toMetadata(event.object.metadata) })
+          return Effect.succeed({ _tag: "Changed", metadata: toMetadata(event.object.metadata) })
       }
     }
 
     return Stream.suspend(() => open(options, since)).pipe(
-      Stream.flatMap(tell),
+      Stream.mapEffect(told),
+      Stream.filter((change) => change !== undefined),
       Stream.repeat(Schedule.spaced("10 millis")),
       Stream.retry(($) => $(reopening).pipe(Schedule.while(({ input }) => input._tag === "LockUnavailable")))
     )
   })
 
 const open = (
-  { about, collectionPath, exchange }: Options,
+  { about, collectionPath, exchange, label }: Options,
   since: string | undefined
 ): Stream.Stream<typeof WatchEvent.Type, LockError.StoreError> => {
   const request = get(collectionPath).pipe(
@@ -77,6 +81,7 @@ const open = (
     HttpClientRequest.setUrlParams({
       watch: "1",
       fieldSelector: `metadata.name=${about.id}`,
+      ...(label === undefined ? {} : { labelSelector: `${label.key}=${label.value}` }),
       allowWatchBookmarks: "true",
       timeoutSeconds: String(watchSeconds),
       ...(since === undefined ? {} : { resourceVersion: since })

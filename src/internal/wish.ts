@@ -1,13 +1,13 @@
 /** One wish for a lock, and its fulfilment: what all that deal with it agree on. */
-import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
 import type { LockPolicy } from "../LockPolicy.ts"
 import type * as LockProtocol from "../LockProtocol.ts"
 import type * as LockRecord from "../LockRecord.ts"
-import type { Metadata, ObjectStore } from "../ObjectStore.ts"
+import type { Change, Metadata, ObjectStore } from "../ObjectStore.ts"
+import type { Patience } from "./patience.ts"
 import type * as stopwatch from "./stopwatch.ts"
 import type { Tenure } from "./tenure.ts"
+import type { Watches } from "./watches.ts"
 
 /** What a process remembers of a lock that it released. */
 export interface Memory {
@@ -24,28 +24,41 @@ export interface Wish {
   readonly holder: string
   readonly policy: LockPolicy
   readonly store: ObjectStore["Service"]
+  readonly watches: Watches
   readonly createIfMissing: boolean
+  /** Whether Dex contends for the lock, too, and shall find it free now and then. */
+  readonly besideDex: boolean
   /** Attributes for every metric, where the layer wants any. */
   readonly attributes: Readonly<Record<string, string>> | undefined
   readonly began: stopwatch.Moment
-  /** The delay before the next try, by the policy's schedule; `None` at its end. */
-  readonly nextDelay: (seen: unknown) => Effect.Effect<Option.Option<Duration.Duration>>
-  /** The object as the caller read it just before. */
-  readonly seen: Metadata | undefined
+  /** How long it goes on waiting, by the policy's schedule. */
+  readonly patience: Patience
   /** What this process remembers of the lock. */
   readonly memory: Memory
+  /** The object as it was read just before, by the caller, or as this wish was put into the queue. */
+  seen: Metadata | undefined
+  /** The change of the object that was last looked at: a watch tells it again. */
+  heeded: Change | undefined
+  /** Whether the lock was seen free, and left to Dex. */
+  leftGap: boolean
   /** Whether others were met on the way. */
   contended: boolean
   /** How often it was tried. */
   attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
   mayHold: boolean
+  /** True while it may stand in the lock's queue: then the lock may become ours at any time. */
+  mayQueue: boolean
 }
 
-/** The lock as acquired: the lease, when its writing began, whose expired lease it replaced, and the object as it is. */
+/**
+ * The lock as acquired: the lease, for how long (milliseconds) it may be relied on from when, whose expired lease it
+ * replaced, and the object as it is.
+ */
 export interface Grant {
   readonly lease: LockRecord.Lease
   readonly started: stopwatch.Moment
+  readonly lasts: number
   readonly broken: LockProtocol.Seen | undefined
   readonly metadata: Metadata
 }

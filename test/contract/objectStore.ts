@@ -5,8 +5,11 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { type Change, type ChangesOptions, ObjectStore, type Write } from "../../src/ObjectStore.ts"
+import { ObjectStore, type Write } from "../../src/ObjectStore.ts"
+import { changesOf, hasAnnotation, takeUntil, written } from "../utils/store.ts"
 import { World } from "../utils/World.ts"
+import { labels } from "./labels.ts"
+import { preconditions } from "./preconditions.ts"
 
 let count = 0
 
@@ -19,30 +22,6 @@ const anObject = (annotations?: Readonly<Record<string, string>>) =>
   })
 
 const freshId = () => `contract-${process.pid}-${++count}`
-
-const written = <A>(answer: Option.Option<A>): A => {
-  assert.isTrue(Option.isSome(answer), "the write should have been accepted")
-  return Option.getOrThrow(answer)
-}
-
-/** The stream of changes, to be taken from one by one. */
-const changesOf = (id: string, options?: ChangesOptions) =>
-  Effect.gen(function* () {
-    const store = yield* ObjectStore
-    const queue = yield* Queue.unbounded<Change>()
-    yield* store.changes(id, options).pipe(
-      Stream.runForEach((change) => Queue.offer(queue, change)),
-      Effect.forkScoped({ startImmediately: true })
-    )
-    return queue
-  })
-
-/** Takes changes until one satisfies: a stream may tell the same state more than once, and skip states that passed. */
-const takeUntil = (queue: Queue.Dequeue<Change>, wanted: (change: Change) => boolean) =>
-  Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("10 seconds"))
-
-const hasAnnotation = (key: string, value: string) => (change: Change) =>
-  change._tag === "Changed" && change.metadata.annotations[key] === value
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
@@ -327,4 +306,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       assert.isAtMost(latest - earliest, 5000)
     })
   )
+
+  preconditions(it)
+  labels(it)
 }

@@ -1,9 +1,11 @@
 /** Everything that can happen next: a contender's own step, the network's whims, time, strangers. */
 import { type Behaviour, isValid } from "./behaviour.ts"
-import { type Emit, type Rules, steps, unanswered } from "./contender.ts"
+import { steps, unanswered } from "./contender.ts"
+import type { Emit, Rules } from "./rules.ts"
 import { rob, serve } from "./server.ts"
+import { forgeries } from "./vandal.ts"
 import * as wire from "./wire.ts"
-import { type Actor, ended, letGo, outdated, tick, ttl, withActor, type World } from "./world.ts"
+import { type Actor, ended, letGo, outdated, tick, withActor, type World } from "./world.ts"
 
 /** Everything that can happen next, and what it breaks. */
 export const actions = (world: World, rules: Rules, emit: Emit): void => {
@@ -18,19 +20,30 @@ export const actions = (world: World, rules: Rules, emit: Emit): void => {
     }
   }
   judged({ name: "time passes", index: wire.nobody, detail: 0 }, tick(world))
+  strangers(world, judged)
+}
+
+const strangers = (world: World, emit: Emit): void => {
+  const { annotations } = world
+  const changed = { ...world, actors: outdated(world.actors) }
   if (world.strangers > 0) {
-    const foreign = world.annotations.foreign === 1 ? 2 : 1
-    const annotations = { ...world.annotations, foreign }
-    const next = { ...world, annotations, strangers: world.strangers - 1, actors: outdated(world.actors) }
-    judged({ name: "a stranger changes an annotation of its own", index: wire.nobody, detail: 0 }, next)
+    const foreign = annotations.foreign === 1 ? 2 : 1
+    const next = { ...changed, annotations: { ...annotations, foreign }, strangers: world.strangers - 1 }
+    emit({ name: "a stranger changes an annotation of its own", index: wire.nobody, detail: 0 }, next)
   }
   if (world.scribbles > 0) {
-    const annotations = { ...world.annotations, lock: wire.malformed }
-    const next = { ...world, annotations, scribbles: world.scribbles - 1, actors: outdated(world.actors) }
-    judged(
+    const scribbled = { ...annotations, lock: wire.malformed }
+    const next = { ...changed, annotations: scribbled, scribbles: world.scribbles - 1 }
+    emit(
       { name: "a stranger writes what is no time into the lock", index: wire.nobody, detail: 0 },
       rob({ ...next, owner: wire.nobody, late: false }, world.owner)
     )
+  }
+  if (world.vandals > 0) {
+    forgeries(world).forEach(([what, queue, litter], detail) => {
+      const next = { ...changed, annotations: { ...annotations, queue }, vandals: world.vandals - 1 }
+      emit({ name: `a vandal ${what}`, index: wire.nobody, detail }, { ...next, litter: world.litter | litter })
+    })
   }
 }
 
@@ -40,9 +53,8 @@ const network = (world: World, index: number, behaviour: Behaviour, emit: Emit):
   const { limbo, request } = actor
   if (request !== undefined) {
     if (request.answer === "none") {
-      const { done, violation, world: next } = serve(world, index, request, false, behaviour)
-      const answered = { ...next.actors[index]!, request: { ...request, answer: done ? "done" : "refused" } as const }
-      emit({ name: "the server works on the write of", index, detail: 0 }, withActor(next, index, answered), violation)
+      const { next, violation } = answer(world, index, behaviour)
+      emit({ name: "the server works on the write of", index, detail: 0 }, next, violation)
       emit(
         { name: "the network loses the write of", index, detail: 0 },
         withActor(world, index, unanswered({ ...actor, sent: 0, request: undefined }, behaviour))
@@ -60,9 +72,25 @@ const network = (world: World, index: number, behaviour: Behaviour, emit: Emit):
   }
 }
 
-// To crash is to be scheduled no more, which any contender can be. It is told apart where a lock may be left behind.
-const canCrash = ({ kind, mayHold, stage }: Actor): boolean =>
-  kind === "kubelock" && stage !== "Done" && stage !== "Crashed" && (mayHold || (stage !== "Idle" && stage !== "Read"))
+/** The server works on the request of a contender, and its answer is on the way. */
+export const answer = (
+  world: World,
+  index: number,
+  behaviour: Behaviour
+): { readonly next: World; readonly violation: string | undefined } => {
+  const request = world.actors[index]!.request!
+  const { done, violation, world: served } = serve(world, index, request, false, behaviour)
+  const actor = { ...served.actors[index]!, request: { ...request, answer: done ? "done" : "refused" } as const }
+  return { next: withActor(served, index, actor), violation }
+}
+
+// To crash is to be scheduled no more, which any contender can be. It is told apart where something may be left behind.
+const canCrash = ({ kind, mayHold, mayQueue, stage }: Actor): boolean =>
+  kind === "kubelock" &&
+  stage !== "Done" &&
+  stage !== "Crashed" &&
+  stage !== "Local" &&
+  (mayHold || mayQueue || (stage !== "Idle" && stage !== "Read"))
 
 /**
  * What must hold in every state; what must hold of a write, `server.ts` judges.
@@ -70,27 +98,26 @@ const canCrash = ({ kind, mayHold, stage }: Actor): boolean =>
  * Who was robbed (by an operator, a stranger, or a Dex with its defects) may think itself valid beside a new holder,
  * but only until the lease ends that it had when it was robbed, and only with a token that the resource rejects.
  */
-const judge = (world: World, { behaviour, foresight }: Rules): string | undefined => {
-  const { annotations, late, owner } = world
+export const judge = (world: World, { behaviour, foresight }: Rules): string | undefined => {
+  const { annotations, late, litter, owner } = world
   let valid = 0
   for (let index = 0; index < world.actors.length; index++) {
-    const { age, kind, robbed, stage, token } = world.actors[index]!
+    const { kind, left, robbed, stage, token } = world.actors[index]!
     if (isValid(world, index, behaviour)) {
       if (robbed === 0) {
         valid++
-        if (foresight && owner === index && annotations.lock < ttl - age) {
+        if (foresight && owner === index && annotations.lock < left) {
           return "a holder relies on its lock for longer than it stands"
         }
-      } else if (age < robbed - 1) return "a lock was relied on anew after it had been taken away"
+      } else if (left > robbed - 1) return "a lock was relied on anew after it had been taken away"
       else if (owner !== index && owner !== wire.nobody && token === 2) return "a fencing token was not outdated"
-    } else if (
-      stage === "Done" &&
-      kind === "kubelock" &&
-      owner === index &&
-      annotations.lock !== wire.absent &&
-      !late
-    ) {
-      return "a contender is done and has left its lock behind"
+    } else if (stage === "Done" && kind === "kubelock") {
+      if (owner === index && annotations.lock !== wire.absent && !late) {
+        return "a contender is done and has left its lock behind"
+      }
+      if (((litter >> index) & 1) === 0 && wire.waitingIn(annotations).includes(index)) {
+        return "a contender is done and has left its place in the queue behind"
+      }
     }
   }
   return valid > 1 ? "two contenders hold the lock at once" : undefined

@@ -3,31 +3,39 @@
  *
  * A mutation is a behaviour that differs in one point.
  */
-import * as stopwatch from "../../src/internal/stopwatch.ts"
 import * as LockProtocol from "../../src/LockProtocol.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
 import type { Lease } from "../../src/LockRecord.ts"
-import type { ServerTime } from "../../src/ObjectStore.ts"
-import { holds, ttl, type World } from "./world.ts"
+import type { ServerTime, Write } from "../../src/ObjectStore.ts"
+import { holds, type World } from "./world.ts"
 import { holderName } from "./wire.ts"
 
 export interface Behaviour {
   readonly decide: typeof LockProtocol.decide
   readonly fate: typeof LockProtocol.fate
+  readonly relinquish: typeof LockProtocol.relinquish
+  readonly succession: typeof LockProtocol.succession
+  readonly departure: typeof LockQueue.departure
+  /** The write with which a contender arrives in the queue (`acquire.ts`: `join`). */
+  readonly join: (key: string, holder: string) => Pick<Write, "expect" | "annotations">
   /** The lease to renew with, where one with the expiry `standing` stands. */
   readonly renewal: (now: ServerTime, contender: LockProtocol.Contender, standing: string) => Lease
   readonly holder: (index: number) => string
-  /** Whether a lease is still relied on, so many ticks after its writing began (`hold.ts`: `remaining`). */
-  readonly isReliable: (age: number) => boolean
   /** From when a lease is relied on. */
   readonly countsFrom: "sending" | "answer"
   readonly expects: {
     readonly acquire: "version" | "nothing"
     readonly renew: "lease" | "nothing"
-    readonly release: "lease" | "nothing"
     readonly break: "version" | "nothing"
+    readonly grant: "version" | "nothing"
   }
   /** An acquiring write without an answer is followed up, and cleaned up where its sender gives up. */
   readonly followsUp: boolean
+  /** Who gives up leaves the queue, and hands on a lock that it may have been handed. */
+  readonly leaves: boolean
+  /** Who left the queue of a lock that was free looks at the answer before it hands the lock on. */
+  readonly judgesAnswer: boolean
   /** A refused renewal is looked into, rather than taken for a success. */
   readonly heedsRefusal: boolean
   /** A lock counts as valid while a write that gives it up is under way, and after one without an answer. */
@@ -38,18 +46,24 @@ export interface Behaviour {
   readonly token: "resourceVersion" | "generation"
 }
 
-const reliance = ttl * 1000 * (1 - stopwatch.maxDrift)
-
 /** The library. */
 export const kubelock: Behaviour = {
   decide: LockProtocol.decide,
   fate: LockProtocol.fate,
+  relinquish: LockProtocol.relinquish,
+  succession: LockProtocol.succession,
+  departure: LockQueue.departure,
+  join: (key, holder) => ({
+    expect: { annotations: { [LockRecord.holderKey(key)]: true } },
+    annotations: LockQueue.arrival(key, holder)
+  }),
   renewal: LockProtocol.nextLease,
   holder: holderName,
-  isReliable: (age) => reliance - age * 1000 > 0,
   countsFrom: "sending",
-  expects: { acquire: "version", renew: "lease", release: "lease", break: "version" },
+  expects: { acquire: "version", renew: "lease", break: "version", grant: "version" },
   followsUp: true,
+  leaves: true,
+  judgesAnswer: true,
   heedsRefusal: true,
   reliesOnCommitted: false,
   writesWhole: false,
@@ -58,11 +72,6 @@ export const kubelock: Behaviour = {
 
 /** Whether a contender takes its lock to be valid. */
 export const isValid = (world: World, index: number, behaviour: Behaviour): boolean => {
-  const { age, kind, stage } = world.actors[index]!
-  return (
-    kind === "kubelock" &&
-    holds(stage) &&
-    (stage !== "Committing" || behaviour.reliesOnCommitted) &&
-    behaviour.isReliable(age)
-  )
+  const { kind, left, stage } = world.actors[index]!
+  return kind === "kubelock" && holds(stage) && (stage !== "Committing" || behaviour.reliesOnCommitted) && left > 0
 }

@@ -2,13 +2,15 @@
  * A world as bytes and back.
  *
  * kubelock's contenders are alike: the bytes name them in an order that depends only on what each of them is doing, so
- * that worlds which differ in who is who are one.
+ * that worlds which differ in who is who are one. Only those who have arrived in the queue keep their order: by it they come
+ * into the line.
  */
+import type { Condition, MaybeLine, Patch } from "./patch.ts"
 import * as wire from "./wire.ts"
 import * as W from "./world.ts"
 
 /** Bytes enough for any world. */
-export const maxBytes = 256
+export const maxBytes = 1024
 
 /** In which order the bytes name the contenders: at place i stands the contender that was `order[i]`. */
 export const orderOf = (world: W.World): ReadonlyArray<number> => {
@@ -16,7 +18,8 @@ export const orderOf = (world: W.World): ReadonlyArray<number> => {
   let alike = 0
   while (alike < actors.length && actors[alike]!.kind === "kubelock") alike++
   const order = actors.map((_, index) => index)
-  if (alike < 2) return order
+  const { arrived } = world.annotations.queue
+  if (alike < 2 || (arrived & (arrived - 1)) !== 0) return order
   const weights = actors.map((actor, index) => (index < alike ? weigh(world, actor, index) : 0))
   for (let at = 1; at < alike; at++) {
     for (let to = at; to > 0 && weights[order[to]!]! < weights[order[to - 1]!]!; to--) {
@@ -28,64 +31,110 @@ export const orderOf = (world: W.World): ReadonlyArray<number> => {
   return order
 }
 
+// Whatever tells contenders apart without naming any, so far as it fits.
 const weigh = (world: W.World, actor: W.Actor, index: number): number => {
+  const { line, arrived } = world.annotations.queue
   const { request, seen } = actor
   let weight = stageCode[actor.stage]
-  weight = weight * 2 + (world.owner === index ? 1 : 0)
-  weight = weight * 2 + (actor.mayHold ? 1 : 0)
-  weight = weight * 64 + ((actor.lease + 40) & 63)
-  weight = weight * 4 + actor.age
-  weight = weight * 4 + actor.token
-  weight = weight * 4 + actor.robbed
-  weight = weight * 4 + actor.limbo.length
+  const add = (value: number, size: number) => {
+    weight = weight * size + ((value + 2 * size) % size)
+  }
+  add(world.owner === index ? 1 : 0, 2)
+  add(line === undefined ? 0 : line.names.indexOf(index) + 1, 8)
+  add(arrived >> index, 2)
+  add((actor.mayHold ? 1 : 0) + (actor.mayQueue ? 2 : 0), 4)
+  add(actor.lease, 64)
+  add(actor.left, 8)
+  add(actor.token, 4)
+  add(actor.robbed, 8)
+  add(actor.limbo.length, 4)
   if (request !== undefined) {
-    weight = weight * 4 + answerCode[request.answer]
-    weight = weight * 64 + ((request.until + 40) & 63)
-    weight = weight * 2 + (request.current ? 1 : 0)
-    weight = weight * 4 + actor.sent
-  } else if (seen !== undefined) weight = weight * 256 + ((seen.lock + 128) & 127) * 2 + (seen.current ? 1 : 0)
+    add(answerCode[request.answer], 4)
+    add(request.patch.lock, 64)
+    add(request.current ? 1 : 0, 2)
+    add(actor.sent, 4)
+  } else if (seen !== undefined) add(seen.lock * 2 + (seen.current ? 1 : 0), 256)
   return weight
 }
 
 /** Writes a world, its contenders in that order; answers how many bytes it takes. */
 export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8Array): number => {
   let at = 0
-  const named = (index: number) => {
-    const place = order.indexOf(index)
-    return place < 0 ? wire.nobody : place
+  const named = (index: number) => (index < order.length ? order.indexOf(index) : index)
+  const putBits = (bits: number) => {
+    let renamed = bits & ~((1 << order.length) - 1)
+    if (bits !== renamed) order.forEach((index, place) => (renamed |= ((bits >> index) & 1) << place))
+    into[at++] = renamed
   }
-  const putAnnotations = (found: W.Seen | W.World["annotations"]) => {
+  const putLine = ({ names, since }: wire.Line) => {
+    into[at++] = since + 128
+    into[at++] = names.length
+    for (const name of names) into[at++] = named(name)
+  }
+  const putQueue = ({ arrived, forged, label, line }: wire.Queue) => {
+    const has = (line === undefined ? 0 : 16) + (arrived + forged === 0 ? 0 : 32)
+    into[at++] = named(label) + has
+    if (line !== undefined) putLine(line)
+    if (has >= 32) {
+      putBits(arrived)
+      putBits(forged)
+    }
+  }
+  const putAnnotations = (found: wire.Annotations) => {
     into[at++] = found.lock + 128
     into[at++] = named(found.by) * 16 + found.foreign
-    into[at++] = found.byUntil + 128
+    if (found.by !== wire.nobody) into[at++] = found.byUntil + 128
+    putQueue(found.queue)
   }
-  const putRequest = (request: W.Request) => {
+  const putSeen = (seen: W.Seen) => {
+    putAnnotations(seen)
+    into[at++] = named(seen.owner) * 16 + (seen.current ? 1 : 0)
+  }
+  const putMaybeLine = (line: MaybeLine) => {
+    if (line !== "any" && line !== undefined) putLine(line)
+  }
+  const putRequest = ({ answer, condition, current, patch, target, write }: W.Request) => {
+    into[at++] = writeCode[write] * 16 + answerCode[answer] * 4 + (current ? 1 : 0)
     into[at++] =
-      writeCode[request.write] * 64 +
-      conditionCode[request.expects] * 16 +
-      answerCode[request.answer] * 4 +
-      (request.current ? 1 : 0)
-    into[at++] = request.lease + 128
-    into[at++] = request.until + 128
-    into[at++] = named(request.target)
+      (condition.version ? 1 : 0) +
+      (condition.hasHolder ? 2 : 0) +
+      lineCode(condition.line) * 4 +
+      (condition.hasLabel === undefined ? 0 : condition.hasLabel ? 32 : 16)
+    into[at++] = condition.lease + 128
+    into[at++] = named(condition.by) * 16 + named(target)
+    putMaybeLine(condition.line)
+    putBits(condition.arrived)
+    putBits(condition.forged)
+    into[at++] = patch.lock + 128
+    into[at++] = named(patch.by) * 16 + named(patch.arrives)
+    into[at++] = named(patch.label) * 4 + lineCode(patch.line)
+    putBits(patch.clears)
+    putMaybeLine(patch.line)
   }
   putAnnotations(world.annotations)
   into[at++] = named(world.owner) * 16 + (world.late ? 1 : 0)
-  into[at++] = world.strangers * 16 + world.scribbles
+  into[at++] = world.strangers + world.scribbles * 4 + world.vandals * 16
+  putBits(world.litter)
   for (const index of order) {
     const actor = world.actors[index]!
-    const { limbo, request, seen } = actor
+    const { known, limbo, request, seen, told } = actor
     into[at++] = kindCode[actor.kind] * 16 + stageCode[actor.stage]
     into[at++] =
-      (actor.mayHold ? 1 : 0) + (request === undefined ? 0 : 2) + (seen === undefined ? 0 : 4) + limbo.length * 8
-    into[at++] = actor.age + actor.sent * 4 + actor.token * 16 + actor.robbed * 64
+      (actor.mayHold ? 1 : 0) +
+      (actor.mayQueue ? 2 : 0) +
+      (request === undefined ? 0 : 4) +
+      (seen === undefined ? 0 : 8) +
+      (told === undefined ? 0 : 16) +
+      (known === undefined ? 0 : 32) +
+      limbo.length * 64
+    into[at++] = actor.left + actor.sent * 8 + actor.token * 32 + (actor.leftGap ? 128 : 0)
+    into[at++] = actor.robbed * 16 + named(actor.next)
     into[at++] = actor.lease + 128
     if (request !== undefined) putRequest(request)
     for (const write of limbo) putRequest(write)
-    if (seen !== undefined) {
-      putAnnotations(seen)
-      into[at++] = named(seen.owner) * 16 + (seen.current ? 1 : 0)
-    }
+    if (seen !== undefined) putSeen(seen)
+    if (told !== undefined) putSeen(told)
+    if (known !== undefined) putQueue(known)
   }
   return at
 }
@@ -93,71 +142,120 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
 /** Reads a world. */
 export const decode = (bytes: Uint8Array, from: number, to: number): W.World => {
   let at = from
-  const getAnnotations = (): W.World["annotations"] => {
+  const getLine = (): wire.Line => {
+    const since = bytes[at++]! - 128
+    const names: Array<number> = []
+    for (let left = bytes[at++]!; left > 0; left--) names.push(bytes[at++]!)
+    return { since, names }
+  }
+  const getQueue = (): wire.Queue => {
+    const has = bytes[at++]!
+    return {
+      label: has & 15,
+      line: (has & 16) === 0 ? undefined : getLine(),
+      arrived: (has & 32) === 0 ? 0 : bytes[at++]!,
+      forged: (has & 32) === 0 ? 0 : bytes[at++]!
+    }
+  }
+  const getAnnotations = (): wire.Annotations => {
     const lock = bytes[at++]! - 128
     const named = bytes[at++]!
-    return { lock, by: named >> 4, byUntil: bytes[at++]! - 128, foreign: named & 15 }
+    const by = named >> 4
+    return { lock, by, byUntil: by === wire.nobody ? 0 : bytes[at++]! - 128, foreign: named & 15, queue: getQueue() }
+  }
+  const getSeen = (): W.Seen => {
+    const { by, byUntil, foreign, lock, queue } = getAnnotations()
+    const last = bytes[at++]!
+    return { lock, by, byUntil, foreign, queue, owner: last >> 4, current: (last & 1) === 1 }
+  }
+  const getMaybeLine = (code: number): MaybeLine => (code === 0 ? "any" : code === 1 ? undefined : getLine())
+  const getCondition = (): Condition & { readonly target: number } => {
+    const first = bytes[at++]!
+    const lease = bytes[at++]! - 128
+    const named = bytes[at++]!
+    return {
+      version: (first & 1) === 1,
+      hasHolder: (first & 2) === 2,
+      hasLabel: first >> 4 === 0 ? undefined : first >> 4 === 2,
+      lease,
+      by: named >> 4,
+      target: named & 15,
+      line: getMaybeLine((first >> 2) & 3),
+      arrived: bytes[at++]!,
+      forged: bytes[at++]!
+    }
+  }
+  const getPatch = (): Patch => {
+    const lock = bytes[at++]! - 128
+    const named = bytes[at++]!
+    const more = bytes[at++]!
+    return {
+      lock,
+      by: named >> 4,
+      arrives: named & 15,
+      label: more >> 2,
+      clears: bytes[at++]!,
+      line: getMaybeLine(more & 3)
+    }
   }
   const getRequest = (): W.Request => {
     const first = bytes[at++]!
+    const { target, ...condition } = getCondition()
     return {
-      write: W.writes[first >> 6]!,
-      expects: W.conditions[(first >> 4) & 3]!,
+      write: W.writes[first >> 4]!,
+      answer: W.answers[(first >> 2) & 3]!,
       current: (first & 1) === 1,
-      lease: bytes[at++]! - 128,
-      until: bytes[at++]! - 128,
-      target: bytes[at++]!,
-      answer: W.answers[(first >> 2) & 3]!
+      target,
+      condition,
+      patch: getPatch()
     }
   }
   const annotations = getAnnotations()
   const owned = bytes[at++]!
   const budgets = bytes[at++]!
+  const litter = bytes[at++]!
   const actors: Array<W.Actor> = []
   while (at < to) {
     const what = bytes[at++]!
     const has = bytes[at++]!
     const counts = bytes[at++]!
+    const more = bytes[at++]!
     const lease = bytes[at++]! - 128
-    const request = (has & 2) === 0 ? undefined : getRequest()
+    const request = (has & 4) === 0 ? undefined : getRequest()
     const limbo: Array<W.Request> = []
-    for (let left = has >> 3; left > 0; left--) limbo.push(getRequest())
-    let seen: W.Seen | undefined
-    if ((has & 4) !== 0) {
-      const found = getAnnotations()
-      const last = bytes[at++]!
-      seen = {
-        lock: found.lock,
-        by: found.by,
-        byUntil: found.byUntil,
-        foreign: found.foreign,
-        owner: last >> 4,
-        current: (last & 1) === 1
-      }
-    }
+    for (let left = has >> 6; left > 0; left--) limbo.push(getRequest())
     actors.push({
       kind: W.kinds[what >> 4]!,
       stage: W.stages[what & 15]!,
       mayHold: (has & 1) === 1,
+      mayQueue: (has & 2) === 2,
       lease,
-      age: counts & 3,
-      sent: (counts >> 2) & 3,
-      token: (counts >> 4) & 3,
-      robbed: counts >> 6,
+      left: counts & 7,
+      sent: (counts >> 3) & 3,
+      token: (counts >> 5) & 3,
+      leftGap: counts >> 7 === 1,
+      robbed: more >> 4,
+      next: more & 15,
       request,
       limbo,
-      seen
+      seen: (has & 8) === 0 ? undefined : getSeen(),
+      told: (has & 16) === 0 ? undefined : getSeen(),
+      known: (has & 32) === 0 ? undefined : getQueue()
     })
   }
   return {
     annotations,
     owner: owned >> 4,
     late: (owned & 1) === 1,
-    strangers: budgets >> 4,
-    scribbles: budgets & 15,
+    litter,
+    strangers: budgets & 3,
+    scribbles: (budgets >> 2) & 3,
+    vandals: budgets >> 4,
     actors
   }
 }
+
+const lineCode = (line: MaybeLine): number => (line === "any" ? 0 : line === undefined ? 1 : 2)
 
 const codes = <const A extends ReadonlyArray<string>>(names: A): Readonly<Record<A[number], number>> =>
   Object.fromEntries(names.map((name, code) => [name, code])) as Record<A[number], number>
@@ -165,5 +263,4 @@ const codes = <const A extends ReadonlyArray<string>>(names: A): Readonly<Record
 const kindCode = codes(W.kinds)
 const stageCode = codes(W.stages)
 const writeCode = codes(W.writes)
-const conditionCode = codes(W.conditions)
 const answerCode = codes(W.answers)

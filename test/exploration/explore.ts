@@ -26,6 +26,7 @@ const run = (world: ExploredWorld, depth: number): boolean => {
   const {
     depth: reached,
     shared,
+    slowest,
     states,
     violation
   } = explore(world, depth, (progress) => {
@@ -35,7 +36,7 @@ const run = (world: ExploredWorld, depth: number): boolean => {
     )
   })
   console.log(
-    `  ${states} states visited, depth ${reached}; in ${shared} a contender still relied on a lock it was robbed of`
+    `  ${states} states visited, depth ${reached}; in ${shared} a contender still relied on a lock it was robbed of; everybody had the lock after ${slowest} s`
   )
   if (violation === undefined) return true
   console.log(`VIOLATION at depth ${reached}: ${violation.what}`)

@@ -1,15 +1,30 @@
 /** Walks every interleaving of a world breadth first, each state once, down to a depth; the first violation ends it. */
 import { actions, isShared } from "./actions.ts"
+import { Calm } from "./calm.ts"
 import * as codec from "./codec.ts"
-import type { Action, Rules } from "./contender.ts"
+import type { Action, Rules } from "./rules.ts"
 import { States } from "./states.ts"
 import { tell } from "./tell.ts"
 import { begin, type Cast, type World } from "./world.ts"
 
-/** A world to explore: who takes part, and how they behave. */
+/** A world to explore: who takes part, how they behave, and what they did before. */
 export interface Setting extends Cast, Rules {
   readonly title: string
+  /** What has happened already, so that what is rare is near: actions by their names and contenders. */
+  readonly before?: ReadonlyArray<Step>
+  /** To which depth to look whether everybody gets the lock once nothing goes wrong any more. */
+  readonly calmTo?: number
 }
+
+/** An action that is taken: of several of that name the first. */
+export type Step = readonly [name: string, index: number]
+
+// The world in which an exploration begins: a state like any other.
+const start = (setting: Setting): World =>
+  (setting.before ?? []).reduce((world, [name, index]) => {
+    const found = take(world, setting, (action) => action.name === name && action.index === index)
+    return found.next
+  }, begin(setting))
 
 /** Told after each depth: how many states were reached so far, and how many of them for the first time there. */
 export interface Progress {
@@ -24,6 +39,8 @@ export interface Outcome {
   readonly depth: number
   /** In how many states two contenders held the lock at once, one of them robbed of it. */
   readonly shared: number
+  /** How many seconds it took at most until everybody had had the lock, once nothing went wrong any more. */
+  readonly slowest: number
   /** How often each action was taken. */
   readonly taken: ReadonlyMap<string, number>
   readonly violation: { readonly what: string; readonly history: ReadonlyArray<string> } | undefined
@@ -34,12 +51,15 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
   const states = new States()
   const scratch = new Uint8Array(codec.maxBytes)
   const taken = new Map<string, number>()
+  const calm = new Calm(setting)
   let shared = 0
-  const add = (world: World, parent: number, way: number) => {
+  const add = (world: World, parent: number, way: number): boolean => {
     const length = codec.encode(world, codec.orderOf(world), scratch)
-    if (states.add(scratch, length, parent, way) && isShared(world, setting.behaviour)) shared++
+    const isNew = states.add(scratch, length, parent, way)
+    if (isNew && isShared(world, setting.behaviour)) shared++
+    return isNew
   }
-  add(begin(setting), 0, 0)
+  add(start(setting), 0, 0)
   let depth = 0
   for (let from = 0; depth < maxDepth && from < states.size; depth++) {
     const to = states.size
@@ -49,45 +69,64 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
       actions(states.read(index, codec.decode), setting, ({ name }, next, what) => {
         const way = ways++
         taken.set(name, (taken.get(name) ?? 0) + 1)
-        if (what !== undefined) violation ??= { what, way }
-        add(next, index, way)
+        const isNew = add(next, index, way)
+        const isCalm = isNew && depth < (setting.calmTo ?? 0) && what === undefined
+        const wrong = isCalm ? calm.violation(next) : what
+        if (wrong !== undefined) violation ??= { what: wrong, way }
       })
       if (violation !== undefined) {
         const history = retrace(setting, [...states.pathTo(index), violation.way])
-        return { states: states.size, depth: depth + 1, shared, taken, violation: { what: violation.what, history } }
+        return {
+          states: states.size,
+          depth: depth + 1,
+          shared,
+          slowest: calm.slowest,
+          taken,
+          violation: { what: violation.what, history }
+        }
       }
     }
     from = to
     onDepth?.({ depth: depth + 1, states: states.size, fresh: states.size - to })
   }
-  return { states: states.size, depth, shared, taken, violation: undefined }
+  return { states: states.size, depth, shared, slowest: calm.slowest, taken, violation: undefined }
 }
 
 // Takes the same ways again. Each state renames the contenders: `names` says who is who.
 const retrace = (setting: Setting, path: ReadonlyArray<number>): ReadonlyArray<string> => {
   const scratch = new Uint8Array(codec.maxBytes)
-  let world = begin(setting)
-  let names = world.actors.map((actor, index) =>
-    actor.kind === "kubelock" ? String.fromCharCode(65 + index) : actor.kind
-  )
+  let { names, world } = renamed(start(setting), namesOf(setting), scratch)
   let seconds = 0
   return path.map((way) => {
-    const { action, next } = take(world, setting, way)
+    const { action, next } = take(world, setting, (_, at) => at === way)
     if (action.name === "time passes") seconds++
     const line = `${String(seconds).padStart(2)} s  ${tell(action, world, next, names, seconds)}`
-    const order = codec.orderOf(next)
-    names = order.map((index) => names[index]!)
-    world = codec.decode(scratch, 0, codec.encode(next, order, scratch))
+    ;({ names, world } = renamed(next, names, scratch))
     return line
   })
 }
 
-const take = (world: World, rules: Rules, way: number): { readonly action: Action; readonly next: World } => {
-  let at = 0
+const namesOf = ({ actors }: Cast): ReadonlyArray<string> =>
+  actors.map((kind, index) => (kind === "dex" || kind === "operator" ? kind : String.fromCharCode(65 + index)))
+
+const renamed = (world: World, names: ReadonlyArray<string>, scratch: Uint8Array) => {
+  const order = codec.orderOf(world)
+  return {
+    names: order.map((index) => names[index]!),
+    world: codec.decode(scratch, 0, codec.encode(world, order, scratch))
+  }
+}
+
+const take = (
+  world: World,
+  rules: Rules,
+  isIt: (action: Action, way: number) => boolean
+): { readonly action: Action; readonly next: World } => {
+  let way = 0
   let found: { readonly action: Action; readonly next: World } | undefined
   actions(world, rules, (action, next) => {
-    if (at++ === way) found = { action, next }
+    if (isIt(action, way++)) found ??= { action, next }
   })
-  if (found === undefined) throw new Error("a way that was taken is not there")
+  if (found === undefined) throw new Error("an action to be taken is not there")
   return found
 }

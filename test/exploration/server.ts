@@ -1,7 +1,8 @@
 /** The API server: works on one write, and judges with an eye that no contender has whether it may happen. */
 import type { Behaviour } from "./behaviour.ts"
+import { apply, holds as conditionHolds, kept } from "./patch.ts"
 import * as wire from "./wire.ts"
-import { type Actor, holds, outdated, type Request, withActor, type World } from "./world.ts"
+import { type Actor, holds, outdated, type Request, see, seeks, ttl, withActor, type World } from "./world.ts"
 
 export interface Served {
   readonly world: World
@@ -12,16 +13,15 @@ export interface Served {
 /** Works on a request of an actor; the request itself stays where it is. `late`: its sender waits no longer. */
 export const serve = (world: World, index: number, request: Request, late: boolean, behaviour: Behaviour): Served => {
   const actor = world.actors[index]!
-  if (!conditionHolds(world, index, request, behaviour)) return { world, done: false, violation: undefined }
-  const annotations = written(world, index, request, behaviour)
+  const isMet = request.condition.version ? request.current : conditionHolds(request.condition, world.annotations)
+  if (!isMet) return { world, done: false, violation: undefined }
+  const annotations = apply(world.annotations, request.patch, actor.kind === "dex" || behaviour.writesWhole)
   const changed = !wire.same(annotations, world.annotations)
   let next: World = changed ? { ...world, annotations, actors: outdated(world.actors) } : world
-  if (request.write === "remove") next = { ...next, owner: wire.nobody, late: false }
-  else {
-    next = { ...next, owner: index, late: late && request.write === "acquire" && actor.stage === "Done" }
-  }
+  if (late && request.write === "join") next = { ...next, litter: next.litter | (1 << index) }
   const victim = robbed(world, index, request)
   if (victim !== undefined) next = rob(next, victim)
+  if (request.patch.lock !== kept) next = given(next, index, request, late)
   if (request.write === "acquire") {
     next = withActor(next, index, {
       ...next.actors[index]!,
@@ -29,35 +29,39 @@ export const serve = (world: World, index: number, request: Request, late: boole
       token: actor.kind === "kubelock" ? 2 : 0
     })
   }
+  if (!late && actor.kind === "kubelock") next = withActor(next, index, { ...next.actors[index]!, seen: see(next) })
   return { world: next, done: true, violation: judge(world, next, index, request, behaviour) }
 }
+
+// Whose lock it is now. A contender that still seeks one may be told so by a watch, sooner or later.
+const given = (world: World, index: number, { patch, write }: Request, late: boolean): World => {
+  const { kind } = world.actors[index]!
+  if (patch.lock === wire.absent) return { ...world, owner: wire.nobody, late: false }
+  const owner = write === "acquire" || write === "renew" || kind === "dex" ? index : patch.by
+  const heir = world.actors[owner]
+  const next = {
+    ...world,
+    owner,
+    late: owner === index ? late && write === "acquire" && heir?.stage === "Done" : hasLitter(world, owner)
+  }
+  if (heir?.kind !== "kubelock" || !seeks(heir.stage) || (owner === index && !late)) return next
+  return withActor(next, owner, { ...heir, robbed: 0, told: see(next) })
+}
+
+const hasLitter = ({ litter }: World, index: number): boolean => index === wire.ghost || ((litter >> index) & 1) === 1
 
 /** The lock that stands is taken from under a contender: remembered where it relies on it, or is about to. */
 export const rob = (world: World, victim: number): World => {
   const actor = world.actors[victim]
-  return actor?.kind === "kubelock" && (holds(actor.stage) || actor.request?.answer === "done")
-    ? withActor(world, victim, { ...actor, robbed: 1 })
+  if (actor?.kind !== "kubelock") return world
+  const { left, request, seen, sent, stage, told } = actor
+  const answered = request?.answer === "done" ? ttl - sent : 0
+  if (holds(stage) || (stage === "Acquiring" && answered > 0)) {
+    return withActor(world, victim, { ...actor, robbed: 1 + Math.max(left, answered) })
+  }
+  return seeks(stage) && (told !== undefined || seen?.by === victim)
+    ? withActor(world, victim, { ...actor, robbed: 1 + Math.max(0, told?.lock ?? 0, seen?.lock ?? 0) })
     : world
-}
-
-const conditionHolds = (world: World, index: number, request: Request, behaviour: Behaviour): boolean => {
-  switch (request.expects) {
-    case "version":
-      return request.current
-    case "lease":
-      return wire.stands(world.annotations, behaviour.holder(index), request.lease)
-    case "nothing":
-      return true
-  }
-}
-
-const written = ({ actors, annotations }: World, index: number, { until, write }: Request, behaviour: Behaviour) => {
-  if (actors[index]!.kind === "dex") {
-    return wire.apply(annotations, write === "remove" ? {} : wire.dexChanges(until), true)
-  }
-  return write === "remove"
-    ? wire.apply(annotations, wire.removal, behaviour.writesWhole)
-    : wire.apply(annotations, wire.leaseChanges(behaviour.holder(index), until), behaviour.writesWhole)
 }
 
 const isExpired = (world: World): boolean => world.annotations.lock < 0
@@ -68,7 +72,7 @@ const isLocked = (world: World): boolean => world.annotations.lock !== wire.abse
 const robbed = (world: World, index: number, request: Request): number | undefined => {
   const { kind } = world.actors[index]!
   if (kind === "kubelock" || !isLocked(world) || world.owner === index || world.owner === wire.nobody) return undefined
-  return request.write === "remove" || !isExpired(world) ? world.owner : undefined
+  return request.write === "release" || !isExpired(world) ? world.owner : undefined
 }
 
 const judge = (
@@ -79,22 +83,57 @@ const judge = (
   behaviour: Behaviour
 ): string | undefined => {
   const { kind } = before.actors[index]!
+  const { write } = request
   if (kind === "dex") return undefined
   if (before.annotations.foreign !== after.annotations.foreign) return "a stranger's annotation did not survive a write"
   if (kind === "operator") {
     return !isLocked(before) || before.owner === request.target
-      ? undefined
+      ? jumbled(before, after, index, write)
       : "an operator's break removed another lock than the one it saw"
   }
-  if (before.annotations.lock === wire.malformed) return "a malformed value was not left alone"
+  if (before.annotations.lock === wire.malformed && after.annotations.lock !== wire.malformed) {
+    return "a malformed value was not left alone"
+  }
   const others = isLocked(before) && before.owner !== index
-  if (others && request.write === "remove") return "a contender removed a lock that is not its own"
-  if (others && request.write === "renew") return "a renewal overwrote a lock that is not its own"
-  if (others && !isExpired(before)) return "a lock was taken that had not expired"
-  if (request.write === "acquire" && after.actors.some((other, at) => at !== index && isNoOlder(other, behaviour))) {
+  if (others && write === "release") return "a contender removed a lock that is not its own"
+  if (others && write === "renew") return "a renewal overwrote a lock that is not its own"
+  if (others && write === "acquire" && !isExpired(before)) return "a lock was taken that had not expired"
+  if (isLocked(before) && write === "grant") return "a lock was handed over that was not free"
+  const isDexs = others && !isExpired(before) && before.actors[before.owner]?.kind === "dex"
+  if (isDexs && before.annotations !== after.annotations) {
+    return "a contender wrote to an object that Dex has locked"
+  }
+  if (write === "acquire" && after.actors.some((other, at) => at !== index && isNoOlder(other, behaviour))) {
     return "a fencing token is no greater than that of an acquisition before it"
   }
-  return undefined
+  const { by, label } = request.patch
+  if ((write === "release" || write === "grant") && by !== wire.nobody && by !== label) {
+    return "the lock was handed to one who is not woken"
+  }
+  return jumbled(before, after, index, write)
+}
+
+// Whoever waits keeps its place whatever others write, and nobody is put into the queue who has not come by itself. Only
+// who breaks an expired lock passes over those whose move it would have been. Of those who stand in the queue without
+// their doing nothing is expected.
+const jumbled = (before: World, after: World, index: number, write: Request["write"]): string | undefined => {
+  if (before.annotations === after.annotations) return undefined
+  const others = ({ annotations }: World) =>
+    wire.waitingIn(annotations).filter((waiter) => waiter !== index && !hasLitter(after, waiter))
+  const [was, is] = [others(before), others(after)]
+  const stayed = was.filter((waiter) => is.includes(waiter))
+  if (is.filter((waiter) => was.includes(waiter)).some((waiter, place) => waiter !== stayed[place])) {
+    return "those who wait changed places"
+  }
+  const breaks = write === "acquire" && isLocked(before)
+  const isLost = (waiter: number) =>
+    !is.includes(waiter) && after.owner !== waiter && !breaks && seeks(before.actors[waiter]!.stage)
+  if (was.some(isLost)) return "a waiter lost its place in the queue"
+  const isNew = (waiter: number) => {
+    const { mayQueue, stage } = before.actors[waiter]!
+    return !was.includes(waiter) && stage !== "Crashed" && !(mayQueue && stage === "Local")
+  }
+  return is.some(isNew) ? "a contender stands in the queue that had left it" : undefined
 }
 
 const isNoOlder = ({ token }: Actor, behaviour: Behaviour): boolean =>

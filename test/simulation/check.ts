@@ -2,6 +2,7 @@
 import type { History } from "./history.ts"
 import * as liveness from "./liveness.ts"
 import type { Plan } from "./plan.ts"
+import * as queueing from "./queueing.ts"
 import * as safety from "./safety.ts"
 import * as timeline from "./timeline.ts"
 
@@ -18,7 +19,12 @@ const rules: ReadonlyArray<safety.Rule> = [
   liveness.expiries,
   liveness.leftovers,
   liveness.noticed,
-  liveness.told
+  liveness.told,
+  queueing.order,
+  queueing.kept,
+  queueing.claims,
+  queueing.label,
+  queueing.handsOff
 ]
 
 /** All that went against the rules, in the order of time. */

@@ -12,12 +12,23 @@ export interface LockOn {
 }
 
 /**
- * The object at one version. `lock` is what its annotations say; `others` are the annotations that are not a lock;
- * `written` is the acquisition that wrote to the object's content last.
+ * The queue as it stands on the object: the line, who arrived, and the process that the label names. What is no name is
+ * a question mark.
+ */
+export interface QueueOn {
+  readonly line: ReadonlyArray<string>
+  readonly arrivals: ReadonlyArray<string>
+  readonly next: string | undefined
+}
+
+/**
+ * The object at one version. `lock` is what its annotations say, and `queue`; `others` are the annotations and labels
+ * that are neither; `written` is the acquisition that wrote to the object's content last.
  */
 export interface Version {
   readonly version: number
   readonly lock: LockOn | undefined
+  readonly queue: QueueOn
   readonly others: Readonly<Record<string, string>>
   readonly written: string | undefined
 }
@@ -74,8 +85,9 @@ export const recorder = (now: () => number): Recorder => {
   return { events, record: (process, happening) => void events.push({ ...happening, at: now(), process }) }
 }
 
-/** A text with the holders' names of the library in it, as the history calls them: `p1/<uuid>/3` is `p1/3`. */
-export const plainly = (text: string): string => text.replaceAll(/\/[-0-9a-f]{36}\//g, "/")
+/** A text with the holders' names of the library in it, as the history calls them: `p1/0123456789ab.f` is `p1/15`. */
+export const plainly = (text: string): string =>
+  text.replaceAll(/\/[a-z0-9]{12}\.([a-z0-9]{1,11})(?![a-z0-9])/g, (_, wish) => `/${Number.parseInt(wish, 36)}`)
 
 /** The process of an acquisition. */
 export const processOf = (acquisition: string): string => acquisition.slice(0, acquisition.lastIndexOf("/"))
@@ -159,6 +171,15 @@ const describeVersion = (version: Version | undefined): string => {
   const lock =
     version.lock === undefined ? "free" : `${version.lock.owner ?? "somebody"} until ${seconds(version.lock.until)}`
   const others = Object.entries(version.others).map(([key, value]) => `${key}=${value}`)
+  const { arrivals, line, next } = version.queue
+  const queue = [
+    ...(line.length === 0 ? [] : [`queue=${abridged(line)}`]),
+    ...(arrivals.length === 0 ? [] : [`arrived=${abridged(arrivals)}`]),
+    ...(next === undefined ? [] : [`next=${next}`])
+  ]
   const content = version.written === undefined ? [] : [`written by ${version.written}`]
-  return `[${[`v${version.version}`, lock, ...others, ...content].join(" ")}]`
+  return `[${[`v${version.version}`, lock, ...queue, ...others, ...content].join(" ")}]`
 }
+
+const abridged = (names: ReadonlyArray<string>): string =>
+  names.length <= 12 ? names.join(",") : `${names.slice(0, 12).join(",")},(${names.length - 12} more)`

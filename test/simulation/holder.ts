@@ -33,6 +33,7 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
     holder: plan.name,
     policy: LockPolicy.make({
       ttl: plan.ttl,
+      besideDex: plan.besideDex,
       renew: plan.renews ? undefined : false,
       polling: LockPolicy.poll(plan.interval, plan.polls)
     })

@@ -1,6 +1,9 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
+import { claimTtl } from "../../src/LockProtocol.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
 import { gap } from "../../src/internal/tenure.ts"
-import type { HolderPlan, Plan } from "./plan.ts"
+import { type HolderPlan, patience, type Plan } from "./plan.ts"
+import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
 import * as timeline from "./timeline.ts"
 import { sight } from "./witness.ts"
@@ -26,7 +29,8 @@ export const wishes: Rule = ({ crashes, end, history, plan, ...line }) => {
       finished.has(name) || crashes.has(name) ? [] : [violation(end, `${name} never comes to an end`)]
     ),
     ...line.wishes.flatMap((wish) => {
-      const problem = complaint(wish, line.peaceSince(wish.holder, wish.to) <= wish.to)
+      const problem =
+        complaint(wish, line.peaceSince(wish.holder, wish.to) <= wish.to) ?? overlong({ plan, ...line }, wish)
       return problem === undefined ? [] : [violation(wish.to, `${wish.acquisition} ${problem}`)]
     })
   ]
@@ -38,6 +42,7 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
     case "LockConflict":
       return undefined
     case "LockTimeout":
+      if (isPatient(holder)) return "never gets it, and has waited long enough"
       return to - from < ((holder.polls - 1) * holder.interval) / holder.rate - 1 ? "times out too soon" : undefined
     case "LockUnavailable":
       return isInPeace ? "fails though nothing is wrong" : undefined
@@ -46,26 +51,57 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
   }
 }
 
+const isPatient = ({ interval, polls }: HolderPlan): boolean => polls * interval >= patience
+
+// Nobody waits for longer than its schedule has it, where nothing stood in the way. A poll takes its time, too.
+const overlong = (
+  { plan, ...line }: Pick<timeline.Timeline, "plan" | "peaceSince">,
+  { from, holder, to }: timeline.Wish
+): string | undefined => {
+  const most = (holder.polls * (holder.interval + roundTrip(plan) + 1)) / holder.rate + 4 * roundTrip(plan) + gap + 1
+  return to !== Infinity && to - from > most && line.peaceSince(holder, to) <= from ? "waits too long" : undefined
+}
+
 /**
- * A lock that has expired is taken within the uncertainty of the server's clock plus one poll, where a process waits that
- * is left in peace and has not got the lock itself. With `expiries`: a crashed holder's lock is taken within TTL plus
- * uncertainty plus one poll.
+ * A lock that is free, or has expired, is taken by whoever waits for it, where that process is left in peace and has not
+ * got the lock itself.
+ *
+ * Who waits in the queue is told only of what is handed to it. For the rest it looks when the lock would have expired, by
+ * what it saw last, and the later the further back it stands; so not later than the latest expiry that stood while it
+ * waited, and within ten seconds in any case. To that come the uncertainty of the server's clock and one poll.
  */
 export const takeover: Rule = (line) =>
-  line.locks.flatMap(({ from, lock, to }) =>
+  line.vacancies.flatMap(({ from: free, lock, to }) =>
     line.wishes.flatMap((wish) => {
       const { acquisition, holder } = wish
-      const free = Math.max(from, lock.until)
-      const due = free + uncertainty(line.plan) + (holder.interval + gap) / holder.rate + 2 * roundTrip(line.plan) + 1
-      const waits = wish.from <= free && wish.to > due && due <= line.end
-      return waits &&
+      if (wish.from > free || wish.to <= free) return []
+      const seen = Math.max(
+        0,
+        ...line.locks.filter((one) => one.from <= free && one.to >= wish.from).map(({ lock }) => lock.until - free)
+      )
+      const places = line.plan.vandal === undefined ? line.plan.holders.length : LockQueue.capacity
+      const deaf = Math.min(seen + places * stagger, longestSleep)
+      const due =
+        free + uncertainty(line.plan) + (deaf + holder.interval + gap) / holder.rate + 2 * roundTrip(line.plan) + 1
+      return wish.to > due &&
+        due <= line.end &&
         to > due &&
         timeline.inPeace(line, holder, { from: free, to: due }) &&
         !isBusy(line, holder, { from: free, to: due })
-        ? [{ rule: "takeover", at: due, what: `${acquisition} does not take the lock of ${lock.owner}, long expired` }]
+        ? [
+            {
+              rule: "takeover",
+              at: due,
+              what: `${acquisition} does not take the lock, ${lock === undefined ? "long free" : `which ${lock.owner} left to expire`}`
+            }
+          ]
         : []
     })
   )
+
+// How the library staggers those who look, and how long they sleep at most, in milliseconds.
+const stagger = 100
+const longestSleep = 10_000
 
 // A process that has the lock, or believes so, has its other contenders wait until it is through with it.
 const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timeline.Stretch): boolean =>
@@ -74,8 +110,8 @@ const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timel
   )
 
 /**
- * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second. Where requests
- * go wrong the uncertainty has no bound of its own: there this rule is not applied.
+ * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second; of a lock that is
+ * handed over, the lease of a claim. A renewal does not shorten that. Where requests go wrong the uncertainty has no bound of its own: there this rule is not applied.
  */
 export const expiries: Rule = ({ history, plan }) =>
   plan.theme !== "calm" && plan.theme !== "crashes"
@@ -83,8 +119,11 @@ export const expiries: Rule = ({ history, plan }) =>
     : history.flatMap((event) => {
         const holder = timeline.holderOf(plan, event.process)
         if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
-        const lasts = event.after.lock.until - event.at
-        return lasts > holder.ttl + uncertainty(plan) + 1000
+        if (timeline.isSameLock(event.before?.lock, event.after.lock)) return []
+        const { owner, until } = event.after.lock
+        const lasts = until - event.at
+        const isOwn = owner !== undefined && processOf(owner) === event.process
+        return lasts > (isOwn ? Math.max(holder.ttl, claimTtl) : claimTtl) + uncertainty(plan) + 1000
           ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
           : []
       })
@@ -92,10 +131,11 @@ export const expiries: Rule = ({ history, plan }) =>
 /**
  * No lock is left lying about. Who waits for a lock and has it, by a write whose answer got lost, is granted it by the
  * next attempt; who gave up, or is through with it, has removed it. A first write that arrives only after its wish has
- * ended is excused.
+ * ended is excused. What a vandal hands to somebody who does not expect it is lost for as long as a claim lasts.
  */
 export const leftovers: Rule = (line) => {
-  const attempt = 3 * roundTrip(line.plan) + gap + 1
+  const claim = line.plan.vandal === undefined ? 0 : claimTtl + uncertainty(line.plan) + 1000
+  const attempt = 3 * roundTrip(line.plan) + gap + 1 + claim
   return line.holdings.flatMap(({ from, owner, to, until }): ReadonlyArray<Violation> => {
     const had = timeline.wishesOfTurn(line, owner)
     const wish = had.find(({ acquisition }) => acquisition === owner)
@@ -105,7 +145,7 @@ export const leftovers: Rule = (line) => {
     const unknownTo = Math.min(gone, wish.to)
     const unknown = unknownTo - Math.max(from, line.peaceSince(holder, unknownTo))
     const leaves = Math.max(...had.map((one) => one.leaves))
-    const due = leaves + attempt
+    const due = leaves + attempt + conflicts(line.plan)
     return [
       ...(unknown > holder.interval / holder.rate + attempt
         ? [{ rule: "leftovers", at: unknownTo, what: `${owner} has the lock and waits for it` }]
@@ -116,6 +156,9 @@ export const leftovers: Rule = (line) => {
     ]
   })
 }
+
+// A hand-over is made anew where the queue changed meanwhile: so much longer does it take when many come and go.
+const conflicts = (plan: Plan): number => 8 * roundTrip(plan) + 600
 
 /** Who was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. */
 export const noticed: Rule = (line) =>

@@ -46,11 +46,13 @@ export const make = (options: Options): Effect.Effect<Machine> =>
 
       const trueTime = () => trueClock.currentTimeMillisUnsafe()
       const monotonic = () => rate * ((fellAsleep ?? trueTime()) - asleep)
+      const nanos = () => Math.round(monotonic() * 1e6)
       const wall = () => Math.floor(wallOffset + rate * trueTime())
 
+      // Until the clock, as it is read, has come to the target.
       const sleepUntil = (target: number): Effect.Effect<void> =>
         Effect.suspend(() => {
-          const left = Math.ceil((target - monotonic()) / rate - 1e-6)
+          const left = Math.ceil((target - nanos()) / 1e6 / rate)
           return left <= 0
             ? Effect.void
             : trueClock
@@ -80,12 +82,12 @@ export const make = (options: Options): Effect.Effect<Machine> =>
           currentTimeMillis: Effect.sync(wall),
           currentTimeNanosUnsafe: () => BigInt(wall()) * 1_000_000n,
           currentTimeNanos: Effect.sync(() => BigInt(wall()) * 1_000_000n),
-          monotonicTimeNanosUnsafe: () => BigInt(Math.round(monotonic() * 1e6)),
-          monotonicTimeNanos: Effect.sync(() => BigInt(Math.round(monotonic() * 1e6))),
+          monotonicTimeNanosUnsafe: () => BigInt(nanos()),
+          monotonicTimeNanos: Effect.sync(() => BigInt(nanos())),
           sleep: (duration: Duration.Duration) =>
             Effect.suspend(() => {
               machine.onWait()
-              return sleepUntil(monotonic() + Duration.toMillis(duration))
+              return sleepUntil(nanos() + Duration.toMillis(duration) * 1e6)
             })
         }
       }

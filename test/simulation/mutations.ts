@@ -7,7 +7,9 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
 import type { Machine } from "./machine.ts"
@@ -29,8 +31,24 @@ export interface Mutation {
 const key = LockPolicy.dexKey
 const holderKey = LockRecord.holderKey(key)
 
+const lineKey = LockQueue.queueKey(key)
+const nextLabel = LockQueue.labelKey(key)
+
+const ownerIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined => {
+  const holder = annotations[holderKey]
+  return typeof holder === "string" ? holder.split("@")[0] : undefined
+}
+
+const isOnLease = ({ expect }: Write) => "annotations" in expect && ownerIn(expect.annotations) !== undefined
 const isRemoval = (write: Write) => write.annotations[key] === null
-const isRenewal = (write: Write) => !isRemoval(write) && "annotations" in write.expect
+const isRenewal = (write: Write) =>
+  isOnLease(write) && "annotations" in write.expect && ownerIn(write.annotations) === ownerIn(write.expect.annotations)
+const isHandOver = (write: Write) => isOnLease(write) && !isRemoval(write) && !isRenewal(write)
+const isJoin = ({ expect }: Write) => "annotations" in expect && expect.annotations[holderKey] === true
+const isDeparture = (write: Write) => !(key in write.annotations) && !isJoin(write)
+
+const unlocked = (annotations: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== key && name !== holderKey))
 
 const withoutCondition = (store: Store, which: (write: Write) => boolean): Store => ({
   ...store,
@@ -156,6 +174,183 @@ export const mutations = {
     })
   },
 
+  /** Hands the lock over, whoever has it by then. */
+  "no identity check on hand-over": {
+    served: (store) => withoutCondition(store, isHandOver)
+  },
+
+  /** Arrives in the queue whoever has the lock, Dex included. */
+  "queues behind Dex": {
+    served: (store) => withoutCondition(store, isJoin)
+  },
+
+  /** Moves the arrivals that it knows into the line, and drops those that it does not know. */
+  "arrivals are dropped": {
+    served: (store) => ({
+      ...store,
+      compareAndSwap: (id, write) =>
+        isHandOver(write)
+          ? Effect.flatMap(store.read(id), ({ annotations }) =>
+              store.compareAndSwap(id, {
+                ...write,
+                annotations: {
+                  ...Object.fromEntries(
+                    Object.keys(annotations).flatMap((name) => (name.startsWith(`${lineKey}-`) ? [[name, null]] : []))
+                  ),
+                  ...write.annotations
+                }
+              })
+            )
+          : store.compareAndSwap(id, write)
+    })
+  },
+
+  /** Forgets the end of the line where it is long. */
+  "places are lost": {
+    served: (store) => ({
+      ...store,
+      compareAndSwap: (id, write) => {
+        const line = write.annotations[lineKey]
+        return store.compareAndSwap(
+          id,
+          typeof line === "string"
+            ? { ...write, annotations: { ...write.annotations, [lineKey]: line.split(" ").slice(0, 2).join(" ") } }
+            : write
+        )
+      }
+    })
+  },
+
+  /** Gives up and stays in the queue. */
+  "the dead keep their place": {
+    seen: (_, seen) => ({
+      ...seen,
+      store: {
+        ...seen.store,
+        compareAndSwap: (id, write) =>
+          isDeparture(write) ? Effect.asSome(seen.store.read(id)) : seen.store.compareAndSwap(id, write)
+      }
+    })
+  },
+
+  /** Puts the last in the line before the others. */
+  "last come, first served": {
+    served: (store) => ({
+      ...store,
+      compareAndSwap: (id, write) => {
+        const line = write.annotations[lineKey]
+        return store.compareAndSwap(
+          id,
+          isHandOver(write) && typeof line === "string"
+            ? { ...write, annotations: { ...write.annotations, [lineKey]: line.split(" ").toReversed().join(" ") } }
+            : write
+        )
+      }
+    })
+  },
+
+  /** Hands over without a word to whom. */
+  "nobody is woken": {
+    served: (store) => ({
+      ...store,
+      compareAndSwap: (id, write) =>
+        store.compareAndSwap(id, {
+          ...write,
+          labels: Object.fromEntries(Object.entries(write.labels ?? {}).filter(([name]) => name !== nextLabel))
+        })
+    })
+  },
+
+  /** Believes the label: whom it names has the lock, whatever the lock says. */
+  "the label is believed": {
+    seen: (_, seen) => ({
+      ...seen,
+      store: {
+        ...seen.store,
+        changes: (id, options) =>
+          Stream.map(seen.store.changes(id, options), (change) =>
+            change._tag === "Changed" && options?.label !== undefined
+              ? { ...change, metadata: { ...change.metadata, annotations: unlocked(change.metadata.annotations) } }
+              : change
+          )
+      }
+    })
+  },
+
+  /** Believes the line: who is first in it has the lock, whatever the lock says. */
+  "the line is believed": {
+    seen: ({ name }, seen) => ({
+      ...seen,
+      store: {
+        ...seen.store,
+        read: (id) =>
+          Effect.map(seen.store.read(id), (metadata) =>
+            metadata.annotations[lineKey]?.startsWith(`${name}/`) === true
+              ? { ...metadata, annotations: unlocked(metadata.annotations) }
+              : metadata
+          )
+      }
+    })
+  },
+
+  /** Leaves it to the first in the line to take an expired lock, whether or not there is such a one. */
+  "the first in line alone looks": {
+    seen: ({ name }, seen) => ({
+      ...seen,
+      store: {
+        ...seen.store,
+        read: (id) =>
+          Effect.map(seen.store.read(id), (metadata) => {
+            const { [lineKey]: line, [key]: expiry } = metadata.annotations
+            return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
+              ? metadata
+              : { ...metadata, annotations: { ...metadata.annotations, [key]: "2099-01-01T00:00:00Z" } }
+          })
+      }
+    })
+  },
+
+  /** Takes a lock that was handed over for its own for as long as one that it has written: ten seconds from the news. */
+  "a claim lasts as long as a lease": {
+    seen: ({ name }, seen) => {
+      const real = new Map<string, string>()
+      const prolonged = ({ annotations, ...rest }: Metadata): Metadata => {
+        const record = LockRecord.fromAnnotations(key, annotations)
+        if (record._tag !== "Present" || !record.holder?.startsWith(`${name}/`)) return { annotations, ...rest }
+        const expiry = LockRecord.expiryAt(record.expiresAt + 7000)
+        real.set(expiry, record.expiry)
+        return {
+          ...rest,
+          annotations: { ...annotations, ...LockRecord.toAnnotations(key, { holder: record.holder, expiry }) }
+        }
+      }
+      const asWritten = (write: Write): Write => {
+        const expiry = isOnLease(write) && "annotations" in write.expect ? write.expect.annotations[key] : undefined
+        const written = typeof expiry === "string" ? real.get(expiry) : undefined
+        if (written === undefined || !("annotations" in write.expect)) return write
+        const holder = ownerIn(write.expect.annotations)!
+        const annotations = {
+          ...write.expect.annotations,
+          ...LockRecord.toAnnotations(key, { holder, expiry: written })
+        }
+        return { ...write, expect: { ...write.expect, annotations } }
+      }
+      return {
+        ...seen,
+        store: {
+          ...seen.store,
+          compareAndSwap: (id, write) => seen.store.compareAndSwap(id, asWritten(write)),
+          changes: (id, options) =>
+            Stream.map(seen.store.changes(id, options), (change) =>
+              change._tag === "Changed" && options?.label !== undefined
+                ? { ...change, metadata: prolonged(change.metadata) }
+                : change
+            )
+        }
+      }
+    }
+  },
+
   /** A fencing token that is the same for everybody. */
   "constant fencing token": {
     served: (store) => mapMetadata(store, (metadata) => ({ ...metadata, resourceVersion: "1" }))
@@ -171,7 +366,9 @@ export const mutations = {
           Effect.map(
             seen.store.compareAndSwap(id, write),
             Option.orElse(() =>
-              isRenewal(write) ? Option.some({ uid: "", resourceVersion: "1", annotations: {} }) : Option.none()
+              isRenewal(write)
+                ? Option.some({ uid: "", resourceVersion: "1", annotations: {}, labels: {} })
+                : Option.none()
             )
           )
       }

@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import * as serverClock from "../../src/internal/serverClock.ts"
 import * as stopwatch from "../../src/internal/stopwatch.ts"
 import * as LockError from "../../src/LockError.ts"
-import type { ObjectStore } from "../../src/ObjectStore.ts"
+import type { Change, ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"
 import type { Machine } from "./machine.ts"
@@ -62,21 +62,26 @@ interface Answer<A> {
 export const make = ({ plan, recorder, server, trueClock }: Surroundings, options: Options): Network => {
   const { dice, machine, requestTimeout, served } = options
   let learnt: serverClock.ServerClock | undefined
+  let asked = { second: 0, times: 0 }
 
   const pause = (millis: number) => (millis === 0 ? Effect.void : trueClock.sleep(Duration.millis(millis)))
   const usual = () => dice.between(0, plan.delay)
   const late = (trouble: Trouble | undefined, kind: Trouble) =>
     trouble === kind ? dice.between(500, longestDelay) : usual()
 
-  const drawTrouble = (verb: string): Trouble | undefined => {
+  const blowing = () => {
     const now = trueClock.currentTimeMillisUnsafe()
-    const blowing = plan.weather.filter(
+    return plan.weather.filter(
       ({ from, process, to }) => from <= now && now < to && (process === undefined || process === machine.name)
     )
+  }
+
+  const drawTrouble = (verb: string): Trouble | undefined => {
+    const weather = blowing()
     return troubles.find(
       (kind) =>
         (kind !== "409" || verb !== "read") &&
-        blowing.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * (verb === "read" ? 0.25 : 1)))
+        weather.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * (verb === "read" ? 0.25 : 1)))
     )
   }
 
@@ -116,7 +121,19 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
     return { exit: trouble === "500 though applied" ? Exit.fail(unavailable(verb, 500)) : exit, date }
   })
 
+  // Who asks on and on would make a world without end.
+  const restrain = Effect.suspend(() => {
+    const second = Math.floor(trueClock.currentTimeMillisUnsafe() / 1000)
+    asked = second === asked.second ? { second, times: asked.times + 1 } : { second, times: 1 }
+    if (asked.times <= mostAsked) return Effect.void
+    if (asked.times === mostAsked + 1) recorder.record(machine.name, { _tag: "Broke", defect: "it asks on and on" })
+    return Effect.never
+  })
+
   const ask = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict?: A) =>
+    Effect.andThen(restrain, send(verb, request, conflict))
+
+  const send = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict: A | undefined) =>
     Effect.suspend(() => {
       machine.onWait()
       const sent = stopwatch.read(machine.clock)
@@ -152,6 +169,8 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       ),
     store: {
       createIfMissing: served.createIfMissing,
+      besideDex: served.besideDex,
+      bringsContent: served.bringsContent,
       describe: served.describe,
       now: Effect.sync(() => {
         if (learnt !== undefined) {
@@ -166,16 +185,55 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
       compareAndSwap: (id, write) => ask("write", served.compareAndSwap(id, write), Option.none()),
-      // Each event is late, and some come twice.
-      changes: (id, from) =>
-        served.changes(id, from).pipe(
-          Stream.mapEffect((change) => Effect.as(Effect.andThen(pause(usual()), machine.turn), change)),
-          Stream.flatMap((change) => Stream.fromArray(dice.chance(0.1) ? [change, change] : [change]))
-        )
+      changes: (id, from) => watch(id, from)
     }
   }
+
+  // Events are late, and some come twice. A watch that breaks misses what happens until it is opened again, and then
+  // begins with the present state. Nobody is told at once that it broke.
+  const watch = (id: string, from: ChangesOptions | undefined): Stream.Stream<Change, LockError.StoreError> =>
+    Stream.suspend(() => {
+      const connection = server.restarts
+      return served.changes(id, from).pipe(
+        Stream.mapEffect((change) => deliver(change, connection, from?.label === undefined ? "watch" : "own watch")),
+        Stream.takeWhile((events) => events !== undefined),
+        Stream.flattenIterable,
+        Stream.concat(Stream.suspend(() => watch(id, from?.label === undefined ? {} : { label: from.label })))
+      )
+    })
+
+  // The way of an event: how often it comes. Undefined where the watch breaks, and once it can be opened again.
+  const deliver = Effect.fnUntraced(function* (change: Change, connection: number, what: string) {
+    const awayFor = (millis: number) =>
+      Effect.gen(function* () {
+        recorder.record(machine.name, { _tag: "Away", what })
+        yield* pause(millis)
+        while (network.cut || server.down) yield* pause(50)
+        recorder.record(machine.name, { _tag: "Back", what })
+      })
+    yield* pause(Math.max(1, usual()))
+    const isStormy = blowing().length > 0
+    if (server.down || server.restarts !== connection || (isStormy && dice.chance(0.1))) {
+      yield* awayFor(dice.between(50, longestAway))
+      return undefined
+    }
+    if (isStormy && dice.chance(0.1)) yield* awayFor(dice.between(500, longestDelay))
+    if (network.cut) {
+      yield* awayFor(0)
+      if (dice.chance(0.5)) return undefined
+    }
+    yield* machine.turn
+    return dice.chance(0.1) ? [change, change] : [change]
+  })
+
   return network
 }
+
+// How long a watch is away at most.
+const longestAway = 4000
+
+// How often a process may ask in a second: several times as often as the busiest does.
+const mostAsked = 300
 
 // Longer than any process waits for an answer.
 const longestDelay = 8000

@@ -56,8 +56,17 @@ export interface HolderPlan extends ProcessPlan {
   readonly polls: number
   /** How many of its fibers contend. */
   readonly fibers: number
+  /** Whether it leaves the lock free now and then for Dex to see. */
+  readonly besideDex: boolean
   /** Whether it works on after it lost the lock, so that only the fencing token stops it. */
   readonly stubborn: boolean
+}
+
+/** Somebody who spoils the queue, at intervals of `every` at most. */
+export interface VandalPlan {
+  readonly from: number
+  readonly to: number
+  readonly every: number
 }
 
 /** The world. Times are in milliseconds; delays are the longest that they usually are, one way. */
@@ -71,6 +80,7 @@ export interface Plan {
   readonly restarts: ReadonlyArray<{ readonly at: number; readonly lasts: number }>
   readonly holders: ReadonlyArray<HolderPlan>
   readonly dexes: ReadonlyArray<ProcessPlan>
+  readonly vandal: VandalPlan | undefined
   /** When everything that goes wrong has ended, but for the crashes. */
   readonly calmFrom: number
   /** Until when processes go for another round. */
@@ -83,6 +93,9 @@ const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] 
 /** One of them. */
 export type Theme = (typeof themes)[number]
 
+/** So long waits who is patient: long enough to get the lock in the end, whatever went wrong before. */
+export const patience = 150_000
+
 /** How long an overloaded server asks to wait at most. */
 export const maxRetryAfter = 2000
 
@@ -93,6 +106,7 @@ export const make = (seed: number): Plan => {
   const ttl = theme === "slow" ? die.pick([2000, 3000]) : die.pick([2000, 3000, 5000, 10_000])
   const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 10 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 3 * ttl)
+  const vandal = drawVandal(dice.make(seed, "vandal"), busyUntil)
   const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`)
   const holderNames = names("p", theme === "dex" ? die.between(2, 5) : die.between(2, 8))
   const dexNames = theme === "dex" ? names("dex", die.between(1, 3)) : []
@@ -116,8 +130,15 @@ export const make = (seed: number): Plan => {
     interval: die.pick([100, 200, 500]),
     polls: die.pick([10, 50, 100]),
     fibers: die.pick([1, 1, 2, 3]),
+    besideDex: theme === "dex",
     stubborn: die.chance(0.3)
   })
+
+  // One of those who wait beside a vandal is patient.
+  const drawHolders = (): ReadonlyArray<HolderPlan> => {
+    const [first, ...others] = holderNames.map(drawHolder)
+    return [vandal === undefined ? first! : { ...first!, polls: patience / first!.interval }, ...others]
+  }
 
   const drawDex = (name: string): ProcessPlan => ({
     ...drawProcess(name, dexTtl),
@@ -139,10 +160,14 @@ export const make = (seed: number): Plan => {
       (theme === "network" || theme === "storm") && die.chance(0.6)
         ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
         : [],
-    holders: holderNames.map(drawHolder),
-    dexes: dexNames.map(drawDex)
+    holders: drawHolders(),
+    dexes: dexNames.map(drawDex),
+    vandal
   }
 }
+
+const drawVandal = (die: dice.Dice, busyUntil: number): VandalPlan | undefined =>
+  die.chance(0.3) ? { from: die.pick([0, 2000]), to: busyUntil, every: die.pick([300, 1000, 3000]) } : undefined
 
 // Clocks differ in rate by at most maxDrift, whichever of the two is the slow one.
 const fastest = 1 + stopwatch.maxDrift

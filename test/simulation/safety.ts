@@ -132,7 +132,7 @@ export const fenced: Rule = ({ history }) => {
 
 /**
  * A commit is all or nothing: the content of the object changes only while the lock of its writer stands, and with that
- * the lock is gone. What was said to be done was done. What was said to be lost was not.
+ * the lock is gone or another's. What was said to be done was done. What was said to be lost was not.
  */
 export const commits: Rule = ({ history, plan }) => {
   const written: Array<string> = []
@@ -148,7 +148,7 @@ export const commits: Rule = ({ history, plan }) => {
     if (after.written === before?.written || after.written === undefined) return []
     written.push(after.written)
     const owner = before?.lock?.owner
-    return owner !== undefined && processOf(owner) === process && after.lock === undefined
+    return owner !== undefined && processOf(owner) === process && after.lock?.owner !== owner
       ? []
       : [{ rule: "commits", at, what: `${process} writes to the object without the lock` }]
   })

@@ -40,6 +40,7 @@ export const make = (options: {
   Effect.map(
     ObjectStoreMemory.make({ objects: options.exists ? [id] : [], createIfMissing: !options.exists }),
     ({ store }): Server => {
+      const versionOf = makeVersionOf(options.ahead)
       const look = (): Metadata | undefined =>
         Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
       return {
@@ -55,8 +56,8 @@ export const make = (options: {
             options.recorder.record(process, {
               _tag: "Written",
               verb,
-              before: before === undefined ? undefined : versionOf(before, options.ahead),
-              after: versionOf(after, options.ahead)
+              before: before === undefined ? undefined : versionOf(before),
+              after: versionOf(after)
             })
           }
           return answer
@@ -67,19 +68,53 @@ export const make = (options: {
 
 const lockKey = LockPolicy.dexKey
 const holderKey = LockRecord.holderKey(lockKey)
+const lineKey = `${lockKey}-queue`
+const arrivalPrefix = `${lineKey}-`
+const nextLabel = `${lockKey}-next`
 
-// Read here without the library's help, so that both cannot err alike.
-const versionOf = ({ annotations, content, resourceVersion }: Metadata, ahead: number): History.Version => {
-  const { [lockKey]: expiry, [holderKey]: holder, ...others } = annotations
-  const owner =
-    expiry !== undefined && holder?.endsWith(`@${expiry}`) === true ? History.plainly(holder.split("@")[0]!) : undefined
-  return {
-    version: Number(resourceVersion),
-    lock:
-      expiry === undefined
-        ? undefined
-        : { until: Date.parse(expiry) - ahead, ...(owner === undefined ? {} : { owner }) },
-    others,
-    written: content?.["written"]?.toString()
+const isName = /^\w{1,63}\/([a-z0-9]{12})\.[a-z0-9]+$/
+
+// Read here without the library's help, so that both cannot err alike. Processes are called after machines.
+const makeVersionOf = (ahead: number) => {
+  const machines = new Map<string, string>()
+  const names = new Map<string, string>()
+  const plainName = (token: string): string => {
+    const known = names.get(token)
+    if (known !== undefined) return known
+    const process = isName.exec(token)?.[1]
+    const name = process === undefined ? "?" : History.plainly(token)
+    if (process !== undefined) machines.set(process, History.processOf(token))
+    names.set(token, name)
+    return name
+  }
+  return ({ annotations, content, labels, resourceVersion }: Metadata): History.Version => {
+    const { [lockKey]: expiry, [holderKey]: holder, [lineKey]: line, ...further } = annotations
+    const { [nextLabel]: next, ...otherLabels } = labels
+    const owner = expiry !== undefined && holder?.endsWith(`@${expiry}`) === true ? holder.split("@")[0]! : undefined
+    const isArrival = ([name]: readonly [string, string]) => name.startsWith(arrivalPrefix)
+    const entries = Object.entries(further)
+    return {
+      version: Number(resourceVersion),
+      lock:
+        expiry === undefined
+          ? undefined
+          : { until: Date.parse(expiry) - ahead, ...(owner === undefined ? {} : { owner: plainName(owner) }) },
+      queue: {
+        line:
+          line === undefined
+            ? []
+            : line
+                .split(" ")
+                .filter((token) => !token.startsWith("since="))
+                .map(plainName),
+        arrivals: entries.filter(isArrival).map(([, name]) => plainName(name)),
+        next: next === undefined ? undefined : (machines.get(next) ?? next)
+      },
+      others: {
+        ...Object.fromEntries(entries.filter((entry) => !isArrival(entry))),
+        ...Object.fromEntries(Object.entries(otherLabels).map(([name, value]) => [`label ${name}`, value]))
+      },
+      written: content?.["written"]?.toString()
+    }
   }
 }

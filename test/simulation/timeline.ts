@@ -1,5 +1,5 @@
 /** A history in stretches of time: which lock stood when, who wanted it, who was valid, and who was left in peace. */
-import { type History, type LockOn, type WishEnd } from "./history.ts"
+import type { History, LockOn, WishEnd, Written } from "./history.ts"
 import { type HolderPlan, maxRetryAfter, type Plan } from "./plan.ts"
 
 /** A stretch of time, in milliseconds. `Infinity` is an end that did not come. */
@@ -11,6 +11,11 @@ export interface Stretch {
 /** A lock as it stood on the object until it was changed. */
 export interface Standing extends Stretch {
   readonly lock: LockOn
+}
+
+/** A stretch in which nobody held the lock: it was free, or `lock` had expired. */
+export interface Vacancy extends Stretch {
+  readonly lock: LockOn | undefined
 }
 
 /** The locks of one owner in a row: `until` is the last expiry that was written. */
@@ -46,6 +51,7 @@ export interface Timeline {
   readonly history: History
   readonly end: number
   readonly locks: ReadonlyArray<Standing>
+  readonly vacancies: ReadonlyArray<Vacancy>
   readonly holdings: ReadonlyArray<Holding>
   readonly wishes: ReadonlyArray<Wish>
   readonly validity: ReadonlyArray<Validity>
@@ -68,6 +74,7 @@ export const make = (plan: Plan, history: History): Timeline => {
     history,
     end: history.at(-1)?.at ?? 0,
     locks,
+    vacancies: vacanciesOf(history),
     holdings: holdingsOf(locks),
     wishes: wishesOf(plan, history),
     validity: validityOf(history),
@@ -96,10 +103,22 @@ export const holderOf = (plan: Plan, process: string): HolderPlan | undefined =>
 // A request without an answer is waited for, and then a wish of the server is heeded.
 const aftermath = ({ rate, requestTimeout }: HolderPlan): number => (requestTimeout + maxRetryAfter) / rate + 1
 
-const locksOf = (history: History): ReadonlyArray<Standing> => {
-  const changes = history.flatMap((event) =>
+const changesOf = (history: History): ReadonlyArray<Written> =>
+  history.flatMap((event) =>
     event._tag === "Written" && !isSameLock(event.before?.lock, event.after.lock) ? [event] : []
   )
+
+const vacanciesOf = (history: History): ReadonlyArray<Vacancy> =>
+  changesOf(history)
+    .map(({ after: { lock }, at }, index, changes) => ({
+      lock,
+      from: Math.max(at, lock?.until ?? 0),
+      to: changes[index + 1]?.at ?? Infinity
+    }))
+    .filter(({ from, to }) => from < to)
+
+const locksOf = (history: History): ReadonlyArray<Standing> => {
+  const changes = changesOf(history)
   return changes.flatMap(({ after: { lock }, at }, index) =>
     lock === undefined ? [] : [{ lock, from: at, to: changes[index + 1]?.at ?? Infinity }]
   )

@@ -16,6 +16,7 @@ import type { Mutation } from "./mutations.ts"
 import * as networks from "./network.ts"
 import type { Blow, Plan, ProcessPlan } from "./plan.ts"
 import * as servers from "./server.ts"
+import * as vandals from "./vandal.ts"
 import * as witnesses from "./witness.ts"
 
 /** Runs a world to its end, and answers what happened in it. The same plan gives the same history. */
@@ -124,6 +125,9 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   }
   for (const one of plan.restarts) yield* start(restart(one))
   yield* start(own(plan, server, at))
+  if (plan.vandal !== undefined) {
+    yield* start(vandals.run({ plan: plan.vandal, dice: dice.make(plan.seed, "vandal's"), server, at, now }))
+  }
   yield* start(Effect.ignore(observe(surroundings)))
 
   const pass = Effect.fnUntraced(function* (millis: number) {
@@ -151,16 +155,18 @@ const fencedResource = (recorder: History.Recorder) => {
     })
 }
 
-// Whoever the object belongs to: changes an annotation of its own now and then, and so the object's version.
+// Whoever the object belongs to: changes an annotation of its own now and then, and so the object's version; rarely a
+// label.
 const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.Effect<void>) => {
   const die = dice.make(plan.seed, "owner")
-  const change = Effect.flatMap(server.store.read(servers.id), ({ annotations, resourceVersion }) =>
+  const change = Effect.flatMap(server.store.read(servers.id), ({ annotations, labels, resourceVersion }) =>
     server.store.compareAndSwap(servers.id, {
       expect: { resourceVersion },
       annotations: {
         "example.com/count": String(Number(annotations["example.com/count"] ?? 0) + 1),
         "example.com/color": die.pick(["red", "blue", null])
-      }
+      },
+      labels: die.chance(0.8) ? {} : { "example.com/team": "example.com/team" in labels ? null : "a" }
     })
   )
   return Effect.forever(

@@ -1,5 +1,6 @@
 /** A memory store whose requests go wrong as told: refused, applied without an answer, or never answered. */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import * as LockError from "../../src/LockError.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
@@ -7,53 +8,70 @@ import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 /** What becomes of a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
 export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockError.StoreError
 
+/** The watches of a store: how many were opened, and what becomes of them. `Silent`: they tell nothing. */
+export interface Watching {
+  opened: number
+  fault: LockError.StoreError | "Silent" | undefined
+}
+
 /** The store, how many requests it saw, and the faults: each request takes the first whose verb is its own. */
 export interface FaultyStore extends ObjectStoreMemory.ObjectStoreMemory {
   /** The store without its faults. */
   readonly sound: ObjectStore["Service"]
   readonly requests: Array<"read" | "write">
   readonly faults: Array<readonly [verb: "read" | "write", fault: Fault]>
+  readonly watching: Watching
 }
 
 /** Makes one with the objects named. */
 export const make = (objects: Iterable<string>): Effect.Effect<FaultyStore> =>
-  Effect.map(ObjectStoreMemory.make({ objects, createIfMissing: false }), (memory): FaultyStore => {
-    const requests: FaultyStore["requests"] = []
-    const faults: FaultyStore["faults"] = []
-    const failure = (id: string, verb: string) =>
-      new LockError.Unavailable({ object: id, verb, detail: "a fault of the test" })
+  Effect.map(ObjectStoreMemory.make({ objects, createIfMissing: false }), over)
 
-    const faulty = <A>(
-      verb: "read" | "write",
-      id: string,
-      request: Effect.Effect<A, LockError.StoreError>
-    ): Effect.Effect<A, LockError.StoreError> =>
-      Effect.suspend(() => {
-        requests.push(verb)
-        const index = faults.findIndex(([which]) => which === verb)
-        const fault = index < 0 ? undefined : faults.splice(index, 1)[0]![1]
-        switch (fault) {
-          case undefined:
-          case "None":
-            return request
-          case "Refused":
-            return Effect.fail(failure(id, verb))
-          case "Lost":
-            return Effect.andThen(request, Effect.fail(failure(id, verb)))
-          case "Hangs":
-            return Effect.never
-          case "Unanswered":
-            return Effect.andThen(request, Effect.never)
-          default:
-            return Effect.fail(fault)
-        }
+/** One more way to the same store, with faults of its own. */
+export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore => {
+  const requests: FaultyStore["requests"] = []
+  const faults: FaultyStore["faults"] = []
+  const watching: Watching = { opened: 0, fault: undefined }
+  const failure = (id: string, verb: string) =>
+    new LockError.Unavailable({ object: id, verb, detail: "a fault of the test" })
+
+  const faulty = <A>(
+    verb: "read" | "write",
+    id: string,
+    request: Effect.Effect<A, LockError.StoreError>
+  ): Effect.Effect<A, LockError.StoreError> =>
+    Effect.suspend(() => {
+      requests.push(verb)
+      const index = faults.findIndex(([which]) => which === verb)
+      const fault = index < 0 ? undefined : faults.splice(index, 1)[0]![1]
+      switch (fault) {
+        case undefined:
+        case "None":
+          return request
+        case "Refused":
+          return Effect.fail(failure(id, verb))
+        case "Lost":
+          return Effect.andThen(request, Effect.fail(failure(id, verb)))
+        case "Hangs":
+          return Effect.never
+        case "Unanswered":
+          return Effect.andThen(request, Effect.never)
+        default:
+          return Effect.fail(fault)
+      }
+    })
+
+  const store: ObjectStore["Service"] = {
+    ...memory.store,
+    read: (id) => faulty("read", id, memory.store.read(id)),
+    create: (id, annotations) => faulty("write", id, memory.store.create(id, annotations)),
+    compareAndSwap: (id, write) => faulty("write", id, memory.store.compareAndSwap(id, write)),
+    changes: (id, options) =>
+      Stream.suspend(() => {
+        watching.opened++
+        if (watching.fault === undefined) return memory.store.changes(id, options)
+        return watching.fault === "Silent" ? Stream.never : Stream.fail(watching.fault)
       })
-
-    const store: ObjectStore["Service"] = {
-      ...memory.store,
-      read: (id) => faulty("read", id, memory.store.read(id)),
-      create: (id, annotations) => faulty("write", id, memory.store.create(id, annotations)),
-      compareAndSwap: (id, write) => faulty("write", id, memory.store.compareAndSwap(id, write))
-    }
-    return { ...memory, sound: memory.store, store, requests, faults }
-  })
+  }
+  return { delete: memory.delete, sound: memory.store, store, requests, faults, watching }
+}

@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
@@ -29,13 +30,13 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
   )
 )
 
-/** Sets and removes annotations as a stranger would: on whatever version the object has. */
+/** Sets and removes annotations as a stranger would: on whatever version the object has, and again where it just changed. */
 export const annotate = (id: string, annotations: Readonly<Record<string, string | null>>) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
     const { resourceVersion } = yield* store.read(id)
-    yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
-  })
+    return yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+  }).pipe(Effect.repeat({ until: Option.isSome }), Effect.asVoid)
 
 /** The annotations of an object as they are now. */
 export const annotationsOf = (id: string) =>

@@ -1,0 +1,120 @@
+/**
+ * Who waits for a lock, as it stands on the object: annotations to queue and back, pure.
+ *
+ * **Details**
+ *
+ * - `<key>-queue` is the line: the contenders' names, first come first served. Whoever has the lock writes it as it hands
+ *   the lock over, and so does whoever leaves the line. Beside Dex it begins with `since=<milliseconds since 1970>`: when
+ *   the lock was last free.
+ * - `<key>-queue-<process>` is an arrival. Everybody adds an annotation of its own, so that arrivals conflict neither with
+ *   each other nor with what the holder writes; the next hand-over moves them to the end of the line.
+ * - The label `<key>-next` names the process that the lock was handed to. Each process watches for its own name, so that
+ *   the API server wakes that one and no other.
+ *
+ * **Gotchas**
+ *
+ * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a detour through
+ * an expiry, and never makes a lock free or held.
+ */
+import type { Changes, Write } from "./ObjectStore.ts"
+
+/** The queue, and the annotations that it was read from. `since` is in milliseconds since 1970. */
+export interface Queue {
+  /** The names of those who wait, in the order of their turns. */
+  readonly waiting: ReadonlyArray<string>
+  readonly since: number | undefined
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+/** How many can wait in the line: enough for one contender of each process of a large service. */
+export const capacity = 128
+
+/** The name of the annotation that holds the line. */
+export const queueKey = (key: string): string => `${key}-queue`
+
+/** The name of the annotation with which a contender arrives. */
+export const arrivalKey = (key: string, holder: string): string => `${queueKey(key)}-${processOf(holder)}`
+
+/** The name of the label that says whom the lock was handed to. */
+export const labelKey = (key: string): string => `${key}-next`
+
+/** The part of a contender's name that stands for its process: the value of the label. */
+export const processOf = (holder: string): string => contender.exec(holder)?.[1] ?? ""
+
+/** Makes the name of a contender: how its process is called, which process it is, and the how-manieth of its wishes. */
+export const nameOf = (title: string, process: string, wish: number): string =>
+  `${title.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 63) || "kubelock"}/${process}.${wish.toString(36)}`
+
+/** Makes the name of a process, never to be used by another. */
+export const newProcess = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 12)
+
+const contender = /^[A-Za-z0-9._-]{1,63}\/([a-z0-9]{12})\.[a-z0-9]{1,11}$/
+
+const sinceMark = /^since=(\d{1,15})$/
+
+/** Reads the queue. What is no contender's name is passed over. */
+export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
+  const found: Record<string, string> = {}
+  const arrivals: Array<string> = []
+  const prefix = `${queueKey(key)}-`
+  for (const name in annotations) {
+    if (!name.startsWith(prefix)) continue
+    const value = annotations[name]!
+    found[name] = value
+    if (contender.exec(value)?.[1] === name.slice(prefix.length)) arrivals.push(value)
+  }
+  const line = annotations[queueKey(key)]
+  if (line === undefined) return { waiting: arrivals, since: undefined, annotations: found }
+  found[queueKey(key)] = line
+  const tokens = line.split(" ", 2 * capacity)
+  const since = sinceMark.exec(tokens[0]!)?.[1]
+  const named = tokens.filter((token) => contender.test(token)).slice(0, capacity)
+  return {
+    waiting: [...new Set([...named, ...arrivals])],
+    since: since === undefined ? undefined : Number(since),
+    annotations: found
+  }
+}
+
+/** The changes that make the queue what it shall be: the line, and no arrivals. */
+export const changes = (key: string, queue: Queue, { since, waiting }: Pick<Queue, "waiting" | "since">): Changes => {
+  const next: Record<string, string | null> = {}
+  for (const name in queue.annotations) next[name] = null
+  if (waiting.length > 0) {
+    const line = waiting.slice(0, capacity).join(" ")
+    next[queueKey(key)] = since === undefined ? line : `since=${since} ${line}`
+  }
+  return next
+}
+
+/** The change with which a contender arrives. */
+export const arrival = (key: string, holder: string): Changes => ({ [arrivalKey(key, holder)]: holder })
+
+/** The write with which a contender leaves the queue; none where it is not in it. */
+export const departure = (
+  key: string,
+  annotations: Readonly<Record<string, string>>,
+  holder: string
+): Pick<Extract<Write, { readonly content?: unknown }>, "expect" | "annotations"> | undefined => {
+  const expected: Record<string, string> = {}
+  const next: Record<string, string | null> = {}
+  const arrived = arrivalKey(key, holder)
+  if (annotations[arrived] === holder) {
+    expected[arrived] = holder
+    next[arrived] = null
+  }
+  const line = annotations[queueKey(key)]
+  const tokens = line?.split(" ") ?? []
+  if (line !== undefined && tokens.includes(holder)) {
+    expected[queueKey(key)] = line
+    const others = tokens.filter((token) => token !== holder)
+    next[queueKey(key)] = others.some((token) => contender.test(token)) ? others.join(" ") : null
+  }
+  return Object.keys(next).length === 0 ? undefined : { expect: { annotations: expected }, annotations: next }
+}
+
+/** The condition of a write to the queue: it is still as it was read. Arrivals since then do not matter. */
+export const condition = (key: string, { annotations }: Queue): Readonly<Record<string, string | boolean>> => ({
+  [queueKey(key)]: false,
+  ...annotations
+})

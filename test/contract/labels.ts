@@ -1,0 +1,214 @@
+/** Labels, and streams of changes that one of them narrows down: a part of the contract of the port. */
+import { assert, type Vitest } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import { type Change, type Changes, ObjectStore } from "../../src/ObjectStore.ts"
+import { changesOf, refused, takeUntil, written } from "../utils/store.ts"
+import { World } from "../utils/World.ts"
+
+let count = 0
+
+const name = "example.com/next"
+
+/** An object with labels, and one annotation. */
+const anObject = (labels: Changes = {}) =>
+  Effect.gen(function* () {
+    const id = `labels-${process.pid}-${++count}`
+    yield* (yield* World).make(id, { "example.com/a": "1" })
+    yield* write(id, labels)
+    return id
+  })
+
+/** Writes labels, and an annotation beside them, as a stranger would. */
+const write = (id: string, labels: Changes, value = "1") =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const { resourceVersion } = yield* store.read(id)
+    return written(
+      yield* store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: { "example.com/a": value },
+        labels
+      })
+    )
+  })
+
+/** The write of a label under annotations, told whether there are labels. */
+const writeUnder = (id: string, labelled: boolean, labels: Changes) =>
+  Effect.flatMap(ObjectStore, (store) =>
+    store.compareAndSwap(id, {
+      expect: { annotations: { "example.com/a": "1" }, labelled },
+      annotations: { "example.com/b": "2" },
+      labels
+    })
+  )
+
+const labelsOf = (id: string) =>
+  Effect.map(
+    Effect.flatMap(ObjectStore, (store) => store.read(id)),
+    ({ labels }) => ({ ...labels })
+  )
+
+const next = (changes: Queue.Dequeue<Change>) => Effect.timeout(Queue.take(changes), "10 seconds")
+
+const mine = { key: name, value: "me" }
+
+/** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
+export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
+  it.effect("sets and removes labels under a resourceVersion, and leaves others alone", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      assert.deepStrictEqual(yield* labelsOf(id), {})
+      assert.deepStrictEqual({ ...(yield* write(id, { [name]: "me", app: "x" })).labels }, { [name]: "me", app: "x" })
+      const changed = { [name]: "you", "example.com/never-there": null }
+      assert.deepStrictEqual({ ...(yield* write(id, changed)).labels }, { [name]: "you", app: "x" })
+      yield* write(id, { [name]: null })
+      assert.deepStrictEqual(yield* labelsOf(id), { app: "x" })
+      yield* write(id, { app: null })
+      assert.deepStrictEqual(yield* labelsOf(id), {})
+    })
+  )
+
+  it.effect("sets and removes labels under annotations, of an object that has labels and of one that has none", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const first = written(yield* writeUnder(id, false, { [name]: "me" }))
+      assert.deepStrictEqual({ ...first.labels }, { [name]: "me" })
+      assert.deepStrictEqual({ ...first.annotations }, { "example.com/a": "1", "example.com/b": "2" })
+      const second = written(yield* writeUnder(id, true, { app: "x", [name]: "you", "example.com/never-there": null }))
+      assert.deepStrictEqual({ ...second.labels }, { app: "x", [name]: "you" })
+      written(yield* writeUnder(id, true, { [name]: null }))
+      assert.deepStrictEqual(yield* labelsOf(id), { app: "x" })
+      written(yield* writeUnder(id, true, { app: null }))
+      assert.deepStrictEqual(yield* labelsOf(id), {})
+      written(yield* writeUnder(id, false, { [name]: "me", "example.com/never-there": null }))
+      assert.deepStrictEqual(yield* labelsOf(id), { [name]: "me" })
+    })
+  )
+
+  it.effect("writes nothing where it is wrong that the object has labels, or has none", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const bare = yield* anObject()
+      const labelled = yield* anObject({ app: "x" })
+      const before = [yield* store.read(bare), yield* store.read(labelled)]
+      for (const labels of [{ [name]: "me" }, { [name]: null }]) {
+        refused(yield* writeUnder(bare, true, labels))
+        refused(yield* writeUnder(labelled, false, labels))
+      }
+      assert.deepStrictEqual([yield* store.read(bare), yield* store.read(labelled)], before)
+    })
+  )
+
+  it.effect("leaves labels alone, and needs to know nothing of them, where none is written", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ app: "x" })
+      const annotations = { "example.com/a": "1" }
+      const after = written(
+        yield* store.compareAndSwap(id, { expect: { annotations }, annotations: { "example.com/b": "2" } })
+      )
+      assert.deepStrictEqual({ ...after.labels }, { app: "x" })
+    })
+  )
+
+  it.effect("leaves the resourceVersion as it is where a label has the value already", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ [name]: "me" })
+      const before = yield* store.read(id)
+      const { annotations, resourceVersion } = before
+      const labels = { [name]: "me" }
+      assert.deepStrictEqual(
+        written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations, labels })),
+        before
+      )
+      const expect = { annotations, labelled: true }
+      assert.deepStrictEqual(written(yield* store.compareAndSwap(id, { expect, annotations, labels })), before)
+    })
+  )
+
+  it.effect("begins with the object where it has the label, and tells every change while it has", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [name]: "me" })
+      const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
+      const changes = yield* changesOf(id, { label: mine })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: present })
+      for (const value of ["2", "3", "4"]) {
+        const metadata = yield* write(id, {}, value)
+        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata })
+      }
+    })
+  )
+
+  it.effect("tells nothing of an object without the label until it has it, and nothing any more once it has not", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ [name]: "you" })
+      const changes = yield* changesOf(id, { label: mine })
+      yield* write(id, {}, "2")
+      yield* write(id, { [name]: null }, "3")
+      const matching = yield* write(id, { [name]: "me" }, "4")
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: matching })
+      yield* write(id, { [name]: "you" }, "5")
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Deleted" })
+      yield* write(id, {}, "6")
+      yield* write(id, { [name]: null }, "7")
+      const again = yield* write(id, { [name]: "me" }, "8")
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: again })
+    })
+  )
+
+  it.effect("tells the end of an object that has the label, and nothing of the end of one that has not", () =>
+    Effect.gen(function* () {
+      const world = yield* World
+      const id = yield* anObject({ [name]: "me" })
+      const changes = yield* changesOf(id, { label: mine })
+      yield* next(changes)
+      yield* world.delete(id)
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Deleted" })
+      yield* world.make(id)
+      yield* world.delete(id)
+      yield* world.make(id)
+      const metadata = yield* write(id, { [name]: "me" })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata })
+    })
+  )
+
+  it.effect("tells what happened to the label after a resourceVersion, and nothing that was before", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const before = yield* write(id, {}, "2")
+      const quiet = yield* changesOf(id, { label: mine, since: before.resourceVersion })
+      const labelled = yield* write(id, { [name]: "me" }, "3")
+      assert.deepStrictEqual(yield* next(quiet), { _tag: "Changed", metadata: labelled })
+      const late = yield* changesOf(id, { label: mine, since: before.resourceVersion })
+      assert.deepStrictEqual(yield* next(late), { _tag: "Changed", metadata: labelled })
+      const up = yield* changesOf(id, { label: mine, since: labelled.resourceVersion })
+      const after = yield* write(id, {}, "4")
+      assert.deepStrictEqual(yield* next(up), { _tag: "Changed", metadata: after })
+      yield* write(id, { [name]: null }, "5")
+      const tooLate = yield* changesOf(id, { label: mine, since: after.resourceVersion })
+      assert.deepStrictEqual(yield* next(tooLate), { _tag: "Deleted" })
+    })
+  )
+
+  it.effect("tells two who watch for different values, each of its own", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const me = yield* changesOf(id, { label: mine })
+      const you = yield* changesOf(id, { label: { key: name, value: "you" } })
+      const all = yield* changesOf(id)
+      const first = yield* write(id, { [name]: "me" }, "2")
+      const second = yield* write(id, { [name]: "you" }, "3")
+      assert.deepStrictEqual(
+        [yield* next(me), yield* next(me)],
+        [{ _tag: "Changed", metadata: first }, { _tag: "Deleted" }]
+      )
+      assert.deepStrictEqual(yield* next(you), { _tag: "Changed", metadata: second })
+      yield* takeUntil(
+        all,
+        (change) => change._tag === "Changed" && change.metadata.resourceVersion === second.resourceVersion
+      )
+    })
+  )
+}

@@ -1,0 +1,110 @@
+/** On what condition a store writes, and that all of a write happens or nothing: a part of the contract of the port. */
+import { assert, type Vitest } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { ObjectStore, type Write } from "../../src/ObjectStore.ts"
+import { refused, written } from "../utils/store.ts"
+import { World } from "../utils/World.ts"
+
+let count = 0
+
+const anObject = (annotations?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    const id = `conditions-${process.pid}-${++count}`
+    yield* (yield* World).make(id, annotations)
+    return id
+  })
+
+type Expected = Extract<Write["expect"], { readonly annotations: unknown }>["annotations"]
+
+/** The write of `example.com/written` on a condition. */
+const writing = (id: string, annotations: Expected) =>
+  Effect.flatMap(ObjectStore, (store) =>
+    store.compareAndSwap(id, { expect: { annotations }, annotations: { "example.com/written": "w" } })
+  )
+
+const standing = { "example.com/a": "1", "example.com/b": "" }
+
+/** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
+export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
+  const holding: ReadonlyArray<readonly [what: string, expected: Expected]> = [
+    ["an annotation is there, whatever it says", { "example.com/a": true }],
+    ["an annotation is there and empty", { "example.com/b": true }],
+    ["an annotation is not there", { "example.com/c": false }],
+    [
+      "several are there, or have a value, or are not there",
+      { "example.com/a": "1", "example.com/b": true, "example.com/c": false, "example.com/d~/e": false }
+    ]
+  ]
+  for (const [what, expected] of holding) {
+    it.effect(`writes where ${what}`, () =>
+      Effect.gen(function* () {
+        const id = yield* anObject(standing)
+        assert.deepStrictEqual(
+          { ...written(yield* writing(id, expected)).annotations },
+          { ...standing, "example.com/written": "w" }
+        )
+      })
+    )
+  }
+
+  const failing: ReadonlyArray<readonly [what: string, expected: Expected]> = [
+    ["an annotation is not there that should be", { "example.com/c": true }],
+    ["an annotation is there that should not be", { "example.com/a": false }],
+    ["an annotation is there, though empty, that should not be", { "example.com/b": false }],
+    ["one of several is not as it should be", { "example.com/a": "1", "example.com/b": true, "example.com/c": true }],
+    ["one of several is there", { "example.com/a": false, "example.com/b": true, "example.com/c": false }]
+  ]
+  for (const [what, expected] of failing) {
+    it.effect(`writes nothing where ${what}`, () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const id = yield* anObject(standing)
+        const before = yield* store.read(id)
+        refused(yield* writing(id, expected))
+        assert.deepStrictEqual(yield* store.read(id), before)
+      })
+    )
+  }
+
+  it.effect("refuses, on an object without any annotation, whatever wants one to be there", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject()
+      const before = yield* store.read(id)
+      for (const wanted of [true, ""]) refused(yield* writing(id, { "example.com/a": wanted }))
+      assert.deepStrictEqual(yield* store.read(id), before)
+    })
+  )
+
+  it.effect("takes the present value of an annotation as a condition, and no other that looks like it", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ "example.com/a": "true", "example.com/b": "null" })
+      refused(yield* writing(id, { "example.com/a": "True" }))
+      refused(yield* writing(id, { "example.com/b": false }))
+      written(yield* writing(id, { "example.com/a": "true", "example.com/b": "null" }))
+    })
+  )
+
+  it.effect("writes content, annotations and labels together, or none of them", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject(standing)
+      const write = (expected: Expected): Write => ({
+        expect: { annotations: expected, labelled: false },
+        annotations: { "example.com/a": null, "example.com/written": "w" },
+        labels: { "example.com/label": "l" },
+        content: [
+          { path: ["data"], value: {} },
+          { path: ["data", "key"], value: "dmFs" }
+        ]
+      })
+      const before = yield* store.read(id)
+      const expected = { "example.com/a": true, "example.com/b": "", "example.com/c": false }
+      refused(yield* store.compareAndSwap(id, write({ ...expected, "example.com/b": "x" })))
+      assert.deepStrictEqual(yield* store.read(id), before)
+      const after = written(yield* store.compareAndSwap(id, write(expected)))
+      assert.deepStrictEqual({ ...after.annotations }, { "example.com/b": "", "example.com/written": "w" })
+      assert.deepStrictEqual({ ...after.labels }, { "example.com/label": "l" })
+    })
+  )
+}

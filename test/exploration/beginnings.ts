@@ -1,0 +1,66 @@
+/** What may have happened before an exploration begins, contender by contender. */
+import type { Step } from "./search.ts"
+
+export const acquires = (index: number): ReadonlyArray<Step> => [
+  ["reads", index],
+  ["sends an acquiring write", index],
+  ["the server works on the write of", index],
+  ["is granted the lock", index]
+]
+
+export const queues = (index: number): ReadonlyArray<Step> => [
+  ["reads", index],
+  ["joins the queue", index],
+  ["the server works on the write of", index],
+  ["stands in the queue", index],
+  ["waits", index]
+]
+
+/** Renews, and so hears of those who have come. */
+export const renews = (index: number): ReadonlyArray<Step> => [
+  ["sends a renewal", index],
+  ["the server works on the write of", index],
+  ["has renewed", index]
+]
+
+export const handsOver = (index: number): ReadonlyArray<Step> => [
+  ["sends its release", index],
+  ["the server works on the write of", index],
+  ["has released", index]
+]
+
+export const claims = (index: number): ReadonlyArray<Step> => [
+  ["reads", index],
+  ["claims the lock", index]
+]
+
+export const timePasses: ReadonlyArray<Step> = [["time passes", 15]]
+
+/** A holder that knows of one who waits. */
+export const isAwaited: ReadonlyArray<Step> = [...acquires(0), ...queues(1), ...renews(0)]
+
+/** The first has the lock, two others wait for it, and it knows. */
+export const isAwaitedByTwo: ReadonlyArray<Step> = [...acquires(0), ...queues(1), ...queues(2), ...renews(0)]
+
+/**
+ * Beside Dex: a lock that has gone from hand to hand for more than a second, from the first contender to the second, is
+ * left free though others wait for it.
+ */
+export const isLeftFree = (...others: ReadonlyArray<number>): ReadonlyArray<Step> => [
+  ...acquires(0),
+  ...queues(1),
+  ...others.flatMap(queues),
+  ...renews(0),
+  ...handsOver(0),
+  ...claims(1),
+  ...timePasses,
+  ...renews(1),
+  ...timePasses,
+  ...handsOver(1)
+]
+
+/** Gives up, and is about to leave the queue. */
+export const leaves = (index: number): ReadonlyArray<Step> => [
+  ["gives up waiting", index],
+  ["reads its place in the queue and leaves it", index]
+]

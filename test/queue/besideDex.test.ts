@@ -1,0 +1,129 @@
+/** Beside Dex, which sees no queue and polls ten times a second: it gets its turns, and its locks are left alone. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockRecord from "../../src/LockRecord.ts"
+import { busy, dexLockUntil, key, pass, setUp } from "./fixture.ts"
+
+const soon = TestClock.adjust("1 millis")
+
+/** Dex, as it waits: looks every 100 milliseconds, takes a lock that is free by replacing all annotations, removes all. */
+const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
+  Effect.gen(function* () {
+    const began = yield* Clock.currentTimeMillis
+    const replace = Effect.fnUntraced(function* (annotations: Record<string, string>) {
+      const before = yield* world.annotations
+      yield* world.annotate({ ...Object.fromEntries(Object.keys(before).map((name) => [name, null])), ...annotations })
+    })
+    for (;;) {
+      const now = yield* Clock.currentTimeMillis
+      const record = LockRecord.fromAnnotations(key, yield* world.annotations)
+      if (record._tag === "Absent" || (record._tag === "Present" && now > record.expiresAt)) break
+      yield* Effect.sleep("100 millis")
+    }
+    const waited = (yield* Clock.currentTimeMillis) - began
+    yield* replace(dexLockUntil(Math.ceil(((yield* Clock.currentTimeMillis) + 10_000) / 1000)))
+    yield* Effect.sleep(hold)
+    const mine = yield* world.annotations
+    yield* replace({})
+    return { waited, mine: Object.keys(mine) }
+  })
+
+describe("beside Dex", () => {
+  it.effect("a lock that goes from hand to hand is left free now and then, for long enough that Dex gets it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const options = { besideDex: true }
+      const contenders = [
+        yield* busy(yield* world.aProcess("us", options)),
+        yield* busy(yield* world.aProcess("them", options))
+      ]
+      const waiting = yield* Effect.forkChild(dex(world, 50))
+      yield* pass(4000)
+      assert.isDefined(waiting.pollUnsafe(), "Dex has not had the lock")
+      const { mine, waited } = yield* Fiber.join(waiting)
+      assert.isAtLeast(waited, 400)
+      assert.isAtMost(waited, 2500)
+      // Nobody wrote to the object while Dex had it.
+      assert.deepStrictEqual(mine, [key])
+      const before = contenders.map(({ had }) => had.length)
+      yield* pass(12_000)
+      for (const [index, { fiber, had }] of contenders.entries()) {
+        assert.isAbove(had.length, before[index]! + 20)
+        yield* Fiber.interrupt(fiber)
+      }
+    })
+  )
+
+  it.effect("a lock that nobody but kubelock wants goes from hand to hand without a pause", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const contenders = [yield* busy(yield* world.aProcess("us")), yield* busy(yield* world.aProcess("them"))]
+      yield* pass(3000)
+      const had = contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
+      const longest = Math.max(...had.slice(1).map((at, index) => at - had[index]!))
+      assert.isAtMost(longest, 50)
+      for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
+    })
+  )
+
+  it.effect("Dex's lock is never written to while it is held, and is taken in the moment in which it is freed", () =>
+    Effect.gen(function* () {
+      const { annotate, annotations, aProcess, holder, waiting } = yield* setUp
+      yield* annotate(dexLockUntil(3600))
+      const before = yield* annotations
+      const processes = [yield* aProcess("us"), yield* aProcess("them"), yield* aProcess("others")]
+      const contenders = yield* Effect.forEach(processes, ({ wants }) => wants())
+      yield* TestClock.adjust("15 seconds")
+      for (const { requests } of processes) assert.deepStrictEqual(requests, ["read", "read"])
+      assert.deepStrictEqual(yield* annotations, before)
+      yield* annotate({ [key]: null })
+      yield* soon
+      assert.isDefined(yield* holder)
+      yield* TestClock.adjust("20 millis")
+      assert.lengthOf(yield* waiting, 2)
+      const order = [yield* holder, ...(yield* waiting)]
+      for (const name of order) {
+        const contender = contenders[["us", "them", "others"].indexOf(name!)]!
+        yield* contender.held
+        yield* contender.letGo
+        yield* soon
+      }
+    })
+  )
+
+  it.effect("Dex's lock is taken once it has expired, and its renewal by Dex is waited out", () =>
+    Effect.gen(function* () {
+      const { annotate, aProcess, holder } = yield* setUp
+      yield* annotate(dexLockUntil(5))
+      const us = yield* aProcess("us")
+      const ours = yield* us.wants()
+      yield* TestClock.adjust("2 seconds")
+      yield* annotate(dexLockUntil(12))
+      yield* TestClock.adjust("9990 millis")
+      assert.isFalse(yield* ours.has)
+      assert.notInclude(us.requests, "write")
+      yield* TestClock.adjust("100 millis")
+      yield* ours.held
+      assert.strictEqual(yield* holder, "us")
+      assert.strictEqual(us.watching.opened, 1)
+    })
+  )
+
+  it.effect("who arrives finds the lock in Dex's hands by then: nothing is written", () =>
+    Effect.gen(function* () {
+      const { annotate, annotations, aProcess, read } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      yield* us.wants()
+      const seen = yield* read
+      yield* annotate({ ...dexLockUntil(3600), [LockRecord.holderKey(key)]: null })
+      const before = yield* annotations
+      yield* them.wants({ seen })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(them.requests, ["write", "read"])
+      assert.deepStrictEqual(yield* annotations, before)
+    })
+  )
+})

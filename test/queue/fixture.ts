@@ -1,0 +1,90 @@
+/** One object, and processes that want its lock: each with its own way to the store, in virtual time. */
+import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
+import { type Changes, type Metadata, ObjectStore } from "../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
+import { contend } from "../utils/contend.ts"
+import * as FaultyStore from "../utils/FaultyStore.ts"
+
+export const id = "token"
+export const key = LockPolicy.dexKey
+export const line = LockQueue.queueKey(key)
+
+/** What the object says before anybody wants its lock. */
+export const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
+
+/** A contender that is no more, and left its name. */
+export const dead = (wish: number) => LockQueue.nameOf("dead", "deaddeaddead", wish)
+
+/** The annotations of a lock as Dex writes it. */
+export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
+
+/** Makes the object, and what is needed to look at it and to write to it as a stranger would. */
+export const setUp = Effect.gen(function* () {
+  const memory = yield* ObjectStoreMemory.make({ createIfMissing: false })
+  yield* memory.store.create(id, untouched)
+  const read: Effect.Effect<Metadata> = Effect.orDie(memory.store.read(id))
+  const annotate = (annotations: Changes) =>
+    Effect.flatMap(read, ({ resourceVersion }) =>
+      memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+    )
+  const aProcess = Effect.fnUntraced(function* (name: string, options: LockPolicy.Options = {}) {
+    const faulty = FaultyStore.over(memory)
+    const scope = yield* Scope.make()
+    const lock = yield* Lock.make({ holder: name, policy: LockPolicy.make(options) }).pipe(
+      Effect.provideService(ObjectStore, faulty.store),
+      Scope.provide(scope)
+    )
+    const wants = (options?: Lock.AcquireOptions) =>
+      Effect.tap(contend(lock, id, options), () => TestClock.adjust("1 millis"))
+    return { ...faulty, lock, scope, wants }
+  })
+  const annotations = Effect.map(read, ({ annotations }) => annotations)
+  return {
+    read,
+    annotations,
+    annotate,
+    aProcess,
+    holder: Effect.map(annotations, (annotations) => {
+      const record = LockRecord.fromAnnotations(key, annotations)
+      return record._tag === "Present" ? record.holder?.split("/")[0] : undefined
+    }),
+    waiting: Effect.map(annotations, (annotations) =>
+      LockQueue.fromAnnotations(key, annotations).waiting.map((name) => name.split("/")[0])
+    ),
+    /** That nothing of the lock is left. */
+    isUntouched: Effect.map(read, ({ annotations, labels }) => {
+      assert.deepStrictEqual({ ...annotations }, untouched)
+      assert.deepStrictEqual({ ...labels }, {})
+    })
+  }
+})
+
+/** One of the processes. */
+export type Process = Effect.Success<ReturnType<Effect.Success<typeof setUp>["aProcess"]>>
+
+/** A fiber that wants the lock again and again, for 20 milliseconds, and the times at which it got it. */
+export const busy = (process: Process) =>
+  Effect.gen(function* () {
+    const had: Array<number> = []
+    const turn = Effect.gen(function* () {
+      yield* process.lock.scoped(id)
+      had.push(yield* Clock.currentTimeMillis)
+      yield* Effect.sleep("20 millis")
+    }).pipe(Effect.scoped)
+    const fiber = yield* Effect.forkChild(Effect.forever(turn), { startImmediately: true })
+    return { had, fiber }
+  })
+
+/** Lets time pass, step by step. */
+export const pass = (millis: number, step = 20) =>
+  Effect.gen(function* () {
+    for (let passed = 0; passed < millis; passed += step) yield* TestClock.adjust(step)
+  })

@@ -1,0 +1,275 @@
+/** A lock that goes from process to process: what it costs, and what the next one has. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockRecord from "../../src/LockRecord.ts"
+import { id, key, setUp } from "./fixture.ts"
+
+const soon = TestClock.adjust("1 millis")
+
+/** A holder, and one who waits and whom the holder knows of, since it has renewed its lease. */
+const setUpKnown = Effect.gen(function* () {
+  const world = yield* setUp
+  const [us, them] = [yield* world.aProcess("us"), yield* world.aProcess("them")]
+  const ours = yield* us.wants()
+  const theirs = yield* them.wants()
+  yield* TestClock.adjust("4 seconds")
+  us.requests.length = 0
+  them.requests.length = 0
+  return { ...world, us, them, ours, theirs }
+})
+
+describe("a hand-over", () => {
+  it.effect("takes one write of the holder that knows who waits, and none of the next", () =>
+    Effect.gen(function* () {
+      const { holder, isUntouched, ours, theirs, them, us } = yield* setUpKnown
+      yield* ours.letGo
+      yield* soon
+      assert.isTrue(yield* (yield* theirs.held).isValid)
+      assert.strictEqual(yield* holder, "them")
+      assert.deepStrictEqual(us.requests, ["write"])
+      assert.deepStrictEqual(them.requests, [])
+      yield* theirs.letGo
+      assert.deepStrictEqual(them.requests, ["write"])
+      yield* isUntouched
+    })
+  )
+
+  it.effect("takes a second write where the answer to the release tells of somebody who came since", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder, isUntouched, waiting } = yield* setUp
+      const [us, them, others] = [yield* aProcess("us"), yield* aProcess("them"), yield* aProcess("others")]
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      const third = yield* others.wants()
+      assert.deepStrictEqual(them.requests, ["read", "write"])
+      us.requests.length = 0
+      yield* ours.letGo
+      yield* soon
+      assert.deepStrictEqual(us.requests, ["write", "write"])
+      assert.strictEqual(yield* holder, "them")
+      assert.deepStrictEqual(yield* waiting, ["others"])
+      yield* theirs.held
+      yield* theirs.letGo
+      yield* soon
+      yield* third.held
+      yield* third.letGo
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
+  it.effect("whose answer gets lost is read back, and was one; one that did not arrive is made again", () =>
+    Effect.gen(function* () {
+      for (const [fault, requests] of [
+        ["Lost", ["write", "read"]],
+        ["Refused", ["write", "read", "write"]]
+      ] as const) {
+        const { isUntouched, ours, theirs, us } = yield* setUpKnown
+        us.faults.push(["write", fault])
+        yield* ours.letGo
+        yield* TestClock.adjust("100 millis")
+        yield* theirs.held
+        assert.deepStrictEqual<ReadonlyArray<string>>(us.requests, requests)
+        yield* theirs.letGo
+        yield* soon
+        yield* isUntouched
+      }
+    })
+  )
+
+  it.effect("gives a short lease, which is renewed after a third of it", () =>
+    Effect.gen(function* () {
+      const { annotations, ours, theirs, them } = yield* setUpKnown
+      const expiresAfter = (seconds: number) =>
+        Effect.map(annotations, ({ [key]: expiry }) =>
+          assert.strictEqual(expiry, LockRecord.expiryAt((4 + seconds) * 1000))
+        )
+      yield* ours.letGo
+      yield* soon
+      const held = yield* theirs.held
+      yield* expiresAfter(4)
+      yield* TestClock.adjust("990 millis")
+      assert.deepStrictEqual(them.requests, [])
+      yield* TestClock.adjust("400 millis")
+      assert.deepStrictEqual(them.requests, ["write"])
+      yield* expiresAfter(12)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* held.isValid)
+    })
+  )
+
+  it.effect("is over with the short lease where it cannot be renewed", () =>
+    Effect.gen(function* () {
+      const { ours, theirs, them } = yield* setUpKnown
+      yield* ours.letGo
+      yield* soon
+      const held = yield* theirs.held
+      them.faults.push(...Array.from({ length: 100 }, () => ["write", "Refused"] as const))
+      yield* TestClock.adjust("2900 millis")
+      assert.isTrue(yield* held.isValid)
+      yield* TestClock.adjust("1100 millis")
+      assert.isFalse(yield* held.isValid)
+      assert.deepInclude(yield* Effect.flip(held.lost), { reason: "Expired" })
+    })
+  )
+
+  it.effect("to one that does not renew is followed by a full lease of its own", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotations } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants({ renew: false })
+      them.requests.length = 0
+      yield* ours.letGo
+      yield* soon
+      const held = yield* theirs.held
+      assert.deepStrictEqual(them.requests, ["write"])
+      assert.propertyVal(yield* annotations, key, LockRecord.expiryAt(11_000))
+      yield* TestClock.adjust("9900 millis")
+      assert.isTrue(yield* held.isValid)
+    })
+  )
+
+  it.effect("gives the holder's process its next place by the same write, where it wants the lock again", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder, isUntouched, waiting } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      yield* TestClock.adjust("4 seconds")
+      const again = yield* us.wants()
+      us.requests.length = 0
+      yield* ours.letGo
+      yield* soon
+      assert.strictEqual(yield* holder, "them")
+      assert.deepStrictEqual(yield* waiting, ["us"])
+      assert.deepStrictEqual(us.requests, ["write"])
+      yield* theirs.letGo
+      yield* soon
+      assert.isTrue(yield* (yield* again.held).isValid)
+      assert.deepStrictEqual(us.requests, ["write"])
+      yield* again.letGo
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
+  it.effect("is not for one that gave up its place since, however it got there", () =>
+    Effect.gen(function* () {
+      const { aProcess, isUntouched, waiting } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      yield* TestClock.adjust("4 seconds")
+      const again = yield* us.wants()
+      yield* ours.letGo
+      yield* soon
+      assert.deepStrictEqual(yield* waiting, ["us"])
+      yield* Fiber.interrupt(again.fiber)
+      yield* soon
+      assert.deepStrictEqual(yield* waiting, [])
+      yield* theirs.letGo
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
+  it.effect("that is under way takes the place again from one that gave up meanwhile", () =>
+    Effect.gen(function* () {
+      const { holder, isUntouched, ours, theirs, us, waiting } = yield* setUpKnown
+      const again = yield* us.wants()
+      us.faults.push(["write", "Refused"], ["read", "Refused"])
+      yield* ours.letGo
+      yield* soon
+      yield* Fiber.interrupt(again.fiber)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* holder, "them")
+      assert.deepStrictEqual(yield* waiting, [])
+      yield* theirs.letGo
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
+  it.effect("comes with a commit, in the same write", () =>
+    Effect.gen(function* () {
+      const { isUntouched, ours, read, theirs, us } = yield* setUpKnown
+      yield* (yield* ours.held).commit([{ path: ["token"], value: "new" }])
+      yield* soon
+      assert.deepStrictEqual(us.requests, ["write"])
+      const held = yield* theirs.held
+      assert.deepStrictEqual(held.metadata.content, { token: "new" })
+      yield* ours.letGo
+      assert.deepStrictEqual(us.requests, ["write"])
+      yield* theirs.letGo
+      yield* soon
+      yield* isUntouched
+      assert.deepStrictEqual((yield* read).content, { token: "new" })
+    })
+  )
+
+  it.effect("follows a commit by a second write where somebody came since", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      us.requests.length = 0
+      yield* (yield* ours.held).commit([{ path: ["token"], value: "new" }])
+      yield* soon
+      yield* theirs.held
+      assert.deepStrictEqual(us.requests, ["write", "write"])
+    })
+  )
+
+  it.effect("comes with an operator's break, to the first who waits", () =>
+    Effect.gen(function* () {
+      const { aProcess, ours, theirs } = yield* setUpKnown
+      const operator = yield* aProcess("operator")
+      assert.deepInclude(yield* operator.lock.break(id), { _tag: "Held" })
+      yield* soon
+      assert.isTrue(yield* (yield* theirs.held).isValid)
+      yield* TestClock.adjust("4 seconds")
+      const lost = yield* Effect.flip((yield* ours.held).lost)
+      assert.deepInclude(lost, { reason: "Broken", holder: (yield* theirs.held).holder })
+    })
+  )
+
+  it.effect("goes on when nobody waits for it, and the end of the process waits for it", () =>
+    Effect.gen(function* () {
+      const { ours, theirs, us } = yield* setUpKnown
+      us.faults.push(["write", "Refused"], ["read", "Refused"])
+      yield* ours.letGo
+      const ending = yield* Effect.forkChild(Scope.close(us.scope, Exit.void), { startImmediately: true })
+      yield* soon
+      assert.isUndefined(ending.pollUnsafe())
+      assert.isFalse(yield* theirs.has)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(ending)
+      yield* theirs.held
+    })
+  )
+})
+
+describe("who only tries", () => {
+  it.effect("never joins the queue", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotations, holder } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      const before = yield* annotations
+      const refused = yield* Effect.flip(Effect.scoped(them.lock.tryScoped(id)))
+      assert.deepInclude(refused, { _tag: "LockConflict", reason: "Held", holder: (yield* ours.held).holder })
+      assert.deepStrictEqual(them.requests, ["read"])
+      assert.strictEqual(them.watching.opened, 0)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* annotations, before)
+      yield* ours.letGo
+      assert.isUndefined(yield* holder)
+    })
+  )
+})

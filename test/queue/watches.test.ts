@@ -1,0 +1,137 @@
+/** How who waits hears of the lock: by a watch that wakes it and no other, or by polling where there is none. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../src/LockError.ts"
+import { busy, id, pass, setUp } from "./fixture.ts"
+
+const soon = TestClock.adjust("1 millis")
+
+const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
+const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
+
+/** Runs an effect, and gives the lines of log that it wrote. */
+const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const keep = Logger.make(({ logLevel, message }) => {
+      lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
+    })
+    yield* Effect.provide(effect, Logger.layer([keep]))
+    return lines
+  })
+
+describe("who waits", () => {
+  it.effect("makes no request but to arrive, and to look once in ten seconds", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      yield* us.wants()
+      yield* them.wants()
+      yield* TestClock.adjust("9900 millis")
+      assert.deepStrictEqual(them.requests, ["read", "write"])
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(them.requests, ["read", "write", "read"])
+      assert.strictEqual(them.watching.opened, 1)
+    })
+  )
+
+  it.effect("shares one watch with all of its process, and keeps it until a second after the last", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const fibers = yield* Effect.forEach([us, us, them, them], busy)
+      yield* pass(3000)
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 1])
+      yield* Fiber.interruptAll(fibers.map(({ fiber }) => fiber))
+      yield* pass(900)
+      const first = yield* us.wants()
+      const second = yield* them.wants()
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 1])
+      yield* first.letGo
+      yield* soon
+      yield* second.letGo
+      yield* pass(1100)
+      yield* us.wants()
+      yield* them.wants()
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
+    })
+  )
+
+  it.effect("polls where it may not watch, says so once, and does not try again", () =>
+    Effect.gen(function* () {
+      const lines = yield* logged(
+        Effect.gen(function* () {
+          const { aProcess } = yield* setUp
+          const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+          them.watching.fault = forbidden
+          for (let wait = 0; wait < 3; wait++) {
+            const ours = yield* us.wants()
+            const theirs = yield* them.wants()
+            yield* TestClock.adjust("1 second")
+            them.requests.length = 0
+            yield* TestClock.adjust("2 seconds")
+            assert.strictEqual(them.requests.length, 20)
+            assert.notInclude(them.requests, "write")
+            yield* ours.letGo
+            yield* TestClock.adjust("100 millis")
+            assert.isTrue(yield* (yield* theirs.held).isValid)
+            yield* theirs.letGo
+            yield* TestClock.adjust("2 seconds")
+          }
+          assert.strictEqual(them.watching.opened, 1)
+        })
+      )
+      assert.deepStrictEqual(lines, [
+        "Warn Waiting for locks by polling, since they may not be watched: Not allowed to watch token: no. Grant the verb in a Role."
+      ])
+    })
+  )
+
+  it.effect("polls where a watch fails, and tries one again with the next wait", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      for (const opened of [1, 2]) {
+        them.watching.fault = unauthorized
+        const ours = yield* us.wants()
+        const theirs = yield* them.wants()
+        yield* TestClock.adjust("1 second")
+        them.requests.length = 0
+        yield* TestClock.adjust("500 millis")
+        assert.isAtLeast(them.requests.length, 4)
+        yield* ours.letGo
+        yield* TestClock.adjust("100 millis")
+        yield* theirs.held
+        yield* theirs.letGo
+        yield* TestClock.adjust("2 seconds")
+        assert.isAtLeast(them.watching.opened, opened)
+      }
+      them.watching.fault = undefined
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      yield* TestClock.adjust("1 second")
+      them.requests.length = 0
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(them.requests, [])
+      yield* ours.letGo
+      yield* soon
+      yield* theirs.held
+    })
+  )
+
+  it.effect("gets the lock in the end where its watch is deaf", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      them.watching.fault = "Silent"
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants()
+      yield* ours.letGo
+      yield* TestClock.adjust("10100 millis")
+      assert.isTrue(yield* (yield* theirs.held).isValid)
+    })
+  )
+})

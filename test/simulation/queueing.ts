@@ -1,0 +1,119 @@
+/** The queue: whose turn it is, and that nobody waits for nothing. Rules over a history, pure. */
+import { type Event, processOf, type Version, type Written } from "./history.ts"
+import type { Plan } from "./plan.ts"
+import type { Rule } from "./safety.ts"
+import * as timeline from "./timeline.ts"
+
+// Where nothing goes wrong, but that a lock expires whose holder does not renew it.
+const isQuiet = ({ dexes, theme, vandal }: Plan): boolean =>
+  theme === "calm" && dexes.length === 0 && vandal === undefined
+
+const namesIn = ({ queue: { arrivals, line } }: Version): ReadonlyArray<string> => [...line, ...arrivals]
+
+/** To whom a write gives the lock of another's process, or a lock that was free. */
+const heirOf = ({ after, before, process }: Written): string | undefined => {
+  const heir = after.lock?.owner
+  return heir !== undefined && heir !== before?.lock?.owner && processOf(heir) !== process ? heir : undefined
+}
+
+/** Whether a write puts another lock in the place of one that has expired. */
+const isBreak = ({ after, at, before }: Written): boolean =>
+  before?.lock !== undefined &&
+  after.lock !== undefined &&
+  at > before.lock.until &&
+  after.lock.owner !== before.lock.owner
+
+/**
+ * Where nothing goes wrong the lock is handed to those who wait in the order in which they arrived. Those who arrive
+ * between two hand-overs are in no order among themselves. Who breaks an expired lock puts those before it at the end:
+ * they arrive anew.
+ */
+export const order: Rule = (line) => {
+  if (!isQuiet(line.plan)) return []
+  const ends = new Map(line.wishes.map(({ acquisition, to }) => [acquisition, to]))
+  const arrived = new Map<string, number>()
+  let handOvers = 0
+  return line.history.flatMap((event) => {
+    if (event._tag !== "Written") return []
+    const { after, at } = event
+    const names = namesIn(after)
+    if (isBreak(event)) for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
+    for (const name of names) if (!arrived.has(name)) arrived.set(name, handOvers)
+    const heir = heirOf(event)
+    const owner = after.lock?.owner
+    const turn = arrived.get(heir ?? "")
+    if (owner !== undefined) arrived.delete(owner)
+    if (heir !== undefined) handOvers++
+    return turn === undefined
+      ? []
+      : [...arrived].flatMap(([name, batch]) =>
+          batch < turn && (ends.get(name) ?? Infinity) > at && processOf(name) !== processOf(heir ?? "")
+            ? [{ rule: "order", at, what: `${heir} gets the lock before ${name}, who has waited longer` }]
+            : []
+        )
+  })
+}
+
+/**
+ * Nobody's place in the queue is taken away by another, but with the lock. A vandal's names can crowd others out.
+ */
+export const kept: Rule = ({ history, plan }) =>
+  plan.vandal !== undefined
+    ? []
+    : history.flatMap((event) => {
+        const { at, process } = event
+        if (event._tag !== "Written" || event.before === undefined) return []
+        if (timeline.holderOf(plan, process) === undefined) return []
+        const { after, before } = event
+        const names = namesIn(after)
+        return namesIn(before)
+          .filter((name) => !names.includes(name) && name !== after.lock?.owner && processOf(name) !== process)
+          .map((name) => ({ rule: "kept", at, what: `${process} takes ${name} out of the queue` }))
+      })
+
+/** Where nothing goes wrong a lock that was handed over is not left to expire by who renews it. */
+export const claims: Rule = ({ history, plan }) => {
+  if (!isQuiet(plan)) return []
+  let claim: Written | undefined
+  return history.flatMap((event) => {
+    if (event._tag !== "Written" || timeline.isSameLock(event.before?.lock, event.after.lock)) return []
+    const heir = claim === undefined ? undefined : heirOf(claim)
+    claim = heirOf(event) === undefined ? undefined : event
+    return heir !== undefined && timeline.holderOf(plan, processOf(heir))?.renews === true && isBreak(event)
+      ? [{ rule: "claims", at: event.at, what: `${heir} was handed the lock and left it to expire` }]
+      : []
+  })
+}
+
+/** The label names the process that the lock was handed to: nobody else is woken. */
+export const label: Rule = ({ history }) =>
+  history.flatMap((event: Event) => {
+    if (event._tag !== "Written") return []
+    const heir = heirOf(event)
+    return heir === undefined || event.after.queue.next === processOf(heir)
+      ? []
+      : [
+          {
+            rule: "label",
+            at: event.at,
+            what: `the lock is handed to ${heir}, and the label says ${event.after.queue.next}`
+          }
+        ]
+  })
+
+/**
+ * A lock that its holder has put no name to is Dex's, and the object is not written to while it is held. Leaving a queue
+ * that a vandal has forged is excused.
+ */
+export const handsOff: Rule = ({ history, plan }) =>
+  plan.vandal !== undefined
+    ? []
+    : history.flatMap((event) =>
+        event._tag === "Written" &&
+        timeline.holderOf(plan, event.process) !== undefined &&
+        event.before?.lock !== undefined &&
+        event.before.lock.owner === undefined &&
+        event.at <= event.before.lock.until
+          ? [{ rule: "handsOff", at: event.at, what: `${event.process} writes to an object that Dex has locked` }]
+          : []
+      )

@@ -1,0 +1,38 @@
+/** What suites do with a store: take its answers, and follow its changes. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { type Change, type ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
+
+/** The answer to a write that was accepted. */
+export const written = <A>(answer: Option.Option<A>): A => {
+  assert.isTrue(Option.isSome(answer), "the write should have been accepted")
+  return Option.getOrThrow(answer)
+}
+
+/** That a write was refused. */
+export const refused = (answer: Option.Option<unknown>): void => {
+  assert.isTrue(Option.isNone(answer), "the write should have been refused")
+}
+
+/** The stream of changes, to be taken from one by one. */
+export const changesOf = (id: string, options?: ChangesOptions) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const queue = yield* Queue.unbounded<Change>()
+    yield* store.changes(id, options).pipe(
+      Stream.runForEach((change) => Queue.offer(queue, change)),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    return queue
+  })
+
+/** Takes changes until one satisfies: a stream may tell the same state more than once, and skip states that passed. */
+export const takeUntil = (queue: Queue.Dequeue<Change>, wanted: (change: Change) => boolean) =>
+  Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("10 seconds"))
+
+/** Whether a change tells that an annotation has a value. */
+export const hasAnnotation = (key: string, value: string) => (change: Change) =>
+  change._tag === "Changed" && change.metadata.annotations[key] === value
