@@ -35,8 +35,11 @@ export const warmUpSeconds = 1
 /** The longest that is needed where nothing but requests and bytes are counted. */
 export const countingSeconds = 3
 
-/** How long those who wait for a lock that does not change are watched: longer than its lease, and than any look at it. */
-export const waitingSeconds = 24
+/**
+ * How long those who wait for a lock that does not change are counted: longer than its lease, and shorter than the
+ * patience of any of them.
+ */
+export const waitingSeconds = 18
 
 /** How much of the beginning of that does not count: until everybody waits. */
 export const settleSeconds = 2

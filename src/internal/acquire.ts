@@ -63,6 +63,7 @@ const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect
         outcome = yield* outcome.canJoin ? join(wish) : waitFor(wish, outcome)
         break
       case "RaceLost":
+        yield* Effect.sleep(Duration.millis(yield* Random.nextBetween(0, spread)))
         outcome = yield* join(wish)
         break
       case "Unavailable":
@@ -86,14 +87,16 @@ const comeBack = Effect.fnUntraced(function* (
   return yield* attempt(wish)
 })
 
-// So that those who lost a race together do not run the next one together, in milliseconds.
-const spread = 20
+// So that those who lost a race together do not run the next one together, in milliseconds. A server takes longer for
+// many writes to one object at once than for one after the other.
+const spread = 100
 
 // Arrives in the queue, without asking who has the lock: if only it is somebody with a name. Nothing is written to an
-// object that Dex has locked.
+// object that Dex has locked. The watch is opened at the same time, to be there when the turn comes.
 const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
   const { key } = wish.policy
   wish.mayQueue = true
+  yield* Effect.scoped(wish.watches.open(wish.id, "ours"))
   const answer = yield* wish.store
     .compareAndSwap(wish.id, {
       expect: { annotations: { [LockRecord.holderKey(key)]: true } },

@@ -12,6 +12,7 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { readdirSync, readFileSync } from "node:fs"
 import { EnvtestError } from "./EnvtestError.ts"
 import type * as Guard from "./Guard.ts"
 
@@ -20,7 +21,7 @@ import type * as Guard from "./Guard.ts"
  *
  * - `start`: does nothing where it runs already.
  * - `stop`: waits for the exit; SIGTERM becomes SIGKILL after ten seconds. Does nothing where none runs.
- * - `pause`, `resume`: SIGSTOP and SIGCONT.
+ * - `pause`, `resume`: SIGSTOP and SIGCONT. A paused process does nothing any more, whatever its threads were at.
  * - `died`: fails as soon as the process ends, with its last lines; never succeeds.
  * - `pid`: of the running process, `undefined` where none runs.
  * - `log`: the last lines that all incarnations wrote.
@@ -60,6 +61,24 @@ export const make = Effect.fnUntraced(function* (options: {
       sendSignal(running.handle.pid, signal)
     }
   })
+
+  // The signal is there at once, but a thread on another CPU may run on for a moment. Where there is no /proc that is hoped
+  // not to matter.
+  const isStopped = (pid: number): boolean => {
+    try {
+      const threads = readdirSync(`/proc/${pid}/task`)
+      return threads.every((thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8").includes(") T "))
+    } catch {
+      return true
+    }
+  }
+
+  const stopped = Effect.suspend(() =>
+    Effect.sleep("1 millis").pipe(
+      Effect.repeat({ until: () => running === undefined || isStopped(running.handle.pid), times: 1000 }),
+      Effect.asVoid
+    )
+  )
 
   const spawn = Effect.fnUntraced(function* (scope: Scope.Closeable) {
     const handle = yield* spawner.spawn(
@@ -124,7 +143,7 @@ export const make = Effect.fnUntraced(function* (options: {
   return {
     start,
     stop,
-    pause: send("SIGSTOP"),
+    pause: Effect.andThen(send("SIGSTOP"), stopped),
     resume: send("SIGCONT"),
     died,
     pid: Effect.sync(() => running?.handle.pid),
