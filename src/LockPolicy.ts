@@ -25,7 +25,7 @@ export type Polling = Schedule.Schedule<unknown, unknown>
  *
  * `polling` bounds the wait. A contender that can watch the object makes no request for it; one that cannot tries again
  * at each of its steps. `renew` is the interval of renewals, or `false` for none. `besideDex` says whether Dex contends
- * for the same objects: then a lock that is in demand is left free every second for long enough that Dex sees it.
+ * for the same objects: then a lock that is in demand is left free now and then, for long enough that Dex sees it.
  * Undefined, it is as the resource says.
  */
 export interface LockPolicy {
