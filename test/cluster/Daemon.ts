@@ -13,6 +13,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { readdirSync, readFileSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
 import { EnvtestError } from "./EnvtestError.ts"
 import type * as Guard from "./Guard.ts"
 
@@ -73,11 +74,10 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
-  const stopped = Effect.suspend(() =>
-    Effect.sleep("1 millis").pipe(
-      Effect.repeat({ until: () => running === undefined || isStopped(running.handle.pid), times: 1000 }),
-      Effect.asVoid
-    )
+  // In native time, whatever clock a test installs.
+  const stopped = Effect.promise(() => setTimeout(1)).pipe(
+    Effect.repeat({ until: () => running === undefined || isStopped(running.handle.pid), times: 1000 }),
+    Effect.asVoid
   )
 
   const spawn = Effect.fnUntraced(function* (scope: Scope.Closeable) {
