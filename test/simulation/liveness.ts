@@ -67,17 +67,22 @@ const overlong = (
  * got the lock itself.
  *
  * Who waits in the queue is told only of what is handed to it. For the rest it looks when the lock would have expired, by
- * what it saw last, and the later the further back it stands; so not later than the latest expiry that stood while it
- * waited, and within ten seconds in any case. To that come the uncertainty of the server's clock and one poll.
+ * what it saw last, and the later the further back it stands; so not later than the latest expiry that stood while its
+ * process waited, and within ten seconds in any case. To that come the uncertainty of the server's clock and one poll.
  */
 export const takeover: Rule = (line) =>
   line.vacancies.flatMap(({ from: free, lock, to }) =>
     line.wishes.flatMap((wish) => {
       const { acquisition, holder } = wish
       if (wish.from > free || wish.to <= free) return []
+      const since = Math.min(
+        ...line.wishes
+          .filter((one) => one.holder === holder && one.from <= free && one.to > free)
+          .map(({ from }) => from)
+      )
       const seen = Math.max(
         0,
-        ...line.locks.filter((one) => one.from <= free && one.to >= wish.from).map(({ lock }) => lock.until - free)
+        ...line.locks.filter((one) => one.from <= free && one.to >= since).map(({ lock }) => lock.until - free)
       )
       const places = line.plan.vandal === undefined ? line.plan.holders.length : LockQueue.capacity
       const deaf = Math.min(seen + places * stagger, longestSleep)
