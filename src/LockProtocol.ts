@@ -9,7 +9,7 @@ import type { Lease, LockRecord } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
-import type { Changes, Metadata, ServerTime, Write } from "./ObjectStore.ts"
+import type { Changes, Metadata, ServerTime, WriteUnderAnnotations } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
@@ -214,9 +214,15 @@ export interface Leaving {
 export const succession = (
   { annotations, labels }: Pick<Metadata, "annotations" | "labels">,
   now: ServerTime,
+  leaving: Leaving
+): Succession => successionIn(LockQueue.fromAnnotations(leaving.key, annotations), labels, now, leaving)
+
+const successionIn = (
+  queue: Queue,
+  labels: Metadata["labels"],
+  now: ServerTime,
   { besideDex, holder, key, requeue }: Leaving
 ): Succession => {
-  const queue = LockQueue.fromAnnotations(key, annotations)
   const label = LockQueue.labelKey(key)
   const waiting = queue.waiting.filter((name) => name !== holder && name !== requeue)
   const first = waiting[0]
@@ -262,10 +268,10 @@ export const relinquish = (
   lease: Lease,
   now: ServerTime,
   leaving: Leaving
-): { readonly write: Extract<Write, { readonly content?: unknown }>; readonly succession: Succession } => {
+): { readonly write: WriteUnderAnnotations; readonly succession: Succession } => {
   const { key } = leaving
   const queue = LockQueue.fromAnnotations(key, seen.annotations)
-  const next = succession(seen, now, leaving)
+  const next = successionIn(queue, seen.labels, now, leaving)
   const isQuiet = Object.keys(queue.annotations).length === 0
   return {
     write: {

@@ -16,7 +16,7 @@
  * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a detour through
  * an expiry, and never makes a lock free or held.
  */
-import type { Changes, Write } from "./ObjectStore.ts"
+import type { Changes, WriteUnderAnnotations } from "./ObjectStore.ts"
 
 /** The queue, and the annotations that it was read from. `since` is in milliseconds since 1970. */
 export interface Queue {
@@ -95,7 +95,7 @@ export const departure = (
   key: string,
   annotations: Readonly<Record<string, string>>,
   holder: string
-): Pick<Extract<Write, { readonly content?: unknown }>, "expect" | "annotations"> | undefined => {
+): WriteUnderAnnotations | undefined => {
   const expected: Record<string, string> = {}
   const next: Record<string, string | null> = {}
   const arrived = arrivalKey(key, holder)

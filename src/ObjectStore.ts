@@ -60,15 +60,18 @@ export type Write =
       readonly annotations: Changes
       readonly labels?: Changes | undefined
     }
-  | {
-      readonly expect: {
-        readonly annotations: Readonly<Record<string, string | boolean>>
-        readonly labelled?: boolean | undefined
-      }
-      readonly annotations: Changes
-      readonly labels?: Changes | undefined
-      readonly content?: ReadonlyArray<ContentChange> | undefined
-    }
+  | WriteUnderAnnotations
+
+/** A write that survives other changes of the object. */
+export interface WriteUnderAnnotations {
+  readonly expect: {
+    readonly annotations: Readonly<Record<string, string | boolean>>
+    readonly labelled?: boolean | undefined
+  }
+  readonly annotations: Changes
+  readonly labels?: Changes | undefined
+  readonly content?: ReadonlyArray<ContentChange> | undefined
+}
 
 /** What a stream of changes tells: what the object is now, or that it is gone (or has lost the label watched for). */
 export type Change = { readonly _tag: "Changed"; readonly metadata: Metadata } | { readonly _tag: "Deleted" }

@@ -67,8 +67,15 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
         annotations: LockRecord.toAnnotations(policy.key, next)
       })
       .pipe(
-        Effect.tap((answer) => Effect.sync(() => (known = Option.getOrElse(answer, () => known)))),
-        Effect.flatMap(Option.match({ onNone: () => store.read(id), onSome: () => Effect.undefined })),
+        Effect.flatMap(
+          Option.match({
+            onNone: () => store.read(id),
+            onSome: (metadata) => {
+              known = metadata
+              return Effect.undefined
+            }
+          })
+        ),
         Effect.result
       )
     if (answer._tag === "Failure") {
