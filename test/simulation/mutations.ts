@@ -50,6 +50,40 @@ const isDeparture = (write: Write) => !(key in write.annotations) && !isJoin(wri
 const unlocked = (annotations: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== key && name !== holderKey))
 
+// Removes annotations that the write does not name.
+const wiping = (store: Store, which: (write: Write) => boolean, isWiped: (name: string) => boolean): Store => ({
+  ...store,
+  compareAndSwap: (id, write) =>
+    which(write)
+      ? Effect.flatMap(store.read(id), ({ annotations }) => {
+          const wiped = Object.fromEntries(
+            Object.keys(annotations)
+              .filter(isWiped)
+              .map((name) => [name, null])
+          )
+          return store.compareAndSwap(id, { ...write, annotations: { ...wiped, ...write.annotations } })
+        })
+      : store.compareAndSwap(id, write)
+})
+
+// Writes another line.
+const withLine = (
+  store: Store,
+  which: (write: Write) => boolean,
+  change: (names: ReadonlyArray<string>) => ReadonlyArray<string>
+): Store => ({
+  ...store,
+  compareAndSwap: (id, write) => {
+    const line = write.annotations[lineKey]
+    return store.compareAndSwap(
+      id,
+      which(write) && typeof line === "string"
+        ? { ...write, annotations: { ...write.annotations, [lineKey]: change(line.split(" ")).join(" ") } }
+        : write
+    )
+  }
+})
+
 const withoutCondition = (store: Store, which: (write: Write) => boolean): Store => ({
   ...store,
   compareAndSwap: (id, write) =>
@@ -159,19 +193,12 @@ export const mutations = {
 
   /** Replaces all annotations, as Dex does. */
   "whole annotation map": {
-    served: (store) => ({
-      ...store,
-      compareAndSwap: (id, write) =>
-        Effect.flatMap(store.read(id), ({ annotations }) =>
-          store.compareAndSwap(id, {
-            ...write,
-            annotations: {
-              ...Object.fromEntries(Object.keys(annotations).map((key) => [key, null])),
-              ...write.annotations
-            }
-          })
-        )
-    })
+    served: (store) =>
+      wiping(
+        store,
+        () => true,
+        () => true
+      )
   },
 
   /** Hands the lock over, whoever has it by then. */
@@ -186,39 +213,17 @@ export const mutations = {
 
   /** Moves the arrivals that it knows into the line, and drops those that it does not know. */
   "arrivals are dropped": {
-    served: (store) => ({
-      ...store,
-      compareAndSwap: (id, write) =>
-        isHandOver(write)
-          ? Effect.flatMap(store.read(id), ({ annotations }) =>
-              store.compareAndSwap(id, {
-                ...write,
-                annotations: {
-                  ...Object.fromEntries(
-                    Object.keys(annotations).flatMap((name) => (name.startsWith(`${lineKey}-`) ? [[name, null]] : []))
-                  ),
-                  ...write.annotations
-                }
-              })
-            )
-          : store.compareAndSwap(id, write)
-    })
+    served: (store) => wiping(store, isHandOver, (name) => name.startsWith(`${lineKey}-`))
   },
 
   /** Forgets the end of the line where it is long. */
   "places are lost": {
-    served: (store) => ({
-      ...store,
-      compareAndSwap: (id, write) => {
-        const line = write.annotations[lineKey]
-        return store.compareAndSwap(
-          id,
-          typeof line === "string"
-            ? { ...write, annotations: { ...write.annotations, [lineKey]: line.split(" ").slice(0, 2).join(" ") } }
-            : write
-        )
-      }
-    })
+    served: (store) =>
+      withLine(
+        store,
+        () => true,
+        (names) => names.slice(0, 2)
+      )
   },
 
   /** Gives up and stays in the queue. */
@@ -235,18 +240,7 @@ export const mutations = {
 
   /** Puts the last in the line before the others. */
   "last come, first served": {
-    served: (store) => ({
-      ...store,
-      compareAndSwap: (id, write) => {
-        const line = write.annotations[lineKey]
-        return store.compareAndSwap(
-          id,
-          isHandOver(write) && typeof line === "string"
-            ? { ...write, annotations: { ...write.annotations, [lineKey]: line.split(" ").toReversed().join(" ") } }
-            : write
-        )
-      }
-    })
+    served: (store) => withLine(store, isHandOver, (names) => names.toReversed())
   },
 
   /** Hands over without a word to whom. */
