@@ -176,10 +176,10 @@ export const make = Effect.fnUntraced(function* (
   const cohorts = cohort.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
   const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.key), value: process })
 
-  const wishFor = (id: string, acquireOptions: AcquireOptions = {}): Effect.Effect<Wish> =>
+  const wishFor = (id: string, acquireOptions?: AcquireOptions): Effect.Effect<Wish> =>
     Effect.map(stopwatch.now, (began) => {
       wishes++
-      const wishPolicy = LockPolicy.withOverrides(policy, acquireOptions)
+      const wishPolicy = acquireOptions === undefined ? policy : LockPolicy.withOverrides(policy, acquireOptions)
       return {
         id,
         store,
@@ -187,11 +187,11 @@ export const make = Effect.fnUntraced(function* (
         policy: wishPolicy,
         watches: watching,
         besideDex: policy.besideDex ?? store.besideDex,
-        createIfMissing: acquireOptions.createIfMissing ?? store.createIfMissing,
+        createIfMissing: acquireOptions?.createIfMissing ?? store.createIfMissing,
         attributes: options.idInMetrics === true ? { id } : undefined,
         began,
         patience: patience.make(wishPolicy.polling),
-        seen: acquireOptions.seen,
+        seen: acquireOptions?.seen,
         memory: cohorts.memoryOf(id),
         heeded: undefined,
         leftGap: false,

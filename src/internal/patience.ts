@@ -10,7 +10,8 @@ import * as stopwatch from "./stopwatch.ts"
 /**
  * How much is left of the present step, in milliseconds; `None` at the end of the schedule.
  *
- * The schedule is stepped on where less than `atLeast` would be left: who waits for news need not wake at each step.
+ * The schedule is stepped on where less than `atLeast` would be left: who waits for news for long need not wake at each
+ * step.
  */
 export type Patience = (seen: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
 

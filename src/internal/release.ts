@@ -211,14 +211,14 @@ const persistently = <A>(
     Effect.catchIf(isPassing, () =>
       Effect.retry(again, {
         while: isPassing,
-        schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(
-          Schedule.jittered
-        )
+        schedule: retries
       })
     ),
     Effect.catchTag("LockNotFound", () => Effect.undefined),
     Effect.mapError((problem) => (problem === "Changed" ? "it kept changing" : problem.message)),
     Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("no answer in time") })
   )
+
+const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 
 const patience = "5 seconds"
