@@ -128,8 +128,8 @@ const waitFor = Effect.fnUntraced(function* (
   const due =
     (yield* stopwatch.now).monotonic + LockProtocol.lookAgainIn(standing, yield* wish.store.now, wish.besideDex)
   let next = isFull ? undefined : yield* wish.watches.open(wish.id, isQueued ? "ours" : "all")
-  for (let atLeast = 0; ; atLeast = patience.ahead) {
-    const left = yield* wish.patience(standing, next === undefined ? 0 : atLeast)
+  for (;;) {
+    const left = yield* wish.patience(standing, next === undefined ? 0 : patience.ahead)
     if (Option.isNone(left)) return yield* timeout(wish, standing.seen)
     if (next === undefined) {
       yield* Effect.sleep(Duration.millis(left.value))

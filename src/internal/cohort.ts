@@ -223,8 +223,8 @@ const maxPasses = 10_000
 const seenOf = ({ holding }: Cohort): Partial<LockProtocol.Seen> => (holding === undefined ? {} : holding.turn.lease())
 
 const patiently = Effect.fnUntraced(function* (cohort: Cohort, { call, wish }: Waiter) {
-  for (let atLeast = 0; ; atLeast = patience.ahead) {
-    const left = yield* wish.patience(undefined, atLeast)
+  for (;;) {
+    const left = yield* wish.patience(undefined, patience.ahead)
     if (Option.isNone(left)) return yield* timeout(wish, seenOf(cohort))
     const called = yield* Effect.raceFirst(
       Effect.asSome(Deferred.await(call)),

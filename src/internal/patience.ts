@@ -10,8 +10,8 @@ import * as stopwatch from "./stopwatch.ts"
 /**
  * How much is left of the present step, in milliseconds; `None` at the end of the schedule.
  *
- * The schedule is stepped on where less than `atLeast` would be left: who waits for news for long need not wake at each
- * step.
+ * The schedule is stepped on where less than `atLeast` would be left: who waits for news need not wake at each step. The
+ * first step is taken alone: most waits end with news before it does.
  */
 export type Patience = (seen: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
 
@@ -26,9 +26,10 @@ export const make = (polling: Polling): Patience => {
   return Effect.fnUntraced(function* (seen, atLeast = 0) {
     const { monotonic } = yield* stopwatch.now
     const left = () => (due ?? monotonic) - monotonic
+    const isFirst = next === undefined
     next ??= yield* Schedule.toStep(polling)
     for (
-      let steps = atLeast === 0 ? 1 : mostAhead;
+      let steps = atLeast === 0 || isFirst ? 1 : mostAhead;
       !isOver && steps > 0 && (left() <= 0 || left() < atLeast);
       steps--
     ) {
