@@ -30,6 +30,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquire, attempt, type PermanentError, seen } from "./internal/acquire.ts"
+import * as alarms from "./internal/alarms.ts"
 import * as cohort from "./internal/cohort.ts"
 import * as patience from "./internal/patience.ts"
 import * as stopwatch from "./internal/stopwatch.ts"
@@ -170,11 +171,12 @@ export const make = Effect.fnUntraced(function* (
   const process = LockQueue.newProcess()
   let wishes = 0
 
+  const timing = yield* alarms.make
   // Hand-overs, and the cleaning up after a wish that was given up, go on when nobody waits for them any more.
   const unfinished = yield* FiberSet.make<void>()
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(unfinished))
   const cohorts = cohort.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
-  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.key), value: process })
+  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.key), value: process }, timing)
 
   const wishFor = (id: string, acquireOptions?: AcquireOptions): Effect.Effect<Wish> =>
     Effect.map(stopwatch.now, (began) => {
@@ -186,6 +188,7 @@ export const make = Effect.fnUntraced(function* (
         holder: LockQueue.nameOf(title, process, wishes),
         policy: wishPolicy,
         watches: watching,
+        alarms: timing,
         besideDex: policy.besideDex ?? store.besideDex,
         createIfMissing: acquireOptions?.createIfMissing ?? store.createIfMissing,
         attributes: options.idInMetrics === true ? { id } : undefined,
@@ -208,11 +211,9 @@ export const make = Effect.fnUntraced(function* (
     acquisition: (restore: cohort.Restore) => Effect.Effect<Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const holding = yield* acquiring(wish, acquisition(restore))
-        yield* Effect.addFinalizer(() => cohorts.leave(holding))
-        return yield* take(wish, holding.turn)
-      })
+      Effect.flatMap(acquiring(wish, acquisition(restore)), (holding) =>
+        take(wish, holding.turn, cohorts.leave(holding))
+      )
     )
 
   const conflict = (

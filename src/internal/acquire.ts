@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
@@ -31,9 +30,14 @@ export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError,
 export type WaitError = PermanentError | LockError.Timeout | LockError.Unavailable
 
 /** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
-export const attempt = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, PermanentError> {
+export const attempt = (wish: Wish): Effect.Effect<Attempt, PermanentError> => attemptBy(wish, firstLook(wish))
+
+const attemptBy = Effect.fnUntraced(function* (
+  wish: Wish,
+  look: Effect.Effect<Attempt, PermanentError>
+): Effect.fn.Return<Attempt, PermanentError> {
   wish.attempts++
-  const first = yield* firstLook(wish)
+  const first = yield* look
   const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptCold(wish) : first
   if (outcome._tag === "Held" || outcome._tag === "RaceLost") {
     wish.contended = true
@@ -96,7 +100,7 @@ const spread = 100
 const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
   const { key } = wish.policy
   wish.mayQueue = true
-  yield* Effect.scoped(wish.watches.open(wish.id, "ours"))
+  yield* wish.watches.open(wish.id, "ours")
   const answer = yield* wish.store
     .compareAndSwap(wish.id, {
       expect: { annotations: { [LockRecord.holderKey(key)]: true } },
@@ -122,30 +126,33 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
 const waitFor = Effect.fnUntraced(function* (
   wish: Wish,
   standing: LockProtocol.Standing
-): Effect.fn.Return<Attempt, WaitError, Scope.Scope> {
+): Effect.fn.Return<Attempt, WaitError> {
   const isQueued = standing.place !== undefined
   const isFull = !isQueued && standing.seen.holder !== undefined
   const due =
     (yield* stopwatch.now).monotonic + LockProtocol.lookAgainIn(standing, yield* wish.store.now, wish.besideDex)
-  let next = isFull ? undefined : yield* wish.watches.open(wish.id, isQueued ? "ours" : "all")
+  let watch = isFull ? undefined : yield* wish.watches.open(wish.id, isQueued ? "ours" : "all")
   for (;;) {
-    const left = yield* wish.patience(standing, next === undefined ? 0 : patience.ahead)
+    const left = yield* wish.patience(standing, watch === undefined ? 0 : patience.ahead)
     if (Option.isNone(left)) return yield* timeout(wish, standing.seen)
-    if (next === undefined) {
+    if (watch === undefined) {
       yield* Effect.sleep(Duration.millis(left.value))
       return yield* attempt(wish)
     }
     const asleep = due - (yield* stopwatch.now).monotonic
     if (asleep <= 0) return yield* attempt(wish)
-    const most = Duration.millis(Math.ceil(Math.min(left.value, asleep)))
-    const news = yield* next.pipe(Effect.timeoutOption(most), Effect.result)
-    if (news._tag === "Failure") next = undefined
-    else if (Option.isSome(news.success)) {
-      const outcome = yield* heed(wish, news.success.value, standing)
+    const { listen, told } = watch
+    yield* wish.alarms.wait(Math.ceil(Math.min(left.value, asleep)), (call) => listen(wish.heeded, call))
+    const news = told()
+    if (news === undefined || news === wish.heeded) continue
+    wish.heeded = news
+    if (news._tag === "Failure") watch = undefined
+    else {
+      const outcome = yield* heed(wish, news.value, standing)
       if (outcome !== undefined) return outcome
     }
   }
-}, Effect.scoped)
+})
 
 // In the queue only this is news: the lock is ours, or free. What else the watch tells may be older than what is known.
 const heed = Effect.fnUntraced(function* (
@@ -153,19 +160,19 @@ const heed = Effect.fnUntraced(function* (
   change: Change,
   { place, seen }: LockProtocol.Standing
 ): Effect.fn.Return<Attempt | undefined, PermanentError> {
-  if (change === wish.heeded) return undefined
-  wish.heeded = change
   const isQueued = place !== undefined
   if (change._tag === "Deleted") return isQueued ? undefined : yield* attempt(wish)
   const { metadata } = change
+  const started = yield* stopwatch.now
   const decision = yield* decide(wish, metadata)
   if (decision._tag === "Wait") {
     const isNews = isQueued ? decision.seen.expiry === undefined : !Equal.equals(decision.seen, seen)
     return isNews ? standing(wish, decision) : undefined
   }
   // A watch tells no content. Where that was asked for, the object is read.
-  wish.seen = wish.store.bringsContent && metadata.content === undefined ? undefined : metadata
-  return yield* attempt(wish)
+  return wish.store.bringsContent && metadata.content === undefined
+    ? yield* attempt(wish)
+    : yield* attemptBy(wish, orAfresh(wish, follow(wish, metadata, started, decision)))
 })
 
 /** The end of a wait. */
@@ -204,7 +211,14 @@ const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
 })
 
 const attemptOn = (wish: Wish, metadata: Metadata): Effect.Effect<Attempt, PermanentError> =>
-  contend(wish, metadata).pipe(
+  orAfresh(wish, contend(wish, metadata))
+
+// By a look at the object as it is, where what was known of it is no longer so.
+const orAfresh = (
+  wish: Wish,
+  outcome: Effect.Effect<Attempt, PermanentError>
+): Effect.Effect<Attempt, PermanentError> =>
+  outcome.pipe(
     Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
     Effect.flatMap((outcome) => {
       if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
@@ -240,12 +254,21 @@ const contend = Effect.fnUntraced(function* (
   wish: Wish,
   metadata: Metadata
 ): Effect.fn.Return<Attempt, PermanentError> {
-  const { policy, store } = wish
   const started = yield* stopwatch.now
-  const decision = yield* decide(wish, metadata)
+  return yield* follow(wish, metadata, started, yield* decide(wish, metadata))
+})
+
+// Does what was decided by the metadata, at a moment.
+const follow = (
+  wish: Wish,
+  metadata: Metadata,
+  started: stopwatch.Moment,
+  decision: LockProtocol.Decision
+): Effect.Effect<Attempt, PermanentError> => {
+  const { policy, store } = wish
   switch (decision._tag) {
     case "Acquire":
-      return yield* write(
+      return write(
         wish,
         { lease: decision.lease, started, lasts: Duration.toMillis(policy.ttl), broken: decision.broken },
         store.compareAndSwap(wish.id, {
@@ -255,19 +278,21 @@ const contend = Effect.fnUntraced(function* (
       )
     case "Claim": {
       const { lasts, lease } = decision
-      return { _tag: "Granted", grant: { lease, started, lasts, broken: undefined, metadata } }
+      return Effect.succeed({ _tag: "Granted", grant: { lease, started, lasts, broken: undefined, metadata } })
     }
     case "Wait":
-      return standing(wish, decision)
+      return Effect.succeed(standing(wish, decision))
     case "Malformed":
-      return yield* new LockError.Malformed({
-        id: wish.id,
-        object: store.describe(wish.id),
-        key: policy.key,
-        value: decision.value
-      })
+      return Effect.fail(
+        new LockError.Malformed({
+          id: wish.id,
+          object: store.describe(wish.id),
+          key: policy.key,
+          value: decision.value
+        })
+      )
   }
-})
+}
 
 const standing = (wish: Wish, standing: LockProtocol.Standing): Attempt => {
   wish.leftGap = standing.seen.expiry === undefined

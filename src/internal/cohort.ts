@@ -3,13 +3,9 @@
  * API server. When its hold ends the lock may be passed on to the next without any request, for as long as the tenure of
  * the process lasts.
  */
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
 import type * as LockError from "../LockError.ts"
 import type * as LockProtocol from "../LockProtocol.ts"
 import { timeout } from "./acquire.ts"
@@ -25,7 +21,8 @@ import type { Grant, Memory, Wish } from "./wish.ts"
 /** Who waits within the process. `called` once it is its move: with the lock in hand, or to go and get it. */
 interface Waiter {
   readonly wish: Wish
-  readonly call: Deferred.Deferred<Holding | undefined>
+  /** Wakes it. */
+  wake: () => void
   called: { readonly holding: Holding | undefined } | undefined
 }
 
@@ -70,14 +67,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const begin = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
     running.set(wish.id, tenure.next(tenures.get(wish.id), (yield* stopwatch.now).monotonic, wish))
-    const scope = yield* Scope.make()
-    const turn = yield* Scope.provide(hold(wish, grant), scope)
-    return { turn, end: Scope.close(scope, Exit.void) }
+    return yield* hold(wish, grant)
   })
 
   const call = (waiter: Waiter, holding: Holding | undefined) => {
     waiter.called = { holding }
-    Deferred.doneUnsafe(waiter.call, Exit.succeed(holding))
+    waiter.wake()
   }
 
   // Whose move it is next. Without anybody the id is forgotten.
@@ -143,7 +138,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     restore: Restore
   ): Effect.Effect<Holding | undefined, LockError.Timeout> =>
     Effect.suspend(() => {
-      const waiter: Waiter = { wish, call: Deferred.makeUnsafe(), called: undefined }
+      const waiter: Waiter = { wish, wake: () => {}, called: undefined }
       cohort.waiting.add(waiter)
       return Effect.onError(restore(span("wait", wish)(patiently(cohort, waiter))), () => {
         cohort.waiting.delete(waiter)
@@ -222,14 +217,16 @@ const maxPasses = 10_000
 
 const seenOf = ({ holding }: Cohort): Partial<LockProtocol.Seen> => (holding === undefined ? {} : holding.turn.lease())
 
-const patiently = Effect.fnUntraced(function* (cohort: Cohort, { call, wish }: Waiter) {
+const patiently = Effect.fnUntraced(function* (cohort: Cohort, waiter: Waiter) {
+  const { wish } = waiter
   for (;;) {
     const left = yield* wish.patience(undefined, patience.ahead)
     if (Option.isNone(left)) return yield* timeout(wish, seenOf(cohort))
-    const called = yield* Effect.raceFirst(
-      Effect.asSome(Deferred.await(call)),
-      Effect.as(Effect.sleep(Duration.millis(left.value)), Option.none<Holding | undefined>())
-    )
-    if (Option.isSome(called)) return called.value
+    yield* wish.alarms.wait(left.value, (call) => {
+      waiter.wake = call
+      if (waiter.called !== undefined) call()
+      return () => {}
+    })
+    if (waiter.called !== undefined) return waiter.called.holding
   }
 })

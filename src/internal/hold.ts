@@ -4,8 +4,8 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
@@ -15,18 +15,20 @@ import type { Metadata } from "../ObjectStore.ts"
 import { commit as commitAndRelease, release } from "./release.ts"
 import * as stopwatch from "./stopwatch.ts"
 import * as telemetry from "./telemetry.ts"
-import type { Turn } from "./turn.ts"
+import type { Holding, Turn } from "./turn.ts"
 import type { Grant, Wish } from "./wish.ts"
 
 /**
- * Holds a granted lock until the scope closes: renews it, publishes its loss, and then releases it.
+ * Holds a granted lock until its end is run: renews it, publishes its loss, and then releases it. Before the first renewal
+ * is due there is nothing to it but an alarm.
  *
  * Must not be interrupted between the grant and its return: then the release is certain to run.
  */
-export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Turn, never, Scope.Scope> {
+export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
   const { id, policy, store } = wish
   const clock = yield* Clock.Clock
-  const lost = yield* Deferred.make<never, LockError.Lost>()
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const lost = Deferred.makeUnsafe<never, LockError.Lost>()
   const acquired = stopwatch.read(clock)
   let { lasts, lease, started } = grant
   let known = grant.metadata
@@ -119,17 +121,15 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
   })
 
   const renewing = Effect.fnUntraced(function* (interval: Duration.Duration) {
-    let wait: Duration.Duration | undefined = Duration.min(interval, Duration.millis(grant.lasts / 3))
-    while (wait !== undefined) {
+    while (remaining() > 0) {
+      const wait = yield* telemetry.span("renew", wish, turn.span)(renew(interval))
+      if (wait === undefined) return yield* Effect.never
       yield* Effect.sleep(wait)
-      if (remaining() <= 0) return
-      wait = yield* telemetry.span("renew", wish, turn.span)(renew(interval))
     }
-    return yield* Effect.never
   })
 
   // Ends when the lease has run out, however often it was renewed on the way.
-  const runningOut = Effect.suspend(() => Effect.sleep(Duration.millis(Math.max(0, Math.ceil(remaining()))))).pipe(
+  const runningOut = Effect.suspend(() => Effect.sleep(Duration.millis(Math.max(shortestSleep, remaining())))).pipe(
     Effect.repeat({ until: () => remaining() <= 0 })
   )
 
@@ -170,28 +170,41 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
     span: undefined
   }
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      if (phase === "Released") return Effect.void
-      phase = "Released"
-      return release(wish, lease, known, turn.requeue).pipe(
-        Effect.map((free) => {
-          turn.leftFree = free
-        }),
-        telemetry.span("release", wish, turn.span)
-      )
-    })
-  )
-  yield* (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(
+  const standing = (policy.renew === false ? runningOut : Effect.raceFirst(renewing(policy.renew), runningOut)).pipe(
     Effect.andThen(lose("Expired")),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.void
         : Effect.andThen(telemetry.tell(wish, "Error", cause), lose("Expired"))
-    ),
-    Effect.forkScoped({ startImmediately: true })
+    )
   )
-  return turn
+  let fiber: Fiber.Fiber<void> | undefined
+  const first = policy.renew === false ? remaining() : Math.min(Duration.toMillis(policy.renew), grant.lasts / 3)
+  const callOff = wish.alarms.set(Math.min(first, remaining()), () => {
+    fiber = fork(standing)
+  })
+
+  const letGo = Effect.suspend(() => {
+    if (phase === "Released") return Effect.void
+    phase = "Released"
+    return release(wish, lease, known, turn.requeue).pipe(
+      Effect.map((free) => {
+        turn.leftFree = free
+      }),
+      telemetry.span("release", wish, turn.span)
+    )
+  })
+
+  return {
+    turn,
+    end: Effect.suspend(() => {
+      callOff()
+      return fiber === undefined ? letGo : Effect.andThen(Fiber.interrupt(fiber), letGo)
+    })
+  }
 })
+
+// In milliseconds: what is left of a lease can be less than a clock can tell.
+const shortestSleep = 0.001
 
 const retryInterval = (interval: Duration.Duration): Duration.Duration => Duration.divideUnsafe(interval, 5)

@@ -6,11 +6,19 @@ import { fencingToken, type Turn } from "./turn.ts"
 import { holding } from "./telemetry.ts"
 import type { Wish } from "./wish.ts"
 
-/** Takes the lock for one contender. */
-export const take = Effect.fnUntraced(function* (wish: Wish, turn: Turn): Effect.fn.Return<Held, never, Scope.Scope> {
-  yield* holding(wish, turn)
+/** Takes the lock for one contender. When its scope closes it has left, whatever it does then, and `leave` is run. */
+export const take = Effect.fnUntraced(function* (
+  wish: Wish,
+  turn: Turn,
+  leave: Effect.Effect<void>
+): Effect.fn.Return<Held, never, Scope.Scope> {
+  const ended = yield* holding(wish, turn)
   let left = false
-  yield* Effect.addFinalizer(() => Effect.sync(() => (left = true)))
+  yield* Effect.addFinalizer((exit) => {
+    left = true
+    ended(exit)
+    return leave
+  })
   const check = Effect.suspend(() => (left ? Effect.fail(turn.released()) : turn.check))
   return {
     id: wish.id,

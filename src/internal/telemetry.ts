@@ -1,15 +1,19 @@
 /** What an acquisition and a hold look like from outside: spans, metrics, and a line of log where somebody must know. */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import type * as Scope from "effect/Scope"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import { fencingToken, type Holding, type Turn } from "./turn.ts"
 import * as stopwatch from "./stopwatch.ts"
 import type { Wish } from "./wish.ts"
+
+/** The fiber that something is told of: its context says who collects metrics and spans. */
+type Teller = Fiber.Fiber<unknown, unknown>
 
 /** Updates a metric with the attributes that the layer asked for. */
 export const measure = <Input, State>(
@@ -18,10 +22,12 @@ export const measure = <Input, State>(
   input: Input,
   attributes?: Readonly<Record<string, string>>
 ): Effect.Effect<void> =>
-  Metric.update(labelled(wish, attributes === undefined ? metric : Metric.withAttributes(metric, attributes)), input)
-
-const shift = (wish: Wish, gauge: Metric.Gauge<number>, by: 1 | -1): Effect.Effect<void> =>
-  Metric.modify(labelled(wish, gauge), by)
+  Effect.withFiberSucceed(({ context }) =>
+    labelled(wish, attributes === undefined ? metric : Metric.withAttributes(metric, attributes)).updateUnsafe(
+      input,
+      context
+    )
+  )
 
 const labelled = <Input, State>(
   { attributes }: Wish,
@@ -39,71 +45,96 @@ export const tell = (
     "kubelock.holder": wish.holder
   })
 
-/** Runs a part of a lock's life in a span of its own. */
+/** Runs a part of a lock's life in a span of its own, where a tracer collects spans. */
 export const span =
   (name: string, wish: Wish, parent?: Tracer.Span) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
-    Effect.withSpan(effect, `kubelock.${name}`, {
-      captureStackTrace: false,
-      attributes: { "kubelock.id": wish.id, "kubelock.holder": wish.holder },
-      ...(parent === undefined ? {} : { parent })
-    })
+    Effect.withFiber((fiber) =>
+      isTraced(fiber)
+        ? Effect.withSpan(effect, `kubelock.${name}`, {
+            captureStackTrace: false,
+            attributes: { "kubelock.id": wish.id, "kubelock.holder": wish.holder },
+            ...(parent === undefined ? {} : { parent })
+          })
+        : (effect as Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>)
+    )
+
+const isTraced = (fiber: Teller): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
 
 /** Watches over an acquisition, from wish to lock or failure. */
 export const acquiring = <E extends { readonly _tag: string }>(
   wish: Wish,
   acquisition: Effect.Effect<Holding, E>
 ): Effect.Effect<Holding, E> =>
-  Effect.onExit(Effect.andThen(shift(wish, LockMetrics.waiting, 1), acquisition), (exit) =>
-    Effect.gen(function* () {
-      yield* shift(wish, LockMetrics.waiting, -1)
-      const outcome = outcomeOf(exit)
-      const waited = stopwatch.between(wish.began, yield* stopwatch.now).most
-      yield* Effect.annotateCurrentSpan({
-        "kubelock.outcome": outcome,
-        "kubelock.attempts": wish.attempts,
-        "kubelock.waited_ms": waited
+  span(
+    "acquire",
+    wish
+  )(
+    Effect.withFiber((fiber) => {
+      const { context } = fiber
+      labelled(wish, LockMetrics.waiting).modifyUnsafe(1, context)
+      return Effect.onExitPrimitive(acquisition, (exit) => {
+        labelled(wish, LockMetrics.waiting).modifyUnsafe(-1, context)
+        const outcome = outcomeOf(exit)
+        const waited = stopwatch.between(wish.began, stopwatch.read(fiber.getRef(Clock.Clock))).most
+        note(fiber, { outcome, attempts: wish.attempts, waited_ms: waited })
+        if (outcome === "LockTimeout") labelled(wish, LockMetrics.timeouts).updateUnsafe(1, context)
+        return Exit.isSuccess(exit) ? acquired(fiber, wish, exit.value.turn, waited) : undefined
       })
-      if (outcome === "LockTimeout") yield* measure(wish, LockMetrics.timeouts, 1)
-      if (Exit.isSuccess(exit)) yield* acquired(wish, exit.value.turn, waited)
     })
-  ).pipe(span("acquire", wish))
+  )
 
-const acquired = Effect.fnUntraced(function* (wish: Wish, turn: Turn, waited: number) {
-  yield* Effect.annotateCurrentSpan("kubelock.fencing_token", String(fencingToken(turn)))
-  yield* measure(wish, LockMetrics.acquisitions, 1)
-  yield* measure(wish, LockMetrics.waitSeconds, waited / 1000)
+const note = (fiber: Teller, attributes: Readonly<Record<string, unknown>>): void => {
+  const { span } = fiber.cache
+  if (span?._tag !== "Span" || !isTraced(fiber)) return
+  for (const name in attributes) span.attribute(`kubelock.${name}`, attributes[name])
+}
+
+const acquired = (fiber: Teller, wish: Wish, turn: Turn, waited: number): Effect.Effect<void> | undefined => {
+  const { context } = fiber
+  note(fiber, { fencing_token: String(fencingToken(turn)) })
+  labelled(wish, LockMetrics.acquisitions).updateUnsafe(1, context)
+  labelled(wish, LockMetrics.waitSeconds).updateUnsafe(waited / 1000, context)
   const { broken } = turn.grant
-  if (broken === undefined || turn.passes > 0) return
-  yield* measure(wish, LockMetrics.breaks, 1)
-  yield* tell(
+  if (broken === undefined || turn.passes > 0) return undefined
+  labelled(wish, LockMetrics.breaks).updateUnsafe(1, context)
+  return tell(
     wish,
     "Info",
     `Broke the lock "${wish.id}" on ${wish.store.describe(wish.id)}, which ${broken.holder ?? "a holder that gives no name"} left to expire at ${broken.expiry}.`
   )
-})
+}
 
-/** Watches over a hold until the scope closes. Its span is the parent of those of renewals and the release. */
-export const holding = Effect.fnUntraced(function* (
-  wish: Wish,
-  turn: Turn
-): Effect.fn.Return<void, never, Scope.Scope> {
-  const began = yield* stopwatch.now
-  turn.span = yield* Effect.makeSpanScoped("kubelock.hold", {
-    attributes: {
-      "kubelock.id": wish.id,
-      "kubelock.holder": turn.wish.holder,
-      "kubelock.fencing_token": String(fencingToken(turn))
+/** Watches over a hold, until its end is told. Its span is the parent of those of renewals and the release. */
+export const holding = (wish: Wish, turn: Turn): Effect.Effect<(exit: Exit.Exit<unknown, unknown>) => void> =>
+  Effect.withFiber((fiber) => {
+    const { context } = fiber
+    const clock = fiber.getRef(Clock.Clock)
+    const began = stopwatch.read(clock)
+    labelled(wish, LockMetrics.held).modifyUnsafe(1, context)
+    const ended = () => {
+      labelled(wish, LockMetrics.held).modifyUnsafe(-1, context)
+      const held = stopwatch.between(began, stopwatch.read(clock)).most
+      labelled(wish, LockMetrics.holdSeconds).updateUnsafe(held / 1000, context)
     }
+    if (!isTraced(fiber)) return Effect.succeed(ended)
+    return Effect.map(
+      Effect.makeSpan("kubelock.hold", {
+        attributes: {
+          "kubelock.id": wish.id,
+          "kubelock.holder": turn.wish.holder,
+          "kubelock.fencing_token": String(fencingToken(turn))
+        }
+      }),
+      (span) => {
+        turn.span = span
+        return (exit) => {
+          ended()
+          span.end(clock.currentTimeNanosUnsafe(), exit)
+        }
+      }
+    )
   })
-  yield* shift(wish, LockMetrics.held, 1)
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      yield* shift(wish, LockMetrics.held, -1)
-      yield* measure(wish, LockMetrics.holdSeconds, stopwatch.between(began, yield* stopwatch.now).most / 1000)
-    })
-  )
-})
 
 /** Tells that a lock was lost. */
 export const lost = (wish: Wish, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>

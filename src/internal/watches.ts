@@ -6,24 +6,35 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as PubSub from "effect/PubSub"
-import * as RcMap from "effect/RcMap"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { StoreError } from "../LockError.ts"
 import type { Change, ChangesOptions, ObjectStore } from "../ObjectStore.ts"
+import type { Alarms } from "./alarms.ts"
 
-/** The next change of an object. Fails once it cannot be watched any more. */
-export type Next = Effect.Effect<Change, StoreError>
+/** What an object's changes are told by. */
+export interface Watch {
+  /** What was told last: a change, or why there will be no more. What was told before that matters to nobody. */
+  readonly told: () => Told | undefined
+  /** Calls when more is told than what was `known`, at once where it has been. Answers how to listen no more. */
+  readonly listen: (known: Told | undefined, call: () => void) => () => void
+}
+
+/** A change of an object, or why it cannot be watched any more. */
+export type Told = Exit.Exit<Change, StoreError>
 
 /** The watches of a process. */
 export interface Watches {
   /**
-   * Watches an object until the scope closes, beginning with what was told last: all its changes, or only those of which
-   * the label tells this process. `undefined` where nobody may watch.
+   * Watches an object for whoever listens: all its changes, or only those of which the label tells this process. Nothing
+   * where nobody may watch.
    */
-  readonly open: (id: string, what: "all" | "ours") => Effect.Effect<Next | undefined, never, Scope.Scope>
+  readonly open: (id: string, what: "all" | "ours") => Effect.Effect<Watch | undefined>
 }
+
+/** How long a watch goes on that nobody listens to, in milliseconds. */
+const idleMillis = 1000
 
 // That the lock was handed on says nothing to those who wait.
 const handOvers = <E>(changes: Stream.Stream<Change, E>): Stream.Stream<Change, E> =>
@@ -32,29 +43,10 @@ const handOvers = <E>(changes: Stream.Stream<Change, E>): Stream.Stream<Change, 
 /** Makes the watches of a process that is called by `label`. */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStore["Service"],
-  label: NonNullable<ChangesOptions["label"]>
+  label: NonNullable<ChangesOptions["label"]>,
+  alarms: Alarms
 ): Effect.fn.Return<Watches, never, Scope.Scope> {
   let isForbidden = false
-
-  const watching = (changes: (id: string) => Stream.Stream<Change, StoreError>) =>
-    RcMap.make({
-      idleTimeToLive: "1 second",
-      lookup: (id: string) =>
-        Effect.gen(function* () {
-          const watch: Watch = {
-            news: yield* PubSub.sliding<Exit.Exit<Change, StoreError>>({ capacity: 64, replay: 1 }),
-            isBroken: false
-          }
-          yield* Stream.runForEach(changes(id), (change) => PubSub.publish(watch.news, Exit.succeed(change))).pipe(
-            Effect.catch((error) => {
-              watch.isBroken = true
-              return Effect.andThen(noteForbidden(error), PubSub.publish(watch.news, Exit.fail(error)))
-            }),
-            Effect.forkScoped
-          )
-          return watch
-        })
-    })
 
   const noteForbidden = (error: StoreError) =>
     Effect.suspend(() => {
@@ -63,20 +55,65 @@ export const make = Effect.fnUntraced(function* (
       return Effect.logWarning(`Waiting for locks by polling, since they may not be watched: ${error.message}`)
     })
 
-  const all = yield* watching(store.changes)
-  const ours = yield* watching((id) => handOvers(store.changes(id, { label })))
+  const fibers = yield* FiberSet.make<void>()
 
-  return {
-    open: Effect.fnUntraced(function* (id, what) {
+  const watching = (changes: (id: string) => Stream.Stream<Change, StoreError>) => {
+    const watches = new Map<string, Watch & { readonly use: () => void }>()
+
+    const start = Effect.fnUntraced(function* (id: string) {
+      const listeners = new Set<() => void>()
+      let told: Told | undefined
+
+      const tell = (next: Told) =>
+        Effect.sync(() => {
+          told = next
+          for (const call of [...listeners]) call()
+        })
+
+      const fiber = yield* FiberSet.run(
+        fibers,
+        Stream.runForEach(changes(id), (change) => tell(Exit.succeed(change))).pipe(
+          Effect.catch((error) => Effect.andThen(noteForbidden(error), tell(Exit.fail(error))))
+        )
+      )
+
+      const close = () => {
+        watches.delete(id)
+        fiber.interruptUnsafe()
+      }
+      let callOff = () => {}
+      // To be called whenever somebody begins or ends to use it.
+      const use = () => {
+        callOff()
+        if (listeners.size === 0) callOff = alarms.set(idleMillis, close)
+      }
+
+      const watch = {
+        use,
+        told: () => told,
+        listen: (known: Told | undefined, call: () => void) => {
+          listeners.add(call)
+          use()
+          if (told !== undefined && told !== known) call()
+          return () => {
+            listeners.delete(call)
+            use()
+          }
+        }
+      }
+      watches.set(id, watch)
+      return watch
+    })
+
+    return Effect.fnUntraced(function* (id: string) {
       if (isForbidden) return undefined
-      const watch = yield* RcMap.get(what === "all" ? all : ours, id)
-      if (watch.isBroken) return undefined
-      return Effect.flatten(PubSub.take(yield* PubSub.subscribe(watch.news)))
+      const watch = watches.get(id) ?? (yield* start(id))
+      watch.use()
+      return watch.told()?._tag === "Failure" ? undefined : watch
     })
   }
-})
 
-interface Watch {
-  readonly news: PubSub.PubSub<Exit.Exit<Change, StoreError>>
-  isBroken: boolean
-}
+  const all = watching(store.changes)
+  const ours = watching((id) => handOvers(store.changes(id, { label })))
+  return { open: (id, what) => (what === "all" ? all : ours)(id) }
+})

@@ -3,11 +3,12 @@ import type * as Effect from "effect/Effect"
 import type { LockPolicy } from "../LockPolicy.ts"
 import type * as LockProtocol from "../LockProtocol.ts"
 import type * as LockRecord from "../LockRecord.ts"
-import type { Change, Metadata, ObjectStore } from "../ObjectStore.ts"
+import type { Metadata, ObjectStore } from "../ObjectStore.ts"
+import type { Alarms } from "./alarms.ts"
 import type { Patience } from "./patience.ts"
 import type * as stopwatch from "./stopwatch.ts"
 import type { Tenure } from "./tenure.ts"
-import type { Watches } from "./watches.ts"
+import type { Told, Watches } from "./watches.ts"
 
 /** What a process remembers of a lock that it released. */
 export interface Memory {
@@ -25,6 +26,7 @@ export interface Wish {
   readonly policy: LockPolicy
   readonly store: ObjectStore["Service"]
   readonly watches: Watches
+  readonly alarms: Alarms
   readonly createIfMissing: boolean
   /** Whether Dex contends for the lock, too, and shall find it free now and then. */
   readonly besideDex: boolean
@@ -37,8 +39,8 @@ export interface Wish {
   readonly memory: Memory
   /** The object as it was read just before, by the caller, or as this wish was put into the queue. */
   seen: Metadata | undefined
-  /** The change of the object that was last looked at: a watch tells it again. */
-  heeded: Change | undefined
+  /** What a watch had told when it was last looked at. */
+  heeded: Told | undefined
   /** Whether the lock was seen free, and left to Dex. */
   leftGap: boolean
   /** Whether others were met on the way. */

@@ -1,0 +1,83 @@
+/**
+ * The alarms of a process. Nearly all of them are called off before they ring, so that setting one costs next to nothing:
+ * one fiber sleeps for them all, until the next is due, and there is none where no alarm is set.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
+import type * as Scope from "effect/Scope"
+import * as stopwatch from "./stopwatch.ts"
+
+/** The alarms of a process. */
+export interface Alarms {
+  /** Rings in so many milliseconds, unless it is called off by what this answers. */
+  readonly set: (millis: number, ring: () => void) => () => void
+  /**
+   * Waits for a call, for so many milliseconds at most. `listen` is given what to call, at once or later, and answers how
+   * to listen no more.
+   */
+  readonly wait: (millis: number, listen: (call: () => void) => () => void) => Effect.Effect<void>
+}
+
+interface Alarm {
+  readonly due: number
+  readonly ring: () => void
+}
+
+// As good as due, in milliseconds: what a clock of whole nanoseconds and sums of fractions may differ by.
+const close = 0.001
+
+/** Makes the alarms of a process. */
+export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(function* () {
+  const clock = yield* Clock.Clock
+  const run = yield* FiberHandle.makeRuntime<never>()
+  const pending = new Set<Alarm>()
+  const now = () => stopwatch.read(clock).monotonic
+  // Until when the fiber sleeps. While it rings nobody need wake it.
+  let sleepsUntil = Number.POSITIVE_INFINITY
+
+  const ringing = Effect.suspend(() => {
+    sleepsUntil = Number.NEGATIVE_INFINITY
+    const moment = now()
+    const due = [...pending].filter((alarm) => alarm.due - moment <= close)
+    for (const alarm of due) if (pending.delete(alarm)) alarm.ring()
+    let next = Number.POSITIVE_INFINITY
+    for (const { due } of pending) next = Math.min(next, due)
+    sleepsUntil = next
+    return pending.size === 0 ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.millis(next - now())), true)
+  }).pipe(Effect.repeat({ while: (isSet) => isSet }))
+
+  const set = (millis: number, ring: () => void) => {
+    const alarm: Alarm = { due: now() + Math.max(0, millis), ring }
+    pending.add(alarm)
+    if (alarm.due < sleepsUntil) {
+      sleepsUntil = alarm.due
+      run(ringing)
+    }
+    return () => void pending.delete(alarm)
+  }
+
+  return {
+    set,
+    wait: (millis, listen) =>
+      Effect.callback((resume) => {
+        let stop: (() => void) | undefined
+        let isOver = false
+        const end = () => {
+          isOver = true
+          callOff()
+          stop?.()
+        }
+        const call = () => {
+          if (isOver) return
+          end()
+          resume(Effect.void)
+        }
+        const callOff = set(millis, call)
+        stop = listen(call)
+        if (isOver) stop()
+        return Effect.sync(end)
+      })
+  }
+})
