@@ -12,11 +12,14 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { KubeConfig } from "@kubernetes/client-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { constTrue } from "effect/Function"
+import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
 import * as credentials from "./internal/credentials.ts"
 import { RotatingDispatcher } from "./internal/dispatcher.ts"
 
@@ -123,8 +126,8 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
   const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
     const { connection, headers } = yield* current
     pool.rotate(connection)
-    return yield* client.execute(
-      request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers))
+    return yield* untracedIfUnseen(
+      client.execute(request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers)))
     )
   })
   return KubernetesClient.of({
@@ -138,3 +141,11 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
       )
   })
 })
+
+// A request is a good deal cheaper without a span, and without a tracer nobody sees one.
+const untracedIfUnseen = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) =>
+    fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+      ? Effect.provideService(effect, HttpClient.TracerDisabledWhen, constTrue)
+      : effect
+  )

@@ -103,6 +103,8 @@ export interface ServerTime {
  *   `since`, and goes on for ever: it reopens what ends or breaks, and tells the present state again where it may have
  *   missed something. Fails only with what no reopening mends.
  * - `now`: no request is made for it.
+ *
+ * Each request ends, with `Unavailable` if need be, in a time that the store bounds.
  */
 export class ObjectStore extends Context.Service<
   ObjectStore,

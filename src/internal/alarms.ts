@@ -70,7 +70,6 @@ export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(functi
           stop?.()
         }
         const call = () => {
-          if (isOver) return
           end()
           resume(Effect.void)
         }

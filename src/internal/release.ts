@@ -12,13 +12,14 @@ import * as LockProtocol from "../LockProtocol.ts"
 import * as LockQueue from "../LockQueue.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Content, ContentChange, Metadata } from "../ObjectStore.ts"
+import * as stopwatch from "./stopwatch.ts"
 import { tell } from "./telemetry.ts"
 import type { Wish } from "./wish.ts"
 
 /**
  * Releases a lease, by the object as it was last seen: one request where nothing went wrong. `requeue` is who of this
  * process wants the lock again: with the same request it gets a place in the queue, where there is one. What cannot be
- * released within 5 seconds is logged with the time at which it frees itself.
+ * released within 5 seconds (or the time that the store gives one request) is logged with the time at which it frees itself.
  *
  * Who arrived in the queue without our knowing has not been thought of. The answer tells: then it is answered in turn,
  * for `passOn`.
@@ -202,23 +203,27 @@ const passOnOurs = (wish: Wish, requeue: Wish | undefined): Effect.Effect<void, 
     free === undefined ? Effect.void : grantFirst(wish, free, requeue)
   )
 
-// What fails in passing is done again, and again, by the object as it is then.
+// What fails in passing is done again, and again, by the object as it is then. A single request is bounded by the store.
 const persistently = <A>(
   first: Effect.Effect<A, Problem>,
   again: Effect.Effect<A, Problem>
 ): Effect.Effect<A | undefined, string> =>
-  first.pipe(
-    Effect.catchIf(isPassing, () =>
-      Effect.retry(again, {
-        while: isPassing,
-        schedule: retries
-      })
-    ),
-    Effect.catchTag("LockNotFound", () => Effect.undefined),
-    Effect.mapError((problem) => (problem === "Changed" ? "it kept changing" : problem.message)),
-    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("no answer in time") })
+  Effect.flatMap(stopwatch.now, (began) =>
+    first.pipe(
+      Effect.catchIf(isPassing, (problem) =>
+        Effect.flatMap(stopwatch.now, (now) => {
+          const left = patienceMillis - stopwatch.between(began, now).most
+          if (left <= 0) return Effect.fail(problem)
+          return Effect.retry(again, { while: isPassing, schedule: retries }).pipe(
+            Effect.timeoutOrElse({ duration: left, orElse: () => Effect.fail(problem) })
+          )
+        })
+      ),
+      Effect.catchTag("LockNotFound", () => Effect.undefined),
+      Effect.mapError((problem) => (problem === "Changed" ? "it kept changing" : problem.message))
+    )
   )
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 
-const patience = "5 seconds"
+const patienceMillis = 5000

@@ -1,4 +1,4 @@
-/** A memory store whose requests go wrong as told: refused, applied without an answer, or never answered. */
+/** A memory store whose requests go wrong as told: refused, applied without an answer, or not answered in time. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as LockError from "../../src/LockError.ts"
@@ -35,6 +35,9 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
   const failure = (id: string, verb: string) =>
     new LockError.Unavailable({ object: id, verb, detail: "a fault of the test" })
 
+  // As long as the store on Kubernetes waits for an answer.
+  const timedOut = (id: string, verb: string) => Effect.delay(Effect.fail(failure(id, verb)), "5 seconds")
+
   const faulty = <A>(
     verb: "read" | "write",
     id: string,
@@ -53,9 +56,9 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
         case "Lost":
           return Effect.andThen(request, Effect.fail(failure(id, verb)))
         case "Hangs":
-          return Effect.never
+          return timedOut(id, verb)
         case "Unanswered":
-          return Effect.andThen(request, Effect.never)
+          return Effect.andThen(request, timedOut(id, verb))
         default:
           return Effect.fail(fault)
       }
