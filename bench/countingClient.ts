@@ -11,22 +11,25 @@ import * as Tally from "./tally.ts"
 export const layer = (tally: Tally.Tally): Layer.Layer<KubernetesClient, never, KubernetesClient> =>
   Layer.effect(
     KubernetesClient,
-    Effect.map(KubernetesClient, (client) =>
-      KubernetesClient.of({
-        ...client,
-        execute: (request) =>
-          Effect.suspend(() => {
-            Tally.count(tally, verbOf(request))
-            return client.execute(request)
-          }).pipe(
-            Effect.tap(({ status }) =>
-              Effect.sync(() => {
-                if (status === 409 || (status === 422 && request.method === "PATCH")) Tally.count(tally, "conflicts")
-              })
-            )
+    Effect.map(KubernetesClient, (client) => {
+      const counted = <A extends { readonly status: number }, E>(
+        request: HttpClientRequest.HttpClientRequest,
+        sent: Effect.Effect<A, E>
+      ) =>
+        Effect.suspend(() => {
+          Tally.count(tally, verbOf(request))
+          return Effect.tap(sent, ({ status }) =>
+            Effect.sync(() => {
+              if (status === 409 || (status === 422 && request.method === "PATCH")) Tally.count(tally, "conflicts")
+            })
           )
+        })
+      return KubernetesClient.of({
+        ...client,
+        execute: (request) => counted(request, client.execute(request)),
+        ask: (request, bounds) => counted(request, client.ask(request, bounds))
       })
-    )
+    })
   )
 
 const verbOf = (request: HttpClientRequest.HttpClientRequest): Tally.Counter => {

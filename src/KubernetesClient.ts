@@ -20,8 +20,10 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
+import * as alarms from "./internal/alarms.ts"
 import * as credentials from "./internal/credentials.ts"
 import { RotatingDispatcher } from "./internal/dispatcher.ts"
+import * as transport from "./internal/transport.ts"
 
 /** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
 export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/KubernetesClient/KubeConfigError")({
@@ -41,6 +43,7 @@ export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/Kub
  * - `namespace`: the one that the kubeconfig's context names, else `default`.
  * - `execute`: sends a request whose URL is a path, and answers whatever the server answers: any status is a success.
  *   After a 401 the credentials are read again and the request is sent once more.
+ * - `ask`: the same, for an answer that is small and wanted as a whole. It is bounded, and costs half of `execute`.
  */
 export class KubernetesClient extends Context.Service<
   KubernetesClient,
@@ -50,6 +53,10 @@ export class KubernetesClient extends Context.Service<
     readonly execute: (
       request: HttpClientRequest.HttpClientRequest
     ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | KubeConfigError>
+    readonly ask: (
+      request: HttpClientRequest.HttpClientRequest,
+      bounds: transport.Bounds
+    ) => Effect.Effect<transport.Answer, transport.TransportError | KubeConfigError>
   }
 >()("kubelock/KubernetesClient") {}
 
@@ -106,7 +113,12 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
     })
   }
   const [current, forget] = yield* Effect.cachedInvalidateWithTTL(
-    attempt(() => credentials.read(kubeConfig)),
+    attempt(() => credentials.read(kubeConfig)).pipe(
+      Effect.timeoutOrElse({
+        duration: "10 seconds",
+        orElse: () => new KubeConfigError({ detail: "its credentials could not be read within 10 seconds" })
+      })
+    ),
     (exit) => (exit._tag === "Success" ? "1 minute" : 0)
   )
   // A plugin's token may be cached in the kubeconfig, and a certificate written in it: after a 401 all is read again.
@@ -123,21 +135,35 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
   )
   const client = yield* NodeHttpClient.makeUndici.pipe(Effect.provideService(NodeHttpClient.Dispatcher, pool))
 
-  const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
-    const { connection, headers } = yield* current
+  const exchange = transport.make(pool, cluster.server, yield* alarms.make)
+
+  const authorized = Effect.map(current, ({ connection, headers }) => {
     pool.rotate(connection)
-    return yield* untracedIfUnseen(
-      client.execute(request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers)))
-    )
+    return headers
   })
+  const execute = (request: HttpClientRequest.HttpClientRequest) =>
+    Effect.flatMap(authorized, (headers) =>
+      untracedIfUnseen(
+        client.execute(
+          request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers))
+        )
+      )
+    )
+  const ask = (request: HttpClientRequest.HttpClientRequest, bounds: transport.Bounds) =>
+    Effect.flatMap(authorized, (headers) => exchange(request, headers, bounds))
+
   return KubernetesClient.of({
     server: cluster.server,
     namespace: kubeConfig.getContextObject(context)?.namespace ?? "default",
     execute: (request) =>
-      Effect.flatMap(send(request), (response) =>
+      Effect.flatMap(execute(request), (response) =>
         response.status === 401
-          ? response.text.pipe(Effect.ignore, Effect.andThen(renew), Effect.andThen(send(request)))
+          ? response.text.pipe(Effect.ignore, Effect.andThen(renew), Effect.andThen(execute(request)))
           : Effect.succeed(response)
+      ),
+    ask: (request, bounds) =>
+      Effect.flatMap(ask(request, bounds), (answer) =>
+        answer.status === 401 ? Effect.andThen(renew, ask(request, bounds)) : Effect.succeed(answer)
       )
   })
 })

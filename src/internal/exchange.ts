@@ -13,13 +13,14 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { KubernetesClient } from "../KubernetesClient.ts"
+import type { KubeConfigError, KubernetesClient } from "../KubernetesClient.ts"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import type { Metadata, ServerTime, Write } from "../ObjectStore.ts"
 import * as serverClock from "./serverClock.ts"
 import * as status from "./status.ts"
 import * as stopwatch from "./stopwatch.ts"
+import { noConnection } from "./transport.ts"
 
 /** The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty. */
 export const maxBytes = 8 * 1024 * 1024
@@ -52,13 +53,13 @@ export const make = (
 ): Exchange => {
   let learnt: serverClock.ServerClock | undefined
   let skewReported = false
+  const dateOf = remembering(millisOf)
 
-  const learn = (sent: stopwatch.Moment, received: stopwatch.Moment, headers: Headers.Headers) => {
-    const date = Option.flatMap(Headers.get(headers, "date"), (value) =>
-      Result.getSuccess(Headers.parseHttpDate(value))
-    )
-    if (Option.isNone(date)) return Effect.void
-    learnt = serverClock.learn(learnt, { sent, received, date: DateTime.toEpochMillis(date.value) })
+  const learn = (sent: stopwatch.Moment, received: stopwatch.Moment, headers: status.Answer["headers"]) => {
+    const header = headers["date"]
+    const date = typeof header === "string" ? dateOf(header) : undefined
+    if (date === undefined) return Effect.void
+    learnt = serverClock.learn(learnt, { sent, received, date })
     const { earliest, latest } = learnt.time
     const skew = Math.max(earliest - received.wall, received.wall - latest)
     if (skewReported || skew <= reportableSkew) return Effect.void
@@ -74,32 +75,48 @@ export const make = (
       orElse: () => Effect.fail(noAnswer(about, `no answer within ${Duration.format(options.requestTimeout)}`))
     })
 
-  const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest, about: status.Request) {
-    const clock = yield* Clock.Clock
-    const sent = stopwatch.read(clock)
-    const response = yield* client.execute(request).pipe(
-      Effect.mapError((error) =>
-        error._tag === "KubeConfigError"
-          ? new LockError.Unauthorized({ object: about.object, detail: error.detail })
-          : noAnswer(about, transportProblem(error.reason))
-      ),
-      Effect.onExit((exit) => {
-        const status = Exit.isSuccess(exit) ? String(exit.value.status) : "none"
-        const metric = Metric.withAttributes(LockMetrics.requestSeconds, { verb: about.verb, status })
-        return Metric.update(metric, stopwatch.between(sent, stopwatch.read(clock)).most / 1000)
+  const timed = <A extends { readonly status: number }, E>(
+    effect: Effect.Effect<A, E>,
+    { verb }: status.Request,
+    sent: stopwatch.Moment
+  ) =>
+    Effect.withFiber((fiber) =>
+      Effect.onExitPrimitive(effect, (exit) => {
+        const passed = stopwatch.between(sent, stopwatch.read(fiber.getRef(Clock.Clock))).most
+        secondsOf(verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none").updateUnsafe(
+          passed / 1000,
+          fiber.context
+        )
+        return undefined
       })
     )
-    yield* learn(sent, stopwatch.read(clock), response.headers)
-    return response
-  })
+
+  const bounds = { millis: Duration.toMillis(options.requestTimeout), bytes: maxBytes }
 
   return {
-    ask: (request, about) =>
-      bounded(
-        Effect.flatMap(send(request, about), (response) => readAnswer(response, about)),
-        about
-      ),
-    open: (request, about) => bounded(send(request, about), about),
+    ask: Effect.fnUntraced(function* (request, about) {
+      const sent = yield* stopwatch.now
+      const answer = yield* timed(client.ask(request, bounds), about, sent).pipe(
+        Effect.mapError((error) =>
+          error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, error.detail)
+        )
+      )
+      yield* learn(sent, yield* stopwatch.now, answer.headers)
+      return answer
+    }),
+    open: Effect.fnUntraced(
+      function* (request, about) {
+        const sent = yield* stopwatch.now
+        const response = yield* timed(client.execute(request), about, sent).pipe(
+          Effect.mapError((error) =>
+            error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, problemOf(error.reason))
+          )
+        )
+        yield* learn(sent, yield* stopwatch.now, response.headers)
+        return response
+      },
+      (effect, _, about) => bounded(effect, about)
+    ),
     finish: (response, about) => bounded(readAnswer(response, about), about),
     now:
       options.clock === "local"
@@ -194,6 +211,29 @@ const decodeObject = Schema.decodeUnknownOption(
   )
 )
 
+// For a second all answers have the same date.
+const remembering = <A>(read: (text: string) => A): ((text: string) => A) => {
+  let last: { readonly text: string; readonly read: A } | undefined
+  return (text) => {
+    if (last?.text !== text) last = { text, read: read(text) }
+    return last.read
+  }
+}
+
+const millisOf = (date: string): number | undefined =>
+  Option.getOrUndefined(Option.map(Result.getSuccess(Headers.parseHttpDate(date)), DateTime.toEpochMillis))
+
+const secondsOf = (verb: string, status: string): Metric.Histogram<number> => {
+  const key = `${verb} ${status}`
+  let metric = seconds.get(key)
+  if (metric === undefined) {
+    metric = Metric.withAttributes(LockMetrics.requestSeconds, { verb, status })
+    seconds.set(key, metric)
+  }
+  return metric
+}
+const seconds = new Map<string, Metric.Histogram<number>>()
+
 const reportableSkew = 2000
 
 const localTimeOf = (clock: Clock.Clock): ServerTime => {
@@ -237,10 +277,11 @@ const withJson =
       HttpClientRequest.bodyText(JSON.stringify(body), contentType)
     )
 
-const transportProblem = (reason: HttpClientError.HttpClientErrorReason): string => {
-  const cause = "cause" in reason ? reason.cause : undefined
-  return cause instanceof Error && "code" in cause ? `no connection (${String(cause.code)})` : "the connection failed"
-}
+const unauthorized = ({ object }: status.Request, { detail }: KubeConfigError): LockError.Unauthorized =>
+  new LockError.Unauthorized({ object, detail })
+
+const problemOf = (reason: HttpClientError.HttpClientErrorReason): string =>
+  noConnection("cause" in reason ? reason.cause : undefined)
 
 const readAnswer = (response: HttpClientResponse.HttpClientResponse, about: status.Request) => {
   const length = Number(response.headers["content-length"] ?? Number.NaN)

@@ -7,22 +7,19 @@
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as LockError from "../LockError.ts"
+import type { Answer } from "./transport.ts"
+
+export type { Answer } from "./transport.ts"
 
 /** What was asked for, for the messages. */
 export interface Request {
   readonly id: string
   readonly object: string
   readonly verb: string
-}
-
-/** An answer with its body read. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Headers.Headers
-  readonly body: string
 }
 
 const Status = Schema.fromJsonString(
@@ -105,7 +102,7 @@ const unavailable = (answer: Answer, request: Request, status: Status | undefine
 const retryAfterOf = ({ headers, status }: Answer): Option.Option<Duration.Duration> =>
   status !== 429
     ? Option.none()
-    : Headers.get(headers, "retry-after").pipe(
+    : Option.liftPredicate(Predicate.isString)(headers["retry-after"]).pipe(
         Option.flatMap((value) => Result.getSuccess(Headers.parseRetryAfter(value))),
         Option.flatMap((parsed) =>
           parsed._tag === "Duration" ? Option.some(Duration.min(parsed.duration, Duration.minutes(1))) : Option.none()
