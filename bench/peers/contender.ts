@@ -58,7 +58,7 @@ const program = Effect.gen(function* () {
     const order = yield* Queue.take(orders)
     if (order._tag === "End") return process.disconnect()
     if (order._tag === "Go") continue
-    yield* warmUp(order.task.kind).pipe(
+    yield* warmUp(order.task).pipe(
       Effect.andThen(Effect.scoped(play(order.task, go))),
       Effect.provide(layerKubeConfig({ file: order.task.kubeConfigFile }), { local: true }),
       Effect.matchEffect({

@@ -1,40 +1,41 @@
 /**
- * What a process does before it first contends as a kind: it contends with itself, on an API server of its own that
- * costs nobody else a request, until its code is compiled. Services that have run for a while are what is compared.
+ * What a process does before it first contends as a kind: it contends with itself, for an object of its own on the same
+ * API server, until its code is compiled. Services that have run for a while are what is compared.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Layer from "effect/Layer"
-import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClient.ts"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
-import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { contend } from "./contend.ts"
-import { isSlow, type Kind, usesLease } from "./kind.ts"
+import { isSlow, usesLease, type Kind } from "./kind.ts"
 import { takes } from "./takes.ts"
-import { now } from "./task.ts"
+import { now, type Task } from "./task.ts"
 
-const cpuMillis = 400
-const longestMillis = 15_000
-
-const namespace = "default"
-const id = "warm-up"
+const cpuMillis = 700
+const longestMillis = 60_000
 
 const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
 
 const warm = new Set<Kind>()
 
 /** Warms up, once for each kind. Raw writes and slow kinds need none: a process has nothing to compile for them. */
-export const warmUp = (kind: Kind): Effect.Effect<void, { readonly message: string }> => {
+export const warmUp = (
+  task: Task
+): Effect.Effect<void, { readonly message: string } | KubeConfigError, KubernetesClient> => {
+  const { kind } = task
   if (warm.has(kind) || kind === "raw" || isSlow(kind)) return Effect.void
   warm.add(kind)
-  const client = Layer.unwrap(
-    Effect.map(ApiServer.ApiServer, ({ kubeConfig }) => layerKubeConfigYaml(kubeConfig))
-  ).pipe(Layer.provide(ApiServer.layer()))
-  return Effect.scoped(withItself(kind)).pipe(Effect.provide(client, { local: true }))
+  const own = { ...task, id: `warm-up-${kind}-${process.pid}`, holdMillis: 0, besideDex: false }
+  return Effect.scoped(withItself(own)).pipe(Effect.provide(Logger.layer([])))
 }
 
-const withItself = Effect.fnUntraced(function* (kind: Kind) {
+const withItself = Effect.fnUntraced(function* (
+  task: Task
+): Effect.fn.Return<void, { readonly message: string } | KubeConfigError, KubernetesClient | Scope.Scope> {
+  const { id, kind, namespace } = task
   const { execute } = yield* KubernetesClient
   const resource = usesLease(kind) ? lease : Resource.refreshToken
   const object = { apiVersion: Resource.apiVersion(resource), kind: resource.kind, metadata: { name: id }, spec: {} }
@@ -44,16 +45,6 @@ const withItself = Effect.fnUntraced(function* (kind: Kind) {
     )
   )
   yield* made.text
-  const task = {
-    kind,
-    kubeConfigFile: "",
-    namespace,
-    id,
-    holdMillis: 0,
-    besideDex: false,
-    seconds: 0,
-    settleSeconds: 0
-  }
   const rivals = yield* Effect.forEach([1, 2], () =>
     Effect.flatMap(takes[kind](task), (take) => Effect.forkChild(contend(take, task).run))
   )

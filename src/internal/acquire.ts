@@ -20,8 +20,14 @@ import type { Grant, Wish } from "./wish.ts"
 export type Attempt =
   | { readonly _tag: "Granted"; readonly grant: Grant }
   | ({ readonly _tag: "Held" } & LockProtocol.Standing)
-  | { readonly _tag: "RaceLost" }
+  | RaceLost
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
+
+/** A write found the object changed, and took so many milliseconds to say so. */
+interface RaceLost {
+  readonly _tag: "RaceLost"
+  readonly took: number
+}
 
 /** What ends an attempt for good. */
 export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
@@ -67,40 +73,42 @@ const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect
         outcome = yield* outcome.canJoin ? join(wish) : waitFor(wish, outcome)
         break
       case "RaceLost":
-        yield* Effect.sleep(Duration.millis(yield* Random.nextBetween(0, spread)))
+        yield* pauseAfter(wish, outcome)
         outcome = yield* join(wish)
         break
       case "Unavailable":
-        outcome = yield* comeBack(wish, outcome)
+        yield* pauseAfter(wish, outcome)
+        outcome = yield* attempt(wish)
     }
   }
 })
 
-// A little later, or when the server asks for.
-const comeBack = Effect.fnUntraced(function* (
+// For a little, or as long as the server asks for.
+const pauseAfter = Effect.fnUntraced(function* (
   wish: Wish,
   outcome: Extract<Attempt, { readonly _tag: "RaceLost" | "Unavailable" }>
-): Effect.fn.Return<Attempt, WaitError> {
+): Effect.fn.Return<void, WaitError> {
   const left = yield* wish.patience(outcome)
   if (Option.isNone(left)) return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, {})
   const delay =
     outcome._tag === "Unavailable"
       ? Math.max(left.value, Duration.toMillis(outcome.error.retryAfter ?? Duration.zero))
-      : Math.min(left.value, yield* Random.nextBetween(0, spread))
+      : Math.min(left.value, yield* Random.nextBetween(0, spread(wish, outcome)))
   yield* Effect.sleep(Duration.millis(delay))
-  return yield* attempt(wish)
 })
 
-// So that those who lost a race together do not run the next one together, in milliseconds. A server takes longer for
-// many writes to one object at once than for one after the other.
-const spread = 100
+// So that those who lost a race together do not run the next one together: a server takes far longer for many writes to
+// one object at once than for one after the other. How long it took to refuse tells how many they are. Who may stand in the
+// queue does not stay away for long: its turn may come.
+const spread = ({ mayQueue }: Wish, { took }: RaceLost): number =>
+  Math.max(20, Math.min(mayQueue ? 100 : 500, 3 * took))
 
 // Arrives in the queue, without asking who has the lock: if only it is somebody with a name. Nothing is written to an
-// object that Dex has locked. The watch is opened at the same time, to be there when the turn comes.
+// object that Dex has locked.
 const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
   const { key } = wish.policy
   wish.mayQueue = true
-  yield* wish.watches.open(wish.id, "ours")
+  const sent = yield* stopwatch.now
   const answer = yield* wish.store
     .compareAndSwap(wish.id, {
       expect: { annotations: { [LockRecord.holderKey(key)]: true } },
@@ -114,9 +122,9 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
     const error = answer.failure
     return error._tag === "LockUnavailable" ? { _tag: "Unavailable", error } : yield* error
   }
-  return Option.isSome(answer.success)
-    ? yield* contend(wish, answer.success.value)
-    : yield* comeBack(wish, { _tag: "RaceLost" })
+  if (Option.isSome(answer.success)) return yield* contend(wish, answer.success.value)
+  yield* pauseAfter(wish, yield* raceLostSince(sent))
+  return yield* attempt(wish)
 })
 
 /**
@@ -219,7 +227,7 @@ const orAfresh = (
   outcome: Effect.Effect<Attempt, PermanentError>
 ): Effect.Effect<Attempt, PermanentError> =>
   outcome.pipe(
-    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
+    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost", took: 0 })),
     Effect.flatMap((outcome) => {
       if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
       wish.contended = true
@@ -327,8 +335,11 @@ const write = Effect.fnUntraced(function* (
     return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
   }
   wish.mayHold = before
-  return { _tag: "RaceLost" }
+  return yield* raceLostSince(wanted.started)
 })
+
+const raceLostSince = (sent: stopwatch.Moment): Effect.Effect<RaceLost> =>
+  Effect.map(stopwatch.now, (now) => ({ _tag: "RaceLost", took: stopwatch.between(sent, now).most }))
 
 const contenderOf = ({ besideDex, holder, leftGap, policy }: Wish): LockProtocol.Contender => ({
   key: policy.key,

@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function* (
       const tell = (next: Told) =>
         Effect.sync(() => {
           told = next
-          for (const call of [...listeners]) call()
+          Array.from(listeners).forEach((call) => call())
         })
 
       const fiber = yield* FiberSet.run(
