@@ -4,7 +4,7 @@
  * Nothing here reads a clock or talks to a store. The library runs these very functions; the tests check them as
  * tables, and the simulation and the exhaustive exploration run them in worlds that fail.
  */
-import { gap } from "./internal/tenure.ts"
+import { glance } from "./internal/tenure.ts"
 import type { Lease, LockRecord } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
@@ -122,7 +122,7 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
     }
     case "Free":
       return contender.leavesGap && place >= 0
-        ? { _tag: "Wait", seen: {}, until: now.earliest + gap, place, canJoin: false }
+        ? { _tag: "Wait", seen: {}, until: now.earliest + glance, place, canJoin: false }
         : acquire(others, undefined)
     case "Expired":
       return acquire([...queue.waiting.slice(place + 1), ...queue.waiting.slice(0, Math.max(0, place))], seen(state))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { gap } from "../src/internal/tenure.ts"
+import { glance } from "../src/internal/tenure.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
@@ -114,7 +114,7 @@ describe("LockProtocol.decide", () => {
 
   it("leaves a free lock to Dex for a moment, once, if it stands in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
-    const wait = { _tag: "Wait", seen: {}, until: at + gap, place: 1, canJoin: false } as const
+    const wait = { _tag: "Wait", seen: {}, until: at + glance, place: 1, canJoin: false } as const
     assert.deepStrictEqual(decide(queue, exactly(at), { ...me, leavesGap: true }), wait)
     assert.deepInclude(decide(queue, exactly(at), me), { _tag: "Acquire" })
     assert.deepInclude(decide({}, exactly(at), { ...me, leavesGap: true }), { _tag: "Acquire" })

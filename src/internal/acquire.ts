@@ -13,7 +13,7 @@ import type { Change, Metadata } from "../ObjectStore.ts"
 import * as patience from "./patience.ts"
 import * as stopwatch from "./stopwatch.ts"
 import { measure, span } from "./telemetry.ts"
-import { pauseBefore } from "./tenure.ts"
+import { glance, pauseBefore, visit } from "./tenure.ts"
 import type { Grant, Wish } from "./wish.ts"
 
 /** What came of an attempt. */
@@ -166,21 +166,41 @@ const waitFor = Effect.fnUntraced(function* (
 const heed = Effect.fnUntraced(function* (
   wish: Wish,
   change: Change,
-  { place, seen }: LockProtocol.Standing
+  before: LockProtocol.Standing
 ): Effect.fn.Return<Attempt | undefined, PermanentError> {
-  const isQueued = place !== undefined
+  const isQueued = before.place !== undefined
   if (change._tag === "Deleted") return isQueued ? undefined : yield* attempt(wish)
   const { metadata } = change
   const started = yield* stopwatch.now
   const decision = yield* decide(wish, metadata)
+  if (isGap(before) && isLeftToDex(decision)) {
+    const hasCome = decision._tag === "Wait" && decision.seen.expiry !== undefined
+    return hasCome && isQueued ? prolonged(before) : undefined
+  }
   if (decision._tag === "Wait") {
-    const isNews = isQueued ? decision.seen.expiry === undefined : !Equal.equals(decision.seen, seen)
+    const isNews = isQueued ? decision.seen.expiry === undefined : !Equal.equals(decision.seen, before.seen)
     return isNews ? standing(wish, decision) : undefined
   }
   // A watch tells no content. Where that was asked for, the object is read.
   return wish.store.bringsContent && metadata.content === undefined
     ? yield* attempt(wish)
     : yield* attemptBy(wish, orAfresh(wish, follow(wish, metadata, started, decision)))
+})
+
+// The lock is left free for Dex, to the end of the gap, however often it is taken and released there. Where a Dex came
+// the gap is longer: there may be more of them.
+const isGap = ({ seen }: LockProtocol.Standing): boolean => seen.expiry === undefined
+
+const isLeftToDex = (decision: LockProtocol.Decision): boolean =>
+  decision._tag === "Wait"
+    ? decision.seen.holder === undefined
+    : decision._tag === "Acquire" && decision.broken === undefined
+
+const prolonged = (standing: LockProtocol.Standing): Attempt => ({
+  ...standing,
+  _tag: "Held",
+  until: standing.until + visit - glance,
+  place: undefined
 })
 
 /** The end of a wait. */

@@ -20,9 +20,16 @@ export interface Tenure {
 }
 
 /**
- * How long a lock is left free beside Dex, in milliseconds: longer than its poll, and long enough for several to see it.
+ * How long a lock is left free beside Dex after a tenure, in milliseconds: longer than its poll, and long enough for several
+ * to see it.
  */
 export const gap = 300
+
+/** How long a lock that others of ours wait for is left free to see whether a Dex comes: longer than its poll. */
+export const glance = 130
+
+/** How long it is left to Dex where one came: there may be more of them. */
+export const visit = 500
 
 const shortest = 200
 const usual = 1000

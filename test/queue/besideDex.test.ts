@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import { glance, visit } from "../../src/internal/tenure.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { busy, dexLockUntil, key, pass, setUp } from "./fixture.ts"
 
@@ -28,7 +29,7 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
     yield* Effect.sleep(hold)
     const mine = yield* world.annotations
     yield* replace({})
-    return { waited, mine: Object.keys(mine) }
+    return { waited, mine: Object.keys(mine), freed: yield* Clock.currentTimeMillis }
   })
 
 describe("beside Dex", () => {
@@ -55,6 +56,33 @@ describe("beside Dex", () => {
         yield* Fiber.interrupt(fiber)
       }
     })
+  )
+
+  it.effect(
+    "a lock is left free for a glance where no Dex comes, and for longer where one did: there may be more",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const options = { besideDex: true }
+        const contenders = [
+          yield* busy(yield* world.aProcess("us", options)),
+          yield* busy(yield* world.aProcess("them", options))
+        ]
+        const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
+        yield* pass(3000)
+        const pauses = had()
+          .slice(1)
+          .map((at, index) => at - had()[index]!)
+        assert.isAtLeast(Math.max(...pauses), glance)
+        assert.isAtMost(Math.max(...pauses), glance + 50)
+        const waiting = yield* Effect.forkChild(dex(world, 10))
+        yield* pass(2000)
+        const { freed } = yield* Fiber.join(waiting)
+        const next = had().find((at) => at > freed)! - freed
+        assert.isAbove(next, glance)
+        assert.isAtMost(next, visit)
+        for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
+      })
   )
 
   it.effect("a lock that nobody but kubelock wants goes from hand to hand without a pause", () =>

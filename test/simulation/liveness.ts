@@ -1,7 +1,7 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
 import { claimTtl } from "../../src/LockProtocol.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
-import { gap } from "../../src/internal/tenure.ts"
+import { visit } from "../../src/internal/tenure.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
@@ -58,7 +58,7 @@ const overlong = (
   { plan, ...line }: Pick<timeline.Timeline, "plan" | "peaceSince">,
   { from, holder, to }: timeline.Wish
 ): string | undefined => {
-  const most = (holder.polls * (holder.interval + roundTrip(plan) + 1)) / holder.rate + 4 * roundTrip(plan) + gap + 1
+  const most = (holder.polls * (holder.interval + roundTrip(plan) + 1)) / holder.rate + 4 * roundTrip(plan) + visit + 1
   return to !== Infinity && to - from > most && line.peaceSince(holder, to) <= from ? "waits too long" : undefined
 }
 
@@ -87,7 +87,7 @@ export const takeover: Rule = (line) =>
       const places = line.plan.vandal === undefined ? line.plan.holders.length : LockQueue.capacity
       const deaf = Math.min(seen + places * stagger, longestSleep)
       const due =
-        free + uncertainty(line.plan) + (deaf + holder.interval + gap) / holder.rate + 2 * roundTrip(line.plan) + 1
+        free + uncertainty(line.plan) + (deaf + holder.interval + visit) / holder.rate + 2 * roundTrip(line.plan) + 1
       return wish.to > due &&
         due <= line.end &&
         to > due &&
@@ -140,7 +140,7 @@ export const expiries: Rule = ({ history, plan }) =>
  */
 export const leftovers: Rule = (line) => {
   const claim = line.plan.vandal === undefined ? 0 : claimTtl + uncertainty(line.plan) + 1000
-  const attempt = 3 * roundTrip(line.plan) + gap + 1 + claim
+  const attempt = 3 * roundTrip(line.plan) + visit + 1 + claim
   return line.holdings.flatMap(({ from, owner, to, until }): ReadonlyArray<Violation> => {
     const had = timeline.wishesOfTurn(line, owner)
     const wish = had.find(({ acquisition }) => acquisition === owner)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { gap } from "../../src/internal/tenure.ts"
+import { visit } from "../../src/internal/tenure.ts"
 import { check } from "./check.ts"
 import type { Event, Happening, LockOn, Version } from "./history.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
@@ -23,7 +23,7 @@ const holder = (name: string): HolderPlan => ({
 })
 
 /** Uncertainty, two places in the queue, a poll, and a gap: so late may a lock be taken. */
-const late = 1000 + 200 + 100 + gap + 50
+const late = 1000 + 200 + 100 + visit + 50
 
 const plan: Plan = {
   seed: 0,
