@@ -37,16 +37,22 @@ export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(functi
   // Until when the fiber sleeps. While it rings nobody need wake it.
   let sleepsUntil = Number.POSITIVE_INFINITY
 
-  const ringing = Effect.suspend(() => {
-    sleepsUntil = Number.NEGATIVE_INFINITY
-    const moment = now()
-    const due = [...pending].filter((alarm) => alarm.due - moment <= close)
-    for (const alarm of due) if (pending.delete(alarm)) alarm.ring()
-    let next = Number.POSITIVE_INFINITY
-    for (const { due } of pending) next = Math.min(next, due)
-    sleepsUntil = next
-    return pending.size === 0 ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.millis(next - now())), true)
-  }).pipe(Effect.repeat({ while: (isSet) => isSet }))
+  const ringing = Effect.gen(function* () {
+    while (pending.size > 0) {
+      sleepsUntil = Number.NEGATIVE_INFINITY
+      const moment = now()
+      const due = [...pending].filter((alarm) => alarm.due - moment <= close)
+      for (const alarm of due) {
+        // None of them may be the end of the others.
+        if (pending.delete(alarm)) yield* Effect.catchCause(Effect.sync(alarm.ring), Effect.logError)
+      }
+      let next = Number.POSITIVE_INFINITY
+      for (const { due } of pending) next = Math.min(next, due)
+      sleepsUntil = next
+      if (pending.size > 0) yield* Effect.sleep(Duration.millis(next - now()))
+    }
+    sleepsUntil = Number.POSITIVE_INFINITY
+  })
 
   const set = (millis: number, ring: () => void) => {
     const alarm: Alarm = { due: now() + Math.max(0, millis), ring }

@@ -3,13 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as alarms from "../../src/internal/alarms.ts"
 
 const setUp = Effect.map(alarms.make, ({ set, wait }) => {
   const rung: Array<string> = []
-  return { wait, rung, set: (millis: number, name: string) => set(millis, () => rung.push(name)) }
+  return { wait, rung, setWith: set, set: (millis: number, name: string) => set(millis, () => rung.push(name)) }
 })
 
 describe("alarms", () => {
@@ -54,6 +55,17 @@ describe("alarms", () => {
     })
   )
 
+  it.effect("ring also after all that were set before were called off", () =>
+    Effect.gen(function* () {
+      const { rung, set } = yield* setUp
+      set(10, "never")()
+      yield* TestClock.adjust("1 second")
+      set(10, "then")
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual(rung, ["then"])
+    })
+  )
+
   it.effect("may set the next one as they ring, without end", () =>
     Effect.gen(function* () {
       const { set } = yield* alarms.make
@@ -66,6 +78,21 @@ describe("alarms", () => {
       yield* TestClock.adjust("20 millis")
       assert.strictEqual(times, 7)
     })
+  )
+
+  it.effect("ring although another failed", () =>
+    Effect.gen(function* () {
+      const { rung, set, setWith } = yield* setUp
+      setWith(10, () => {
+        throw new Error("an alarm's own fault")
+      })
+      set(10, "at once")
+      set(20, "later")
+      yield* TestClock.adjust("20 millis")
+      set(10, "anew")
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual(rung, ["at once", "later", "anew"])
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 
   it.effect("end with their scope", () =>
