@@ -19,10 +19,10 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import * as alarms from "./internal/alarms.ts"
 import * as credentials from "./internal/credentials.ts"
 import { RotatingDispatcher } from "./internal/dispatcher.ts"
+import { isTraced } from "./internal/traced.ts"
 import * as transport from "./internal/transport.ts"
 
 /** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
@@ -43,7 +43,8 @@ export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/Kub
  * - `namespace`: the one that the kubeconfig's context names, else `default`.
  * - `execute`: sends a request whose URL is a path, and answers whatever the server answers: any status is a success.
  *   After a 401 the credentials are read again and the request is sent once more.
- * - `ask`: the same, for an answer that is small and wanted as a whole. It is bounded, and costs half of `execute`.
+ * - `ask`: the same, for an answer that is small and wanted as a whole: bounded, and at half the cost. The request's body
+ *   must be text or bytes.
  */
 export class KubernetesClient extends Context.Service<
   KubernetesClient,
@@ -171,7 +172,5 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
 // A request is a good deal cheaper without a span, and without a tracer nobody sees one.
 const untracedIfUnseen = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) =>
-    fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-      ? Effect.provideService(effect, HttpClient.TracerDisabledWhen, constTrue)
-      : effect
+    isTraced(fiber) ? effect : Effect.provideService(effect, HttpClient.TracerDisabledWhen, constTrue)
   )

@@ -41,7 +41,10 @@ export const waitSeconds: Metric.Histogram<number> = seconds("kubelock_wait_seco
 /** From having a lock to releasing or losing it. */
 export const holdSeconds: Metric.Histogram<number> = seconds("kubelock_hold_seconds", "Time that locks are held", 0.001)
 
-/** Requests to the API server, until the head of the answer; attributes `verb` and `status` (`none` without answer). */
+/**
+ * Requests to the API server, until the answer is there, of a watch its head; attributes `verb` and `status` (`none` without
+ * answer).
+ */
 export const requestSeconds: Metric.Histogram<number> = seconds(
   "kubelock_request_seconds",
   "Requests to the API server",

@@ -5,11 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import { fencingToken, type Holding, type Turn } from "./turn.ts"
 import * as stopwatch from "./stopwatch.ts"
+import { isTraced } from "./traced.ts"
 import type { Wish } from "./wish.ts"
 
 /** The fiber that something is told of: its context says who collects metrics and spans. */
@@ -58,8 +59,6 @@ export const span =
           })
         : (effect as Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>)
     )
-
-const isTraced = (fiber: Teller): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
 
 /** Watches over an acquisition, from wish to lock or failure. */
 export const acquiring = <E extends { readonly _tag: string }>(

@@ -11,8 +11,8 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import type { Alarms } from "./alarms.ts"
+import { isTraced } from "./traced.ts"
 
 /** An answer with its body read. Names of headers are in lower case. */
 export interface Answer {
@@ -46,6 +46,12 @@ export const make =
     bounds: Bounds
   ): Effect.Effect<Answer, TransportError> =>
     Effect.withFiber((fiber) => {
+      const { body } = request
+      if (body._tag !== "Empty" && body._tag !== "Uint8Array") {
+        return Effect.fail(
+          new TransportError({ detail: "a request with a body that is not text or bytes is not sent" })
+        )
+      }
       const path = pathOf(request)
       const send = (more: Readonly<Record<string, string>>) =>
         exchange(
@@ -55,14 +61,14 @@ export const make =
             path,
             method: request.method,
             headers: { ...request.headers, ...headers, ...more },
-            body: request.body._tag === "Uint8Array" ? request.body.body : null,
+            body: body._tag === "Uint8Array" ? body.body : null,
             headersTimeout: 0,
             bodyTimeout: 0
           },
           bounds,
           alarms
         )
-      return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+      return !isTraced(fiber)
         ? send({})
         : Effect.useSpan(
             `http.client ${request.method}`,

@@ -76,6 +76,14 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is not sent with a body that would be left out", () =>
+    Effect.gen(function* () {
+      const ask = yield* serving(() => assert.fail("it was sent"))
+      const request = HttpClientRequest.post("/path").pipe(HttpClientRequest.bodyFormData(new FormData()))
+      assert.include((yield* Effect.flip(ask(request))).message, "is not sent")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("fails where nobody listens", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent()
