@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -41,6 +43,39 @@ const setUpMany = (...objects: ReadonlyArray<string>) =>
 const dexLockFor = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
 
 describe("waiting", () => {
+  it.effect("goes on after a lost race the later, the longer the server took to say so: others lost it, too", () =>
+    Effect.gen(function* () {
+      const { sound } = yield* setUp
+      const pauses = (took: number) =>
+        Effect.forEach(Array.from({ length: 20 }), () =>
+          Effect.gen(function* () {
+            const writes: Array<number> = []
+            const compareAndSwap = Effect.gen(function* () {
+              writes.push(yield* Clock.currentTimeMillis)
+              yield* Effect.sleep(took)
+              return Option.none()
+            })
+            const lock = yield* Lock.make().pipe(
+              Effect.provideService(ObjectStore, { ...sound, compareAndSwap: () => compareAndSwap })
+            )
+            const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+            for (let passed = 0; writes.length < 2 && passed < 1000; passed++) yield* TestClock.adjust("1 millis")
+            yield* Fiber.interrupt(waiting)
+            return writes[1]! - writes[0]! - took
+          })
+        ).pipe(Random.withSeed("lost races"))
+      const [fast, slow, slowest] = [yield* pauses(1), yield* pauses(50), yield* pauses(400)]
+      for (const [name, found, most] of [
+        ["fast", fast, 20],
+        ["slow", slow, 150],
+        ["slowest", slowest, 500]
+      ] as const) {
+        assert.isAtMost(Math.max(...found), most, name)
+        assert.isAtLeast(Math.max(...found), most * 0.7, name)
+      }
+    })
+  )
+
   it.effect("times out when Dex does, after 20 seconds, and looks again only every ten", () =>
     Effect.gen(function* () {
       const { annotate, requests, us } = yield* setUp

@@ -93,7 +93,7 @@ const pauseAfter = Effect.fnUntraced(function* (
   const delay =
     outcome._tag === "Unavailable"
       ? Math.max(left.value, Duration.toMillis(outcome.error.retryAfter ?? Duration.zero))
-      : Math.min(left.value, yield* Random.nextBetween(0, spread(wish, outcome)))
+      : yield* Random.nextBetween(0, spread(wish, outcome))
   yield* Effect.sleep(Duration.millis(delay))
 })
 

@@ -37,7 +37,11 @@ export const order: Rule = (line) => {
     if (event._tag !== "Written") return []
     const { after, at } = event
     const names = namesIn(after)
-    if (isBreak(event)) for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
+    if (isBreak(event)) {
+      const stood = namesIn(event.before!)
+      for (const name of stood.slice(0, Math.max(0, stood.indexOf(after.lock!.owner!)))) arrived.delete(name)
+      for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
+    }
     for (const name of names) if (!arrived.has(name)) arrived.set(name, handOvers)
     const heir = heirOf(event)
     const owner = after.lock?.owner
