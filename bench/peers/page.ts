@@ -242,5 +242,5 @@ npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # less than a minute: shows that everything works
 \`\`\`
 
-This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap.`
+This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent 0.7 seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
 }
