@@ -305,6 +305,22 @@ describe("holding", () => {
     })
   )
 
+  it.effect("is renewed, or lost in time, also when its layer is gone: only the hold's own scope ends it", () =>
+    Effect.gen(function* () {
+      const { faults, store } = yield* setUp
+      const held = yield* Lock.scoped(id).pipe(
+        Effect.provide(Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, store))), { local: true })
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* held.isValid)
+      faults.push(...Array.from({ length: 100 }, () => ["write", "Refused"] as const))
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* Fiber.join(lost), { reason: "Expired" })
+      faults.length = 0
+    })
+  )
+
   it.effect("survives an outage shorter than the lease", () =>
     Effect.gen(function* () {
       const { faults, us } = yield* setUp

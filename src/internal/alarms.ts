@@ -5,7 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberHandle from "effect/FiberHandle"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as stopwatch from "./stopwatch.ts"
 
@@ -28,16 +28,23 @@ interface Alarm {
 // As good as due, in milliseconds: what a clock of whole nanoseconds and sums of fractions may differ by.
 const close = 0.001
 
-/** Makes the alarms of a process. */
+/**
+ * Makes the alarms of a process. What is set when the scope closes rings all the same: a lock that is held longer than its
+ * layer lasts must still be lost in time.
+ */
 export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
-  const run = yield* FiberHandle.makeRuntime<never>()
+  const fork = Effect.runForkWith(yield* Effect.context())
   const pending = new Set<Alarm>()
   const now = () => stopwatch.read(clock).monotonic
+  let fiber: Fiber.Fiber<void> | undefined
   // Until when the fiber sleeps. While it rings nobody need wake it.
   let sleepsUntil = Number.POSITIVE_INFINITY
+  let isClosed = false
 
   const ringing = Effect.gen(function* () {
+    // No alarm rings before who set it knows how to call it off.
+    yield* Effect.yieldNow
     while (pending.size > 0) {
       sleepsUntil = Number.NEGATIVE_INFINITY
       const moment = now()
@@ -54,14 +61,31 @@ export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(functi
     sleepsUntil = Number.POSITIVE_INFINITY
   })
 
+  // Otherwise the fiber sleeps on, also when all alarms are called off: the next one is not far.
+  const endIfClosed = () => {
+    if (!isClosed || pending.size > 0) return
+    sleepsUntil = Number.POSITIVE_INFINITY
+    fiber?.interruptUnsafe()
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+      endIfClosed()
+    })
+  )
+
   const set = (millis: number, ring: () => void) => {
     const alarm: Alarm = { due: now() + Math.max(0, millis), ring }
     pending.add(alarm)
     if (alarm.due < sleepsUntil) {
       sleepsUntil = alarm.due
-      run(ringing)
+      fiber?.interruptUnsafe()
+      fiber = fork(ringing)
     }
-    return () => void pending.delete(alarm)
+    return () => {
+      pending.delete(alarm)
+      endIfClosed()
+    }
   }
 
   return {

@@ -95,17 +95,17 @@ describe("alarms", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  it.effect("end with their scope", () =>
+  it.effect("ring also after their scope has closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { set } = yield* Scope.provide(alarms.make, scope)
-      let rung = false
-      set(10, () => {
-        rung = true
-      })
+      const { rung, set } = yield* Scope.provide(setUp, scope)
+      set(10, "set before")
       yield* Scope.close(scope, Exit.void)
-      yield* TestClock.adjust("1 second")
-      assert.isFalse(rung)
+      yield* TestClock.adjust("10 millis")
+      set(10, "never")()
+      set(20, "set after")
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(rung, ["set before", "set after"])
     })
   )
 })
@@ -129,6 +129,9 @@ describe("a wait", () => {
           () => rung.push(name)
         )
       yield* waitFor("at once", true)
+      const inNoTime = yield* Effect.forkChild(wait(0, () => () => {}))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(inNoTime)
       const called = yield* Effect.forkChild(waitFor("called", false), { startImmediately: true })
       yield* TestClock.adjust("49 millis")
       assert.deepStrictEqual(rung, ["at once"])

@@ -24,9 +24,9 @@ const isBreak = ({ after, at, before }: Written): boolean =>
   after.lock.owner !== before.lock.owner
 
 /**
- * Where nothing goes wrong the lock is handed to those who wait in the order in which they arrived. Those who arrive
- * between two hand-overs are in no order among themselves. Who breaks an expired lock puts those before it at the end:
- * they arrive anew.
+ * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Those who
+ * come into it by the same hand-over are in no order among themselves. Who breaks an expired lock puts those before it at
+ * the end: they come anew.
  */
 export const order: Rule = (line) => {
   if (!isQuiet(line.plan)) return []
@@ -42,7 +42,7 @@ export const order: Rule = (line) => {
       for (const name of stood.slice(0, Math.max(0, stood.indexOf(after.lock!.owner!)))) arrived.delete(name)
       for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
     }
-    for (const name of names) if (!arrived.has(name)) arrived.set(name, handOvers)
+    for (const name of after.queue.line) if (!arrived.has(name)) arrived.set(name, handOvers)
     const heir = heirOf(event)
     const owner = after.lock?.owner
     const turn = arrived.get(heir ?? "")
