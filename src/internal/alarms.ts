@@ -36,7 +36,7 @@ export const make: Effect.Effect<Alarms, never, Scope.Scope> = Effect.gen(functi
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
   const pending = new Set<Alarm>()
-  const now = () => stopwatch.read(clock).monotonic
+  const now = () => stopwatch.monotonic(clock)
   let fiber: Fiber.Fiber<void> | undefined
   // Until when the fiber sleeps. While it rings nobody need wake it.
   let sleepsUntil = Number.POSITIVE_INFINITY

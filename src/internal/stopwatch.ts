@@ -15,9 +15,12 @@ export interface Moment {
 
 /** Reads a clock. */
 export const read = (clock: Clock.Clock): Moment => ({
-  monotonic: Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+  monotonic: monotonic(clock),
   wall: clock.currentTimeMillisUnsafe()
 })
+
+/** The monotonic clock alone, for what is not a lease's end. */
+export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** Now. */
 export const now: Effect.Effect<Moment> = Clock.clockWith((clock) => Effect.succeed(read(clock)))

@@ -76,7 +76,7 @@ export const acquiring = <E extends { readonly _tag: string }>(
         labelled(wish, LockMetrics.waiting).modifyUnsafe(-1, context)
         const outcome = outcomeOf(exit)
         const waited = stopwatch.between(wish.began, stopwatch.read(fiber.getRef(Clock.Clock))).most
-        note(fiber, { outcome, attempts: wish.attempts, waited_ms: waited })
+        if (isTraced(fiber)) note(fiber, { outcome, attempts: wish.attempts, waited_ms: waited })
         if (outcome === "LockTimeout") labelled(wish, LockMetrics.timeouts).updateUnsafe(1, context)
         return Exit.isSuccess(exit) ? acquired(fiber, wish, exit.value.turn, waited) : undefined
       })
@@ -85,13 +85,13 @@ export const acquiring = <E extends { readonly _tag: string }>(
 
 const note = (fiber: Teller, attributes: Readonly<Record<string, unknown>>): void => {
   const { span } = fiber.cache
-  if (span?._tag !== "Span" || !isTraced(fiber)) return
+  if (span?._tag !== "Span") return
   for (const name in attributes) span.attribute(`kubelock.${name}`, attributes[name])
 }
 
 const acquired = (fiber: Teller, wish: Wish, turn: Turn, waited: number): Effect.Effect<void> | undefined => {
   const { context } = fiber
-  note(fiber, { fencing_token: String(fencingToken(turn)) })
+  if (isTraced(fiber)) note(fiber, { fencing_token: String(fencingToken(turn)) })
   labelled(wish, LockMetrics.acquisitions).updateUnsafe(1, context)
   labelled(wish, LockMetrics.waitSeconds).updateUnsafe(waited / 1000, context)
   const { broken } = turn.grant

@@ -59,7 +59,7 @@ export const make =
           {
             origin: server,
             path,
-            method: request.method,
+            method: request.method as Undici.Dispatcher.HttpMethod,
             headers: { ...request.headers, ...headers, ...more },
             body: body._tag === "Uint8Array" ? body.body : null,
             headersTimeout: 0,
@@ -92,45 +92,38 @@ const pathOf = ({ url, urlParams }: HttpClientRequest.HttpClientRequest): string
 
 const exchange = (
   dispatcher: Undici.Dispatcher,
-  options: Undici.Dispatcher.DispatchOptions,
+  options: Undici.Dispatcher.RequestOptions,
   { bytes, millis }: Bounds,
   alarms: Alarms
 ): Effect.Effect<Answer, TransportError> =>
   Effect.callback((resume) => {
-    const chunks: Array<Uint8Array> = []
-    let length = 0
-    let head: Omit<Answer, "body"> | undefined
-    let abort: (() => void) | undefined
-    let isOver = false
-
+    // Also takes the request out of the queue for a connection, where it still is: a connection may take long to be made.
+    const controller = new AbortController()
     const end = (outcome: Effect.Effect<Answer, TransportError>) => {
-      isOver = true
       callOff()
       resume(outcome)
     }
     const fail = (detail: string) => end(Effect.fail(new TransportError({ detail })))
     const giveUp = (detail: string) => {
       fail(detail)
-      abort?.()
+      controller.abort()
     }
     const callOff = alarms.set(millis, () => giveUp(`no answer within ${Duration.format(Duration.millis(millis))}`))
 
-    dispatcher.dispatch(options, {
-      onRequestStart: (controller) => {
-        abort = () => controller.abort(new Error("nobody waits for the answer any more"))
-        if (isOver) abort()
+    dispatcher.request({ ...options, signal: controller.signal }).then(
+      ({ body, headers, statusCode: status }) => {
+        const chunks: Array<Uint8Array> = []
+        let length = 0
+        body.on("data", (chunk: Uint8Array) => {
+          length += chunk.length
+          if (length > bytes) giveUp(`the answer is larger than ${bytes} bytes`)
+          else chunks.push(chunk)
+        })
+        body.on("end", () => end(Effect.succeed({ status, headers, body: Buffer.concat(chunks).toString() })))
+        body.on("error", () => fail("the answer broke off"))
       },
-      onResponseStart: (_controller, status, headers) => {
-        head = { status, headers }
-      },
-      onResponseData: (_controller, chunk) => {
-        length += chunk.length
-        if (length > bytes) giveUp(`the answer is larger than ${bytes} bytes`)
-        else chunks.push(chunk)
-      },
-      onResponseEnd: () => end(Effect.succeed({ ...head!, body: Buffer.concat(chunks).toString() })),
-      onResponseError: (_controller, error) => fail(head === undefined ? noConnection(error) : "the answer broke off")
-    })
+      (error: unknown) => fail(noConnection(error))
+    )
     return Effect.sync(() => giveUp("nobody waits for it"))
   })
 

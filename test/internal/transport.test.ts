@@ -124,6 +124,20 @@ describe("a request", () => {
     })
   )
 
+  it.live("leaves no place taken when it is given up before there is a connection", () =>
+    Effect.gen(function* () {
+      const agent = new Undici.Agent({ connections: 1, connect: () => {} })
+      const ask = transport.make(agent, "http://127.0.0.1:1", yield* alarms.make)
+      yield* Effect.flip(ask(get, {}, { millis: 20, bytes: 10 }))
+      const interrupted = yield* Effect.forkChild(ask(get, {}, { millis: 5000, bytes: 10 }))
+      yield* Effect.sleep("5 millis")
+      yield* Fiber.interrupt(interrupted)
+      const places = Object.values(agent.stats).map(({ pending, running, size }) => [pending, running, size])
+      assert.deepStrictEqual(places, [[0, 0, 0]])
+      yield* Effect.promise(() => agent.destroy())
+    }).pipe(Effect.scoped)
+  )
+
   it.live("ends with the fiber that waits for it", () =>
     Effect.gen(function* () {
       const asked = yield* Deferred.make<void>()
