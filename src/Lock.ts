@@ -201,7 +201,8 @@ export const make = Effect.fnUntraced(function* (
         contended: false,
         attempts: 0,
         mayHold: false,
-        mayQueue: false
+        mayQueue: false,
+        isWriting: false
       }
     })
 

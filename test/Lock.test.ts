@@ -61,6 +61,7 @@ describe("waiting", () => {
             const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
             for (let passed = 0; writes.length < 2 && passed < 1000; passed++) yield* TestClock.adjust("1 millis")
             yield* Fiber.interrupt(waiting)
+            yield* TestClock.adjust("1 second")
             return writes[1]! - writes[0]! - took
           })
         ).pipe(Random.withSeed("lost races"))
@@ -474,6 +475,33 @@ describe("an answer that gets lost", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* annotations, {})
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a write that was cut off", () => {
+  it.effect("and is applied a little later leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { annotations, sound } = yield* setUp
+      let isFirst = true
+      const lock = yield* Lock.make().pipe(
+        Effect.provideService(ObjectStore, {
+          ...sound,
+          compareAndSwap: (id, write) => {
+            const written = sound.compareAndSwap(id, write)
+            if (!isFirst) return written
+            isFirst = false
+            return Effect.onInterrupt(Effect.never, () => Effect.forkDetach(Effect.delay(written, "10 millis")))
+          }
+        })
+      )
+      const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.interrupt(waiting)
+      yield* TestClock.adjust("10 millis")
+      assert.property(yield* annotations, key)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* annotations, {})
+    })
   )
 })
 

@@ -109,15 +109,14 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
   const { key } = wish.policy
   wish.mayQueue = true
   const sent = yield* stopwatch.now
-  const answer = yield* wish.store
-    .compareAndSwap(wish.id, {
-      expect: { annotations: { [LockRecord.holderKey(key)]: true } },
-      annotations: LockQueue.arrival(key, wish.holder)
-    })
-    .pipe(
-      Effect.catchTag("LockNotFound", () => Effect.succeedNone),
-      Effect.result
-    )
+  const arrival = wish.store.compareAndSwap(wish.id, {
+    expect: { annotations: { [LockRecord.holderKey(key)]: true } },
+    annotations: LockQueue.arrival(key, wish.holder)
+  })
+  const answer = yield* sending(
+    wish,
+    Effect.catchTag(arrival, "LockNotFound", () => Effect.succeedNone)
+  )
   if (answer._tag === "Failure") {
     const error = answer.failure
     return error._tag === "LockUnavailable" ? { _tag: "Unavailable", error } : yield* error
@@ -345,7 +344,7 @@ const write = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Attempt, PermanentError> {
   const before = wish.mayHold
   wish.mayHold = true
-  const answer = yield* Effect.result(send)
+  const answer = yield* sending(wish, send)
   if (answer._tag === "Failure") {
     if (answer.failure._tag === "LockUnavailable") return { _tag: "Unavailable", error: answer.failure }
     wish.mayHold = before
@@ -356,6 +355,13 @@ const write = Effect.fnUntraced(function* (
   }
   wish.mayHold = before
   return yield* raceLostSince(wanted.started)
+})
+
+const sending = Effect.fnUntraced(function* <A, E>(wish: Wish, write: Effect.Effect<A, E>) {
+  wish.isWriting = true
+  const answer = yield* Effect.result(write)
+  wish.isWriting = false
+  return answer
 })
 
 const raceLostSince = (sent: stopwatch.Moment): Effect.Effect<RaceLost> =>

@@ -55,9 +55,13 @@ export const passOn = (wish: Wish, free: Metadata, requeue: Wish | undefined): E
     )
   )
 
-/** Gives up a wish that may stand in the queue, or may have been granted, without our knowing. */
+/**
+ * Gives up a wish that may stand in the queue, or may have been granted, without our knowing. A write that was cut off is
+ * given a moment to arrive: what a reading before it does not show would be left behind.
+ */
 export const abandon = (wish: Wish): Effect.Effect<void> =>
   persistently(passOnOurs(wish, undefined), passOnOurs(wish, undefined)).pipe(
+    Effect.delay(wish.isWriting ? aMoment : 0),
     Effect.catch((problem) =>
       tell(
         wish,
@@ -227,3 +231,6 @@ const persistently = <A>(
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 
 const patienceMillis = 5000
+
+// In milliseconds.
+const aMoment = 50

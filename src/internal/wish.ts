@@ -51,6 +51,8 @@ export interface Wish {
   mayHold: boolean
   /** True while it may stand in the lock's queue: then the lock may become ours at any time. */
   mayQueue: boolean
+  /** True while a write is under way. */
+  isWriting: boolean
 }
 
 /**
