@@ -75,48 +75,42 @@ export const make = (
       orElse: () => Effect.fail(noAnswer(about, `no answer within ${Duration.format(options.requestTimeout)}`))
     })
 
-  const timed = <A extends { readonly status: number }, E>(
-    effect: Effect.Effect<A, E>,
+  // Times a request, and learns from its answer what time it is there.
+  const exchanged = <A extends Pick<status.Answer, "status" | "headers">, E>(
     { verb }: status.Request,
-    sent: stopwatch.Moment
-  ) =>
-    Effect.withFiber((fiber) =>
-      Effect.onExitPrimitive(effect, (exit) => {
-        const passed = stopwatch.between(sent, stopwatch.read(fiber.getRef(Clock.Clock))).most
-        secondsOf(verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none").updateUnsafe(
-          passed / 1000,
-          fiber.context
-        )
-        return undefined
+    sending: Effect.Effect<A, E>
+  ): Effect.Effect<A, E> =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const sent = stopwatch.read(clock)
+      return Effect.onExitPrimitive(sending, (exit) => {
+        const received = stopwatch.read(clock)
+        const metric = secondsOf(verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
+        metric.updateUnsafe(stopwatch.between(sent, received).most / 1000, fiber.context)
+        return Exit.isSuccess(exit) ? learn(sent, received, exit.value.headers) : undefined
       })
-    )
+    })
 
   const bounds = { millis: Duration.toMillis(options.requestTimeout), bytes: maxBytes }
 
   return {
-    ask: Effect.fnUntraced(function* (request, about) {
-      const sent = yield* stopwatch.now
-      const answer = yield* timed(client.ask(request, bounds), about, sent).pipe(
-        Effect.mapError((error) =>
+    ask: (request, about) =>
+      exchanged(
+        about,
+        Effect.mapError(client.ask(request, bounds), (error) =>
           error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, error.detail)
         )
-      )
-      yield* learn(sent, yield* stopwatch.now, answer.headers)
-      return answer
-    }),
-    open: Effect.fnUntraced(
-      function* (request, about) {
-        const sent = yield* stopwatch.now
-        const response = yield* timed(client.execute(request), about, sent).pipe(
-          Effect.mapError((error) =>
+      ),
+    open: (request, about) =>
+      bounded(
+        exchanged(
+          about,
+          Effect.mapError(client.execute(request), (error) =>
             error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, problemOf(error.reason))
           )
-        )
-        yield* learn(sent, yield* stopwatch.now, response.headers)
-        return response
-      },
-      (effect, _, about) => bounded(effect, about)
-    ),
+        ),
+        about
+      ),
     finish: (response, about) => bounded(readAnswer(response, about), about),
     now:
       options.clock === "local"

@@ -32,15 +32,14 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
     return { waited, mine: Object.keys(mine), freed: yield* Clock.currentTimeMillis }
   })
 
+const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>) =>
+  Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { besideDex: true }), busy))
+
 describe("beside Dex", () => {
   it.effect("a lock that goes from hand to hand is left free now and then, for long enough that Dex gets it", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      const options = { besideDex: true }
-      const contenders = [
-        yield* busy(yield* world.aProcess("us", options)),
-        yield* busy(yield* world.aProcess("them", options))
-      ]
+      const contenders = yield* twoBusy(world)
       const waiting = yield* Effect.forkChild(dex(world, 50))
       yield* pass(4000)
       assert.isDefined(waiting.pollUnsafe(), "Dex has not had the lock")
@@ -63,11 +62,7 @@ describe("beside Dex", () => {
     () =>
       Effect.gen(function* () {
         const world = yield* setUp
-        const options = { besideDex: true }
-        const contenders = [
-          yield* busy(yield* world.aProcess("us", options)),
-          yield* busy(yield* world.aProcess("them", options))
-        ]
+        const contenders = yield* twoBusy(world)
         const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
         yield* pass(3000)
         const pauses = had()
