@@ -199,6 +199,7 @@ export const make = Effect.fnUntraced(function* (
         heeded: undefined,
         leftGap: false,
         contended: false,
+        took: 0,
         attempts: 0,
         mayHold: false,
         mayQueue: false,

@@ -59,7 +59,7 @@ describe("waiting", () => {
               Effect.provideService(ObjectStore, { ...sound, compareAndSwap: () => compareAndSwap })
             )
             const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
-            for (let passed = 0; writes.length < 2 && passed < 1000; passed++) yield* TestClock.adjust("1 millis")
+            for (let passed = 0; writes.length < 2 && passed < 2000; passed++) yield* TestClock.adjust("1 millis")
             yield* Fiber.interrupt(waiting)
             yield* TestClock.adjust("1 second")
             return writes[1]! - writes[0]! - took
@@ -68,13 +68,49 @@ describe("waiting", () => {
       const [fast, slow, slowest] = [yield* pauses(1), yield* pauses(50), yield* pauses(400)]
       for (const [name, found, most] of [
         ["fast", fast, 20],
-        ["slow", slow, 150],
-        ["slowest", slowest, 500]
+        ["slow", slow, 250],
+        ["slowest", slowest, 1000]
       ] as const) {
         assert.isAtMost(Math.max(...found), most, name)
         assert.isAtLeast(Math.max(...found), most * 0.7, name)
       }
     })
+  )
+
+  it.effect(
+    "joins the queue at once after a quick look, and later after a slow one: others came at the same time",
+    () =>
+      Effect.gen(function* () {
+        const { sound, them } = yield* setUp
+        yield* them.scoped(id)
+        const pauses = (took: number) =>
+          Effect.forEach(Array.from({ length: 20 }), () =>
+            Effect.gen(function* () {
+              const began = yield* Clock.currentTimeMillis
+              const writes: Array<number> = []
+              const lock = yield* Lock.make().pipe(
+                Effect.provideService(ObjectStore, {
+                  ...sound,
+                  read: (id) => Effect.delay(sound.read(id), took),
+                  compareAndSwap: (id, write) =>
+                    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+                      writes.push(now)
+                      return sound.compareAndSwap(id, write)
+                    })
+                })
+              )
+              const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+              for (let passed = 0; writes.length === 0 && passed < 1000; passed++) yield* TestClock.adjust("1 millis")
+              yield* Fiber.interrupt(waiting)
+              yield* TestClock.adjust("1 second")
+              return writes[0]! - began - took
+            })
+          ).pipe(Random.withSeed("slow looks"))
+        assert.isAtMost(Math.max(...(yield* pauses(20))), 1)
+        const slow = yield* pauses(50)
+        assert.isAtMost(Math.max(...slow), 250)
+        assert.isAtLeast(Math.max(...slow), 175)
+      }).pipe(Effect.scoped)
   )
 
   it.effect("times out when Dex does, after 20 seconds, and looks again only every ten", () =>

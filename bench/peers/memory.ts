@@ -57,10 +57,15 @@ const contended = Effect.fnUntraced(function* (seconds: number) {
   const handoffs: Array<number> = []
   let left: number | undefined
   let acquisitions = 0
+  const entered = () => {
+    acquisitions++
+    if (left !== undefined) handoffs.push((now() - left) * 1000)
+  }
+  // The section lasts until the others had their turn to ask for the lock: otherwise nobody waits, and nothing is handed on.
   const turn = Effect.scoped(
-    Effect.map(Lock.scoped("token"), () => {
-      acquisitions++
-      if (left !== undefined) handoffs.push((now() - left) * 1000)
+    Effect.gen(function* () {
+      yield* Effect.map(Lock.scoped("token"), entered)
+      yield* Effect.yieldNow
       left = now()
     })
   )

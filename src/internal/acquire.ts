@@ -20,14 +20,8 @@ import type { Grant, Wish } from "./wish.ts"
 export type Attempt =
   | { readonly _tag: "Granted"; readonly grant: Grant }
   | ({ readonly _tag: "Held" } & LockProtocol.Standing)
-  | RaceLost
+  | { readonly _tag: "RaceLost" }
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
-
-/** A write found the object changed, and took so many milliseconds to say so. */
-interface RaceLost {
-  readonly _tag: "RaceLost"
-  readonly took: number
-}
 
 /** What ends an attempt for good. */
 export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
@@ -70,11 +64,10 @@ const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect
       case "Granted":
         return outcome.grant
       case "Held":
-        outcome = yield* outcome.canJoin ? join(wish) : waitFor(wish, outcome)
+        outcome = yield* outcome.canJoin ? approach(wish, outcome) : waitFor(wish, outcome)
         break
       case "RaceLost":
-        yield* pauseAfter(wish, outcome)
-        outcome = yield* join(wish)
+        outcome = yield* approach(wish, outcome)
         break
       case "Unavailable":
         yield* pauseAfter(wish, outcome)
@@ -83,32 +76,43 @@ const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect
   }
 })
 
+// Joins the queue, but not together with all who came at the same time: a server takes far longer for many writes to one
+// object at once than for one after the other.
+const approach = Effect.fnUntraced(function* (
+  wish: Wish,
+  outcome: Extract<Attempt, { readonly _tag: "Held" | "RaceLost" }>
+): Effect.fn.Return<Attempt, WaitError> {
+  if (outcome._tag === "RaceLost" || wish.took > slowAnswer) yield* pauseAfter(wish, outcome)
+  return yield* join(wish)
+})
+
 // For a little, or as long as the server asks for.
 const pauseAfter = Effect.fnUntraced(function* (
   wish: Wish,
-  outcome: Extract<Attempt, { readonly _tag: "RaceLost" | "Unavailable" }>
+  outcome: Exclude<Attempt, { readonly _tag: "Granted" }>
 ): Effect.fn.Return<void, WaitError> {
   const left = yield* wish.patience(outcome)
-  if (Option.isNone(left)) return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, {})
+  if (Option.isNone(left)) return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, seen(outcome))
   const delay =
     outcome._tag === "Unavailable"
       ? Math.max(left.value, Duration.toMillis(outcome.error.retryAfter ?? Duration.zero))
-      : yield* Random.nextBetween(0, spread(wish, outcome))
+      : yield* Random.nextBetween(0, spread(wish))
   yield* Effect.sleep(Duration.millis(delay))
 })
 
-// So that those who lost a race together do not run the next one together: a server takes far longer for many writes to
-// one object at once than for one after the other. How long it took to refuse tells how many they are. Who may stand in the
-// queue does not stay away for long: its turn may come.
-const spread = ({ mayQueue }: Wish, { took }: RaceLost): number =>
-  Math.max(20, Math.min(mayQueue ? 100 : 500, 3 * took))
+// Over how many milliseconds those are spread who want to write. How long the server took to answer tells how many they
+// are. Who may stand in the queue does not stay away for long: its turn may come.
+const spread = ({ mayQueue, took }: Wish): number => Math.max(20, Math.min(mayQueue ? 100 : 1000, 5 * took))
+
+// An answer that takes longer, in milliseconds, is one of many at once.
+const slowAnswer = 20
 
 // Arrives in the queue, without asking who has the lock: if only it is somebody with a name. Nothing is written to an
 // object that Dex has locked.
 const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
   const { key } = wish.policy
+  const before = wish.mayQueue
   wish.mayQueue = true
-  const sent = yield* stopwatch.now
   const arrival = wish.store.compareAndSwap(wish.id, {
     expect: { annotations: { [LockRecord.holderKey(key)]: true } },
     annotations: LockQueue.arrival(key, wish.holder)
@@ -122,7 +126,8 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
     return error._tag === "LockUnavailable" ? { _tag: "Unavailable", error } : yield* error
   }
   if (Option.isSome(answer.success)) return yield* contend(wish, answer.success.value)
-  yield* pauseAfter(wish, yield* raceLostSince(sent))
+  wish.mayQueue = before
+  yield* pauseAfter(wish, { _tag: "RaceLost" })
   return yield* attempt(wish)
 })
 
@@ -246,7 +251,7 @@ const orAfresh = (
   outcome: Effect.Effect<Attempt, PermanentError>
 ): Effect.Effect<Attempt, PermanentError> =>
   outcome.pipe(
-    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost", took: 0 })),
+    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
     Effect.flatMap((outcome) => {
       if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
       wish.contended = true
@@ -256,7 +261,7 @@ const orAfresh = (
   )
 
 const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
-  Effect.matchEffect(wish.store.read(wish.id), {
+  Effect.matchEffect(timed(wish, wish.store.read(wish.id)), {
     onSuccess: (metadata) => contend(wish, metadata),
     onFailure: (error) => {
       switch (error._tag) {
@@ -354,18 +359,24 @@ const write = Effect.fnUntraced(function* (
     return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
   }
   wish.mayHold = before
-  return yield* raceLostSince(wanted.started)
+  return { _tag: "RaceLost" }
 })
 
 const sending = Effect.fnUntraced(function* <A, E>(wish: Wish, write: Effect.Effect<A, E>) {
   wish.isWriting = true
-  const answer = yield* Effect.result(write)
+  const answer = yield* Effect.result(timed(wish, write))
   wish.isWriting = false
   return answer
 })
 
-const raceLostSince = (sent: stopwatch.Moment): Effect.Effect<RaceLost> =>
-  Effect.map(stopwatch.now, (now) => ({ _tag: "RaceLost", took: stopwatch.between(sent, now).most }))
+const timed = <A, E>(wish: Wish, request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(stopwatch.now, (sent) =>
+    Effect.onExitPrimitive(request, () =>
+      Effect.map(stopwatch.now, (now) => {
+        wish.took = stopwatch.between(sent, now).most
+      })
+    )
+  )
 
 const contenderOf = ({ besideDex, holder, leftGap, policy }: Wish): LockProtocol.Contender => ({
   key: policy.key,

@@ -45,6 +45,8 @@ export interface Wish {
   leftGap: boolean
   /** Whether others were met on the way. */
   contended: boolean
+  /** How long the server took for its last answer, in milliseconds. */
+  took: number
   /** How often it was tried. */
   attempts: number
   /** True while a write of ours may have been applied, or may still be: then the lock may be ours without our knowing. */
