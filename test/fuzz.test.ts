@@ -24,8 +24,13 @@ interface Answer {
   readonly body: string
 }
 
+/** The head of an answer to a watch, and its body bit by bit. */
+interface Streamed extends Omit<Answer, "body"> {
+  readonly body: ReadableStream<Uint8Array>
+}
+
 /** A store whose server gives these answers, one after the other; after the last one it answers 403 for ever. */
-const storeOf = (answers: ReadonlyArray<Answer | ReadableStream<Uint8Array>>) => {
+const storeOf = (answers: ReadonlyArray<Answer | Streamed>) => {
   const left = [...answers]
   const next = () => left.shift() ?? { status: 403, headers: {}, body: "" }
   const client = Layer.succeed(
@@ -36,19 +41,14 @@ const storeOf = (answers: ReadonlyArray<Answer | ReadableStream<Uint8Array>>) =>
       ask: () =>
         Effect.suspend(() => {
           const answer = next()
-          return answer instanceof ReadableStream
-            ? Effect.die(new Error("a stream for a request"))
-            : Effect.succeed(answer)
+          return typeof answer.body === "string"
+            ? Effect.succeed({ ...answer, body: answer.body })
+            : Effect.die(new Error("a stream for a request"))
         }),
       execute: (request) =>
         Effect.sync(() => {
           const answer = next()
-          return HttpClientResponse.fromWeb(
-            request,
-            answer instanceof ReadableStream
-              ? new Response(answer)
-              : new Response(hasBody(answer.status) ? answer.body : null, answer)
-          )
+          return HttpClientResponse.fromWeb(request, new Response(hasBody(answer.status) ? answer.body : null, answer))
         })
     })
   )
@@ -194,4 +194,26 @@ describe("answers that are not what they should be", () => {
       ),
     { arbitrary: { runs: 60 } }
   )
+
+  for (const [how, pull] of [
+    ["too large", (body: ReadableStreamDefaultController) => body.enqueue(new Uint8Array(1 << 20))],
+    ["without an end", () => new Promise<void>(() => {})]
+  ] as const) {
+    it.live(`are given up where they refuse a watch and are ${how}`, () =>
+      Effect.gen(function* () {
+        let isCancelled = false
+        const cancel = () => {
+          isCancelled = true
+        }
+        const body = new ReadableStream({ pull, cancel })
+        const error = yield* Effect.flatMap(ObjectStore, (store) => Stream.runDrain(store.changes("a"))).pipe(
+          Effect.flip,
+          Effect.timeout("5 seconds"),
+          Effect.provide(storeOf([{ status: 500, headers: {}, body }]))
+        )
+        assert.strictEqual(error._tag, "LockForbidden")
+        assert.isTrue(isCancelled)
+      })
+    )
+  }
 })
