@@ -68,7 +68,7 @@ describe("waiting", () => {
       const [fast, slow, slowest] = [yield* pauses(1), yield* pauses(50), yield* pauses(400)]
       for (const [name, found, most] of [
         ["fast", fast, 20],
-        ["slow", slow, 250],
+        ["slow", slow, 400],
         ["slowest", slowest, 1000]
       ] as const) {
         assert.isAtMost(Math.max(...found), most, name)
@@ -108,9 +108,33 @@ describe("waiting", () => {
           ).pipe(Random.withSeed("slow looks"))
         assert.isAtMost(Math.max(...(yield* pauses(20))), 1)
         const slow = yield* pauses(50)
-        assert.isAtMost(Math.max(...slow), 250)
-        assert.isAtLeast(Math.max(...slow), 175)
+        assert.isAtMost(Math.max(...slow), 400)
+        assert.isAtLeast(Math.max(...slow), 280)
       }).pipe(Effect.scoped)
+  )
+
+  it.effect("ends with its schedule, also where it stays away after lost races", () =>
+    Effect.gen(function* () {
+      const { sound } = yield* setUp
+      const lock = yield* Lock.make().pipe(
+        Effect.provideService(ObjectStore, {
+          ...sound,
+          compareAndSwap: () => Effect.delay(Effect.succeedNone, "150 millis")
+        })
+      )
+      const waits = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.gen(function* () {
+          const polling = LockPolicy.poll("100 millis", 5)
+          const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { polling }))))
+          yield* TestClock.adjust("3 seconds")
+          const error = yield* Fiber.join(waiting)
+          assert.strictEqual(error._tag, "LockTimeout")
+          return error._tag === "LockTimeout" ? Duration.toMillis(error.waited) : 0
+        })
+      ).pipe(Random.withSeed("lost races"))
+      // a first write, the schedule, and a write that began before its end
+      assert.isAtMost(Math.max(...waits), 150 + 500 + 150 + 1)
+    })
   )
 
   it.effect("times out when Dex does, after 20 seconds, and looks again only every ten", () =>

@@ -23,6 +23,9 @@ export type Attempt =
   | { readonly _tag: "RaceLost" }
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
 
+// Others were met.
+type Met = Extract<Attempt, { readonly _tag: "Held" | "RaceLost" }>
+
 /** What ends an attempt for good. */
 export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
 
@@ -70,39 +73,44 @@ const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect
         outcome = yield* approach(wish, outcome)
         break
       case "Unavailable":
-        yield* pauseAfter(wish, outcome)
+        yield* pauseAfter(wish, outcome.error)
         outcome = yield* attempt(wish)
     }
   }
 })
 
+// For one step of the schedule, or as long as the server asks for.
+const pauseAfter = Effect.fnUntraced(function* (
+  wish: Wish,
+  error: LockError.Unavailable
+): Effect.fn.Return<void, LockError.Unavailable> {
+  const left = yield* wish.patience(error)
+  if (Option.isNone(left)) return yield* error
+  yield* Effect.sleep(Duration.max(Duration.millis(left.value), error.retryAfter ?? Duration.zero))
+})
+
 // Joins the queue, but not together with all who came at the same time: a server takes far longer for many writes to one
 // object at once than for one after the other.
-const approach = Effect.fnUntraced(function* (
-  wish: Wish,
-  outcome: Extract<Attempt, { readonly _tag: "Held" | "RaceLost" }>
-): Effect.fn.Return<Attempt, WaitError> {
-  if (outcome._tag === "RaceLost" || wish.took > slowAnswer) yield* pauseAfter(wish, outcome)
+const approach = Effect.fnUntraced(function* (wish: Wish, outcome: Met): Effect.fn.Return<Attempt, WaitError> {
+  if (outcome._tag === "RaceLost" || wish.took > slowAnswer) yield* stayAway(wish, outcome)
   return yield* join(wish)
 })
 
-// For a little, or as long as the server asks for.
-const pauseAfter = Effect.fnUntraced(function* (
-  wish: Wish,
-  outcome: Exclude<Attempt, { readonly _tag: "Granted" }>
-): Effect.fn.Return<void, WaitError> {
-  const left = yield* wish.patience(outcome)
-  if (Option.isNone(left)) return yield* outcome._tag === "Unavailable" ? outcome.error : timeout(wish, seen(outcome))
-  const delay =
-    outcome._tag === "Unavailable"
-      ? Math.max(left.value, Duration.toMillis(outcome.error.retryAfter ?? Duration.zero))
-      : yield* Random.nextBetween(0, spread(wish))
-  yield* Effect.sleep(Duration.millis(delay))
+// For a little by chance, or to the end of the schedule.
+const stayAway = Effect.fnUntraced(function* (wish: Wish, outcome: Met): Effect.fn.Return<void, LockError.Timeout> {
+  let delay = yield* Random.nextBetween(0, spread(wish))
+  do {
+    const left = yield* wish.patience(outcome, delay)
+    if (Option.isNone(left)) return yield* timeout(wish, seen(outcome))
+    const part = Math.min(delay, Math.max(1, left.value))
+    yield* Effect.sleep(Duration.millis(part))
+    delay -= part
+  } while (delay > 0)
 })
 
 // Over how many milliseconds those are spread who want to write. How long the server took to answer tells how many they
 // are. Who may stand in the queue does not stay away for long: its turn may come.
-const spread = ({ mayQueue, took }: Wish): number => Math.max(20, Math.min(mayQueue ? 100 : 1000, 5 * took))
+const spread = ({ mayQueue, took }: Wish): number => Math.max(20, Math.min(mayQueue ? 100 : 1000, 8 * took))
 
 // An answer that takes longer, in milliseconds, is one of many at once.
 const slowAnswer = 20
@@ -127,7 +135,7 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
   }
   if (Option.isSome(answer.success)) return yield* contend(wish, answer.success.value)
   wish.mayQueue = before
-  yield* pauseAfter(wish, { _tag: "RaceLost" })
+  yield* stayAway(wish, { _tag: "RaceLost" })
   return yield* attempt(wish)
 })
 
