@@ -1,8 +1,8 @@
 /** Who contends: kubelock, and each of its peers. */
 import type { Server } from "../../test/cluster/Assets.ts"
 
-/** Who contends. `raw` takes no lock: it writes, one compare-and-swap after the other, as the limit of all others. */
-export const kinds = ["kubelock", "dex", "lease-fast", "lease-default", "k8s-lease-lock", "raw"] as const
+/** Who contends. The last two take no lock: they are the limits of all others. */
+export const kinds = ["kubelock", "dex", "lease-fast", "lease-default", "k8s-lease-lock", "relay", "raw"] as const
 
 /** Who contends. */
 export type Kind = (typeof kinds)[number]
@@ -29,6 +29,10 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
     name: "k8s-lease-lock",
     text: "npm's `@nullplatform/k8s-lease-lock`, lease 1 s (its shortest), asked every 100 ms. It has no release: a lock ends when its lease does, so that a lease is all it can do in a second"
   },
+  relay: {
+    name: "relay",
+    text: "the same as raw writes, each of which names one of so many label-filtered watches, and the next of which is sent when the event has come: what a hand-over between processes cannot do without; one process, no lock"
+  },
   raw: {
     name: "raw writes",
     text: "one plain undici client: compare-and-swap writes to one annotation, one after the other; no lock"
@@ -38,6 +42,9 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 /** Why somebody cannot be measured on a server; `undefined` where they can. */
 export const unable = (kind: Kind, server: Server): string | undefined =>
   server === "apiextensions-apiserver" && usesLease(kind) ? "this server has no Leases" : undefined
+
+/** Whether it is a limit rather than a lock: one process, whatever the number of contenders. */
+export const isLimit = (kind: Kind): boolean => kind === "relay" || kind === "raw"
 
 /** Whether one round is enough: what their timings allow hardly varies. */
 export const isSlow = (kind: Kind): boolean => kind === "lease-default" || kind === "k8s-lease-lock"

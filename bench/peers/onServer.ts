@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
 import * as ByteCounter from "./byteCounter.ts"
-import { isSlow, type Kind } from "./kind.ts"
+import { isLimit, isSlow, type Kind } from "./kind.ts"
 import * as loadTester from "./loadTester.ts"
 import { number } from "./markdown.ts"
 import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
@@ -33,6 +33,7 @@ export const measure = Effect.fnUntraced(function* (
     namespace: objects.namespace,
     id,
     holdMillis: 0,
+    contenders: 1,
     besideDex: false,
     seconds,
     settleSeconds: 0,
@@ -45,10 +46,9 @@ export const measure = Effect.fnUntraced(function* (
     onStart?: Effect.Effect<void>
   ) {
     const id = yield* objects.make(api, kind, usualBytes)
-    const task = taskFor(kind, id, { holdMillis, seconds })
-    // raw writes are one client's, whatever the number of contenders
+    const task = taskFor(kind, id, { holdMillis, contenders, seconds })
     return yield* processes.play(
-      Array.from({ length: kind === "raw" ? 1 : contenders }, () => task),
+      Array.from({ length: isLimit(kind) ? 1 : contenders }, () => task),
       onStart
     )
   })
@@ -67,7 +67,7 @@ export const measure = Effect.fnUntraced(function* (
       seconds,
       watchEvents: before === undefined || after === undefined ? undefined : after - before
     })
-    const problem = round.overlaps > 0 && load.kind !== "raw" ? `, ${round.overlaps} OVERLAPS` : ""
+    const problem = round.overlaps > 0 && !isLimit(load.kind) ? `, ${round.overlaps} OVERLAPS` : ""
     const error = round.firstError === undefined ? "" : `, ${round.errors} errors: ${round.firstError}`
     yield* say(
       `${load.contenders} x ${load.kind}${load.holdMillis === 0 ? "" : `, hold ${load.holdMillis} ms`}: ${round.perSecond.toFixed(1)}/s, wait p99 ${round.waitP99?.toFixed(0) ?? "-"} ms${problem}${error}`
@@ -179,10 +179,10 @@ export const measure = Effect.fnUntraced(function* (
     hold: yield* cells(
       plan.hold.contenders,
       plan.hold.millis,
-      uncontendedKinds.filter((kind) => kind !== "raw")
+      uncontendedKinds.filter((kind) => !isLimit(kind))
     ),
     waiting: yield* Effect.forEach(
-      plan.able(api.server).filter((kind) => kind !== "raw"),
+      plan.able(api.server).filter((kind) => !isLimit(kind)),
       waiting
     ),
     wire: yield* Effect.forEach(uncontendedKinds, wire),

@@ -23,6 +23,8 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     whoContends(run),
     "## Goals",
     goalsTable(run),
+    "The limit of the rows against raw writes is the relay, which hands over as kubelock does, and does nothing else. What is between the two is kubelock's, and its processes' being many: they share the machine with the server, and each of them wakes only now and then.",
+    limitsTable(run),
     "## Contention",
     `Each process takes the lock, leaves at once, and wants it again. Medians over the rounds, the range of the throughput in brackets. A wait that the end of a round cut short counts as long as it had lasted; where such waits reach into the last percent, p99 is at least what is shown (≥). Jain's index says how evenly the processes were served: 1 is perfect, 1/n is one of them only. Watch events are those that the server says it sent.`,
     plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
@@ -112,6 +114,34 @@ const goalsTable = (run: Measurements): string =>
     }),
     2
   )
+
+const limitsTable = (run: Measurements): string => {
+  const ratio = (a: number | null, b: number | null): string => (a === null || !b ? "-" : (a / b).toPrecision(3))
+  return table(
+    ["server", "processes", "raw writes/s", "relay/s", "kubelock/s", "relay to raw", "kubelock to relay"],
+    run.servers.flatMap((on) =>
+      run.settings.contenders.flatMap((contenders) => {
+        const [raw, relay, own] = (["raw", "relay", "kubelock"] as const).map((kind) =>
+          middle(cellOf(on, kind, contenders), "perSecond")
+        ) as [number | null, number | null, number | null]
+        return contenders === 1 || relay === null
+          ? []
+          : [
+              [
+                on.server,
+                String(contenders),
+                number(raw),
+                number(relay),
+                number(own),
+                ratio(relay, raw),
+                ratio(own, relay)
+              ]
+            ]
+      })
+    ),
+    2
+  )
+}
 
 const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyArray<string> =>
   run.servers.flatMap((on) => [`**${on.server}**`, make(on)])

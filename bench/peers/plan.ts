@@ -30,7 +30,7 @@ export const quick: Settings = {
 }
 
 /** How long one process of each kind contends before anything counts, for the server to be warm. */
-export const warmUpSeconds = 1
+export const warmUpSeconds = 3
 
 /** The longest that is needed where nothing but requests and bytes are counted. */
 export const countingSeconds = 3

@@ -1,7 +1,7 @@
 /** The plots of the page, drawn by Vega-Lite. */
 import * as vega from "vega"
 import * as vegaLite from "vega-lite"
-import { about, type Kind, kinds } from "./kind.ts"
+import { about, isLimit, type Kind, kinds } from "./kind.ts"
 import { type Measure, middle } from "./goals.ts"
 import type { Cell, Measurements } from "./measurements.ts"
 import { grid } from "./samples.ts"
@@ -36,7 +36,7 @@ export const draw = async (run: Measurements): Promise<ReadonlyArray<Plot>> => {
   const distribution = (which: "wait" | "handoff", title: string) =>
     lines({
       rows: cells
-        .filter((cell) => cell.contenders === contenders && cell.kind !== "raw")
+        .filter((cell) => cell.contenders === contenders && !isLimit(cell.kind))
         .flatMap((cell) =>
           cell[which].map((millis, index) => ({
             server: cell.server,
@@ -55,9 +55,9 @@ export const draw = async (run: Measurements): Promise<ReadonlyArray<Plot>> => {
     [
       "requests",
       "Requests per acquisition",
-      against("requestsPerAcquisition", "requests per acquisition", ({ kind }) => kind !== "raw")
+      against("requestsPerAcquisition", "requests per acquisition", ({ kind }) => !isLimit(kind))
     ],
-    ["wait-p99", "The longest waits: p99", against("waitP99", "wait p99, ms", ({ kind }) => kind !== "raw")],
+    ["wait-p99", "The longest waits: p99", against("waitP99", "wait p99, ms", ({ kind }) => !isLimit(kind))],
     ["wait", `Waits of ${contenders} processes`, distribution("wait", "wait, ms")],
     ["handoff", `Hand-offs of ${contenders} processes`, distribution("handoff", "from leaving to the next entry, ms")],
     ["ids", "Cost against the number of ids", idCosts(run)]
@@ -73,6 +73,7 @@ const colours: Readonly<Record<Kind, string>> = {
   "lease-fast": "#15803d",
   "lease-default": "#86b817",
   "k8s-lease-lock": "#7e22ce",
+  relay: "#a8a29e",
   raw: "#6b7280"
 }
 

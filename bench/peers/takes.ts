@@ -14,7 +14,9 @@ import * as Dex from "../dex.ts"
 import * as DexClient from "../dexClient.ts"
 import * as leaderElection from "./leaderElection.ts"
 import type { Kind } from "./kind.ts"
+import * as plainClient from "./plainClient.ts"
 import * as rawWrites from "./rawWrites.ts"
+import * as relay from "./relay.ts"
 import type { Task } from "./task.ts"
 
 const refuse = (error: { readonly _tag?: string; readonly message: string }): Refusal => ({
@@ -70,11 +72,13 @@ const k8sLeaseLock = Effect.fnUntraced(function* ({ kubeConfigFile, namespace }:
   return take
 })
 
-const raw = Effect.fnUntraced(function* (task: Task) {
-  const write = yield* rawWrites.make(readFileSync(task.kubeConfigFile, "utf8"), task)
-  const take: Take = () => Effect.tryPromise({ try: write, catch: refuseUnknown })
-  return take
-})
+const limit = (make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<() => Promise<void>>) =>
+  Effect.fnUntraced(function* (task: Task) {
+    const client = yield* plainClient.make(readFileSync(task.kubeConfigFile, "utf8"), task)
+    const step = yield* make(client, task)
+    const take: Take = () => Effect.tryPromise({ try: step, catch: refuseUnknown })
+    return take
+  })
 
 /** Makes ready to take locks. */
 export const takes: Readonly<
@@ -85,7 +89,8 @@ export const takes: Readonly<
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(leaderElection.defaults),
   "k8s-lease-lock": k8sLeaseLock,
-  raw
+  relay: limit((client, { contenders }) => relay.make(client, contenders)),
+  raw: limit(rawWrites.make)
 }
 
 /** Opens the connection that the task will use, so that no handshake is a part of it. */

@@ -9,6 +9,8 @@ export interface Task {
   /** The object that is locked. */
   readonly id: string
   readonly holdMillis: number
+  /** How many contend, this one among them. */
+  readonly contenders: number
   /** Whether Dex contends for the same object, so that kubelock leaves it free now and then. */
   readonly besideDex: boolean
   readonly seconds: number

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
 import { contend } from "./contend.ts"
-import { isSlow, usesLease, type Kind } from "./kind.ts"
+import { isLimit, isSlow, usesLease, type Kind } from "./kind.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
 
@@ -21,12 +21,12 @@ const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plura
 
 const warm = new Set<Kind>()
 
-/** Warms up, once for each kind. Raw writes and slow kinds need none: a process has nothing to compile for them. */
+/** Warms up, once for each kind. Limits and slow kinds need none: a process has nothing to compile for them. */
 export const warmUp = (
   task: Task
 ): Effect.Effect<void, { readonly message: string } | KubeConfigError, KubernetesClient> => {
   const { kind } = task
-  if (warm.has(kind) || kind === "raw" || isSlow(kind)) return Effect.void
+  if (warm.has(kind) || isLimit(kind) || isSlow(kind)) return Effect.void
   warm.add(kind)
   const own = { ...task, id: `warm-up-${kind}-${process.pid}`, holdMillis: 0, besideDex: false }
   return Effect.scoped(withItself(own)).pipe(Effect.provide(Logger.layer([])))

@@ -54,6 +54,7 @@ const kubeApiserver: OnServer = {
     cell("kubelock", 8, { perSecond: 180 }, { perSecond: 220 }),
     cell("dex", 8, { perSecond: 50, waitP99: 3000, isWaitP99AtLeast: true, jain: 0.4, cpuPerAcquisition: 0.5 }),
     cell("lease-default", 8, { perSecond: 300, waitP99: 1, isWaitP99AtLeast: true, jain: 0.13 }),
+    cell("relay", 8, { perSecond: 225 }),
     cell("raw", 8, { perSecond: 250 })
   ],
   hold: [cell("kubelock", 8, { perSecond: 40 })],
@@ -173,6 +174,10 @@ describe("the page", () => {
     assert.notInclude(losses, "wait p99 1.00 ms")
   })
 
+  it("says how far the limit of handing over is, and how far kubelock from it", () => {
+    assert.include(text, "| kube-apiserver | 8 | 250 | 225 | 200 | 0.900 | 0.889 |")
+  })
+
   it("links the plots", () => {
     assert.include(text, "![Acquisitions a second](benchmarks/throughput.svg)")
   })
@@ -216,6 +221,6 @@ describe("the plan", () => {
 
   it("knows who needs Leases", () => {
     assert.deepStrictEqual(plan.able("kube-apiserver"), kinds)
-    assert.deepStrictEqual(plan.able("apiextensions-apiserver"), ["kubelock", "dex", "raw"])
+    assert.deepStrictEqual(plan.able("apiextensions-apiserver"), ["kubelock", "dex", "relay", "raw"])
   })
 })

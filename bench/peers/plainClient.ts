@@ -1,0 +1,91 @@
+/** The plainest client there is: undici, one object, no library of Kubernetes. What it reaches is the limit of all others. */
+import * as Undici from "@effect/platform-node/Undici"
+import { KubeConfig } from "@kubernetes/client-node"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Resource from "../../src/Resource.ts"
+
+/** A client of one object. Each promise is of the object's resourceVersion. */
+export interface PlainClient {
+  readonly read: () => Promise<string>
+  /** A merge patch of the metadata, which has the resourceVersion that is expected. */
+  readonly write: (metadata: object) => Promise<string>
+  /** Calls with the resourceVersion of each change of the object from one version on that leaves it with a label. */
+  readonly watch: (label: string, since: string, call: (resourceVersion: string) => void) => Promise<void>
+}
+
+interface Decoded {
+  readonly metadata: { readonly resourceVersion: string }
+}
+
+/** Makes it. Requests have a connection each while they last, and watches share one. */
+export const make = (
+  kubeConfigYaml: string,
+  { id, namespace }: { readonly id: string; readonly namespace: string }
+): Effect.Effect<PlainClient, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const kubeConfig = new KubeConfig()
+    kubeConfig.loadFromString(kubeConfigYaml)
+    const origin = kubeConfig.getCurrentCluster()!.server
+    const user = kubeConfig.getCurrentUser()!
+    const connect = {
+      ca: decode(kubeConfig.getCurrentCluster()!.caData),
+      cert: decode(user.certData),
+      key: decode(user.keyData)
+    }
+    const connection = (allowH2: boolean) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new Undici.Agent({ allowH2, connect })),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+    const requests = yield* connection(false)
+    const watches = yield* connection(true)
+    const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    const path = Resource.objectPath(Resource.refreshToken, namespace, id)
+
+    const send = async (request: { readonly method: "GET" | "PATCH"; readonly body?: string }): Promise<string> => {
+      const { body, statusCode } = await requests.request({
+        ...request,
+        origin,
+        path,
+        headers: { accept, "content-type": "application/merge-patch+json" }
+      })
+      const text = await body.text()
+      if (statusCode !== 200) throw new Error(`${request.method} ${path}: ${statusCode} ${text}`)
+      return (JSON.parse(text) as Decoded).metadata.resourceVersion
+    }
+
+    return {
+      read: () => send({ method: "GET" }),
+      write: (metadata) => send({ method: "PATCH", body: JSON.stringify({ metadata }) }),
+      watch: async (label, since, call) => {
+        const query = new URLSearchParams({
+          watch: "1",
+          fieldSelector: `metadata.name=${id}`,
+          labelSelector: label,
+          resourceVersion: since
+        })
+        const { body, statusCode } = await watches.request({
+          origin,
+          path: `${Resource.collectionPath(Resource.refreshToken, namespace)}?${query}`,
+          method: "GET",
+          headers: { accept },
+          headersTimeout: 0,
+          bodyTimeout: 0
+        })
+        if (statusCode !== 200) throw new Error(`watch ${path}: ${statusCode} ${await body.text()}`)
+        let unread = ""
+        body.on("error", () => {})
+        body.on("data", (chunk: Uint8Array) => {
+          const lines = (unread + Buffer.from(chunk).toString()).split("\n")
+          unread = lines.pop()!
+          for (const line of lines) {
+            const { object, type } = JSON.parse(line) as { readonly type: string; readonly object: Decoded }
+            if (type !== "DELETED") call(object.metadata.resourceVersion)
+          }
+        })
+      }
+    }
+  })
+
+const decode = (base64: string | undefined): string => Buffer.from(base64 ?? "", "base64").toString()
