@@ -5,6 +5,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Exchange } from "../src/internal/exchange.ts"
 import * as exchanges from "../src/internal/exchange.ts"
+import * as requests from "../src/internal/requests.ts"
 import * as status from "../src/internal/status.ts"
 import type * as LockError from "../src/LockError.ts"
 import * as Resource from "../src/Resource.ts"
@@ -24,7 +25,7 @@ export const preflight = Effect.fnUntraced(function* (place: Place) {
   const name = `${prefix}${crypto.randomUUID()}`
   const about = aboutOf(place, name, "get")
   const answer = yield* place.exchange.ask(
-    exchanges.get(Resource.objectPath(place.resource, place.namespace, name)),
+    requests.get(Resource.objectPath(place.resource, place.namespace, name)),
     about
   )
   const error = status.toError(answer, about)
@@ -57,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
 const create = Effect.fnUntraced(function* (place: Place, name: string) {
   const { exchange, namespace, resource } = place
   const about = aboutOf(place, name, "create")
-  const request = exchanges.post(Resource.collectionPath(resource, namespace), {
+  const request = requests.post(Resource.collectionPath(resource, namespace), {
     apiVersion: Resource.apiVersion(resource),
     kind: resource.kind,
     metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },

@@ -19,6 +19,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as exchanges from "./internal/exchange.ts"
+import * as requests from "./internal/requests.ts"
 import * as status from "./internal/status.ts"
 import * as watch from "./internal/watch.ts"
 import {
@@ -67,11 +68,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
 
   const ask = (request: HttpClientRequest.HttpClientRequest, wanted: status.Request) =>
-    exchange.ask(options.content === true ? request : exchanges.metadataOnly(request), wanted)
+    exchange.ask(options.content === true ? request : requests.metadataOnly(request), wanted)
 
   const read = Effect.fnUntraced(function* (id: string) {
     const wanted = yield* about(id, "get")
-    const answer = yield* ask(exchanges.get(Resource.objectPath(resource, namespace, id)), wanted)
+    const answer = yield* ask(requests.get(Resource.objectPath(resource, namespace, id)), wanted)
     return yield* exchanges.metadataOf(answer, wanted)
   })
 
@@ -94,14 +95,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       write(
         id,
         "create",
-        exchanges.post(collectionPath, {
+        requests.post(collectionPath, {
           apiVersion: Resource.apiVersion(resource),
           kind: resource.kind,
           metadata: { name: id, annotations }
         })
       ),
     compareAndSwap: (id, change) =>
-      write(id, "patch", exchanges.patch(Resource.objectPath(resource, namespace, id), change)),
+      write(id, "patch", requests.patch(Resource.objectPath(resource, namespace, id), change)),
     changes: (id, from) =>
       Stream.unwrap(
         Effect.map(about(id, "watch"), (about) =>

@@ -1,11 +1,11 @@
-/** One request to the API server and its answer, bounded in time and size: what is sent, and what comes of it. */
+/** One request to the API server and its answer, bounded in time and size: what comes of it. */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Metric from "effect/Metric"
@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import type { KubeConfigError, KubernetesClient } from "../KubernetesClient.ts"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
-import type { Metadata, ServerTime, Write } from "../ObjectStore.ts"
+import type { Metadata, ServerTime } from "../ObjectStore.ts"
 import * as serverClock from "./serverClock.ts"
 import * as status from "./status.ts"
 import * as stopwatch from "./stopwatch.ts"
@@ -121,43 +121,6 @@ export const make = (
   }
 }
 
-/** A GET of one object. */
-export const get = (path: string): HttpClientRequest.HttpClientRequest => HttpClientRequest.get(path)
-
-/** A POST of an object, answered by the object as made. */
-export const post = (path: string, object: unknown): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.post(path).pipe(withJson(object, "application/json"))
-
-/** Asks for no more than the metadata: the answer has none of the object's content. */
-export const metadataOnly: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
-  HttpClientRequest.setHeader("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
-
-/** The PATCH that a write is: a merge patch under a resourceVersion, a JSON patch under annotations. */
-export const patch = (path: string, write: Write): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.patch(path).pipe(
-    "resourceVersion" in write.expect
-      ? withJson(
-          {
-            metadata: {
-              resourceVersion: write.expect.resourceVersion,
-              annotations: write.annotations,
-              labels: write.labels
-            }
-          },
-          "application/merge-patch+json"
-        )
-      : withJson(
-          [
-            ...Object.entries(write.expect.annotations).map(([key, value]) => expecting(annotationPath(key), value)),
-            ...(write.expect.labelled === false ? madeLabels : []),
-            ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
-            ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
-            ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
-          ],
-          "application/json-patch+json"
-        )
-  )
-
 /** Reads the metadata out of a successful answer, and the content where there is one; any other becomes its error. */
 export const metadataOf = (
   answer: status.Answer,
@@ -234,42 +197,6 @@ const localTimeOf = (clock: Clock.Clock): ServerTime => {
   const now = clock.currentTimeMillisUnsafe()
   return { earliest: now, latest: now }
 }
-
-const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
-
-const labelPath = (key: string): ReadonlyArray<string> => ["metadata", "labels", key]
-
-const pointer = (path: ReadonlyArray<string>): string =>
-  path.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
-
-// A test for null passes where there is nothing. No test says "whatever it is": but what is absent cannot be moved.
-const expecting = (path: ReadonlyArray<string>, wanted: string | boolean): object =>
-  wanted === true
-    ? { op: "move", from: pointer(path), path: pointer(path) }
-    : { op: "test", path: pointer(path), value: wanted === false ? null : wanted }
-
-// A label can be added only where there are labels.
-const madeLabels: ReadonlyArray<object> = [
-  { op: "test", path: "/metadata/labels", value: null },
-  { op: "add", path: "/metadata/labels", value: {} }
-]
-
-// "remove" fails where there is nothing: put something there first.
-const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<object> =>
-  value === null
-    ? [
-        { op: "add", path: pointer(path), value: "" },
-        { op: "remove", path: pointer(path) }
-      ]
-    : [{ op: "add", path: pointer(path), value }]
-
-const withJson =
-  (body: unknown, contentType: string) =>
-  (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-    request.pipe(
-      HttpClientRequest.setUrlParam("fieldManager", "kubelock"),
-      HttpClientRequest.bodyText(JSON.stringify(body), contentType)
-    )
 
 const unauthorized = ({ object }: status.Request, { detail }: KubeConfigError): LockError.Unauthorized =>
   new LockError.Unauthorized({ object, detail })

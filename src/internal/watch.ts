@@ -8,7 +8,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../LockError.ts"
 import type { Change, ChangesOptions, Metadata } from "../ObjectStore.ts"
-import { type Exchange, get, maxBytes, metadataOnly, noAnswer, ObjectMeta, toMetadata } from "./exchange.ts"
+import { type Exchange, maxBytes, noAnswer, ObjectMeta, toMetadata } from "./exchange.ts"
+import { get, metadataOnly } from "./requests.ts"
 import * as status from "./status.ts"
 
 /** What to watch, how to read it when events may have been missed, and where to begin. */
