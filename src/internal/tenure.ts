@@ -29,7 +29,7 @@ export const gap = 300
 export const glance = 130
 
 /** How long it is left to Dex where one came: there may be more of them. */
-export const visit = 550
+export const visit = 500
 
 const shortest = 200
 const usual = 1000
