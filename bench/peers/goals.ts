@@ -30,10 +30,12 @@ export const middle = (cell: Cell | undefined, measure: Measure): number | null 
 export const cellOf = (on: OnServer, kind: Kind, contenders: number): Cell | undefined =>
   on.cells.find((cell) => cell.kind === kind && cell.contenders === contenders)
 
-const value = (on: OnServer, kind: Kind, contenders: number, measure: Measure): number | null =>
+/** A figure of a kind at a number of contenders, without a hold; `null` where it was not measured. */
+export const value = (on: OnServer, kind: Kind, contenders: number, measure: Measure): number | null =>
   middle(cellOf(on, kind, contenders), measure)
 
-const ratio = (a: number | null | undefined, b: number | null | undefined): number | null =>
+/** The ratio of two figures; `null` where one was not measured. */
+export const ratio = (a: number | null | undefined, b: number | null | undefined): number | null =>
   a === null || a === undefined || !b ? null : a / b
 
 const atLeast = (measured: number | null, goal: number, show: (value: number) => string): Judgement | null =>
@@ -42,7 +44,8 @@ const atLeast = (measured: number | null, goal: number, show: (value: number) =>
 const atMost = (measured: number | null, goal: number, show: (value: number) => string): Judgement | null =>
   measured === null ? null : { text: show(measured), isReached: measured <= goal }
 
-const plain = (value: number): string =>
+/** A figure without a unit, for people. */
+export const plain = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(3)
 const times = (value: number): string => `${plain(value)} x`
 const part = (value: number): string => (value < 1 && value > 0 ? `1/${plain(1 / value)}` : times(value))

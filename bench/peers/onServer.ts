@@ -33,7 +33,7 @@ export const measure = Effect.fnUntraced(function* (
     namespace: objects.namespace,
     id,
     holdMillis: 0,
-    contenders: 1,
+    watchers: 1,
     besideDex: false,
     seconds,
     settleSeconds: 0,
@@ -46,9 +46,10 @@ export const measure = Effect.fnUntraced(function* (
     onStart?: Effect.Effect<void>
   ) {
     const id = yield* objects.make(api, kind, usualBytes)
-    const task = taskFor(kind, id, { holdMillis, contenders, seconds })
+    const isAlone = isLimit(kind)
+    const task = taskFor(kind, id, { holdMillis, watchers: isAlone ? contenders : 1, seconds })
     return yield* processes.play(
-      Array.from({ length: isLimit(kind) ? 1 : contenders }, () => task),
+      Array.from({ length: isAlone ? 1 : contenders }, () => task),
       onStart
     )
   })

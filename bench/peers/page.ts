@@ -1,6 +1,6 @@
 /** The page that a run makes, `docs/benchmarks.md`: pure. */
 import { contentionTable, losses, overlapsOf, p99, perSecond } from "./contention.ts"
-import { cellOf, goals, middle } from "./goals.ts"
+import { cellOf, goals, middle, plain, ratio, value } from "./goals.ts"
 import { about, type Kind, kinds, unable } from "./kind.ts"
 import { number, table, time } from "./markdown.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
@@ -115,33 +115,23 @@ const goalsTable = (run: Measurements): string =>
     2
   )
 
-const limitsTable = (run: Measurements): string => {
-  const ratio = (a: number | null, b: number | null): string => (a === null || !b ? "-" : (a / b).toPrecision(3))
-  return table(
+const limitsTable = (run: Measurements): string =>
+  table(
     ["server", "processes", "raw writes/s", "relay/s", "kubelock/s", "relay to raw", "kubelock to relay"],
     run.servers.flatMap((on) =>
       run.settings.contenders.flatMap((contenders) => {
-        const [raw, relay, own] = (["raw", "relay", "kubelock"] as const).map((kind) =>
-          middle(cellOf(on, kind, contenders), "perSecond")
-        ) as [number | null, number | null, number | null]
-        return contenders === 1 || relay === null
-          ? []
-          : [
-              [
-                on.server,
-                String(contenders),
-                number(raw),
-                number(relay),
-                number(own),
-                ratio(relay, raw),
-                ratio(own, relay)
-              ]
-            ]
+        const [raw, relay, own] = [
+          value(on, "raw", contenders, "perSecond"),
+          value(on, "relay", contenders, "perSecond"),
+          value(on, "kubelock", contenders, "perSecond")
+        ]
+        if (contenders === 1 || relay === null) return []
+        const ratios = [ratio(relay, raw), ratio(own, relay)].map((part) => (part === null ? "-" : plain(part)))
+        return [[on.server, String(contenders), number(raw), number(relay), number(own), ...ratios]]
       })
     ),
     2
   )
-}
 
 const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyArray<string> =>
   run.servers.flatMap((on) => [`**${on.server}**`, make(on)])
@@ -272,5 +262,5 @@ npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # less than a minute: shows that everything works
 \`\`\`
 
-This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent 0.7 seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
+This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis / 1000} seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
 }

@@ -26,13 +26,9 @@ export const make = (
   Effect.gen(function* () {
     const kubeConfig = new KubeConfig()
     kubeConfig.loadFromString(kubeConfigYaml)
-    const origin = kubeConfig.getCurrentCluster()!.server
-    const user = kubeConfig.getCurrentUser()!
-    const connect = {
-      ca: decode(kubeConfig.getCurrentCluster()!.caData),
-      cert: decode(user.certData),
-      key: decode(user.keyData)
-    }
+    const { caData, server: origin } = kubeConfig.getCurrentCluster()!
+    const { certData, keyData } = kubeConfig.getCurrentUser()!
+    const connect = { ca: decode(caData), cert: decode(certData), key: decode(keyData) }
     const connection = (allowH2: boolean) =>
       Effect.acquireRelease(
         Effect.sync(() => new Undici.Agent({ allowH2, connect })),

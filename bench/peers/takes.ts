@@ -89,7 +89,7 @@ export const takes: Readonly<
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(leaderElection.defaults),
   "k8s-lease-lock": k8sLeaseLock,
-  relay: limit((client, { contenders }) => relay.make(client, contenders)),
+  relay: limit((client, { watchers }) => relay.make(client, watchers)),
   raw: limit(rawWrites.make)
 }
 

@@ -9,8 +9,8 @@ export interface Task {
   /** The object that is locked. */
   readonly id: string
   readonly holdMillis: number
-  /** How many contend, this one among them. */
-  readonly contenders: number
+  /** As how many the relay watches. Who takes a lock watches as one. */
+  readonly watchers: number
   /** Whether Dex contends for the same object, so that kubelock leaves it free now and then. */
   readonly besideDex: boolean
   readonly seconds: number

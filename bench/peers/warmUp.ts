@@ -11,10 +11,10 @@ import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClie
 import * as Resource from "../../src/Resource.ts"
 import { contend } from "./contend.ts"
 import { isLimit, isSlow, usesLease, type Kind } from "./kind.ts"
+import { warmUpCpuMillis } from "./plan.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
 
-const cpuMillis = 700
 const longestMillis = 60_000
 
 const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
@@ -53,6 +53,6 @@ const withItself = Effect.fnUntraced(function* (
     const { system, user } = process.cpuUsage(cpu)
     return (system + user) / 1000
   }
-  while (spent() < cpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
+  while (spent() < warmUpCpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
   yield* Fiber.interruptAll(rivals)
 })
