@@ -196,6 +196,7 @@ export const make = Effect.fnUntraced(function* (
         patience: patience.make(wishPolicy.polling),
         seen: acquireOptions?.seen,
         memory: cohorts.memoryOf(id),
+        found: undefined,
         heeded: undefined,
         leftGap: false,
         contended: false,

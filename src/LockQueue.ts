@@ -6,8 +6,10 @@
  * - `<key>-queue` is the line: the contenders' names, first come first served. Whoever has the lock writes it as it hands
  *   the lock over, and so does whoever leaves the line. Beside Dex it begins with `since=<milliseconds since 1970>`: when
  *   the lock was last free.
- * - `<key>-queue-<process>` is an arrival. Everybody adds an annotation of its own, so that arrivals conflict neither with
- *   each other nor with what the holder writes; the next hand-over moves them to the end of the line.
+ * - `<key>-queue-<process>` is an arrival, `<contender>@<resourceVersion>`. Everybody adds an annotation of its own, so that
+ *   arrivals conflict neither with each other nor with what the holder writes; the next hand-over moves them to the end of
+ *   the line. Their order is that of the versions in which they found the object: who came after another had arrived found
+ *   a later one, whatever clocks say.
  * - The label `<key>-next` names the process that the lock was handed to. Each process watches for its own name, so that
  *   the API server wakes that one and no other.
  *
@@ -50,27 +52,31 @@ export const newProcess = (): string => crypto.randomUUID().replaceAll("-", "").
 
 const contender = /^[A-Za-z0-9._-]{1,63}\/([a-z0-9]{12})\.[a-z0-9]{1,11}$/
 
+const arrivalMark = /^(.+)@(\d{1,20})$/
+
 const sinceMark = /^since=(\d{1,15})$/
 
 /** Reads the queue. What is no contender's name is passed over. */
 export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
   const found: Record<string, string> = {}
-  const arrivals: Array<string> = []
+  const arrivals: Array<{ readonly holder: string; readonly found: number }> = []
   const prefix = `${queueKey(key)}-`
   for (const name in annotations) {
     if (!name.startsWith(prefix)) continue
     const value = annotations[name]!
     found[name] = value
-    if (contender.exec(value)?.[1] === name.slice(prefix.length)) arrivals.push(value)
+    const [, holder = "", version] = arrivalMark.exec(value) ?? []
+    if (contender.exec(holder)?.[1] === name.slice(prefix.length)) arrivals.push({ holder, found: Number(version) })
   }
+  const arrived = arrivals.toSorted((a, b) => a.found - b.found).map(({ holder }) => holder)
   const line = annotations[queueKey(key)]
-  if (line === undefined) return { waiting: arrivals, since: undefined, annotations: found }
+  if (line === undefined) return { waiting: arrived, since: undefined, annotations: found }
   found[queueKey(key)] = line
   const tokens = line.split(" ", 2 * capacity)
   const since = sinceMark.exec(tokens[0]!)?.[1]
   const named = tokens.filter((token) => contender.test(token)).slice(0, capacity)
   return {
-    waiting: [...new Set([...named, ...arrivals])],
+    waiting: [...new Set([...named, ...arrived])],
     since: since === undefined ? undefined : Number(since),
     annotations: found
   }
@@ -87,8 +93,10 @@ export const changes = (key: string, queue: Queue, { since, waiting }: Pick<Queu
   return next
 }
 
-/** The change with which a contender arrives. */
-export const arrival = (key: string, holder: string): Changes => ({ [arrivalKey(key, holder)]: holder })
+/** The change with which a contender arrives that found the object in this version. */
+export const arrival = (key: string, holder: string, resourceVersion: string): Changes => ({
+  [arrivalKey(key, holder)]: `${holder}@${resourceVersion}`
+})
 
 /** The write with which a contender leaves the queue; none where it is not in it. */
 export const departure = (
@@ -98,10 +106,11 @@ export const departure = (
 ): WriteUnderAnnotations | undefined => {
   const expected: Record<string, string> = {}
   const next: Record<string, string | null> = {}
-  const arrived = arrivalKey(key, holder)
-  if (annotations[arrived] === holder) {
-    expected[arrived] = holder
-    next[arrived] = null
+  const arrivedAs = arrivalKey(key, holder)
+  const arrived = annotations[arrivedAs]
+  if (arrived?.startsWith(`${holder}@`) === true) {
+    expected[arrivedAs] = arrived
+    next[arrivedAs] = null
   }
   const line = annotations[queueKey(key)]
   const tokens = line?.split(" ") ?? []

@@ -77,7 +77,7 @@ describe("LockProtocol.decide", () => {
   it("knows its place in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
     assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { place: 1, canJoin: false })
-    const arrived = { ...queue, [LockQueue.arrivalKey(key, fourth.holder)]: fourth.holder }
+    const arrived = { ...queue, [LockQueue.arrivalKey(key, fourth.holder)]: `${fourth.holder}@7` }
     assert.deepInclude(decide({ ...heldBy(you), ...arrived }, exactly(at), fourth), { place: 2, canJoin: false })
   })
 
@@ -160,7 +160,7 @@ describe("LockProtocol.relinquish", () => {
 
   it("hands over to the first who waits, and names it in the label", () => {
     const queue = { [LockQueue.queueKey(key)]: `${you} ${third}` }
-    const arrival = { [LockQueue.arrivalKey(key, fourth.holder)]: fourth.holder }
+    const arrival = { [LockQueue.arrivalKey(key, fourth.holder)]: `${fourth.holder}@7` }
     const { succession, write } = LockProtocol.relinquish(object({ ...queue, ...arrival }), lease, exactly(at), leaving)
     assert.deepStrictEqual(write, {
       expect: { annotations: { ...heldBy(me.holder), ...queue, ...arrival }, labelled: false },

@@ -10,8 +10,9 @@ const named = (process: string, wish = 1) => LockQueue.nameOf("pod", process, wi
 const a = named("aaaaaaaaaaaa")
 const b = named("bbbbbbbbbbbb")
 const c = named("cccccccccccc")
-const arrived = (...holders: ReadonlyArray<string>): Record<string, string> =>
-  Object.fromEntries(holders.map((holder) => [LockQueue.arrivalKey(key, holder), holder]))
+const arrivedAt = (version: string, ...holders: ReadonlyArray<string>): Record<string, string> =>
+  Object.fromEntries(holders.map((holder) => [LockQueue.arrivalKey(key, holder), `${holder}@${version}`]))
+const arrived = (...holders: ReadonlyArray<string>) => arrivedAt("7", ...holders)
 const waiting = (annotations: Record<string, string>) => LockQueue.fromAnnotations(key, annotations).waiting
 const many = (count: number, from = 0) => Array.from({ length: count }, (_, wish) => named("dddddddddddd", from + wish))
 
@@ -29,6 +30,8 @@ describe("LockQueue.fromAnnotations", () => {
     ["a line, in its order", { [line]: `${b} ${a} ${c}` }, [b, a, c]],
     ["one who arrived", arrived(a), [a]],
     ["who arrived, after the line", { ...arrived(a, b), [line]: c }, [c, a, b]],
+    ["who arrived, first who found the earlier version", { ...arrivedAt("10", a, b), ...arrivedAt("9", c) }, [c, a, b]],
+    ["who found no object, before all others", { ...arrived(a), ...arrivedAt("0", b) }, [b, a]],
     ["one who arrived and stands in the line already, once", { ...arrived(b, c), [line]: `${b} ${a}` }, [b, a, c]],
     ["a line that names somebody twice, where it names them first", { [line]: `${a} ${b} ${a}` }, [a, b]],
     ["when the lock was last free", { [line]: `since=1795515600000 ${a}` }, [a], 1_795_515_600_000],
@@ -47,8 +50,10 @@ describe("LockQueue.fromAnnotations", () => {
       { [line]: `pod/aaaaaaaaaaaa. pod/aaaaaaaaaaaa.A pod/aaaaaaaaaaaa.${"1".repeat(12)}` },
       []
     ],
-    ["an arrival in another's name, not at all", { [LockQueue.arrivalKey(key, a)]: b, ...arrived(c) }, [c]],
-    ["an arrival of two, or with something about it, not at all", { [LockQueue.arrivalKey(key, a)]: `${a} ${b}` }, []],
+    ["an arrival in another's name, not at all", { [LockQueue.arrivalKey(key, a)]: `${b}@7`, ...arrived(c) }, [c]],
+    ["an arrival of two, not at all", { [LockQueue.arrivalKey(key, a)]: `${a} ${b}@7` }, []],
+    ["an arrival without a version, not at all", { [LockQueue.arrivalKey(key, a)]: a, ...arrivedAt("", b) }, []],
+    ["arrivals with what is no version, not at all", { ...arrivedAt("7x", a), ...arrivedAt("1".repeat(21), b) }, []],
     ["the annotations of another lock, not at all", { [`${key}2-queue`]: a, "example.com/queue": b }, []],
     ["the lock itself, not at all", { [key]: a, [`${key}-holder`]: b, [`${key}-queued`]: c }, []]
   ]
@@ -61,7 +66,7 @@ describe("LockQueue.fromAnnotations", () => {
   }
 
   it("remembers every annotation of the queue as it was, those that it cannot read included", () => {
-    const theirs = { [`${line}-x`]: "y", [LockQueue.arrivalKey(key, a)]: b, [line]: "☃" }
+    const theirs = { [`${line}-x`]: "y", [LockQueue.arrivalKey(key, a)]: `${b}@7`, [line]: "☃" }
     const queue = LockQueue.fromAnnotations(key, { ...theirs, [key]: "1", [`${key}-holder`]: "2", other: "3" })
     assert.deepStrictEqual(queue.annotations, theirs)
   })
@@ -128,7 +133,7 @@ describe("LockQueue.departure", () => {
   it("is none for who is not there, nor from what another forged in one's name", () => {
     assert.isUndefined(LockQueue.departure(key, {}, a))
     assert.isUndefined(LockQueue.departure(key, { [line]: `${b} ${c}`, ...arrived(b) }, a))
-    assert.isUndefined(LockQueue.departure(key, { [LockQueue.arrivalKey(key, a)]: b }, a))
+    assert.isUndefined(LockQueue.departure(key, { [LockQueue.arrivalKey(key, a)]: `${b}@7` }, a))
     assert.isUndefined(LockQueue.departure(key, arrived(named("aaaaaaaaaaaa", 2)), a))
   })
 })
@@ -222,7 +227,8 @@ const Contender = Schema.Struct({
 const Token = Schema.Union([Contender, Schema.Literals(["since=7", "since=", "", " ", "-"]), Schema.String])
 const Arrival = Schema.Struct({
   process: Schema.Union([Contender.fields.process, Schema.String]),
-  value: Token
+  value: Token,
+  found: Schema.Literals(["@7", "@10", "@", ""])
 })
 const Annotations = Schema.Struct({ line: Schema.Array(Token), arrivals: Schema.Array(Arrival) })
 
@@ -230,7 +236,9 @@ const tokenOf = (token: typeof Token.Type): string =>
   typeof token === "string" ? token : named(token.process, token.wish)
 const annotationsOf = ({ arrivals, line: tokens }: typeof Annotations.Type): Record<string, string> => ({
   ...(tokens.length === 0 ? {} : { [line]: tokens.map(tokenOf).join(" ") }),
-  ...Object.fromEntries(arrivals.map(({ process, value }) => [`${line}-${process}`, tokenOf(value)])),
+  ...Object.fromEntries(
+    arrivals.map(({ found, process, value }) => [`${line}-${process}`, `${tokenOf(value)}${found}`])
+  ),
   "example.com/other": "o"
 })
 const anybody = [1, 2, 3].flatMap((wish) => ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"].map((p) => named(p, wish)))
@@ -300,7 +308,7 @@ describe("of any annotations whatsoever", () => {
       for (const holder of anybody) {
         if (waiting(before).includes(holder)) continue
         const { [line]: tokens = "" } = before
-        const after = waiting(apply(before, LockQueue.arrival(key, holder)))
+        const after = waiting(apply(before, LockQueue.arrival(key, holder, "8")))
         const stood = waiting({ [line]: tokens })
         assert.deepStrictEqual(after.slice(0, stood.length), stood)
         assert.isAtLeast(after.indexOf(holder), stood.length)

@@ -123,7 +123,7 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
   wish.mayQueue = true
   const arrival = wish.store.compareAndSwap(wish.id, {
     expect: { annotations: { [LockRecord.holderKey(key)]: true } },
-    annotations: LockQueue.arrival(key, wish.holder)
+    annotations: LockQueue.arrival(key, wish.holder, wish.found ?? nothingFound)
   })
   const answer = yield* sending(
     wish,
@@ -138,6 +138,9 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
   yield* stayAway(wish, { _tag: "RaceLost" })
   return yield* attempt(wish)
 })
+
+// The version of an object that was not there.
+const nothingFound = "0"
 
 /**
  * Waits until there is something to be done. In the queue that is news that the lock was handed over. A lock whose holder
@@ -237,6 +240,7 @@ const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
   const { seen } = wish
   if (seen !== undefined) {
     wish.seen = undefined
+    wish.found ??= seen.resourceVersion
     return attemptOn(wish, seen)
   }
   const known = wish.memory.recall()?.resourceVersion
@@ -270,7 +274,10 @@ const orAfresh = (
 
 const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
   Effect.matchEffect(timed(wish, wish.store.read(wish.id)), {
-    onSuccess: (metadata) => contend(wish, metadata),
+    onSuccess: (metadata) => {
+      wish.found ??= metadata.resourceVersion
+      return contend(wish, metadata)
+    },
     onFailure: (error) => {
       switch (error._tag) {
         case "LockUnavailable":

@@ -39,6 +39,8 @@ export interface Wish {
   readonly memory: Memory
   /** The object as it was read just before, by the caller, or as this wish was put into the queue. */
   seen: Metadata | undefined
+  /** The version of the object in which it was first found: who found an earlier one came before. */
+  found: string | undefined
   /** What a watch had told when it was last looked at. */
   heeded: Told | undefined
   /** Whether the lock was seen free, and left to Dex. */

@@ -68,13 +68,6 @@ const untilWaiting = (id: string, wanted: number) =>
 const lineUp = (id: string, processes: ReadonlyArray<Effect.Success<ReturnType<typeof aProcess>>>) =>
   Effect.forEach(processes, (process, index) => Effect.tap(process.contend(id), () => untilWaiting(id, index + 1)))
 
-/** Who of several contenders has the lock, once one has. */
-const whoHas = Effect.fnUntraced(function* (contenders: ReadonlyArray<Contender>) {
-  yield* Effect.raceAllFirst(contenders.map(({ held }) => held))
-  for (const contender of contenders) if (yield* contender.has) return contender
-  return yield* Effect.die("somebody should have it")
-})
-
 /** That nothing of the lock is left, and nothing of the owner's is gone. */
 const leftAsItWas = Effect.fnUntraced(function* (id: string) {
   const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
@@ -84,64 +77,65 @@ const leftAsItWas = Effect.fnUntraced(function* (id: string) {
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
-  it.effect(
-    "goes from process to process, by one write each time, and who stands in line comes before who arrived since",
-    () =>
-      Effect.gen(function* () {
-        const id = yield* anObject
-        const arrive = Effect.fnUntraced(function* (name: string, wanted: number) {
-          const process = yield* aProcess(name)
-          const contender = yield* process.contend(id)
-          yield* untilWaiting(id, wanted)
-          process.requests.length = 0
-          return { ...process, ...contender }
-        })
-        const tokens: Array<bigint> = []
-        /** That a contender has the lock, with all that goes with it. */
-        const has = Effect.fnUntraced(function* ({ held }: Contender) {
-          const { fencingToken, holder, isValid } = yield* held
-          tokens.push(fencingToken)
-          assert.isTrue(yield* isValid)
-          const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
-          assert.isTrue(annotations[`${key}-holder`]?.startsWith(`${holder}@`))
-          assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processOf(holder))
-        })
+  it.effect("goes from process to process, by one write each time, in the order in which they came", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject
+      const arrive = Effect.fnUntraced(function* (name: string, wanted: number) {
+        const process = yield* aProcess(name)
+        const contender = yield* process.contend(id)
+        yield* untilWaiting(id, wanted)
+        process.requests.length = 0
+        return { ...process, ...contender }
+      })
+      const tokens: Array<bigint> = []
+      /** That a contender has the lock, with all that goes with it. */
+      const has = Effect.fnUntraced(function* ({ held }: Contender) {
+        const { fencingToken, holder, isValid } = yield* held
+        tokens.push(fencingToken)
+        assert.isTrue(yield* isValid)
+        const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
+        assert.isTrue(annotations[`${key}-holder`]?.startsWith(`${holder}@`))
+        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processOf(holder))
+      })
 
-        const holder = yield* aProcess("holder")
-        const holding = yield* holder.contend(id)
-        tokens.push((yield* holding.held).fencingToken)
-        const a = yield* arrive("a", 1)
-        const b = yield* arrive("b", 2)
-        holder.requests.length = 0
-        yield* holding.letGo
-        const [first, second] = (yield* whoHas([a, b])) === a ? [a, b] : [b, a]
-        yield* has(first)
-        const third = yield* arrive("c", 2)
-        yield* first.letGo
-        yield* second.held
-        const fourth = yield* arrive("d", 2)
-        yield* has(second)
-        assert.isFalse(yield* third.has)
-        yield* second.letGo
-        yield* has(third)
-        assert.isFalse(yield* fourth.has)
-        yield* third.letGo
-        yield* has(fourth)
-        yield* fourth.letGo
-        yield* until(id, ({ annotations }) => !(key in annotations))
-        yield* leftAsItWas(id)
+      const holder = yield* aProcess("holder")
+      const holding = yield* holder.contend(id)
+      tokens.push((yield* holding.held).fencingToken)
+      const first = yield* arrive("a", 1)
+      const second = yield* arrive("b", 2)
+      const third = yield* arrive("c", 3)
+      holder.requests.length = 0
+      yield* holding.letGo
+      yield* has(first)
+      const fourth = yield* arrive("d", 3)
+      yield* first.letGo
+      yield* second.held
+      const fifth = yield* arrive("e", 3)
+      yield* has(second)
+      assert.isFalse(yield* third.has)
+      yield* second.letGo
+      yield* has(third)
+      assert.isFalse(yield* fourth.has)
+      yield* third.letGo
+      yield* has(fourth)
+      assert.isFalse(yield* fifth.has)
+      yield* fourth.letGo
+      yield* has(fifth)
+      yield* fifth.letGo
+      yield* until(id, ({ annotations }) => !(key in annotations))
+      yield* leftAsItWas(id)
 
-        assert.deepStrictEqual(
-          [first, second, third, fourth].map(({ requests }) => requests),
-          [["write"], ["write"], ["write"], ["write"]]
-        )
-        // Nobody was there when the holder acquired it: it finds the first of them in the answer to its release.
-        assert.deepStrictEqual(holder.requests, ["write", "write"])
-        assert.deepStrictEqual(
-          tokens,
-          [...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1))
-        )
-      }).pipe(Effect.scoped)
+      assert.deepStrictEqual(
+        [first, second, third, fourth, fifth].map(({ requests }) => requests),
+        [["write"], ["write"], ["write"], ["write"], ["write"]]
+      )
+      // Nobody was there when the holder acquired it: it finds the first of them in the answer to its release.
+      assert.deepStrictEqual(holder.requests, ["write", "write"])
+      assert.deepStrictEqual(
+        tokens,
+        [...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1))
+      )
+    }).pipe(Effect.scoped)
   )
 
   it.effect("is handed over by the same write with which it is released, where the holder has heard of who waits", () =>
@@ -187,16 +181,15 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const processes = yield* Effect.forEach(["a", "b", "c", "d"], (name) => aProcess(name))
       const holding = yield* holder.contend(id)
       yield* holding.held
-      const [gaveUp, ...others] = yield* lineUp(id, processes)
+      const [gaveUp, first, second, third] = yield* lineUp(id, processes)
       yield* Fiber.interrupt(gaveUp!.fiber)
       yield* untilWaiting(id, 3)
       yield* holding.letGo
-      const first = yield* whoHas(others)
-      const [second, third] = others.filter((other) => other !== first)
+      yield* first!.held
       assert.property(yield* annotationsOf(id), LockQueue.queueKey(key))
       yield* Fiber.interrupt(second!.fiber)
       yield* untilWaiting(id, 1)
-      yield* first.letGo
+      yield* first!.letGo
       yield* third!.held
       yield* third!.letGo
       yield* until(id, ({ annotations }) => !(key in annotations))

@@ -9,7 +9,7 @@ import * as LockRecord from "../../src/LockRecord.ts"
 import type { Lease } from "../../src/LockRecord.ts"
 import type { ServerTime, Write } from "../../src/ObjectStore.ts"
 import { holds, type World } from "./world.ts"
-import { holderName } from "./wire.ts"
+import { foundVersion, holderName } from "./wire.ts"
 
 export interface Behaviour {
   readonly decide: typeof LockProtocol.decide
@@ -55,7 +55,7 @@ export const kubelock: Behaviour = {
   departure: LockQueue.departure,
   join: (key, holder) => ({
     expect: { annotations: { [LockRecord.holderKey(key)]: true } },
-    annotations: LockQueue.arrival(key, holder)
+    annotations: LockQueue.arrival(key, holder, foundVersion)
   }),
   renewal: LockProtocol.nextLease,
   holder: holderName,

@@ -66,7 +66,7 @@ export const conditionOf = (expect: Write["expect"]): Condition => {
     } else if (key === lineKey) found.line = typeof value === "string" ? wire.lineOf(value) : undefined
     else if (key !== lockKey) {
       const index = wire.arrivalOf(key)!
-      if (value === wire.holderName(index)) found.arrived |= 1 << index
+      if (value === wire.arrivalText(index)) found.arrived |= 1 << index
       else found.forged |= 1 << index
     }
   }

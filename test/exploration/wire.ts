@@ -88,6 +88,15 @@ const arrivalKeys = new Map(
   Array.from({ length: 8 }, (_, index) => [LockQueue.arrivalKey(dexKey, holderName(index)), index])
 )
 
+/**
+ * What an arrival holds. All have found the same version, so that they come into the line by their numbers: any order does,
+ * since who is who differs from world to world.
+ */
+export const arrivalText = (index: number): string => `${holderName(index)}@${foundVersion}`
+
+/** The version that all who arrive have found. */
+export const foundVersion = "1"
+
 /** The contender whose arrival an annotation is. */
 export const arrivalOf = (key: string): number | undefined => arrivalKeys.get(key)
 
@@ -167,7 +176,7 @@ const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
   if (line !== undefined) made[LockQueue.queueKey(dexKey)] = lineText(line)
   if (arrived + forged > 0) {
     for (const [key, index] of arrivalKeys) {
-      if ((arrived >> index) & 1) made[key] = holderName(index)
+      if ((arrived >> index) & 1) made[key] = arrivalText(index)
       if ((forged >> index) & 1) made[key] = rubbishText
     }
   }

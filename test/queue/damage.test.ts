@@ -76,7 +76,7 @@ describe("in the queue", () => {
       const { aProcess, annotate, isUntouched } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const ours = yield* us.wants({ ttl: "1 hour" })
-      yield* annotate({ [LockQueue.arrivalKey(key, dead(1))]: dead(1) })
+      yield* annotate({ [LockQueue.arrivalKey(key, dead(1))]: `${dead(1)}@1` })
       const theirs = yield* them.wants()
       yield* ours.letGo
       yield* soon
@@ -160,7 +160,7 @@ describe("in the queue", () => {
       yield* annotate({
         [line]: `since=soon ☃  "${dead(1)}" \n`,
         [`${line}-x`]: "y",
-        [LockQueue.arrivalKey(key, dead(1))]: `not ${dead(1)}`
+        [LockQueue.arrivalKey(key, dead(1))]: `not ${dead(1)}@1`
       })
       assert.deepStrictEqual(yield* waiting, ["them"])
       yield* ours.letGo

@@ -21,6 +21,7 @@ const rules: ReadonlyArray<safety.Rule> = [
   liveness.noticed,
   liveness.told,
   queueing.order,
+  queueing.arrivals,
   queueing.kept,
   queueing.claims,
   queueing.label,

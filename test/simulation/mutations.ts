@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
+import type { Changes, Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
 import type { Machine } from "./machine.ts"
 
 type Store = ObjectStore["Service"]
@@ -49,6 +49,15 @@ const isDeparture = (write: Write) => !(key in write.annotations) && !isJoin(wri
 
 const unlocked = (annotations: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== key && name !== holderKey))
+
+// Arrivals with versions that run backwards.
+const backwards = (annotations: Changes): Changes =>
+  Object.fromEntries(
+    Object.entries(annotations).map(([name, value]) => {
+      const [holder, version] = value!.split("@")
+      return [name, `${holder}@${1_000_000 - Number(version)}`]
+    })
+  )
 
 // Removes annotations that the write does not name.
 const wiping = (store: Store, which: (write: Write) => boolean, isWiped: (name: string) => boolean): Store => ({
@@ -241,6 +250,15 @@ export const mutations = {
   /** Puts the last in the line before the others. */
   "last come, first served": {
     served: (store) => withLine(store, isHandOver, (names) => names.toReversed())
+  },
+
+  /** Says to have found an earlier version the later it comes. */
+  "who comes later was there before": {
+    served: (store) => ({
+      ...store,
+      compareAndSwap: (id, write) =>
+        store.compareAndSwap(id, isJoin(write) ? { ...write, annotations: backwards(write.annotations) } : write)
+    })
   },
 
   /** Hands over without a word to whom. */

@@ -24,9 +24,9 @@ const isBreak = ({ after, at, before }: Written): boolean =>
   after.lock.owner !== before.lock.owner
 
 /**
- * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Those who
- * come into it by the same hand-over are in no order among themselves. Who breaks an expired lock puts those before it at
- * the end: they come anew.
+ * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Who breaks
+ * an expired lock puts those before it at the end: they come anew. (The order of those who come into the line by the same
+ * hand-over is another rule's: `arrivals`.)
  */
 export const order: Rule = (line) => {
   if (!isQuiet(line.plan)) return []
@@ -55,6 +55,34 @@ export const order: Rule = (line) => {
             ? [{ rule: "order", at, what: `${heir} gets the lock before ${name}, who has waited longer` }]
             : []
         )
+  })
+}
+
+/**
+ * Where nothing goes wrong those who arrived come into the line in the order of their arrival: at least who wanted the lock
+ * only after another's arrival stood on the object comes after it.
+ */
+export const arrivals: Rule = ({ history, plan, wishes }) => {
+  if (!isQuiet(plan)) return []
+  const wished = new Map(wishes.map(({ acquisition, from }) => [acquisition, from]))
+  const stands = new Map<string, number>()
+  return history.flatMap((event) => {
+    if (event._tag !== "Written") return []
+    const { after, at, before } = event
+    const arrived = new Set(before?.queue.arrivals)
+    for (const name of after.queue.arrivals) if (!arrived.has(name)) stands.set(name, at)
+    const heir = heirOf(event)
+    const turns = heir === undefined ? [] : [heir, ...after.queue.line].filter((name) => arrived.has(name))
+    return turns.flatMap((later, turn) =>
+      turns
+        .slice(0, turn)
+        .filter((sooner) => (wished.get(sooner) ?? 0) > stands.get(later)!)
+        .map((sooner) => ({
+          rule: "arrivals",
+          at,
+          what: `${sooner} comes into the line before ${later}, who was there`
+        }))
+    )
   })
 }
 

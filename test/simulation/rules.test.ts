@@ -318,6 +318,28 @@ describe("a rule", () => {
     assert.deepStrictEqual(orderBroken([...handed("p2/1").slice(0, -1), expired]), ["claims"])
   })
 
+  it("wants those who arrived to come into the line in that order", () => {
+    const first = lockOf("p1/1", 4000)
+    const came = (...arrivals: ReadonlyArray<string>) => ({ queue: { line: [], arrivals, next: undefined } })
+    const both = object(4, first, came("p2/1", "p3/1"))
+    const handed = (wish: number, owner: string, ...line: ReadonlyArray<string>) =>
+      brokenBy(
+        [
+          ...taken,
+          wished(150, "p2/1"),
+          written(200, "p2", object(2, first), object(3, first, came("p2/1"))),
+          wished(wish, "p3/1"),
+          written(220, "p3", object(3, first, came("p2/1")), both),
+          written(300, "p1", both, object(5, lockOf(owner, 3300), { queue: { line, arrivals: [], next: "p2" } }))
+        ],
+        { holders: ["p1", "p2", "p3", "p4"].map(holder) }
+      ).filter((rule) => rule === "arrivals")
+    assert.deepStrictEqual(handed(210, "p2/1", "p3/1"), [])
+    assert.deepStrictEqual(handed(190, "p3/1", "p2/1"), [])
+    assert.deepStrictEqual(handed(210, "p3/1", "p2/1"), ["arrivals"])
+    assert.deepStrictEqual(handed(210, "p4/1", "p3/1", "p2/1"), ["arrivals"])
+  })
+
   it("forbids to write to an object that Dex has locked", () => {
     const dex = { until: 4000 }
     const join = written(200, "p2", object(2, dex), object(3, dex))

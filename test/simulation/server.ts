@@ -107,7 +107,7 @@ const makeVersionOf = (ahead: number) => {
                 .split(" ")
                 .filter((token) => !token.startsWith("since="))
                 .map(plainName),
-        arrivals: entries.filter(isArrival).map(([, name]) => plainName(name)),
+        arrivals: entries.filter(isArrival).map(([, value]) => plainName(value.replace(/@\d+$/, ""))),
         next: next === undefined ? undefined : (machines.get(next) ?? next)
       },
       others: {

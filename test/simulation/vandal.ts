@@ -63,6 +63,8 @@ export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<voi
   const junk = () =>
     dice.pick(["", " ", "?", "since=", "since=99999999999999999", "a/b.c", "\u0000{}", "x".repeat(2000)])
 
+  const found = () => dice.pick(["@0", "@1", `@${dice.between(1, 1000)}`, `@${"9".repeat(20)}`, "@", ""])
+
   const spoil = ({ annotations, labels }: Metadata): Spoiling => {
     const arrivals = Object.keys(annotations).filter((name) => name.startsWith(`${line}-`))
     const tokens = (annotations[line] ?? "").split(" ").filter((token) => token !== "")
@@ -83,12 +85,14 @@ export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<voi
       () => ({
         annotations: { [line]: `since=${Math.round(server.time()) - dice.between(-5000, 5000)} ${tokens.join(" ")}` }
       }),
-      () => ({ annotations: { [arrival(process())]: dice.pick([anybody, junk])() } }),
+      () => ({ annotations: { [arrival(process())]: dice.pick([anybody, junk])() + found() } }),
       () => {
         const name = anybody()
-        return { annotations: { [arrival(name.slice(-14).split("/").at(-1)!.split(".")[0]!)]: name } }
+        return { annotations: { [arrival(name.slice(-14).split("/").at(-1)!.split(".")[0]!)]: name + found() } }
       },
-      () => ({ annotations: Object.fromEntries(several(60, ghost).map((name) => [arrival(name.slice(6, 18)), name])) }),
+      () => ({
+        annotations: Object.fromEntries(several(60, ghost).map((name) => [arrival(name.slice(6, 18)), name + found()]))
+      }),
       () => ({ labels: { [label]: dice.pick([process, process, ghostProcess])() } }),
       () => ({ labels: { [label]: dice.pick(["x", "not-a-process"]) } })
     ]
