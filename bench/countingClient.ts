@@ -1,9 +1,7 @@
 /** A Kubernetes client that counts what it is asked for, and which writes were refused. */
 import * as Effect from "effect/Effect"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type { Request } from "../src/internal/transport.ts"
 import { KubernetesClient } from "../src/KubernetesClient.ts"
 import * as Tally from "./tally.ts"
 
@@ -12,10 +10,7 @@ export const layer = (tally: Tally.Tally): Layer.Layer<KubernetesClient, never, 
   Layer.effect(
     KubernetesClient,
     Effect.map(KubernetesClient, (client) => {
-      const counted = <A extends { readonly status: number }, E>(
-        request: HttpClientRequest.HttpClientRequest,
-        sent: Effect.Effect<A, E>
-      ) =>
+      const counted = <A extends { readonly status: number }, E, R>(request: Request, sent: Effect.Effect<A, E, R>) =>
         Effect.suspend(() => {
           Tally.count(tally, verbOf(request))
           return Effect.tap(sent, ({ status }) =>
@@ -26,16 +21,16 @@ export const layer = (tally: Tally.Tally): Layer.Layer<KubernetesClient, never, 
         })
       return KubernetesClient.of({
         ...client,
-        execute: (request) => counted(request, client.execute(request)),
-        ask: (request, bounds) => counted(request, client.ask(request, bounds))
+        ask: (request, bounds) => counted(request, client.ask(request, bounds)),
+        watch: (request, bounds) => counted(request, client.watch(request, bounds))
       })
     })
   )
 
-const verbOf = (request: HttpClientRequest.HttpClientRequest): Tally.Counter => {
-  switch (request.method) {
+const verbOf = ({ method, path }: Request): Tally.Counter => {
+  switch (method) {
     case "GET":
-      return Option.isSome(UrlParams.getFirst(request.urlParams, "watch")) ? "watch" : "get"
+      return path.includes("watch=1") ? "watch" : "get"
     case "PUT":
       return "put"
     case "PATCH":

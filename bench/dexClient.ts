@@ -1,10 +1,11 @@
 /** Dex's world on a Kubernetes API server: GET and PUT of whole objects. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Schema from "effect/Schema"
 import * as exchanges from "../src/internal/exchange.ts"
+import * as requests from "../src/internal/requests.ts"
 import * as status from "../src/internal/status.ts"
+import type { Request } from "../src/internal/transport.ts"
 import { KubernetesClient } from "../src/KubernetesClient.ts"
 import type * as LockError from "../src/LockError.ts"
 import * as Resource from "../src/Resource.ts"
@@ -24,7 +25,7 @@ export const make = Effect.fnUntraced(function* ({ namespace, requestTimeout, re
     clock: "local"
   })
 
-  const ask = Effect.fnUntraced(function* (id: string, request: HttpClientRequest.HttpClientRequest) {
+  const ask = Effect.fnUntraced(function* (id: string, request: Request) {
     const about = { id, verb: request.method.toLowerCase(), object: Resource.describe(resource, namespace, id) }
     const answer = yield* Effect.mapError(exchange.ask(request, about), toDexError)
     if (answer.status === 409) return yield* new DexConflict()
@@ -35,17 +36,11 @@ export const make = Effect.fnUntraced(function* ({ namespace, requestTimeout, re
   const path = (id: string) => Resource.objectPath(resource, namespace, id)
   const client: DexClient = {
     get: (id) =>
-      ask(id, HttpClientRequest.get(path(id))).pipe(
+      ask(id, requests.get(path(id))).pipe(
         Effect.flatMap(decode),
         Effect.catchTag(["DexConflict", "SchemaError"], () => new DexError({ detail: "the answer is not an object" }))
       ),
-    put: (id, object) =>
-      Effect.asVoid(
-        ask(
-          id,
-          HttpClientRequest.put(path(id)).pipe(HttpClientRequest.bodyText(JSON.stringify(object), "application/json"))
-        )
-      )
+    put: (id, object) => Effect.asVoid(ask(id, requests.withJson("PUT", path(id), object, "application/json")))
   }
   return client
 })

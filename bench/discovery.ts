@@ -1,9 +1,9 @@
 /** Which resource `--resource` means: a preset, or any that the API server knows. */
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../src/LockError.ts"
 import type { Exchange } from "../src/internal/exchange.ts"
+import * as requests from "../src/internal/requests.ts"
 import * as status from "../src/internal/status.ts"
 import * as Resource from "../src/Resource.ts"
 import { LoadError } from "./loadError.ts"
@@ -35,10 +35,7 @@ export const find = Effect.fnUntraced(function* (
   }
   const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`
   const about = { id: wanted, verb: "discover", object: path }
-  const answer = yield* exchange.ask(
-    HttpClientRequest.get(path).pipe(HttpClientRequest.setHeader("accept", "application/json")),
-    about
-  )
+  const answer = yield* exchange.ask(requests.get(path), about)
   if (answer.status === 404) {
     return yield* new LoadError({ message: `--resource ${wanted}: the API server does not serve ${path}` })
   }

@@ -1,6 +1,5 @@
 /** The objects that are locked: made for one round, under names of their own, and deleted after it. */
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Exchange } from "../src/internal/exchange.ts"
@@ -73,17 +72,9 @@ const create = Effect.fnUntraced(function* (place: Place, name: string) {
 
 const remove = (place: Place, name: string, uid: string | undefined): Effect.Effect<void> => {
   const about = aboutOf(place, name, "delete")
-  const request = HttpClientRequest.delete(Resource.objectPath(place.resource, place.namespace, name)).pipe(
-    HttpClientRequest.setHeader("accept", "application/json"),
-    HttpClientRequest.bodyText(
-      JSON.stringify({
-        apiVersion: "v1",
-        kind: "DeleteOptions",
-        ...(uid === undefined ? {} : { preconditions: { uid } })
-      }),
-      "application/json"
-    )
-  )
+  const options = { apiVersion: "v1", kind: "DeleteOptions", ...(uid === undefined ? {} : { preconditions: { uid } }) }
+  const path = Resource.objectPath(place.resource, place.namespace, name)
+  const request = requests.withJson("DELETE", path, options, "application/json")
   return Effect.flatMap(place.exchange.ask(request, about), (answer) =>
     // 409: another object bears the name now
     answer.status <= 299 || answer.status === 404 || answer.status === 409

@@ -2,27 +2,21 @@
  * The way to an API server: its address, who we are there, and one set of pooled connections.
  *
  * Addresses and credentials come from a kubeconfig as `@kubernetes/client-node` reads it; requests do not go through that
- * library, which opens a new connection for each (`effect/http` over undici does). Credentials are asked for again
- * every minute and after a 401, so that rotated tokens and certificates are taken up; connections are made anew only
- * when the certificates changed.
+ * library, which opens a new connection for each (`internal/transport.ts` keeps them, with undici). Credentials are asked
+ * for again every minute and after a 401, so that rotated tokens and certificates are taken up; connections are made anew
+ * only when the certificates changed.
  *
  * `@kubernetes/client-node` takes a second to load, so it is loaded only by the layers that read a kubeconfig.
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { KubeConfig } from "@kubernetes/client-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { constTrue } from "effect/Function"
-import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as alarms from "./internal/alarms.ts"
 import * as credentials from "./internal/credentials.ts"
 import { RotatingDispatcher } from "./internal/dispatcher.ts"
-import { isTraced } from "./internal/traced.ts"
 import * as transport from "./internal/transport.ts"
 
 /** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
@@ -41,23 +35,25 @@ export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/Kub
  * **Details**
  *
  * - `namespace`: the one that the kubeconfig's context names, else `default`.
- * - `execute`: sends a request whose URL is a path, and answers whatever the server answers: any status is a success.
- *   After a 401 the credentials are read again and the request is sent once more.
- * - `ask`: the same, for an answer that is small and wanted as a whole: bounded, and at half the cost. The request's body
- *   must be text or bytes.
+ * - `ask`: sends a request, and answers whatever the server answers once it is there: any status is a success.
+ * - `watch`: the same for an answer that goes on, line by line, until the scope closes. Where its status is not 200 it is
+ *   an answer like any other.
+ *
+ * After a 401 the credentials are read again and the request is sent once more.
  */
 export class KubernetesClient extends Context.Service<
   KubernetesClient,
   {
     readonly server: string
     readonly namespace: string
-    readonly execute: (
-      request: HttpClientRequest.HttpClientRequest
-    ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | KubeConfigError>
     readonly ask: (
-      request: HttpClientRequest.HttpClientRequest,
+      request: transport.Request,
       bounds: transport.Bounds
     ) => Effect.Effect<transport.Answer, transport.TransportError | KubeConfigError>
+    readonly watch: (
+      request: transport.Request,
+      bounds: transport.Bounds
+    ) => Effect.Effect<transport.Answer | transport.Lines, transport.TransportError | KubeConfigError, Scope.Scope>
   }
 >()("kubelock/KubernetesClient") {}
 
@@ -134,43 +130,25 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
     attempt(() => new RotatingDispatcher(connection)),
     (pool) => Effect.promise(() => pool.destroy())
   )
-  const client = yield* NodeHttpClient.makeUndici.pipe(Effect.provideService(NodeHttpClient.Dispatcher, pool))
-
-  const exchange = transport.make(pool, cluster.server, yield* alarms.make)
+  const connections = transport.make(pool, cluster.server, yield* alarms.make)
 
   const authorized = Effect.map(current, ({ connection, headers }) => {
     pool.rotate(connection)
     return headers
   })
-  const execute = (request: HttpClientRequest.HttpClientRequest) =>
-    Effect.flatMap(authorized, (headers) =>
-      untracedIfUnseen(
-        client.execute(
-          request.pipe(HttpClientRequest.prependUrl(cluster.server), HttpClientRequest.setHeaders(headers))
-        )
-      )
+  const withCredentials = <A extends transport.Head, E, R>(
+    send: (headers: Readonly<Record<string, string>>) => Effect.Effect<A, E, R>
+  ) => {
+    const once = Effect.flatMap(authorized, send)
+    return Effect.flatMap(once, (answer) =>
+      answer.status === 401 ? Effect.andThen(renew, once) : Effect.succeed(answer)
     )
-  const ask = (request: HttpClientRequest.HttpClientRequest, bounds: transport.Bounds) =>
-    Effect.flatMap(authorized, (headers) => exchange(request, headers, bounds))
+  }
 
   return KubernetesClient.of({
     server: cluster.server,
     namespace: kubeConfig.getContextObject(context)?.namespace ?? "default",
-    execute: (request) =>
-      Effect.flatMap(execute(request), (response) =>
-        response.status === 401
-          ? response.text.pipe(Effect.ignore, Effect.andThen(renew), Effect.andThen(execute(request)))
-          : Effect.succeed(response)
-      ),
-    ask: (request, bounds) =>
-      Effect.flatMap(ask(request, bounds), (answer) =>
-        answer.status === 401 ? Effect.andThen(renew, ask(request, bounds)) : Effect.succeed(answer)
-      )
+    ask: (request, bounds) => withCredentials((headers) => connections.ask(request, headers, bounds)),
+    watch: (request, bounds) => withCredentials((headers) => connections.watch(request, headers, bounds))
   })
 })
-
-// A request is a good deal cheaper without a span, and without a tracer nobody sees one.
-const untracedIfUnseen = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) =>
-    isTraced(fiber) ? effect : Effect.provideService(effect, HttpClient.TracerDisabledWhen, constTrue)
-  )

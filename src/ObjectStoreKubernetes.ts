@@ -13,7 +13,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -21,6 +20,7 @@ import * as Stream from "effect/Stream"
 import * as exchanges from "./internal/exchange.ts"
 import * as requests from "./internal/requests.ts"
 import * as status from "./internal/status.ts"
+import type * as transport from "./internal/transport.ts"
 import * as watch from "./internal/watch.ts"
 import {
   type KubeConfigError,
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       Result.map(Resource.checkName(id), () => ({ id, verb, object: Resource.describe(resource, namespace, id) }))
     )
 
-  const ask = (request: HttpClientRequest.HttpClientRequest, wanted: status.Request) =>
+  const ask = (request: transport.Request, wanted: status.Request) =>
     exchange.ask(options.content === true ? request : requests.metadataOnly(request), wanted)
 
   const read = Effect.fnUntraced(function* (id: string) {
@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return yield* exchanges.metadataOf(answer, wanted)
   })
 
-  const write = Effect.fnUntraced(function* (id: string, verb: string, request: HttpClientRequest.HttpClientRequest) {
+  const write = Effect.fnUntraced(function* (id: string, verb: string, request: transport.Request) {
     const wanted = yield* about(id, verb)
     const answer = yield* ask(request, wanted)
     return status.isPreconditionFailed(answer)

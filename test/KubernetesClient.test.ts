@@ -1,10 +1,10 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { createServer } from "node:net"
+import * as requests from "../src/internal/requests.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 
@@ -22,7 +22,9 @@ const kubeConfig = (parts: {
   })
 
 const get = (path: string) =>
-  Effect.flatMap(KubernetesClient.KubernetesClient, (client) => client.execute(HttpClientRequest.get(path)))
+  Effect.flatMap(KubernetesClient.KubernetesClient, (client) =>
+    client.ask(requests.get(path), { millis: 5000, bytes: 1 << 20 })
+  )
 
 describe("a kubeconfig that cannot be used", () => {
   const cases: ReadonlyArray<readonly [name: string, yaml: string, detail: string]> = [
@@ -118,10 +120,9 @@ describe("connections", () => {
       const yaml = kubeConfig({
         cluster: { server: `http://127.0.0.1:${address.port}`, "insecure-skip-tls-verify": true }
       })
-      yield* Effect.repeat(
-        Effect.flatMap(get("/version"), (response) => response.text),
-        { times: 50 }
-      ).pipe(Effect.provide(KubernetesClient.layerKubeConfigYaml(yaml)))
+      yield* Effect.repeat(get("/version"), { times: 50 }).pipe(
+        Effect.provide(KubernetesClient.layerKubeConfigYaml(yaml))
+      )
       assert.isAtMost(connections, 2)
     }).pipe(Effect.scoped)
   )

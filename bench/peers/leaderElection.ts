@@ -17,11 +17,12 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as requests from "../../src/internal/requests.ts"
+import type { Request } from "../../src/internal/transport.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import type { Refusal } from "../contender.ts"
 
@@ -78,25 +79,24 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const { timings } = options
   const path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases/${options.name}`
   const leaseMillis = Duration.toMillis(timings.leaseDuration)
+  const bounds = { millis: Duration.toMillis(timings.renewDeadline), bytes: 1 << 20 }
 
   /** The Lease that the server answers with; `undefined` where a write's condition did not hold. */
-  const ask = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
-    const response = yield* client.execute(HttpClientRequest.setHeader(request, "accept", "application/json"))
-    const text = yield* response.text
-    if (response.status === 409) return undefined
-    if (response.status !== 200) return yield* Effect.fail(new Error(`${request.method} ${path}: ${response.status}`))
+  const ask = Effect.fnUntraced(function* (request: Request) {
+    const { body: text, status } = yield* client.ask(request, bounds)
+    if (status === 409) return undefined
+    if (status !== 200) return yield* Effect.fail(new Error(`${request.method} ${path}: ${status}`))
     return { lease: yield* decode(text), text }
-  }, Effect.timeout(timings.renewDeadline))
+  })
 
-  const put = (lease: typeof Lease.Type) =>
-    ask(HttpClientRequest.put(path).pipe(HttpClientRequest.bodyText(JSON.stringify(lease), "application/json")))
+  const put = (lease: typeof Lease.Type) => ask(requests.withJson("PUT", path, lease, "application/json"))
 
   return Effect.gen(function* () {
     const identity = crypto.randomUUID()
     const observed = { text: "", at: 0 }
 
     const attempt = Effect.gen(function* () {
-      const found = yield* ask(HttpClientRequest.get(path))
+      const found = yield* ask(requests.get(path))
       if (found === undefined) return undefined
       const now = yield* Clock.currentTimeMillis
       if (found.text !== observed.text) Object.assign(observed, { text: found.text, at: now })

@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
+import * as requests from "../../src/internal/requests.ts"
 import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
 import { contend } from "./contend.ts"
@@ -18,6 +18,8 @@ import { now, type Task } from "./task.ts"
 const longestMillis = 60_000
 
 const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
+
+const bounds = { millis: 15_000, bytes: 1 << 20 }
 
 const warm = new Set<Kind>()
 
@@ -36,15 +38,10 @@ const withItself = Effect.fnUntraced(function* (
   task: Task
 ): Effect.fn.Return<void, { readonly message: string } | KubeConfigError, KubernetesClient | Scope.Scope> {
   const { id, kind, namespace } = task
-  const { execute } = yield* KubernetesClient
+  const client = yield* KubernetesClient
   const resource = usesLease(kind) ? lease : Resource.refreshToken
   const object = { apiVersion: Resource.apiVersion(resource), kind: resource.kind, metadata: { name: id }, spec: {} }
-  const made = yield* execute(
-    HttpClientRequest.post(Resource.collectionPath(resource, namespace)).pipe(
-      HttpClientRequest.bodyText(JSON.stringify(object), "application/json")
-    )
-  )
-  yield* made.text
+  yield* client.ask(requests.post(Resource.collectionPath(resource, namespace), object), bounds)
   const rivals = yield* Effect.forEach([1, 2], () =>
     Effect.flatMap(takes[kind](task), (take) => Effect.forkChild(contend(take, task).run))
   )

@@ -7,9 +7,9 @@ import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import * as exchanges from "../../src/internal/exchange.ts"
+import * as requests from "../../src/internal/requests.ts"
 import type * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import { LoadError } from "../loadError.ts"
@@ -86,9 +86,8 @@ export const prove = Effect.fnUntraced(function* (settings: Settings) {
 // What a load test puts there is no token of ours.
 const empty = Effect.fnUntraced(function* (target: Target.Target, id: string, [field]: RefreshOnce.Place["path"]) {
   const { exchange, namespace, resource } = target
-  const request = HttpClientRequest.patch(Resource.objectPath(resource, namespace, id)).pipe(
-    HttpClientRequest.bodyText(JSON.stringify({ [field]: null }), "application/merge-patch+json")
-  )
+  const path = Resource.objectPath(resource, namespace, id)
+  const request = requests.withJson("PATCH", path, { [field]: null }, "application/merge-patch+json")
   const about = { id, verb: "patch", object: Resource.describe(resource, namespace, id) }
   yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.metadataOf(answer, about))
 })

@@ -5,22 +5,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import type { KubeConfigError, KubernetesClient } from "../KubernetesClient.ts"
 import * as LockError from "../LockError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import type { Metadata, ServerTime } from "../ObjectStore.ts"
+import * as objects from "./objects.ts"
 import * as serverClock from "./serverClock.ts"
 import * as status from "./status.ts"
 import * as stopwatch from "./stopwatch.ts"
-import { noConnection } from "./transport.ts"
+import type * as transport from "./transport.ts"
 
 /** The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty. */
 export const maxBytes = 8 * 1024 * 1024
@@ -29,19 +26,14 @@ export const maxBytes = 8 * 1024 * 1024
 export interface Exchange {
   /** Sends and answers with the body read, whatever the status. */
   readonly ask: (
-    request: HttpClientRequest.HttpClientRequest,
+    request: transport.Request,
     about: status.Request
-  ) => Effect.Effect<status.Answer, LockError.Unavailable | LockError.Unauthorized>
-  /** Sends and answers as soon as the head of the answer is there, its body still to come. */
-  readonly open: (
-    request: HttpClientRequest.HttpClientRequest,
+  ) => Effect.Effect<transport.Answer, LockError.Unavailable | LockError.Unauthorized>
+  /** Sends and answers as soon as the head of a successful answer is there, its lines still to come. */
+  readonly watch: (
+    request: transport.Request,
     about: status.Request
-  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, LockError.Unavailable | LockError.Unauthorized>
-  /** Reads the rest of an answer that was opened. */
-  readonly finish: (
-    response: HttpClientResponse.HttpClientResponse,
-    about: status.Request
-  ) => Effect.Effect<status.Answer, LockError.Unavailable>
+  ) => Effect.Effect<transport.Answer | transport.Lines, LockError.Unavailable | LockError.Unauthorized, Scope.Scope>
   /** The clock on which expiries are judged. */
   readonly now: Effect.Effect<ServerTime>
 }
@@ -55,7 +47,7 @@ export const make = (
   let skewReported = false
   const dateOf = remembering(millisOf)
 
-  const learn = (sent: stopwatch.Moment, received: stopwatch.Moment, headers: status.Answer["headers"]) => {
+  const learn = (sent: stopwatch.Moment, received: stopwatch.Moment, headers: transport.Head["headers"]) => {
     const header = headers["date"]
     const date = typeof header === "string" ? dateOf(header) : undefined
     if (date === undefined) return Effect.void
@@ -69,49 +61,30 @@ export const make = (
     )
   }
 
-  const bounded = <A, E>(effect: Effect.Effect<A, E>, about: status.Request) =>
-    Effect.timeoutOrElse(effect, {
-      duration: options.requestTimeout,
-      orElse: () => Effect.fail(noAnswer(about, `no answer within ${Duration.format(options.requestTimeout)}`))
-    })
-
   // Times a request, and learns from its answer what time it is there.
-  const exchanged = <A extends Pick<status.Answer, "status" | "headers">, E>(
-    { verb }: status.Request,
-    sending: Effect.Effect<A, E>
-  ): Effect.Effect<A, E> =>
+  const exchanged = <A extends transport.Head, R>(
+    about: status.Request,
+    sending: Effect.Effect<A, transport.TransportError | KubeConfigError, R>
+  ): Effect.Effect<A, LockError.Unavailable | LockError.Unauthorized, R> =>
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const sent = stopwatch.read(clock)
-      return Effect.onExitPrimitive(sending, (exit) => {
-        const received = stopwatch.read(clock)
-        const metric = secondsOf(verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
-        metric.updateUnsafe(stopwatch.between(sent, received).most / 1000, fiber.context)
-        return Exit.isSuccess(exit) ? learn(sent, received, exit.value.headers) : undefined
-      })
+      return Effect.mapError(
+        Effect.onExitPrimitive(sending, (exit) => {
+          const received = stopwatch.read(clock)
+          const metric = secondsOf(about.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
+          metric.updateUnsafe(stopwatch.between(sent, received).most / 1000, fiber.context)
+          return Exit.isSuccess(exit) ? learn(sent, received, exit.value.headers) : undefined
+        }),
+        (error) => (error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, error.detail))
+      )
     })
 
   const bounds = { millis: Duration.toMillis(options.requestTimeout), bytes: maxBytes }
 
   return {
-    ask: (request, about) =>
-      exchanged(
-        about,
-        Effect.mapError(client.ask(request, bounds), (error) =>
-          error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, error.detail)
-        )
-      ),
-    open: (request, about) =>
-      bounded(
-        exchanged(
-          about,
-          Effect.mapError(client.execute(request), (error) =>
-            error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, problemOf(error.reason))
-          )
-        ),
-        about
-      ),
-    finish: (response, about) => bounded(readAnswer(response, about), about),
+    ask: (request, about) => exchanged(about, client.ask(request, bounds)),
+    watch: (request, about) => exchanged(about, client.watch(request, bounds)),
     now:
       options.clock === "local"
         ? Effect.map(Clock.Clock, localTimeOf)
@@ -123,50 +96,19 @@ export const make = (
 
 /** Reads the metadata out of a successful answer, and the content where there is one; any other becomes its error. */
 export const metadataOf = (
-  answer: status.Answer,
+  answer: transport.Answer,
   about: status.Request
 ): Effect.Effect<Metadata, LockError.StoreError> => {
   if (answer.status < 200 || answer.status > 299) return Effect.fail(status.toError(answer, about))
-  const object = decodeObject(answer.body)
-  if (Option.isNone(object)) {
-    return Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
-  }
-  const { apiVersion: _apiVersion, kind, metadata, ...content } = object.value
-  return Effect.succeed(kind === "PartialObjectMetadata" ? toMetadata(metadata) : { ...toMetadata(metadata), content })
+  const metadata = objects.fromJson(answer.body)
+  return metadata === undefined
+    ? Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
+    : Effect.succeed(metadata)
 }
-
-/** The metadata of a decoded object. */
-export const toMetadata = (decoded: typeof ObjectMeta.Type): Metadata => ({
-  uid: decoded.uid,
-  resourceVersion: decoded.resourceVersion,
-  annotations: decoded.annotations ?? {},
-  labels: decoded.labels ?? {}
-})
 
 /** What a request that got no usable answer fails with. */
 export const noAnswer = (about: status.Request, detail: string): LockError.Unavailable =>
   new LockError.Unavailable({ object: about.object, verb: about.verb, detail })
-
-/** The part of `metav1.ObjectMeta` that a lock needs. */
-export const ObjectMeta = Schema.Struct({
-  uid: Schema.String,
-  resourceVersion: Schema.String,
-  annotations: Schema.optional(Schema.Record(Schema.String, Schema.String)),
-  labels: Schema.optional(Schema.Record(Schema.String, Schema.String))
-})
-
-const decodeObject = Schema.decodeUnknownOption(
-  Schema.fromJsonString(
-    Schema.StructWithRest(
-      Schema.Struct({
-        apiVersion: Schema.optional(Schema.String),
-        kind: Schema.optional(Schema.String),
-        metadata: ObjectMeta
-      }),
-      [Schema.Record(Schema.String, Schema.Json)]
-    )
-  )
-)
 
 // For a second all answers have the same date.
 const remembering = <A>(read: (text: string) => A): ((text: string) => A) => {
@@ -200,28 +142,3 @@ const localTimeOf = (clock: Clock.Clock): ServerTime => {
 
 const unauthorized = ({ object }: status.Request, { detail }: KubeConfigError): LockError.Unauthorized =>
   new LockError.Unauthorized({ object, detail })
-
-const problemOf = (reason: HttpClientError.HttpClientErrorReason): string =>
-  noConnection("cause" in reason ? reason.cause : undefined)
-
-const readAnswer = (response: HttpClientResponse.HttpClientResponse, about: status.Request) => {
-  const length = Number(response.headers["content-length"] ?? Number.NaN)
-  return (length <= maxBytes ? response.text : readBounded(response, about)).pipe(
-    Effect.map((body): status.Answer => ({ status: response.status, headers: response.headers, body })),
-    Effect.catchTag("HttpClientError", () => Effect.fail(noAnswer(about, "the answer broke off")))
-  )
-}
-
-const readBounded = (response: HttpClientResponse.HttpClientResponse, about: status.Request) => {
-  let bytes = 0
-  return response.stream.pipe(
-    Stream.mapEffect((chunk) => {
-      bytes += chunk.length
-      return bytes <= maxBytes
-        ? Effect.succeed(chunk)
-        : Effect.fail(noAnswer(about, `the answer is larger than ${maxBytes} bytes`))
-    }),
-    Stream.decodeText(),
-    Stream.mkString
-  )
-}

@@ -1,44 +1,59 @@
 /** What is sent to the API server: pure. */
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as Schema from "effect/Schema"
 import type { Write } from "../ObjectStore.ts"
+import type { Request } from "./transport.ts"
 
-/** A GET of one object. */
-export const get = (path: string): HttpClientRequest.HttpClientRequest => HttpClientRequest.get(path)
+/** A GET: of one object, or a watch. */
+export const get = (path: string): Request => ({ method: "GET", path, headers: {} })
 
 /** A POST of an object, answered by the object as made. */
-export const post = (path: string, object: unknown): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.post(path).pipe(withJson(object, "application/json"))
+export const post = (path: string, object: unknown): Request =>
+  withJson("POST", asOurs(path), object, "application/json")
+
+/** A request with something as JSON. */
+export const withJson = (method: Request["method"], path: string, body: unknown, contentType: string): Request => ({
+  method,
+  path,
+  headers: { "content-type": contentType },
+  body: JSON.stringify(body)
+})
 
 /** Asks for no more than the metadata: the answer has none of the object's content. */
-export const metadataOnly: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
-  HttpClientRequest.setHeader("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+export const metadataOnly = (request: Request): Request => ({
+  ...request,
+  headers: { ...request.headers, accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1" }
+})
 
 /** The PATCH that a write is: a merge patch under a resourceVersion, a JSON patch under annotations. */
-export const patch = (path: string, write: Write): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.patch(path).pipe(
-    "resourceVersion" in write.expect
-      ? withJson(
-          {
-            metadata: {
-              resourceVersion: write.expect.resourceVersion,
-              annotations: write.annotations,
-              labels: write.labels
-            }
-          },
-          "application/merge-patch+json"
-        )
-      : withJson(
-          [
-            ...Object.entries(write.expect.annotations).map(([key, value]) => expecting(annotationPath(key), value)),
-            ...(write.expect.labelled === false ? madeLabels : []),
-            ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
-            ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
-            ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
-          ],
-          "application/json-patch+json"
-        )
-  )
+export const patch = (path: string, write: Write): Request =>
+  "resourceVersion" in write.expect
+    ? withJson(
+        "PATCH",
+        asOurs(path),
+        {
+          metadata: {
+            resourceVersion: write.expect.resourceVersion,
+            annotations: write.annotations,
+            labels: write.labels
+          }
+        },
+        "application/merge-patch+json"
+      )
+    : withJson(
+        "PATCH",
+        asOurs(path),
+        [
+          ...Object.entries(write.expect.annotations).map(([key, value]) => expecting(annotationPath(key), value)),
+          ...(write.expect.labelled === false ? madeLabels : []),
+          ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+          ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
+          ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
+        ],
+        "application/json-patch+json"
+      )
+
+// Kubernetes keeps account of who manages which field.
+const asOurs = (path: string): string => `${path}?fieldManager=kubelock`
 
 const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
 
@@ -67,11 +82,3 @@ const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<obj
         { op: "remove", path: pointer(path) }
       ]
     : [{ op: "add", path: pointer(path), value }]
-
-const withJson =
-  (body: unknown, contentType: string) =>
-  (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-    request.pipe(
-      HttpClientRequest.setUrlParam("fieldManager", "kubelock"),
-      HttpClientRequest.bodyText(JSON.stringify(body), contentType)
-    )

@@ -13,8 +13,6 @@ import * as Schema from "effect/Schema"
 import * as LockError from "../LockError.ts"
 import type { Answer } from "./transport.ts"
 
-export type { Answer } from "./transport.ts"
-
 /** What was asked for, for the messages. */
 export interface Request {
   readonly id: string

@@ -1,24 +1,46 @@
 /**
- * One request and its whole answer, over undici's pooled connections.
+ * Requests over undici's pooled connections: one whole answer, or one that goes on line by line.
  *
- * Each acquisition of a lock waits for one or two of these. `HttpClient` costs twice of what the request does: a URL is
- * parsed, an answer is streamed, a timer races with it. Here none of that is, for answers that are small.
+ * Each acquisition of a lock waits for one or two of these, and for a line of a watch. `HttpClient` costs twice of what the
+ * request does: a URL is parsed, an answer is streamed, a timer races with it. Here none of that is.
  */
 import type * as Undici from "@effect/platform-node/Undici"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
-import * as UrlParams from "effect/http/UrlParams"
+import type * as Pull from "effect/Pull"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { EventEmitter } from "node:events"
+import type { Readable } from "node:stream"
 import type { Alarms } from "./alarms.ts"
 import { isTraced } from "./traced.ts"
 
-/** An answer with its body read. Names of headers are in lower case. */
-export interface Answer {
+/** What is sent. The path has the query with it. */
+export interface Request {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** The head of an answer. Names of headers are in lower case. */
+export interface Head {
   readonly status: number
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+}
+
+/** An answer with its body read. */
+export interface Answer extends Head {
   readonly body: string
+}
+
+/** A successful answer whose body is still to come, line by line. */
+export interface Lines extends Head {
+  readonly lines: Stream.Stream<string, TransportError>
 }
 
 /** There is no whole answer. `detail` says why, in the words of a message. */
@@ -31,101 +53,191 @@ export class TransportError extends Schema.Error<TransportError>("kubelock/Kuber
   }
 }
 
-/** Bounds of a request: milliseconds until the whole answer is there, and its size in bytes. */
+/**
+ * Bounds of a request: milliseconds until the whole answer is there (of one that goes on its head), and its size in bytes
+ * (of one that goes on each line's).
+ */
 export interface Bounds {
   readonly millis: number
   readonly bytes: number
 }
 
 /** Sends requests to one server, with a span for each where a tracer collects them. */
-export const make =
-  (dispatcher: Undici.Dispatcher, server: string, alarms: Alarms) =>
-  (
-    request: HttpClientRequest.HttpClientRequest,
+export interface Transport {
+  /** Answers once the whole answer is there. */
+  readonly ask: (
+    request: Request,
     headers: Readonly<Record<string, string>>,
     bounds: Bounds
-  ): Effect.Effect<Answer, TransportError> =>
+  ) => Effect.Effect<Answer, TransportError>
+  /** Answers as soon as the head of the answer is there, where it is a success, and ends with the scope. */
+  readonly watch: (
+    request: Request,
+    headers: Readonly<Record<string, string>>,
+    bounds: Bounds
+  ) => Effect.Effect<Answer | Lines, TransportError, Scope.Scope>
+}
+
+/** Makes the transport. */
+export const make = (dispatcher: Undici.Dispatcher, server: string, alarms: Alarms): Transport => {
+  const send = <A extends Head>(
+    { body, headers, method, path }: Request,
+    more: Readonly<Record<string, string>>,
+    bounds: Bounds,
+    signal: EventEmitter,
+    read: Reader<A>
+  ): Effect.Effect<A, TransportError> =>
     Effect.withFiber((fiber) => {
-      const { body } = request
-      if (body._tag !== "Empty" && body._tag !== "Uint8Array") {
-        return Effect.fail(
-          new TransportError({ detail: "a request with a body that is not text or bytes is not sent" })
-        )
-      }
-      const path = pathOf(request)
-      const send = (more: Readonly<Record<string, string>>) =>
+      const sent = (traces: Readonly<Record<string, string>>) =>
         exchange(
           dispatcher,
           {
             origin: server,
             path,
-            method: request.method as Undici.Dispatcher.HttpMethod,
-            headers: { ...request.headers, ...headers, ...more },
-            body: body._tag === "Uint8Array" ? body.body : null,
+            method,
+            headers: { ...headers, ...more, ...traces },
+            body: body ?? null,
             headersTimeout: 0,
-            bodyTimeout: 0
+            bodyTimeout: 0,
+            signal
           },
           bounds,
-          alarms
+          alarms,
+          read
         )
       return !isTraced(fiber)
-        ? send({})
+        ? sent({})
         : Effect.useSpan(
-            `http.client ${request.method}`,
+            `http.client ${method}`,
             {
               kind: "client",
               attributes: {
-                "http.request.method": request.method,
+                "http.request.method": method,
                 "url.full": `${server}${path}`,
-                "url.path": request.url
+                "url.path": path.split("?")[0]!
               }
             },
             (span) =>
-              Effect.tap(send(HttpTraceContext.toHeaders(span)), ({ status }) =>
+              Effect.tap(sent(HttpTraceContext.toHeaders(span)), ({ status }) =>
                 Effect.sync(() => span.attribute("http.response.status_code", status))
               )
           )
     })
 
-const pathOf = ({ url, urlParams }: HttpClientRequest.HttpClientRequest): string =>
-  urlParams.params.length === 0 ? url : `${url}?${UrlParams.toString(urlParams)}`
+  return {
+    ask: (request, headers, bounds) => send(request, headers, bounds, new EventEmitter(), whole),
+    watch: (request, headers, bounds) =>
+      Effect.suspend(() => {
+        const signal = new EventEmitter()
+        return Effect.acquireRelease(
+          send(request, headers, bounds, signal, byLine),
+          () => Effect.sync(() => signal.emit("abort")),
+          { interruptible: true }
+        )
+      })
+  }
+}
 
-const exchange = (
+/** How a request ends: with an answer, without one, or without one and with no more of it to come. */
+interface Ending<A> {
+  readonly answer: (answer: A) => void
+  readonly fail: (detail: string) => void
+  readonly giveUp: (detail: string) => void
+}
+
+/** Reads an answer whose head has come. */
+type Reader<A> = (response: Undici.Dispatcher.ResponseData, bounds: Bounds, ending: Ending<A>) => void
+
+const exchange = <A>(
   dispatcher: Undici.Dispatcher,
-  options: Undici.Dispatcher.RequestOptions,
-  { bytes, millis }: Bounds,
-  alarms: Alarms
-): Effect.Effect<Answer, TransportError> =>
+  options: Undici.Dispatcher.RequestOptions & { readonly signal: EventEmitter },
+  bounds: Bounds,
+  alarms: Alarms,
+  read: Reader<A>
+): Effect.Effect<A, TransportError> =>
   Effect.callback((resume) => {
-    // Also takes the request out of the queue for a connection, where it still is: a connection may take long to be made.
-    const controller = new AbortController()
-    const end = (outcome: Effect.Effect<Answer, TransportError>) => {
+    const end = (outcome: Effect.Effect<A, TransportError>) => {
       callOff()
       resume(outcome)
     }
     const fail = (detail: string) => end(Effect.fail(new TransportError({ detail })))
+    // Also takes the request out of the queue for a connection, where it still is: a connection may take long to be made.
     const giveUp = (detail: string) => {
       fail(detail)
-      controller.abort()
+      options.signal.emit("abort")
     }
-    const callOff = alarms.set(millis, () => giveUp(`no answer within ${Duration.format(Duration.millis(millis))}`))
-
-    dispatcher.request({ ...options, signal: controller.signal }).then(
-      ({ body, headers, statusCode: status }) => {
-        const chunks: Array<Uint8Array> = []
-        let length = 0
-        body.on("data", (chunk: Uint8Array) => {
-          length += chunk.length
-          if (length > bytes) giveUp(`the answer is larger than ${bytes} bytes`)
-          else chunks.push(chunk)
-        })
-        body.on("end", () => end(Effect.succeed({ status, headers, body: Buffer.concat(chunks).toString() })))
-        body.on("error", () => fail("the answer broke off"))
-      },
+    const callOff = alarms.set(bounds.millis, () =>
+      giveUp(`no answer within ${Duration.format(Duration.millis(bounds.millis))}`)
+    )
+    const ending: Ending<A> = { answer: (answer) => end(Effect.succeed(answer)), fail, giveUp }
+    dispatcher.request(options).then(
+      (response) => read(response, bounds, ending),
       (error: unknown) => fail(noConnection(error))
     )
     return Effect.sync(() => giveUp("nobody waits for it"))
   })
+
+const whole: Reader<Answer> = ({ body, headers, statusCode: status }, { bytes }, { answer, fail, giveUp }) => {
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  body.on("data", (chunk: Uint8Array) => {
+    length += chunk.length
+    if (length > bytes) giveUp(`the answer is larger than ${bytes} bytes`)
+    else chunks.push(chunk)
+  })
+  body.on("end", () => answer({ status, headers, body: Buffer.concat(chunks).toString() }))
+  body.on("error", () => fail("the answer broke off"))
+}
+
+const byLine: Reader<Answer | Lines> = (response, bounds, ending) => {
+  const { body, headers, statusCode: status } = response
+  if (status === 200) ending.answer({ status, headers, lines: linesOf(body, bounds.bytes) })
+  else whole(response, bounds, ending)
+}
+
+// What comes before anybody asks for it waits, up to that many bytes. What is left without the end of a line is none.
+const linesOf = (body: Readable, bytes: number): Stream.Stream<string, TransportError> => {
+  let line = ""
+  let unread: Array<string> = []
+  let size = 0
+  let end: Cause.Done | TransportError | undefined
+  let wake = () => {}
+  const finish = (reason: Cause.Done | TransportError) => {
+    end ??= reason
+    wake()
+  }
+
+  body.setEncoding("utf8")
+  body.on("data", (text: string) => {
+    const parts = text.split("\n")
+    size += text.length
+    for (const part of parts.slice(0, -1)) {
+      if (line.length + part.length > 0) unread.push(line + part)
+      line = ""
+    }
+    line += parts.at(-1)!
+    if (line.length > bytes) finish(new TransportError({ detail: `a line is larger than ${bytes} bytes` }))
+    else if (size > bytes) body.pause()
+    if (unread.length > 0) wake()
+  })
+  body.on("end", () => finish(Cause.Done()))
+  body.on("error", () => finish(new TransportError({ detail: "the answer broke off" })))
+
+  const next: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, TransportError> = Effect.suspend(() => {
+    if (Arr.isArrayNonEmpty(unread)) {
+      const lines = unread
+      unread = []
+      size = 0
+      body.resume()
+      return Effect.succeed(lines)
+    }
+    return end === undefined ? Effect.flatMap(woken, () => next) : Effect.fail(end)
+  })
+  const woken = Effect.callback<void>((resume) => {
+    wake = () => resume(Effect.void)
+  })
+  return Stream.fromPull(Effect.succeed(next))
+}
 
 /** Why there was no answer at all, without what may be secret. */
 export const noConnection = (cause: unknown): string =>

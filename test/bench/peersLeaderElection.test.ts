@@ -3,11 +3,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as leaderElection from "../../bench/peers/leaderElection.ts"
 import * as requests from "../../bench/peers/requests.ts"
+import { get, post } from "../../src/internal/requests.ts"
+import type { Request } from "../../src/internal/transport.ts"
 import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClient.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 
@@ -22,14 +23,11 @@ interface Lease {
   }
 }
 
-const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest, body?: unknown) {
+const send = Effect.fnUntraced(function* (request: Request) {
   const client = yield* KubernetesClient
-  const response = yield* client.execute(
-    body === undefined ? request : HttpClientRequest.bodyText(request, JSON.stringify(body), "application/json")
-  )
-  const text = yield* response.text
-  assert.isBelow(response.status, 300, text)
-  return JSON.parse(text) as Lease
+  const { body, status } = yield* client.ask(request, { millis: 5000, bytes: 1 << 20 })
+  assert.isBelow(status, 300, body)
+  return JSON.parse(body) as Lease
 })
 
 let leases = 0
@@ -37,16 +35,11 @@ let leases = 0
 const makeLease = Effect.gen(function* () {
   leases++
   const name = `lease-${leases}`
-  yield* send(HttpClientRequest.post(path), {
-    apiVersion: "coordination.k8s.io/v1",
-    kind: "Lease",
-    metadata: { name },
-    spec: {}
-  })
+  yield* send(post(path, { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name }, spec: {} }))
   return name
 })
 
-const read = (name: string) => Effect.map(send(HttpClientRequest.get(`${path}/${name}`)), ({ spec }) => spec)
+const read = (name: string) => Effect.map(send(get(`${path}/${name}`)), ({ spec }) => spec)
 
 const candidate = (name: string, timings = leaderElection.fastest) =>
   leaderElection.make({ namespace: "default", name, timings })

@@ -1,8 +1,9 @@
 /** The world of an API server, embedded or real: objects with content, made and deleted by plain requests. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
+import * as requests from "../../src/internal/requests.ts"
+import type { Request } from "../../src/internal/transport.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
@@ -22,13 +23,13 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
     Effect.gen(function* () {
       const client = yield* KubernetesClient
       const left = new Set<string>()
-      const send = (request: HttpClientRequest.HttpClientRequest, ...statuses: ReadonlyArray<number>) =>
+      const send = (request: Request, ...statuses: ReadonlyArray<number>) =>
         Effect.gen(function* () {
-          const response = yield* client.execute(request)
-          assert.include(statuses, response.status, yield* response.text)
+          const { body, status } = yield* client.ask(request, { millis: 15_000, bytes: 1 << 22 })
+          assert.include(statuses, status, body)
         }).pipe(Effect.orDie)
       const remove = (id: string, ...statuses: ReadonlyArray<number>) =>
-        send(HttpClientRequest.delete(Resource.objectPath(resource, namespace, id)), ...statuses)
+        send({ method: "DELETE", path: Resource.objectPath(resource, namespace, id), headers: {} }, ...statuses)
 
       yield* Effect.addFinalizer(() => Effect.forEach(left, (id) => remove(id, 200, 404), { concurrency: 8 }))
       return World.of({
@@ -36,14 +37,12 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
           Effect.andThen(
             Effect.sync(() => left.add(id)),
             send(
-              HttpClientRequest.post(Resource.collectionPath(resource, namespace)).pipe(
-                HttpClientRequest.bodyJsonUnsafe({
-                  apiVersion: Resource.apiVersion(resource),
-                  kind: resource.kind,
-                  metadata: { name: id, annotations },
-                  ...content(resource, bytes)
-                })
-              ),
+              requests.post(Resource.collectionPath(resource, namespace), {
+                apiVersion: Resource.apiVersion(resource),
+                kind: resource.kind,
+                metadata: { name: id, annotations },
+                ...content(resource, bytes)
+              }),
               201
             )
           ),
