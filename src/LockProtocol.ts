@@ -260,7 +260,7 @@ const successionIn = (
 export const claimTtl = 3000
 
 // How long a lock goes from hand to hand beside Dex before it is left free for a moment, in milliseconds.
-const longestChain = 300
+const longestChain = 250
 
 /** The write that gives up a lease which stands, by the object as it was last seen. */
 export const relinquish = (

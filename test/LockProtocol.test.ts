@@ -209,8 +209,8 @@ describe("LockProtocol.relinquish", () => {
     const line = (since: string, now: number) =>
       LockProtocol.relinquish(queued(since), lease, exactly(now), beside).write.annotations
     assert.deepInclude(line("", at), claimed(you))
-    assert.deepInclude(line(`since=${at} `, at + 300), claimed(you, at + 300))
-    assert.deepStrictEqual(line(`since=${at} `, at + 301), {
+    assert.deepInclude(line(`since=${at} `, at + 250), claimed(you, at + 250))
+    assert.deepStrictEqual(line(`since=${at} `, at + 251), {
       ...LockRecord.removal(key),
       [LockQueue.queueKey(key)]: you
     })

@@ -33,7 +33,7 @@ export const quick: Settings = {
 export const warmUpSeconds = 3
 
 /** How much CPU a process spends on each kind before it first contends as one, in milliseconds: until its code is compiled. */
-export const warmUpCpuMillis = 700
+export const warmUpCpuMillis = 2500
 
 /** The longest that is needed where nothing but requests and bytes are counted. */
 export const countingSeconds = 3

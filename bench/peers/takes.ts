@@ -1,12 +1,13 @@
 /** How each kind takes a lock. */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { readFileSync } from "node:fs"
 import type { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import type { Refusal, Take } from "../contender.ts"
@@ -26,12 +27,14 @@ const refuse = (error: { readonly _tag?: string; readonly message: string }): Re
 
 const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
 
-const kubelock = Effect.fnUntraced(function* ({ besideDex, namespace }: Task) {
-  const store = ObjectStoreKubernetes.layer({ resource: Resource.refreshToken, namespace })
-  const lock = yield* Layer.build(
-    Layer.provide(Lock.layer({ holder: `bench-${process.pid}`, policy: LockPolicy.make({ besideDex }) }), store)
+const kubelock = Effect.fnUntraced(function* ({ besideDex, id, namespace }: Task) {
+  const store = yield* ObjectStoreKubernetes.make({ resource: Resource.refreshToken, namespace })
+  // Watches have a connection of their own.
+  yield* Stream.runDrain(Stream.take(store.changes(id), 1))
+  const lock = yield* Lock.make({ holder: `bench-${process.pid}`, policy: LockPolicy.make({ besideDex }) }).pipe(
+    Effect.provideService(ObjectStore, store)
   )
-  const take: Take = (id) => Lock.scoped(id).pipe(Effect.provideContext(lock), Effect.mapError(refuse), Effect.asVoid)
+  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id), refuse))
   return take
 })
 

@@ -44,7 +44,7 @@ describe("beside Dex", () => {
       yield* pass(4000)
       assert.isDefined(waiting.pollUnsafe(), "Dex has not had the lock")
       const { mine, waited } = yield* Fiber.join(waiting)
-      assert.isAtLeast(waited, 400)
+      assert.isAtLeast(waited, 300)
       assert.isAtMost(waited, 2500)
       // Nobody wrote to the object while Dex had it.
       assert.deepStrictEqual(mine, [key])
