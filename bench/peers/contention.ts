@@ -1,6 +1,6 @@
 /** What the page says of contention: pure. */
 import { cellOf, middle } from "./goals.ts"
-import { about, isLimit, kinds } from "./kind.ts"
+import { about, isAlone, isLimit, kinds } from "./kind.ts"
 import { number, range, table, time } from "./markdown.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 
@@ -43,7 +43,7 @@ export const contentionTable = (on: OnServer): string => {
         const cell = cellOf(on, kind, contenders)
         const name = about[kind].name
         if (cell === undefined) return [String(contenders), name, "cannot"]
-        if (isLimit(kind)) return [String(contenders), name, perSecond(cell)]
+        if (isAlone(kind)) return [String(contenders), name, perSecond(cell)]
         return [
           String(contenders),
           kind === "kubelock" ? `**${name}**` : name,

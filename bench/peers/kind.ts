@@ -31,7 +31,7 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
   },
   relay: {
     name: "relay",
-    text: "the same as raw writes, each of which names one of so many label-filtered watches, and the next of which is sent when the event has come: what a hand-over between processes cannot do without; one process, no lock"
+    text: "processes in a ring, each of which waits until a label names it, by a watch filtered by its own name, and then names the next by one of the raw writes: what a hand-over between processes cannot do without; no lock"
   },
   raw: {
     name: "raw writes",
@@ -43,8 +43,11 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 export const unable = (kind: Kind, server: Server): string | undefined =>
   server === "apiextensions-apiserver" && usesLease(kind) ? "this server has no Leases" : undefined
 
-/** Whether it is a limit rather than a lock: one process, whatever the number of contenders. */
+/** Whether it is a limit rather than a lock. */
 export const isLimit = (kind: Kind): boolean => kind === "relay" || kind === "raw"
+
+/** Whether it is one process, whatever the number of contenders. */
+export const isAlone = (kind: Kind): boolean => kind === "raw"
 
 /** Whether one round is enough: what their timings allow hardly varies. */
 export const isSlow = (kind: Kind): boolean => kind === "lease-default" || kind === "k8s-lease-lock"

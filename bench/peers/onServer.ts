@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
 import * as ByteCounter from "./byteCounter.ts"
-import { isLimit, isSlow, type Kind } from "./kind.ts"
+import { isAlone, isLimit, isSlow, type Kind } from "./kind.ts"
 import * as loadTester from "./loadTester.ts"
 import { number } from "./markdown.ts"
 import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
@@ -33,7 +33,8 @@ export const measure = Effect.fnUntraced(function* (
     namespace: objects.namespace,
     id,
     holdMillis: 0,
-    watchers: 1,
+    place: 0,
+    places: 1,
     besideDex: false,
     seconds,
     settleSeconds: 0,
@@ -46,10 +47,9 @@ export const measure = Effect.fnUntraced(function* (
     onStart?: Effect.Effect<void>
   ) {
     const id = yield* objects.make(api, kind, usualBytes)
-    const isAlone = isLimit(kind)
-    const task = taskFor(kind, id, { holdMillis, watchers: isAlone ? contenders : 1, seconds })
+    const places = isAlone(kind) ? 1 : contenders
     return yield* processes.play(
-      Array.from({ length: isAlone ? 1 : contenders }, () => task),
+      Array.from({ length: places }, (_, place) => taskFor(kind, id, { holdMillis, seconds, place, places })),
       onStart
     )
   })
@@ -68,7 +68,7 @@ export const measure = Effect.fnUntraced(function* (
       seconds,
       watchEvents: before === undefined || after === undefined ? undefined : after - before
     })
-    const problem = round.overlaps > 0 && !isLimit(load.kind) ? `, ${round.overlaps} OVERLAPS` : ""
+    const problem = round.overlaps > 0 && !isAlone(load.kind) ? `, ${round.overlaps} OVERLAPS` : ""
     const error = round.firstError === undefined ? "" : `, ${round.errors} errors: ${round.firstError}`
     yield* say(
       `${load.contenders} x ${load.kind}${load.holdMillis === 0 ? "" : `, hold ${load.holdMillis} ms`}: ${round.perSecond.toFixed(1)}/s, wait p99 ${round.waitP99?.toFixed(0) ?? "-"} ms${problem}${error}`

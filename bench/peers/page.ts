@@ -23,7 +23,7 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     whoContends(run),
     "## Goals",
     goalsTable(run),
-    "The limit of the rows against raw writes is the relay, which hands over as kubelock does, and does nothing else. What is between the two is what kubelock's own code costs in processes that share the machine with the server and wake only now and then, so that it is never warm: see the client CPU below.",
+    "The limit of the rows against raw writes is the relay, which goes from process to process as kubelock's lock does, and does nothing else. What is between the two is what kubelock's own code costs in processes that share the machine with the server and wake only now and then, so that it is never warm (see the client CPU below), and what the processes of kubelock begin with: they come all at once, and those of the relay have their places.",
     limitsTable(run),
     "## Contention",
     `Each process takes the lock, leaves at once, and wants it again. Medians over the rounds, the range of the throughput in brackets. A wait that the end of a round cut short counts as long as it had lasted; where such waits reach into the last percent, p99 is at least what is shown (≥). Jain's index says how evenly the processes were served: 1 is perfect, 1/n is one of them only. Watch events are those that the server says it sent.`,

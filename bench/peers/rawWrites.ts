@@ -11,13 +11,16 @@ import type { PlainClient } from "./plainClient.ts"
 const annotation = "kubelock.bench/raw"
 
 /** What it answers writes once. Fails where the object has another writer. */
-export const make = (client: PlainClient): Effect.Effect<() => Promise<void>> =>
+export const make = (client: PlainClient): Effect.Effect<Effect.Effect<void, unknown>> =>
   Effect.gen(function* () {
     let writes = 0
     let resourceVersion = yield* Effect.promise(client.read)
-    return async () => {
-      writes++
-      const annotations = { [annotation]: writes % 2 === 1 ? `write ${writes}` : null }
-      resourceVersion = await client.write({ resourceVersion, annotations })
-    }
+    return Effect.tryPromise({
+      try: async () => {
+        writes++
+        const annotations = { [annotation]: writes % 2 === 1 ? `write ${writes}` : null }
+        resourceVersion = await client.write({ resourceVersion, annotations })
+      },
+      catch: (error) => error
+    })
   })

@@ -1,41 +1,49 @@
 /**
- * The limit of handing over: raw writes, each of which names one of so many watchers in a label, and the next of which is
- * sent when that one has been told.
+ * The limit of handing over: processes in a ring, each of which waits until the object's label names it, and then writes
+ * the name of the next.
  *
- * It is what a lock on an API object cannot do without when it goes from hand to hand, and nothing else: no lock, no
- * decision, and all watchers in one process, whose code is always warm.
+ * It is what a lock on an API object cannot do without when it goes from process to process, and nothing else: nobody
+ * decides anything, and nobody can come, go or fail.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { PlainClient } from "./plainClient.ts"
+import type { Task } from "./task.ts"
 
 const label = "kubelock.bench/next"
 
-/** Watches as so many; what it answers hands over once. Fails where the object has another writer. */
-export const make = (client: PlainClient, watchers: number): Effect.Effect<() => Promise<void>> =>
+/** Takes a place in the ring. What it answers waits for a turn, and passes it on as the scope closes. */
+export const make = (
+  client: PlainClient,
+  { place, places }: Pick<Task, "place" | "places">
+): Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>> =>
   Effect.gen(function* () {
-    let handOvers = 0
-    let resourceVersion = yield* Effect.promise(client.read)
-    let told = (_resourceVersion: string) => {}
+    const since = yield* Effect.promise(client.read)
+    let turn: Effect.Effect<string, unknown> | undefined = place === 0 ? Effect.succeed(since) : undefined
+    let wake = () => {}
+    const tell = (told: Effect.Effect<string, unknown>) => {
+      turn = told
+      wake()
+    }
     yield* Effect.promise(() =>
-      Promise.all(
-        Array.from({ length: watchers }, (_, index) =>
-          client.watch(`${label}=${index}`, resourceVersion, (version) => told(version))
-        )
-      )
+      client.watch(`${label}=${place}`, since, (resourceVersion) => tell(Effect.succeed(resourceVersion)))
     )
-    return () =>
-      new Promise<void>((resolve, reject) => {
-        handOvers++
-        told = (version) => {
-          resourceVersion = version
-          resolve()
-        }
-        client
-          .write({
-            resourceVersion,
-            labels: { [label]: String(handOvers % watchers) },
-            annotations: { [label]: `hand-over ${handOvers}` }
-          })
-          .catch(reject)
+
+    const told = Effect.callback<void>((resume) => {
+      wake = () => resume(Effect.void)
+      if (turn !== undefined) wake()
+    })
+    const ours = Effect.flatMap(told, () => {
+      const taken = turn!
+      turn = undefined
+      return taken
+    })
+    let handOvers = 0
+    const passOn = (resourceVersion: string) =>
+      Effect.sync(() => {
+        const labels = { [label]: String((place + 1) % places) }
+        const annotations = { [label]: `hand-over ${handOvers++} of ${place}` }
+        client.write({ resourceVersion, labels, annotations }).catch((error: unknown) => tell(Effect.fail(error)))
       })
+    return Effect.asVoid(Effect.acquireRelease(ours, passOn, { interruptible: true }))
   })

@@ -1,6 +1,6 @@
 /** The figures of a run for a terminal: pure. */
 import { cellOf, goals, middle } from "./goals.ts"
-import { about, isLimit, kinds } from "./kind.ts"
+import { about, isAlone, kinds } from "./kind.ts"
 import { number, time } from "./markdown.ts"
 import type { Measurements } from "./measurements.ts"
 
@@ -14,7 +14,7 @@ export const report = (run: Measurements): string =>
           const cell = cellOf(on, kind, contenders)
           if (cell === undefined) return [String(contenders), about[kind].name, "cannot"]
           const throughput = number(middle(cell, "perSecond"))
-          if (isLimit(kind)) return [String(contenders), about[kind].name, throughput]
+          if (isAlone(kind)) return [String(contenders), about[kind].name, throughput]
           return [
             String(contenders),
             about[kind].name,

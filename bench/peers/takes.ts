@@ -75,11 +75,13 @@ const k8sLeaseLock = Effect.fnUntraced(function* ({ kubeConfigFile, namespace }:
   return take
 })
 
-const limit = (make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<() => Promise<void>>) =>
+const limit = (
+  make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>>
+) =>
   Effect.fnUntraced(function* (task: Task) {
     const client = yield* plainClient.make(readFileSync(task.kubeConfigFile, "utf8"), task)
     const step = yield* make(client, task)
-    const take: Take = () => Effect.tryPromise({ try: step, catch: refuseUnknown })
+    const take: Take = () => Effect.mapError(step, refuseUnknown)
     return take
   })
 
@@ -92,7 +94,7 @@ export const takes: Readonly<
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(leaderElection.defaults),
   "k8s-lease-lock": k8sLeaseLock,
-  relay: limit((client, { watchers }) => relay.make(client, watchers)),
+  relay: limit(relay.make),
   raw: limit(rawWrites.make)
 }
 

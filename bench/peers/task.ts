@@ -9,8 +9,9 @@ export interface Task {
   /** The object that is locked. */
   readonly id: string
   readonly holdMillis: number
-  /** As how many the relay watches. Who takes a lock watches as one. */
-  readonly watchers: number
+  /** Which of so many contenders this one is. */
+  readonly place: number
+  readonly places: number
   /** Whether Dex contends for the same object, so that kubelock leaves it free now and then. */
   readonly besideDex: boolean
   readonly seconds: number

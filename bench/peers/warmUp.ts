@@ -10,7 +10,7 @@ import * as requests from "../../src/internal/requests.ts"
 import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
 import { contend } from "./contend.ts"
-import { isLimit, isSlow, usesLease, type Kind } from "./kind.ts"
+import { isAlone, isSlow, usesLease, type Kind } from "./kind.ts"
 import { warmUpCpuMillis } from "./plan.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
@@ -23,12 +23,12 @@ const bounds = { millis: 15_000, bytes: 1 << 20 }
 
 const warm = new Set<Kind>()
 
-/** Warms up, once for each kind. Limits and slow kinds need none: a process has nothing to compile for them. */
+/** Warms up, once for each kind. Slow kinds and raw writes need none: a process has hardly anything to compile for them. */
 export const warmUp = (
   task: Task
 ): Effect.Effect<void, { readonly message: string } | KubeConfigError, KubernetesClient> => {
   const { kind } = task
-  if (warm.has(kind) || isLimit(kind) || isSlow(kind)) return Effect.void
+  if (warm.has(kind) || isAlone(kind) || isSlow(kind)) return Effect.void
   warm.add(kind)
   const own = { ...task, id: `warm-up-${kind}-${process.pid}`, holdMillis: 0, besideDex: false }
   return Effect.scoped(withItself(own)).pipe(Effect.provide(Logger.layer([])))
@@ -42,14 +42,13 @@ const withItself = Effect.fnUntraced(function* (
   const resource = usesLease(kind) ? lease : Resource.refreshToken
   const object = { apiVersion: Resource.apiVersion(resource), kind: resource.kind, metadata: { name: id }, spec: {} }
   yield* client.ask(requests.post(Resource.collectionPath(resource, namespace), object), bounds)
-  const rivals = yield* Effect.forEach([1, 2], () =>
-    Effect.flatMap(takes[kind](task), (take) => Effect.forkChild(contend(take, task).run))
-  )
+  const ready = yield* Effect.forEach([0, 1], (place) => takes[kind]({ ...task, place, places: 2 }))
+  const contests = yield* Effect.forEach(ready, (take) => Effect.forkChild(contend(take, task).run))
   const [began, cpu] = [now(), process.cpuUsage()]
   const spent = () => {
     const { system, user } = process.cpuUsage(cpu)
     return (system + user) / 1000
   }
   while (spent() < warmUpCpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
-  yield* Fiber.interruptAll(rivals)
+  yield* Fiber.interruptAll(contests)
 })

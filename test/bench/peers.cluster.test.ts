@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { isLimit } from "../../bench/peers/kind.ts"
+import { isAlone } from "../../bench/peers/kind.ts"
 import type { Measurements } from "../../bench/peers/measurements.ts"
 import * as plan from "../../bench/peers/plan.ts"
 import { describeServers } from "../cluster/describeServers.ts"
@@ -45,7 +45,7 @@ describeServers("npm run bench:peers", (server) => {
           for (const { acquisitions, errors, firstError, overlaps } of rounds) {
             assert.isAbove(acquisitions, 0, kind)
             assert.strictEqual(errors, 0, firstError)
-            if (!isLimit(kind)) assert.strictEqual(overlaps, 0, kind)
+            if (!isAlone(kind)) assert.strictEqual(overlaps, 0, kind)
           }
           assert.isNotEmpty(wait)
         }
