@@ -37,6 +37,7 @@ export const measure = Effect.fnUntraced(function* (
     places: 1,
     besideDex: false,
     seconds,
+    warmUpCpuMillis: plan.warmUpCpuMillis(seconds),
     settleSeconds: 0,
     ...part
   })

@@ -257,10 +257,10 @@ const again = ({ settings }: Measurements): string => {
   return `With \`KUBEBUILDER_ASSETS\` naming a folder with \`etcd\` and \`kube-apiserver\` (\`setup-envtest use -p env\`), on a machine that is quiet:
 
 \`\`\`sh
-npm run bench:peers -- --json peers.json   # about twenty minutes; writes this page as well
+npm run bench:peers -- --json peers.json   # about half an hour; writes this page as well
 npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # less than a minute: shows that everything works
 \`\`\`
 
-This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis / 1000} seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
+This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis(settings.seconds) / 1000} seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
 }

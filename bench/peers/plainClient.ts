@@ -10,8 +10,15 @@ export interface PlainClient {
   readonly read: () => Promise<string>
   /** A merge patch of the metadata, which has the resourceVersion that is expected. */
   readonly write: (metadata: object) => Promise<string>
-  /** Calls with the resourceVersion of each change of the object from one version on that leaves it with a label. */
-  readonly watch: (label: string, since: string, call: (resourceVersion: string) => void) => Promise<void>
+  /**
+   * Calls with the resourceVersion of the object as it is, and of each change, while it has a label. A watch that the
+   * server closes is opened again: it tells anew what the object is. `broken` is called where that fails.
+   */
+  readonly watch: (
+    label: string,
+    call: (resourceVersion: string) => void,
+    broken: (error: unknown) => void
+  ) => Promise<void>
 }
 
 interface Decoded {
@@ -54,32 +61,35 @@ export const make = (
     return {
       read: () => send({ method: "GET" }),
       write: (metadata) => send({ method: "PATCH", body: JSON.stringify({ metadata }) }),
-      watch: async (label, since, call) => {
+      watch: async (label, call, broken) => {
         const query = new URLSearchParams({
           watch: "1",
           fieldSelector: `metadata.name=${id}`,
-          labelSelector: label,
-          resourceVersion: since
+          labelSelector: label
         })
-        const { body, statusCode } = await watches.request({
-          origin,
-          path: `${Resource.collectionPath(Resource.refreshToken, namespace)}?${query}`,
-          method: "GET",
-          headers: { accept },
-          headersTimeout: 0,
-          bodyTimeout: 0
-        })
-        if (statusCode !== 200) throw new Error(`watch ${path}: ${statusCode} ${await body.text()}`)
-        let unread = ""
-        body.on("error", () => {})
-        body.on("data", (chunk: Uint8Array) => {
-          const lines = (unread + Buffer.from(chunk).toString()).split("\n")
-          unread = lines.pop()!
-          for (const line of lines) {
-            const { object, type } = JSON.parse(line) as { readonly type: string; readonly object: Decoded }
-            if (type !== "DELETED") call(object.metadata.resourceVersion)
-          }
-        })
+        const open = async (): Promise<void> => {
+          const { body, statusCode } = await watches.request({
+            origin,
+            path: `${Resource.collectionPath(Resource.refreshToken, namespace)}?${query}`,
+            method: "GET",
+            headers: { accept },
+            headersTimeout: 0,
+            bodyTimeout: 0
+          })
+          if (statusCode !== 200) throw new Error(`watch ${path}: ${statusCode} ${await body.text()}`)
+          let unread = ""
+          body.on("error", () => {})
+          body.on("end", () => void open().catch(broken))
+          body.on("data", (chunk: Uint8Array) => {
+            const lines = (unread + Buffer.from(chunk).toString()).split("\n")
+            unread = lines.pop()!
+            for (const line of lines) {
+              const { object, type } = JSON.parse(line) as { readonly type: string; readonly object: Decoded }
+              if (type === "ADDED" || type === "MODIFIED") call(object.metadata.resourceVersion)
+            }
+          })
+        }
+        await open()
       }
     }
   })

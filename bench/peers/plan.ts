@@ -32,8 +32,11 @@ export const quick: Settings = {
 /** How long one process of each kind contends before anything counts, for the server to be warm. */
 export const warmUpSeconds = 3
 
-/** How much CPU a process spends on each kind before it first contends as one, in milliseconds: until its code is compiled. */
-export const warmUpCpuMillis = 2500
+/**
+ * How much CPU a process spends on each kind before it first contends as one, in milliseconds: until its code is compiled,
+ * where the rounds are as long as to count.
+ */
+export const warmUpCpuMillis = (seconds: number): number => Math.min(1500, seconds * 150)
 
 /** The longest that is needed where nothing but requests and bytes are counted. */
 export const countingSeconds = 3

@@ -18,16 +18,21 @@ export const make = (
   { place, places }: Pick<Task, "place" | "places">
 ): Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>> =>
   Effect.gen(function* () {
-    const since = yield* Effect.promise(client.read)
-    let turn: Effect.Effect<string, unknown> | undefined = place === 0 ? Effect.succeed(since) : undefined
+    let turn: Effect.Effect<string, unknown> | undefined =
+      place === 0 ? Effect.succeed(yield* Effect.promise(client.read)) : undefined
+    let last = ""
     let wake = () => {}
     const tell = (told: Effect.Effect<string, unknown>) => {
       turn = told
       wake()
     }
-    yield* Effect.promise(() =>
-      client.watch(`${label}=${place}`, since, (resourceVersion) => tell(Effect.succeed(resourceVersion)))
-    )
+    const named = (resourceVersion: string) => {
+      if (resourceVersion === last) return
+      last = resourceVersion
+      tell(Effect.succeed(resourceVersion))
+    }
+    const broken = (error: unknown) => tell(Effect.fail(error))
+    yield* Effect.promise(() => client.watch(`${label}=${place}`, named, broken))
 
     const told = Effect.callback<void>((resume) => {
       wake = () => resume(Effect.void)
@@ -43,7 +48,7 @@ export const make = (
       Effect.sync(() => {
         const labels = { [label]: String((place + 1) % places) }
         const annotations = { [label]: `hand-over ${handOvers++} of ${place}` }
-        client.write({ resourceVersion, labels, annotations }).catch((error: unknown) => tell(Effect.fail(error)))
+        client.write({ resourceVersion, labels, annotations }).catch(broken)
       })
     return Effect.asVoid(Effect.acquireRelease(ours, passOn, { interruptible: true }))
   })

@@ -15,6 +15,8 @@ export interface Task {
   /** Whether Dex contends for the same object, so that kubelock leaves it free now and then. */
   readonly besideDex: boolean
   readonly seconds: number
+  /** How much CPU the process spends before its first task of a kind, in milliseconds. */
+  readonly warmUpCpuMillis: number
   /** How much of the beginning is left out of `Report.lateRequests`. */
   readonly settleSeconds: number
 }

@@ -11,7 +11,6 @@ import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClie
 import * as Resource from "../../src/Resource.ts"
 import { contend } from "./contend.ts"
 import { isAlone, isSlow, usesLease, type Kind } from "./kind.ts"
-import { warmUpCpuMillis } from "./plan.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
 
@@ -49,6 +48,6 @@ const withItself = Effect.fnUntraced(function* (
     const { system, user } = process.cpuUsage(cpu)
     return (system + user) / 1000
   }
-  while (spent() < warmUpCpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
+  while (spent() < task.warmUpCpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
   yield* Fiber.interruptAll(contests)
 })

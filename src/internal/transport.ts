@@ -216,8 +216,10 @@ const linesOf = (body: Readable, bytes: number): Stream.Stream<string, Transport
       line = ""
     }
     line += parts.at(-1)!
-    if (line.length > bytes) finish(new TransportError({ detail: `a line is larger than ${bytes} bytes` }))
-    else if (size > bytes) body.pause()
+    if (line.length > bytes) {
+      finish(new TransportError({ detail: `a line is larger than ${bytes} bytes` }))
+      body.destroy()
+    } else if (size > bytes) body.pause()
     if (unread.length > 0) wake()
   })
   body.on("end", () => finish(Cause.Done()))
