@@ -10,27 +10,30 @@ export const layer = (tally: Tally.Tally): Layer.Layer<KubernetesClient, never, 
   Layer.effect(
     KubernetesClient,
     Effect.map(KubernetesClient, (client) => {
-      const counted = <A extends { readonly status: number }, E, R>(request: Request, sent: Effect.Effect<A, E, R>) =>
+      const counted = <A extends { readonly status: number }, E, R>(
+        verb: Tally.Counter,
+        sent: Effect.Effect<A, E, R>
+      ) =>
         Effect.suspend(() => {
-          Tally.count(tally, verbOf(request))
+          Tally.count(tally, verb)
           return Effect.tap(sent, ({ status }) =>
             Effect.sync(() => {
-              if (status === 409 || (status === 422 && request.method === "PATCH")) Tally.count(tally, "conflicts")
+              if (status === 409 || (status === 422 && verb === "patch")) Tally.count(tally, "conflicts")
             })
           )
         })
       return KubernetesClient.of({
         ...client,
-        ask: (request, bounds) => counted(request, client.ask(request, bounds)),
-        watch: (request, bounds) => counted(request, client.watch(request, bounds))
+        ask: (request, bounds) => counted(verbOf(request), client.ask(request, bounds)),
+        watch: (request, bounds) => counted("watch", client.watch(request, bounds))
       })
     })
   )
 
-const verbOf = ({ method, path }: Request): Tally.Counter => {
+const verbOf = ({ method }: Request): Tally.Counter => {
   switch (method) {
     case "GET":
-      return path.includes("watch=1") ? "watch" : "get"
+      return "get"
     case "PUT":
       return "put"
     case "PATCH":

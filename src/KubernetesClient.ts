@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as alarms from "./internal/alarms.ts"
 import * as credentials from "./internal/credentials.ts"
-import { RotatingDispatcher } from "./internal/dispatcher.ts"
+import { RotatingPools } from "./internal/pools.ts"
 import * as transport from "./internal/transport.ts"
 
 /** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
@@ -126,14 +126,14 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
   })
 
   const { connection } = yield* current
-  const pool = yield* Effect.acquireRelease(
-    attempt(() => new RotatingDispatcher(connection)),
-    (pool) => Effect.promise(() => pool.destroy())
+  const pools = yield* Effect.acquireRelease(
+    attempt(() => new RotatingPools(connection)),
+    (pools) => Effect.promise(() => pools.destroy())
   )
-  const connections = transport.make(pool, cluster.server, yield* alarms.make)
+  const connections = transport.make(pools, cluster.server, yield* alarms.make)
 
   const authorized = Effect.map(current, ({ connection, headers }) => {
-    pool.rotate(connection)
+    pools.rotate(connection)
     return headers
   })
   const withCredentials = <A extends transport.Head, E, R>(

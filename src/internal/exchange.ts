@@ -19,8 +19,8 @@ import * as status from "./status.ts"
 import * as stopwatch from "./stopwatch.ts"
 import type * as transport from "./transport.ts"
 
-/** The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty. */
-export const maxBytes = 8 * 1024 * 1024
+// The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty.
+const maxBytes = 8 * 1024 * 1024
 
 /** How requests to one cluster are made. */
 export interface Exchange {

@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { EventEmitter } from "node:events"
 import type { Readable } from "node:stream"
 import type { Alarms } from "./alarms.ts"
+import type { Pools } from "./pools.ts"
 import { isTraced } from "./traced.ts"
 
 /** What is sent. The path has the query with it. */
@@ -79,8 +80,9 @@ export interface Transport {
 }
 
 /** Makes the transport. */
-export const make = (dispatcher: Undici.Dispatcher, server: string, alarms: Alarms): Transport => {
+export const make = (pools: Pools, server: string, alarms: Alarms): Transport => {
   const send = <A extends Head>(
+    dispatcher: Undici.Dispatcher,
     { body, headers, method, path }: Request,
     more: Readonly<Record<string, string>>,
     bounds: Bounds,
@@ -125,12 +127,12 @@ export const make = (dispatcher: Undici.Dispatcher, server: string, alarms: Alar
     })
 
   return {
-    ask: (request, headers, bounds) => send(request, headers, bounds, new EventEmitter(), whole),
+    ask: (request, headers, bounds) => send(pools.requests, request, headers, bounds, new EventEmitter(), whole),
     watch: (request, headers, bounds) =>
       Effect.suspend(() => {
         const signal = new EventEmitter()
         return Effect.acquireRelease(
-          send(request, headers, bounds, signal, byLine),
+          send(pools.watches, request, headers, bounds, signal, byLine),
           () => Effect.sync(() => signal.emit("abort")),
           { interruptible: true }
         )
@@ -241,6 +243,6 @@ const linesOf = (body: Readable, bytes: number): Stream.Stream<string, Transport
   return Stream.fromPull(Effect.succeed(next))
 }
 
-/** Why there was no answer at all, without what may be secret. */
-export const noConnection = (cause: unknown): string =>
+// Why there was no answer at all, without what may be secret.
+const noConnection = (cause: unknown): string =>
   cause instanceof Error && "code" in cause ? `no connection (${String(cause.code)})` : "the connection failed"

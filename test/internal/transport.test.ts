@@ -33,11 +33,13 @@ const serving = (serve: (socket: Socket, request: string) => void) =>
         })
     )
     const { port } = server.address() as { readonly port: number }
-    const agent = yield* Effect.acquireRelease(
-      Effect.sync(() => new Undici.Agent()),
-      (agent) => Effect.promise(() => agent.destroy())
-    )
-    const { ask, watch } = transport.make(agent, `http://127.0.0.1:${port}`, yield* alarms.make)
+    const agent = (connections?: number) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new Undici.Agent({ connections: connections ?? null })),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+    const pools = { requests: yield* agent(1), watches: yield* agent() }
+    const { ask, watch } = transport.make(pools, `http://127.0.0.1:${port}`, yield* alarms.make)
     const credentials = { Authorization: "Bearer t" }
     const within = (bounds: Partial<transport.Bounds> = {}) => ({ millis: 5000, bytes: 1000, ...bounds })
     return {
@@ -84,7 +86,7 @@ describe("a request", () => {
   it.live("fails where nobody listens", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent()
-      const { ask } = transport.make(agent, "http://127.0.0.1:1", yield* alarms.make)
+      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
       const { detail } = yield* Effect.flip(ask(get, {}, { millis: 5000, bytes: 10 }))
       assert.strictEqual(detail, "no connection (ECONNREFUSED)")
       yield* Effect.promise(() => agent.destroy())
@@ -124,7 +126,7 @@ describe("a request", () => {
   it.live("leaves no place taken when it is given up before there is a connection", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent({ connections: 1, connect: () => {} })
-      const { ask } = transport.make(agent, "http://127.0.0.1:1", yield* alarms.make)
+      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
       yield* Effect.flip(ask(get, {}, { millis: 20, bytes: 10 }))
       const interrupted = yield* Effect.forkChild(ask(get, {}, { millis: 5000, bytes: 10 }))
       yield* Effect.sleep("5 millis")
@@ -244,6 +246,16 @@ describe("a watch", () => {
       const slow = yield* serving((socket) => socket.write(refused))
       assert.strictEqual((yield* Effect.flip(slow.watch({ millis: 30 }))).detail, "no answer within 30ms")
       assert.strictEqual((yield* Effect.flip(watch({ bytes: 3 }))).detail, "the answer is larger than 3 bytes")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes no connection from requests", () =>
+    Effect.gen(function* () {
+      const { ask, watch } = yield* serving((socket, request) =>
+        socket.write(request.startsWith("GET") ? begin : `${head}Content-Length: 2\r\n\r\nok`)
+      )
+      yield* watch()
+      assert.strictEqual((yield* ask({ ...get, method: "DELETE" })).body, "ok")
     }).pipe(Effect.scoped)
   )
 

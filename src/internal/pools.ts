@@ -7,15 +7,28 @@
 import * as Undici from "@effect/platform-node/Undici"
 import type { Connection } from "./credentials.ts"
 
-/** An undici dispatcher that hands requests to the current pools, and lets replaced ones finish what they have begun. */
-export class RotatingDispatcher extends Undici.Dispatcher {
+/** The connections for requests, and those for watches. */
+export interface Pools {
+  readonly requests: Undici.Dispatcher
+  readonly watches: Undici.Dispatcher
+}
+
+/** The current pools. Replaced ones finish what they have begun. */
+export class RotatingPools implements Pools {
   #connection: Connection
   #pools: Pools
 
   constructor(connection: Connection) {
-    super()
     this.#connection = connection
     this.#pools = makePools(connection)
+  }
+
+  get requests(): Undici.Dispatcher {
+    return this.#pools.requests
+  }
+
+  get watches(): Undici.Dispatcher {
+    return this.#pools.watches
   }
 
   /** Takes another way to connect; does nothing where it is the same. */
@@ -27,20 +40,9 @@ export class RotatingDispatcher extends Undici.Dispatcher {
     for (const pool of Object.values(replaced)) pool.close().catch(() => pool.destroy())
   }
 
-  override dispatch(options: Undici.Dispatcher.DispatchOptions, handler: Undici.Dispatcher.DispatchHandler): boolean {
-    const { requests, watches } = this.#pools
-    return (options.path.includes("watch=1") ? watches : requests).dispatch(options, handler)
+  async destroy(): Promise<void> {
+    await Promise.all([this.requests.destroy(), this.watches.destroy()])
   }
-
-  override async destroy(): Promise<void> {
-    const { requests, watches } = this.#pools
-    await Promise.all([requests.destroy(), watches.destroy()])
-  }
-}
-
-interface Pools {
-  readonly requests: Undici.Dispatcher
-  readonly watches: Undici.Dispatcher
 }
 
 const makePools = (connection: Connection): Pools => ({
