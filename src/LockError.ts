@@ -52,7 +52,7 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `Timed out waiting for the lock "${this.id}" on ${this.object} after ${this.attempts} attempts in ${Duration.format(
+    return `Timed out waiting for the lock "${this.id}" on ${this.object} after ${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"} in ${Duration.format(
       this.waited
     )}; last held by ${holderPhrase(this)}.`
   }

@@ -52,7 +52,7 @@ export type Decision =
 
 /**
  * Where a contender stands that has to wait. `until` is the expiry, in milliseconds since 1970. Nobody is `seen` where the
- * lock is free, and left so for Dex.
+ * lock is free, and left so for a moment.
  */
 export interface Standing {
   readonly seen: Partial<Seen>
@@ -90,8 +90,8 @@ export const observe = (record: LockRecord, now: ServerTime): LockState => {
  * contender will not renew it.
  *
  * Whoever breaks an expired lock puts those who stood before it at the end of the queue: it would have been their move,
- * and they may be gone, or not have heard. Who stands in the queue of a lock that was left free for Dex leaves it so for a
- * moment.
+ * and they may be gone, or not have heard. Who stands in the queue of a lock that is free leaves it so for a moment where
+ * it `leavesGap`.
  */
 export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
   const { holder } = contender
@@ -130,18 +130,29 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
 }
 
 /**
- * When a contender that nobody wakes looks again, in milliseconds from now: once the lock would have expired, the first
- * in the queue before the second. A holder who goes on renewing, and a queue that was wiped, are found out then; so not
- * later than after ten seconds, and beside Dex, which wipes the queue whenever it takes the lock, after two.
+ * When a contender looks again that hears nothing, in milliseconds from now: once the lock would have expired, the first
+ * in the queue before the second. Who is told only of its own turn looks after a second in any case: the queue may have
+ * been wiped, or be one that stands still.
  */
-export const lookAgainIn = ({ place, until }: Standing, now: ServerTime, besideDex: boolean): number =>
-  Math.min(besideDex ? 2000 : 10_000, Math.max(1, until + 1 - now.earliest) + (place ?? 0) * stagger)
+export const lookAgainIn = ({ place, until }: Standing, now: ServerTime, isToldAll: boolean): number => {
+  const left = Math.max(1, until + 1 - now.earliest)
+  return (isToldAll ? left : Math.min(left, calmAfter)) + Math.min((place ?? 0) * stagger, longestStagger)
+}
 
+// In milliseconds.
 const stagger = 100
+const longestStagger = 2000
+
+/**
+ * For how long (milliseconds) one and the same holder has the lock until those in its queue watch the object as it is,
+ * rather than for their own turn alone. Our choice: a lock in such demand that it matters what a hand-over tells whom goes
+ * around faster.
+ */
+export const calmAfter = 1000
 
 /**
  * Who wants the lock of which key, for how long (`ttl` in milliseconds), whether it will be renewed, and whether the
- * contender has yet to leave a free lock to Dex.
+ * contender has yet to leave a free lock to others: to Dex, or to who released it and is about to hand it on.
  */
 export interface Contender {
   readonly key: string

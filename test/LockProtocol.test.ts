@@ -129,14 +129,17 @@ describe("LockProtocol.lookAgainIn", () => {
   const standing = { seen: { expiry }, until: at, place: 2, canJoin: false }
 
   it("is when the lock would have expired by the earliest that it can be, the first in the queue first", () => {
-    assert.strictEqual(LockProtocol.lookAgainIn(standing, { earliest: at - 500, latest: at }, false), 701)
-    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: undefined }, exactly(at - 500), false), 501)
-    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 0 }, exactly(at + 9), false), 1)
+    for (const isToldAll of [false, true]) {
+      assert.strictEqual(LockProtocol.lookAgainIn(standing, { earliest: at - 500, latest: at }, isToldAll), 701)
+      assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: undefined }, exactly(at - 500), isToldAll), 501)
+      assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 0 }, exactly(at + 9), isToldAll), 1)
+    }
   })
 
-  it("is never later than after ten seconds, and beside Dex after two", () => {
-    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), false), 10_000)
-    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), true), 2000)
+  it("is after a second, by place, for who is told only of its own turn", () => {
+    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), false), 1200)
+    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), true), 60_201)
+    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 100 }, exactly(at - 60_000), false), 3000)
   })
 })
 

@@ -143,18 +143,22 @@ const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt,
 const nothingFound = "0"
 
 /**
- * Waits until there is something to be done. In the queue that is news that the lock was handed over. A lock whose holder
- * has no name is watched as it is. Whatever else may happen is looked for when the lock would have expired.
+ * Waits until there is something to be done. In the queue that is news that the lock was handed over; where one and the
+ * same holder keeps the lock, or one without a name has it, it is whatever happens to the object. What is not told is
+ * looked for when the lock would have expired.
  */
 const waitFor = Effect.fnUntraced(function* (
   wish: Wish,
   standing: LockProtocol.Standing
 ): Effect.fn.Return<Attempt, WaitError> {
+  const { expiry, holder } = standing.seen
+  const { monotonic: began } = yield* stopwatch.now
+  if (expiry !== undefined && wish.incumbent?.holder !== holder) wish.incumbent = { holder, since: began }
   const isQueued = standing.place !== undefined
-  const isFull = !isQueued && standing.seen.holder !== undefined
-  const due =
-    (yield* stopwatch.now).monotonic + LockProtocol.lookAgainIn(standing, yield* wish.store.now, wish.besideDex)
-  let watch = isFull ? undefined : yield* wish.watches.open(wish.id, isQueued ? "ours" : "all")
+  const isToldAll = !isQueued || began - (wish.incumbent?.since ?? began) >= LockProtocol.calmAfter
+  const due = began + LockProtocol.lookAgainIn(standing, yield* wish.store.now, isToldAll)
+  const isFull = !isQueued && holder !== undefined
+  let watch = isFull ? undefined : yield* wish.watches.open(wish.id, isToldAll ? "all" : "ours")
   for (;;) {
     const left = yield* wish.patience(standing, watch === undefined ? 0 : patience.ahead)
     if (Option.isNone(left)) return yield* timeout(wish, standing.seen)
@@ -177,39 +181,43 @@ const waitFor = Effect.fnUntraced(function* (
   }
 })
 
-// In the queue only this is news: the lock is ours, or free. What else the watch tells may be older than what is known.
+// What a watch tells may be older than what is known. A lock that is free is left so for a moment, for who released it to
+// hand it on, or for Dex.
 const heed = Effect.fnUntraced(function* (
   wish: Wish,
   change: Change,
   before: LockProtocol.Standing
 ): Effect.fn.Return<Attempt | undefined, PermanentError> {
-  const isQueued = before.place !== undefined
-  if (change._tag === "Deleted") return isQueued ? undefined : yield* attempt(wish)
+  if (change._tag === "Deleted") return yield* attempt(wish)
   const { metadata } = change
+  if (!isNewer(metadata, wish.known)) return undefined
+  wish.known = metadata.resourceVersion
   const started = yield* stopwatch.now
-  const decision = yield* decide(wish, metadata)
-  if (isGap(before) && isLeftToDex(decision)) {
+  const decision = yield* decide(wish, metadata, true)
+  if (isGap(before) && isLeftFree(wish, metadata, decision)) {
     const hasCome = decision._tag === "Wait" && decision.seen.expiry !== undefined
-    return hasCome && isQueued ? prolonged(before) : undefined
+    return hasCome && before.place !== undefined ? prolonged(before) : undefined
   }
-  if (decision._tag === "Wait") {
-    const isNews = isQueued ? decision.seen.expiry === undefined : !Equal.equals(decision.seen, before.seen)
-    return isNews ? standing(wish, decision) : undefined
-  }
+  if (decision._tag === "Wait") return isSame(decision, before) ? undefined : standing(wish, decision)
   // A watch tells no content. Where that was asked for, the object is read.
   return wish.store.bringsContent && metadata.content === undefined
     ? yield* attempt(wish)
     : yield* attemptBy(wish, orAfresh(wish, follow(wish, metadata, started, decision)))
 })
 
-// The lock is left free for Dex, to the end of the gap, however often it is taken and released there. Where a Dex came
-// the gap is longer: there may be more of them.
+// Versions grow: `LockQueue` and fencing tokens rely on it, too.
+const isNewer = ({ resourceVersion }: Metadata, known: string | undefined): boolean =>
+  known === undefined || !(Number(resourceVersion) <= Number(known))
+
+const isSame = (a: LockProtocol.Standing, b: LockProtocol.Standing): boolean =>
+  a.place === b.place && Equal.equals(a.seen, b.seen)
+
+// The lock is left free to the end of the gap, however often a Dex takes and releases it there. Where one came the gap is
+// longer: there may be more of them.
 const isGap = ({ seen }: LockProtocol.Standing): boolean => seen.expiry === undefined
 
-const isLeftToDex = (decision: LockProtocol.Decision): boolean =>
-  decision._tag === "Wait"
-    ? decision.seen.holder === undefined
-    : decision._tag === "Acquire" && decision.broken === undefined
+const isLeftFree = ({ policy }: Wish, { annotations }: Metadata, decision: LockProtocol.Decision): boolean =>
+  decision._tag === "Wait" ? decision.seen.holder === undefined : !(policy.key in annotations)
 
 const prolonged = (standing: LockProtocol.Standing): Attempt => ({
   ...standing,
@@ -290,19 +298,23 @@ const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
     }
   })
 
-const decide = (wish: Wish, { annotations }: Metadata): Effect.Effect<LockProtocol.Decision> =>
+const decide = (wish: Wish, { annotations }: Metadata, leavesGap: boolean): Effect.Effect<LockProtocol.Decision> =>
   Effect.map(wish.store.now, (now) => {
     const { key } = wish.policy
     const record = LockRecord.fromAnnotations(key, annotations)
-    return LockProtocol.decide(record, LockQueue.fromAnnotations(key, annotations), now, contenderOf(wish))
+    return LockProtocol.decide(record, LockQueue.fromAnnotations(key, annotations), now, {
+      ...contenderOf(wish),
+      leavesGap: leavesGap && !wish.leftGap
+    })
   })
 
 const contend = Effect.fnUntraced(function* (
   wish: Wish,
   metadata: Metadata
 ): Effect.fn.Return<Attempt, PermanentError> {
+  wish.known = metadata.resourceVersion
   const started = yield* stopwatch.now
-  return yield* follow(wish, metadata, started, yield* decide(wish, metadata))
+  return yield* follow(wish, metadata, started, yield* decide(wish, metadata, wish.besideDex))
 })
 
 // Does what was decided by the metadata, at a moment.
@@ -393,10 +405,9 @@ const timed = <A, E>(wish: Wish, request: Effect.Effect<A, E>): Effect.Effect<A,
     )
   )
 
-const contenderOf = ({ besideDex, holder, leftGap, policy }: Wish): LockProtocol.Contender => ({
+const contenderOf = ({ holder, policy }: Wish): Omit<LockProtocol.Contender, "leavesGap"> => ({
   key: policy.key,
   holder,
   ttl: Duration.toMillis(policy.ttl),
-  renews: policy.renew !== false,
-  leavesGap: besideDex && !leftGap
+  renews: policy.renew !== false
 })

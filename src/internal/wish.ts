@@ -41,9 +41,13 @@ export interface Wish {
   seen: Metadata | undefined
   /** The version of the object in which it was first found: who found an earlier one came before. */
   found: string | undefined
+  /** The version of the object that was last seen. */
+  known: string | undefined
   /** What a watch had told when it was last looked at. */
   heeded: Told | undefined
-  /** Whether the lock was seen free, and left to Dex. */
+  /** Who was last seen to hold the lock, and since when (milliseconds on the monotonic clock). */
+  incumbent: { readonly holder: string | undefined; readonly since: number } | undefined
+  /** Whether the lock was seen free, and left so. */
   leftGap: boolean
   /** Whether others were met on the way. */
   contended: boolean

@@ -10,7 +10,7 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { type Changes, type Metadata, ObjectStore } from "../../src/ObjectStore.ts"
 import { contend, type Contender } from "../utils/contend.ts"
 import { written } from "../utils/store.ts"
-import { annotationsOf, World } from "../utils/World.ts"
+import { annotate, annotationsOf, World } from "../utils/World.ts"
 
 const key = LockPolicy.dexKey
 
@@ -62,7 +62,10 @@ const until = (id: string, wanted: (metadata: Metadata) => boolean) =>
   )
 
 const untilWaiting = (id: string, wanted: number) =>
-  until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiting.length === wanted)
+  Effect.map(
+    until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiting.length === wanted),
+    ({ annotations }) => LockQueue.fromAnnotations(key, annotations)
+  )
 
 /** Lets several processes line up for a lock, one after the other. */
 const lineUp = (id: string, processes: ReadonlyArray<Effect.Success<ReturnType<typeof aProcess>>>) =>
@@ -222,6 +225,69 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       assert.isFalse(yield* last.has)
       yield* Fiber.interrupt(last.fiber)
       yield* until(id, ({ annotations }) => !(key in annotations)).pipe(Effect.timeout("2 seconds"))
+      yield* leftAsItWas(id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is handed on in order after a long hold, too, at no more requests for who waits", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject
+      const holder = yield* aProcess("holder")
+      const ours = yield* holder.contend(id)
+      yield* ours.held
+      const processes = yield* Effect.forEach(["a", "b", "c"], (name) => aProcess(name))
+      const contenders = yield* lineUp(id, processes)
+      yield* Effect.sleep("1500 millis")
+      for (const { requests } of [holder, ...processes]) requests.length = 0
+      yield* ours.letGo
+      for (const [index, contender] of contenders.entries()) {
+        yield* contender.held
+        for (const { requests } of processes.slice(index)) assert.deepStrictEqual(requests, [])
+        yield* contender.letGo
+      }
+      assert.deepStrictEqual(holder.requests, ["write", "write"])
+      yield* until(id, ({ annotations }) => !(key in annotations))
+      yield* leftAsItWas(id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("costs those who wait one write where the queue is wiped, and they get it as it is released", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject
+      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
+      yield* ours.held
+      const processes = yield* Effect.forEach(["a", "b"], (name) => aProcess(name))
+      const contenders = yield* lineUp(id, processes)
+      yield* Effect.sleep("1500 millis")
+      for (const { requests } of processes) requests.length = 0
+      const { waiting, annotations: queue } = LockQueue.fromAnnotations(key, yield* annotationsOf(id))
+      yield* annotate(id, Object.fromEntries(Object.keys(queue).map((name) => [name, null])))
+      assert.sameMembers([...(yield* untilWaiting(id, 2)).waiting], [...waiting])
+      for (const { requests } of processes) assert.deepStrictEqual(requests, ["write"])
+      yield* ours.letGo
+      for (const contender of contenders) {
+        yield* contender.held.pipe(Effect.timeout("1 second"))
+        yield* contender.letGo
+      }
+      yield* until(id, ({ annotations }) => !(key in annotations))
+      yield* leftAsItWas(id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("costs a short lease where the first of the queue is no more, however long it was held before", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject
+      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
+      yield* ours.held
+      const dead = LockQueue.nameOf("dead", LockQueue.newProcess(), 1)
+      yield* annotate(id, LockQueue.arrival(key, dead, "1"))
+      const theirs = yield* Effect.flatMap(aProcess("them"), (process) => process.contend(id))
+      yield* untilWaiting(id, 2)
+      yield* ours.letGo
+      yield* until(id, ({ annotations }) => annotations[`${key}-holder`]?.startsWith(dead) === true)
+      yield* theirs.held.pipe(Effect.timeout("5500 millis"))
+      yield* theirs.letGo
+      yield* until(id, ({ annotations }) => !(key in annotations))
       yield* leftAsItWas(id)
     }).pipe(Effect.scoped)
   )

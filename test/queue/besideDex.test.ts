@@ -100,7 +100,7 @@ describe("beside Dex", () => {
       const processes = [yield* aProcess("us"), yield* aProcess("them"), yield* aProcess("others")]
       const contenders = yield* Effect.forEach(processes, ({ wants }) => wants())
       yield* TestClock.adjust("15 seconds")
-      for (const { requests } of processes) assert.deepStrictEqual(requests, ["read", "read"])
+      for (const { requests } of processes) assert.deepStrictEqual(requests, ["read"])
       assert.deepStrictEqual(yield* annotations, before)
       yield* annotate({ [key]: null })
       yield* soon

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import { dead, key, line, setUp } from "./fixture.ts"
 
@@ -71,20 +72,26 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("one who is no more, and whom those see who have seen a long lease, costs not more than ten seconds", () =>
-    Effect.gen(function* () {
-      const { aProcess, annotate, isUntouched } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-      const ours = yield* us.wants({ ttl: "1 hour" })
-      yield* annotate({ [LockQueue.arrivalKey(key, dead(1))]: `${dead(1)}@1` })
-      const theirs = yield* them.wants()
-      yield* ours.letGo
-      yield* soon
-      assert.isAtMost(yield* until(theirs.has), 10_010)
-      yield* theirs.letGo
-      yield* soon
-      yield* isUntouched
-    })
+  it.effect(
+    "one who is no more costs no more to those who have seen a long lease, just arrived or waiting for long",
+    () =>
+      Effect.gen(function* () {
+        for (const waits of ["1 millis", "900 millis", "1 minute"] as const) {
+          const { aProcess, annotate, holder, isUntouched } = yield* setUp
+          const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+          const ours = yield* us.wants({ ttl: "1 hour" })
+          yield* annotate({ [LockQueue.arrivalKey(key, dead(1))]: `${dead(1)}@1` })
+          const theirs = yield* them.wants({ polling: LockPolicy.poll("100 millis", 1000) })
+          yield* TestClock.adjust(waits)
+          yield* ours.letGo
+          yield* soon
+          assert.strictEqual(yield* holder, "dead")
+          assert.isAtMost(yield* until(theirs.has), 4200)
+          yield* theirs.letGo
+          yield* soon
+          yield* isUntouched
+        }
+      })
   )
 
   it.effect("one who never takes what it was handed loses it, and does not believe to have it when it comes to", () =>
@@ -110,19 +117,18 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("who was wiped out of it comes back with one write, and gets the lock", () =>
+  it.effect("who was wiped out of it comes back at once with one write, and gets the lock", () =>
     Effect.gen(function* () {
-      const { annotate, annotations, aProcess, isUntouched, waiting } = yield* setUp
+      const { aProcess, isUntouched, waiting, wipe } = yield* setUp
       const [us, first, second] = [yield* aProcess("us"), yield* aProcess("first"), yield* aProcess("second")]
       const ours = yield* us.wants()
       const contenders = [yield* first.wants(), yield* second.wants()]
-      const wiped = LockQueue.fromAnnotations(key, yield* annotations)
-      yield* annotate(Object.fromEntries(Object.keys(wiped.annotations).map((name) => [name, null])))
-      assert.deepStrictEqual(yield* waiting, [])
+      yield* TestClock.adjust("2 seconds")
       for (const { requests } of [first, second]) requests.length = 0
-      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual(yield* wipe, 2)
+      yield* soon
       assert.deepStrictEqual(yield* waiting, ["first", "second"])
-      for (const { requests } of [first, second]) assert.deepStrictEqual(requests, ["read", "write"])
+      for (const { requests } of [first, second]) assert.deepStrictEqual(requests, ["write"])
       yield* ours.letGo
       for (const contender of contenders) {
         yield* soon
@@ -134,17 +140,16 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("who was wiped out of it gets a lock that is released meanwhile, one after the other", () =>
+  it.effect("who was wiped out of it within the first second gets a lock that is released by the end of it", () =>
     Effect.gen(function* () {
-      const { annotate, annotations, isUntouched, ours, theirs, aProcess } = yield* setUpWait
+      const { isUntouched, ours, theirs, aProcess, wipe } = yield* setUpWait
       const third = yield* Effect.flatMap(aProcess("third"), (process) => process.wants())
-      const wiped = LockQueue.fromAnnotations(key, yield* annotations)
-      yield* annotate(Object.fromEntries(Object.keys(wiped.annotations).map((name) => [name, null])))
+      assert.strictEqual(yield* wipe, 2)
       yield* ours.letGo
       yield* soon
-      yield* until(theirs.has)
+      assert.isAtMost(yield* until(theirs.has), 1000)
       yield* theirs.letGo
-      yield* until(third.has)
+      assert.isAtMost(yield* until(third.has), 200)
       yield* third.letGo
       yield* soon
       yield* isUntouched

@@ -47,10 +47,17 @@ export const setUp = Effect.gen(function* () {
     return { ...faulty, lock, scope, wants }
   })
   const annotations = Effect.map(read, ({ annotations }) => annotations)
+  /** Wipes the queue, as Dex does, and looks that it was wiped. */
+  const wipe = Effect.gen(function* () {
+    const queue = LockQueue.fromAnnotations(key, (yield* read).annotations)
+    yield* annotate(Object.fromEntries(Object.keys(queue.annotations).map((name) => [name, null])))
+    return queue.waiting.length
+  })
   return {
     read,
     annotations,
     annotate,
+    wipe,
     aProcess,
     holder: Effect.map(annotations, (annotations) => {
       const record = LockRecord.fromAnnotations(key, annotations)

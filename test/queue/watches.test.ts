@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../src/LockError.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import { busy, id, pass, setUp } from "./fixture.ts"
 
 const soon = TestClock.adjust("1 millis")
@@ -24,17 +25,46 @@ const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 describe("who waits", () => {
-  it.effect("makes no request but to arrive, and to look once in ten seconds", () =>
+  it.effect("makes no request but to arrive, to look once after a second, and then to watch the object as it is", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-      yield* us.wants()
-      yield* them.wants()
-      yield* TestClock.adjust("9900 millis")
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants({ polling: LockPolicy.poll("100 millis", 1000) })
+      yield* TestClock.adjust("990 millis")
       assert.deepStrictEqual(them.requests, ["read", "write"])
-      yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(them.requests, ["read", "write", "read"])
       assert.strictEqual(them.watching.opened, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(them.requests, ["read", "write", "read"])
+      assert.strictEqual(them.watching.opened, 2)
+      yield* ours.letGo
+      yield* soon
+      yield* theirs.held
+      assert.deepStrictEqual(them.requests, ["read", "write", "read"])
+    })
+  )
+
+  it.effect("watches for its own turn alone again once the lock goes on to another", () =>
+    Effect.gen(function* () {
+      const { aProcess, wipe } = yield* setUp
+      const [us, first, second] = [yield* aProcess("us"), yield* aProcess("first"), yield* aProcess("second")]
+      const ours = yield* us.wants()
+      const next = yield* first.wants()
+      const theirs = yield* second.wants()
+      yield* TestClock.adjust("5 seconds")
+      second.requests.length = 0
+      yield* ours.letGo
+      yield* soon
+      yield* next.held
+      assert.strictEqual(second.watching.opened, 3)
+      assert.strictEqual(yield* wipe, 1)
+      yield* TestClock.adjust("990 millis")
+      assert.deepStrictEqual(second.requests, [])
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(second.requests, ["read", "write"])
+      yield* next.letGo
+      yield* soon
+      yield* theirs.held
     })
   )
 
@@ -44,19 +74,20 @@ describe("who waits", () => {
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const fibers = yield* Effect.forEach([us, us, them, them], busy)
       yield* pass(3000)
-      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 1])
+      // Another one of all that happens: the first tenure lasts a second.
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
       yield* Fiber.interruptAll(fibers.map(({ fiber }) => fiber))
       yield* pass(900)
       const first = yield* us.wants()
       const second = yield* them.wants()
-      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 1])
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
       yield* first.letGo
       yield* soon
       yield* second.letGo
       yield* pass(1100)
       yield* us.wants()
       yield* them.wants()
-      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
+      assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 3])
     })
   )
 
@@ -130,7 +161,7 @@ describe("who waits", () => {
       const ours = yield* us.wants()
       const theirs = yield* them.wants()
       yield* ours.letGo
-      yield* TestClock.adjust("10100 millis")
+      yield* TestClock.adjust("1010 millis")
       assert.isTrue(yield* (yield* theirs.held).isValid)
     })
   )

@@ -23,6 +23,7 @@ const rules: ReadonlyArray<safety.Rule> = [
   queueing.order,
   queueing.arrivals,
   queueing.kept,
+  queueing.woken,
   queueing.claims,
   queueing.label,
   queueing.handsOff

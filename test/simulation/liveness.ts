@@ -1,6 +1,5 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
-import { claimTtl } from "../../src/LockProtocol.ts"
-import * as LockQueue from "../../src/LockQueue.ts"
+import { calmAfter, claimTtl } from "../../src/LockProtocol.ts"
 import { visit } from "../../src/internal/tenure.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
@@ -9,7 +8,7 @@ import * as timeline from "./timeline.ts"
 import { sight } from "./witness.ts"
 
 // The longest that a request and its answer take when nothing is wrong.
-const roundTrip = (plan: Plan): number => 2 * plan.delay
+export const roundTrip = (plan: Plan): number => 2 * plan.delay
 
 // How far the server's clock is known then: a `Date` tells whole seconds, and clocks drift a little between polls.
 const uncertainty = (plan: Plan): number => 1000 + roundTrip(plan) + 20
@@ -66,9 +65,11 @@ const overlong = (
  * A lock that is free, or has expired, is taken by whoever waits for it, where that process is left in peace and has not
  * got the lock itself.
  *
- * Who waits in the queue is told only of what is handed to it. For the rest it looks when the lock would have expired, by
- * what it saw last, and the later the further back it stands; so not later than the latest expiry that stood while its
- * process waited, and within ten seconds in any case. To that come the uncertainty of the server's clock and one poll.
+ * Who waits in the queue is told only of what is handed to it, until one and the same holder has had the lock for a
+ * second. For the rest it looks when the lock would have expired, by what it saw last, and the later the further back it
+ * stands; so not later than the latest expiry that stood while its process waited, and within a second in any case. A lock
+ * that it finds free it leaves so for a moment, again the longer the further back it stands. To that come the uncertainty of
+ * the server's clock and one poll.
  */
 export const takeover: Rule = (line) =>
   line.vacancies.flatMap(({ from: free, lock, to }) =>
@@ -84,8 +85,8 @@ export const takeover: Rule = (line) =>
         0,
         ...line.locks.filter((one) => one.from <= free && one.to >= since).map(({ lock }) => lock.until - free)
       )
-      const places = line.plan.vandal === undefined ? line.plan.holders.length : LockQueue.capacity
-      const deaf = Math.min(seen + places * stagger, longestSleep)
+      const places = line.plan.vandal === undefined ? line.plan.holders.length * stagger : longestStagger
+      const deaf = Math.min(seen, calmAfter) + 2 * places
       const due =
         free + uncertainty(line.plan) + (deaf + holder.interval + visit) / holder.rate + 2 * roundTrip(line.plan) + 1
       return wish.to > due &&
@@ -104,9 +105,9 @@ export const takeover: Rule = (line) =>
     })
   )
 
-// How the library staggers those who look, and how long they sleep at most, in milliseconds.
+// How the library staggers those who look, and by how much at most, in milliseconds.
 const stagger = 100
-const longestSleep = 10_000
+const longestStagger = 2000
 
 // A process that has the lock, or believes so, has its other contenders wait until it is through with it.
 const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timeline.Stretch): boolean =>
@@ -165,22 +166,32 @@ export const leftovers: Rule = (line) => {
 // A hand-over is made anew where the queue changed meanwhile: so much longer does it take when many come and go.
 const conflicts = (plan: Plan): number => 8 * roundTrip(plan) + 600
 
-/** Who was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. */
+/**
+ * Who was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. Excused is
+ * who gets the lock back before, by a queue into which a vandal has forged its name.
+ */
 export const noticed: Rule = (line) =>
   line.history.flatMap((event): ReadonlyArray<Violation> => {
     if (event._tag !== "Written") return []
     const { after, at } = event
-    return timeline.wishesOfTurn(line, victimOf(line.plan, event)).flatMap(({ acquisition, holder }) => {
+    const victim = victimOf(line.plan, event)
+    return timeline.wishesOfTurn(line, victim).flatMap(({ acquisition, holder }) => {
       const renewal = holder.ttl / 3 / holder.rate + 3 * roundTrip(line.plan) + 1
       const isPrompt = holder.renews && timeline.inPeace(line, holder, { from: at, to: at + renewal })
-      const due = at + (isPrompt ? renewal : holder.ttl / holder.rate + 1) + sight
-      return line.validity.some(
-        (valid) =>
-          valid.acquisition === acquisition &&
-          valid.version < after.version &&
-          valid.from < due &&
-          Math.min(valid.to, line.end) > due
-      )
+      // What was handed over lasts as long as was written.
+      const runsOut = Math.max(at + holder.ttl / holder.rate + 1, event.before?.lock?.until ?? 0)
+      const due = (isPrompt ? at + renewal : runsOut) + sight
+      const isForged =
+        line.plan.vandal !== undefined &&
+        line.locks.some(({ from, lock }) => lock.owner === victim && from > at && from <= due)
+      return !isForged &&
+        line.validity.some(
+          (valid) =>
+            valid.acquisition === acquisition &&
+            valid.version < after.version &&
+            valid.from < due &&
+            Math.min(valid.to, line.end) > due
+        )
         ? [{ rule: "noticed", at: due, what: `${acquisition} was robbed at ${at} and has not noticed` }]
         : []
     })

@@ -34,7 +34,7 @@ const bites: Record<MutationName, Bite> = {
   "the dead keep their place": { within: 50, by: ["claims"] },
   "last come, first served": { within: 50, by: ["order"] },
   "who comes later was there before": { within: 200, by: ["arrivals"] },
-  "nobody is woken": { within: 50, by: ["claims"] },
+  "nobody is woken": { within: 50, by: ["woken"] },
   "a claim lasts as long as a lease": { within: 200, by: ["exclusion"] },
   "the label is believed": { within: 50, by: ["theft"] },
   "the line is believed": { within: 50, by: ["theft"] },

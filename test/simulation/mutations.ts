@@ -32,6 +32,15 @@ const key = LockPolicy.dexKey
 const holderKey = LockRecord.holderKey(key)
 
 const lineKey = LockQueue.queueKey(key)
+
+const farAwayUnlessFirst =
+  (name: string) =>
+  (metadata: Metadata): Metadata => {
+    const { [lineKey]: line, [key]: expiry } = metadata.annotations
+    return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
+      ? metadata
+      : { ...metadata, annotations: { ...metadata.annotations, [key]: "2099-01-01T00:00:00Z" } }
+  }
 const nextLabel = LockQueue.labelKey(key)
 
 const ownerIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined => {
@@ -311,13 +320,11 @@ export const mutations = {
       ...seen,
       store: {
         ...seen.store,
-        read: (id) =>
-          Effect.map(seen.store.read(id), (metadata) => {
-            const { [lineKey]: line, [key]: expiry } = metadata.annotations
-            return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
-              ? metadata
-              : { ...metadata, annotations: { ...metadata.annotations, [key]: "2099-01-01T00:00:00Z" } }
-          })
+        read: (id) => Effect.map(seen.store.read(id), farAwayUnlessFirst(name)),
+        changes: (id, options) =>
+          Stream.map(seen.store.changes(id, options), (change) =>
+            change._tag === "Changed" ? { ...change, metadata: farAwayUnlessFirst(name)(change.metadata) } : change
+          )
       }
     })
   },

@@ -1,5 +1,6 @@
 /** The queue: whose turn it is, and that nobody waits for nothing. Rules over a history, pure. */
 import { type Event, processOf, type Version, type Written } from "./history.ts"
+import { roundTrip } from "./liveness.ts"
 import type { Plan } from "./plan.ts"
 import type { Rule } from "./safety.ts"
 import * as timeline from "./timeline.ts"
@@ -102,6 +103,24 @@ export const kept: Rule = ({ history, plan }) =>
           .filter((name) => !names.includes(name) && name !== after.lock?.owner && processOf(name) !== process)
           .map((name) => ({ rule: "kept", at, what: `${process} takes ${name} out of the queue` }))
       })
+
+/**
+ * Where nothing goes wrong who is handed the lock is told, and has it before long, if it still wants it. (Who does not renew
+ * has to write its lease first, which others may make it do twice.)
+ */
+export const woken: Rule = ({ history, plan, wishes }) =>
+  !isQuiet(plan)
+    ? []
+    : history.flatMap((event) => {
+        const heir = event._tag === "Written" ? heirOf(event) : undefined
+        const wish = wishes.find(({ acquisition }) => acquisition === heir)
+        return wish?.holder.renews === true && wish.to > event.at + 2 * roundTrip(plan) + longestSpread
+          ? [{ rule: "woken", at: event.at, what: `${heir} is handed the lock, and does not hear of it` }]
+          : []
+      })
+
+// For how long who may stand in the queue stays away from it, in milliseconds.
+const longestSpread = 100
 
 /** Where nothing goes wrong a lock that was handed over is not left to expire by who renews it. */
 export const claims: Rule = ({ history, plan }) => {

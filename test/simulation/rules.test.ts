@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { calmAfter } from "../../src/LockProtocol.ts"
 import { visit } from "../../src/internal/tenure.ts"
 import { check } from "./check.ts"
 import type { Event, Happening, LockOn, Version } from "./history.ts"
@@ -22,8 +23,8 @@ const holder = (name: string): HolderPlan => ({
   stubborn: false
 })
 
-/** Uncertainty, two places in the queue, a poll, and a gap: so late may a lock be taken. */
-const late = 1000 + 200 + 100 + visit + 50
+/** Uncertainty, two places in the queue for each of two looks, a poll, and a gap: so late may a lock be taken. */
+const late = 1000 + 2 * 200 + 100 + visit + 50
 
 const plan: Plan = {
   seed: 0,
@@ -257,8 +258,47 @@ describe("a rule", () => {
       written(until + 20, "p2", object(4, lockOf("p2/1", until + 3500)), object(5)),
       ...finished(20_000)
     ]
-    assert.deepStrictEqual(brokenBy(waits(4000 + late)), [])
-    assert.deepStrictEqual(brokenBy(waits(4100 + late)), ["takeover"])
+    assert.deepStrictEqual(brokenBy(waits(501 + calmAfter + late)), [])
+    assert.deepStrictEqual(brokenBy(waits(601 + calmAfter + late)), ["takeover"])
+  })
+
+  it("wants who is handed the lock to be told", () => {
+    const told = (time: number, renews: boolean) =>
+      brokenBy(
+        [
+          ...taken,
+          wished(150, "p2/1"),
+          ...released(300, "p1/1"),
+          written(301, "p1", object(2, lockOf("p1/1", 4000)), object(3, lockOf("p2/1", 3301))),
+          ...granted(time, "p2/1", 3),
+          ...released(time + 10, "p2/1"),
+          written(time + 20, "p2", object(3, lockOf("p2/1", 3301)), object(4)),
+          ...finished(9000)
+        ],
+        { holders: [holder("p1"), { ...holder("p2"), renews }] }
+      ).filter((rule) => rule !== "label")
+    assert.deepStrictEqual(told(401, true), [])
+    assert.deepStrictEqual(told(461, true), ["woken"])
+    assert.deepStrictEqual(told(461, false), [])
+  })
+
+  it("excuses who was robbed, and is given the lock back by a forged queue", () => {
+    const back = (owner: string) => [
+      ...taken,
+      written(200, "dex1", object(2, lockOf("p1/1", 4000)), object(3)),
+      wished(290, "p2/1"),
+      written(300, "p2", object(3), object(4, lockOf("p2/1", 4500))),
+      ...granted(310, "p2/1", 4),
+      ...released(400, "p2/1"),
+      written(401, "p2", object(4, lockOf("p2/1", 4500)), object(5, lockOf(owner, 4000))),
+      ...released(2000, "p1/1"),
+      written(2001, "p1", object(5, lockOf(owner, 4000)), object(6)),
+      ...finished(9000)
+    ]
+    const vandal = { from: 0, to: 5000, every: 1000 }
+    assert.include(brokenBy(back("p1/1")), "noticed")
+    assert.notInclude(brokenBy(back("p1/1"), { vandal }), "noticed")
+    assert.include(brokenBy(back("p3/1"), { vandal }), "noticed")
   })
 
   it("wants the lock to be handed on in the order of arrival, and the label to say to whom", () => {
