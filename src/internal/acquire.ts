@@ -1,53 +1,36 @@
-/** From wanting a lock to having it: attempts, and the wait between them. */
+/** From wanting a lock to having it: one attempt after the other, and the waits between them. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as LockError from "../LockError.ts"
-import * as LockMetrics from "../LockMetrics.ts"
 import * as LockProtocol from "../LockProtocol.ts"
 import * as LockQueue from "../LockQueue.ts"
 import * as LockRecord from "../LockRecord.ts"
 import type { Change, Metadata } from "../ObjectStore.ts"
+import {
+  type Attempt,
+  attempt,
+  attemptAsTold,
+  contend,
+  decide,
+  type PermanentError,
+  seen,
+  sending,
+  standing
+} from "./attempt.ts"
 import * as patience from "./patience.ts"
 import * as stopwatch from "./stopwatch.ts"
-import { measure, span } from "./telemetry.ts"
+import { span } from "./telemetry.ts"
 import { glance, pauseBefore, visit } from "./tenure.ts"
 import type { Grant, Wish } from "./wish.ts"
-
-/** What came of an attempt. */
-export type Attempt =
-  | { readonly _tag: "Granted"; readonly grant: Grant }
-  | ({ readonly _tag: "Held" } & LockProtocol.Standing)
-  | { readonly _tag: "RaceLost" }
-  | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
 
 // Others were met.
 type Met = Extract<Attempt, { readonly _tag: "Held" | "RaceLost" }>
 
-/** What ends an attempt for good. */
-export type PermanentError = LockError.Malformed | Exclude<LockError.StoreError, LockError.Unavailable>
-
 /** What ends a wait. */
 export type WaitError = PermanentError | LockError.Timeout | LockError.Unavailable
-
-/** Tries once. A write whose answer got lost is followed up at once, so that nobody waits out a lock of their own. */
-export const attempt = (wish: Wish): Effect.Effect<Attempt, PermanentError> => attemptBy(wish, firstLook(wish))
-
-const attemptBy = Effect.fnUntraced(function* (
-  wish: Wish,
-  look: Effect.Effect<Attempt, PermanentError>
-): Effect.fn.Return<Attempt, PermanentError> {
-  wish.attempts++
-  const first = yield* look
-  const outcome = first._tag === "Unavailable" && wish.mayHold ? yield* attemptCold(wish) : first
-  if (outcome._tag === "Held" || outcome._tag === "RaceLost") {
-    wish.contended = true
-    yield* measure(wish, LockMetrics.conflicts, 1)
-  }
-  return outcome
-})
 
 /**
  * Tries until it succeeds, or until the policy's schedule ends. Beside Dex it leaves others their gap first, where it is
@@ -199,10 +182,7 @@ const heed = Effect.fnUntraced(function* (
     return hasCome && before.place !== undefined ? prolonged(before) : undefined
   }
   if (decision._tag === "Wait") return isSame(decision, before) ? undefined : standing(wish, decision)
-  // A watch tells no content. Where that was asked for, the object is read.
-  return wish.store.bringsContent && metadata.content === undefined
-    ? yield* attempt(wish)
-    : yield* attemptBy(wish, orAfresh(wish, follow(wish, metadata, started, decision)))
+  return yield* attemptAsTold(wish, metadata, started, decision)
 })
 
 // Versions grow: `LockQueue` and fencing tokens rely on it, too.
@@ -239,175 +219,3 @@ export const timeout = (wish: Wish, seen: Partial<LockProtocol.Seen>): Effect.Ef
       })
     )
   )
-
-/** Who was seen to hold the lock, and until when, in the form that errors carry. */
-export const seen = (outcome: Attempt): Partial<LockProtocol.Seen> => (outcome._tag === "Held" ? outcome.seen : {})
-
-// One request where nothing changed since the object was read, or since this process released the lock.
-const firstLook = (wish: Wish): Effect.Effect<Attempt, PermanentError> => {
-  const { seen } = wish
-  if (seen !== undefined) {
-    wish.seen = undefined
-    wish.found ??= seen.resourceVersion
-    return attemptOn(wish, seen)
-  }
-  const known = wish.memory.recall()?.resourceVersion
-  return known === undefined ? attemptCold(wish) : attemptWarm(wish, known)
-}
-
-// Memory that is long past makes for expiries too far ahead: then ask first.
-const attemptWarm = Effect.fnUntraced(function* (wish: Wish, known: string) {
-  const { earliest, latest } = yield* wish.store.now
-  if (latest - earliest > Duration.toMillis(wish.policy.ttl)) return yield* attemptCold(wish)
-  return yield* attemptOn(wish, { uid: "", resourceVersion: known, annotations: {}, labels: {} })
-})
-
-const attemptOn = (wish: Wish, metadata: Metadata): Effect.Effect<Attempt, PermanentError> =>
-  orAfresh(wish, contend(wish, metadata))
-
-// By a look at the object as it is, where what was known of it is no longer so.
-const orAfresh = (
-  wish: Wish,
-  outcome: Effect.Effect<Attempt, PermanentError>
-): Effect.Effect<Attempt, PermanentError> =>
-  outcome.pipe(
-    Effect.catchTag("LockNotFound", () => Effect.succeed<Attempt>({ _tag: "RaceLost" })),
-    Effect.flatMap((outcome) => {
-      if (outcome._tag !== "RaceLost") return Effect.succeed(outcome)
-      wish.contended = true
-      wish.memory.forget()
-      return attemptCold(wish)
-    })
-  )
-
-const attemptCold = (wish: Wish): Effect.Effect<Attempt, PermanentError> =>
-  Effect.matchEffect(timed(wish, wish.store.read(wish.id)), {
-    onSuccess: (metadata) => {
-      wish.found ??= metadata.resourceVersion
-      return contend(wish, metadata)
-    },
-    onFailure: (error) => {
-      switch (error._tag) {
-        case "LockUnavailable":
-          return Effect.succeed<Attempt>({ _tag: "Unavailable", error })
-        case "LockNotFound":
-          return wish.createIfMissing && error.missing === "object" ? create(wish) : Effect.fail(error)
-        default:
-          return Effect.fail(error)
-      }
-    }
-  })
-
-const decide = (wish: Wish, { annotations }: Metadata, leavesGap: boolean): Effect.Effect<LockProtocol.Decision> =>
-  Effect.map(wish.store.now, (now) => {
-    const { key } = wish.policy
-    const record = LockRecord.fromAnnotations(key, annotations)
-    return LockProtocol.decide(record, LockQueue.fromAnnotations(key, annotations), now, {
-      ...contenderOf(wish),
-      leavesGap: leavesGap && !wish.leftGap
-    })
-  })
-
-const contend = Effect.fnUntraced(function* (
-  wish: Wish,
-  metadata: Metadata
-): Effect.fn.Return<Attempt, PermanentError> {
-  wish.known = metadata.resourceVersion
-  const started = yield* stopwatch.now
-  return yield* follow(wish, metadata, started, yield* decide(wish, metadata, wish.besideDex))
-})
-
-// Does what was decided by the metadata, at a moment.
-const follow = (
-  wish: Wish,
-  metadata: Metadata,
-  started: stopwatch.Moment,
-  decision: LockProtocol.Decision
-): Effect.Effect<Attempt, PermanentError> => {
-  const { policy, store } = wish
-  switch (decision._tag) {
-    case "Acquire":
-      return write(
-        wish,
-        { lease: decision.lease, started, lasts: Duration.toMillis(policy.ttl), broken: decision.broken },
-        store.compareAndSwap(wish.id, {
-          expect: { resourceVersion: metadata.resourceVersion },
-          annotations: { ...LockRecord.toAnnotations(policy.key, decision.lease), ...decision.queue }
-        })
-      )
-    case "Claim": {
-      const { lasts, lease } = decision
-      return Effect.succeed({ _tag: "Granted", grant: { lease, started, lasts, broken: undefined, metadata } })
-    }
-    case "Wait":
-      return Effect.succeed(standing(wish, decision))
-    case "Malformed":
-      return Effect.fail(
-        new LockError.Malformed({
-          id: wish.id,
-          object: store.describe(wish.id),
-          key: policy.key,
-          value: decision.value
-        })
-      )
-  }
-}
-
-const standing = (wish: Wish, standing: LockProtocol.Standing): Attempt => {
-  wish.leftGap = standing.seen.expiry === undefined
-  return { ...standing, _tag: "Held" }
-}
-
-const create = Effect.fnUntraced(function* (wish: Wish) {
-  const { policy, store } = wish
-  const started = yield* stopwatch.now
-  const lease = LockProtocol.nextLease(yield* store.now, contenderOf(wish))
-  return yield* write(
-    wish,
-    { lease, started, lasts: Duration.toMillis(policy.ttl), broken: undefined },
-    store.create(wish.id, LockRecord.toAnnotations(policy.key, lease))
-  )
-})
-
-const write = Effect.fnUntraced(function* (
-  wish: Wish,
-  wanted: Omit<Grant, "metadata">,
-  send: Effect.Effect<Option.Option<Metadata>, LockError.StoreError>
-): Effect.fn.Return<Attempt, PermanentError> {
-  const before = wish.mayHold
-  wish.mayHold = true
-  const answer = yield* sending(wish, send)
-  if (answer._tag === "Failure") {
-    if (answer.failure._tag === "LockUnavailable") return { _tag: "Unavailable", error: answer.failure }
-    wish.mayHold = before
-    return yield* answer.failure
-  }
-  if (Option.isSome(answer.success)) {
-    return { _tag: "Granted", grant: { ...wanted, metadata: answer.success.value } }
-  }
-  wish.mayHold = before
-  return { _tag: "RaceLost" }
-})
-
-const sending = Effect.fnUntraced(function* <A, E>(wish: Wish, write: Effect.Effect<A, E>) {
-  wish.isWriting = true
-  const answer = yield* Effect.result(timed(wish, write))
-  wish.isWriting = false
-  return answer
-})
-
-const timed = <A, E>(wish: Wish, request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.flatMap(stopwatch.now, (sent) =>
-    Effect.onExitPrimitive(request, () =>
-      Effect.map(stopwatch.now, (now) => {
-        wish.took = stopwatch.between(sent, now).most
-      })
-    )
-  )
-
-const contenderOf = ({ holder, policy }: Wish): Omit<LockProtocol.Contender, "leavesGap"> => ({
-  key: policy.key,
-  holder,
-  ttl: Duration.toMillis(policy.ttl),
-  renews: policy.renew !== false
-})

@@ -1,4 +1,4 @@
-/** A contender that wants the lock: reads, queues, takes it (`internal/acquire.ts`). */
+/** A contender that wants the lock: reads, queues, takes it (`internal/acquire.ts`, `attempt.ts`). */
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { Behaviour } from "./behaviour.ts"
 import { conditionOf, onVersion, patchOf, unconditional } from "./patch.ts"
