@@ -15,8 +15,8 @@
  *
  * **Gotchas**
  *
- * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a detour through
- * an expiry, and never makes a lock free or held.
+ * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a write, a second,
+ * or a short lease, and never makes a lock free or held.
  */
 import type { Changes, WriteUnderAnnotations } from "./ObjectStore.ts"
 

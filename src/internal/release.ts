@@ -121,11 +121,13 @@ export const commit = Effect.fnUntraced(function* (
   })
   return yield* Effect.retry(once, {
     while: (error) => error._tag === "LockUnavailable" && !isFinal,
-    schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-      Schedule.upTo({ duration: "30 seconds" })
-    )
+    schedule: commitRetries
   })
 })
+
+const commitRetries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
+  Schedule.upTo({ duration: "30 seconds" })
+)
 
 const holds = (content: Content | undefined, { path, value }: ContentChange): boolean => {
   const found = path.reduce<unknown>((within, name) => (within as Record<string, unknown> | undefined)?.[name], content)
