@@ -85,6 +85,15 @@ const taken = [
   written(100, "p1", object(1), object(2, lockOf("p1/1", 4000))),
   ...granted(110, "p1/1", 2)
 ]
+/** And taken away by a Dex at 200, and had by p2 until 400. */
+const robbed = [
+  ...taken,
+  written(200, "dex1", object(2, lockOf("p1/1", 4000)), object(3)),
+  wished(290, "p2/1"),
+  written(300, "p2", object(3), object(4, lockOf("p2/1", 4500))),
+  ...granted(310, "p2/1", 4),
+  ...released(400, "p2/1")
+]
 const sound = [
   ...taken,
   ...released(500, "p1/1"),
@@ -114,20 +123,15 @@ describe("a rule", () => {
   })
 
   it("excuses only who was robbed by an outsider, and only for as long as it cannot know", () => {
-    const robbed = (until: number) => [
-      ...taken,
-      written(200, "dex1", object(2, lockOf("p1/1", 4000)), object(3)),
-      wished(290, "p2/1"),
-      written(300, "p2", object(3), object(4, lockOf("p2/1", 4500))),
-      ...granted(310, "p2/1", 4),
-      ...released(400, "p2/1"),
+    const noticedAt = (until: number) => [
+      ...robbed,
       written(401, "p2", object(4, lockOf("p2/1", 4500)), object(5)),
       at(until, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Wiped" }),
       ...released(until, "p1/1"),
       ...finished(9000)
     ]
-    assert.deepStrictEqual(brokenBy(robbed(1200)), [])
-    assert.deepStrictEqual(brokenBy(robbed(2000)), ["noticed"])
+    assert.deepStrictEqual(brokenBy(noticedAt(1200)), [])
+    assert.deepStrictEqual(brokenBy(noticedAt(2000)), ["noticed"])
   })
 
   it("wants every token to be larger than those before, and to come from the write that acquired", () => {
@@ -284,12 +288,7 @@ describe("a rule", () => {
 
   it("excuses who was robbed, and is given the lock back by a forged queue", () => {
     const back = (owner: string) => [
-      ...taken,
-      written(200, "dex1", object(2, lockOf("p1/1", 4000)), object(3)),
-      wished(290, "p2/1"),
-      written(300, "p2", object(3), object(4, lockOf("p2/1", 4500))),
-      ...granted(310, "p2/1", 4),
-      ...released(400, "p2/1"),
+      ...robbed,
       written(401, "p2", object(4, lockOf("p2/1", 4500)), object(5, lockOf(owner, 4000))),
       ...released(2000, "p1/1"),
       written(2001, "p1", object(5, lockOf(owner, 4000)), object(6)),
