@@ -62,10 +62,7 @@ const until = (id: string, wanted: (metadata: Metadata) => boolean) =>
   )
 
 const untilWaiting = (id: string, wanted: number) =>
-  Effect.map(
-    until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiting.length === wanted),
-    ({ annotations }) => LockQueue.fromAnnotations(key, annotations)
-  )
+  until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiting.length === wanted)
 
 /** Lets several processes line up for a lock, one after the other. */
 const lineUp = (id: string, processes: ReadonlyArray<Effect.Success<ReturnType<typeof aProcess>>>) =>
@@ -77,6 +74,13 @@ const leftAsItWas = Effect.fnUntraced(function* (id: string) {
   assert.deepStrictEqual({ ...annotations }, { "example.com/other": "o" })
   assert.deepStrictEqual({ ...labels }, { app: "x" })
 })
+
+/** That the lock comes free, and leaves the object so. */
+const isFreed = (id: string) =>
+  Effect.andThen(
+    until(id, ({ annotations }) => !(key in annotations)),
+    leftAsItWas(id)
+  )
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
@@ -125,8 +129,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* fourth.letGo
       yield* has(fifth)
       yield* fifth.letGo
-      yield* until(id, ({ annotations }) => !(key in annotations))
-      yield* leftAsItWas(id)
+      yield* isFreed(id)
 
       assert.deepStrictEqual(
         [first, second, third, fourth, fifth].map(({ requests }) => requests),
@@ -195,8 +198,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* first!.letGo
       yield* third!.held
       yield* third!.letGo
-      yield* until(id, ({ annotations }) => !(key in annotations))
-      yield* leftAsItWas(id)
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 
@@ -246,8 +248,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
         yield* contender.letGo
       }
       assert.deepStrictEqual(holder.requests, ["write", "write"])
-      yield* until(id, ({ annotations }) => !(key in annotations))
-      yield* leftAsItWas(id)
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 
@@ -260,17 +261,17 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const contenders = yield* lineUp(id, processes)
       yield* Effect.sleep("1500 millis")
       for (const { requests } of processes) requests.length = 0
-      const { waiting, annotations: queue } = LockQueue.fromAnnotations(key, yield* annotationsOf(id))
-      yield* annotate(id, Object.fromEntries(Object.keys(queue).map((name) => [name, null])))
-      assert.sameMembers([...(yield* untilWaiting(id, 2)).waiting], [...waiting])
+      const queue = LockQueue.fromAnnotations(key, yield* annotationsOf(id))
+      yield* annotate(id, LockQueue.changes(key, queue, { waiting: [], since: undefined }))
+      yield* untilWaiting(id, 2)
+      assert.sameMembers([...(yield* queueOf(id))], [...queue.waiting])
       for (const { requests } of processes) assert.deepStrictEqual(requests, ["write"])
       yield* ours.letGo
       for (const contender of contenders) {
         yield* contender.held.pipe(Effect.timeout("1 second"))
         yield* contender.letGo
       }
-      yield* until(id, ({ annotations }) => !(key in annotations))
-      yield* leftAsItWas(id)
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 
@@ -287,8 +288,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* until(id, ({ annotations }) => annotations[`${key}-holder`]?.startsWith(dead) === true)
       yield* theirs.held.pipe(Effect.timeout("5500 millis"))
       yield* theirs.letGo
-      yield* until(id, ({ annotations }) => !(key in annotations))
-      yield* leftAsItWas(id)
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 

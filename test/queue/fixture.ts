@@ -47,10 +47,10 @@ export const setUp = Effect.gen(function* () {
     return { ...faulty, lock, scope, wants }
   })
   const annotations = Effect.map(read, ({ annotations }) => annotations)
-  /** Wipes the queue, as Dex does, and looks that it was wiped. */
+  /** Wipes the queue, as Dex does. Answers how many stood in it. */
   const wipe = Effect.gen(function* () {
     const queue = LockQueue.fromAnnotations(key, (yield* read).annotations)
-    yield* annotate(Object.fromEntries(Object.keys(queue.annotations).map((name) => [name, null])))
+    yield* annotate(LockQueue.changes(key, queue, { waiting: [], since: undefined }))
     return queue.waiting.length
   })
   return {

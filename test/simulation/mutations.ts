@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Changes, Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
+import type { Changes, ChangesOptions, Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
 import type { Machine } from "./machine.ts"
 
 type Store = ObjectStore["Service"]
@@ -32,15 +32,6 @@ const key = LockPolicy.dexKey
 const holderKey = LockRecord.holderKey(key)
 
 const lineKey = LockQueue.queueKey(key)
-
-const farAwayUnlessFirst =
-  (name: string) =>
-  (metadata: Metadata): Metadata => {
-    const { [lineKey]: line, [key]: expiry } = metadata.annotations
-    return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
-      ? metadata
-      : { ...metadata, annotations: { ...metadata.annotations, [key]: "2099-01-01T00:00:00Z" } }
-  }
 const nextLabel = LockQueue.labelKey(key)
 
 const ownerIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined => {
@@ -111,6 +102,13 @@ const withoutCondition = (store: Store, which: (write: Write) => boolean): Store
         )
       : store.compareAndSwap(id, write)
 })
+
+const mapChanges =
+  (store: Store, f: (metadata: Metadata, options: ChangesOptions | undefined) => Metadata): Store["changes"] =>
+  (id, options) =>
+    Stream.map(store.changes(id, options), (change) =>
+      change._tag === "Changed" ? { ...change, metadata: f(change.metadata, options) } : change
+    )
 
 const mapMetadata = (store: Store, f: (metadata: Metadata) => Metadata): Store => ({
   ...store,
@@ -288,12 +286,9 @@ export const mutations = {
       ...seen,
       store: {
         ...seen.store,
-        changes: (id, options) =>
-          Stream.map(seen.store.changes(id, options), (change) =>
-            change._tag === "Changed" && options?.label !== undefined
-              ? { ...change, metadata: { ...change.metadata, annotations: unlocked(change.metadata.annotations) } }
-              : change
-          )
+        changes: mapChanges(seen.store, (metadata, options) =>
+          options?.label === undefined ? metadata : { ...metadata, annotations: unlocked(metadata.annotations) }
+        )
       }
     })
   },
@@ -316,17 +311,22 @@ export const mutations = {
 
   /** Leaves it to the first in the line to take an expired lock, whether or not there is such a one. */
   "the first in line alone looks": {
-    seen: ({ name }, seen) => ({
-      ...seen,
-      store: {
-        ...seen.store,
-        read: (id) => Effect.map(seen.store.read(id), farAwayUnlessFirst(name)),
-        changes: (id, options) =>
-          Stream.map(seen.store.changes(id, options), (change) =>
-            change._tag === "Changed" ? { ...change, metadata: farAwayUnlessFirst(name)(change.metadata) } : change
-          )
+    seen: ({ name }, seen) => {
+      const farAway = (metadata: Metadata): Metadata => {
+        const { [lineKey]: line, [key]: expiry } = metadata.annotations
+        return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
+          ? metadata
+          : { ...metadata, annotations: { ...metadata.annotations, [key]: "2099-01-01T00:00:00Z" } }
       }
-    })
+      return {
+        ...seen,
+        store: {
+          ...seen.store,
+          read: (id) => Effect.map(seen.store.read(id), farAway),
+          changes: mapChanges(seen.store, farAway)
+        }
+      }
+    }
   },
 
   /** Takes a lock that was handed over for its own for as long as one that it has written: ten seconds from the news. */
@@ -359,12 +359,9 @@ export const mutations = {
         store: {
           ...seen.store,
           compareAndSwap: (id, write) => seen.store.compareAndSwap(id, asWritten(write)),
-          changes: (id, options) =>
-            Stream.map(seen.store.changes(id, options), (change) =>
-              change._tag === "Changed" && options?.label !== undefined
-                ? { ...change, metadata: prolonged(change.metadata) }
-                : change
-            )
+          changes: mapChanges(seen.store, (metadata, options) =>
+            options?.label === undefined ? metadata : prolonged(metadata)
+          )
         }
       }
     }
