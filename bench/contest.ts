@@ -49,7 +49,7 @@ export const Round = Schema.Struct({
     kind: Schema.String,
     namespaced: Schema.Boolean,
     createIfMissing: Schema.Boolean,
-    besideDex: Schema.Boolean
+    sharedWithDex: Schema.Boolean
   }),
   namespace: Schema.String,
   ids: Schema.Array(Schema.String),

@@ -1,7 +1,7 @@
 /** A Kubernetes client that counts what it is asked for, and which writes were refused. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Request } from "../src/internal/transport.ts"
+import type { Request } from "../src/internal/kubernetes/http.ts"
 import { KubernetesClient } from "../src/KubernetesClient.ts"
 import * as Tally from "./tally.ts"
 

@@ -17,7 +17,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as rfc3339 from "../src/internal/rfc3339.ts"
+import * as rfc3339 from "../src/internal/time/rfc3339.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockRecord from "../src/LockRecord.ts"
 
@@ -85,9 +85,9 @@ export const make = (client: DexClient, id: string): DexLock => {
     const object = yield* client.get(id)
     const now = yield* Clock.currentTimeMillis
     const taken = {
-      [LockPolicy.dexKey]: rfc3339.format(Math.floor((now + Duration.toMillis(ttl)) / 1000))
+      [LockPolicy.dexAnnotation]: rfc3339.format(Math.floor((now + Duration.toMillis(ttl)) / 1000))
     }
-    const record = LockRecord.fromAnnotations(LockPolicy.dexKey, object.metadata.annotations ?? {})
+    const record = LockRecord.fromAnnotations(LockPolicy.dexAnnotation, object.metadata.annotations ?? {})
     if (record._tag === "Malformed") {
       return yield* new DexError({ detail: `lock annotation value is malformed: ${JSON.stringify(record.value)}` })
     }

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../src/LockError.ts"
-import type { Exchange } from "../src/internal/exchange.ts"
-import * as requests from "../src/internal/requests.ts"
-import * as status from "../src/internal/status.ts"
+import type { ApiClient } from "../src/internal/kubernetes/apiClient.ts"
+import * as requests from "../src/internal/kubernetes/encode.ts"
+import * as status from "../src/internal/kubernetes/responseError.ts"
 import * as Resource from "../src/Resource.ts"
 import { LoadError } from "./loadError.ts"
 
@@ -22,7 +22,7 @@ const ResourceList = Schema.fromJsonString(
 
 /** Finds a resource by a preset's name or as `PLURAL.VERSION.GROUP`, whose kind and scope the API server tells. */
 export const find = Effect.fnUntraced(function* (
-  exchange: Exchange,
+  exchange: ApiClient,
   wanted: string
 ): Effect.fn.Return<Resource.Resource, LoadError | LockError.StoreError> {
   const preset = presets[wanted]

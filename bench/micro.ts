@@ -21,24 +21,24 @@ import * as Target from "./target.ts"
 
 const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }
 const contender = {
-  key: LockPolicy.dexKey,
-  holder: "bench/0123456789ab.1",
+  key: LockPolicy.dexAnnotation,
+  holderId: "bench/0123456789ab.1",
   ttl: 10_000,
   renews: true,
-  leavesGap: false
+  yields: false
 }
 const lease = LockProtocol.nextLease(now, contender)
-const annotations = LockRecord.toAnnotations(LockPolicy.dexKey, lease)
-const held = LockRecord.fromAnnotations(LockPolicy.dexKey, annotations)
-const absent = LockRecord.fromAnnotations(LockPolicy.dexKey, {})
-const nobody = LockQueue.fromAnnotations(LockPolicy.dexKey, {})
+const annotations = LockRecord.toAnnotations(LockPolicy.dexAnnotation, lease)
+const held = LockRecord.fromAnnotations(LockPolicy.dexAnnotation, annotations)
+const absent = LockRecord.fromAnnotations(LockPolicy.dexAnnotation, {})
+const nobody = LockQueue.fromAnnotations(LockPolicy.dexAnnotation, {})
 
 const pure = (bench: Bench): void => {
   bench
-    .add("record: parse", () => LockRecord.fromAnnotations(LockPolicy.dexKey, annotations))
-    .add("record: format", () => LockRecord.toAnnotations(LockPolicy.dexKey, lease))
+    .add("record: parse", () => LockRecord.fromAnnotations(LockPolicy.dexAnnotation, annotations))
+    .add("record: format", () => LockRecord.toAnnotations(LockPolicy.dexAnnotation, lease))
     .add("decision: held by another", () =>
-      LockProtocol.decide(held, nobody, now, { ...contender, holder: "bench/ba9876543210.1" })
+      LockProtocol.decide(held, nobody, now, { ...contender, holderId: "bench/ba9876543210.1" })
     )
     .add("decision: free", () => LockProtocol.decide(absent, nobody, now, contender))
 }

@@ -2,16 +2,16 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { Exchange } from "../src/internal/exchange.ts"
-import * as exchanges from "../src/internal/exchange.ts"
-import * as requests from "../src/internal/requests.ts"
-import * as status from "../src/internal/status.ts"
+import type { ApiClient } from "../src/internal/kubernetes/apiClient.ts"
+import * as exchanges from "../src/internal/kubernetes/apiClient.ts"
+import * as requests from "../src/internal/kubernetes/encode.ts"
+import * as status from "../src/internal/kubernetes/responseError.ts"
 import type * as LockError from "../src/LockError.ts"
 import * as Resource from "../src/Resource.ts"
 
 /** Where objects are made. */
 export interface Place {
-  readonly exchange: Exchange
+  readonly exchange: ApiClient
   readonly resource: Resource.Resource
   readonly namespace: string
 }
@@ -63,7 +63,7 @@ const create = Effect.fnUntraced(function* (place: Place, name: string) {
     metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },
     ...contentOf(resource)
   })
-  return yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.metadataOf(answer, about)).pipe(
+  return yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.snapshotOf(answer, about)).pipe(
     Effect.map(({ uid }) => uid),
     // whether it was made is not known then: the name is ours alone
     Effect.tapErrorTag("LockUnavailable", () => remove(place, name, undefined))
@@ -87,7 +87,7 @@ const remove = (place: Place, name: string, uid: string | undefined): Effect.Eff
   )
 }
 
-const aboutOf = ({ namespace, resource }: Place, name: string, verb: string): status.Request => ({
+const aboutOf = ({ namespace, resource }: Place, name: string, verb: string): status.RequestInfo => ({
   id: name,
   verb,
   object: Resource.describe(resource, namespace, name)

@@ -24,7 +24,7 @@ import * as DexClient from "./dexClient.ts"
 const shared: Shared = workerData
 
 // The objects are the contest's own, and no Dex takes part while kubelock contends.
-const policy = LockPolicy.make({ besideDex: false })
+const policy = LockPolicy.make({ sharedWithDex: false })
 
 /** How each protocol takes a lock. */
 const takes: Readonly<
@@ -32,7 +32,7 @@ const takes: Readonly<
 > = {
   kubelock: Effect.fnUntraced(function* (round) {
     const store = ObjectStoreKubernetes.layer({ ...round, createIfMissing: false })
-    const lock = yield* Layer.build(Layer.provide(Lock.layer({ holder: `load-${round.thread}`, policy }), store))
+    const lock = yield* Layer.build(Layer.provide(Lock.layer({ identity: `load-${round.thread}`, policy }), store))
     return (id) =>
       Lock.scoped(id).pipe(
         Effect.provideContext(lock),

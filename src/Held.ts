@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Lost, StoreError } from "./LockError.ts"
-import type { ContentChange, Metadata } from "./ObjectStore.ts"
+import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
 
 /**
  * A lock that is held, until the scope that it was acquired in closes.
@@ -34,11 +34,11 @@ import type { ContentChange, Metadata } from "./ObjectStore.ts"
  */
 export interface Held {
   readonly id: string
-  readonly holder: string
+  readonly holderId: string
   readonly fencingToken: bigint
   readonly isValid: Effect.Effect<boolean>
   readonly lost: Effect.Effect<never, Lost>
-  readonly metadata: Metadata
-  readonly commit: (content: ReadonlyArray<ContentChange>) => Effect.Effect<void, Lost | StoreError>
+  readonly snapshot: ObjectSnapshot
+  readonly commitAndRelease: (content: ReadonlyArray<FieldPatch>) => Effect.Effect<void, Lost | StoreError>
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
 }

@@ -2,7 +2,7 @@
  * The way to an API server: its address, who we are there, and one set of pooled connections.
  *
  * Addresses and credentials come from a kubeconfig as `@kubernetes/client-node` reads it; requests do not go through that
- * library, which opens a new connection for each (`internal/transport.ts` keeps them, with undici). Credentials are asked
+ * library, which opens a new connection for each (`internal/kubernetes/http.ts` keeps them, with undici). Credentials are asked
  * for again every minute and after a 401, so that rotated tokens and certificates are taken up; connections are made anew
  * only when the certificates changed.
  *
@@ -14,10 +14,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as alarms from "./internal/alarms.ts"
-import * as credentials from "./internal/credentials.ts"
-import { RotatingPools } from "./internal/pools.ts"
-import * as transport from "./internal/transport.ts"
+import * as alarms from "./internal/time/timers.ts"
+import * as credentials from "./internal/kubernetes/credentials.ts"
+import { RotatingConnections } from "./internal/kubernetes/connections.ts"
+import * as transport from "./internal/kubernetes/http.ts"
 
 /** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
 export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/KubernetesClient/KubeConfigError")({
@@ -49,11 +49,15 @@ export class KubernetesClient extends Context.Service<
     readonly ask: (
       request: transport.Request,
       bounds: transport.Bounds
-    ) => Effect.Effect<transport.Answer, transport.TransportError | KubeConfigError>
+    ) => Effect.Effect<transport.Response, transport.TransportError | KubeConfigError>
     readonly watch: (
       request: transport.Request,
       bounds: transport.Bounds
-    ) => Effect.Effect<transport.Answer | transport.Lines, transport.TransportError | KubeConfigError, Scope.Scope>
+    ) => Effect.Effect<
+      transport.Response | transport.LineStream,
+      transport.TransportError | KubeConfigError,
+      Scope.Scope
+    >
   }
 >()("kubelock/KubernetesClient") {}
 
@@ -127,7 +131,7 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
 
   const { connection } = yield* current
   const pools = yield* Effect.acquireRelease(
-    attempt(() => new RotatingPools(connection)),
+    attempt(() => new RotatingConnections(connection)),
     (pools) => Effect.promise(() => pools.destroy())
   )
   const connections = transport.make(pools, cluster.server, yield* alarms.make)
@@ -136,7 +140,7 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
     pools.rotate(connection)
     return headers
   })
-  const withCredentials = <A extends transport.Head, E, R>(
+  const withCredentials = <A extends transport.ResponseHead, E, R>(
     send: (headers: Readonly<Record<string, string>>) => Effect.Effect<A, E, R>
   ) => {
     const once = Effect.flatMap(authorized, send)

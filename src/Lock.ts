@@ -29,24 +29,24 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire } from "./internal/acquire.ts"
-import { attempt, type PermanentError, seen } from "./internal/attempt.ts"
-import * as alarms from "./internal/alarms.ts"
-import * as cohort from "./internal/cohort.ts"
-import * as patience from "./internal/patience.ts"
-import * as stopwatch from "./internal/stopwatch.ts"
-import { take } from "./internal/take.ts"
-import { acquiring } from "./internal/telemetry.ts"
-import type { Holding } from "./internal/turn.ts"
-import * as watches from "./internal/watches.ts"
-import type { Grant, Wish } from "./internal/wish.ts"
+import { acquire } from "./internal/engine/acquire.ts"
+import { attempt, type PermanentError, seen } from "./internal/engine/attempt.ts"
+import * as alarms from "./internal/time/timers.ts"
+import * as cohort from "./internal/engine/localQueue.ts"
+import * as patience from "./internal/engine/waitBudget.ts"
+import * as ClockReading from "./internal/time/clockReading.ts"
+import { take } from "./internal/engine/lockHandle.ts"
+import { acquiring } from "./internal/engine/telemetry.ts"
+import type { Holding } from "./internal/engine/turn.ts"
+import * as watches from "./internal/engine/watchPool.ts"
+import type { Grant, Wish } from "./internal/engine/wish.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
 import * as LockRecord from "./LockRecord.ts"
-import { type Metadata, ObjectStore } from "./ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /**
@@ -56,7 +56,7 @@ import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
  */
 export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
-  readonly seen?: Metadata | undefined
+  readonly snapshot?: ObjectSnapshot | undefined
 }
 
 /** What waiting for a lock can fail with. */
@@ -90,7 +90,7 @@ export class Lock extends Context.Service<
  */
 export interface Options {
   readonly policy?: LockPolicy.LockPolicy | undefined
-  readonly holder?: string | undefined
+  readonly identity?: string | undefined
   readonly idInMetrics?: boolean | undefined
 }
 
@@ -168,8 +168,8 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const store = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.dex
-  const title = options.holder ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
-  const process = LockQueue.newProcess()
+  const title = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
+  const process = LockQueue.newProcessId()
   let wishes = 0
 
   const timing = yield* alarms.make
@@ -177,25 +177,25 @@ export const make = Effect.fnUntraced(function* (
   const unfinished = yield* FiberSet.make<void>()
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(unfinished))
   const cohorts = cohort.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
-  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.key), value: process }, timing)
+  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.annotation), value: process }, timing)
 
   const wishFor = (id: string, acquireOptions?: AcquireOptions): Effect.Effect<Wish> =>
-    Effect.map(stopwatch.now, (began) => {
+    Effect.map(ClockReading.now, (began) => {
       wishes++
       const wishPolicy = acquireOptions === undefined ? policy : LockPolicy.withOverrides(policy, acquireOptions)
       return {
         id,
         store,
-        holder: LockQueue.nameOf(title, process, wishes),
+        holder: LockQueue.holderId(title, process, wishes),
         policy: wishPolicy,
         watches: watching,
         alarms: timing,
-        besideDex: policy.besideDex ?? store.besideDex,
+        besideDex: policy.sharedWithDex ?? store.sharedWithDex,
         createIfMissing: acquireOptions?.createIfMissing ?? store.createIfMissing,
         attributes: options.idInMetrics === true ? { id } : undefined,
         began,
-        patience: patience.make(wishPolicy.polling),
-        seen: acquireOptions?.seen,
+        patience: patience.make(wishPolicy.waitSchedule),
+        seen: acquireOptions?.snapshot,
         memory: cohorts.memoryOf(id),
         found: undefined,
         known: undefined,
@@ -225,7 +225,7 @@ export const make = Effect.fnUntraced(function* (
   const conflict = (
     { id }: Wish,
     reason: LockError.Conflict["reason"],
-    seen: Partial<LockProtocol.Seen>
+    seen: Partial<LockProtocol.HolderInfo>
   ): Effect.Effect<never, LockError.Conflict> =>
     Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason, ...seen }))
 
@@ -243,7 +243,9 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const stateOf = (annotations: Readonly<Record<string, string>>): Effect.Effect<LockState> =>
-    Effect.map(store.now, (now) => LockProtocol.observe(LockRecord.fromAnnotations(policy.key, annotations), now))
+    Effect.map(store.now, (now) =>
+      LockProtocol.lockState(LockRecord.fromAnnotations(policy.annotation, annotations), now)
+    )
 
   const inspect = (id: string) =>
     Effect.matchEffect(store.read(id), {
@@ -260,11 +262,11 @@ export const make = Effect.fnUntraced(function* (
     if (state._tag === "Free") return state
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.succession(found, yield* store.now, {
-        key: policy.key,
-        holder: state._tag === "Malformed" ? "" : (state.holder ?? ""),
+      ...LockProtocol.planHandOver(found, yield* store.now, {
+        key: policy.annotation,
+        holderId: state._tag === "Malformed" ? "" : (state.holder ?? ""),
         requeue: undefined,
-        besideDex: policy.besideDex ?? store.besideDex
+        sharedWithDex: policy.sharedWithDex ?? store.sharedWithDex
       }).write
     })
     return Option.isSome(answer)

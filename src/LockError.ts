@@ -2,7 +2,7 @@
  * What can go wrong with a lock, one class each.
  *
  * The lock's own errors are `Conflict`, `Timeout`, `Malformed` and `Lost`. The others come from the store that keeps
- * the objects; a Kubernetes answer becomes one of them in one place (`internal/status.ts`).
+ * the objects; a Kubernetes answer becomes one of them in one place (`internal/kubernetes/responseError.ts`).
  *
  * **Details**
  *
@@ -80,8 +80,8 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
 /**
  * A lock that was held is held no longer, though nobody here released it.
  *
- * - `Broken`: somebody else holds it now, by the annotations on the object.
- * - `Wiped`: the annotation is gone (Dex's late release, or `Lock.break`).
+ * - `TakenOver`: somebody else holds it now, by the annotations on the object.
+ * - `Removed`: the annotation is gone (Dex's late release, or `Lock.break`).
  * - `Deleted`: the object is gone, or another one bears its name.
  * - `Expired`: the lease ran out before it could be renewed (the API server was out of reach, the process was
  *   suspended, or renewal is off).
@@ -91,7 +91,7 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
   id: Schema.String,
   object: Schema.String,
-  reason: Schema.Literals(["Broken", "Wiped", "Deleted", "Expired", "Released"]),
+  reason: Schema.Literals(["TakenOver", "Removed", "Deleted", "Expired", "Released"]),
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String)
@@ -101,9 +101,9 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   }
   #what(): string {
     switch (this.reason) {
-      case "Broken":
+      case "TakenOver":
         return `it is held by ${holderPhrase(this)} now`
-      case "Wiped":
+      case "Removed":
         return "its annotation was removed by somebody else"
       case "Deleted":
         return "the object was deleted"

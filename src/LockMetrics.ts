@@ -27,7 +27,7 @@ export const losses: Metric.Counter<number> = counter("kubelock_losses_total", "
 export const renewals: Metric.Counter<number> = counter("kubelock_renewals_total", "Leases renewed")
 
 /** Expired locks of others that were broken by an acquisition. */
-export const breaks: Metric.Counter<number> = counter("kubelock_breaks_total", "Expired locks broken")
+export const takeovers: Metric.Counter<number> = counter("kubelock_takeovers_total", "Expired locks broken")
 
 /** Locks held now. */
 export const held: Metric.Gauge<number> = Metric.gauge("kubelock_held", { description: "Locks held" })

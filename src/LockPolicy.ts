@@ -18,7 +18,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
 /** What drives the waiting: any schedule that itself cannot fail. Its input is what the last attempt saw. */
-export type Polling = Schedule.Schedule<unknown, unknown>
+export type WaitSchedule = Schedule.Schedule<unknown, unknown>
 
 /**
  * How a lock is waited for and how long it lasts.
@@ -29,44 +29,47 @@ export type Polling = Schedule.Schedule<unknown, unknown>
  * Undefined, it is as the resource says.
  */
 export interface LockPolicy {
-  readonly key: string
+  readonly annotation: string
   readonly ttl: Duration.Duration
-  readonly polling: Polling
-  readonly renew: Duration.Duration | false
-  readonly besideDex: boolean | undefined
+  readonly waitSchedule: WaitSchedule
+  readonly renewEvery: Duration.Duration | false
+  readonly sharedWithDex: boolean | undefined
 }
 
 /** What one acquisition may set otherwise than the policy of its layer. The key is the layer's. */
 export interface Overrides {
   readonly ttl?: Duration.Input | undefined
-  readonly polling?: Polling | undefined
-  readonly renew?: Duration.Input | false | undefined
+  readonly waitSchedule?: WaitSchedule | undefined
+  readonly renewEvery?: Duration.Input | false | undefined
 }
 
 /** Everything that makes up a policy; what is left out is Dex's. */
 export interface Options extends Overrides {
-  readonly key?: string | undefined
-  readonly besideDex?: boolean | undefined
+  readonly annotation?: string | undefined
+  readonly sharedWithDex?: boolean | undefined
 }
 
 /** The annotation that Dex locks with. */
-export const dexKey = "dexidp.com/resource-lock"
+export const dexAnnotation = "dexidp.com/resource-lock"
 
 /** A poll every `interval`, `times` of them after the first attempt. */
-export const poll = (interval: Duration.Input, times: number): Polling =>
+export const fixedPolls = (interval: Duration.Input, times: number): WaitSchedule =>
   Schedule.spaced(interval).pipe(Schedule.upTo({ times }))
 
 /** Dex's waiting: 200 polls, 100 milliseconds apart, about 20 seconds in all. */
-export const dexPolling: Polling = poll("100 millis", 200)
+export const dexWaitSchedule: WaitSchedule = fixedPolls("100 millis", 200)
 
 const assemble = (options: Options): LockPolicy => {
   const ttl = Duration.fromInputUnsafe(options.ttl ?? "10 seconds")
   return {
-    key: options.key ?? dexKey,
+    annotation: options.annotation ?? dexAnnotation,
     ttl,
-    polling: options.polling ?? dexPolling,
-    renew: options.renew === false ? false : Duration.fromInputUnsafe(options.renew ?? Duration.divideUnsafe(ttl, 3)),
-    besideDex: options.besideDex
+    waitSchedule: options.waitSchedule ?? dexWaitSchedule,
+    renewEvery:
+      options.renewEvery === false
+        ? false
+        : Duration.fromInputUnsafe(options.renewEvery ?? Duration.divideUnsafe(ttl, 3)),
+    sharedWithDex: options.sharedWithDex
   }
 }
 
@@ -76,7 +79,7 @@ const checked = (policy: LockPolicy): LockPolicy => {
   return policy
 }
 
-const problemOf = ({ key, renew, ttl }: LockPolicy): string | undefined => {
+const problemOf = ({ annotation: key, renewEvery: renew, ttl }: LockPolicy): string | undefined => {
   if (!annotationKey.test(key)) {
     return `key must be an annotation key like "example.com/lock" whose name has at most 44 characters, got ${JSON.stringify(key)}`
   }
@@ -113,11 +116,12 @@ export const make = (options: Options = {}): LockPolicy => checked(assemble(opti
 export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolicy =>
   checked(
     assemble({
-      key: self.key,
-      besideDex: self.besideDex,
+      annotation: self.annotation,
+      sharedWithDex: self.sharedWithDex,
       ttl: overrides.ttl ?? self.ttl,
-      polling: overrides.polling ?? self.polling,
-      renew: overrides.renew ?? (overrides.ttl === undefined || self.renew === false ? self.renew : undefined)
+      waitSchedule: overrides.waitSchedule ?? self.waitSchedule,
+      renewEvery:
+        overrides.renewEvery ?? (overrides.ttl === undefined || self.renewEvery === false ? self.renewEvery : undefined)
     })
   )
 
@@ -125,30 +129,32 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
 export const dex: LockPolicy = make()
 
 /**
- * The policy from configuration, every part optional: `KUBELOCK_KEY`, `KUBELOCK_TTL`, `KUBELOCK_POLL_INTERVAL`,
- * `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW`, `KUBELOCK_BESIDE_DEX`. Durations are written as `10 seconds`;
- * `KUBELOCK_RENEW=false` turns renewal off.
+ * The policy from configuration, every part optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`, `KUBELOCK_POLL_INTERVAL`,
+ * `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`. Durations are written as `10 seconds`;
+ * `KUBELOCK_RENEW_EVERY=false` turns renewal off.
  */
 export const config: Config.Config<LockPolicy> = Config.all({
-  key: Config.String("KEY").pipe(Config.option),
+  key: Config.String("ANNOTATION").pipe(Config.option),
   ttl: Config.Duration("TTL").pipe(Config.option),
   interval: Config.Duration("POLL_INTERVAL").pipe(Config.withDefault(Duration.millis(100))),
   times: Config.schema(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0)),
     "POLL_TIMES"
   ).pipe(Config.withDefault(200)),
-  renew: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW").pipe(Config.option),
-  besideDex: Config.Boolean("BESIDE_DEX").pipe(Config.option)
+  renew: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW_EVERY").pipe(
+    Config.option
+  ),
+  besideDex: Config.Boolean("SHARED_WITH_DEX").pipe(Config.option)
 }).pipe(
   Config.nested("KUBELOCK"),
   Config.mapEffect((given) => {
     const renew = Option.getOrUndefined(given.renew)
     const policy = assemble({
-      key: Option.getOrUndefined(given.key),
+      annotation: Option.getOrUndefined(given.key),
       ttl: Option.getOrUndefined(given.ttl),
-      polling: poll(given.interval, given.times),
-      renew: renew === "false" ? false : renew,
-      besideDex: Option.getOrUndefined(given.besideDex)
+      waitSchedule: fixedPolls(given.interval, given.times),
+      renewEvery: renew === "false" ? false : renew,
+      sharedWithDex: Option.getOrUndefined(given.besideDex)
     })
     const problem = problemOf(policy)
     return problem === undefined

@@ -4,12 +4,12 @@
  * Nothing here reads a clock or talks to a store. The library runs these very functions; the tests check them as
  * tables, and the simulation and the exhaustive exploration run them in worlds that fail.
  */
-import { glance } from "./internal/tenure.ts"
+import { glance } from "./internal/protocol/fairness.ts"
 import type { Lease, LockRecord } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
-import type { Changes, Metadata, ServerTime, WriteUnderAnnotations } from "./ObjectStore.ts"
+import type { MetadataPatch, ObjectSnapshot, ServerTime, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
@@ -19,12 +19,12 @@ import type { Changes, Metadata, ServerTime, WriteUnderAnnotations } from "./Obj
  */
 export type LockState =
   | { readonly _tag: "Free" }
-  | ({ readonly _tag: "Held"; readonly until: number } & Seen)
-  | ({ readonly _tag: "Expired"; readonly since: number } & Seen)
+  | ({ readonly _tag: "Held"; readonly until: number } & HolderInfo)
+  | ({ readonly _tag: "Expired"; readonly since: number } & HolderInfo)
   | { readonly _tag: "Malformed"; readonly value: string }
 
 /** A lock as others see it: until when, as written, and by whom. `holder` is absent where it is not known. */
-export interface Seen {
+export interface HolderInfo {
   readonly expiry: string
   readonly holder?: string
 }
@@ -43,32 +43,32 @@ export type Decision =
   | {
       readonly _tag: "Acquire"
       readonly lease: Lease
-      readonly broken: Seen | undefined
-      readonly queue: Changes
+      readonly tookOverFrom: HolderInfo | undefined
+      readonly queue: MetadataPatch
     }
-  | { readonly _tag: "Claim"; readonly lease: Lease; readonly lasts: number }
-  | ({ readonly _tag: "Wait" } & Standing)
+  | { readonly _tag: "Claim"; readonly lease: Lease; readonly validFor: number }
+  | ({ readonly _tag: "Wait" } & WaitState)
   | { readonly _tag: "Malformed"; readonly value: string }
 
 /**
  * Where a contender stands that has to wait. `until` is the expiry, in milliseconds since 1970. Nobody is `seen` where the
  * lock is free, and left so for a moment.
  */
-export interface Standing {
-  readonly seen: Partial<Seen>
+export interface WaitState {
+  readonly seen: Partial<HolderInfo>
   readonly until: number
-  readonly place: number | undefined
+  readonly position: number | undefined
   readonly canJoin: boolean
 }
 
 /** What became of a lease that we wrote, by a record read later. */
-export type Fate =
+export type LeaseCheck =
   | { readonly _tag: "Ours"; readonly expiry: string }
-  | ({ readonly _tag: "Broken" } & Seen)
-  | { readonly _tag: "Wiped" }
+  | ({ readonly _tag: "TakenOver" } & HolderInfo)
+  | { readonly _tag: "Removed" }
 
 /** Reads a record at a time. */
-export const observe = (record: LockRecord, now: ServerTime): LockState => {
+export const lockState = (record: LockRecord, now: ServerTime): LockState => {
   switch (record._tag) {
     case "Absent":
       return { _tag: "Free" }
@@ -94,38 +94,38 @@ export const observe = (record: LockRecord, now: ServerTime): LockState => {
  * it `leavesGap`.
  */
 export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
-  const { holder } = contender
-  const state = observe(record, now)
-  const place = queue.waiting.indexOf(holder)
-  const acquire = (waiting: ReadonlyArray<string>, standing: Seen | undefined): Decision => {
+  const { holderId: holder } = contender
+  const state = lockState(record, now)
+  const place = queue.waiters.indexOf(holder)
+  const acquire = (waiting: ReadonlyArray<string>, standing: HolderInfo | undefined): Decision => {
     const isOurs = standing?.holder === holder
     return {
       _tag: "Acquire",
       lease: nextLease(now, contender, isOurs ? standing.expiry : undefined),
-      broken: isOurs ? undefined : standing,
-      queue: LockQueue.changes(contender.key, queue, { waiting, since: undefined })
+      tookOverFrom: isOurs ? undefined : standing,
+      queue: LockQueue.queuePatch(contender.key, queue, { waiters: waiting, chainStartedAt: undefined })
     }
   }
-  const others = queue.waiting.filter((name) => name !== holder)
+  const others = queue.waiters.filter((name) => name !== holder)
   switch (state._tag) {
     case "Malformed":
       return state
     case "Held": {
       if (state.holder !== holder) {
         const canJoin = state.holder !== undefined && place < 0 && others.length < LockQueue.capacity
-        return { _tag: "Wait", seen: seen(state), until: state.until, place: place < 0 ? undefined : place, canJoin }
+        return { _tag: "Wait", seen: seen(state), until: state.until, position: place < 0 ? undefined : place, canJoin }
       }
       const lasts = state.until - now.latest
-      return contender.renews && lasts >= shortestClaim
-        ? { _tag: "Claim", lease: { holder, expiry: state.expiry }, lasts }
+      return contender.renews && lasts >= minClaim
+        ? { _tag: "Claim", lease: { holderId: holder, expiry: state.expiry }, validFor: lasts }
         : acquire(others, seen(state))
     }
     case "Free":
-      return contender.leavesGap && place >= 0
-        ? { _tag: "Wait", seen: {}, until: now.earliest + glance, place, canJoin: false }
+      return contender.yields && place >= 0
+        ? { _tag: "Wait", seen: {}, until: now.earliest + glance, position: place, canJoin: false }
         : acquire(others, undefined)
     case "Expired":
-      return acquire([...queue.waiting.slice(place + 1), ...queue.waiting.slice(0, Math.max(0, place))], seen(state))
+      return acquire([...queue.waiters.slice(place + 1), ...queue.waiters.slice(0, Math.max(0, place))], seen(state))
   }
 }
 
@@ -134,9 +134,9 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
  * in the queue before the second. Who is told only of its own turn looks after a second in any case: the queue may have
  * been wiped, or be one that stands still.
  */
-export const lookAgainIn = ({ place, until }: Standing, now: ServerTime, isToldAll: boolean): number => {
+export const recheckDelay = ({ position: place, until }: WaitState, now: ServerTime, isToldAll: boolean): number => {
   const left = Math.max(1, until + 1 - now.earliest)
-  return (isToldAll ? left : Math.min(left, calmAfter)) + Math.min((place ?? 0) * stagger, longestStagger)
+  return (isToldAll ? left : Math.min(left, stableHolderAfter)) + Math.min((place ?? 0) * stagger, longestStagger)
 }
 
 // In milliseconds.
@@ -148,7 +148,7 @@ const longestStagger = 2000
  * rather than for their own turn alone. Our choice: a lock in such demand that it matters what a hand-over tells whom goes
  * around faster.
  */
-export const calmAfter = 1000
+export const stableHolderAfter = 1000
 
 /**
  * Who wants the lock of which key, for how long (`ttl` in milliseconds), whether it will be renewed, and whether the
@@ -156,14 +156,14 @@ export const calmAfter = 1000
  */
 export interface Contender {
   readonly key: string
-  readonly holder: string
+  readonly holderId: string
   readonly ttl: number
   readonly renews: boolean
-  readonly leavesGap: boolean
+  readonly yields: boolean
 }
 
 // A lock that was handed over and ends sooner than this is written anew before anybody relies on it, in milliseconds.
-const shortestClaim = 1000
+const minClaim = 1000
 
 /**
  * The lease to write now, to acquire or to renew.
@@ -175,25 +175,25 @@ const shortestClaim = 1000
  */
 export const nextLease = (
   now: ServerTime,
-  { holder, ttl }: Pick<Contender, "holder" | "ttl">,
+  { holderId: holder, ttl }: Pick<Contender, "holderId" | "ttl">,
   standing?: string
 ): Lease => {
   const expiry = Record.expiryAt(now.latest + ttl)
   // Both are of our own writing, whole seconds in UTC, and so in the order of time.
-  return { holder, expiry: standing !== undefined && standing > expiry ? standing : expiry }
+  return { holderId: holder, expiry: standing !== undefined && standing > expiry ? standing : expiry }
 }
 
 /**
  * Judges by a later reading what became of a holder's lease: it stands, somebody else's stands in its place, or none does.
  */
-export const fate = (record: LockRecord, holder: string): Fate => {
+export const verifyLease = (record: LockRecord, holder: string): LeaseCheck => {
   switch (record._tag) {
     case "Absent":
-      return { _tag: "Wiped" }
+      return { _tag: "Removed" }
     case "Malformed":
-      return { _tag: "Broken", expiry: record.value }
+      return { _tag: "TakenOver", expiry: record.value }
     case "Present":
-      return record.holder === holder ? { _tag: "Ours", expiry: record.expiry } : { _tag: "Broken", ...seen(record) }
+      return record.holder === holder ? { _tag: "Ours", expiry: record.expiry } : { _tag: "TakenOver", ...seen(record) }
   }
 }
 
@@ -201,18 +201,18 @@ export const fate = (record: LockRecord, holder: string): Fate => {
  * What follows on a lock that is given up: what to write, whether that wakes somebody, and whether who wants it again
  * found a place in the queue.
  */
-export interface Succession {
-  readonly write: { readonly annotations: Changes; readonly labels?: Changes }
+export interface HandOverPlan {
+  readonly write: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
   readonly wakes: boolean
   readonly requeued: boolean
 }
 
 /** How a lock is given up: by whom, who of its process wants it again, and whether Dex shall have its turns. */
-export interface Leaving {
+export interface ReleaseRequest {
   readonly key: string
-  readonly holder: string
+  readonly holderId: string
   readonly requeue: string | undefined
-  readonly besideDex: boolean
+  readonly sharedWithDex: boolean
 }
 
 /**
@@ -222,23 +222,23 @@ export interface Leaving {
  * any more. Where nobody waits nothing is left on the object. Beside Dex, which sees no queue, a lock that went from hand
  * to hand for a while is left free, and only the label tells the first in the queue.
  */
-export const succession = (
-  { annotations, labels }: Pick<Metadata, "annotations" | "labels">,
+export const planHandOver = (
+  { annotations, labels }: Pick<ObjectSnapshot, "annotations" | "labels">,
   now: ServerTime,
-  leaving: Leaving
-): Succession => successionIn(LockQueue.fromAnnotations(leaving.key, annotations), labels, now, leaving)
+  leaving: ReleaseRequest
+): HandOverPlan => successionIn(LockQueue.fromAnnotations(leaving.key, annotations), labels, now, leaving)
 
 const successionIn = (
   queue: Queue,
-  labels: Metadata["labels"],
+  labels: ObjectSnapshot["labels"],
   now: ServerTime,
-  { besideDex, holder, key, requeue }: Leaving
-): Succession => {
+  { sharedWithDex: besideDex, holderId: holder, key, requeue }: ReleaseRequest
+): HandOverPlan => {
   const label = LockQueue.labelKey(key)
-  const waiting = queue.waiting.filter((name) => name !== holder && name !== requeue)
+  const waiting = queue.waiters.filter((name) => name !== holder && name !== requeue)
   const first = waiting[0]
   if (first === undefined) {
-    const line = LockQueue.changes(key, queue, { waiting, since: undefined })
+    const line = LockQueue.queuePatch(key, queue, { waiters: waiting, chainStartedAt: undefined })
     return {
       write: {
         annotations: { ...Record.removal(key), ...line },
@@ -250,17 +250,21 @@ const successionIn = (
   }
   const requeued = requeue !== undefined && waiting.length <= LockQueue.capacity
   const line = requeued ? [...waiting, requeue] : waiting
-  const isLong = besideDex && queue.since !== undefined && now.earliest - queue.since > longestChain
+  const isLong =
+    besideDex && queue.chainStartedAt !== undefined && now.earliest - queue.chainStartedAt > maxHandOverChain
   const lock = isLong
     ? Record.removal(key)
-    : Record.toAnnotations(key, nextLease(now, { holder: first, ttl: claimTtl }))
+    : Record.toAnnotations(key, nextLease(now, { holderId: first, ttl: handOverTtl }))
   const next = isLong
-    ? { waiting: line, since: undefined }
-    : { waiting: line.slice(1), since: besideDex ? (queue.since ?? Math.round(now.latest)) : undefined }
+    ? { waiters: line, chainStartedAt: undefined }
+    : {
+        waiters: line.slice(1),
+        chainStartedAt: besideDex ? (queue.chainStartedAt ?? Math.round(now.latest)) : undefined
+      }
   return {
     write: {
-      annotations: { ...lock, ...LockQueue.changes(key, queue, next) },
-      labels: { [label]: LockQueue.processOf(first) }
+      annotations: { ...lock, ...LockQueue.queuePatch(key, queue, next) },
+      labels: { [label]: LockQueue.processIdOf(first) }
     },
     wakes: true,
     requeued
@@ -268,18 +272,18 @@ const successionIn = (
 }
 
 /** How long a lock that is handed over lasts, until its new holder renews it: in milliseconds, our choice. */
-export const claimTtl = 3000
+export const handOverTtl = 3000
 
 // How long a lock goes from hand to hand beside Dex before it is left free for a moment, in milliseconds.
-const longestChain = 250
+const maxHandOverChain = 250
 
 /** The write that gives up a lease which stands, by the object as it was last seen. */
-export const relinquish = (
-  seen: Pick<Metadata, "annotations" | "labels">,
+export const planRelease = (
+  seen: Pick<ObjectSnapshot, "annotations" | "labels">,
   lease: Lease,
   now: ServerTime,
-  leaving: Leaving
-): { readonly write: WriteUnderAnnotations; readonly succession: Succession } => {
+  leaving: ReleaseRequest
+): { readonly write: AnnotationGuardedPatch; readonly succession: HandOverPlan } => {
   const { key } = leaving
   const queue = LockQueue.fromAnnotations(key, seen.annotations)
   const next = successionIn(queue, seen.labels, now, leaving)
@@ -287,8 +291,8 @@ export const relinquish = (
   return {
     write: {
       expect: {
-        annotations: { ...Record.toAnnotations(key, lease), ...(isQuiet ? {} : LockQueue.condition(key, queue)) },
-        ...(next.write.labels === undefined ? {} : { labelled: Object.keys(seen.labels).length > 0 })
+        annotations: { ...Record.toAnnotations(key, lease), ...(isQuiet ? {} : LockQueue.precondition(key, queue)) },
+        ...(next.write.labels === undefined ? {} : { hasLabels: Object.keys(seen.labels).length > 0 })
       },
       ...next.write
     },
@@ -296,5 +300,5 @@ export const relinquish = (
   }
 }
 
-const seen = ({ expiry, holder }: { readonly expiry: string; readonly holder?: string | undefined }): Seen =>
+const seen = ({ expiry, holder }: { readonly expiry: string; readonly holder?: string | undefined }): HolderInfo =>
   holder === undefined ? { expiry } : { expiry, holder }

@@ -18,13 +18,13 @@
  * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a write, a second,
  * or a short lease, and never makes a lock free or held.
  */
-import type { Changes, WriteUnderAnnotations } from "./ObjectStore.ts"
+import type { MetadataPatch, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
 /** The queue, and the annotations that it was read from. `since` is in milliseconds since 1970. */
 export interface Queue {
   /** The names of those who wait, in the order of their turns. */
-  readonly waiting: ReadonlyArray<string>
-  readonly since: number | undefined
+  readonly waiters: ReadonlyArray<string>
+  readonly chainStartedAt: number | undefined
   readonly annotations: Readonly<Record<string, string>>
 }
 
@@ -35,20 +35,20 @@ export const capacity = 128
 export const queueKey = (key: string): string => `${key}-queue`
 
 /** The name of the annotation with which a contender arrives. */
-export const arrivalKey = (key: string, holder: string): string => `${queueKey(key)}-${processOf(holder)}`
+export const joinKey = (key: string, holder: string): string => `${queueKey(key)}-${processIdOf(holder)}`
 
 /** The name of the label that says whom the lock was handed to. */
 export const labelKey = (key: string): string => `${key}-next`
 
 /** The part of a contender's name that stands for its process: the value of the label. */
-export const processOf = (holder: string): string => contender.exec(holder)?.[1] ?? ""
+export const processIdOf = (holder: string): string => contender.exec(holder)?.[1] ?? ""
 
 /** Makes the name of a contender: how its process is called, which process it is, and the how-manieth of its wishes. */
-export const nameOf = (title: string, process: string, wish: number): string =>
+export const holderId = (title: string, process: string, wish: number): string =>
   `${title.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 63) || "kubelock"}/${process}.${wish.toString(36)}`
 
 /** Makes the name of a process, never to be used by another. */
-export const newProcess = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 12)
+export const newProcessId = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 12)
 
 const contender = /^[A-Za-z0-9._-]{1,63}\/([a-z0-9]{12})\.[a-z0-9]{1,11}$/
 
@@ -70,20 +70,24 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   }
   const arrived = arrivals.toSorted((a, b) => a.found - b.found).map(({ holder }) => holder)
   const line = annotations[queueKey(key)]
-  if (line === undefined) return { waiting: arrived, since: undefined, annotations: found }
+  if (line === undefined) return { waiters: arrived, chainStartedAt: undefined, annotations: found }
   found[queueKey(key)] = line
   const tokens = line.split(" ", 2 * capacity)
   const since = sinceMark.exec(tokens[0]!)?.[1]
   const named = tokens.filter((token) => contender.test(token)).slice(0, capacity)
   return {
-    waiting: [...new Set([...named, ...arrived])],
-    since: since === undefined ? undefined : Number(since),
+    waiters: [...new Set([...named, ...arrived])],
+    chainStartedAt: since === undefined ? undefined : Number(since),
     annotations: found
   }
 }
 
 /** The changes that make the queue what it shall be: the line, and no arrivals. */
-export const changes = (key: string, queue: Queue, { since, waiting }: Pick<Queue, "waiting" | "since">): Changes => {
+export const queuePatch = (
+  key: string,
+  queue: Queue,
+  { chainStartedAt: since, waiters: waiting }: Pick<Queue, "waiters" | "chainStartedAt">
+): MetadataPatch => {
   const next: Record<string, string | null> = {}
   for (const name in queue.annotations) next[name] = null
   if (waiting.length > 0) {
@@ -94,19 +98,19 @@ export const changes = (key: string, queue: Queue, { since, waiting }: Pick<Queu
 }
 
 /** The change with which a contender arrives that found the object in this version. */
-export const arrival = (key: string, holder: string, resourceVersion: string): Changes => ({
-  [arrivalKey(key, holder)]: `${holder}@${resourceVersion}`
+export const joinPatch = (key: string, holder: string, resourceVersion: string): MetadataPatch => ({
+  [joinKey(key, holder)]: `${holder}@${resourceVersion}`
 })
 
 /** The write with which a contender leaves the queue; none where it is not in it. */
-export const departure = (
+export const leavePatch = (
   key: string,
   annotations: Readonly<Record<string, string>>,
   holder: string
-): WriteUnderAnnotations | undefined => {
+): AnnotationGuardedPatch | undefined => {
   const expected: Record<string, string> = {}
   const next: Record<string, string | null> = {}
-  const arrivedAs = arrivalKey(key, holder)
+  const arrivedAs = joinKey(key, holder)
   const arrived = annotations[arrivedAs]
   if (arrived?.startsWith(`${holder}@`) === true) {
     expected[arrivedAs] = arrived
@@ -123,7 +127,7 @@ export const departure = (
 }
 
 /** The condition of a write to the queue: it is still as it was read. Arrivals since then do not matter. */
-export const condition = (key: string, { annotations }: Queue): Readonly<Record<string, string | boolean>> => ({
+export const precondition = (key: string, { annotations }: Queue): Readonly<Record<string, string | boolean>> => ({
   [queueKey(key)]: false,
   ...annotations
 })

@@ -9,8 +9,8 @@
  *   replaces the whole annotation map, and it may be left behind by a peer that knows only the first annotation: it
  *   counts only while it repeats the lock's expiry.
  */
-import * as rfc3339 from "./internal/rfc3339.ts"
-import type { Changes } from "./ObjectStore.ts"
+import * as rfc3339 from "./internal/time/rfc3339.ts"
+import type { MetadataPatch } from "./ObjectStore.ts"
 
 /** What the annotations of an object say of its lock. `expiry` is the value as written, `expiresAt` in milliseconds. */
 export type LockRecord =
@@ -25,7 +25,7 @@ export type LockRecord =
 
 /** One holding of a lock, as it is written: who, and until when. No two acquisitions share a holder. */
 export interface Lease {
-  readonly holder: string
+  readonly holderId: string
   readonly expiry: string
 }
 
@@ -51,11 +51,11 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
 /** The annotations of a lease. As the condition of a write they mean: this very lease still stands. */
 export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string, string>> => ({
   [key]: lease.expiry,
-  [holderKey(key)]: `${lease.holder}@${lease.expiry}`
+  [holderKey(key)]: `${lease.holderId}@${lease.expiry}`
 })
 
 /** The change that removes the lock, and nothing else. */
-export const removal = (key: string): Changes => ({ [key]: null, [holderKey(key)]: null })
+export const removal = (key: string): MetadataPatch => ({ [key]: null, [holderKey(key)]: null })
 
 /** The expiry to write for a lock that must stand until `millis`: rounded up to the whole second. */
 export const expiryAt = (millis: number): string => rfc3339.format(Math.ceil(millis / 1000))

@@ -18,7 +18,7 @@ import type { StoreError } from "./LockError.ts"
  *
  * `content` is the object itself, by its top-level fields, and there only where the store was made to bring it along.
  */
-export interface Metadata {
+export interface ObjectSnapshot {
   readonly uid: string
   readonly resourceVersion: string
   readonly annotations: Readonly<Record<string, string>>
@@ -30,7 +30,7 @@ export interface Metadata {
 export type Content = Readonly<Record<string, Schema.Json>>
 
 /** What to write: each key is set to the string, or removed where it is `null`. Keys not named stay as they are. */
-export type Changes = Readonly<Record<string, string | null>>
+export type MetadataPatch = Readonly<Record<string, string | null>>
 
 /**
  * The condition of a write.
@@ -42,10 +42,10 @@ export type Changes = Readonly<Record<string, string | null>>
  * - `labelled`: whether the object has any label. It must be told where a label is set under annotations, and counts only
  *   there, since a JSON patch can set one only if it knows.
  */
-export type Precondition = Write["expect"]
+export type Precondition = ConditionalPatch["expect"]
 
 /** A field of an object to set, or to remove (`null`), by the names on the way to it. All but the last must be there. */
-export interface ContentChange {
+export interface FieldPatch {
   readonly path: readonly [string, ...ReadonlyArray<string>]
   readonly value: Schema.Json
 }
@@ -54,27 +54,27 @@ export interface ContentChange {
  * A write under a condition: all of it happens, or nothing. Fields of the object are set only under annotations, since
  * what they say is what such a write relies on.
  */
-export type Write =
+export type ConditionalPatch =
   | {
       readonly expect: { readonly resourceVersion: string }
-      readonly annotations: Changes
-      readonly labels?: Changes | undefined
+      readonly annotations: MetadataPatch
+      readonly labels?: MetadataPatch | undefined
     }
-  | WriteUnderAnnotations
+  | AnnotationGuardedPatch
 
 /** A write that survives other changes of the object. */
-export interface WriteUnderAnnotations {
+export interface AnnotationGuardedPatch {
   readonly expect: {
     readonly annotations: Readonly<Record<string, string | boolean>>
-    readonly labelled?: boolean | undefined
+    readonly hasLabels?: boolean | undefined
   }
-  readonly annotations: Changes
-  readonly labels?: Changes | undefined
-  readonly content?: ReadonlyArray<ContentChange> | undefined
+  readonly annotations: MetadataPatch
+  readonly labels?: MetadataPatch | undefined
+  readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
 
 /** What a stream of changes tells: what the object is now, or that it is gone (or has lost the label watched for). */
-export type Change = { readonly _tag: "Changed"; readonly metadata: Metadata } | { readonly _tag: "Deleted" }
+export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
 /**
  * What time it is by the clock that all clients of the store share, in milliseconds since 1970: no earlier than
@@ -110,16 +110,19 @@ export class ObjectStore extends Context.Service<
   ObjectStore,
   {
     readonly createIfMissing: boolean
-    readonly besideDex: boolean
-    readonly bringsContent: boolean
+    readonly sharedWithDex: boolean
+    readonly includesContent: boolean
     readonly describe: (id: string) => string
-    readonly read: (id: string) => Effect.Effect<Metadata, StoreError>
+    readonly read: (id: string) => Effect.Effect<ObjectSnapshot, StoreError>
     readonly create: (
       id: string,
       annotations: Readonly<Record<string, string>>
-    ) => Effect.Effect<Option.Option<Metadata>, StoreError>
-    readonly compareAndSwap: (id: string, write: Write) => Effect.Effect<Option.Option<Metadata>, StoreError>
-    readonly changes: (id: string, options?: ChangesOptions) => Stream.Stream<Change, StoreError>
+    ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
+    readonly compareAndSwap: (
+      id: string,
+      write: ConditionalPatch
+    ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
+    readonly watch: (id: string, options?: WatchOptions) => Stream.Stream<WatchEvent, StoreError>
     readonly now: Effect.Effect<ServerTime>
   }
 >()("kubelock/ObjectStore") {}
@@ -131,7 +134,7 @@ export class ObjectStore extends Context.Service<
  * - `label`: only while the object has this label with this value. The store does the filtering, so that nothing reaches
  *   this process otherwise.
  */
-export interface ChangesOptions {
+export interface WatchOptions {
   readonly since?: string | undefined
   readonly label?: { readonly key: string; readonly value: string } | undefined
 }

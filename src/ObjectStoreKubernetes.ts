@@ -9,7 +9,7 @@
  *   a JSON patch with `test` operations. Both need the RBAC verb `patch`; `read` needs `get`, `changes` needs `watch`,
  *   `create` needs `create`.
  * - Every request has a time-out.
- * - The server's clock is learnt from the `Date` header of each answer (`internal/serverClock.ts`).
+ * - The server's clock is learnt from the `Date` header of each answer (`internal/time/serverClock.ts`).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,11 +17,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as exchanges from "./internal/exchange.ts"
-import * as requests from "./internal/requests.ts"
-import * as status from "./internal/status.ts"
-import type * as transport from "./internal/transport.ts"
-import * as watch from "./internal/watch.ts"
+import * as exchanges from "./internal/kubernetes/apiClient.ts"
+import * as requests from "./internal/kubernetes/encode.ts"
+import * as status from "./internal/kubernetes/responseError.ts"
+import type * as transport from "./internal/kubernetes/http.ts"
+import * as watch from "./internal/kubernetes/watchStream.ts"
 import {
   type KubeConfigError,
   type KubeConfigOptions,
@@ -62,18 +62,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   })
   const collectionPath = Resource.collectionPath(resource, namespace)
 
-  const about = (id: string, verb: string): Effect.Effect<status.Request, LockError.InvalidName> =>
+  const about = (id: string, verb: string): Effect.Effect<status.RequestInfo, LockError.InvalidName> =>
     Effect.fromResult(
       Result.map(Resource.checkName(id), () => ({ id, verb, object: Resource.describe(resource, namespace, id) }))
     )
 
-  const ask = (request: transport.Request, wanted: status.Request) =>
+  const ask = (request: transport.Request, wanted: status.RequestInfo) =>
     exchange.ask(options.content === true ? request : requests.metadataOnly(request), wanted)
 
   const read = Effect.fnUntraced(function* (id: string) {
     const wanted = yield* about(id, "get")
     const answer = yield* ask(requests.get(Resource.objectPath(resource, namespace, id)), wanted)
-    return yield* exchanges.metadataOf(answer, wanted)
+    return yield* exchanges.snapshotOf(answer, wanted)
   })
 
   const write = Effect.fnUntraced(function* (id: string, verb: string, request: transport.Request) {
@@ -81,13 +81,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const answer = yield* ask(request, wanted)
     return status.isPreconditionFailed(answer)
       ? Option.none()
-      : Option.some(yield* exchanges.metadataOf(answer, wanted))
+      : Option.some(yield* exchanges.snapshotOf(answer, wanted))
   })
 
   return ObjectStore.of({
     createIfMissing: options.createIfMissing ?? resource.createIfMissing,
-    besideDex: resource.besideDex,
-    bringsContent: options.content === true,
+    sharedWithDex: resource.sharedWithDex,
+    includesContent: options.content === true,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: exchange.now,
     read,
@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       ),
     compareAndSwap: (id, change) =>
       write(id, "patch", requests.patch(Resource.objectPath(resource, namespace, id), change)),
-    changes: (id, from) =>
+    watch: (id, from) =>
       Stream.unwrap(
         Effect.map(about(id, "watch"), (about) =>
           watch.changes({ exchange, about, collectionPath, read: read(id), since: from?.since, label: from?.label })

@@ -12,12 +12,12 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
 import {
-  type Change,
-  type Changes,
-  type ChangesOptions,
+  type WatchEvent,
+  type MetadataPatch,
+  type WatchOptions,
   type Content,
-  type ContentChange,
-  type Metadata,
+  type FieldPatch,
+  type ObjectSnapshot,
   ObjectStore,
   type Precondition
 } from "./ObjectStore.ts"
@@ -37,24 +37,24 @@ export interface ObjectStoreMemory {
 
 /** Makes a store of its own. Locks that shall exclude each other must share one. */
 export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
-  Effect.map(PubSub.unbounded<readonly [id: string, change: Change]>(), (changes): ObjectStoreMemory => {
-    const objects = new Map<string, Metadata>()
+  Effect.map(PubSub.unbounded<readonly [id: string, change: WatchEvent]>(), (changes): ObjectStoreMemory => {
+    const objects = new Map<string, ObjectSnapshot>()
     let version = 0
 
     const describe = (id: string) => `${id} in memory`
 
-    const put = (id: string, metadata: Omit<Metadata, "resourceVersion">): Metadata => {
+    const put = (id: string, metadata: Omit<ObjectSnapshot, "resourceVersion">): ObjectSnapshot => {
       version++
       const written = { ...metadata, resourceVersion: String(version) }
       objects.set(id, written)
-      PubSub.publishUnsafe(changes, [id, { _tag: "Changed", metadata: written }])
+      PubSub.publishUnsafe(changes, [id, { _tag: "Changed", snapshot: written }])
       return written
     }
 
     const make = (id: string, annotations: Readonly<Record<string, string>>) =>
       put(id, { uid: `uid-${version + 1}`, annotations, labels: {}, content: {} })
 
-    const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Metadata, LockError.StoreError> {
+    const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ObjectSnapshot, LockError.StoreError> {
       yield* Effect.fromResult(Resource.checkName(id))
       return objects.get(id) ?? (yield* new LockError.NotFound({ id, object: describe(id), missing: "object" }))
     })
@@ -70,8 +70,8 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         }),
       store: ObjectStore.of({
         createIfMissing: options.createIfMissing ?? true,
-        besideDex: false,
-        bringsContent: true,
+        sharedWithDex: false,
+        includesContent: true,
         describe,
         now: Clock.clockWith((clock) => {
           const now = clock.currentTimeMillisUnsafe()
@@ -94,18 +94,18 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
                 : put(id, { ...current, annotations, labels, content: fields.reduce(setField, current.content ?? {}) })
             )
           }),
-        changes: (id, from) =>
+        watch: (id, from) =>
           Stream.unwrap(
             Effect.gen(function* () {
               yield* Effect.fromResult(Resource.checkName(id))
               const subscription = yield* PubSub.subscribe(changes)
               const now = objects.get(id)
-              const first: ReadonlyArray<Change> =
+              const first: ReadonlyArray<WatchEvent> =
                 now?.resourceVersion === from?.since
                   ? []
                   : now === undefined
                     ? [{ _tag: "Deleted" }]
-                    : [{ _tag: "Changed", metadata: now }]
+                    : [{ _tag: "Changed", snapshot: now }]
               const all = Stream.fromIterable(first).pipe(
                 Stream.concat(
                   Stream.fromSubscription(subscription).pipe(
@@ -132,27 +132,28 @@ export const layer = (options: Options = {}): Layer.Layer<ObjectStore> =>
     Effect.map(make(options), ({ store }) => store)
   )
 
-const holds = (expect: Precondition, current: Metadata): boolean =>
+const holds = (expect: Precondition, current: ObjectSnapshot): boolean =>
   "resourceVersion" in expect
     ? expect.resourceVersion === current.resourceVersion
     : Object.entries(expect.annotations).every(([key, wanted]) =>
         typeof wanted === "string" ? current.annotations[key] === wanted : key in current.annotations === wanted
       ) &&
-      (expect.labelled === undefined || expect.labelled === Object.keys(current.labels).length > 0)
+      (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)
 
 // As an API server filters: an object that loses the label is told once as deleted, and then no more.
 const selectBy =
   (label: Label) =>
-  (wasSelected: boolean, change: Change): readonly [boolean, ReadonlyArray<Change>] => {
-    if (change._tag === "Changed" && isSelected(change.metadata, label)) return [true, [change]]
+  (wasSelected: boolean, change: WatchEvent): readonly [boolean, ReadonlyArray<WatchEvent>] => {
+    if (change._tag === "Changed" && isSelected(change.snapshot, label)) return [true, [change]]
     return [false, wasSelected ? [{ _tag: "Deleted" }] : []]
   }
 
-const isSelected = (metadata: Metadata | undefined, { key, value }: Label): boolean => metadata?.labels[key] === value
+const isSelected = (metadata: ObjectSnapshot | undefined, { key, value }: Label): boolean =>
+  metadata?.labels[key] === value
 
-type Label = NonNullable<ChangesOptions["label"]>
+type Label = NonNullable<WatchOptions["label"]>
 
-const apply = (values: Readonly<Record<string, string>>, changes: Changes): Readonly<Record<string, string>> => {
+const apply = (values: Readonly<Record<string, string>>, changes: MetadataPatch): Readonly<Record<string, string>> => {
   const next = { ...values }
   for (const [key, value] of Object.entries(changes)) {
     if (value === null) delete next[key]
@@ -161,7 +162,7 @@ const apply = (values: Readonly<Record<string, string>>, changes: Changes): Read
   return next
 }
 
-const setField = (content: Content, { path, value }: ContentChange): Content => {
+const setField = (content: Content, { path, value }: FieldPatch): Content => {
   const [name, inner, ...rest] = path
   const next = { ...content }
   if (inner !== undefined) next[name] = setField((content[name] ?? {}) as Content, { path: [inner, ...rest], value })

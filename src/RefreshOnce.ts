@@ -31,9 +31,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as flights from "./internal/refreshFlights.ts"
-import * as rotation from "./internal/refreshRotation.ts"
-import * as refreshValue from "./internal/refreshValue.ts"
+import * as flights from "./internal/refresh/singleFlight.ts"
+import * as rotation from "./internal/refresh/rotation.ts"
+import * as refreshValue from "./internal/refresh/location.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
@@ -62,21 +62,21 @@ export type Failure = rotation.Failure
  *
  * All other fields are left alone. `createIfMissing` says whether an object that is not there is made.
  */
-export interface Place {
+export interface Location {
   readonly resource: Resource.Resource
   readonly path: refreshValue.Path
   readonly createIfMissing: boolean
 }
 
 /** A key of a Secret's `data`. A missing Secret is made; an existing one keeps its other keys. */
-export const inSecret = (key: string): Place => ({
+export const inSecret = (key: string): Location => ({
   resource: Resource.secret,
   path: ["data", key],
   createIfMissing: true
 })
 
 /** The upstream connector's data in Dex's RefreshToken, which Dex makes. Locked as Dex locks it. */
-export const inRefreshToken: Place = {
+export const inRefreshToken: Location = {
   resource: Resource.refreshToken,
   path: ["connectorData"],
   createIfMissing: false
@@ -87,7 +87,7 @@ export const inRefreshToken: Place = {
  * often, at least every 100 milliseconds, and gives up after 30 seconds.
  */
 export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
-  polling: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
+  waitSchedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
     Schedule.upTo({ duration: "30 seconds" })
   )
 })
@@ -111,7 +111,7 @@ export interface Options<A, E, R> extends Lock.Options {
   readonly schema: Schema.Codec<A, unknown>
   readonly isFresh: (value: A) => Effect.Effect<boolean>
   readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E, R>
-  readonly place?: Place | undefined
+  readonly location?: Location | undefined
   readonly grace?: Duration.Input | undefined
   readonly capacity?: number | undefined
 }
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R> & Pick<ObjectStoreKubernetes.Options, "namespace" | "requestTimeout" | "clock">
 ): Effect.fn.Return<RefreshOnce<A, E>, LockError.InvalidName, R | KubernetesClient | Scope.Scope> {
   const { clock, namespace, requestTimeout } = options
-  const { resource } = options.place ?? inSecret(defaultKey)
+  const { resource } = options.location ?? inSecret(defaultKey)
   const store = yield* ObjectStoreKubernetes.make({ resource, namespace, requestTimeout, clock, content: true })
   return yield* Effect.provideService(makeFromStore(options), ObjectStore, store)
 })
@@ -135,12 +135,12 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
 export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
-  const { path, createIfMissing } = options.place ?? inSecret(defaultKey)
+  const { path, createIfMissing } = options.location ?? inSecret(defaultKey)
   const policy = options.policy ?? defaultPolicy
   const capacity = options.capacity ?? 1000
   const made = yield* Effect.context<R>()
   const isSame = Schema.toEquivalence(options.schema)
-  const parts: rotation.Parts<A, E> = {
+  const parts: rotation.Deps<A, E> = {
     store: yield* ObjectStore,
     lock: yield* Lock.make({ ...options, policy }),
     policy,

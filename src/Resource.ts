@@ -23,7 +23,7 @@ export interface Resource {
   readonly kind: string
   readonly namespaced: boolean
   readonly createIfMissing: boolean
-  readonly besideDex: boolean
+  readonly sharedWithDex: boolean
 }
 
 /**
@@ -39,7 +39,7 @@ export const make = (options: {
   readonly kind: string
   readonly namespaced?: boolean | undefined
   readonly createIfMissing?: boolean | undefined
-  readonly besideDex?: boolean | undefined
+  readonly sharedWithDex?: boolean | undefined
 }): Resource => {
   const check = (what: string, value: string, pattern: RegExp) => {
     if (!pattern.test(value) || value.length > 253) {
@@ -54,7 +54,7 @@ export const make = (options: {
     kind: check("kind", options.kind, /^[A-Z][A-Za-z0-9]*$/),
     namespaced: options.namespaced ?? true,
     createIfMissing: options.createIfMissing ?? false,
-    besideDex: options.besideDex ?? false
+    sharedWithDex: options.sharedWithDex ?? false
   }
 }
 
@@ -76,7 +76,7 @@ export const refreshToken: Resource = make({
   version: "v1",
   plural: "refreshtokens",
   kind: "RefreshToken",
-  besideDex: true
+  sharedWithDex: true
 })
 
 /** The resource as `kubectl` spells it: `configmaps`, `refreshtokens.dex.coreos.com`. */

@@ -4,7 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { createServer } from "node:net"
-import * as requests from "../src/internal/requests.ts"
+import * as requests from "../src/internal/kubernetes/encode.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 

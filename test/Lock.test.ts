@@ -17,13 +17,14 @@ import { ObjectStore } from "../src/ObjectStore.ts"
 import * as FaultyStore from "./utils/FaultyStore.ts"
 import * as SkewedClock from "./utils/SkewedClock.ts"
 
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 const id = "token"
 
 /** A store with one object, two processes that share it, and the hands to change it. */
 const setUp = Effect.gen(function* () {
   const faulty = yield* FaultyStore.make([id])
-  const aProcess = (holder: string) => Lock.make({ holder }).pipe(Effect.provideService(ObjectStore, faulty.store))
+  const aProcess = (holder: string) =>
+    Lock.make({ identity: holder }).pipe(Effect.provideService(ObjectStore, faulty.store))
   const annotations = Effect.map(faulty.sound.read(id), (metadata) => metadata.annotations)
   const annotate = (changes: Readonly<Record<string, string | null>>) =>
     Effect.flatMap(faulty.sound.read(id), ({ resourceVersion }) =>
@@ -113,8 +114,8 @@ describe("waiting", () => {
         })
       )
       const waited = Effect.gen(function* () {
-        const polling = LockPolicy.poll("100 millis", 5)
-        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { polling }))))
+        const polling = LockPolicy.fixedPolls("100 millis", 5)
+        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { waitSchedule: polling }))))
         yield* TestClock.adjust("3 seconds")
         const error = yield* Fiber.join(waiting)
         assert.strictEqual(error._tag, "LockTimeout")
@@ -162,7 +163,7 @@ describe("waiting", () => {
       yield* annotate(dexLockFor(3600))
       requests.length = 0
       const polling = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
-      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { polling })))
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule: polling })))
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout" })
       assert.lengthOf(requests, 1)
@@ -266,16 +267,16 @@ describe("holding", () => {
   it.effect("costs no reading where the caller has just read the object", () =>
     Effect.gen(function* () {
       const { annotate, requests, sound, us } = yield* setUp
-      yield* Effect.scoped(us.scoped(id, { seen: yield* sound.read(id) }))
+      yield* Effect.scoped(us.scoped(id, { snapshot: yield* sound.read(id) }))
       assert.deepStrictEqual(requests, ["write", "write"])
       const stale = yield* sound.read(id)
       yield* annotate({ "example.com/other": "o" })
       requests.length = 0
-      yield* Effect.scoped(us.scoped(id, { seen: stale }))
+      yield* Effect.scoped(us.scoped(id, { snapshot: stale }))
       assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
       yield* annotate(dexLockFor(3600))
       requests.length = 0
-      const refused = yield* Effect.flip(Effect.scoped(us.tryScoped(id, { seen: yield* sound.read(id) })))
+      const refused = yield* Effect.flip(Effect.scoped(us.tryScoped(id, { snapshot: yield* sound.read(id) })))
       assert.strictEqual(refused._tag, "LockConflict")
       assert.lengthOf(requests, 0)
     })
@@ -329,7 +330,7 @@ describe("holding", () => {
   it.effect("ends with the lease where renewal is off, and says so", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUp
-      const held = yield* us.scoped(id, { renew: false })
+      const held = yield* us.scoped(id, { renewEvery: false })
       const lost = yield* Effect.forkChild(Effect.flip(held.lost))
       yield* TestClock.adjust("9900 millis")
       assert.isTrue(yield* held.isValid)
@@ -425,7 +426,7 @@ describe("holding", () => {
       const work = yield* Effect.forkChild(Effect.flip(held.guard(Effect.never)))
       yield* annotate({ [key]: null, [LockRecord.holderKey(key)]: null })
       yield* TestClock.adjust("4 seconds")
-      assert.deepInclude(yield* Fiber.join(work), { _tag: "LockLost", reason: "Wiped" })
+      assert.deepInclude(yield* Fiber.join(work), { _tag: "LockLost", reason: "Removed" })
       let ran = false
       yield* Effect.flip(held.guard(Effect.sync(() => (ran = true))))
       assert.isFalse(ran)
@@ -445,7 +446,7 @@ describe("holding", () => {
   it.effect("guards: does not pass off as protected what ended after the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
-      const held = yield* us.scoped(id, { renew: false })
+      const held = yield* us.scoped(id, { renewEvery: false })
       const stalled = Effect.flatMap(
         TestClock.testClockWith((clock) => clock.setTime(60_000)),
         () => Effect.succeed("done")
@@ -504,7 +505,7 @@ describe("an answer that gets lost", () => {
       const { annotations, faults, us } = yield* setUp
       faults.push(["read", "None"], ["write", "Lost"], ["read", "Refused"], ["read", "Refused"])
       const never = Schedule.recurs(0)
-      const failed = yield* Effect.flip(us.scoped(id, { polling: never }))
+      const failed = yield* Effect.flip(us.scoped(id, { waitSchedule: never }))
       assert.strictEqual(failed._tag, "LockUnavailable")
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* annotations, {})
@@ -584,7 +585,7 @@ describe("committing", () => {
           const held = yield* world.us.scoped(id)
           yield* TestClock.adjust("1 minute")
           world.requests.length = 0
-          yield* held.commit(value)
+          yield* held.commitAndRelease(value)
           assert.isFalse(yield* held.isValid)
           assert.deepInclude(yield* Effect.flip(held.guard(Effect.void)), { reason: "Released" })
         })
@@ -598,13 +599,13 @@ describe("committing", () => {
   it.effect("never overwrites what a successor wrote", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      const paused = yield* world.us.scoped(id, { renew: false })
+      const paused = yield* world.us.scoped(id, { renewEvery: false })
       yield* TestClock.adjust("12 seconds")
       const successor = yield* world.them.scoped(id)
-      const refused = yield* Effect.flip(paused.commit(value))
+      const refused = yield* Effect.flip(paused.commitAndRelease(value))
       assert.deepInclude(refused, { _tag: "LockLost" })
-      yield* successor.commit([{ path: ["token"], value: "theirs" }])
-      yield* Effect.flip(paused.commit(value))
+      yield* successor.commitAndRelease([{ path: ["token"], value: "theirs" }])
+      yield* Effect.flip(paused.commitAndRelease(value))
       assert.deepStrictEqual(yield* contentOf(world), { token: "theirs" })
     }).pipe(Effect.scoped)
   )
@@ -612,9 +613,9 @@ describe("committing", () => {
   it.effect("still writes after the lease ran out, where nobody took over", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      const paused = yield* world.us.scoped(id, { renew: false })
+      const paused = yield* world.us.scoped(id, { renewEvery: false })
       yield* TestClock.adjust("1 hour")
-      yield* paused.commit(value)
+      yield* paused.commitAndRelease(value)
       assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
     }).pipe(Effect.scoped)
   )
@@ -624,7 +625,7 @@ describe("committing", () => {
       const world = yield* setUp
       const held = yield* world.us.scoped(id)
       world.faults.push(["write", "Lost"], ["write", "None"], ["read", "Refused"])
-      const committing = yield* Effect.forkChild(held.commit(value))
+      const committing = yield* Effect.forkChild(held.commitAndRelease(value))
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(committing)
       assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
@@ -638,10 +639,12 @@ describe("committing", () => {
       const world = yield* setUp
       const held = yield* world.us.scoped(id)
       world.faults.push(["write", "Lost"], ["read", "Refused"])
-      const committing = yield* Effect.forkChild(Effect.flip(held.commit(value)))
+      const committing = yield* Effect.forkChild(Effect.flip(held.commitAndRelease(value)))
       yield* TestClock.adjust("1 millis")
-      const successor = yield* Effect.provideService(Lock.make({ holder: "them" }), ObjectStore, world.sound)
-      yield* Effect.flatMap(successor.scoped(id), (held) => held.commit([{ path: ["token"], value: "theirs" }]))
+      const successor = yield* Effect.provideService(Lock.make({ identity: "them" }), ObjectStore, world.sound)
+      yield* Effect.flatMap(successor.scoped(id), (held) =>
+        held.commitAndRelease([{ path: ["token"], value: "theirs" }])
+      )
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(committing))._tag, "LockUnavailable")
       assert.isFalse(yield* held.isValid)
@@ -654,7 +657,7 @@ describe("committing", () => {
       const world = yield* setUp
       const held = yield* world.us.scoped(id)
       world.faults.push(["write", "Refused"])
-      const committing = yield* Effect.forkChild(held.commit(value))
+      const committing = yield* Effect.forkChild(held.commitAndRelease(value))
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(committing)
       assert.deepStrictEqual(yield* contentOf(world), { token: "new" })

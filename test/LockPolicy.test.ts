@@ -9,7 +9,7 @@ const parse = (env: Record<string, string>) => LockPolicy.config.parse(ConfigPro
 
 const delays = (policy: LockPolicy.LockPolicy) =>
   Effect.gen(function* () {
-    const step = yield* Schedule.toStep(policy.polling)
+    const step = yield* Schedule.toStep(policy.waitSchedule)
     const all: Array<number> = []
     for (;;) {
       const next = yield* Effect.exit(step(0, undefined))
@@ -21,7 +21,7 @@ const delays = (policy: LockPolicy.LockPolicy) =>
 describe("LockPolicy", () => {
   it.effect("is Dex's by default", () =>
     Effect.gen(function* () {
-      assert.strictEqual(LockPolicy.dex.key, "dexidp.com/resource-lock")
+      assert.strictEqual(LockPolicy.dex.annotation, "dexidp.com/resource-lock")
       assert.strictEqual(Duration.toMillis(LockPolicy.dex.ttl), 10_000)
       assert.deepStrictEqual(
         yield* delays(LockPolicy.dex),
@@ -31,43 +31,44 @@ describe("LockPolicy", () => {
   )
 
   it("renews three times in a TTL, whatever the TTL", () => {
-    const renewal = (policy: LockPolicy.LockPolicy) => policy.renew && Math.round(Duration.toMillis(policy.renew))
+    const renewal = (policy: LockPolicy.LockPolicy) =>
+      policy.renewEvery && Math.round(Duration.toMillis(policy.renewEvery))
     assert.strictEqual(renewal(LockPolicy.dex), 3333)
     assert.strictEqual(renewal(LockPolicy.make({ ttl: "30 seconds" })), 10_000)
     assert.strictEqual(renewal(LockPolicy.withOverrides(LockPolicy.dex, { ttl: "30 seconds" })), 10_000)
-    assert.strictEqual(renewal(LockPolicy.withOverrides(LockPolicy.dex, { renew: "1 second" })), 1000)
-    assert.isFalse(renewal(LockPolicy.withOverrides(LockPolicy.make({ renew: false }), { ttl: "30 seconds" })))
+    assert.strictEqual(renewal(LockPolicy.withOverrides(LockPolicy.dex, { renewEvery: "1 second" })), 1000)
+    assert.isFalse(renewal(LockPolicy.withOverrides(LockPolicy.make({ renewEvery: false }), { ttl: "30 seconds" })))
   })
 
   it("refuses what does not fit together", () => {
     for (const options of [
       { ttl: "10 millis" },
       { ttl: "2 days" },
-      { ttl: "10 seconds", renew: "6 seconds" },
-      { renew: 0 },
-      { key: "no-prefix" },
-      { key: "example.com/" },
-      { key: `example.com/${"x".repeat(45)}` },
-      { key: "Example.com/lock" }
+      { ttl: "10 seconds", renewEvery: "6 seconds" },
+      { renewEvery: 0 },
+      { annotation: "no-prefix" },
+      { annotation: "example.com/" },
+      { annotation: `example.com/${"x".repeat(45)}` },
+      { annotation: "Example.com/lock" }
     ] as ReadonlyArray<LockPolicy.Options>) {
       assert.throws(() => LockPolicy.make(options), RangeError)
     }
-    assert.doesNotThrow(() => LockPolicy.make({ key: `example.com/${"x".repeat(44)}` }))
+    assert.doesNotThrow(() => LockPolicy.make({ annotation: `example.com/${"x".repeat(44)}` }))
   })
 
   it.effect("comes from configuration, every part optional", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* parse({})).key, LockPolicy.dexKey)
+      assert.strictEqual((yield* parse({})).annotation, LockPolicy.dexAnnotation)
       const policy = yield* parse({
-        KUBELOCK_KEY: "example.com/lock",
+        KUBELOCK_ANNOTATION: "example.com/lock",
         KUBELOCK_TTL: "1 minute",
         KUBELOCK_POLL_INTERVAL: "2 seconds",
         KUBELOCK_POLL_TIMES: "3",
-        KUBELOCK_RENEW: "false"
+        KUBELOCK_RENEW_EVERY: "false"
       })
-      assert.strictEqual(policy.key, "example.com/lock")
+      assert.strictEqual(policy.annotation, "example.com/lock")
       assert.strictEqual(Duration.toMillis(policy.ttl), 60_000)
-      assert.isFalse(policy.renew)
+      assert.isFalse(policy.renewEvery)
       assert.deepStrictEqual(yield* delays(policy), [2000, 2000, 2000])
     })
   )
@@ -77,9 +78,9 @@ describe("LockPolicy", () => {
       for (const env of [
         { KUBELOCK_TTL: "soon" },
         { KUBELOCK_TTL: "1 millis" },
-        { KUBELOCK_KEY: "nope" },
+        { KUBELOCK_ANNOTATION: "nope" },
         { KUBELOCK_POLL_TIMES: "-1" },
-        { KUBELOCK_RENEW: "9 seconds" }
+        { KUBELOCK_RENEW_EVERY: "9 seconds" }
       ] as ReadonlyArray<Record<string, string>>) {
         const error = yield* Effect.flip(parse(env))
         assert.strictEqual(error._tag, "ConfigError", JSON.stringify(env))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { glance } from "../src/internal/tenure.ts"
+import { glance } from "../src/internal/protocol/fairness.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
@@ -10,15 +10,15 @@ const key = "example.com/lock"
 const expiry = "2026-11-24T10:20:00Z"
 const at = 1_795_515_600_000
 const exactly = (millis: number) => ({ earliest: millis, latest: millis })
-const named = (process: string) => LockQueue.nameOf("pod", process, 1)
-const contender = (process: string) => ({ key, holder: named(process), ttl: 10_000, renews: true, leavesGap: false })
+const named = (process: string) => LockQueue.holderId("pod", process, 1)
+const contender = (process: string) => ({ key, holderId: named(process), ttl: 10_000, renews: true, yields: false })
 const me = contender("aaaaaaaaaaaa")
 const you = named("bbbbbbbbbbbb")
 const third = named("cccccccccccc")
 const fourth = contender("dddddddddddd")
 const record = (annotations: Record<string, string>) => LockRecord.fromAnnotations(key, annotations)
 const dexLock = record({ [key]: expiry })
-const heldBy = (holder: string) => ({ ...LockRecord.toAnnotations(key, { holder, expiry }) })
+const heldBy = (holder: string) => ({ ...LockRecord.toAnnotations(key, { holderId: holder, expiry }) })
 const lockOf = (holder: string) => record(heldBy(holder))
 
 describe("LockProtocol.observe", () => {
@@ -31,12 +31,12 @@ describe("LockProtocol.observe", () => {
     ["what Go cannot read", record({ [key]: "soon" }), at, { _tag: "Malformed", value: "soon" }]
   ]
   it.each(cases)("%s", (_, record, now, expected) => {
-    assert.deepStrictEqual(LockProtocol.observe(record, exactly(now)), expected)
+    assert.deepStrictEqual(LockProtocol.lockState(record, exactly(now)), expected)
   })
 
   it("does not call expired what might still be valid by the server's clock", () => {
-    assert.strictEqual(LockProtocol.observe(dexLock, { earliest: at, latest: at + 60_000 })._tag, "Held")
-    assert.strictEqual(LockProtocol.observe(dexLock, { earliest: at + 1, latest: at + 60_000 })._tag, "Expired")
+    assert.strictEqual(LockProtocol.lockState(dexLock, { earliest: at, latest: at + 60_000 })._tag, "Held")
+    assert.strictEqual(LockProtocol.lockState(dexLock, { earliest: at + 1, latest: at + 60_000 })._tag, "Expired")
   })
 })
 
@@ -47,14 +47,14 @@ describe("LockProtocol.decide", () => {
   it("acquires a free lock", () => {
     assert.deepStrictEqual(decide({}, exactly(at), me), {
       _tag: "Acquire",
-      lease: { holder: me.holder, expiry: "2026-11-24T10:20:10Z" },
-      broken: undefined,
+      lease: { holderId: me.holderId, expiry: "2026-11-24T10:20:10Z" },
+      tookOverFrom: undefined,
       queue: {}
     })
   })
 
   it("breaks an expired lock", () => {
-    assert.deepInclude(decide({ [key]: expiry }, exactly(at + 1), me), { _tag: "Acquire", broken: { expiry } })
+    assert.deepInclude(decide({ [key]: expiry }, exactly(at + 1), me), { _tag: "Acquire", tookOverFrom: { expiry } })
   })
 
   it("waits for a held lock, whoever holds it, and joins the queue where the holder has a name", () => {
@@ -62,62 +62,62 @@ describe("LockProtocol.decide", () => {
       _tag: "Wait",
       seen: { expiry },
       until: at,
-      place: undefined,
+      position: undefined,
       canJoin: false
     })
     assert.deepStrictEqual(decide(heldBy(you), exactly(at), me), {
       _tag: "Wait",
       seen: { expiry, holder: you },
       until: at,
-      place: undefined,
+      position: undefined,
       canJoin: true
     })
   })
 
   it("knows its place in the queue", () => {
-    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
-    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { place: 1, canJoin: false })
-    const arrived = { ...queue, [LockQueue.arrivalKey(key, fourth.holder)]: `${fourth.holder}@7` }
-    assert.deepInclude(decide({ ...heldBy(you), ...arrived }, exactly(at), fourth), { place: 2, canJoin: false })
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: 1, canJoin: false })
+    const arrived = { ...queue, [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
+    assert.deepInclude(decide({ ...heldBy(you), ...arrived }, exactly(at), fourth), { position: 2, canJoin: false })
   })
 
   it("does not join a queue that is full", () => {
-    const names = Array.from({ length: LockQueue.capacity }, (_, wish) => LockQueue.nameOf("x", "c0c0c0c0c0c0", wish))
+    const names = Array.from({ length: LockQueue.capacity }, (_, wish) => LockQueue.holderId("x", "c0c0c0c0c0c0", wish))
     const queue = { [LockQueue.queueKey(key)]: names.join(" ") }
-    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { place: undefined, canJoin: false })
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: undefined, canJoin: false })
   })
 
   it("claims a lock that was handed to it, for no longer than it lasts by the latest that it can be", () => {
-    assert.deepStrictEqual(decide(heldBy(me.holder), { earliest: at - 3000, latest: at - 2000 }, me), {
+    assert.deepStrictEqual(decide(heldBy(me.holderId), { earliest: at - 3000, latest: at - 2000 }, me), {
       _tag: "Claim",
-      lease: { holder: me.holder, expiry },
-      lasts: 2000
+      lease: { holderId: me.holderId, expiry },
+      validFor: 2000
     })
   })
 
   it("writes a lock of its own anew where little is left of it, or nobody will renew it", () => {
-    const rewritten = { _tag: "Acquire", broken: undefined } as const
-    assert.deepInclude(decide(heldBy(me.holder), exactly(at - 999), me), rewritten)
-    assert.deepInclude(decide(heldBy(me.holder), exactly(at + 1), me), rewritten)
-    assert.deepInclude(decide(heldBy(me.holder), exactly(at - 3000), { ...me, renews: false }), rewritten)
+    const rewritten = { _tag: "Acquire", tookOverFrom: undefined } as const
+    assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 999), me), rewritten)
+    assert.deepInclude(decide(heldBy(me.holderId), exactly(at + 1), me), rewritten)
+    assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 3000), { ...me, renews: false }), rewritten)
   })
 
   it("leaves itself out of the queue, and where it breaks a lock puts those whose move it was at its end", () => {
-    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder} ${fourth.holder}` }
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId} ${fourth.holderId}` }
     const rest = (annotations: Record<string, string>) => {
       const decision = decide({ ...annotations, ...queue }, exactly(at + 1), me)
       return decision._tag === "Acquire" ? decision.queue[LockQueue.queueKey(key)] : decision
     }
-    assert.strictEqual(rest({}), `${third} ${fourth.holder}`)
-    assert.strictEqual(rest(heldBy(you)), `${fourth.holder} ${third}`)
+    assert.strictEqual(rest({}), `${third} ${fourth.holderId}`)
+    assert.strictEqual(rest(heldBy(you)), `${fourth.holderId} ${third}`)
   })
 
   it("leaves a free lock to Dex for a moment, once, if it stands in the queue", () => {
-    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holder}` }
-    const wait = { _tag: "Wait", seen: {}, until: at + glance, place: 1, canJoin: false } as const
-    assert.deepStrictEqual(decide(queue, exactly(at), { ...me, leavesGap: true }), wait)
+    const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
+    const wait = { _tag: "Wait", seen: {}, until: at + glance, position: 1, canJoin: false } as const
+    assert.deepStrictEqual(decide(queue, exactly(at), { ...me, yields: true }), wait)
     assert.deepInclude(decide(queue, exactly(at), me), { _tag: "Acquire" })
-    assert.deepInclude(decide({}, exactly(at), { ...me, leavesGap: true }), { _tag: "Acquire" })
+    assert.deepInclude(decide({}, exactly(at), { ...me, yields: true }), { _tag: "Acquire" })
   })
 
   it("leaves a malformed lock alone", () => {
@@ -126,78 +126,89 @@ describe("LockProtocol.decide", () => {
 })
 
 describe("LockProtocol.lookAgainIn", () => {
-  const standing = { seen: { expiry }, until: at, place: 2, canJoin: false }
+  const standing = { seen: { expiry }, until: at, position: 2, canJoin: false }
 
   it("is when the lock would have expired by the earliest that it can be, the first in the queue first", () => {
     for (const isToldAll of [false, true]) {
-      assert.strictEqual(LockProtocol.lookAgainIn(standing, { earliest: at - 500, latest: at }, isToldAll), 701)
-      assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: undefined }, exactly(at - 500), isToldAll), 501)
-      assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 0 }, exactly(at + 9), isToldAll), 1)
+      assert.strictEqual(LockProtocol.recheckDelay(standing, { earliest: at - 500, latest: at }, isToldAll), 701)
+      assert.strictEqual(
+        LockProtocol.recheckDelay({ ...standing, position: undefined }, exactly(at - 500), isToldAll),
+        501
+      )
+      assert.strictEqual(LockProtocol.recheckDelay({ ...standing, position: 0 }, exactly(at + 9), isToldAll), 1)
     }
   })
 
   it("is after a second, by place, for who is told only of its own turn", () => {
-    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), false), 1200)
-    assert.strictEqual(LockProtocol.lookAgainIn(standing, exactly(at - 60_000), true), 60_201)
-    assert.strictEqual(LockProtocol.lookAgainIn({ ...standing, place: 100 }, exactly(at - 60_000), false), 3000)
+    assert.strictEqual(LockProtocol.recheckDelay(standing, exactly(at - 60_000), false), 1200)
+    assert.strictEqual(LockProtocol.recheckDelay(standing, exactly(at - 60_000), true), 60_201)
+    assert.strictEqual(LockProtocol.recheckDelay({ ...standing, position: 100 }, exactly(at - 60_000), false), 3000)
   })
 })
 
 describe("LockProtocol.relinquish", () => {
-  const lease = { holder: me.holder, expiry }
-  const leaving = { key, holder: me.holder, requeue: undefined, besideDex: false }
+  const lease = { holderId: me.holderId, expiry }
+  const leaving = { key, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
   const claimed = (holder: string, millis = at) =>
-    LockRecord.toAnnotations(key, LockProtocol.nextLease(exactly(millis), { holder, ttl: LockProtocol.claimTtl }))
+    LockRecord.toAnnotations(
+      key,
+      LockProtocol.nextLease(exactly(millis), { holderId: holder, ttl: LockProtocol.handOverTtl })
+    )
   const label = LockQueue.labelKey(key)
   const object = (annotations: Record<string, string>, labels: Record<string, string> = {}) => ({
-    annotations: { ...heldBy(me.holder), ...annotations },
+    annotations: { ...heldBy(me.holderId), ...annotations },
     labels
   })
 
   it("removes the lock where nobody waits, and asks for nothing but the lease", () => {
-    assert.deepStrictEqual(LockProtocol.relinquish(object({}), lease, exactly(at), leaving), {
-      write: { expect: { annotations: heldBy(me.holder) }, annotations: LockRecord.removal(key) },
+    assert.deepStrictEqual(LockProtocol.planRelease(object({}), lease, exactly(at), leaving), {
+      write: { expect: { annotations: heldBy(me.holderId) }, annotations: LockRecord.removal(key) },
       succession: { write: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
     })
   })
 
   it("hands over to the first who waits, and names it in the label", () => {
     const queue = { [LockQueue.queueKey(key)]: `${you} ${third}` }
-    const arrival = { [LockQueue.arrivalKey(key, fourth.holder)]: `${fourth.holder}@7` }
-    const { succession, write } = LockProtocol.relinquish(object({ ...queue, ...arrival }), lease, exactly(at), leaving)
+    const arrival = { [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
+    const { succession, write } = LockProtocol.planRelease(
+      object({ ...queue, ...arrival }),
+      lease,
+      exactly(at),
+      leaving
+    )
     assert.deepStrictEqual(write, {
-      expect: { annotations: { ...heldBy(me.holder), ...queue, ...arrival }, labelled: false },
+      expect: { annotations: { ...heldBy(me.holderId), ...queue, ...arrival }, hasLabels: false },
       annotations: {
         ...claimed(you),
-        [LockQueue.queueKey(key)]: `${third} ${fourth.holder}`,
-        [LockQueue.arrivalKey(key, fourth.holder)]: null
+        [LockQueue.queueKey(key)]: `${third} ${fourth.holderId}`,
+        [LockQueue.joinKey(key, fourth.holderId)]: null
       },
-      labels: { [label]: LockQueue.processOf(you) }
+      labels: { [label]: LockQueue.processIdOf(you) }
     })
     assert.deepInclude(succession, { wakes: true, requeued: false })
   })
 
   it("gives who wants it again the last place, and never the lock at once", () => {
     const again = { ...leaving, requeue: third }
-    const one = LockProtocol.relinquish(object({ [LockQueue.queueKey(key)]: you }), lease, exactly(at), again)
+    const one = LockProtocol.planRelease(object({ [LockQueue.queueKey(key)]: you }), lease, exactly(at), again)
     assert.deepInclude(one.write.annotations, { ...claimed(you), [LockQueue.queueKey(key)]: third })
     assert.isTrue(one.succession.requeued)
-    const none = LockProtocol.relinquish(object({}), lease, exactly(at), again)
+    const none = LockProtocol.planRelease(object({}), lease, exactly(at), again)
     assert.isFalse(none.succession.requeued)
   })
 
   it("takes away the label of the last hand-over with the lock", () => {
     const labelled = object({}, { [label]: "0123456789ab", app: "x" })
-    assert.deepInclude(LockProtocol.relinquish(labelled, lease, exactly(at), leaving).write, {
-      expect: { annotations: heldBy(me.holder), labelled: true },
+    assert.deepInclude(LockProtocol.planRelease(labelled, lease, exactly(at), leaving).write, {
+      expect: { annotations: heldBy(me.holderId), hasLabels: true },
       labels: { [label]: null }
     })
   })
 
   it("removes a queue that nobody can read, if it is still there", () => {
     const garbage = { [LockQueue.queueKey(key)]: "?? !!", [`${LockQueue.queueKey(key)}-x`]: "y" }
-    assert.deepInclude(LockProtocol.relinquish(object(garbage), lease, exactly(at), leaving).write, {
-      expect: { annotations: { ...heldBy(me.holder), ...garbage } },
+    assert.deepInclude(LockProtocol.planRelease(object(garbage), lease, exactly(at), leaving).write, {
+      expect: { annotations: { ...heldBy(me.holderId), ...garbage } },
       annotations: {
         ...LockRecord.removal(key),
         [LockQueue.queueKey(key)]: null,
@@ -207,10 +218,10 @@ describe("LockProtocol.relinquish", () => {
   })
 
   it("leaves the lock free for Dex once it went from hand to hand for a while", () => {
-    const beside = { ...leaving, besideDex: true }
+    const beside = { ...leaving, sharedWithDex: true }
     const queued = (since: string) => object({ [LockQueue.queueKey(key)]: `${since}${you}` })
     const line = (since: string, now: number) =>
-      LockProtocol.relinquish(queued(since), lease, exactly(now), beside).write.annotations
+      LockProtocol.planRelease(queued(since), lease, exactly(now), beside).write.annotations
     assert.deepInclude(line("", at), claimed(you))
     assert.deepInclude(line(`since=${at} `, at + 250), claimed(you, at + 250))
     assert.deepStrictEqual(line(`since=${at} `, at + 251), {
@@ -218,7 +229,7 @@ describe("LockProtocol.relinquish", () => {
       [LockQueue.queueKey(key)]: you
     })
     const both = object({ [LockQueue.queueKey(key)]: `${you} ${third}` })
-    assert.deepInclude(LockProtocol.relinquish(both, lease, exactly(at), beside).write.annotations, {
+    assert.deepInclude(LockProtocol.planRelease(both, lease, exactly(at), beside).write.annotations, {
       [LockQueue.queueKey(key)]: `since=${at} ${third}`
     })
   })
@@ -230,22 +241,22 @@ describe("LockProtocol.nextLease", () => {
 
   it.prop("never ends before the TTL has passed on the server's clock", [Millis, Millis, Ttl], ([a, b, ttl]) => {
     const now = { earliest: Math.min(a, b), latest: Math.max(a, b) }
-    const lease = LockProtocol.nextLease(now, { holder: "me", ttl })
+    const lease = LockProtocol.nextLease(now, { holderId: "me", ttl })
     const written = record(LockRecord.toAnnotations(key, lease))
-    assert.strictEqual(LockProtocol.observe(written, exactly(now.latest + ttl))._tag, "Held")
-    assert.strictEqual(LockProtocol.observe(written, exactly(now.latest + ttl + 1000))._tag, "Expired")
+    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + ttl))._tag, "Held")
+    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + ttl + 1000))._tag, "Expired")
   })
 })
 
 describe("LockProtocol.fate", () => {
-  const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, LockProtocol.Fate]> = [
+  const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, LockProtocol.LeaseCheck]> = [
     ["our lease stands", lockOf("me"), { _tag: "Ours", expiry }],
-    ["another's lease stands", lockOf("you"), { _tag: "Broken", expiry, holder: "you" }],
-    ["Dex's lease stands", dexLock, { _tag: "Broken", expiry }],
-    ["no lease stands", record({}), { _tag: "Wiped" }],
-    ["somebody wrote nonsense", record({ [key]: "soon" }), { _tag: "Broken", expiry: "soon" }]
+    ["another's lease stands", lockOf("you"), { _tag: "TakenOver", expiry, holder: "you" }],
+    ["Dex's lease stands", dexLock, { _tag: "TakenOver", expiry }],
+    ["no lease stands", record({}), { _tag: "Removed" }],
+    ["somebody wrote nonsense", record({ [key]: "soon" }), { _tag: "TakenOver", expiry: "soon" }]
   ]
   it.each(cases)("%s", (_, record, expected) => {
-    assert.deepStrictEqual(LockProtocol.fate(record, "me"), expected)
+    assert.deepStrictEqual(LockProtocol.verifyLease(record, "me"), expected)
   })
 })

@@ -2,22 +2,22 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockQueue from "../src/LockQueue.ts"
-import type { Changes } from "../src/ObjectStore.ts"
+import type { MetadataPatch } from "../src/ObjectStore.ts"
 
 const key = "example.com/lock"
 const line = LockQueue.queueKey(key)
-const named = (process: string, wish = 1) => LockQueue.nameOf("pod", process, wish)
+const named = (process: string, wish = 1) => LockQueue.holderId("pod", process, wish)
 const a = named("aaaaaaaaaaaa")
 const b = named("bbbbbbbbbbbb")
 const c = named("cccccccccccc")
 const arrivedAt = (version: string, ...holders: ReadonlyArray<string>): Record<string, string> =>
-  Object.fromEntries(holders.map((holder) => [LockQueue.arrivalKey(key, holder), `${holder}@${version}`]))
+  Object.fromEntries(holders.map((holder) => [LockQueue.joinKey(key, holder), `${holder}@${version}`]))
 const arrived = (...holders: ReadonlyArray<string>) => arrivedAt("7", ...holders)
-const waiting = (annotations: Record<string, string>) => LockQueue.fromAnnotations(key, annotations).waiting
+const waiting = (annotations: Record<string, string>) => LockQueue.fromAnnotations(key, annotations).waiters
 const many = (count: number, from = 0) => Array.from({ length: count }, (_, wish) => named("dddddddddddd", from + wish))
 
 /** The annotations as they are after a write. */
-const apply = (annotations: Readonly<Record<string, string>>, changes: Changes): Record<string, string> => {
+const apply = (annotations: Readonly<Record<string, string>>, changes: MetadataPatch): Record<string, string> => {
   const after: Record<string, string | null> = { ...annotations, ...changes }
   return Object.fromEntries(Object.entries(after).flatMap(([name, value]) => (value === null ? [] : [[name, value]])))
 }
@@ -50,9 +50,9 @@ describe("LockQueue.fromAnnotations", () => {
       { [line]: `pod/aaaaaaaaaaaa. pod/aaaaaaaaaaaa.A pod/aaaaaaaaaaaa.${"1".repeat(12)}` },
       []
     ],
-    ["an arrival in another's name, not at all", { [LockQueue.arrivalKey(key, a)]: `${b}@7`, ...arrived(c) }, [c]],
-    ["an arrival of two, not at all", { [LockQueue.arrivalKey(key, a)]: `${a} ${b}@7` }, []],
-    ["an arrival without a version, not at all", { [LockQueue.arrivalKey(key, a)]: a, ...arrivedAt("", b) }, []],
+    ["an arrival in another's name, not at all", { [LockQueue.joinKey(key, a)]: `${b}@7`, ...arrived(c) }, [c]],
+    ["an arrival of two, not at all", { [LockQueue.joinKey(key, a)]: `${a} ${b}@7` }, []],
+    ["an arrival without a version, not at all", { [LockQueue.joinKey(key, a)]: a, ...arrivedAt("", b) }, []],
     ["arrivals with what is no version, not at all", { ...arrivedAt("7x", a), ...arrivedAt("1".repeat(21), b) }, []],
     ["the annotations of another lock, not at all", { [`${key}2-queue`]: a, "example.com/queue": b }, []],
     ["the lock itself, not at all", { [key]: a, [`${key}-holder`]: b, [`${key}-queued`]: c }, []]
@@ -60,13 +60,13 @@ describe("LockQueue.fromAnnotations", () => {
   for (const [what, annotations, waiting, since] of cases) {
     it(`reads ${what}`, () => {
       const queue = LockQueue.fromAnnotations(key, annotations)
-      assert.deepStrictEqual(queue.waiting, waiting)
-      assert.strictEqual(queue.since, since)
+      assert.deepStrictEqual(queue.waiters, waiting)
+      assert.strictEqual(queue.chainStartedAt, since)
     })
   }
 
   it("remembers every annotation of the queue as it was, those that it cannot read included", () => {
-    const theirs = { [`${line}-x`]: "y", [LockQueue.arrivalKey(key, a)]: `${b}@7`, [line]: "☃" }
+    const theirs = { [`${line}-x`]: "y", [LockQueue.joinKey(key, a)]: `${b}@7`, [line]: "☃" }
     const queue = LockQueue.fromAnnotations(key, { ...theirs, [key]: "1", [`${key}-holder`]: "2", other: "3" })
     assert.deepStrictEqual(queue.annotations, theirs)
   })
@@ -75,72 +75,72 @@ describe("LockQueue.fromAnnotations", () => {
 describe("LockQueue.changes", () => {
   const changes = (
     annotations: Record<string, string>,
-    next: { readonly waiting: ReadonlyArray<string>; readonly since?: number }
-  ) => LockQueue.changes(key, LockQueue.fromAnnotations(key, annotations), { since: undefined, ...next })
+    next: { readonly waiters: ReadonlyArray<string>; readonly chainStartedAt?: number }
+  ) => LockQueue.queuePatch(key, LockQueue.fromAnnotations(key, annotations), { chainStartedAt: undefined, ...next })
 
   it("writes the line, and takes away who arrived and what cannot be read", () => {
     const found = { [line]: a, ...arrived(b), [`${line}-x`]: "y" }
-    assert.deepStrictEqual(changes(found, { waiting: [a, b] }), {
+    assert.deepStrictEqual(changes(found, { waiters: [a, b] }), {
       [line]: `${a} ${b}`,
-      [LockQueue.arrivalKey(key, b)]: null,
+      [LockQueue.joinKey(key, b)]: null,
       [`${line}-x`]: null
     })
   })
 
   it("writes since when the lock goes from hand to hand", () => {
-    assert.deepStrictEqual(changes({}, { waiting: [a], since: 5 }), { [line]: `since=5 ${a}` })
+    assert.deepStrictEqual(changes({}, { waiters: [a], chainStartedAt: 5 }), { [line]: `since=5 ${a}` })
   })
 
   it("leaves nothing of a queue in which nobody is", () => {
     const found = { [line]: `since=5 ${a}`, ...arrived(b) }
-    assert.deepStrictEqual(apply(found, changes(found, { waiting: [], since: 5 })), {})
-    assert.deepStrictEqual(changes({}, { waiting: [] }), {})
+    assert.deepStrictEqual(apply(found, changes(found, { waiters: [], chainStartedAt: 5 })), {})
+    assert.deepStrictEqual(changes({}, { waiters: [] }), {})
   })
 
   it("writes no more than has room", () => {
-    assert.deepStrictEqual(changes({}, { waiting: many(200) }), { [line]: many(LockQueue.capacity).join(" ") })
+    assert.deepStrictEqual(changes({}, { waiters: many(200) }), { [line]: many(LockQueue.capacity).join(" ") })
   })
 })
 
 describe("LockQueue.departure", () => {
   it("is from the line, under the condition that it is as it was", () => {
-    assert.deepStrictEqual(LockQueue.departure(key, { [line]: `since=5 ${a} ${b} ${c}` }, b), {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: `since=5 ${a} ${b} ${c}` }, b), {
       expect: { annotations: { [line]: `since=5 ${a} ${b} ${c}` } },
       annotations: { [line]: `since=5 ${a} ${c}` }
     })
   })
 
   it("is from where one arrived", () => {
-    assert.deepStrictEqual(LockQueue.departure(key, { [line]: a, ...arrived(b, c) }, b), {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: a, ...arrived(b, c) }, b), {
       expect: { annotations: arrived(b) },
-      annotations: { [LockQueue.arrivalKey(key, b)]: null }
+      annotations: { [LockQueue.joinKey(key, b)]: null }
     })
   })
 
   it("is from both", () => {
-    assert.deepStrictEqual(LockQueue.departure(key, { [line]: `${a} ${b}`, ...arrived(b) }, b), {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: `${a} ${b}`, ...arrived(b) }, b), {
       expect: { annotations: { [line]: `${a} ${b}`, ...arrived(b) } },
-      annotations: { [line]: a, [LockQueue.arrivalKey(key, b)]: null }
+      annotations: { [line]: a, [LockQueue.joinKey(key, b)]: null }
     })
   })
 
   it("leaves nothing where the last one leaves, not even what nobody can read", () => {
     for (const last of [a, `since=5 ${a}`, `since=5 ${a} ☃ ${a}`]) {
-      assert.deepStrictEqual(LockQueue.departure(key, { [line]: last }, a)?.annotations, { [line]: null })
+      assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: last }, a)?.annotations, { [line]: null })
     }
   })
 
   it("is none for who is not there, nor from what another forged in one's name", () => {
-    assert.isUndefined(LockQueue.departure(key, {}, a))
-    assert.isUndefined(LockQueue.departure(key, { [line]: `${b} ${c}`, ...arrived(b) }, a))
-    assert.isUndefined(LockQueue.departure(key, { [LockQueue.arrivalKey(key, a)]: `${b}@7` }, a))
-    assert.isUndefined(LockQueue.departure(key, arrived(named("aaaaaaaaaaaa", 2)), a))
+    assert.isUndefined(LockQueue.leavePatch(key, {}, a))
+    assert.isUndefined(LockQueue.leavePatch(key, { [line]: `${b} ${c}`, ...arrived(b) }, a))
+    assert.isUndefined(LockQueue.leavePatch(key, { [LockQueue.joinKey(key, a)]: `${b}@7` }, a))
+    assert.isUndefined(LockQueue.leavePatch(key, arrived(named("aaaaaaaaaaaa", 2)), a))
   })
 })
 
 describe("LockQueue.condition", () => {
   const condition = (annotations: Record<string, string>) =>
-    LockQueue.condition(key, LockQueue.fromAnnotations(key, annotations))
+    LockQueue.precondition(key, LockQueue.fromAnnotations(key, annotations))
 
   it("wants the queue as it was read, and minds nobody who arrived since", () => {
     assert.deepStrictEqual(condition({ [line]: `${a} ${b}`, ...arrived(c), [key]: "1" }), {
@@ -157,7 +157,7 @@ describe("LockQueue.condition", () => {
 
 describe("the names of contenders", () => {
   it("have what of a title may stand in them, at most 63 characters", () => {
-    const process = LockQueue.newProcess()
+    const process = LockQueue.newProcessId()
     const titles: ReadonlyArray<readonly [title: string, kept: string]> = [
       ["dex-7b9c.prod_1", "dex-7b9c.prod_1"],
       ["a b/c@d=e\nf", "a-b-c-d-e-f"],
@@ -166,15 +166,15 @@ describe("the names of contenders", () => {
       ["x".repeat(64), "x".repeat(63)]
     ]
     for (const [title, kept] of titles)
-      assert.strictEqual(LockQueue.nameOf(title, process, 71), `${kept}/${process}.1z`)
+      assert.strictEqual(LockQueue.holderId(title, process, 71), `${kept}/${process}.1z`)
   })
 
   it("are those that can be read, of any title and as many wishes as there can be", () => {
-    const process = LockQueue.newProcess()
+    const process = LockQueue.newProcessId()
     for (const title of ["pod", "ü b", "", "-", ".", "x".repeat(300)]) {
       for (const wish of [0, 1, 35, 36, Number.MAX_SAFE_INTEGER]) {
-        const holder = LockQueue.nameOf(title, process, wish)
-        assert.strictEqual(LockQueue.processOf(holder), process)
+        const holder = LockQueue.holderId(title, process, wish)
+        assert.strictEqual(LockQueue.processIdOf(holder), process)
         assert.deepStrictEqual(waiting({ [line]: holder }), [holder])
         assert.deepStrictEqual(waiting(arrived(holder)), [holder])
       }
@@ -183,12 +183,12 @@ describe("the names of contenders", () => {
 
   it("are of no process where they are no names: Dex's lock, or a forged one", () => {
     for (const name of ["", "pod", "pod/", "pod/aaaaaaaaaaaa", `${a} ${b}`]) {
-      assert.strictEqual(LockQueue.processOf(name), "")
+      assert.strictEqual(LockQueue.processIdOf(name), "")
     }
   })
 
   it("are of a process of their own", () => {
-    const processes = Array.from({ length: 1000 }, LockQueue.newProcess)
+    const processes = Array.from({ length: 1000 }, LockQueue.newProcessId)
     assert.lengthOf(new Set(processes), 1000)
     for (const process of processes) assert.match(process, /^[a-z0-9]{12}$/)
   })
@@ -200,20 +200,20 @@ describe("the keys on the object", () => {
 
   it("are such as Kubernetes allows, with the longest key that a policy may have", () => {
     const longest = `example.com/${"k".repeat(44)}`
-    const { key } = LockPolicy.make({ key: longest })
-    const keys = [LockQueue.queueKey(key), LockQueue.arrivalKey(key, a), LockQueue.labelKey(key)]
+    const { annotation: key } = LockPolicy.make({ annotation: longest })
+    const keys = [LockQueue.queueKey(key), LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
     for (const each of keys) assert.match(each.split("/")[1]!, name)
-    assert.match(LockQueue.processOf(a), name)
-    assert.throws(() => LockPolicy.make({ key: `${longest}k` }), RangeError)
+    assert.match(LockQueue.processIdOf(a), name)
+    assert.throws(() => LockPolicy.make({ annotation: `${longest}k` }), RangeError)
   })
 
   it("are all different, and none but the line and who arrived is read as the queue", () => {
-    const keys = [key, `${key}-holder`, line, LockQueue.arrivalKey(key, a), LockQueue.labelKey(key)]
+    const keys = [key, `${key}-holder`, line, LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
     assert.lengthOf(new Set(keys), keys.length)
     const all = Object.fromEntries(keys.map((key) => [key, a]))
     assert.deepStrictEqual(Object.keys(LockQueue.fromAnnotations(key, all).annotations).toSorted(), [
       line,
-      LockQueue.arrivalKey(key, a)
+      LockQueue.joinKey(key, a)
     ])
   })
 })
@@ -250,9 +250,9 @@ describe("of any annotations whatsoever", () => {
     "a queue is read: each name once, and each is a contender's",
     [Annotations],
     ([given]) => {
-      const { annotations, waiting } = LockQueue.fromAnnotations(key, annotationsOf(given))
+      const { annotations, waiters: waiting } = LockQueue.fromAnnotations(key, annotationsOf(given))
       assert.lengthOf(new Set(waiting), waiting.length)
-      for (const holder of waiting) assert.match(LockQueue.processOf(holder), /^[a-z0-9]{12}$/)
+      for (const holder of waiting) assert.match(LockQueue.processIdOf(holder), /^[a-z0-9]{12}$/)
       assert.notProperty(annotations, "example.com/other")
     },
     runs
@@ -267,12 +267,12 @@ describe("of any annotations whatsoever", () => {
     ],
     ([given, wanted, since]) => {
       const before = annotationsOf(given)
-      const next = { waiting: [...new Set(wanted.map(tokenOf))], since }
-      const after = apply(before, LockQueue.changes(key, LockQueue.fromAnnotations(key, before), next))
+      const next = { waiters: [...new Set(wanted.map(tokenOf))], chainStartedAt: since }
+      const after = apply(before, LockQueue.queuePatch(key, LockQueue.fromAnnotations(key, before), next))
       const queue = LockQueue.fromAnnotations(key, after)
-      assert.deepStrictEqual(queue.waiting, next.waiting)
-      assert.strictEqual(queue.since, next.waiting.length === 0 ? undefined : since)
-      assert.sameMembers(Object.keys(after), ["example.com/other", ...(next.waiting.length === 0 ? [] : [line])])
+      assert.deepStrictEqual(queue.waiters, next.waiters)
+      assert.strictEqual(queue.chainStartedAt, next.waiters.length === 0 ? undefined : since)
+      assert.sameMembers(Object.keys(after), ["example.com/other", ...(next.waiters.length === 0 ? [] : [line])])
     },
     runs
   )
@@ -283,7 +283,7 @@ describe("of any annotations whatsoever", () => {
     ([given]) => {
       const before = annotationsOf(given)
       for (const holder of anybody) {
-        const write = LockQueue.departure(key, before, holder)
+        const write = LockQueue.leavePatch(key, before, holder)
         if (write === undefined) {
           assert.notInclude(waiting(before), holder)
           continue
@@ -308,7 +308,7 @@ describe("of any annotations whatsoever", () => {
       for (const holder of anybody) {
         if (waiting(before).includes(holder)) continue
         const { [line]: tokens = "" } = before
-        const after = waiting(apply(before, LockQueue.arrival(key, holder, "8")))
+        const after = waiting(apply(before, LockQueue.joinPatch(key, holder, "8")))
         const stood = waiting({ [line]: tokens })
         assert.deepStrictEqual(after.slice(0, stood.length), stood)
         assert.isAtLeast(after.indexOf(holder), stood.length)

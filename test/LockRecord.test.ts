@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import * as LockRecord from "../src/LockRecord.ts"
 
 const key = "dexidp.com/resource-lock"
-const lease = { holder: "pod-1/uuid/1", expiry: "2026-11-24T10:20:00Z" }
+const lease = { holderId: "pod-1/uuid/1", expiry: "2026-11-24T10:20:00Z" }
 
 describe("LockRecord", () => {
   it("reads no annotation as no lock", () => {
@@ -24,7 +24,7 @@ describe("LockRecord", () => {
       _tag: "Present",
       expiry: lease.expiry,
       expiresAt: 1_795_515_600_000,
-      holder: lease.holder
+      holder: lease.holderId
     })
   })
 
@@ -50,7 +50,7 @@ describe("LockRecord", () => {
   })
 
   it.prop("reads back any holder", [Schema.String], ([holder]) => {
-    const annotations = LockRecord.toAnnotations(key, { ...lease, holder })
+    const annotations = LockRecord.toAnnotations(key, { ...lease, holderId: holder })
     assert.propertyVal(LockRecord.fromAnnotations(key, annotations), "holder", holder)
   })
 

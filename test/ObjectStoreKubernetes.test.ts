@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
-import { type Change, ObjectStore } from "../src/ObjectStore.ts"
+import { type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
@@ -225,8 +225,8 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
   it.effect("goes on telling of changes over a watch that ends, breaks, or has been forgotten", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
-      const changes = yield* Queue.unbounded<Change>()
-      yield* store.changes(id).pipe(
+      const changes = yield* Queue.unbounded<WatchEvent>()
+      yield* store.watch(id).pipe(
         Stream.runForEach((change) => Queue.offer(changes, change)),
         Effect.forkScoped({ startImmediately: true })
       )
@@ -237,7 +237,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
       const seen = (value: string) =>
         Queue.take(changes).pipe(
           Effect.repeat({
-            until: (change) => change._tag === "Changed" && change.metadata.annotations["example.com/a"] === value
+            until: (change) => change._tag === "Changed" && change.snapshot.annotations["example.com/a"] === value
           }),
           Effect.timeout("5 seconds")
         )
@@ -273,7 +273,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       yield* server.inject(Fault.Forbid({}), { when: isWatch })
-      const error = yield* Effect.flip(Stream.runDrain(store.changes(id)))
+      const error = yield* Effect.flip(Stream.runDrain(store.watch(id)))
       assert.deepInclude(error, { _tag: "LockForbidden", verb: "watch" })
     }).pipe(Effect.scoped)
   )
@@ -284,7 +284,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
       const before = yield* server.openWatches
       yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* Effect.forkScoped(Stream.runDrain(store.changes(id)), { startImmediately: true })
+          yield* Effect.forkScoped(Stream.runDrain(store.watch(id)), { startImmediately: true })
           yield* Effect.repeat(server.openWatches, { until: (open) => open === before + 1 })
         })
       ).pipe(Effect.timeout("5 seconds"))

@@ -55,8 +55,8 @@ const object = {
     name: "a",
     uid: "u-1",
     resourceVersion: "7",
-    annotations: { [LockPolicy.dexKey]: "2999-01-01T00:00:00Z", "example.com/other": "o" },
-    labels: { [LockQueue.labelKey(LockPolicy.dexKey)]: "0123456789ab" }
+    annotations: { [LockPolicy.dexAnnotation]: "2999-01-01T00:00:00Z", "example.com/other": "o" },
+    labels: { [LockQueue.labelKey(LockPolicy.dexAnnotation)]: "0123456789ab" }
   }
 }
 const event = { type: "MODIFIED", object }
@@ -168,10 +168,10 @@ describe("answers that are not what they should be", () => {
     ([lines]) =>
       Effect.gen(function* () {
         const store = yield* ObjectStore
-        const told = yield* store.changes("a", { since: "6" }).pipe(
+        const told = yield* store.watch("a", { since: "6" }).pipe(
           Stream.runForEach((change) =>
             Effect.sync(() => {
-              if (change._tag === "Changed") assert.match(change.metadata.resourceVersion, /^\d+$/)
+              if (change._tag === "Changed") assert.match(change.snapshot.resourceVersion, /^\d+$/)
             })
           ),
           Effect.result

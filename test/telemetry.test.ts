@@ -25,14 +25,14 @@ import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 
 const secret = "s3cr3t"
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 const longAgo = "2001-01-01T00:00:00Z"
 
 const client = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
 )
 const lock = (options?: Lock.Options) =>
-  Lock.layer({ holder: "us", ...options }).pipe(
+  Lock.layer({ identity: "us", ...options }).pipe(
     Layer.provideMerge(ObjectStoreKubernetes.layer({ resource: Resource.refreshToken, namespace: "dex" })),
     Layer.provideMerge(client),
     Layer.provideMerge(ApiServer.layer({ token: secret }))
@@ -51,9 +51,9 @@ const everything = Effect.gen(function* () {
   // acquired, renewed, waited for in vain, released
   yield* Effect.gen(function* () {
     yield* Lock.scoped("quiet", { ttl: "1 second" })
-    yield* Effect.scoped(Lock.scoped("quiet", { polling: LockPolicy.poll("50 millis", 10) })).pipe(
+    yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 10) })).pipe(
       Effect.flip,
-      Effect.provide(Lock.layer({ holder: "them" }), { local: true })
+      Effect.provide(Lock.layer({ identity: "them" }), { local: true })
     )
   }).pipe(Effect.scoped)
   // broken
@@ -202,8 +202,8 @@ describe("from outside", () => {
           acquisitions: valueOf("kubelock_acquisitions_total"),
           conflicts: valueOf("kubelock_conflicts_total"),
           timeouts: valueOf("kubelock_timeouts_total"),
-          losses: valueOf('kubelock_losses_total{reason="Wiped"}'),
-          breaks: valueOf("kubelock_breaks_total"),
+          losses: valueOf('kubelock_losses_total{reason="Removed"}'),
+          breaks: valueOf("kubelock_takeovers_total"),
           held: valueOf("kubelock_held"),
           waiting: valueOf("kubelock_waiting"),
           waits: valueOf("kubelock_wait_seconds_count"),

@@ -23,6 +23,6 @@ describe("the errors of an operation", () => {
     expectTypeOf<TagOf<typeof Lock.tryScoped>>().toEqualTypeOf<"LockConflict" | "LockMalformed" | StoreTag>()
     expectTypeOf<TagOf<typeof Lock.inspect>>().toEqualTypeOf<StoreTag>()
     expectTypeOf<TagOf<typeof Lock.break>>().toEqualTypeOf<"LockConflict" | StoreTag>()
-    expectTypeOf<TagOf<Held["commit"]>>().toEqualTypeOf<"LockLost" | StoreTag>()
+    expectTypeOf<TagOf<Held["commitAndRelease"]>>().toEqualTypeOf<"LockLost" | StoreTag>()
   })
 })

@@ -30,10 +30,11 @@ const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error
 const kubelock = Effect.fnUntraced(function* ({ besideDex, id, namespace }: Task) {
   const store = yield* ObjectStoreKubernetes.make({ resource: Resource.refreshToken, namespace })
   // Watches have a connection of their own.
-  yield* Stream.runDrain(Stream.take(store.changes(id), 1))
-  const lock = yield* Lock.make({ holder: `bench-${process.pid}`, policy: LockPolicy.make({ besideDex }) }).pipe(
-    Effect.provideService(ObjectStore, store)
-  )
+  yield* Stream.runDrain(Stream.take(store.watch(id), 1))
+  const lock = yield* Lock.make({
+    identity: `bench-${process.pid}`,
+    policy: LockPolicy.make({ sharedWithDex: besideDex })
+  }).pipe(Effect.provideService(ObjectStore, store))
   const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id), refuse))
   return take
 })

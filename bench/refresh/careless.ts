@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import * as refreshValue from "../../src/internal/refreshValue.ts"
+import * as refreshValue from "../../src/internal/refresh/location.ts"
 import type * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Dex from "../dex.ts"
 import { Token } from "./upstream.ts"
@@ -15,7 +15,7 @@ import { Token } from "./upstream.ts"
 /** Gets the token of an object. */
 export const make = <E, R>(options: {
   readonly client: Dex.DexClient
-  readonly place: RefreshOnce.Place
+  readonly place: RefreshOnce.Location
   readonly locked: boolean
   readonly isFresh: (token: Token) => Effect.Effect<boolean>
   readonly refresh: (current: Option.Option<Token>) => Effect.Effect<Token, E, R>

@@ -48,7 +48,7 @@ const getter = Effect.fnUntraced(function* (
   })
   if (protocol === "kubelock") {
     const tokens = yield* RefreshOnce.make({
-      place,
+      location: place,
       namespace,
       schema: Upstream.Token,
       isFresh,

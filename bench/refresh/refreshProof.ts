@@ -8,8 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Redacted from "effect/Redacted"
-import * as exchanges from "../../src/internal/exchange.ts"
-import * as requests from "../../src/internal/requests.ts"
+import * as exchanges from "../../src/internal/kubernetes/apiClient.ts"
+import * as requests from "../../src/internal/kubernetes/encode.ts"
 import type * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import { LoadError } from "../loadError.ts"
@@ -84,12 +84,12 @@ export const prove = Effect.fnUntraced(function* (settings: Settings) {
 })
 
 // What a load test puts there is no token of ours.
-const empty = Effect.fnUntraced(function* (target: Target.Target, id: string, [field]: RefreshOnce.Place["path"]) {
+const empty = Effect.fnUntraced(function* (target: Target.Target, id: string, [field]: RefreshOnce.Location["path"]) {
   const { exchange, namespace, resource } = target
   const path = Resource.objectPath(resource, namespace, id)
   const request = requests.withJson("PATCH", path, { [field]: null }, "application/merge-patch+json")
   const about = { id, verb: "patch", object: Resource.describe(resource, namespace, id) }
-  yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.metadataOf(answer, about))
+  yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.snapshotOf(answer, about))
 })
 
 /** Proves and tells. Fails where a rotation was refreshed twice, or a grant was revoked. */

@@ -18,7 +18,7 @@ import type { Job, Outcome } from "./job.ts"
 import * as Upstream from "./upstream.ts"
 
 /** Where the token of a proof is kept. */
-export const placeOf = (dex: boolean): RefreshOnce.Place =>
+export const placeOf = (dex: boolean): RefreshOnce.Location =>
   dex ? RefreshOnce.inRefreshToken : RefreshOnce.inSecret("token")
 
 const tokensOf = Effect.fnUntraced(function* (job: Job) {
@@ -27,12 +27,12 @@ const tokensOf = Effect.fnUntraced(function* (job: Job) {
   if (job.way === "kubelock") {
     const policy = LockPolicy.make({
       ttl: job.ttl,
-      polling: Schedule.spaced(job.poll).pipe(Schedule.upTo({ duration: "30 seconds" }))
+      waitSchedule: Schedule.spaced(job.poll).pipe(Schedule.upTo({ duration: "30 seconds" }))
     })
     const tokens = yield* RefreshOnce.make({
-      place,
+      location: place,
       policy,
-      holder: job.service,
+      identity: job.service,
       namespace: job.namespace,
       schema: Upstream.Token,
       isFresh: Upstream.isFresh,

@@ -15,7 +15,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { parseArgs } from "node:util"
-import { dexKey } from "../../src/LockPolicy.ts"
+import { dexAnnotation } from "../../src/LockPolicy.ts"
 import type { Server } from "../cluster/Assets.ts"
 import type * as Envtest from "../cluster/Envtest.ts"
 import { EnvtestError } from "../cluster/EnvtestError.ts"
@@ -73,7 +73,7 @@ export const run = Effect.fnUntraced(function* (
     injected: [first, ...injected],
     findings: witness.ledger.findings,
     recovered,
-    lockLeft: Object.keys(annotations).filter((key) => key.startsWith(dexKey)),
+    lockLeft: Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation)),
     foreignWritten: written.length,
     foreignLost: written.filter((key) => !(key in annotations))
   }

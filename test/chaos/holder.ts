@@ -54,7 +54,7 @@ const tell = Effect.fnUntraced(function* (testimony: Testimony) {
   return response.status === 200
 })
 
-const about = (held: Held) => ({ name: flags.name, holder: held.holder, token: held.fencingToken, at: now() })
+const about = (held: Held) => ({ name: flags.name, holder: held.holderId, token: held.fencingToken, at: now() })
 
 const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
   const checked = guarded && (step !== "Write" || dice.chance(0.5))
@@ -102,10 +102,10 @@ const main = Effect.gen(function* () {
 
 const policy = LockPolicy.make({
   ttl: Duration.millis(settings.ttl),
-  polling: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: "20 seconds" }))
+  waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: "20 seconds" }))
 })
 
-const LockLive = Lock.layer({ policy, holder: flags.name }).pipe(
+const LockLive = Lock.layer({ policy, identity: flags.name }).pipe(
   Layer.provide(
     ObjectStoreKubernetes.layerKubeConfig({
       resource: Resource.refreshToken,

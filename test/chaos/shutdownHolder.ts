@@ -14,7 +14,7 @@ import * as Shutdown from "../../src/Shutdown.ts"
 
 const [file, patient] = process.argv.slice(2)
 
-const LockLive = Lock.layer({ holder: "shutdown" }).pipe(
+const LockLive = Lock.layer({ identity: "shutdown" }).pipe(
   Layer.provide(ObjectStoreKubernetes.layerKubeConfig({ resource: Resource.configMap, kubeConfig: { file } }))
 )
 

@@ -2,7 +2,7 @@
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import { type Change, type Changes, ObjectStore } from "../../src/ObjectStore.ts"
+import { type WatchEvent, type MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import { changesOf, refused, takeUntil, written } from "../utils/store.ts"
 import { World } from "../utils/World.ts"
 
@@ -11,7 +11,7 @@ let count = 0
 const name = "example.com/next"
 
 /** An object with labels, and one annotation. */
-const anObject = (labels: Changes = {}) =>
+const anObject = (labels: MetadataPatch = {}) =>
   Effect.gen(function* () {
     const id = `labels-${process.pid}-${++count}`
     yield* (yield* World).make(id, { "example.com/a": "1" })
@@ -20,7 +20,7 @@ const anObject = (labels: Changes = {}) =>
   })
 
 /** Writes labels, and an annotation beside them, as a stranger would. */
-const write = (id: string, labels: Changes, value = "1") =>
+const write = (id: string, labels: MetadataPatch, value = "1") =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
     const { resourceVersion } = yield* store.read(id)
@@ -34,10 +34,10 @@ const write = (id: string, labels: Changes, value = "1") =>
   })
 
 /** The write of a label under annotations, told whether there are labels. */
-const writeUnder = (id: string, labelled: boolean, labels: Changes) =>
+const writeUnder = (id: string, labelled: boolean, labels: MetadataPatch) =>
   Effect.flatMap(ObjectStore, (store) =>
     store.compareAndSwap(id, {
-      expect: { annotations: { "example.com/a": "1" }, labelled },
+      expect: { annotations: { "example.com/a": "1" }, hasLabels: labelled },
       annotations: { "example.com/b": "2" },
       labels
     })
@@ -49,7 +49,7 @@ const labelsOf = (id: string) =>
     ({ labels }) => ({ ...labels })
   )
 
-const next = (changes: Queue.Dequeue<Change>) => Effect.timeout(Queue.take(changes), "10 seconds")
+const next = (changes: Queue.Dequeue<WatchEvent>) => Effect.timeout(Queue.take(changes), "10 seconds")
 
 const mine = { key: name, value: "me" }
 
@@ -133,10 +133,10 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const id = yield* anObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
       const changes = yield* changesOf(id, { label: mine })
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: present })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: present })
       for (const value of ["2", "3", "4"]) {
         const metadata = yield* write(id, {}, value)
-        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata })
+        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
       }
     })
   )
@@ -148,13 +148,13 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* write(id, {}, "2")
       yield* write(id, { [name]: null }, "3")
       const matching = yield* write(id, { [name]: "me" }, "4")
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: matching })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: matching })
       yield* write(id, { [name]: "you" }, "5")
       assert.deepStrictEqual(yield* next(changes), { _tag: "Deleted" })
       yield* write(id, {}, "6")
       yield* write(id, { [name]: null }, "7")
       const again = yield* write(id, { [name]: "me" }, "8")
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata: again })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: again })
     })
   )
 
@@ -170,7 +170,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* world.delete(id)
       yield* world.make(id)
       const metadata = yield* write(id, { [name]: "me" })
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", metadata })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
     })
   )
 
@@ -180,12 +180,12 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const before = yield* write(id, {}, "2")
       const quiet = yield* changesOf(id, { label: mine, since: before.resourceVersion })
       const labelled = yield* write(id, { [name]: "me" }, "3")
-      assert.deepStrictEqual(yield* next(quiet), { _tag: "Changed", metadata: labelled })
+      assert.deepStrictEqual(yield* next(quiet), { _tag: "Changed", snapshot: labelled })
       const late = yield* changesOf(id, { label: mine, since: before.resourceVersion })
-      assert.deepStrictEqual(yield* next(late), { _tag: "Changed", metadata: labelled })
+      assert.deepStrictEqual(yield* next(late), { _tag: "Changed", snapshot: labelled })
       const up = yield* changesOf(id, { label: mine, since: labelled.resourceVersion })
       const after = yield* write(id, {}, "4")
-      assert.deepStrictEqual(yield* next(up), { _tag: "Changed", metadata: after })
+      assert.deepStrictEqual(yield* next(up), { _tag: "Changed", snapshot: after })
       yield* write(id, { [name]: null }, "5")
       const tooLate = yield* changesOf(id, { label: mine, since: after.resourceVersion })
       assert.deepStrictEqual(yield* next(tooLate), { _tag: "Deleted" })
@@ -202,12 +202,12 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const second = yield* write(id, { [name]: "you" }, "3")
       assert.deepStrictEqual(
         [yield* next(me), yield* next(me)],
-        [{ _tag: "Changed", metadata: first }, { _tag: "Deleted" }]
+        [{ _tag: "Changed", snapshot: first }, { _tag: "Deleted" }]
       )
-      assert.deepStrictEqual(yield* next(you), { _tag: "Changed", metadata: second })
+      assert.deepStrictEqual(yield* next(you), { _tag: "Changed", snapshot: second })
       yield* takeUntil(
         all,
-        (change) => change._tag === "Changed" && change.metadata.resourceVersion === second.resourceVersion
+        (change) => change._tag === "Changed" && change.snapshot.resourceVersion === second.resourceVersion
       )
     })
   )

@@ -10,7 +10,7 @@ import type { ObjectStore } from "../../src/ObjectStore.ts"
 import { annotate, annotationsOf, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 const holderKey = `${key}-holder`
 const longAgo = "2001-01-01T00:00:00Z"
 const farAway = "2999-01-01T01:00:00+01:00"
@@ -26,9 +26,9 @@ const anObject = (annotations?: Readonly<Record<string, string>>) =>
 
 /** Another process: a lock of its own on the same store. */
 const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.provide(effect, Lock.layer({ holder: "another" }), { local: true })
+  Effect.provide(effect, Lock.layer({ identity: "another" }), { local: true })
 
-const quick = LockPolicy.poll("20 millis", 500)
+const quick = LockPolicy.fixedPolls("20 millis", 500)
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore | Lock`, on live clocks. */
 export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock>) => {
@@ -39,7 +39,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
         const held = yield* Lock.scoped(id)
         const annotations = yield* annotationsOf(id)
         assert.match(annotations[key]!, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
-        assert.strictEqual(annotations[holderKey], `${held.holder}@${annotations[key]}`)
+        assert.strictEqual(annotations[holderKey], `${held.holderId}@${annotations[key]}`)
         assert.isTrue(yield* held.isValid)
       }).pipe(Effect.scoped)
       assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/other": "o" })
@@ -54,7 +54,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       assert.deepInclude(conflict, {
         _tag: "LockConflict",
         reason: "Held",
-        holder: held.holder,
+        holder: held.holderId,
         expiry: (yield* annotationsOf(id))[key]!
       })
     }).pipe(Effect.scoped)
@@ -71,7 +71,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       })
       yield* Effect.forEach(
         [1, 2, 3, 4, 5, 6, 7, 8],
-        () => asAnother(Lock.withLock(id, { polling: quick })(increment)),
+        () => asAnother(Lock.withLock(id, { waitSchedule: quick })(increment)),
         { concurrency: "unbounded" }
       )
       assert.strictEqual(number, 8)
@@ -101,7 +101,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const conflict = yield* Effect.flip(Lock.tryScoped(id))
       assert.deepInclude(conflict, { _tag: "LockConflict", expiry: farAway })
       assert.notProperty(conflict, "holder")
-      const waiting = yield* Effect.forkChild(Effect.scoped(Lock.scoped(id, { polling: quick })))
+      const waiting = yield* Effect.forkChild(Effect.scoped(Lock.scoped(id, { waitSchedule: quick })))
       yield* Effect.sleep("100 millis")
       assert.deepStrictEqual(yield* annotationsOf(id), before)
       yield* annotate(id, { [key]: null })
@@ -189,7 +189,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       yield* Deferred.await(started)
       yield* annotate(id, { [key]: farAway, [holderKey]: `them@${farAway}` })
       const error = yield* Effect.flip(Fiber.join(working))
-      assert.deepInclude(error, { _tag: "LockLost", reason: "Broken", holder: "them", expiry: farAway })
+      assert.deepInclude(error, { _tag: "LockLost", reason: "TakenOver", holder: "them", expiry: farAway })
       assert.isTrue(interrupted)
     })
   )
@@ -207,7 +207,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const remove = (id: string) => Effect.flatMap(World, (world) => world.delete(id))
       const replace = (id: string) => Effect.flatMap(World, (world) => Effect.andThen(world.delete(id), world.make(id)))
       const reasons = yield* Effect.all([lose(wipe), lose(remove), lose(replace)], { concurrency: "unbounded" })
-      assert.deepStrictEqual(reasons, ["Wiped", "Deleted", "Deleted"])
+      assert.deepStrictEqual(reasons, ["Removed", "Deleted", "Deleted"])
     }).pipe(Effect.scoped)
   )
 
@@ -243,7 +243,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       })
       yield* Effect.forEach(
         [1, 2, 3, 4, 5],
-        () => asAnother(Lock.withLock(id, { createIfMissing: true, polling: quick })(enter)),
+        () => asAnother(Lock.withLock(id, { createIfMissing: true, waitSchedule: quick })(enter)),
         { concurrency: "unbounded" }
       )
       yield* (yield* World).delete(id)
@@ -256,7 +256,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const id = yield* anObject()
       const outer = Effect.gen(function* () {
         const inner = annotate(id, { "example.com/value": "inner" }).pipe(
-          Lock.withLock(id, { polling: LockPolicy.poll("10 millis", 5) })
+          Lock.withLock(id, { waitSchedule: LockPolicy.fixedPolls("10 millis", 5) })
         )
         const timeout = yield* Effect.flip(inner)
         assert.deepInclude(timeout, { _tag: "LockTimeout", attempts: 0 })
@@ -275,7 +275,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
           if ((yield* annotationsOf(id))["example.com/value"] !== undefined) return false
           yield* annotate(id, { "example.com/value": value })
           return true
-        }).pipe(Lock.withLock(id, { polling: quick }), asAnother)
+        }).pipe(Lock.withLock(id, { waitSchedule: quick }), asAnother)
       const updated = yield* Effect.all([update("first"), update("second"), update("third")], {
         concurrency: "unbounded"
       })

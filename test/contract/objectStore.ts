@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { ObjectStore, type Write } from "../../src/ObjectStore.ts"
+import { ObjectStore, type ConditionalPatch } from "../../src/ObjectStore.ts"
 import { changesOf, hasAnnotation, takeUntil, written } from "../utils/store.ts"
 import { World } from "../utils/World.ts"
 import { labels } from "./labels.ts"
@@ -47,7 +47,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
           Effect.flip(store.read(id)),
           Effect.flip(store.create(id, {})),
           Effect.flip(store.compareAndSwap(id, { expect, annotations: {} })),
-          Effect.flip(Stream.runDrain(store.changes(id)))
+          Effect.flip(Stream.runDrain(store.watch(id)))
         ])
         assert.deepStrictEqual([...new Set(errors.map((error) => error._tag))], ["LockInvalidName"], id)
       }
@@ -208,7 +208,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = freshId()
-      const writes: ReadonlyArray<Write> = [
+      const writes: ReadonlyArray<ConditionalPatch> = [
         { expect: { resourceVersion: "1" }, annotations: {} },
         { expect: { annotations: { "example.com/a": "1" } }, annotations: {} }
       ]
@@ -255,7 +255,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const after = written(yield* swap(id, "2"))
       assert.deepStrictEqual(yield* takeUntil(changes, hasAnnotation("example.com/a", "2")), {
         _tag: "Changed",
-        metadata: after
+        snapshot: after
       })
       yield* world.delete(id)
       yield* takeUntil(changes, (change) => change._tag === "Deleted")
@@ -292,7 +292,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject()
-      const fiber = yield* Effect.forkChild(Stream.runDrain(store.changes(id)), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(Stream.runDrain(store.watch(id)), { startImmediately: true })
       yield* Fiber.interrupt(fiber).pipe(Effect.timeout("2 seconds"))
     })
   )

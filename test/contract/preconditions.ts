@@ -1,7 +1,7 @@
 /** On what condition a store writes, and that all of a write happens or nothing: a part of the contract of the port. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { ObjectStore, type Write } from "../../src/ObjectStore.ts"
+import { ObjectStore, type ConditionalPatch } from "../../src/ObjectStore.ts"
 import { refused, written } from "../utils/store.ts"
 import { World } from "../utils/World.ts"
 
@@ -14,7 +14,7 @@ const anObject = (annotations?: Readonly<Record<string, string>>) =>
     return id
   })
 
-type Expected = Extract<Write["expect"], { readonly annotations: unknown }>["annotations"]
+type Expected = Extract<ConditionalPatch["expect"], { readonly annotations: unknown }>["annotations"]
 
 /** The write of `example.com/written` on a condition. */
 const writing = (id: string, annotations: Expected) =>
@@ -89,8 +89,8 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject(standing)
-      const write = (expected: Expected): Write => ({
-        expect: { annotations: expected, labelled: false },
+      const write = (expected: Expected): ConditionalPatch => ({
+        expect: { annotations: expected, hasLabels: false },
         annotations: { "example.com/a": null, "example.com/written": "w" },
         labels: { "example.com/label": "l" },
         content: [

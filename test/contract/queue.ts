@@ -7,12 +7,12 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockError from "../../src/LockError.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
-import { type Changes, type Metadata, ObjectStore } from "../../src/ObjectStore.ts"
+import { type MetadataPatch, type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { contend, type Contender } from "../utils/contend.ts"
 import { written } from "../utils/store.ts"
 import { annotate, annotationsOf, World } from "../utils/World.ts"
 
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 
 let count = 0
 
@@ -22,13 +22,13 @@ const anObject = Effect.gen(function* () {
   yield* (yield* World).make(id, { "example.com/other": "o" })
   const store = yield* ObjectStore
   const { resourceVersion } = yield* store.read(id)
-  const labels: Changes = { app: "x" }
+  const labels: MetadataPatch = { app: "x" }
   written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations: {}, labels }))
   return id
 })
 
 /** A process of its own, and the requests that it makes. Its watches can be something else than the store's. */
-const aProcess = (holder: string, changes?: ObjectStore["Service"]["changes"]) =>
+const aProcess = (holder: string, changes?: ObjectStore["Service"]["watch"]) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
     const requests: Array<"read" | "write"> = []
@@ -43,26 +43,26 @@ const aProcess = (holder: string, changes?: ObjectStore["Service"]["changes"]) =
       read: counting("read", store.read),
       create: counting("write", store.create),
       compareAndSwap: counting("write", store.compareAndSwap),
-      changes: changes ?? store.changes
+      watch: changes ?? store.watch
     }
-    const lock = yield* Effect.provideService(Lock.make({ holder }), ObjectStore, counted)
+    const lock = yield* Effect.provideService(Lock.make({ identity: holder }), ObjectStore, counted)
     return { lock, requests, contend: (id: string, options?: Lock.AcquireOptions) => contend(lock, id, options) }
   })
 
-const deaf: ObjectStore["Service"]["changes"] = () => Stream.never
+const deaf: ObjectStore["Service"]["watch"] = () => Stream.never
 
 const queueOf = (id: string) =>
-  Effect.map(annotationsOf(id), (annotations) => LockQueue.fromAnnotations(key, annotations).waiting)
+  Effect.map(annotationsOf(id), (annotations) => LockQueue.fromAnnotations(key, annotations).waiters)
 
 /** Reads the object until it is as wanted. */
-const until = (id: string, wanted: (metadata: Metadata) => boolean) =>
+const until = (id: string, wanted: (metadata: ObjectSnapshot) => boolean) =>
   Effect.flatMap(ObjectStore, (store) => store.read(id)).pipe(
     Effect.repeat({ until: wanted }),
     Effect.timeout("5 seconds")
   )
 
 const untilWaiting = (id: string, wanted: number) =>
-  until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiting.length === wanted)
+  until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiters.length === wanted)
 
 /** Lets several processes line up for a lock, one after the other. */
 const lineUp = (id: string, processes: ReadonlyArray<Effect.Success<ReturnType<typeof aProcess>>>) =>
@@ -97,12 +97,12 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const tokens: Array<bigint> = []
       /** That a contender has the lock, with all that goes with it. */
       const has = Effect.fnUntraced(function* ({ held }: Contender) {
-        const { fencingToken, holder, isValid } = yield* held
+        const { fencingToken, holderId: holder, isValid } = yield* held
         tokens.push(fencingToken)
         assert.isTrue(yield* isValid)
         const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
         assert.isTrue(annotations[`${key}-holder`]?.startsWith(`${holder}@`))
-        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processOf(holder))
+        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processIdOf(holder))
       })
 
       const holder = yield* aProcess("holder")
@@ -262,9 +262,9 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* Effect.sleep("1500 millis")
       for (const { requests } of processes) requests.length = 0
       const queue = LockQueue.fromAnnotations(key, yield* annotationsOf(id))
-      yield* annotate(id, LockQueue.changes(key, queue, { waiting: [], since: undefined }))
+      yield* annotate(id, LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
       yield* untilWaiting(id, 2)
-      assert.sameMembers([...(yield* queueOf(id))], [...queue.waiting])
+      assert.sameMembers([...(yield* queueOf(id))], [...queue.waiters])
       for (const { requests } of processes) assert.deepStrictEqual(requests, ["write"])
       yield* ours.letGo
       for (const contender of contenders) {
@@ -280,8 +280,8 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const id = yield* anObject
       const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
       yield* ours.held
-      const dead = LockQueue.nameOf("dead", LockQueue.newProcess(), 1)
-      yield* annotate(id, LockQueue.arrival(key, dead, "1"))
+      const dead = LockQueue.holderId("dead", LockQueue.newProcessId(), 1)
+      yield* annotate(id, LockQueue.joinPatch(key, dead, "1"))
       const theirs = yield* Effect.flatMap(aProcess("them"), (process) => process.contend(id))
       yield* untilWaiting(id, 2)
       yield* ours.letGo
@@ -295,12 +295,12 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("is had by polling where watching is not allowed", () =>
     Effect.gen(function* () {
       const id = yield* anObject
-      const forbidden: ObjectStore["Service"]["changes"] = () =>
+      const forbidden: ObjectStore["Service"]["watch"] = () =>
         Stream.fail(new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" }))
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them", forbidden)]
       const ours = yield* us.contend(id)
       yield* ours.held
-      const theirs = yield* them.contend(id, { polling: LockPolicy.poll("20 millis", 500) })
+      const theirs = yield* them.contend(id, { waitSchedule: LockPolicy.fixedPolls("20 millis", 500) })
       yield* untilWaiting(id, 1)
       yield* ours.letGo
       yield* theirs.held.pipe(Effect.timeout("1 second"))

@@ -7,18 +7,18 @@ import * as LockProtocol from "../../src/LockProtocol.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { Lease } from "../../src/LockRecord.ts"
-import type { ServerTime, Write } from "../../src/ObjectStore.ts"
+import type { ServerTime, ConditionalPatch } from "../../src/ObjectStore.ts"
 import { holds, type World } from "./world.ts"
 import { foundVersion, holderName } from "./wire.ts"
 
 export interface Behaviour {
   readonly decide: typeof LockProtocol.decide
-  readonly fate: typeof LockProtocol.fate
-  readonly relinquish: typeof LockProtocol.relinquish
-  readonly succession: typeof LockProtocol.succession
-  readonly departure: typeof LockQueue.departure
+  readonly fate: typeof LockProtocol.verifyLease
+  readonly relinquish: typeof LockProtocol.planRelease
+  readonly succession: typeof LockProtocol.planHandOver
+  readonly departure: typeof LockQueue.leavePatch
   /** The write with which a contender arrives in the queue (`acquire.ts`: `join`). */
-  readonly join: (key: string, holder: string) => Pick<Write, "expect" | "annotations">
+  readonly join: (key: string, holder: string) => Pick<ConditionalPatch, "expect" | "annotations">
   /** The lease to renew with, where one with the expiry `standing` stands. */
   readonly renewal: (now: ServerTime, contender: LockProtocol.Contender, standing: string) => Lease
   readonly holder: (index: number) => string
@@ -49,13 +49,13 @@ export interface Behaviour {
 /** The library. */
 export const kubelock: Behaviour = {
   decide: LockProtocol.decide,
-  fate: LockProtocol.fate,
-  relinquish: LockProtocol.relinquish,
-  succession: LockProtocol.succession,
-  departure: LockQueue.departure,
+  fate: LockProtocol.verifyLease,
+  relinquish: LockProtocol.planRelease,
+  succession: LockProtocol.planHandOver,
+  departure: LockQueue.leavePatch,
   join: (key, holder) => ({
     expect: { annotations: { [LockRecord.holderKey(key)]: true } },
-    annotations: LockQueue.arrival(key, holder, foundVersion)
+    annotations: LockQueue.joinPatch(key, holder, foundVersion)
   }),
   renewal: LockProtocol.nextLease,
   holder: holderName,

@@ -12,12 +12,12 @@ import { type Actor, letGo, ttl, type World } from "./world.ts"
 export const hold = (world: World, index: number, actor: Actor, rules: Rules, emit: Emit, to: To): void => {
   const { behaviour, commits, renews } = rules
   const holder = behaviour.holder(index)
-  const contender = { key: wire.key, holder, ttl: ttl * 1000, renews, leavesGap: false }
+  const contender = { key: wire.key, holderId: holder, ttl: ttl * 1000, renews, yields: false }
   switch (actor.stage) {
     case "Holding":
       if (renews && actor.left > 0) {
         for (const uncertainty of uncertainties) {
-          const lease = { holder, expiry: wire.expiryText(actor.lease) }
+          const lease = { holderId: holder, expiry: wire.expiryText(actor.lease) }
           const next = behaviour.renewal(serverTime(uncertainty), contender, lease.expiry)
           const expect = { annotations: LockRecord.toAnnotations(wire.key, lease) }
           const condition = behaviour.expects.renew === "lease" ? conditionOf(expect) : unconditional

@@ -40,15 +40,15 @@ export const relinquish = (
   lease: number,
   known: wire.Queue,
   stage: "Committing" | "Releasing",
-  { behaviour, besideDex }: Rules,
+  { behaviour, sharedWithDex }: Rules,
   emit: Emit
 ): void => {
   const name = stage === "Committing" ? "sends a commit" : "sends its release"
-  const held = { holder: behaviour.holder(index), expiry: wire.expiryText(lease) }
+  const held = { holderId: behaviour.holder(index), expiry: wire.expiryText(lease) }
   const seen = wire.readQueue(known)
-  const isAwaited = seen.queue.waiting.length > 0
+  const isAwaited = seen.queue.waiters.length > 0
   const leaver = stage === "Committing" ? { ...actor, next: wire.nobody } : actor
-  for (const { again, detail, leaving, time } of departures(index, leaver, behaviour, besideDex, isAwaited)) {
+  for (const { again, detail, leaving, time } of departures(index, leaver, behaviour, sharedWithDex, isAwaited)) {
     const { succession, write } = behaviour.relinquish(seen, held, time, leaving)
     const given = request("release", conditionOf(write.expect), patchOf(write.annotations, write.labels))
     const next = withActor(world, index, sending(stage === "Committing" ? actor : spent(actor), stage, given))
@@ -72,15 +72,15 @@ const handOn = (
   actor: Actor,
   free: Seen,
   name: string,
-  { behaviour, besideDex }: Rules,
+  { behaviour, sharedWithDex }: Rules,
   emit: Emit
 ): void => {
   const found = wire.read(free)
-  if (found.queue.waiting.length === 0) {
+  if (found.queue.waiters.length === 0) {
     emit({ name, index, detail: 0 }, withActor(world, index, ended(answered(actor, "Releasing"), "Done")))
     return
   }
-  for (const { again, detail, leaving, time } of departures(index, actor, behaviour, besideDex, true)) {
+  for (const { again, detail, leaving, time } of departures(index, actor, behaviour, sharedWithDex, true)) {
     const { requeued, write } = behaviour.succession(found, time, leaving)
     const condition = behaviour.expects.grant === "version" ? onVersion : unconditional
     const given = request("grant", condition, patchOf(write.annotations, write.labels), free.current)
@@ -92,7 +92,7 @@ const handOn = (
 
 // In what ways a lock is given up: as its holder knows the time, and with or without asking for a place in the queue for
 // whoever waits in this process. Where nobody is to be handed the lock they come to the same.
-const departures = (index: number, actor: Actor, behaviour: Behaviour, besideDex: boolean, isAwaited: boolean) => {
+const departures = (index: number, actor: Actor, behaviour: Behaviour, sharedWithDex: boolean, isAwaited: boolean) => {
   const agains = isAwaited && actor.next !== wire.nobody ? [wire.nobody, actor.next] : [wire.nobody]
   const holder = behaviour.holder(index)
   return (isAwaited ? uncertainties : [0]).flatMap((uncertainty) =>
@@ -102,8 +102,8 @@ const departures = (index: number, actor: Actor, behaviour: Behaviour, besideDex
       time: serverTime(uncertainty),
       leaving: {
         key: wire.key,
-        holder,
-        besideDex,
+        holderId: holder,
+        sharedWithDex,
         requeue: again === wire.nobody ? undefined : behaviour.holder(again)
       }
     }))
@@ -139,7 +139,7 @@ const left = (world: World, index: number, actor: Actor, seen: Seen, name: strin
   const { behaviour } = rules
   const fate = behaviour.fate(wire.read(seen).record, behaviour.holder(index))
   const wasFree = actor.request?.target === wire.nobody && !behaviour.judgesAnswer
-  if (wasFree || fate._tag === "Wiped") handOn(world, index, actor, seen, name, rules, emit)
+  if (wasFree || fate._tag === "Removed") handOn(world, index, actor, seen, name, rules, emit)
   else if (fate._tag === "Ours") {
     const lease = wire.tickOf(fate.expiry)
     relinquish(world, index, actor, lease, seen.queue, "Releasing", rules, ({ detail }, next) =>

@@ -26,7 +26,7 @@ export interface Mutation extends Setting {
   readonly depth: number
 }
 
-type Place = Cast & Partial<Pick<Setting, "dexAhead" | "besideDex" | "commits" | "renews" | "before" | "calmTo">>
+type Place = Cast & Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
 
 const twoAtOnce = "two contenders hold the lock at once"
 
@@ -47,7 +47,7 @@ const mutation = (
 ): Mutation => ({
   title,
   dexAhead: 0,
-  besideDex: false,
+  sharedWithDex: false,
   commits: false,
   renews: true,
   foresight: breaks !== twoAtOnce,
@@ -62,8 +62,8 @@ const expects = (change: Partial<Behaviour["expects"]>): Partial<Behaviour> => (
 })
 
 // The lease that a clock known more exactly by now would have: earlier, maybe, than the one that stands.
-const shortLease = (now: ServerTime, { holder, ttl }: Pick<LockProtocol.Contender, "holder" | "ttl">) => ({
-  holder,
+const shortLease = (now: ServerTime, { holderId, ttl }: Pick<LockProtocol.Contender, "holderId" | "ttl">) => ({
+  holderId,
   expiry: LockRecord.expiryAt(now.latest + ttl)
 })
 
@@ -71,7 +71,7 @@ const isLease = (key: string): boolean => key === wire.key || key === LockRecord
 
 // A release that is conditional only on some of the annotations.
 const relinquishing =
-  (isExpected: (key: string) => boolean): typeof LockProtocol.relinquish =>
+  (isExpected: (key: string) => boolean): typeof LockProtocol.planRelease =>
   (seen, lease, now, leaving) => {
     const { succession, write } = kubelock.relinquish(seen, lease, now, leaving)
     const annotations = Object.fromEntries(
@@ -82,9 +82,9 @@ const relinquishing =
 
 // Waits for an expired lock as long as another stands first in the queue.
 const deferring: typeof LockProtocol.decide = (record, queue, now, contender) => {
-  const first = queue.waiting[0]
-  const isOthers = first !== undefined && first !== contender.holder
-  const isExpired = LockProtocol.observe(record, now)._tag === "Expired"
+  const first = queue.waiters[0]
+  const isOthers = first !== undefined && first !== contender.holderId
+  const isExpired = LockProtocol.lockState(record, now)._tag === "Expired"
   return kubelock.decide(record, queue, isOthers && isExpired ? { ...now, earliest: 0 } : now, contender)
 }
 
@@ -236,7 +236,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     {
       decide: (record, queue, now, contender) => {
         const decision = kubelock.decide(record, queue, now, contender)
-        return decision._tag === "Claim" ? { ...decision, lasts: contender.ttl } : decision
+        return decision._tag === "Claim" ? { ...decision, validFor: contender.ttl } : decision
       }
     },
     "a holder relies on its lock for longer than it stands",
@@ -248,7 +248,9 @@ export const mutations: ReadonlyArray<Mutation> = [
     {
       decide: (record, queue, now, contender) => {
         const decision = kubelock.decide(record, queue, now, contender)
-        return decision._tag === "Claim" ? { ...decision, lasts: decision.lasts + now.latest - now.earliest } : decision
+        return decision._tag === "Claim"
+          ? { ...decision, validFor: decision.validFor + now.latest - now.earliest }
+          : decision
       }
     },
     "a holder relies on its lock for longer than it stands",
@@ -308,7 +310,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   ),
   mutation(
     "joins the queue whoever holds the lock",
-    { actors: ["kubelock", "kubelock", "dex"], besideDex: true, before: acquires(0) },
+    { actors: ["kubelock", "kubelock", "dex"], sharedWithDex: true, before: acquires(0) },
     { join: (key, holder) => ({ ...kubelock.join(key, holder), expect: { annotations: {} } }) },
     "a contender wrote to an object that Dex has locked",
     8
@@ -338,7 +340,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     "hands on a lock that was free before it left the queue",
     {
       ...five,
-      besideDex: true,
+      sharedWithDex: true,
       before: [...isLeftFree(2), ...leaves(2), ["reads", 3], ["sends an acquiring write", 3]]
     },
     { judgesAnswer: false },

@@ -50,7 +50,7 @@ const dexPatch = (lock: number): Patch => ({
 })
 
 /** What an operator may do next, who breaks the lock: the first in the queue has it then. */
-export const operator = (world: World, actor: Actor, { behaviour, besideDex }: Rules, to: To): void => {
+export const operator = (world: World, actor: Actor, { behaviour, sharedWithDex }: Rules, to: To): void => {
   switch (actor.stage) {
     case "Idle":
       to("reads", { ...actor, stage: "Read", seen: see(world) })
@@ -63,7 +63,7 @@ export const operator = (world: World, actor: Actor, { behaviour, besideDex }: R
       }
       const found = wire.read(actor.seen!)
       const holder = found.record._tag === "Present" ? (found.record.holder ?? "") : ""
-      const leaving = { key: wire.key, holder, requeue: undefined, besideDex }
+      const leaving = { key: wire.key, holderId: holder, requeue: undefined, sharedWithDex }
       const { write } = behaviour.succession(found, serverTime(0), leaving)
       const condition = behaviour.expects.break === "version" ? onVersion : unconditional
       const removal = request("release", condition, patchOf(write.annotations, write.labels), current, owner)

@@ -1,7 +1,7 @@
 /** A write of the library in the world's numbers, and what the API server makes of it. */
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Changes, Write } from "../../src/ObjectStore.ts"
+import type { MetadataPatch, ConditionalPatch } from "../../src/ObjectStore.ts"
 import * as wire from "./wire.ts"
 
 /** What is expected of the line, or is to become of it: `undefined` for a line that is not there. */
@@ -52,9 +52,9 @@ const lineKey = LockQueue.queueKey(wire.key)
 const labelKey = LockQueue.labelKey(wire.key)
 
 /** The condition of a library's write. */
-export const conditionOf = (expect: Write["expect"]): Condition => {
+export const conditionOf = (expect: ConditionalPatch["expect"]): Condition => {
   if ("resourceVersion" in expect) return onVersion
-  const found = { ...unconditional, hasLabel: expect.labelled }
+  const found = { ...unconditional, hasLabel: expect.hasLabels }
   for (const [key, value] of Object.entries(expect.annotations)) {
     if (key === holderKey) {
       if (value === true) found.hasHolder = true
@@ -74,7 +74,7 @@ export const conditionOf = (expect: Write["expect"]): Condition => {
 }
 
 /** What a library's write changes. */
-export const patchOf = (annotations: Changes, labels: Changes | undefined): Patch => {
+export const patchOf = (annotations: MetadataPatch, labels: MetadataPatch | undefined): Patch => {
   const found = {
     lock: kept,
     by: wire.nobody,

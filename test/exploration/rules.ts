@@ -8,7 +8,7 @@ export interface Rules {
   /** By how many ticks Dex's clock is ahead of the server's. */
   readonly dexAhead: number
   /** Whether a lock that went from hand to hand for a second is left free for a moment. */
-  readonly besideDex: boolean
+  readonly sharedWithDex: boolean
   /** Whether a holder may end with a commit: the lock is given up by a write that its holder waits for while it holds. */
   readonly commits: boolean
   /** Whether a holder renews its lease. */

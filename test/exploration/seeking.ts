@@ -41,10 +41,22 @@ export const seek = (world: World, index: number, actor: Actor, rules: Rules, to
 }
 
 // What is made of the object in hand.
-const contend = (world: World, index: number, actor: Actor, { behaviour, besideDex, renews }: Rules, to: To): void => {
+const contend = (
+  world: World,
+  index: number,
+  actor: Actor,
+  { behaviour, sharedWithDex, renews }: Rules,
+  to: To
+): void => {
   const seen = actor.seen!
   const holder = behaviour.holder(index)
-  const contender = { key: wire.key, holder, ttl: ttl * 1000, renews, leavesGap: besideDex && !actor.leftGap }
+  const contender = {
+    key: wire.key,
+    holderId: holder,
+    ttl: ttl * 1000,
+    renews,
+    yields: sharedWithDex && !actor.leftGap
+  }
   const { queue, record } = wire.read(seen)
   for (const uncertainty of uncertainties) {
     const decision = behaviour.decide(record, queue, serverTime(uncertainty), contender)
@@ -52,7 +64,7 @@ const contend = (world: World, index: number, actor: Actor, { behaviour, besideD
       case "Acquire": {
         const { expiry } = decision.lease
         const patch = patchOf(
-          { ...LockRecord.toAnnotations(wire.key, { holder, expiry }), ...decision.queue },
+          { ...LockRecord.toAnnotations(wire.key, { holderId: holder, expiry }), ...decision.queue },
           undefined
         )
         const condition = behaviour.expects.acquire === "version" ? onVersion : unconditional
@@ -64,7 +76,7 @@ const contend = (world: World, index: number, actor: Actor, { behaviour, besideD
         const until = wire.tickOf(decision.lease.expiry)
         const isPresent = seen.current && world.owner === index
         const isOutdone = seen.current && world.actors.some(({ token }, at) => at !== index && token === 2)
-        const next = granted({ ...actor, stage: "Holding" }, until, Math.floor(decision.lasts / 1000), seen)
+        const next = granted({ ...actor, stage: "Holding" }, until, Math.floor(decision.validFor / 1000), seen)
         to(
           "claims the lock",
           { ...next, token: seen.current ? 2 : 1, robbed: isPresent ? 0 : actor.robbed },

@@ -4,10 +4,10 @@
  * Times are ticks of one second **relative to the present**: the present is always 0, and passing time makes every
  * number smaller. So states that differ only in when they happen are one state.
  */
-import { dexKey } from "../../src/LockPolicy.ts"
+import { dexAnnotation } from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Metadata } from "../../src/ObjectStore.ts"
+import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
 
 /** The line as it stands on the object: contenders by number, in the order of their turns. */
 export interface Line {
@@ -45,7 +45,7 @@ export const ghost = 7
 export const rubbish = 8
 
 /** The key of the lock. */
-export const key = dexKey
+export const key = dexAnnotation
 
 export const emptyQueue: Queue = { line: undefined, arrived: 0, forged: 0, label: nobody }
 
@@ -72,7 +72,7 @@ const processOf = (index: number): string => `process0000${index}`
 
 /** The name under which a contender holds, or stands in the queue. */
 export const holderName = memo((index) =>
-  index === rubbish ? rubbishText : LockQueue.nameOf("contender", processOf(index), index)
+  index === rubbish ? rubbishText : LockQueue.holderId("contender", processOf(index), index)
 )
 
 const indices = new Map(Array.from({ length: 9 }, (_, index) => [holderName(index), index]))
@@ -85,7 +85,7 @@ export const indexOf = (name: string): number => {
 }
 
 const arrivalKeys = new Map(
-  Array.from({ length: 8 }, (_, index) => [LockQueue.arrivalKey(dexKey, holderName(index)), index])
+  Array.from({ length: 8 }, (_, index) => [LockQueue.joinKey(dexAnnotation, holderName(index)), index])
 )
 
 /**
@@ -139,7 +139,7 @@ const keyOf = ({ by, byUntil, foreign, lock, queue }: Annotations): string =>
   `${lock},${by},${byUntil},${foreign},${keyOfQueue(queue)}`
 
 /** How the library reads an object. */
-export interface Reading extends Pick<Metadata, "annotations" | "labels"> {
+export interface Reading extends Pick<ObjectSnapshot, "annotations" | "labels"> {
   readonly record: LockRecord.LockRecord
   readonly queue: LockQueue.Queue
 }
@@ -154,9 +154,9 @@ export const read = (self: Annotations): Reading => {
   const made = textsOf(self)
   const reading: Reading = {
     annotations: made,
-    labels: self.queue.label === nobody ? {} : { [LockQueue.labelKey(dexKey)]: processOf(self.queue.label) },
-    record: LockRecord.fromAnnotations(dexKey, made),
-    queue: LockQueue.fromAnnotations(dexKey, made)
+    labels: self.queue.label === nobody ? {} : { [LockQueue.labelKey(dexAnnotation)]: processOf(self.queue.label) },
+    record: LockRecord.fromAnnotations(dexAnnotation, made),
+    queue: LockQueue.fromAnnotations(dexAnnotation, made)
   }
   if (readings.size > 200_000) readings.clear()
   readings.set(id, reading)
@@ -169,11 +169,11 @@ export const readQueue = (queue: Queue): Reading => read({ lock: absent, by: nob
 const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
   const { arrived, forged, line } = self.queue
   const made: Record<string, string> = {}
-  if (self.lock !== absent) made[dexKey] = self.lock === malformed ? malformedText : expiryText(self.lock)
+  if (self.lock !== absent) made[dexAnnotation] = self.lock === malformed ? malformedText : expiryText(self.lock)
   if (self.by !== nobody) {
-    made[LockRecord.holderKey(dexKey)] = `${holderName(self.by)}@${expiryText(self.byUntil)}`
+    made[LockRecord.holderKey(dexAnnotation)] = `${holderName(self.by)}@${expiryText(self.byUntil)}`
   }
-  if (line !== undefined) made[LockQueue.queueKey(dexKey)] = lineText(line)
+  if (line !== undefined) made[LockQueue.queueKey(dexAnnotation)] = lineText(line)
   if (arrived + forged > 0) {
     for (const [key, index] of arrivalKeys) {
       if ((arrived >> index) & 1) made[key] = arrivalText(index)
@@ -186,7 +186,7 @@ const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
 
 /** Who stands in a queue, as the library reads it. */
 export const waitingIn = (self: Annotations): ReadonlyArray<number> =>
-  self.queue.line === undefined && self.queue.arrived === 0 ? [] : read(self).queue.waiting.map(indexOf)
+  self.queue.line === undefined && self.queue.arrived === 0 ? [] : read(self).queue.waiters.map(indexOf)
 
 export const sameLine = (a: Line | undefined, b: Line | undefined): boolean =>
   a === b ||

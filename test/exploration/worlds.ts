@@ -9,13 +9,13 @@ export interface ExploredWorld extends Setting {
   readonly depth: number
 }
 
-type Place = Cast & Partial<Pick<Setting, "dexAhead" | "besideDex" | "commits" | "renews" | "before" | "calmTo">>
+type Place = Cast & Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
 
 const explored = (title: string, depth: number, place: Place): ExploredWorld => ({
   title,
   depth,
   dexAhead: 0,
-  besideDex: place.actors.includes("dex"),
+  sharedWithDex: place.actors.includes("dex"),
   commits: false,
   renews: true,
   calmTo: depth - 3,
@@ -79,7 +79,7 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
   }),
   explored("a lock left free beside Dex, one who waits for it, and two newcomers", 8, {
     actors: ["kubelock", "kubelock", "kubelock", "kubelock", "kubelock"],
-    besideDex: true,
+    sharedWithDex: true,
     before: isLeftFree(2)
   }),
   explored("a lock left free beside Dex, two who wait for it, and Dex", 8, {

@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import { glance, visit } from "../../src/internal/tenure.ts"
+import { glance, visit } from "../../src/internal/protocol/fairness.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { busy, dexLockUntil, key, pass, setUp } from "./fixture.ts"
 
@@ -33,7 +33,7 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
   })
 
 const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>) =>
-  Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { besideDex: true }), busy))
+  Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { sharedWithDex: true }), busy))
 
 describe("beside Dex", () => {
   it.effect("a lock that goes from hand to hand is left free now and then, for long enough that Dex gets it", () =>
@@ -143,7 +143,7 @@ describe("beside Dex", () => {
       const seen = yield* read
       yield* annotate({ ...dexLockUntil(3600), [LockRecord.holderKey(key)]: null })
       const before = yield* annotations
-      yield* them.wants({ seen })
+      yield* them.wants({ snapshot: seen })
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(them.requests, ["write", "read"])
       assert.deepStrictEqual(yield* annotations, before)

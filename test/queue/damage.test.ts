@@ -30,8 +30,8 @@ const setUpShort = Effect.gen(function* () {
   const inFront = (...names: ReadonlyArray<string>) =>
     Effect.flatMap(world.annotations, (annotations) => {
       const queue = LockQueue.fromAnnotations(key, annotations)
-      const waiting = [...names, ...queue.waiting]
-      return world.annotate(LockQueue.changes(key, queue, { waiting, since: undefined }))
+      const waiting = [...names, ...queue.waiters]
+      return world.annotate(LockQueue.queuePatch(key, queue, { waiters: waiting, chainStartedAt: undefined }))
     })
   return { ...world, ours, inFront }
 })
@@ -80,8 +80,8 @@ describe("in the queue", () => {
           const { aProcess, annotate, holder, isUntouched } = yield* setUp
           const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
           const ours = yield* us.wants({ ttl: "1 hour" })
-          yield* annotate({ [LockQueue.arrivalKey(key, dead(1))]: `${dead(1)}@1` })
-          const theirs = yield* them.wants({ polling: LockPolicy.poll("100 millis", 1000) })
+          yield* annotate({ [LockQueue.joinKey(key, dead(1))]: `${dead(1)}@1` })
+          const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
           yield* TestClock.adjust(waits)
           yield* ours.letGo
           yield* soon
@@ -165,7 +165,7 @@ describe("in the queue", () => {
       yield* annotate({
         [line]: `since=soon ☃  "${dead(1)}" \n`,
         [`${line}-x`]: "y",
-        [LockQueue.arrivalKey(key, dead(1))]: `not ${dead(1)}@1`
+        [LockQueue.joinKey(key, dead(1))]: `not ${dead(1)}@1`
       })
       assert.deepStrictEqual(yield* waiting, ["them"])
       yield* ours.letGo
@@ -194,11 +194,11 @@ describe("in the queue", () => {
     Effect.gen(function* () {
       const { annotate, annotations, ours, theirs } = yield* setUpWait
       const held = yield* ours.held
-      const forged = LockQueue.fromAnnotations(key, yield* annotations).waiting[0]!
+      const forged = LockQueue.fromAnnotations(key, yield* annotations).waiters[0]!
       const expiry = (yield* annotations)[key]!
       yield* annotate({ [`${key}-holder`]: `${forged}@${expiry}` })
       yield* TestClock.adjust("2 seconds")
-      assert.deepInclude(yield* Effect.flip(held.lost), { reason: "Broken", holder: forged })
+      assert.deepInclude(yield* Effect.flip(held.lost), { reason: "TakenOver", holder: forged })
       yield* ours.letGo
       yield* until(theirs.has)
     })

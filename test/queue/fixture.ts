@@ -8,20 +8,20 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import { type Changes, type Metadata, ObjectStore } from "../../src/ObjectStore.ts"
+import { type MetadataPatch, type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 import { contend } from "../utils/contend.ts"
 import * as FaultyStore from "../utils/FaultyStore.ts"
 
 export const id = "token"
-export const key = LockPolicy.dexKey
+export const key = LockPolicy.dexAnnotation
 export const line = LockQueue.queueKey(key)
 
 /** What the object says before anybody wants its lock. */
 export const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
 
 /** A contender that is no more, and left its name. */
-export const dead = (wish: number) => LockQueue.nameOf("dead", "deaddeaddead", wish)
+export const dead = (wish: number) => LockQueue.holderId("dead", "deaddeaddead", wish)
 
 /** The annotations of a lock as Dex writes it. */
 export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
@@ -30,15 +30,15 @@ export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(s
 export const setUp = Effect.gen(function* () {
   const memory = yield* ObjectStoreMemory.make({ createIfMissing: false })
   yield* memory.store.create(id, untouched)
-  const read: Effect.Effect<Metadata> = Effect.orDie(memory.store.read(id))
-  const annotate = (annotations: Changes) =>
+  const read: Effect.Effect<ObjectSnapshot> = Effect.orDie(memory.store.read(id))
+  const annotate = (annotations: MetadataPatch) =>
     Effect.flatMap(read, ({ resourceVersion }) =>
       memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
     )
   const aProcess = Effect.fnUntraced(function* (name: string, options: LockPolicy.Options = {}) {
     const faulty = FaultyStore.over(memory)
     const scope = yield* Scope.make()
-    const lock = yield* Lock.make({ holder: name, policy: LockPolicy.make(options) }).pipe(
+    const lock = yield* Lock.make({ identity: name, policy: LockPolicy.make(options) }).pipe(
       Effect.provideService(ObjectStore, faulty.store),
       Scope.provide(scope)
     )
@@ -50,8 +50,8 @@ export const setUp = Effect.gen(function* () {
   /** Wipes the queue, as Dex does. Answers how many stood in it. */
   const wipe = Effect.gen(function* () {
     const queue = LockQueue.fromAnnotations(key, (yield* read).annotations)
-    yield* annotate(LockQueue.changes(key, queue, { waiting: [], since: undefined }))
-    return queue.waiting.length
+    yield* annotate(LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
+    return queue.waiters.length
   })
   return {
     read,
@@ -64,7 +64,7 @@ export const setUp = Effect.gen(function* () {
       return record._tag === "Present" ? record.holder?.split("/")[0] : undefined
     }),
     waiting: Effect.map(annotations, (annotations) =>
-      LockQueue.fromAnnotations(key, annotations).waiting.map((name) => name.split("/")[0])
+      LockQueue.fromAnnotations(key, annotations).waiters.map((name) => name.split("/")[0])
     ),
     /** That nothing of the lock is left. */
     isUntouched: Effect.map(read, ({ annotations, labels }) => {

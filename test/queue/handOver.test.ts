@@ -122,7 +122,7 @@ describe("a hand-over", () => {
       const { aProcess, annotations } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const ours = yield* us.wants()
-      const theirs = yield* them.wants({ renew: false })
+      const theirs = yield* them.wants({ renewEvery: false })
       them.requests.length = 0
       yield* ours.letGo
       yield* soon
@@ -198,11 +198,11 @@ describe("a hand-over", () => {
   it.effect("comes with a commit, in the same write", () =>
     Effect.gen(function* () {
       const { isUntouched, ours, read, theirs, us } = yield* setUpKnown
-      yield* (yield* ours.held).commit([{ path: ["token"], value: "new" }])
+      yield* (yield* ours.held).commitAndRelease([{ path: ["token"], value: "new" }])
       yield* soon
       assert.deepStrictEqual(us.requests, ["write"])
       const held = yield* theirs.held
-      assert.deepStrictEqual(held.metadata.content, { token: "new" })
+      assert.deepStrictEqual(held.snapshot.content, { token: "new" })
       yield* ours.letGo
       assert.deepStrictEqual(us.requests, ["write"])
       yield* theirs.letGo
@@ -219,7 +219,7 @@ describe("a hand-over", () => {
       const ours = yield* us.wants()
       const theirs = yield* them.wants()
       us.requests.length = 0
-      yield* (yield* ours.held).commit([{ path: ["token"], value: "new" }])
+      yield* (yield* ours.held).commitAndRelease([{ path: ["token"], value: "new" }])
       yield* soon
       yield* theirs.held
       assert.deepStrictEqual(us.requests, ["write", "write"])
@@ -235,7 +235,7 @@ describe("a hand-over", () => {
       assert.isTrue(yield* (yield* theirs.held).isValid)
       yield* TestClock.adjust("4 seconds")
       const lost = yield* Effect.flip((yield* ours.held).lost)
-      assert.deepInclude(lost, { reason: "Broken", holder: (yield* theirs.held).holder })
+      assert.deepInclude(lost, { reason: "TakenOver", holder: (yield* theirs.held).holderId })
     })
   )
 
@@ -263,7 +263,7 @@ describe("who only tries", () => {
       const ours = yield* us.wants()
       const before = yield* annotations
       const refused = yield* Effect.flip(Effect.scoped(them.lock.tryScoped(id)))
-      assert.deepInclude(refused, { _tag: "LockConflict", reason: "Held", holder: (yield* ours.held).holder })
+      assert.deepInclude(refused, { _tag: "LockConflict", reason: "Held", holder: (yield* ours.held).holderId })
       assert.deepStrictEqual(them.requests, ["read"])
       assert.strictEqual(them.watching.opened, 0)
       yield* TestClock.adjust("1 second")

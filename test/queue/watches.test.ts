@@ -30,7 +30,7 @@ describe("who waits", () => {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const ours = yield* us.wants()
-      const theirs = yield* them.wants({ polling: LockPolicy.poll("100 millis", 1000) })
+      const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
       yield* TestClock.adjust("990 millis")
       assert.deepStrictEqual(them.requests, ["read", "write"])
       assert.strictEqual(them.watching.opened, 1)

@@ -311,8 +311,8 @@ describe("the stored value", () => {
   scenario("that is none by the schema is an error, and is left alone", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      const tokens = yield* world.aProcess({ place: { ...world.place, path: ["spec"] } })
-      const other = yield* world.aProcess({ place: { ...world.place, path: ["spec", "token"] } })
+      const tokens = yield* world.aProcess({ location: { ...world.place, path: ["spec"] } })
+      const other = yield* world.aProcess({ location: { ...world.place, path: ["spec", "token"] } })
       yield* other.get(id)
       const before = yield* world.sound.read(id)
       const error = yield* Effect.flip(tokens.get(id))

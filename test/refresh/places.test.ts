@@ -15,11 +15,11 @@ const embedded = Layer.unwrap(
 ).pipe(Layer.provideMerge(ApiServer.layer()))
 
 /** Values of a place whose upstream counts. Nothing is fresh while `stale` is set. */
-const counting = (place: RefreshOnce.Place) =>
+const counting = (place: RefreshOnce.Location) =>
   Effect.gen(function* () {
     const upstream = { generation: 0, stale: false }
     const tokens = yield* RefreshOnce.make({
-      place,
+      location: place,
       namespace: "dex",
       schema: Token,
       isFresh: ({ expiresAt }) => (upstream.stale ? Effect.succeed(false) : DateTime.isFuture(expiresAt)),

@@ -90,7 +90,7 @@ describeServers("refreshing once", (server) => {
           })
           yield* Effect.gen(function* () {
             const tokens = yield* RefreshOnce.make({
-              place: RefreshOnce.inSecret("token"),
+              location: RefreshOnce.inSecret("token"),
               namespace: "default",
               schema: Token,
               isFresh: ({ expiresAt }) => DateTime.isFuture(expiresAt),

@@ -30,12 +30,12 @@ export interface Options {
 export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
   const { dice, isBusy, plan } = options
   const lock = yield* Lock.make({
-    holder: plan.name,
+    identity: plan.name,
     policy: LockPolicy.make({
       ttl: plan.ttl,
-      besideDex: plan.besideDex,
-      renew: plan.renews ? undefined : false,
-      polling: LockPolicy.poll(plan.interval, plan.polls)
+      sharedWithDex: plan.besideDex,
+      renewEvery: plan.renews ? undefined : false,
+      waitSchedule: LockPolicy.fixedPolls(plan.interval, plan.polls)
     })
   }).pipe(Effect.provideService(ObjectStore, options.store))
   let acquisitions = 0
@@ -76,7 +76,7 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
     })
 
   const commit = (held: Held) =>
-    Effect.exit(held.commit([{ path: ["written"], value: name }])).pipe(
+    Effect.exit(held.commitAndRelease([{ path: ["written"], value: name }])).pipe(
       Effect.flatMap((exit) =>
         record({
           _tag: "Committed",
@@ -87,7 +87,7 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
     )
 
   const hold = Effect.fnUntraced(function* (held: Held) {
-    const turn = plainly(held.holder)
+    const turn = plainly(held.holderId)
     recorder.record(plan.name, { _tag: "WishEnded", acquisition: name, end: { _tag: "Granted", turn } })
     witness.follow(name, held)
     yield* Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition: name }))

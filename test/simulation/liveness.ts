@@ -1,6 +1,6 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
-import { calmAfter, claimTtl } from "../../src/LockProtocol.ts"
-import { visit } from "../../src/internal/tenure.ts"
+import { stableHolderAfter, handOverTtl } from "../../src/LockProtocol.ts"
+import { visit } from "../../src/internal/protocol/fairness.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
@@ -86,7 +86,7 @@ export const takeover: Rule = (line) =>
         ...line.locks.filter((one) => one.from <= free && one.to >= since).map(({ lock }) => lock.until - free)
       )
       const places = line.plan.vandal === undefined ? line.plan.holders.length * stagger : longestStagger
-      const deaf = Math.min(seen, calmAfter) + 2 * places
+      const deaf = Math.min(seen, stableHolderAfter) + 2 * places
       const due =
         free + uncertainty(line.plan) + (deaf + holder.interval + visit) / holder.rate + 2 * roundTrip(line.plan) + 1
       return wish.to > due &&
@@ -129,7 +129,7 @@ export const expiries: Rule = ({ history, plan }) =>
         const { owner, until } = event.after.lock
         const lasts = until - event.at
         const isOwn = owner !== undefined && processOf(owner) === event.process
-        return lasts > (isOwn ? Math.max(holder.ttl, claimTtl) : claimTtl) + uncertainty(plan) + 1000
+        return lasts > (isOwn ? Math.max(holder.ttl, handOverTtl) : handOverTtl) + uncertainty(plan) + 1000
           ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
           : []
       })
@@ -140,7 +140,7 @@ export const expiries: Rule = ({ history, plan }) =>
  * ended is excused. What a vandal hands to somebody who does not expect it is lost for as long as a claim lasts.
  */
 export const leftovers: Rule = (line) => {
-  const claim = line.plan.vandal === undefined ? 0 : claimTtl + uncertainty(line.plan) + 1000
+  const claim = line.plan.vandal === undefined ? 0 : handOverTtl + uncertainty(line.plan) + 1000
   const attempt = 3 * roundTrip(line.plan) + visit + 1 + claim
   return line.holdings.flatMap(({ from, owner, to, until }): ReadonlyArray<Violation> => {
     const had = timeline.wishesOfTurn(line, owner)

@@ -11,7 +11,13 @@ import * as Stream from "effect/Stream"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Changes, ChangesOptions, Metadata, ObjectStore, Write } from "../../src/ObjectStore.ts"
+import type {
+  MetadataPatch,
+  WatchOptions,
+  ObjectSnapshot,
+  ObjectStore,
+  ConditionalPatch
+} from "../../src/ObjectStore.ts"
 import type { Machine } from "./machine.ts"
 
 type Store = ObjectStore["Service"]
@@ -28,7 +34,7 @@ export interface Mutation {
   readonly seen?: (machine: Machine, seen: Seen) => Seen
 }
 
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 const holderKey = LockRecord.holderKey(key)
 
 const lineKey = LockQueue.queueKey(key)
@@ -39,19 +45,19 @@ const ownerIn = (annotations: Readonly<Record<string, string | boolean | null>>)
   return typeof holder === "string" ? holder.split("@")[0] : undefined
 }
 
-const isOnLease = ({ expect }: Write) => "annotations" in expect && ownerIn(expect.annotations) !== undefined
-const isRemoval = (write: Write) => write.annotations[key] === null
-const isRenewal = (write: Write) =>
+const isOnLease = ({ expect }: ConditionalPatch) => "annotations" in expect && ownerIn(expect.annotations) !== undefined
+const isRemoval = (write: ConditionalPatch) => write.annotations[key] === null
+const isRenewal = (write: ConditionalPatch) =>
   isOnLease(write) && "annotations" in write.expect && ownerIn(write.annotations) === ownerIn(write.expect.annotations)
-const isHandOver = (write: Write) => isOnLease(write) && !isRemoval(write) && !isRenewal(write)
-const isJoin = ({ expect }: Write) => "annotations" in expect && expect.annotations[holderKey] === true
-const isDeparture = (write: Write) => !(key in write.annotations) && !isJoin(write)
+const isHandOver = (write: ConditionalPatch) => isOnLease(write) && !isRemoval(write) && !isRenewal(write)
+const isJoin = ({ expect }: ConditionalPatch) => "annotations" in expect && expect.annotations[holderKey] === true
+const isDeparture = (write: ConditionalPatch) => !(key in write.annotations) && !isJoin(write)
 
 const unlocked = (annotations: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== key && name !== holderKey))
 
 // Arrivals with versions that run backwards.
-const backwards = (annotations: Changes): Changes =>
+const backwards = (annotations: MetadataPatch): MetadataPatch =>
   Object.fromEntries(
     Object.entries(annotations).map(([name, value]) => {
       const [holder, version] = value!.split("@")
@@ -60,7 +66,11 @@ const backwards = (annotations: Changes): Changes =>
   )
 
 // Removes annotations that the write does not name.
-const wiping = (store: Store, which: (write: Write) => boolean, isWiped: (name: string) => boolean): Store => ({
+const wiping = (
+  store: Store,
+  which: (write: ConditionalPatch) => boolean,
+  isWiped: (name: string) => boolean
+): Store => ({
   ...store,
   compareAndSwap: (id, write) =>
     which(write)
@@ -78,7 +88,7 @@ const wiping = (store: Store, which: (write: Write) => boolean, isWiped: (name: 
 // Writes another line.
 const withLine = (
   store: Store,
-  which: (write: Write) => boolean,
+  which: (write: ConditionalPatch) => boolean,
   change: (names: ReadonlyArray<string>) => ReadonlyArray<string>
 ): Store => ({
   ...store,
@@ -93,7 +103,7 @@ const withLine = (
   }
 })
 
-const withoutCondition = (store: Store, which: (write: Write) => boolean): Store => ({
+const withoutCondition = (store: Store, which: (write: ConditionalPatch) => boolean): Store => ({
   ...store,
   compareAndSwap: (id, write) =>
     which(write)
@@ -104,13 +114,13 @@ const withoutCondition = (store: Store, which: (write: Write) => boolean): Store
 })
 
 const mapChanges =
-  (store: Store, f: (metadata: Metadata, options: ChangesOptions | undefined) => Metadata): Store["changes"] =>
+  (store: Store, f: (metadata: ObjectSnapshot, options: WatchOptions | undefined) => ObjectSnapshot): Store["watch"] =>
   (id, options) =>
-    Stream.map(store.changes(id, options), (change) =>
-      change._tag === "Changed" ? { ...change, metadata: f(change.metadata, options) } : change
+    Stream.map(store.watch(id, options), (change) =>
+      change._tag === "Changed" ? { ...change, snapshot: f(change.snapshot, options) } : change
     )
 
-const mapMetadata = (store: Store, f: (metadata: Metadata) => Metadata): Store => ({
+const mapMetadata = (store: Store, f: (metadata: ObjectSnapshot) => ObjectSnapshot): Store => ({
   ...store,
   compareAndSwap: (id, write) => Effect.map(store.compareAndSwap(id, write), Option.map(f))
 })
@@ -286,7 +296,7 @@ export const mutations = {
       ...seen,
       store: {
         ...seen.store,
-        changes: mapChanges(seen.store, (metadata, options) =>
+        watch: mapChanges(seen.store, (metadata, options) =>
           options?.label === undefined ? metadata : { ...metadata, annotations: unlocked(metadata.annotations) }
         )
       }
@@ -312,7 +322,7 @@ export const mutations = {
   /** Leaves it to the first in the line to take an expired lock, whether or not there is such a one. */
   "the first in line alone looks": {
     seen: ({ name }, seen) => {
-      const farAway = (metadata: Metadata): Metadata => {
+      const farAway = (metadata: ObjectSnapshot): ObjectSnapshot => {
         const { [lineKey]: line, [key]: expiry } = metadata.annotations
         return line === undefined || expiry === undefined || line.startsWith(`${name}/`)
           ? metadata
@@ -323,7 +333,7 @@ export const mutations = {
         store: {
           ...seen.store,
           read: (id) => Effect.map(seen.store.read(id), farAway),
-          changes: mapChanges(seen.store, farAway)
+          watch: mapChanges(seen.store, farAway)
         }
       }
     }
@@ -333,24 +343,24 @@ export const mutations = {
   "a claim lasts as long as a lease": {
     seen: ({ name }, seen) => {
       const real = new Map<string, string>()
-      const prolonged = ({ annotations, ...rest }: Metadata): Metadata => {
+      const prolonged = ({ annotations, ...rest }: ObjectSnapshot): ObjectSnapshot => {
         const record = LockRecord.fromAnnotations(key, annotations)
         if (record._tag !== "Present" || !record.holder?.startsWith(`${name}/`)) return { annotations, ...rest }
         const expiry = LockRecord.expiryAt(record.expiresAt + 7000)
         real.set(expiry, record.expiry)
         return {
           ...rest,
-          annotations: { ...annotations, ...LockRecord.toAnnotations(key, { holder: record.holder, expiry }) }
+          annotations: { ...annotations, ...LockRecord.toAnnotations(key, { holderId: record.holder, expiry }) }
         }
       }
-      const asWritten = (write: Write): Write => {
+      const asWritten = (write: ConditionalPatch): ConditionalPatch => {
         const expiry = isOnLease(write) && "annotations" in write.expect ? write.expect.annotations[key] : undefined
         const written = typeof expiry === "string" ? real.get(expiry) : undefined
         if (written === undefined || !("annotations" in write.expect)) return write
         const holder = ownerIn(write.expect.annotations)!
         const annotations = {
           ...write.expect.annotations,
-          ...LockRecord.toAnnotations(key, { holder, expiry: written })
+          ...LockRecord.toAnnotations(key, { holderId: holder, expiry: written })
         }
         return { ...write, expect: { ...write.expect, annotations } }
       }
@@ -359,7 +369,7 @@ export const mutations = {
         store: {
           ...seen.store,
           compareAndSwap: (id, write) => seen.store.compareAndSwap(id, asWritten(write)),
-          changes: mapChanges(seen.store, (metadata, options) =>
+          watch: mapChanges(seen.store, (metadata, options) =>
             options?.label === undefined ? metadata : prolonged(metadata)
           )
         }

@@ -3,7 +3,7 @@
  *
  * A request and its answer each take their time, so that one may overtake another. A process that gives a request up
  * does not stop it: it may still arrive, and be applied. The server's clock is learnt as the library learns it on a real
- * cluster (`internal/serverClock.ts`), from a `Date` in whole seconds that comes with each answer.
+ * cluster (`internal/time/serverClock.ts`), from a `Date` in whole seconds that comes with each answer.
  */
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -12,10 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as serverClock from "../../src/internal/serverClock.ts"
-import * as stopwatch from "../../src/internal/stopwatch.ts"
+import * as serverClock from "../../src/internal/time/serverClock.ts"
+import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as LockError from "../../src/LockError.ts"
-import type { Change, ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
+import type { WatchEvent, WatchOptions, ObjectStore } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"
 import type { Machine } from "./machine.ts"
@@ -136,7 +136,7 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
   const send = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict: A | undefined) =>
     Effect.suspend(() => {
       machine.onWait()
-      const sent = stopwatch.read(machine.clock)
+      const sent = ClockReading.read(machine.clock)
       const answer = Deferred.makeUnsafe<Answer<A>>()
       const travelling = Effect.map(travel(verb, request, conflict), (arrived) => {
         if (arrived !== undefined) Deferred.doneUnsafe(answer, Exit.succeed(arrived))
@@ -146,7 +146,7 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
         Effect.tap(machine.turn),
         Effect.flatMap(({ date, exit }) => {
           if (date !== undefined) {
-            learnt = serverClock.learn(learnt, { sent, received: stopwatch.read(machine.clock), date })
+            learnt = serverClock.learn(learnt, { sent, received: ClockReading.read(machine.clock), date })
           }
           return exit
         }),
@@ -169,12 +169,12 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       ),
     store: {
       createIfMissing: served.createIfMissing,
-      besideDex: served.besideDex,
-      bringsContent: served.bringsContent,
+      sharedWithDex: served.sharedWithDex,
+      includesContent: served.includesContent,
       describe: served.describe,
       now: Effect.sync(() => {
         if (learnt !== undefined) {
-          const known = serverClock.at(learnt, stopwatch.read(machine.clock))
+          const known = serverClock.at(learnt, ClockReading.read(machine.clock))
           const off = Math.max(known.earliest - server.time(), server.time() - known.latest)
           if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
           return known
@@ -185,16 +185,16 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
       compareAndSwap: (id, write) => ask("write", served.compareAndSwap(id, write), Option.none()),
-      changes: (id, from) => watch(id, from)
+      watch: (id, from) => watch(id, from)
     }
   }
 
   // Events are late, and some come twice. A watch that breaks misses what happens until it is opened again, and then
   // begins with the present state. Nobody is told at once that it broke.
-  const watch = (id: string, from: ChangesOptions | undefined): Stream.Stream<Change, LockError.StoreError> =>
+  const watch = (id: string, from: WatchOptions | undefined): Stream.Stream<WatchEvent, LockError.StoreError> =>
     Stream.suspend(() => {
       const connection = server.restarts
-      return served.changes(id, from).pipe(
+      return served.watch(id, from).pipe(
         Stream.mapEffect((change) => deliver(change, connection, from?.label === undefined ? "watch" : "own watch")),
         Stream.takeWhile((events) => events !== undefined),
         Stream.flattenIterable,
@@ -203,7 +203,7 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
     })
 
   // The way of an event: how often it comes. Undefined where the watch breaks, and once it can be opened again.
-  const deliver = Effect.fnUntraced(function* (change: Change, connection: number, what: string) {
+  const deliver = Effect.fnUntraced(function* (change: WatchEvent, connection: number, what: string) {
     const awayFor = (millis: number) =>
       Effect.gen(function* () {
         recorder.record(machine.name, { _tag: "Away", what })

@@ -1,5 +1,5 @@
 /** What a world will be like, drawn from its seed before it begins. */
-import * as stopwatch from "../../src/internal/stopwatch.ts"
+import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as dice from "./dice.ts"
 
 /** What can go wrong with a request. A slow one arrives, or its answer does, long after it should have. */
@@ -170,7 +170,7 @@ const drawVandal = (die: dice.Dice, busyUntil: number): VandalPlan | undefined =
   die.chance(0.3) ? { from: die.pick([0, 2000]), to: busyUntil, every: die.pick([300, 1000, 3000]) } : undefined
 
 // Clocks differ in rate by at most maxDrift, whichever of the two is the slow one.
-const fastest = 1 + stopwatch.maxDrift
+const fastest = 1 + ClockReading.maxDrift
 const slowest = 1 / fastest
 
 const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {

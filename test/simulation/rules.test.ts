@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { calmAfter } from "../../src/LockProtocol.ts"
-import { visit } from "../../src/internal/tenure.ts"
+import { stableHolderAfter } from "../../src/LockProtocol.ts"
+import { visit } from "../../src/internal/protocol/fairness.ts"
 import { check } from "./check.ts"
 import type { Event, Happening, LockOn, Version } from "./history.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
@@ -126,7 +126,7 @@ describe("a rule", () => {
     const noticedAt = (until: number) => [
       ...robbed,
       written(401, "p2", object(4, lockOf("p2/1", 4500)), object(5)),
-      at(until, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Wiped" }),
+      at(until, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Removed" }),
       ...released(until, "p1/1"),
       ...finished(9000)
     ]
@@ -262,8 +262,8 @@ describe("a rule", () => {
       written(until + 20, "p2", object(4, lockOf("p2/1", until + 3500)), object(5)),
       ...finished(20_000)
     ]
-    assert.deepStrictEqual(brokenBy(waits(501 + calmAfter + late)), [])
-    assert.deepStrictEqual(brokenBy(waits(601 + calmAfter + late)), ["takeover"])
+    assert.deepStrictEqual(brokenBy(waits(501 + stableHolderAfter + late)), [])
+    assert.deepStrictEqual(brokenBy(waits(601 + stableHolderAfter + late)), ["takeover"])
   })
 
   it("wants who is handed the lock to be told", () => {

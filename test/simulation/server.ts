@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import type * as LockError from "../../src/LockError.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { Metadata, ObjectStore } from "../../src/ObjectStore.ts"
+import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 import * as History from "./history.ts"
 
@@ -41,7 +41,7 @@ export const make = (options: {
     ObjectStoreMemory.make({ objects: options.exists ? [id] : [], createIfMissing: !options.exists }),
     ({ store }): Server => {
       const versionOf = makeVersionOf(options.ahead)
-      const look = (): Metadata | undefined =>
+      const look = (): ObjectSnapshot | undefined =>
         Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
       return {
         store,
@@ -66,7 +66,7 @@ export const make = (options: {
     }
   )
 
-const lockKey = LockPolicy.dexKey
+const lockKey = LockPolicy.dexAnnotation
 const holderKey = LockRecord.holderKey(lockKey)
 const lineKey = `${lockKey}-queue`
 const arrivalPrefix = `${lineKey}-`
@@ -87,7 +87,7 @@ const makeVersionOf = (ahead: number) => {
     names.set(token, name)
     return name
   }
-  return ({ annotations, content, labels, resourceVersion }: Metadata): History.Version => {
+  return ({ annotations, content, labels, resourceVersion }: ObjectSnapshot): History.Version => {
     const { [lockKey]: expiry, [holderKey]: holder, [lineKey]: line, ...further } = annotations
     const { [nextLabel]: next, ...otherLabels } = labels
     const owner = expiry !== undefined && holder?.endsWith(`@${expiry}`) === true ? holder.split("@")[0]! : undefined

@@ -80,7 +80,7 @@ describe("the lock's promises hold", () => {
     const expected = [
       ...plans.troubles.flatMap((trouble) => (trouble === "409" ? [] : [`read: ${trouble}`])),
       ...plans.troubles.map((trouble) => `write: ${trouble}`),
-      ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,Broken,Wiped".split(","),
+      ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,TakenOver,Removed".split(","),
       ..."watch,own watch,spoiled,line is full,handed over,handed to an arrival,handed to a ghost,queued again".split(
         ","
       ),

@@ -5,7 +5,7 @@
  * through, that are still to come, and that never were.
  */
 import * as Effect from "effect/Effect"
-import type { Metadata } from "../../src/ObjectStore.ts"
+import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import type { Dice } from "./dice.ts"
 import type { VandalPlan } from "./plan.ts"
@@ -20,7 +20,7 @@ export interface Options {
   readonly now: () => number
 }
 
-const key = LockPolicy.dexKey
+const key = LockPolicy.dexAnnotation
 const line = `${key}-queue`
 const label = `${key}-next`
 const arrival = (process: string) => `${line}-${process}`
@@ -38,7 +38,7 @@ export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<voi
   const names = new Set<string>()
   const processes = new Map<string, string>()
 
-  const learn = ({ annotations }: Metadata) => {
+  const learn = ({ annotations }: ObjectSnapshot) => {
     for (const value of Object.values(annotations)) {
       for (const token of value.split(/[ @]/)) {
         const [contender, title, process] = name.exec(token) ?? []
@@ -65,7 +65,7 @@ export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<voi
 
   const found = () => dice.pick(["@0", "@1", `@${dice.between(1, 1000)}`, `@${"9".repeat(20)}`, "@", ""])
 
-  const spoil = ({ annotations, labels }: Metadata): Spoiling => {
+  const spoil = ({ annotations, labels }: ObjectSnapshot): Spoiling => {
     const arrivals = Object.keys(annotations).filter((name) => name.startsWith(`${line}-`))
     const tokens = (annotations[line] ?? "").split(" ").filter((token) => token !== "")
     const noArrivals = Object.fromEntries(arrivals.map((name) => [name, null]))

@@ -190,10 +190,10 @@ const observe = Effect.fnUntraced(function* (
     requestTimeout: 5000,
     served: surroundings.server.store
   })
-  yield* Stream.runForEach(store.changes(servers.id), (change) =>
+  yield* Stream.runForEach(store.watch(servers.id), (change) =>
     Effect.sync(() => {
       if (change._tag === "Deleted") return
-      const version = Number(change.metadata.resourceVersion)
+      const version = Number(change.snapshot.resourceVersion)
       surroundings.recorder.record("observer", { _tag: "Told", version })
     })
   )

@@ -69,10 +69,10 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
     read: (id) => faulty("read", id, memory.store.read(id)),
     create: (id, annotations) => faulty("write", id, memory.store.create(id, annotations)),
     compareAndSwap: (id, write) => faulty("write", id, memory.store.compareAndSwap(id, write)),
-    changes: (id, options) =>
+    watch: (id, options) =>
       Stream.suspend(() => {
         watching.opened++
-        if (watching.fault === undefined) return memory.store.changes(id, options)
+        if (watching.fault === undefined) return memory.store.watch(id, options)
         return watching.fault === "Silent" ? Stream.never : Stream.fail(watching.fault)
       })
   }

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { type Change, type ChangesOptions, ObjectStore } from "../../src/ObjectStore.ts"
+import { type WatchEvent, type WatchOptions, ObjectStore } from "../../src/ObjectStore.ts"
 
 /** The answer to a write that was accepted. */
 export const written = <A>(answer: Option.Option<A>): A => {
@@ -18,11 +18,11 @@ export const refused = (answer: Option.Option<unknown>): void => {
 }
 
 /** The stream of changes, to be taken from one by one. */
-export const changesOf = (id: string, options?: ChangesOptions) =>
+export const changesOf = (id: string, options?: WatchOptions) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
-    const queue = yield* Queue.unbounded<Change>()
-    yield* store.changes(id, options).pipe(
+    const queue = yield* Queue.unbounded<WatchEvent>()
+    yield* store.watch(id, options).pipe(
       Stream.runForEach((change) => Queue.offer(queue, change)),
       Effect.forkScoped({ startImmediately: true })
     )
@@ -30,9 +30,9 @@ export const changesOf = (id: string, options?: ChangesOptions) =>
   })
 
 /** Takes changes until one satisfies: a stream may tell the same state more than once, and skip states that passed. */
-export const takeUntil = (queue: Queue.Dequeue<Change>, wanted: (change: Change) => boolean) =>
+export const takeUntil = (queue: Queue.Dequeue<WatchEvent>, wanted: (change: WatchEvent) => boolean) =>
   Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("10 seconds"))
 
 /** Whether a change tells that an annotation has a value. */
-export const hasAnnotation = (key: string, value: string) => (change: Change) =>
-  change._tag === "Changed" && change.metadata.annotations[key] === value
+export const hasAnnotation = (key: string, value: string) => (change: WatchEvent) =>
+  change._tag === "Changed" && change.snapshot.annotations[key] === value

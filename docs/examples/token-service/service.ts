@@ -79,7 +79,7 @@ class Tokens extends Context.Service<Tokens, RefreshOnce.RefreshOnce<Token, Upst
   static readonly layer = Layer.effect(
     Tokens,
     RefreshOnce.make({
-      place: RefreshOnce.inSecret("token"),
+      location: RefreshOnce.inSecret("token"),
       schema: Token,
       // Whoever gets a token has half a minute to use it.
       isFresh: ({ expiresAt }) => DateTime.isFuture(DateTime.subtract(expiresAt, { seconds: 30 })),

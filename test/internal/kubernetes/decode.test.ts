@@ -1,0 +1,71 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as objects from "../../../src/internal/kubernetes/decode.ts"
+
+const metadata = { uid: "u", resourceVersion: "7", annotations: { a: "1" }, labels: { b: "2" } }
+const partial = { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: { name: "n", ...metadata } }
+
+const withPart = (part: string) => (value: unknown) => ({ ...metadata, [part]: value })
+
+/** What is no metadata: something else stands in the place of one of its parts. */
+const damaged: ReadonlyArray<unknown> = [
+  ...["uid", "resourceVersion"].flatMap((part) => [undefined, null, 1, {}, []].map(withPart(part))),
+  ...["annotations", "labels"].flatMap((part) =>
+    [null, 1, "a", [], ["a"], { a: 1 }, { a: null }, { a: "1", b: {} }].map(withPart(part))
+  )
+]
+
+describe("an object", () => {
+  it("is read: its metadata alone, or with the rest of it", () => {
+    assert.deepStrictEqual(objects.fromJson(JSON.stringify(partial)), metadata)
+    const secret = { kind: "Secret", apiVersion: "v1", metadata, type: "Opaque", data: { key: "dg==" } }
+    assert.deepStrictEqual(objects.fromJson(JSON.stringify(secret)), {
+      ...metadata,
+      content: { type: "Opaque", data: { key: "dg==" } }
+    })
+    const { annotations: _annotations, labels: _labels, ...bare } = metadata
+    assert.deepStrictEqual(objects.fromJson(JSON.stringify({ ...partial, metadata: bare })), {
+      ...bare,
+      annotations: {},
+      labels: {}
+    })
+  })
+
+  it("is none where its metadata is not what it should be", () => {
+    for (const metadata of [...damaged, null, 1, "a", []]) {
+      assert.isUndefined(objects.fromJson(JSON.stringify({ ...partial, metadata })), JSON.stringify(metadata))
+    }
+    for (const text of ["", "{", "1", "null", "[]", '"a"', "<html>", "{}"]) {
+      assert.isUndefined(objects.fromJson(text), text)
+    }
+  })
+})
+
+describe("an event", () => {
+  const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }))
+
+  it("is read: what the object is now, that it is gone, how far the watch is, and why it ended", () => {
+    assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata })
+    assert.deepStrictEqual(read("MODIFIED", partial), { _tag: "Changed", snapshot: metadata })
+    assert.deepStrictEqual(read("DELETED", partial), { _tag: "Deleted", snapshot: metadata })
+    assert.deepStrictEqual(read("BOOKMARK", { metadata: { resourceVersion: "9" } }), {
+      _tag: "Bookmark",
+      resourceVersion: "9"
+    })
+    assert.deepStrictEqual(read("ERROR", { kind: "Status", code: 410 }), { _tag: "Ended", code: 410 })
+  })
+
+  it("is none where it is not what it should be", () => {
+    for (const metadata of damaged) {
+      for (const type of ["ADDED", "MODIFIED", "DELETED"]) {
+        assert.isUndefined(read(type, { ...partial, metadata }), JSON.stringify(metadata))
+      }
+    }
+    for (const type of ["ADDED", "BOOKMARK", "ERROR"]) {
+      for (const object of [undefined, null, 1, "a", [], {}, { code: "410" }, { metadata: { resourceVersion: 9 } }]) {
+        assert.isUndefined(read(type, object), JSON.stringify({ type, object }))
+      }
+    }
+    for (const type of [undefined, null, 1, "", "added", "SYNC"]) assert.isUndefined(read(type, partial))
+    for (const line of ["{", "1", "null", "[]"]) assert.isUndefined(objects.eventFromJson(line))
+  })
+})

@@ -1,0 +1,275 @@
+/** A request and its answer, whole or line by line: from a server that says what it likes, byte by byte. */
+import * as Undici from "@effect/platform-node/Undici"
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { createServer, type Socket } from "node:net"
+import * as alarms from "../../../src/internal/time/timers.ts"
+import * as transport from "../../../src/internal/kubernetes/http.ts"
+
+const head = "HTTP/1.1 200 OK\r\nDate: today\r\n"
+
+/** A server that does with each connection what it is told, and the ways to ask it. */
+const serving = (serve: (socket: Socket, request: string) => void) =>
+  Effect.gen(function* () {
+    const sockets = new Set<Socket>()
+    const server = yield* Effect.acquireRelease(
+      Effect.callback<ReturnType<typeof createServer>>((resume) => {
+        const server = createServer((socket) => {
+          sockets.add(socket)
+          socket.on("error", () => {})
+          socket.on("data", (data) => serve(socket, data.toString()))
+        })
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) =>
+        Effect.sync(() => {
+          for (const socket of sockets) socket.destroy()
+          server.close()
+        })
+    )
+    const { port } = server.address() as { readonly port: number }
+    const agent = (connections?: number) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new Undici.Agent({ connections: connections ?? null })),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+    const pools = { requests: yield* agent(1), watches: yield* agent() }
+    const { ask, watch } = transport.make(pools, `http://127.0.0.1:${port}`, yield* alarms.make)
+    const credentials = { Authorization: "Bearer t" }
+    const within = (bounds: Partial<transport.Bounds> = {}) => ({ millis: 5000, bytes: 1000, ...bounds })
+    return {
+      ask: (request: transport.Request, bounds?: Partial<transport.Bounds>) =>
+        ask(request, credentials, within(bounds)),
+      watch: (bounds?: Partial<transport.Bounds>) => watch(get, credentials, within(bounds))
+    }
+  })
+
+const get: transport.Request = { method: "GET", path: "/path", headers: {} }
+
+const refusal = (serve: (socket: Socket) => void, bounds?: Partial<transport.Bounds>) =>
+  Effect.gen(function* () {
+    const { ask } = yield* serving(serve)
+    const error = yield* Effect.flip(ask(get, bounds))
+    assert.match(error.message, /^No answer from the API server: .*\.$/)
+    return error.detail
+  }).pipe(Effect.scoped)
+
+describe("a request", () => {
+  it.live("is sent with its headers and body, and answered as a whole", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const { ask } = yield* serving((socket, request) => {
+        seen.push(request)
+        socket.write(`${head}Content-Length: 6\r\n\r\ngr`)
+        setImmediate(() => socket.write("ü\n!"))
+      })
+      const headers = { "content-type": "application/json-patch+json" }
+      const request: transport.Request = { method: "PATCH", path: "/path?a=b", headers, body: "{}" }
+      assert.deepStrictEqual(yield* ask(request), {
+        status: 200,
+        headers: { date: "today", "content-length": "6" },
+        body: "grü\n!"
+      })
+      const sent = seen.join()
+      assert.include(sent, "PATCH /path?a=b HTTP/1.1")
+      assert.include(sent.toLowerCase(), "authorization: bearer t\r\n")
+      assert.include(sent, "content-type: application/json-patch+json")
+      assert.isTrue(sent.endsWith("\r\n\r\n{}"))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails where nobody listens", () =>
+    Effect.gen(function* () {
+      const agent = new Undici.Agent()
+      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
+      const { detail } = yield* Effect.flip(ask(get, {}, { millis: 5000, bytes: 10 }))
+      assert.strictEqual(detail, "no connection (ECONNREFUSED)")
+      yield* Effect.promise(() => agent.destroy())
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails with an answer that breaks off, before and after its head", () =>
+    Effect.gen(function* () {
+      assert.match(yield* refusal((socket) => socket.destroy()), /^no connection \(/)
+      const half = (socket: Socket) => socket.write(`${head}Content-Length: 9\r\n\r\n{`, () => socket.destroy())
+      assert.strictEqual(yield* refusal(half), "the answer broke off")
+    })
+  )
+
+  it.live("is given up when there is no answer in time, be it that only its end does not come", () =>
+    Effect.gen(function* () {
+      const bounds = { millis: 30 }
+      assert.strictEqual(yield* refusal(() => {}, bounds), "no answer within 30ms")
+      const silent = (socket: Socket) => socket.write(`${head}Content-Length: 9\r\n\r\n{`)
+      assert.strictEqual(yield* refusal(silent, bounds), "no answer within 30ms")
+    })
+  )
+
+  it.live("is given up when the answer is too large, or never ends", () =>
+    Effect.gen(function* () {
+      const endless = (socket: Socket) => {
+        socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`)
+        const more = () => {
+          if (!socket.destroyed) socket.write(`100\r\n${"x".repeat(256)}\r\n`, () => setImmediate(more))
+        }
+        more()
+      }
+      assert.strictEqual(yield* refusal(endless), "the answer is larger than 1000 bytes")
+    })
+  )
+
+  it.live("leaves no place taken when it is given up before there is a connection", () =>
+    Effect.gen(function* () {
+      const agent = new Undici.Agent({ connections: 1, connect: () => {} })
+      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
+      yield* Effect.flip(ask(get, {}, { millis: 20, bytes: 10 }))
+      const interrupted = yield* Effect.forkChild(ask(get, {}, { millis: 5000, bytes: 10 }))
+      yield* Effect.sleep("5 millis")
+      yield* Fiber.interrupt(interrupted)
+      const places = Object.values(agent.stats).map(({ pending, running, size }) => [pending, running, size])
+      assert.deepStrictEqual(places, [[0, 0, 0]])
+      yield* Effect.promise(() => agent.destroy())
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("ends with the fiber that waits for it", () =>
+    Effect.gen(function* () {
+      const asked = yield* Deferred.make<void>()
+      const closed = yield* Deferred.make<void>()
+      const { ask } = yield* serving((socket) => {
+        socket.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+        Deferred.doneUnsafe(asked, Effect.void)
+      })
+      const asking = yield* Effect.forkChild(ask(get))
+      yield* Deferred.await(asked)
+      yield* Fiber.interrupt(asking)
+      yield* Effect.timeout(Deferred.await(closed), "5 seconds")
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a watch", () => {
+  const chunked = (...parts: ReadonlyArray<string | Uint8Array>) =>
+    Buffer.concat(
+      parts.flatMap((part) => {
+        const bytes = Buffer.from(part as string)
+        return [Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]
+      })
+    )
+  const begin = `${head}Transfer-Encoding: chunked\r\n\r\n`
+  const end = "0\r\n\r\n"
+
+  /** The lines that a server tells, and how they ended. */
+  const told = (serve: (socket: Socket) => void, bounds?: Partial<transport.Bounds>) =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const { watch } = yield* serving(serve)
+      const answer = yield* watch(bounds)
+      if (!("lines" in answer)) return assert.fail("it should go on")
+      const ended = yield* Stream.runForEach(answer.lines, (line) => Effect.sync(() => lines.push(line))).pipe(
+        Effect.as("done"),
+        Effect.catch(({ detail }) => Effect.succeed(detail))
+      )
+      return { lines, ended }
+    }).pipe(Effect.scoped)
+
+  it.live("is told line by line, wherever the bytes are cut, and without what is no whole line", () =>
+    Effect.gen(function* () {
+      const bytes = Buffer.from("grün\n\nblau\nrot\nhalb")
+      const cuts = Array.from(bytes, (_, at) => at)
+      for (const cut of [...cuts, -1]) {
+        const parts = cut < 1 ? [bytes] : [bytes.subarray(0, cut), bytes.subarray(cut)]
+        const answer = yield* told((socket) => {
+          socket.write(begin)
+          let part = 0
+          const more = () => {
+            if (part === parts.length) return socket.write(end)
+            socket.write(chunked(parts[part++]!), () => setImmediate(more))
+            return undefined
+          }
+          more()
+        })
+        assert.deepStrictEqual(answer, { lines: ["grün", "blau", "rot"], ended: "done" })
+      }
+    })
+  )
+
+  it.live("says so where it breaks off, or where a line has no end", () =>
+    Effect.gen(function* () {
+      const broken = yield* told((socket) => {
+        socket.write(begin)
+        socket.write(chunked("a\nb"), () => setTimeout(() => socket.destroy(), 20))
+      })
+      assert.deepStrictEqual(broken, { lines: ["a"], ended: "the answer broke off" })
+      const endless = yield* told(
+        (socket) => socket.write(Buffer.concat([Buffer.from(begin), chunked("x".repeat(99))])),
+        {
+          bytes: 98
+        }
+      )
+      assert.deepStrictEqual(endless, { lines: [], ended: "a line is larger than 98 bytes" })
+    })
+  )
+
+  it.live("leaves to the server what nobody asks for yet", () =>
+    Effect.gen(function* () {
+      const line = `${"x".repeat(999_999)}\n`
+      let sent = 0
+      const { watch } = yield* serving((socket) => {
+        socket.write(begin)
+        const more = (): void => {
+          if (sent < 100 && !socket.destroyed) socket.write(chunked(line), () => (sent++, more()))
+        }
+        more()
+      })
+      const answer = yield* watch({ bytes: line.length })
+      if (!("lines" in answer)) return assert.fail("it should go on")
+      yield* Effect.repeat(
+        Effect.suspend(() => Effect.as(Effect.sleep("50 millis"), sent)),
+        { until: (before) => before === sent }
+      )
+      assert.isBelow(sent, 50)
+      assert.strictEqual(yield* Stream.runCount(Stream.take(answer.lines, 100)), 100)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that is refused is an answer like any other, and bounded as one", () =>
+    Effect.gen(function* () {
+      const refused = "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\n"
+      const { watch } = yield* serving((socket) => socket.write(`${refused}gone`))
+      assert.deepInclude(yield* watch(), { status: 410, body: "gone" })
+      const slow = yield* serving((socket) => socket.write(refused))
+      assert.strictEqual((yield* Effect.flip(slow.watch({ millis: 30 }))).detail, "no answer within 30ms")
+      assert.strictEqual((yield* Effect.flip(watch({ bytes: 3 }))).detail, "the answer is larger than 3 bytes")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes no connection from requests", () =>
+    Effect.gen(function* () {
+      const { ask, watch } = yield* serving((socket, request) =>
+        socket.write(request.startsWith("GET") ? begin : `${head}Content-Length: 2\r\n\r\nok`)
+      )
+      yield* watch()
+      assert.strictEqual((yield* ask({ ...get, method: "DELETE" })).body, "ok")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("ends with the scope that it was opened in", () =>
+    Effect.gen(function* () {
+      const closed = yield* Deferred.make<void>()
+      const { watch } = yield* serving((socket) => {
+        socket.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+        socket.write(begin)
+      })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(watch(), scope)
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.timeout(Deferred.await(closed), "5 seconds")
+    }).pipe(Effect.scoped)
+  )
+})
