@@ -22,6 +22,7 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
@@ -29,23 +30,23 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire } from "./internal/engine/acquire.ts"
-import { attempt, type PermanentError, seen } from "./internal/engine/attempt.ts"
-import * as alarms from "./internal/time/timers.ts"
-import * as cohort from "./internal/engine/localQueue.ts"
-import * as patience from "./internal/engine/waitBudget.ts"
-import * as ClockReading from "./internal/time/clockReading.ts"
+import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
+import type { Contender, Engine } from "./internal/engine/contender.ts"
+import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
+import * as renewer from "./internal/engine/renewer.ts"
 import { acquiring } from "./internal/engine/telemetry.ts"
-import type { Holding } from "./internal/engine/turn.ts"
-import * as watches from "./internal/engine/watchPool.ts"
-import type { Grant, Wish } from "./internal/engine/wish.ts"
+import * as waitBudget from "./internal/engine/waitBudget.ts"
+import * as watchPool from "./internal/engine/watchPool.ts"
+import type { Start } from "./internal/protocol/acquisition.ts"
+import * as ClockReading from "./internal/time/clockReading.ts"
+import * as timers from "./internal/time/timers.ts"
 import * as LockError from "./LockError.ts"
+import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
-import * as LockRecord from "./LockRecord.ts"
 import { type ObjectSnapshot, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
@@ -162,94 +163,84 @@ export {
   breakLock as break
 }
 
-/** Makes the lock over the store in context. When the scope closes, wishes given up in a hurry are cleaned up first. */
+/** Makes the lock over the store in context. When the scope closes, hand-overs and withdrawals that are under way end first. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const store = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.dex
-  const title = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
-  const process = LockQueue.newProcessId()
-  let wishes = 0
+  const kind = LockKind.exclusive(policy.annotation)
+  const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
+  const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
+  const processId = LockQueue.newProcessId()
+  let acquisitions = 0
 
-  const timing = yield* alarms.make
-  // Hand-overs, and the cleaning up after a wish that was given up, go on when nobody waits for them any more.
+  const timing = yield* timers.make
   const unfinished = yield* FiberSet.make<void>()
   yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(unfinished))
-  const cohorts = cohort.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
-  const watching = yield* watches.make(store, { key: LockQueue.labelKey(policy.annotation), value: process }, timing)
+  const contenders = localQueue.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
+  const engine: Engine = {
+    store,
+    timers: timing,
+    watches: yield* watchPool.make(store, { key: LockQueue.labelKey(kind.key), value: processId }, timing),
+    renewer: renewer.make(timing)
+  }
 
-  const wishFor = (id: string, acquireOptions?: AcquireOptions): Effect.Effect<Wish> =>
-    Effect.map(ClockReading.now, (began) => {
-      wishes++
-      const wishPolicy = acquireOptions === undefined ? policy : LockPolicy.withOverrides(policy, acquireOptions)
+  const contender = (id: string, options: AcquireOptions, idInMetrics: boolean): Effect.Effect<Contender> =>
+    Effect.map(ClockReading.now, (startedAt) => {
+      acquisitions++
+      const own = LockPolicy.withOverrides(policy, options)
       return {
         id,
-        store,
-        holder: LockQueue.holderId(title, process, wishes),
-        policy: wishPolicy,
-        watches: watching,
-        alarms: timing,
-        besideDex: policy.sharedWithDex ?? store.sharedWithDex,
-        createIfMissing: acquireOptions?.createIfMissing ?? store.createIfMissing,
-        attributes: options.idInMetrics === true ? { id } : undefined,
-        began,
-        patience: patience.make(wishPolicy.waitSchedule),
-        seen: acquireOptions?.snapshot,
-        memory: cohorts.memoryOf(id),
-        found: undefined,
-        known: undefined,
-        heeded: undefined,
-        incumbent: undefined,
-        leftGap: false,
-        contended: false,
-        took: 0,
-        attempts: 0,
-        mayHold: false,
-        mayQueue: false,
-        isWriting: false
+        object: store.describe(id),
+        kind,
+        holderId: LockQueue.holderId(identity, processId, acquisitions),
+        ttl: Duration.toMillis(own.ttl),
+        renews: own.renewEvery !== false,
+        sharedWithDex,
+        createIfMissing: options.createIfMissing ?? store.createIfMissing,
+        includesContent: store.includesContent,
+        startedAt,
+        engine,
+        policy: own,
+        waitBudget: waitBudget.make(own.waitSchedule),
+        attributes: idInMetrics ? { id } : undefined
       }
     })
 
   // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
   const hold = <E extends LockError.LockError>(
-    wish: Wish,
-    acquisition: (restore: cohort.Restore) => Effect.Effect<Holding, E>
+    id: string,
+    options: AcquireOptions = {},
+    acquisition: (
+      contender: Contender,
+      start: Start,
+      restore: localQueue.Restore
+    ) => Effect.Effect<localQueue.Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(acquiring(wish, acquisition(restore)), (holding) =>
-        take(wish, holding.turn, cohorts.leave(holding))
+      Effect.flatMap(contender(id, options, idInMetrics), (contender) =>
+        Effect.flatMap(
+          acquiring(contender, acquisition(contender, { snapshot: options.snapshot, queued: false }, restore)),
+          (holding) => take(contender, holding, contenders.leave(holding))
+        )
       )
     )
+  const idInMetrics = options.idInMetrics === true
 
   const conflict = (
-    { id }: Wish,
+    id: string,
     reason: LockError.Conflict["reason"],
-    seen: Partial<LockProtocol.HolderInfo>
+    seen: Partial<LockProtocol.HolderInfo> = {}
   ): Effect.Effect<never, LockError.Conflict> =>
     Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason, ...seen }))
 
-  const tryOnce = (wish: Wish): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable | PermanentError> =>
-    Effect.flatMap(attempt(wish), (outcome): Effect.Effect<Grant, LockError.Conflict | LockError.Unavailable> => {
-      switch (outcome._tag) {
-        case "Granted":
-          return Effect.succeed(outcome.grant)
-        case "Unavailable":
-          return Effect.fail(outcome.error)
-        case "Held":
-        case "RaceLost":
-          return conflict(wish, outcome._tag, seen(outcome))
-      }
-    })
-
-  const stateOf = (annotations: Readonly<Record<string, string>>): Effect.Effect<LockState> =>
-    Effect.map(store.now, (now) =>
-      LockProtocol.lockState(LockRecord.fromAnnotations(policy.annotation, annotations), now)
-    )
+  const stateOf = ({ annotations }: ObjectSnapshot): Effect.Effect<LockState> =>
+    Effect.map(store.now, (now) => LockProtocol.lockState(kind.decode(annotations), now))
 
   const inspect = (id: string) =>
     Effect.matchEffect(store.read(id), {
-      onSuccess: ({ annotations }) => stateOf(annotations),
+      onSuccess: stateOf,
       onFailure: (error): Effect.Effect<LockState, LockError.StoreError> =>
         error._tag === "LockNotFound" && error.missing === "object" && store.createIfMissing
           ? Effect.succeed({ _tag: "Free" })
@@ -258,31 +249,30 @@ export const make = Effect.fnUntraced(function* (
 
   const breakOnce = Effect.fnUntraced(function* (id: string) {
     const found = yield* store.read(id)
-    const state = yield* stateOf(found.annotations)
+    const state = yield* stateOf(found)
     if (state._tag === "Free") return state
+    const holderId = state._tag === "Malformed" ? "" : (state.holder ?? "")
+    const request = { kind, holderId, requeue: undefined, sharedWithDex }
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.planHandOver(found, yield* store.now, {
-        key: policy.annotation,
-        holderId: state._tag === "Malformed" ? "" : (state.holder ?? ""),
-        requeue: undefined,
-        sharedWithDex: policy.sharedWithDex ?? store.sharedWithDex
-      }).write
+      ...LockProtocol.planHandOver(found, yield* store.now, request).patch
     })
-    return Option.isSome(answer)
-      ? state
-      : yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost" })
+    return Option.isSome(answer) ? state : yield* conflict(id, "RaceLost")
   })
 
   return Lock.of({
     scoped: (id, options) =>
-      Effect.flatMap(wishFor(id, options), (wish) =>
-        hold(wish, (restore) => cohorts.acquire(wish, acquire(wish), restore))
+      hold(id, options, (contender, start, restore) =>
+        contenders.acquire(contender, start, (start, withdraw) => acquire(contender, start, withdraw), restore)
       ),
     tryScoped: (id, options) =>
-      Effect.flatMap(wishFor(id, options), (wish) =>
-        hold(wish, (restore) =>
-          cohorts.acquireIfIdle(wish, tryOnce(wish), restore, (seen) => conflict(wish, "Held", seen))
+      hold(id, options, (contender, start, restore) =>
+        contenders.acquireIfIdle(
+          contender,
+          start,
+          (start, withdraw) => tryAcquire(contender, start, withdraw),
+          restore,
+          (seen) => conflict(id, "Held", seen)
         )
       ),
     inspect,

@@ -243,7 +243,7 @@ describe("from outside", () => {
         yield* store.read("quiet")
       }).pipe(Effect.provide(lock()), Effect.provide(Logger.layer([keep])), Effect.scoped)
       const expected = [
-        `Info Broke the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex, which a holder that gives no name left to expire at ${longAgo}.`,
+        `Info Took over the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex from a holder that gives no name, whose lease expired at ${longAgo}.`,
         /^Warn The lock "wiped" .* was lost after .*: its annotation was removed by somebody else\.$/,
         /^Warn The lock "stuck" .* could not be released and frees itself at \d{4}-.*Z: Not allowed to patch .*$/,
         /^Warn This machine's clock differs from the API server's by .* or more\.$/

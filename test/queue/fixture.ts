@@ -60,8 +60,7 @@ export const setUp = Effect.gen(function* () {
     wipe,
     aProcess,
     holder: Effect.map(annotations, (annotations) => {
-      const record = LockRecord.fromAnnotations(key, annotations)
-      return record._tag === "Present" ? record.holder?.split("/")[0] : undefined
+      return LockRecord.leaseOf(LockRecord.fromAnnotations(key, annotations))?.holderId?.split("/")[0]
     }),
     waiting: Effect.map(annotations, (annotations) =>
       LockQueue.fromAnnotations(key, annotations).waiters.map((name) => name.split("/")[0])
