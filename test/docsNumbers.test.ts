@@ -11,7 +11,13 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { patience as commitPatience } from "../src/internal/engine/commit.ts"
+import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
+import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
+import { idleMillis } from "../src/internal/engine/watchPool.ts"
+import { backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
+import { retriesPerInterval } from "../src/internal/protocol/holding.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
@@ -64,9 +70,27 @@ const inCode: Readonly<Record<string, string>> = {
   polls: String(polls.length),
   "queue capacity": String(LockQueue.capacity),
   recheck: time(LockProtocol.stableHolderAfter),
-  yield: time(fairness.glance),
-  "extended yield": time(fairness.visit),
-  gap: time(fairness.gap),
+  yield: time(LockProtocol.yieldFor),
+  "extended yield": time(LockProtocol.yieldToDexFor),
+  gap: time(fairness.dexGap),
+  "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
+  "minimum claim": time(LockProtocol.minClaim),
+  "release retries": time(Duration.toMillis(releasePatience)),
+  "commit retries": time(Duration.toMillis(commitPatience)),
+  "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
+  "slow answer": time(slowAnswer),
+  "spread factor": String(backOffBounds.perLatency),
+  "shortest spread": time(backOffBounds.atLeast),
+  "longest spread": time(backOffBounds.atMost),
+  "longest spread in the queue": time(backOffBounds.queued),
+  stagger: time(LockProtocol.recheckStagger.perPosition),
+  "longest stagger": time(LockProtocol.recheckStagger.atMost),
+  "idle watch": time(idleMillis),
+  "first fairness budget": time(fairness.budgetLength.first),
+  "longest fairness budget": time(fairness.budgetLength.atMost),
+  "contended fairness budget": time(fairness.budgetLength.contended),
+  "local hand-offs": maxLocalHandOffs.toLocaleString("en"),
+  "hand-over chain": time(LockProtocol.maxHandOverChain),
   "clock drift": `${maxDrift * 100} %`,
   "first refresh poll": time(Math.min(...refreshPolls)),
   "longest refresh poll": time(Math.max(...refreshPolls)),
@@ -79,27 +103,9 @@ const inCode: Readonly<Record<string, string>> = {
  * `inCode`.
  */
 const notExported: Readonly<Record<string, string>> = {
-  "renewal retry": "hold.ts: retryInterval",
-  "minimum claim": "LockProtocol.ts: minClaim",
-  "release retries": "release.ts: patienceMillis",
-  "commit retries": "release.ts: commitRetries",
-  "withdrawal delay": "release.ts: aMoment",
   "request time-out": "ObjectStoreKubernetes.ts: default of requestTimeout",
-  "slow answer": "acquire.ts: slowAnswer",
-  "spread factor": "acquire.ts: spread",
-  "shortest spread": "acquire.ts: spread",
-  "longest spread": "acquire.ts: spread",
-  "longest spread in the queue": "acquire.ts: spread",
-  stagger: "LockProtocol.ts: stagger",
-  "longest stagger": "LockProtocol.ts: longestStagger",
-  "idle watch": "watchPool.ts: idleMillis",
   "watch duration": "watchStream.ts: watchSeconds",
   "request connections": "connections.ts: makePools",
-  "first fairness budget": "fairness.ts: usual",
-  "longest fairness budget": "fairness.ts: longest",
-  "contended fairness budget": "fairness.ts: shortest",
-  "local hand-offs": "localQueue.ts: maxPasses",
-  "hand-over chain": "LockProtocol.ts: maxHandOverChain",
   "reported skew": "apiClient.ts: reportableSkew",
   "contradiction memory": "serverClock.ts: contradictionLasts",
   "refresh grace": "RefreshOnce.ts: default of grace",

@@ -147,4 +147,5 @@ const perform = (
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 
-const cutOffDelay = Duration.millis(50)
+/** How long a withdrawal waits for a write that was cut off. Our choice. */
+export const cutOffDelay = Duration.millis(50)
