@@ -12,8 +12,8 @@ describe("a heap of timers", () => {
       for (let round = 0; round < 50; round++) {
         const heap = new TimerHeap()
         let kept: Array<Timer> = []
-        for (let step = 0; step < 100; step++) {
-          if (kept.length === 0 || (yield* Random.nextIntBetween(0, 2)) === 0) {
+        for (let step = 0; step < 200; step++) {
+          if (kept.length === 0 || (yield* Random.nextIntBetween(0, 9)) < 6) {
             kept.push(heap.add(yield* Random.nextIntBetween(0, 20), () => {}))
           } else {
             const removed = kept[yield* Random.nextIntBetween(0, kept.length - 1)]!
