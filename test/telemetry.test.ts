@@ -246,7 +246,7 @@ describe("from outside", () => {
         `Info Broke the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex, which a holder that gives no name left to expire at ${longAgo}.`,
         /^Warn The lock "wiped" .* was lost after .*: its annotation was removed by somebody else\.$/,
         /^Warn The lock "stuck" .* could not be released and frees itself at \d{4}-.*Z: Not allowed to patch .*$/,
-        /^Warn This machine's clock differs from the API server's by .* or more\.$/
+        /^Warn The clock of this machine differs from the API server's by at least .*\.$/
       ]
       assert.lengthOf(lines, expected.length, lines.join("\n"))
       for (const [index, line] of lines.entries()) {
