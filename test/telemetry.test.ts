@@ -244,7 +244,7 @@ describe("from outside", () => {
       }).pipe(Effect.provide(lock()), Effect.provide(Logger.layer([keep])), Effect.scoped)
       const expected = [
         `Info Broke the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex, which a holder that gives no name left to expire at ${longAgo}.`,
-        /^Warn The lock "wiped" .* was lost after .*: its annotation was removed by somebody else\.$/,
+        /^Warn Lost lock "wiped" .* after .*: another client removed its annotation\.$/,
         /^Warn The lock "stuck" .* could not be released and frees itself at \d{4}-.*Z: Not allowed to patch .*$/,
         /^Warn The clock of this machine differs from the API server's by at least .*\.$/
       ]
