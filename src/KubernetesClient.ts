@@ -1,9 +1,9 @@
 /**
  * The connection to an API server: its address, the credentials, and one set of pooled connections.
  *
- * `@kubernetes/client-node` reads the kubeconfig. Requests do not go through it, because it opens a new connection for each;
- * `internal/kubernetes/http.ts` pools connections with undici. Credentials are read again every minute and after a 401, so that
- * rotated tokens and certificates are used. Connections are replaced only when the certificates change.
+ * `@kubernetes/client-node` reads the kubeconfig. Requests do not go through it, because it opens a new connection for
+ * each; `internal/kubernetes/http.ts` pools connections with undici. Credentials are read again every minute and after
+ * a 401, so that rotated tokens and certificates are used. Connections are replaced only when the certificates change.
  *
  * `@kubernetes/client-node` takes a second to load. Only the layers that read a kubeconfig load it.
  */
@@ -36,11 +36,12 @@ export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/Kub
  * - `server`: the URL of the server.
  * - `namespace`: the namespace of the kubeconfig's context, or `default`.
  * - `request`: sends a request. Succeeds with the whole response, whatever its status.
- * - `watch`: sends a request whose response arrives line by line until the scope closes. If the status is not 200, it succeeds
- *   with the whole response, as `request` does.
+ * - `watch`: sends a request whose response arrives line by line until the scope closes. If the status is not 200, it
+ *   succeeds with the whole response, as `request` does.
  *
- * After a 401 the credentials are read again, and the request is sent once more. Both operations fail with `TransportError` if
- * there is no response within the limits, and with `KubeConfigError` if the credentials cannot be read.
+ * After a 401 the credentials are read again, and the request is sent once more. Both operations fail with
+ * `TransportError` if there is no response within the limits, and with `KubeConfigError` if the credentials cannot be
+ * read.
  */
 export class KubernetesClient extends Context.Service<
   KubernetesClient,
@@ -61,8 +62,8 @@ export class KubernetesClient extends Context.Service<
 /**
  * The kubeconfig to read, and the context to use.
  *
- * The default file is the one that `kubectl` uses: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod. The
- * default context is the current one of the file.
+ * The default file is the one that `kubectl` uses: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod.
+ * The default context is the current one of the file.
  */
 export interface KubeConfigOptions {
   readonly file?: string | undefined
@@ -124,7 +125,8 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
     ),
     (exit) => (exit._tag === "Success" ? "1 minute" : 0)
   )
-  // The kubeconfig may contain a certificate or cache the token of a plugin. After a 401 the whole kubeconfig is read again.
+  // The kubeconfig may contain a certificate or cache the token of a plugin. After a 401 the whole kubeconfig is read
+  // again.
   const reload = Effect.flatMap(load, (loaded) => {
     loaded.setCurrentContext(context)
     kubeConfig = loaded

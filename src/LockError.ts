@@ -1,16 +1,16 @@
 /**
  * The errors of a lock, one class each.
  *
- * `Conflict`, `Timeout`, `Malformed` and `Lost` are errors of the lock itself. The others come from the object store. One module
- * (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
+ * `Conflict`, `Timeout`, `Malformed` and `Lost` are errors of the lock itself. The others come from the object store.
+ * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
  *
- * - `_tag` is the class name with the prefix `Lock` (`LockTimeout`), so `Effect.catchTag` cannot confuse it with an error of
- *   another library.
+ * - `_tag` is the class name with the prefix `Lock` (`LockTimeout`), so `Effect.catchTag` cannot confuse it with an
+ *   error of another library.
  * - All errors are `Schema` errors. They can be sent to workers, and over RPC and HTTP.
- * - Messages and fields never contain the content of the locked object, which may be secret. They repeat only those parts of a
- *   server's response that cannot quote it.
+ * - Messages and fields never contain the content of the locked object, which may be secret. They repeat only those
+ *   parts of a server's response that cannot quote it.
  * - `id` is the id of the lock. `object` is the locked object as messages name it: `configmaps/a in namespace x`.
  */
 import * as Duration from "effect/Duration"
@@ -22,8 +22,8 @@ import * as Schema from "effect/Schema"
  * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment.
  * - `RaceLost`: another contender changed the object at the same time.
  *
- * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder, and after a
- * lost race neither is known.
+ * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder,
+ * and after a lost race neither is known.
  */
 export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflict")({
   _tag: Schema.tag("LockConflict"),
@@ -69,8 +69,8 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
 /**
  * The lock annotation has a value that Go's RFC 3339 parser rejects.
  *
- * As in Dex, the attempt fails at once and the annotation stays as it is. `Lock.break(id)` removes it. `key` is the annotation,
- * `value` its value.
+ * As in Dex, the attempt fails at once and the annotation stays as it is. `Lock.break(id)` removes it. `key` is the
+ * annotation, `value` its value.
  */
 export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malformed")({
   _tag: Schema.tag("LockMalformed"),
@@ -92,8 +92,8 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
  * - `TakenOver`: another holder is written on the object.
  * - `Removed`: the annotation is gone (a late release by Dex, or `Lock.break`).
  * - `Deleted`: the object is gone, or was replaced by another object of the same name.
- * - `Expired`: the lease ran out before it was renewed. The API server was unreachable, the process was suspended, or renewal is
- *   off.
+ * - `Expired`: the lease ran out before it was renewed. The API server was unreachable, the process was suspended, or
+ *   renewal is off.
  * - `Released`: the lock was used (`guard`) after its own release.
  *
  * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known.
@@ -126,7 +126,10 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   }
 }
 
-/** The id is not a valid name of a Kubernetes object. No request was made. `problem` is the reason, as part of a sentence. */
+/**
+ * The id is not a valid name of a Kubernetes object. No request was made. `problem` is the reason, as part of a
+ * sentence.
+ */
 export class InvalidName extends Schema.Error<InvalidName>("kubelock/LockError/InvalidName")({
   _tag: Schema.tag("LockInvalidName"),
   id: Schema.String,
@@ -171,7 +174,9 @@ export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError
   }
 }
 
-/** The credentials do not allow the request (403). `verb` is the RBAC verb. `detail` is the message of the API server. */
+/**
+ * The credentials do not allow the request (403). `verb` is the RBAC verb. `detail` is the message of the API server.
+ */
 export class Forbidden extends Schema.Error<Forbidden>("kubelock/LockError/Forbidden")({
   _tag: Schema.tag("LockForbidden"),
   object: Schema.String,
@@ -202,11 +207,11 @@ export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejecte
 }
 
 /**
- * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or the
- * response is not from Kubernetes (the page of a proxy, truncated JSON). Sending the request again may help.
+ * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or
+ * the response is not from Kubernetes (the page of a proxy, truncated JSON). Sending the request again may help.
  *
- * A write that fails with this error may have been applied, unless `status` is 429. `retryAfter` is how long an overloaded server
- * asks the client to wait, at most one minute.
+ * A write that fails with this error may have been applied, unless `status` is 429. `retryAfter` is how long an
+ * overloaded server asks the client to wait, at most one minute.
  */
 export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/Unavailable")({
   _tag: Schema.tag("LockUnavailable"),

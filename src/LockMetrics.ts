@@ -1,8 +1,9 @@
 /**
- * The metrics of locks, as Effect metrics. `effect/observability` exports them (OTLP, Prometheus). Times are in seconds.
+ * The metrics of locks, as Effect metrics. `effect/observability` exports them (OTLP, Prometheus). Times are in
+ * seconds.
  *
- * Attributes have few values: `reason` of losses, `verb` and `status` of requests. The id of a lock is an attribute only if the
- * layer was made with `idInMetrics: true`.
+ * Attributes have few values: `reason` of losses, `verb` and `status` of requests. The id of a lock is an attribute
+ * only if the layer was made with `idInMetrics: true`.
  */
 import * as Metric from "effect/Metric"
 
@@ -45,8 +46,8 @@ export const waitSeconds: Metric.Histogram<number> = seconds("kubelock_wait_seco
 export const holdSeconds: Metric.Histogram<number> = seconds("kubelock_hold_seconds", "Time that locks are held", 0.001)
 
 /**
- * Requests to the API server, until the response has arrived (for a watch, its head). Attributes: `verb`, and `status`, which is
- * `none` if there is no response.
+ * Requests to the API server, until the response has arrived (for a watch, its head). Attributes: `verb`, and `status`,
+ * which is `none` if there is no response.
  */
 export const requestSeconds: Metric.Histogram<number> = seconds(
   "kubelock_request_seconds",

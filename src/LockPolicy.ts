@@ -3,11 +3,12 @@
  *
  * **Details**
  *
- * The defaults are the constants of Dex: annotation `dexidp.com/resource-lock`, a TTL of 10 seconds, and 200 polls at intervals
- * of 100 ms after the first attempt. There is one difference: a lock is renewed while it is held. `renewEvery: false` gives
- * Dex's fixed lease.
+ * The defaults are the constants of Dex: annotation `dexidp.com/resource-lock`, a TTL of 10 seconds, and 200 polls at
+ * intervals of 100 ms after the first attempt. There is one difference: a lock is renewed while it is held.
+ * `renewEvery: false` gives Dex's fixed lease.
  *
- * Every timing rule is checked when a policy is made: `make` throws a `RangeError`, `config` fails with a `ConfigError`.
+ * Every timing rule is checked when a policy is made: `make` throws a `RangeError`, `config` fails with a
+ * `ConfigError`.
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -17,7 +18,10 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
-/** When a contender polls and when it gives up: any schedule that cannot fail. Its input is the outcome of the last attempt. */
+/**
+ * When a contender polls and when it gives up: any schedule that cannot fail. Its input is the outcome of the last
+ * attempt.
+ */
 export type WaitSchedule = Schedule.Schedule<unknown, unknown>
 
 /**
@@ -25,11 +29,11 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *
  * - `annotation`: the annotation that is the lock.
  * - `ttl`: how long a lease lasts.
- * - `waitSchedule`: its end is the end of the wait. A contender that can watch the object makes no request at its steps. A
- *   contender that cannot watch tries again at each step.
+ * - `waitSchedule`: its end is the end of the wait. A contender that can watch the object makes no request at its
+ *   steps. A contender that cannot watch tries again at each step.
  * - `renewEvery`: the interval of renewals, or `false` for no renewal.
- * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time, for long
- *   enough that Dex sees it. `undefined` means: as the resource says.
+ * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
+ *   for long enough that Dex sees it. `undefined` means: as the resource says.
  */
 export interface LockPolicy {
   readonly annotation: string
@@ -105,7 +109,8 @@ const annotationKey =
 /**
  * Makes a policy.
  *
- * - `annotation`: a Kubernetes annotation key with room for the suffixes of `LockQueue`: at most 44 characters after the slash.
+ * - `annotation`: a Kubernetes annotation key with room for the suffixes of `LockQueue`: at most 44 characters after
+ *   the slash.
  * - `ttl`: from 1 second to 1 day. Expiries are written in whole seconds.
  * - `waitSchedule`: `dexWaitSchedule` by default.
  * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.

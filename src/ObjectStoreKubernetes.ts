@@ -3,10 +3,10 @@
  *
  * **Details**
  *
- * - Requests are for metadata only (`PartialObjectMetadata`). The secrets in a locked object never reach this process, unless
- *   the store is made with `content: true`.
- * - A patch whose precondition is a resourceVersion is a JSON merge patch that contains `metadata.resourceVersion`. A patch
- *   whose precondition is a set of annotations is a JSON patch with `test` operations.
+ * - Requests are for metadata only (`PartialObjectMetadata`). The secrets in a locked object never reach this process,
+ *   unless the store is made with `content: true`.
+ * - A patch whose precondition is a resourceVersion is a JSON merge patch that contains `metadata.resourceVersion`. A
+ *   patch whose precondition is a set of annotations is a JSON patch with `test` operations.
  * - RBAC verbs: `get` for `read`, `patch` for `compareAndSwap`, `watch` for `watch`, `create` for `create`.
  * - Every request has a timeout.
  * - The server's clock is estimated from the `Date` headers of its responses (`internal/time/serverClock.ts`).
@@ -38,11 +38,13 @@ import * as Resource from "./Resource.ts"
  * - `resource`: the kind of the objects.
  * - `namespace`: their namespace. The default is the namespace of the kubeconfig's context.
  * - `createIfMissing`: whether the lock creates a missing object. The default is that of the resource.
- * - `requestTimeout`: the timeout of one request, 5 seconds by default. It does not apply to a watch, whose duration the server
- *   limits. If the TTL is much shorter than 10 seconds, choose a shorter timeout; otherwise one renewal that hangs loses the
- *   lock.
- * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's (`local`).
- * - `content`: whether snapshots include the content of the object. The default is `false`. Snapshots of a watch never do.
+ * - `requestTimeout`: the timeout of one request, 5 seconds by default. It does not apply to a watch, whose duration
+ *   the server limits. If the TTL is much shorter than 10 seconds, choose a shorter timeout; otherwise one renewal that
+ *   hangs loses the lock.
+ * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
+ *   (`local`).
+ * - `content`: whether snapshots include the content of the object. The default is `false`. Snapshots of a watch never
+ *   do.
  */
 export interface Options {
   readonly resource: Resource.Resource

@@ -1,8 +1,8 @@
 /**
  * The object store in this process: for tests of services that lock, and for locks within one process.
  *
- * It behaves as an API server does. `test/contract` runs the same suite on both. The only difference is its clock, which is
- * exactly that of this machine.
+ * It behaves as an API server does. `test/contract` runs the same suite on both. The only difference is its clock,
+ * which is exactly that of this machine.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,10 @@ import {
 } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
-/** `objects` exist from the start. `createIfMissing` says whether the lock creates missing objects, which is the default. */
+/**
+ * `objects` exist from the start. `createIfMissing` says whether the lock creates missing objects, which is the
+ * default.
+ */
 export interface Options {
   readonly objects?: Iterable<string> | undefined
   readonly createIfMissing?: boolean | undefined

@@ -1,12 +1,15 @@
 /**
- * The errors of a shared value, other than those of its lock (`LockError`) and of its upstream (the error of `refresh`).
+ * The errors of a shared value, other than those of its lock (`LockError`) and of its upstream (the error of
+ * `refresh`).
  *
  * Messages and fields never contain the value, which may be a secret.
  */
 import * as Schema from "effect/Schema"
 import { Lost, StoreError } from "./LockError.ts"
 
-/** The field contains something else: the data of another program, or an older form of the value. It was not changed. */
+/**
+ * The field contains something else: the data of another program, or an older form of the value. It was not changed.
+ */
 export class Unreadable extends Schema.Error<Unreadable>("kubelock/RefreshError/Unreadable")({
   _tag: Schema.tag("RefreshUnreadable"),
   id: Schema.String,
@@ -21,8 +24,9 @@ export class Unreadable extends Schema.Error<Unreadable>("kubelock/RefreshError/
 /**
  * The upstream answered a refresh, but the new value could not be written.
  *
- * `reason` is the error of the write: another process took the lock over, the API server was unreachable for 30 seconds, or the
- * API server refused the write. The new value is lost. If the upstream rotates refresh tokens, the stored one may be used up.
+ * `reason` is the error of the write: another process took the lock over, the API server was unreachable for 30
+ * seconds, or the API server refused the write. The new value is lost. If the upstream rotates refresh tokens, the
+ * stored one may be used up.
  */
 export class NotWritten extends Schema.Error<NotWritten>("kubelock/RefreshError/NotWritten")({
   _tag: Schema.tag("RefreshNotWritten"),

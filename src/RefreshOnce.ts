@@ -1,29 +1,30 @@
 /**
- * A value that many processes share and that must be refreshed by one of them: a rotating refresh token, a session, a signing
- * key.
+ * A value that many processes share and that must be refreshed by one of them: a rotating refresh token, a session, a
+ * signing key.
  *
- * The value is stored in an object of the cluster. `get` gives every caller, in this process and in all others, the same fresh
- * value. A process that finds the value stale acquires the lock of the object, reads the value again, refreshes it, then writes
- * it and releases the lock in one request.
+ * The value is stored in an object of the cluster. `get` gives every caller, in this process and in all others, the
+ * same fresh value. A process that finds the value stale acquires the lock of the object, reads the value again,
+ * refreshes it, then writes it and releases the lock in one request.
  *
  * **Details**
  *
- * - A fresh value costs no request: the process caches it until `isFresh` says that it is stale. A rotation costs two requests
- *   in the process that refreshes, and one read in each other process.
- * - All callers of a process share one flight per id, and its errors. Each caller can be interrupted alone. While the flight
- *   waits for the lock, it ends with its last caller. Once it has called the upstream, it survives its last caller by `grace`,
- *   because an answer that is not written is a lost token. Once the upstream has answered, nothing stops the write.
- * - `refresh` runs at most once per flight. Losing the lock does not interrupt it. Its result is written if no other process
- *   took the lock over; otherwise `RefreshError.NotWritten` reports it. The API server itself rejects the write of a holder
- *   whose lock was taken over.
+ * - A fresh value costs no request: the process caches it until `isFresh` says that it is stale. A rotation costs two
+ *   requests in the process that refreshes, and one read in each other process.
+ * - All callers of a process share one flight per id, and its errors. Each caller can be interrupted alone. While the
+ *   flight waits for the lock, it ends with its last caller. Once it has called the upstream, it survives its last
+ *   caller by `grace`, because an answer that is not written is a lost token. Once the upstream has answered, nothing
+ *   stops the write.
+ * - `refresh` runs at most once per flight. Losing the lock does not interrupt it. Its result is written if no other
+ *   process took the lock over; otherwise `RefreshError.NotWritten` reports it. The API server itself rejects the write
+ *   of a holder whose lock was taken over.
  * - The lock is renewed for as long as the upstream takes. Limit that time with a timeout in `refresh`.
  *
  * **Gotchas**
  *
- * - If a process dies between the answer of the upstream and the write, the answer is lost. The next `refresh` gets the old
- *   value, and its caller gets the upstream's response to that.
- * - Do not log the value. Make its secret parts `Redacted`. This module stores the value in the object, and puts no part of it
- *   anywhere else.
+ * - If a process dies between the answer of the upstream and the write, the answer is lost. The next `refresh` gets the
+ *   old value, and its caller gets the upstream's response to that.
+ * - Do not log the value. Make its secret parts `Redacted`. This module stores the value in the object, and puts no
+ *   part of it anywhere else.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -47,8 +48,8 @@ import * as Resource from "./Resource.ts"
  * The shared values of one kind, by the name of the object that stores each.
  *
  * - `get`: the fresh value. Refreshes it if it is stale.
- * - `invalidate`: rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the stored one if
- *   another process has refreshed it already, otherwise a refreshed one.
+ * - `invalidate`: rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the
+ *   stored one if another process has refreshed it already, otherwise a refreshed one.
  *
  * Both fail with the error of `refresh`, and with `Failure`.
  */
@@ -80,7 +81,10 @@ export const inSecret = (key: string): Location => ({
   createIfMissing: true
 })
 
-/** The data of the upstream connector in a RefreshToken of Dex. Dex creates the object, and the lock is the one Dex uses. */
+/**
+ * The data of the upstream connector in a RefreshToken of Dex. Dex creates the object, and the lock is the one Dex
+ * uses.
+ */
 export const inRefreshToken: Location = {
   resource: Resource.refreshToken,
   path: ["connectorData"],
@@ -88,8 +92,8 @@ export const inRefreshToken: Location = {
 }
 
 /**
- * The default policy of the lock: Dex's, with a different wait schedule. A process that waits for a value reads it again after
- * 10 ms, then at doubling intervals of at most 100 ms, and gives up after 30 seconds (our choice).
+ * The default policy of the lock: Dex's, with a different wait schedule. A process that waits for a value reads it
+ * again after 10 ms, then at doubling intervals of at most 100 ms, and gives up after 30 seconds (our choice).
  */
 export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
   waitSchedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
@@ -103,13 +107,14 @@ export type RefreshContext = rotation.RefreshContext
 /**
  * The definition of a shared value.
  *
- * - `schema`: the type of the value. It is stored as JSON (`Schema.toCodecJson`), so `Schema.Redacted` and dates work as they
- *   are.
- * - `isFresh`: whether the value can still be used. Leave a margin for the clocks of other machines and for the use itself.
+ * - `schema`: the type of the value. It is stored as JSON (`Schema.toCodecJson`), so `Schema.Redacted` and dates work
+ *   as they are.
+ * - `isFresh`: whether the value can still be used. Leave a margin for the clocks of other machines and for the use
+ *   itself.
  * - `refresh`: calls the upstream. It gets the stored value, or nothing if none is stored yet.
  * - `location`: where the value is stored. The default is the key `value` of a Secret.
- * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The default
- *   is 10 seconds.
+ * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The
+ *   default is 10 seconds.
  * - `capacity`: the largest number of ids that this process caches. The default is 1000.
  *
  * `policy` (the default is `defaultPolicy`), `identity` and `idInMetrics` are those of the lock.
@@ -126,8 +131,8 @@ export interface Options<A, E, R> extends Lock.Options {
 /**
  * Makes a shared value on the cluster of the client, in `namespace` (the default is that of the kubeconfig).
  *
- * Fails with `InvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace to
- * finish, and an answer of the upstream is still written.
+ * Fails with `InvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
+ * to finish, and an answer of the upstream is still written.
  */
 export const make = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R> & Pick<ObjectStoreKubernetes.Options, "namespace" | "requestTimeout" | "clock">
@@ -139,8 +144,8 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
 })
 
 /**
- * Makes a shared value on the `ObjectStore` of the context, for example that of a test. The store must include the content of
- * objects.
+ * Makes a shared value on the `ObjectStore` of the context, for example that of a test. The store must include the
+ * content of objects.
  */
 export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>

@@ -1,7 +1,8 @@
 /**
  * The kind of object that locks are stored on: group, version, plural, scope.
  *
- * The id of a lock is the name of an object. This module checks names and builds URL paths, so no id can become a different URL.
+ * The id of a lock is the name of an object. This module checks names and builds URL paths, so no id can become a
+ * different URL.
  */
 import * as Result from "effect/Result"
 import { InvalidName } from "./LockError.ts"
@@ -30,8 +31,8 @@ export interface Resource {
 /**
  * Makes a resource.
  *
- * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. Throws a `RangeError` if a name cannot be
- * part of a URL path.
+ * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. Throws a `RangeError` if a name
+ * cannot be part of a URL path.
  */
 export const make = (options: {
   readonly group: string
@@ -102,8 +103,8 @@ export const objectPath = (self: Resource, namespace: string, id: string): strin
   `${collectionPath(self, namespace)}/${encodeURIComponent(id)}`
 
 /**
- * Checks that an id is a valid name of an object (a Kubernetes API convention): a DNS subdomain by RFC 1123, of at most 253
- * characters `a-z`, `0-9`, `-` and `.`. Each part between dots begins and ends with a letter or a digit.
+ * Checks that an id is a valid name of an object (a Kubernetes API convention): a DNS subdomain by RFC 1123, of at most
+ * 253 characters `a-z`, `0-9`, `-` and `.`. Each part between dots begins and ends with a letter or a digit.
  */
 export const checkName = (id: string): Result.Result<string, InvalidName> => {
   const problem =

@@ -1,9 +1,9 @@
 /**
  * Ends the process on the second signal.
  *
- * `NodeRuntime.runMain` turns the first SIGINT or SIGTERM into an interruption. Scopes close, and every held lock is released
- * before the process ends. If the API server is unreachable, this takes several seconds, and further signals have no effect.
- * With this layer the second signal ends the process at once, as it does in most programs.
+ * `NodeRuntime.runMain` turns the first SIGINT or SIGTERM into an interruption. Scopes close, and every held lock is
+ * released before the process ends. If the API server is unreachable, this takes several seconds, and further signals
+ * have no effect. With this layer the second signal ends the process at once, as it does in most programs.
  *
  * A lock that was not released becomes free when its lease expires.
  */

@@ -1,10 +1,11 @@
 /**
- * An API server in this process, for tests: the part of Kubernetes that a lock needs, over HTTP on the loopback interface.
+ * An API server in this process, for tests: the part of Kubernetes that a lock needs, over HTTP on the loopback
+ * interface.
  *
- * It serves any resource (any group, version and plural, with or without a namespace): GET, LIST, POST, PUT, PATCH (JSON merge
- * patch and JSON patch), DELETE and watch, with optimistic concurrency, selectors, metadata-only responses, bookmarks, history
- * and `metav1.Status` errors. Tests compare its responses with transcripts of a Kubernetes 1.36 server. You can inject faults,
- * skew the clock, compact the history, and end or freeze watches.
+ * It serves any resource (any group, version and plural, with or without a namespace): GET, LIST, POST, PUT, PATCH
+ * (JSON merge patch and JSON patch), DELETE and watch, with optimistic concurrency, selectors, metadata-only responses,
+ * bookmarks, history and `metav1.Status` errors. Tests compare its responses with transcripts of a Kubernetes 1.36
+ * server. You can inject faults, skew the clock, compact the history, and end or freeze watches.
  *
  * **Example** (A server that is overloaded for two requests)
  *
@@ -22,14 +23,16 @@
  * **Not supported**, because no lock needs it. The server responds as follows:
  *
  * - Server-side apply: 415, as for any patch of an unknown media type. `managedFields` are neither stored nor sent.
- * - Strategic merge patch: 415. A real server responds so for custom resources, but accepts it for ConfigMaps and Secrets.
- * - Paginated LIST (`limit`, `continue`), and LIST of a past version (`resourceVersionMatch=Exact`): the whole current state.
+ * - Strategic merge patch: 415. A real server responds so for custom resources, but accepts it for ConfigMaps and
+ *   Secrets.
+ * - Paginated LIST (`limit`, `continue`), and LIST of a past version (`resourceVersionMatch=Exact`): the whole current
+ *   state.
  * - DELETE of a collection: 405. Subresources (`/status`, `/scale`): 404.
  * - YAML, protobuf and tables: 415 in a request, 406 in a response.
  * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs. Priority and fairness: inject
  *   `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.
- * - Schemas, admission and defaults: objects are opaque except for their metadata. Leases are not validated, and PUT does not
- *   create them.
+ * - Schemas, admission and defaults: objects are opaque except for their metadata. Leases are not validated, and PUT
+ *   does not create them.
  * - GET and LIST of a future version: 504 at once. A real server waits three seconds first.
  */
 import * as Clock from "effect/Clock"
@@ -75,7 +78,9 @@ export interface Options {
   readonly resources?: ReadonlyArray<Resource.Resource> | undefined
   /** The namespaces that exist at the start. By default any namespace exists. */
   readonly namespaces?: ReadonlyArray<string> | undefined
-  /** The bearer token that every request must have. Without a token it gets 403, with another one 401. By default none. */
+  /**
+   * The bearer token that every request must have. Without a token it gets 403, with another one 401. By default none.
+   */
   readonly token?: string | undefined
   /** The least number of events that are kept for watches from a past version. 4096 by default. */
   readonly historyLimit?: number | undefined
@@ -95,17 +100,17 @@ export interface InjectOptions {
  * **Details**
  *
  * - `url`: `http://127.0.0.1:PORT`.
- * - `kubeConfig`: a kubeconfig for the server, as YAML. It sets `insecure-skip-tls-verify`, because `@kubernetes/client-node`
- *   accepts plain HTTP only then.
- * - `get`, `list`, `put`, `remove`: access to the objects without HTTP, faults or log. `put` creates or overwrites, whatever the
- *   version. The `namespace` of a cluster-scoped object is `""`. For `list`, `""` means all namespaces.
- * - `inject`: injects a fault until the scope closes, or for `times` requests. Succeeds with an effect that counts the affected
- *   requests. If several faults apply to one request, they take effect in the order of injection, up to the first one that
- *   prevents the request from being applied.
+ * - `kubeConfig`: a kubeconfig for the server, as YAML. It sets `insecure-skip-tls-verify`, because
+ *   `@kubernetes/client-node` accepts plain HTTP only then.
+ * - `get`, `list`, `put`, `remove`: access to the objects without HTTP, faults or log. `put` creates or overwrites,
+ *   whatever the version. The `namespace` of a cluster-scoped object is `""`. For `list`, `""` means all namespaces.
+ * - `inject`: injects a fault until the scope closes, or for `times` requests. Succeeds with an effect that counts the
+ *   affected requests. If several faults apply to one request, they take effect in the order of injection, up to the
+ *   first one that prevents the request from being applied.
  * - `counts`: the number of requests by verb. `requests`: the last ten thousand requests. `clearRequests` resets both.
  * - `openWatches`: the number of open watches.
- * - `endWatches`: ends all watches, `Cleanly` as a timeout does (the default), or `Abruptly` by closing their connections.
- *   Succeeds with their number.
+ * - `endWatches`: ends all watches, `Cleanly` as a timeout does (the default), or `Abruptly` by closing their
+ *   connections. Succeeds with their number.
  * - `freezeWatches`: holds back everything that watches send, including their ends, until the scope closes.
  * - `compact`: drops the history. A watch from any earlier version then gets 410.
  * - `setClockOffset`: how far the server's clock (`Date` header, timestamps) is ahead of Effect's `Clock`.
@@ -149,8 +154,8 @@ export interface Seed {
 }
 
 /**
- * Starts a server on a free port of 127.0.0.1 and stops it when the scope closes. Stopping ends open watches. Dies if no port can
- * be bound.
+ * Starts a server on a free port of 127.0.0.1 and stops it when the scope closes. Stopping ends open watches. Dies if
+ * no port can be bound.
  */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}

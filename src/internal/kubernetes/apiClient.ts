@@ -1,4 +1,7 @@
-/** The client of one cluster: sends requests within limits of time and size, and learns the server's clock from the responses. */
+/**
+ * The client of one cluster: sends requests within limits of time and size, and learns the server's clock from the
+ * responses.
+ */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"

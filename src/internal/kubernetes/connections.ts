@@ -1,8 +1,8 @@
 /**
  * The pooled connections to an API server. All of them are replaced when the way to connect changes.
  *
- * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches are
- * long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
+ * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches
+ * are long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
  */
 import * as Undici from "@effect/platform-node/Undici"
 import type { Connection } from "./credentials.ts"

@@ -17,8 +17,8 @@ export interface Credentials {
 const tlsOptions = ["ca", "cert", "key", "passphrase", "pfx", "rejectUnauthorized", "servername"] as const
 
 /**
- * Reads the credentials anew, because token files, certificates and the answers of exec plugins change. Rejects if one of them
- * cannot be read.
+ * Reads the credentials anew, because token files, certificates and the answers of exec plugins change. Rejects if one
+ * of them cannot be read.
  */
 export const read = async (kubeConfig: KubeConfig): Promise<Credentials> => {
   const options: ConnectionOptions & { headers: Record<string, string>; auth?: string | null } = { headers: {} }

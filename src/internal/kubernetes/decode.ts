@@ -1,8 +1,8 @@
 /**
  * Decodes what the API server sends: objects and watch events. Pure.
  *
- * The code checks types by hand. An acquisition waits for two or three of these objects, and a Schema takes five times as
- * long.
+ * The code checks types by hand. An acquisition waits for two or three of these objects, and a Schema takes five times
+ * as long.
  */
 import * as Predicate from "effect/Predicate"
 import type { Content, ObjectSnapshot } from "../../ObjectStore.ts"
@@ -14,8 +14,8 @@ export type Event =
   | { readonly _tag: "Ended"; readonly code: number }
 
 /**
- * Decodes an object: its metadata, and its content unless the request was for metadata only. Answers `undefined` if the text
- * is not an object.
+ * Decodes an object: its metadata, and its content unless the request was for metadata only. Answers `undefined` if the
+ * text is not an object.
  */
 export const snapshotFromJson = (text: string): ObjectSnapshot | undefined => {
   const object = parse(text)

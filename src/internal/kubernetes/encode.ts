@@ -65,7 +65,8 @@ const labelPath = (key: string): ReadonlyArray<string> => ["metadata", "labels",
 const pointer = (path: ReadonlyArray<string>): string =>
   path.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
 
-// On an API server, a test for null passes if the key is absent. No test passes for any value, but moving an absent key fails.
+// On an API server, a test for null passes if the key is absent. No test passes for any value, but moving an absent key
+// fails.
 const precondition = (path: ReadonlyArray<string>, wanted: string | boolean): object =>
   wanted === true
     ? { op: "move", from: pointer(path), path: pointer(path) }

@@ -1,9 +1,9 @@
 /**
  * HTTP requests over undici's pooled connections. A response is read whole, or line by line.
  *
- * An acquisition waits for one or two requests, and for a line of a watch, so their cost counts. Effect's `HttpClient` takes
- * twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. This module does
- * none of that.
+ * An acquisition waits for one or two requests, and for a line of a watch, so their cost counts. Effect's `HttpClient`
+ * takes twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. This
+ * module does none of that.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
@@ -200,8 +200,8 @@ const readLines: Reader<Response | LineStream> = (response, limits, outcome) => 
   else readWhole(response, limits, outcome)
 }
 
-// Lines that nobody has pulled yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last line
-// end is dropped.
+// Lines that nobody has pulled yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
+// line end is dropped.
 const linesOf = (body: Readable, maxBytes: number): Stream.Stream<string, TransportError> => {
   let partial = ""
   let buffered: Array<string> = []

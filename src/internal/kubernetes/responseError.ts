@@ -1,8 +1,8 @@
 /**
  * Maps an unsuccessful response of the API server (HTTP status and `metav1.Status`) to a typed error. Pure.
  *
- * Not every response has a `metav1.Status`: a proxy answers with HTML or an empty body, an overloaded server with plain text.
- * A validation message can quote the object with its secrets, so only messages that cannot do so are repeated.
+ * Not every response has a `metav1.Status`: a proxy answers with HTML or an empty body, an overloaded server with plain
+ * text. A validation message can quote the object with its secrets, so only messages that cannot do so are repeated.
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
@@ -100,8 +100,8 @@ const unavailable = (
     ...Option.match(retryAfterOf(response), { onNone: () => ({}), onSome: (retryAfter) => ({ retryAfter }) })
   })
 
-// Only an overloaded server (429) is obeyed. A server that is starting sends 503 and asks for ten seconds, but is ready much
-// sooner.
+// Only an overloaded server (429) is obeyed. A server that is starting sends 503 and asks for ten seconds, but is ready
+// much sooner.
 const retryAfterOf = ({ headers, status }: Response): Option.Option<Duration.Duration> =>
   status !== 429
     ? Option.none()

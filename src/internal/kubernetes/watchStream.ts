@@ -11,7 +11,9 @@ import * as encode from "./encode.ts"
 import type { Request } from "./http.ts"
 import * as responseError from "./responseError.ts"
 
-/** What to watch. `read` reads the object if events may have been missed. `since` is the resourceVersion to begin after. */
+/**
+ * What to watch. `read` reads the object if events may have been missed. `since` is the resourceVersion to begin after.
+ */
 export interface Options {
   readonly apiClient: ApiClient
   readonly info: responseError.RequestInfo
@@ -30,9 +32,9 @@ interface Step {
 /**
  * Emits every change of the object.
  *
- * A watch that ends or breaks is opened again after the last event. If the server no longer has that resourceVersion (410),
- * the object is read and the watch begins after the version that was read. If a watch is silent for longer than the server was
- * asked to keep it open, the connection is considered dead.
+ * A watch that ends or breaks is opened again after the last event. If the server no longer has that resourceVersion
+ * (410), the object is read and the watch begins after the version that was read. If a watch is silent for longer than
+ * the server was asked to keep it open, the connection is considered dead.
  */
 export const make = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
   Stream.suspend(() => {

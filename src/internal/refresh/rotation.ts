@@ -202,7 +202,8 @@ interface Unwritten<A> {
   readonly reason: LockError.Lost | LockError.StoreError
 }
 
-// If the lock was lost, perhaps no other process has written. Then the value is written under a new acquisition of the lock.
+// If the lock was lost, perhaps no other process has written. Then the value is written under a new acquisition of the
+// lock.
 const writeAgain = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   flight: Flight<A>,

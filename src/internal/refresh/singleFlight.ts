@@ -1,8 +1,8 @@
 /**
  * One flight per id: work that all callers of a process share.
  *
- * Go calls this pattern `singleflight`. In addition, a flight that has lost all its callers ends, but not while that would
- * lose an answer of the upstream.
+ * Go calls this pattern `singleflight`. In addition, a flight that has lost all its callers ends, but not while that
+ * would lose an answer of the upstream.
  */
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -20,7 +20,9 @@ export interface Flight<A> {
   readonly onAnswer: () => void
 }
 
-/** The answer of a flight. `rejectedInTime` says whether the flight knew the caller's rejected values when it decided. */
+/**
+ * The answer of a flight. `rejectedInTime` says whether the flight knew the caller's rejected values when it decided.
+ */
 export interface Shared<A> {
   readonly value: A
   readonly rejectedInTime: boolean
@@ -29,8 +31,8 @@ export interface Shared<A> {
 /** The flights of a process. */
 export interface SingleFlight<A, E> {
   /**
-   * Joins the flight of an id, or starts one. All callers get its answer or its error. Interrupting one caller affects no
-   * other.
+   * Joins the flight of an id, or starts one. All callers get its answer or its error. Interrupting one caller affects
+   * no other.
    */
   readonly join: (id: string, rejected: ReadonlyArray<A>) => Effect.Effect<Shared<A>, E>
 }
@@ -55,7 +57,8 @@ interface Entry<A, E> {
 /**
  * Makes the flights. `work` produces the answer for an id.
  *
- * When the scope closes, a flight that calls the upstream has the grace to finish, and a flight with an answer finishes.
+ * When the scope closes, a flight that calls the upstream has the grace to finish, and a flight with an answer
+ * finishes.
  */
 export const make = Effect.fnUntraced(function* <A, E>(
   work: (id: string, flight: Flight<A>) => Effect.Effect<A, E>,

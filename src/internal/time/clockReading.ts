@@ -1,8 +1,8 @@
 /**
  * Readings of this process's clocks, and the time between two of them.
  *
- * A lease is judged by both clocks. The monotonic clock stands still while the machine sleeps, and the wall clock can be set
- * back. The true time lies between what the two of them saw pass.
+ * A lease is judged by both clocks. The monotonic clock stands still while the machine sleeps, and the wall clock can
+ * be set back. The true time lies between what the two of them saw pass.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,11 +1,12 @@
 /**
  * RFC 3339 times, read exactly as Go's `time.Parse(time.RFC3339, value)` reads them.
  *
- * Dex, which is written in Go, writes these values and reads ours. JavaScript's `Date` accepts values that Go rejects, and
- * rejects values that Go accepts.
+ * Dex, which is written in Go, writes these values and reads ours. JavaScript's `Date` accepts values that Go rejects,
+ * and rejects values that Go accepts.
  *
- * Go accepts an hour of one or two digits, `.` or `,` before a fraction of any length (cut off at nanoseconds), offsets up to
- * 24 hours and 60 minutes, and the years 0000 to 9999 of the proleptic Gregorian calendar. It accepts no leap second.
+ * Go accepts an hour of one or two digits, `.` or `,` before a fraction of any length (cut off at nanoseconds), offsets
+ * up to 24 hours and 60 minutes, and the years 0000 to 9999 of the proleptic Gregorian calendar. It accepts no leap
+ * second.
  */
 import * as DateTime from "effect/DateTime"
 
@@ -17,7 +18,8 @@ export interface Instant {
 
 const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 
-// Date.UTC maps the years 0 to 99 to 1900 to 1999. The calendar repeats every 400 years, so the next cycle is used instead.
+// Date.UTC maps the years 0 to 99 to 1900 to 1999. The calendar repeats every 400 years, so the next cycle is used
+// instead.
 const cycleYears = 400
 const cycleSeconds = 146_097 * 86_400
 

@@ -1,18 +1,18 @@
 /**
  * An estimate of the API server's clock, from the `Date` headers of its responses. Pure.
  *
- * A response that was requested at `sent` and arrived at `received` says one thing: at some moment in between, the server's
- * clock showed a time within the whole second of its header. Each response narrows the estimate. The time since the last
- * response widens it, by the drift that two clocks may have.
+ * A response that was requested at `sent` and arrived at `received` says one thing: at some moment in between, the
+ * server's clock showed a time within the whole second of its header. Each response narrows the estimate. The time
+ * since the last response widens it, by the drift that two clocks may have.
  *
- * Several API servers behind one address can have clocks that contradict each other. The estimate then stays wider by the gap
- * between them, until no contradiction has been seen for ten minutes (our choice).
+ * Several API servers behind one address can have clocks that contradict each other. The estimate then stays wider by
+ * the gap between them, until no contradiction has been seen for ten minutes (our choice).
  */
 import { elapsed, maxDrift, type ClockReading } from "./clockReading.ts"
 
 /**
- * The time on the server's clock, in milliseconds since 1970: no earlier than `earliest`, no later than `latest`. Google's
- * TrueTime calls this an interval.
+ * The time on the server's clock, in milliseconds since 1970: no earlier than `earliest`, no later than `latest`.
+ * Google's TrueTime calls this an interval.
  */
 export interface ServerTime {
   readonly earliest: number
@@ -25,7 +25,9 @@ export interface ServerClock {
   readonly at: ClockReading
   /** What the server's clock showed then. */
   readonly time: ServerTime
-  /** The largest gap between contradictory responses, and the monotonic time at which the last contradiction was seen. */
+  /**
+   * The largest gap between contradictory responses, and the monotonic time at which the last contradiction was seen.
+   */
   readonly contradiction: { readonly gap: number; readonly seenAt: number } | undefined
 }
 

@@ -1,8 +1,8 @@
 /**
  * The timers of a process.
  *
- * Nearly every timer is cancelled before it fires, so scheduling one must be cheap. One fiber sleeps for all timers until
- * the next one is due. No fiber runs while no timer is scheduled.
+ * Nearly every timer is cancelled before it fires, so scheduling one must be cheap. One fiber sleeps for all timers
+ * until the next one is due. No fiber runs while no timer is scheduled.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,8 +19,8 @@ export interface Timers {
   /**
    * Waits until it is notified, for `millis` at most.
    *
-   * `listen` receives the function that ends the wait, which it may call at once or later. It answers a function that stops
-   * listening.
+   * `listen` receives the function that ends the wait, which it may call at once or later. It answers a function that
+   * stops listening.
    */
   readonly wait: (millis: number, listen: (notify: () => void) => () => void) => Effect.Effect<void>
 }
@@ -31,8 +31,8 @@ const tolerance = 0.001
 /**
  * Makes the timers of a process.
  *
- * Timers that are scheduled when the scope closes still fire. A lock that is held longer than its layer exists must still be
- * reported as lost in time.
+ * Timers that are scheduled when the scope closes still fire. A lock that is held longer than its layer exists must
+ * still be reported as lost in time.
  */
 export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(function* () {
   const clock = yield* Clock.Clock

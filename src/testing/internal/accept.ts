@@ -1,6 +1,9 @@
 /** Content negotiation: the form of an object that the `Accept` header requests. */
 
-/** Whole objects, the metadata of an object, or the metadata of a list. `undefined` if the server has no acceptable form. */
+/**
+ * Whole objects, the metadata of an object, or the metadata of a list. `undefined` if the server has no acceptable
+ * form.
+ */
 export type Form = "Whole" | "Partial" | "PartialList" | undefined
 
 /** The first form in the header that the server supports. */

@@ -140,7 +140,9 @@ const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> =>
 const notAPatch = (value: unknown, type: string) =>
   `error decoding patch: json: cannot unmarshal ${goKind(value)} into Go value of type ${type}`
 
-/** As in the library of the API server, a test for null passes if the key is absent, but not if its parent is absent. */
+/**
+ * As in the library of the API server, a test for null passes if the key is absent, but not if its parent is absent.
+ */
 const applyOperation = (draft: unknown, operation: Operation): boolean => {
   if (operation.op === "test" && operation.value === null) {
     const { parent, value } = Pointer.fromJSON(operation.path).evaluate(draft)

@@ -54,7 +54,10 @@ export const verbOf = (method: string, path: Path, query: URLSearchParams): Verb
   }
 }
 
-/** Denies a request without the token. A request without any token is from `system:anonymous`, which may read the health. */
+/**
+ * Denies a request without the token. A request without any token is from `system:anonymous`, which may read the
+ * health.
+ */
 export const authenticate = (
   token: string | undefined,
   authorization: string | undefined,

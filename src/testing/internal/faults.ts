@@ -16,8 +16,8 @@ export type Moment = "Request" | "Answer"
  *
  * - `Delay`: waits for `duration`, then continues.
  * - `Drop`: closes the connection without a response.
- * - `Answer`: sends this response instead. `contentType` is `text/plain; charset=utf-8` by default. The body can be anything, for
- *   example the page of a proxy, or half of a JSON document.
+ * - `Answer`: sends this response instead. `contentType` is `text/plain; charset=utf-8` by default. The body can be
+ *   anything, for example the page of a proxy, or half of a JSON document.
  * - `Forbid`: sends the 403 of RBAC, as if `user` (`kubelock` by default) lacked the verb. The request is not applied.
  */
 export type Fault = Data.TaggedEnum<{
@@ -57,7 +57,10 @@ export class Faults {
     this.#injected.delete(injected)
   }
 
-  /** The faults that apply to a request, up to the first one that prevents it from being applied. Each of them counts it. */
+  /**
+   * The faults that apply to a request, up to the first one that prevents it from being applied. Each of them counts
+   * it.
+   */
   take(request: SeenRequest): ReadonlyArray<Fault> {
     if (this.#injected.size === 0) return none
     const matching: Array<Fault> = []

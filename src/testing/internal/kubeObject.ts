@@ -160,8 +160,8 @@ const labelValueProblem = (value: string): string | undefined => {
 }
 
 /**
- * The part of the metadata that a client can set, without empty values. The API server drops an empty map, so that its key is
- * absent afterwards.
+ * The part of the metadata that a client can set, without empty values. The API server drops an empty map, so that its
+ * key is absent afterwards.
  */
 export const clientMetadata = (metadata: DraftMetadata): Record<string, unknown> => {
   const kept: Record<string, unknown> = {}

@@ -69,8 +69,8 @@ export const watchLine = (type: string, object: string): Buffer =>
 /**
  * A watcher of a resource. `namespace` `""` means all namespaces, and no `name` means all objects.
  *
- * With a `name`, the table leaves out most events of other objects, which keeps many watches cheap. The watcher must still check
- * each event.
+ * With a `name`, the table leaves out most events of other objects, which keeps many watches cheap. The watcher must
+ * still check each event.
  */
 export interface Watcher {
   readonly namespace: string

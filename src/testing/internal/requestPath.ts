@@ -2,8 +2,8 @@
 import * as Result from "effect/Result"
 
 /**
- * The resource and the object that a path names. `namespace` is `""` if the path has none. `name` is absent for a collection.
- * `subresource` is the rest of the path after the name.
+ * The resource and the object that a path names. `namespace` is `""` if the path has none. `name` is absent for a
+ * collection. `subresource` is the rest of the path after the name.
  */
 export interface Target {
   readonly group: string

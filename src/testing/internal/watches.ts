@@ -150,8 +150,8 @@ export class Watches {
 }
 
 /**
- * The line that a watch with this selector sends for an event. An object that begins to match is ADDED; one that no longer matches
- * is DELETED.
+ * The line that a watch with this selector sends for an event. An object that begins to match is ADDED; one that no
+ * longer matches is DELETED.
  */
 const lineFor = (event: TableEvent, selector: Selector, partial: boolean): Buffer | undefined => {
   const { before, after } = event
