@@ -36,6 +36,7 @@ import type * as Scope from "effect/Scope"
 import * as ValueLocation from "./internal/refresh/location.ts"
 import * as rotation from "./internal/refresh/rotation.ts"
 import * as SingleFlight from "./internal/refresh/singleFlight.ts"
+import { ValueCache } from "./internal/refresh/valueCache.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
@@ -152,7 +153,6 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
   const { path, createIfMissing } = options.location ?? inSecret(defaultKey)
   const policy = options.policy ?? defaultPolicy
-  const capacity = options.capacity ?? 1000
   const refreshContext = yield* Effect.context<R>()
   const isSame = Schema.toEquivalence(options.schema)
   const deps: rotation.Deps<A, E> = {
@@ -170,22 +170,12 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
       )
   }
 
-  // The least recently used id is first.
-  const cache = new Map<string, CacheEntry<A>>()
-  const setCached = (id: string, entry: CacheEntry<A>) => {
-    cache.delete(id)
-    cache.set(id, entry)
-    for (const oldest of cache.keys()) {
-      if (cache.size <= capacity) return
-      cache.delete(oldest)
-    }
-  }
-
+  const cache = new ValueCache<A>(options.capacity ?? 1000)
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
       Effect.withSpan(
         Effect.map(rotation.obtain(deps, id, flight, cache.get(id)?.hadLock === true), ({ hadLock, value }) => {
-          setCached(id, { value: Option.some(value), hadLock })
+          cache.set(id, { value: Option.some(value), hadLock })
           return value
         }),
         "kubelock.refresh",
@@ -201,7 +191,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
       const { value } = entry
       return Effect.map(options.isFresh(value.value), (fresh) => {
         if (!fresh) return Option.none<A>()
-        if (cache.get(id) === entry) setCached(id, entry)
+        cache.touch(id, entry)
         return value
       })
     })
@@ -211,14 +201,6 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
     Effect.flatMap(join(id, [rejected]), ({ rejectedInTime, value }) =>
       rejectedInTime || !isSame(value, rejected) ? Effect.succeed(value) : getOther(id, rejected)
     )
-
-  const dropFromCache = (id: string, rejected: A) =>
-    Effect.sync(() => {
-      const entry = cache.get(id)
-      if (entry !== undefined && Option.exists(entry.value, (value) => isSame(value, rejected))) {
-        cache.set(id, { ...entry, value: Option.none() })
-      }
-    })
 
   return {
     get: (id) =>
@@ -231,7 +213,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
       ),
     invalidate: (id, rejected) =>
       Effect.andThen(
-        dropFromCache(id, rejected),
+        Effect.sync(() => cache.reject(id, (value) => isSame(value, rejected))),
         Effect.flatMap(
           freshFromCache(id),
           Option.match({ onNone: () => getOther(id, rejected), onSome: Effect.succeed })
@@ -239,11 +221,5 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
       )
   }
 })
-
-// The last value of an id. After it was rejected, `hadLock` is still known.
-interface CacheEntry<A> {
-  readonly value: Option.Option<A>
-  readonly hadLock: boolean
-}
 
 const defaultKey = "value"

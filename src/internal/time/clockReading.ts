@@ -1,8 +1,8 @@
 /**
  * Readings of this process's clocks, and the time between two of them.
  *
- * A lease is judged by both clocks. The monotonic clock stands still while the machine sleeps, and the wall clock can
- * be set back. The true time lies between what the two of them saw pass.
+ * The monotonic clock stands still while the machine sleeps, and the wall clock can be set back. A lease is judged by
+ * the clock that saw more time pass.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicT
 /** Reads the clocks of the running fiber. */
 export const now: Effect.Effect<ClockReading> = Clock.clockWith((clock) => Effect.succeed(read(clock)))
 
-/** The least and the most time that can have passed between two readings, in milliseconds. */
+/** The time between two readings, in milliseconds: by the clock that saw less pass, and by the clock that saw more. */
 export const elapsed = (from: ClockReading, to: ClockReading): { readonly least: number; readonly most: number } => {
   const monotonic = Math.max(0, to.monotonic - from.monotonic)
   const wall = Math.max(0, to.wall - from.wall)
