@@ -38,9 +38,9 @@ import * as Resource from "./Resource.ts"
  * - `resource`: the kind of the objects.
  * - `namespace`: their namespace. The default is the namespace of the kubeconfig's context.
  * - `createIfMissing`: whether the lock creates a missing object. The default is that of the resource.
- * - `requestTimeout`: the timeout of one request, 5 seconds by default. It does not apply to a watch, whose duration
- *   the server limits. If the TTL is much shorter than 10 seconds, choose a shorter timeout; otherwise one renewal that
- *   hangs loses the lock.
+ * - `requestTimeout`: the timeout of one request, 5 seconds by default. For a watch, it is the time until the head of
+ *   the response; the server limits the duration of the watch. If the TTL is much shorter than 10 seconds, choose a
+ *   shorter timeout; otherwise one renewal that hangs loses the lock.
  * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
  *   (`local`).
  * - `content`: whether snapshots include the content of the object. The default is `false`. Snapshots of a watch never

@@ -17,7 +17,7 @@ export interface Credentials {
 const tlsOptions = ["ca", "cert", "key", "passphrase", "pfx", "rejectUnauthorized", "servername"] as const
 
 /**
- * Reads the credentials anew, because token files, certificates and the answers of exec plugins change. Rejects if one
+ * Reads the credentials anew, because token files, certificates and the output of exec plugins change. Rejects if one
  * of them cannot be read.
  */
 export const read = async (kubeConfig: KubeConfig): Promise<Credentials> => {

@@ -14,7 +14,7 @@ export type Event =
   | { readonly _tag: "Ended"; readonly code: number }
 
 /**
- * Decodes an object: its metadata, and its content unless the request was for metadata only. Answers `undefined` if the
+ * Decodes an object: its metadata, and its content unless the request was for metadata only. Returns `undefined` if the
  * text is not an object.
  */
 export const snapshotFromJson = (text: string): ObjectSnapshot | undefined => {
@@ -27,7 +27,7 @@ export const snapshotFromJson = (text: string): ObjectSnapshot | undefined => {
     : { ...snapshot, content: content as Content }
 }
 
-/** Decodes one line of a watch. Answers `undefined` if the line is not a watch event. */
+/** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */
 export const eventFromJson = (line: string): Event | undefined => {
   const event = parse(line)
   if (!Predicate.isObject(event)) return undefined

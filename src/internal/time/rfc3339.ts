@@ -32,7 +32,7 @@ const daysInMonth = (year: number, month: number): number =>
       ? 30
       : 31
 
-/** Reads a value as Go does. Answers `undefined` if Go would return an error. */
+/** Reads a value as Go does. Returns `undefined` if Go would return an error. */
 export const parse = (value: string): Instant | undefined => {
   const match = pattern.exec(value)
   if (match === null) return undefined

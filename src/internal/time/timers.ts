@@ -2,7 +2,7 @@
  * The timers of a process.
  *
  * Nearly every timer is cancelled before it fires, so scheduling one must be cheap. One fiber sleeps for all timers
- * until the next one is due. No fiber runs while no timer is scheduled.
+ * until the next one is due. It ends when it wakes and no timer is pending.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -14,12 +14,12 @@ import { TimerHeap } from "./timerHeap.ts"
 
 /** The timers of a process. All times are in milliseconds on the monotonic clock. */
 export interface Timers {
-  /** Calls `fire` after `millis`. Answers a function that cancels the timer. */
+  /** Calls `fire` after `millis`. Returns a function that cancels the timer. */
   readonly schedule: (millis: number, fire: () => void) => () => void
   /**
    * Waits until it is notified, for `millis` at most.
    *
-   * `listen` receives the function that ends the wait, which it may call at once or later. It answers a function that
+   * `listen` receives the function that ends the wait, which it may call at once or later. It returns a function that
    * stops listening.
    */
   readonly wait: (millis: number, listen: (notify: () => void) => () => void) => Effect.Effect<void>
