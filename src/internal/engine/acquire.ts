@@ -214,7 +214,7 @@ export const timeout = (wish: Wish, seen: Partial<LockProtocol.HolderInfo>): Eff
         id: wish.id,
         object: wish.store.describe(wish.id),
         attempts: wish.attempts,
-        waited: Duration.millis(Math.round(ClockReading.elapsed(wish.began, now).most)),
+        waited: Duration.millis(Math.round(ClockReading.elapsed(wish.began, now).max)),
         ...seen
       })
     )

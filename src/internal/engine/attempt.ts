@@ -219,7 +219,7 @@ const timed = <A, E>(wish: Wish, request: Effect.Effect<A, E>): Effect.Effect<A,
   Effect.flatMap(ClockReading.now, (sent) =>
     Effect.onExitPrimitive(request, () =>
       Effect.map(ClockReading.now, (now) => {
-        wish.took = ClockReading.elapsed(sent, now).most
+        wish.took = ClockReading.elapsed(sent, now).max
       })
     )
   )

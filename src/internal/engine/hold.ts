@@ -39,11 +39,11 @@ export const hold = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effe
 
   // What this process relies on ends a little before what it wrote, since clocks drift.
   const remaining = () =>
-    lasts * (1 - ClockReading.maxDrift) - ClockReading.elapsed(started, ClockReading.read(clock)).most
+    lasts * (1 - ClockReading.maxDrift) - ClockReading.elapsed(started, ClockReading.read(clock)).max
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
   const lossBy = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
-    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquired, ClockReading.read(clock)).most))
+    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquired, ClockReading.read(clock)).max))
     return new LockError.Lost({ id, object: store.describe(id), reason, heldFor, ...seen })
   }
 

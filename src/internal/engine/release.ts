@@ -219,7 +219,7 @@ const persistently = <A>(
     first.pipe(
       Effect.catchIf(isPassing, (problem) =>
         Effect.flatMap(ClockReading.now, (now) => {
-          const left = patienceMillis - ClockReading.elapsed(began, now).most
+          const left = patienceMillis - ClockReading.elapsed(began, now).max
           if (left <= 0) return Effect.fail(problem)
           return Effect.retry(again, { while: isPassing, schedule: retries }).pipe(
             Effect.timeoutOrElse({ duration: left, orElse: () => Effect.fail(problem) })

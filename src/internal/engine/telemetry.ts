@@ -75,7 +75,7 @@ export const acquiring = <E extends { readonly _tag: string }>(
       return Effect.onExitPrimitive(acquisition, (exit) => {
         labelled(wish, LockMetrics.waiting).modifyUnsafe(-1, context)
         const outcome = outcomeOf(exit)
-        const waited = ClockReading.elapsed(wish.began, ClockReading.read(fiber.getRef(Clock.Clock))).most
+        const waited = ClockReading.elapsed(wish.began, ClockReading.read(fiber.getRef(Clock.Clock))).max
         if (isTraced(fiber)) note(fiber, { outcome, attempts: wish.attempts, waited_ms: waited })
         if (outcome === "LockTimeout") labelled(wish, LockMetrics.timeouts).updateUnsafe(1, context)
         return Exit.isSuccess(exit) ? acquired(fiber, wish, exit.value.turn, waited) : undefined
@@ -113,7 +113,7 @@ export const holding = (wish: Wish, turn: Turn): Effect.Effect<(exit: Exit.Exit<
     labelled(wish, LockMetrics.held).modifyUnsafe(1, context)
     const ended = () => {
       labelled(wish, LockMetrics.held).modifyUnsafe(-1, context)
-      const held = ClockReading.elapsed(began, ClockReading.read(clock)).most
+      const held = ClockReading.elapsed(began, ClockReading.read(clock)).max
       labelled(wish, LockMetrics.holdSeconds).updateUnsafe(held / 1000, context)
     }
     if (!isTraced(fiber)) return Effect.succeed(ended)

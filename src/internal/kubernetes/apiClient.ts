@@ -80,7 +80,7 @@ export const make = (
         Effect.onExitPrimitive(send, (exit) => {
           const received = ClockReading.read(clock)
           const metric = requestSecondsOf(info.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
-          metric.updateUnsafe(ClockReading.elapsed(sent, received).most / 1000, fiber.context)
+          metric.updateUnsafe(ClockReading.elapsed(sent, received).max / 1000, fiber.context)
           return Exit.isSuccess(exit) ? learnTime(sent, received, exit.value.headers) : undefined
         }),
         (error) => (error._tag === "KubeConfigError" ? unauthorized(info, error) : unavailable(info, error.detail))

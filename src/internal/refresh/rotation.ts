@@ -80,7 +80,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
     if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
       const { _tag, ...holder } = outcome
-      const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).most))
+      const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).max))
       return yield* new LockError.Timeout({ id, object: deps.store.describe(id), attempts, waited, ...holder })
     }
     const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined

@@ -26,10 +26,10 @@ export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicT
 export const now: Effect.Effect<ClockReading> = Clock.clockWith((clock) => Effect.succeed(read(clock)))
 
 /** The time between two readings, in milliseconds: by the clock that saw less pass, and by the clock that saw more. */
-export const elapsed = (from: ClockReading, to: ClockReading): { readonly least: number; readonly most: number } => {
+export const elapsed = (from: ClockReading, to: ClockReading): { readonly min: number; readonly max: number } => {
   const monotonic = Math.max(0, to.monotonic - from.monotonic)
   const wall = Math.max(0, to.wall - from.wall)
-  return { least: Math.min(monotonic, wall), most: Math.max(monotonic, wall) }
+  return { min: Math.min(monotonic, wall), max: Math.max(monotonic, wall) }
 }
 
 /** By how much the rates of two clocks may differ: half a percent, a hundred times what quartz needs (our choice). */

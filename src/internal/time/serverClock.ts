@@ -53,7 +53,7 @@ export const at = (self: ServerClock, now: ClockReading): ServerTime => {
 /** The estimate after one more response. */
 export const learn = (self: ServerClock | undefined, sample: Sample): ServerClock => {
   const { date, received, sent } = sample
-  const roundTrip = elapsed(sent, received).most * (1 + maxDrift)
+  const roundTrip = elapsed(sent, received).max * (1 + maxDrift)
   const sampled: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
   if (self === undefined) return { at: received, time: sampled, contradiction: undefined }
   const expected = widen(self, received)
@@ -69,6 +69,6 @@ export const learn = (self: ServerClock | undefined, sample: Sample): ServerCloc
 }
 
 const widen = (self: ServerClock, now: ClockReading): ServerTime => {
-  const { least, most } = elapsed(self.at, now)
-  return { earliest: self.time.earliest + least * (1 - maxDrift), latest: self.time.latest + most * (1 + maxDrift) }
+  const { max, min } = elapsed(self.at, now)
+  return { earliest: self.time.earliest + min * (1 - maxDrift), latest: self.time.latest + max * (1 + maxDrift) }
 }
