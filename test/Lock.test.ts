@@ -139,7 +139,7 @@ describe("waiting", () => {
       assert.deepInclude(timeout, { _tag: "LockTimeout", attempts: 1, waited: Duration.seconds(20) })
       assert.strictEqual(
         timeout.message,
-        `Timed out waiting for the lock "token" on token in memory after 1 attempt in 20s; last held by a holder that gives no name until 1970-01-01T01:00:00Z.`
+        `Gave up waiting for lock "token" (token in memory) after 20s and 1 attempt. Last holder seen: unnamed, probably Dex, until 1970-01-01T01:00:00Z.`
       )
       assert.deepStrictEqual(requests, ["read"])
     })

@@ -150,7 +150,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
         [Fault.Drop({ at: "Request" }), { _tag: "LockUnavailable" }],
         [
           Fault.Delay({ at: "Request", duration: "2 seconds" }),
-          { _tag: "LockUnavailable", detail: "no answer within 300ms" }
+          { _tag: "LockUnavailable", detail: "no response within 300ms" }
         ]
       ]
       for (const [fault, expected] of answers) {

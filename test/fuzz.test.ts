@@ -32,7 +32,7 @@ const storeOf = (answers: ReadonlyArray<Answer>) => {
     KubernetesClient.of({
       server: "http://nowhere",
       namespace: "default",
-      ask: () => Effect.sync(next),
+      request: () => Effect.sync(next),
       watch: () =>
         Effect.sync(() => {
           const { body, ...head } = next()

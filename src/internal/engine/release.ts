@@ -39,7 +39,7 @@ export const release = (
     contender,
     self,
     (now) => protocol.release(self, lease, seen, now),
-    (problem) => `could not be released and frees itself at ${lease.expiry}: ${problem}`
+    (lock, problem) => `Could not release ${lock}. It expires at ${lease.expiry}. ${problem}`
   )
 }
 
@@ -54,8 +54,8 @@ export const handOver = (
     contender,
     self,
     (now) => protocol.handOver(self, free, now),
-    (problem) =>
-      `is free, and its waiters may not hear of it before ${Duration.format(contender.policy.ttl)} have passed: ${problem}`
+    (lock, problem) =>
+      `Could not hand over ${lock}. It is free, but its waiters may not hear of it for ${Duration.format(contender.policy.ttl)}. ${problem}`
   )
 }
 
@@ -69,8 +69,8 @@ export const withdraw = (contender: Contender, { writing }: { readonly writing: 
     contender,
     self,
     () => protocol.withdraw,
-    (problem) =>
-      `may have been taken by a request without an answer; if so it frees itself within ${Duration.format(contender.policy.ttl)}: ${problem}`
+    (lock, problem) =>
+      `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
   ).pipe(Effect.delay(writing ? cutOffDelay : 0), Effect.asVoid)
 }
 
@@ -86,7 +86,7 @@ const perform = (
   contender: Contender,
   self: protocol.Release,
   begin: (now: Parameters<typeof protocol.step>[3]) => protocol.Step,
-  failure: (problem: string) => string
+  failure: (lock: string, problem: string) => string
 ): Effect.Effect<Released> =>
   Effect.gen(function* () {
     const { engine, id, object } = contender
@@ -97,7 +97,7 @@ const perform = (
     let [state, command] = begin(yield* requests.now(store))
 
     const fail = (problem: string) =>
-      Effect.as(tell(contender, "Warn", `The lock "${id}" on ${object} ${failure(problem)}`), {
+      Effect.as(tell(contender, "Warn", failure(`lock "${id}" (${object})`, problem)), {
         outcome: undefined,
         mayQueue
       })
@@ -139,7 +139,7 @@ const perform = (
 
     const released = yield* tryOnce
     if (typeof released !== "string") return released
-    const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, yield* ClockReading.now).most
+    const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, yield* ClockReading.now).max
     return left <= 0
       ? yield* fail(released)
       : yield* Effect.timeoutOrElse(tryOnAndOn, { duration: left, orElse: () => fail(released) })

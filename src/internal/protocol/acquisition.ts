@@ -228,7 +228,7 @@ const answered = (state: State, event: Event, now: Now): State =>
   isAnswer(event)
     ? {
         ...state,
-        latency: elapsed(state.requestedAt, now.clock).most,
+        latency: elapsed(state.requestedAt, now.clock).max,
         inDoubt: state.inDoubt.writing ? { ...state.inDoubt, writing: false } : state.inDoubt
       }
     : state
@@ -495,6 +495,6 @@ export const timeout = (self: Acquisition, attempts: number, seen: Seen, now: Cl
     id: self.id,
     object: self.object,
     attempts,
-    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).most)),
+    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).max)),
     ...seen
   })

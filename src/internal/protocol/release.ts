@@ -85,7 +85,7 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
     case "Written":
       return onWritten(self, state, event.snapshot, now)
     case "Refused":
-      return [{ _tag: "Reading" }, { _tag: "ReadLater", problem: "it kept changing" }]
+      return [{ _tag: "Reading" }, { _tag: "ReadLater", problem: "The object kept changing." }]
     case "Missing":
       return [state, { _tag: "Done", outcome: { _tag: "Passed", requeued: undefined } }]
     case "Failed":
