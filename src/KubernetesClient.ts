@@ -11,22 +11,13 @@ import type { KubeConfig } from "@kubernetes/client-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import { type Client, KubeConfigError } from "./internal/kubernetes/client.ts"
 import { RotatingConnections } from "./internal/kubernetes/connections.ts"
 import * as credentials from "./internal/kubernetes/credentials.ts"
 import * as Http from "./internal/kubernetes/http.ts"
 import * as Timers from "./internal/time/timers.ts"
 
-/** The kubeconfig cannot be read, or names no usable cluster or credentials. `detail` is the reason. */
-export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/KubernetesClient/KubeConfigError")({
-  _tag: Schema.tag("KubeConfigError"),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `Cannot use the kubeconfig: ${this.detail}.`
-  }
-}
+export { KubeConfigError } from "./internal/kubernetes/client.ts"
 
 /**
  * The service that sends requests to one API server.
@@ -43,21 +34,7 @@ export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/Kub
  * `TransportError` if there is no response within the limits, and with `KubeConfigError` if the credentials cannot be
  * read.
  */
-export class KubernetesClient extends Context.Service<
-  KubernetesClient,
-  {
-    readonly server: string
-    readonly namespace: string
-    readonly request: (
-      request: Http.Request,
-      limits: Http.Limits
-    ) => Effect.Effect<Http.Response, Http.TransportError | KubeConfigError>
-    readonly watch: (
-      request: Http.Request,
-      limits: Http.Limits
-    ) => Effect.Effect<Http.Response | Http.LineStream, Http.TransportError | KubeConfigError, Scope.Scope>
-  }
->()("kubelock/KubernetesClient") {}
+export class KubernetesClient extends Context.Service<KubernetesClient, Client>()("kubelock/KubernetesClient") {}
 
 /**
  * The kubeconfig to read, and the context to use.

@@ -116,7 +116,7 @@ describe("who waits", () => {
         })
       )
       assert.deepStrictEqual(lines, [
-        "Warn Waiting for locks by polling, since they may not be watched: Not allowed to watch token: no. Grant the verb in a Role."
+        "Warn Waiters poll, since they may not watch. Not allowed to watch token: no. Grant the verb in a Role."
       ])
     })
   )

@@ -12,12 +12,12 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { KubeConfigError, KubernetesClient } from "../../KubernetesClient.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as ServerClock from "../time/serverClock.ts"
+import type { Client, KubeConfigError } from "./client.ts"
 import * as decode from "./decode.ts"
 import type * as Http from "./http.ts"
 import * as responseError from "./responseError.ts"
@@ -43,7 +43,7 @@ export interface ApiClient {
 
 /** Makes the client. `requestTimeout` limits each request. `clock` is the clock that `now` reads. */
 export const make = (
-  client: KubernetesClient["Service"],
+  client: Client,
   options: { readonly requestTimeout: Duration.Duration; readonly clock: "server" | "local" }
 ): ApiClient => {
   let serverClock: ServerClock.ServerClock | undefined
