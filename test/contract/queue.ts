@@ -1,5 +1,5 @@
 /**
- * The queue of a lock on a live store: a few smoke tests. The tests in `test/queue` prove the details in virtual time,
+ * The queue of a lock on a live store: a few smoke tests. The tests in `test/internal/engine` prove the details in virtual time,
  * among them every number of requests.
  */
 import { assert, type Vitest } from "@effect/vitest"

@@ -5,10 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as LockQueue from "../../src/LockQueue.ts"
-import * as LockRecord from "../../src/LockRecord.ts"
-import type { Contender } from "../utils/contend.ts"
-import { id, key, setUp } from "./fixture.ts"
+import * as LockQueue from "../../../src/LockQueue.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import type { Contender } from "../../utils/contend.ts"
+import { id, key, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
