@@ -1,6 +1,10 @@
 /** `npm test`: everything that needs no API server of its own. */
 import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+
+// Tests start some sixty processes. With compiled code at hand each of them starts in little more than half the time.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node")
 
 export default defineConfig({
   test: {
