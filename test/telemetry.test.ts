@@ -50,7 +50,7 @@ const everything = Effect.gen(function* () {
 
   // acquired, renewed, waited for in vain, released
   yield* Effect.gen(function* () {
-    yield* Lock.scoped("quiet", { ttl: "1 second" })
+    yield* Lock.scoped("quiet", { renewEvery: "200 millis" })
     yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 10) })).pipe(
       Effect.flip,
       Effect.provide(Lock.layer({ identity: "them" }), { local: true })
@@ -60,7 +60,7 @@ const everything = Effect.gen(function* () {
   yield* Effect.scoped(Lock.scoped("expired"))
   // lost
   yield* Effect.gen(function* () {
-    const held = yield* Lock.scoped("wiped", { ttl: "1 second" })
+    const held = yield* Lock.scoped("wiped", { renewEvery: "200 millis" })
     yield* seed("wiped")
     yield* Effect.flip(held.lost)
   }).pipe(Effect.scoped)

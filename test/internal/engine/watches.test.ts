@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
-import * as LockError from "../../src/LockError.ts"
-import * as LockPolicy from "../../src/LockPolicy.ts"
-import { busy, id, pass, setUp } from "./fixture.ts"
+import * as LockError from "../../../src/LockError.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { busy, id, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
