@@ -67,7 +67,7 @@ export interface WaitState {
 
 /** What a later reading says about a lease that this process wrote. */
 export type LeaseCheck =
-  | { readonly _tag: "Ours"; readonly expiry: string }
+  | { readonly _tag: "Ours"; readonly expiry: string; readonly expiresAt: number }
   | ({ readonly _tag: "TakenOver" } & HolderInfo)
   | { readonly _tag: "Removed" }
 
@@ -218,7 +218,7 @@ export const nextLease = (
 export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {
   if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
   const own = record.leases.find((lease) => lease.holderId === holderId)
-  if (own !== undefined) return { _tag: "Ours", expiry: own.expiry }
+  if (own !== undefined) return { _tag: "Ours", expiry: own.expiry, expiresAt: own.expiresAt }
   const [other] = record.leases
   return other === undefined ? { _tag: "Removed" } : { _tag: "TakenOver", ...infoOf(other) }
 }

@@ -68,3 +68,6 @@ export const removal = (key: string): MetadataPatch => ({ [key]: null, [holderKe
 
 /** The expiry to write for a lock that must stand until `millis`: rounded up to the whole second. */
 export const expiryAt = (millis: number): string => rfc3339.format(Math.ceil(millis / 1000))
+
+/** The expiry a second after this one, which must be an expiry that `expiryAt` gave. */
+export const expiryAfter = (expiry: string): string => rfc3339.format((rfc3339.parse(expiry)?.seconds ?? 0) + 1)

@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import type { FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as protocol from "../protocol/commit.ts"
@@ -13,10 +12,13 @@ import { requestOf } from "./release.ts"
 import * as requests from "./requests.ts"
 import * as waitBudget from "./waitBudget.ts"
 
-/** How a commit ended: it was applied, or the lock is not ours any more and nothing was written. */
+/**
+ * How a commit ended: it was applied, or the lock is not ours any more and nothing was written, or it failed. A failure `inDoubt`
+ * may have been applied, or may still be.
+ */
 export type Committed =
   | { readonly _tag: "Applied"; readonly outcome: Outcome | undefined }
-  | Extract<protocol.Command, { readonly _tag: "Lost" }>
+  | Extract<protocol.Command, { readonly _tag: "Lost" | "Fail" }>
 
 /** Writes content and releases the lease, both or nothing, by the object as last seen. */
 export const commit = Effect.fnUntraced(function* (
@@ -24,7 +26,7 @@ export const commit = Effect.fnUntraced(function* (
   lease: Lease,
   seen: ObjectSnapshot,
   content: ReadonlyArray<FieldPatch>
-): Effect.fn.Return<Committed, LockError.StoreError> {
+): Effect.fn.Return<Committed> {
   const { engine, id, object } = contender
   const { store } = engine
   const self = { ...requestOf(contender, undefined), object, content }
@@ -36,9 +38,8 @@ export const commit = Effect.fnUntraced(function* (
       case "Done":
         return { _tag: "Applied", outcome: command.outcome }
       case "Lost":
-        return command
       case "Fail":
-        return yield* command.error
+        return command
       case "Write":
         event = yield* requests.write(store, id, command.write)
         break
@@ -47,7 +48,9 @@ export const commit = Effect.fnUntraced(function* (
         break
       case "WriteLater": {
         const left = yield* budget(command.error)
-        if (Option.isNone(left)) return yield* command.error
+        if (Option.isNone(left)) {
+          return { _tag: "Fail", error: command.error, inDoubt: state.unanswered !== undefined }
+        }
         yield* Effect.sleep(Duration.millis(left.value))
         event = { _tag: "Elapsed" }
       }

@@ -12,7 +12,7 @@ import type { FieldPatch } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisition.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import { commit } from "./commit.ts"
+import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
 import { handOver, release, type Released } from "./release.ts"
 import * as requests from "./requests.ts"
@@ -27,6 +27,7 @@ import * as telemetry from "./telemetry.ts"
  * - `isValid`: whether the lease is valid, as far as this process knows.
  * - `lost`: fails once the lock is lost; never succeeds.
  * - `check`: succeeds if the lease is valid, and fails if not.
+ * - `confirm`: the same at the end of work that it protected, which may have committed and released.
  * - `released`: the error of a contender that has left the lock.
  * - `commitAndRelease`: writes content and releases, both or nothing.
  * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again.
@@ -40,6 +41,7 @@ export interface HeldLease {
   readonly isValid: () => boolean
   readonly lost: Effect.Effect<never, LockError.Lost>
   readonly check: Effect.Effect<void, LockError.Lost>
+  readonly confirm: Effect.Effect<void, LockError.Lost>
   readonly released: () => LockError.Lost
   readonly commitAndRelease: (
     content: ReadonlyArray<FieldPatch>
@@ -68,22 +70,32 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
   let state = holding.begin(grant)
   let span: Tracer.Span | undefined
   // What a commit left behind, for the release.
+  let hasReleased = false
   let committed: Released = { outcome: undefined, mayQueue: false }
 
-  const remaining = () => holding.remaining(state, ClockReading.read(clock))
+  const now = () => ClockReading.read(clock)
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
   const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
-    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, ClockReading.read(clock)).max))
+    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
     return new LockError.Lost({ id, object, reason, heldFor, ...seen })
   }
 
-  const lose = (reason: LockError.Lost["reason"], seen?: Partial<LockProtocol.HolderInfo>) =>
+  const lose = (loss: holding.Loss) =>
     Effect.suspend(() => {
-      if (isLost() || state.phase !== "Held") return Effect.void
-      const error = lossBecause(reason, seen)
-      return Effect.andThen(telemetry.lost(contender, span, error), Deferred.fail(lost, error))
-    }).pipe(Effect.uninterruptible)
+      if (state.phase === "Released") return Effect.void
+      state = { ...state, loss: state.loss ?? loss }
+      return state.phase === "Committing" ? Effect.void : publishLoss
+    })
+
+  // The log comes first: a listener may close the scope at once, and with it end this very fiber.
+  const publishLoss = Effect.suspend(() => {
+    if (isLost() || state.loss === undefined) return Effect.void
+    const error = lossBecause(state.loss.reason, state.loss.seen)
+    return Effect.andThen(telemetry.lost(contender, span, error), Deferred.fail(lost, error))
+  }).pipe(Effect.uninterruptible)
+
+  const expired: holding.Loss = { reason: "Expired", seen: {} }
 
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
@@ -91,7 +103,7 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
       state = planned
       let answer = yield* requests.write(store, id, renewal.write)
       for (;;) {
-        const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval)
+        const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
         state = after
         switch (next._tag) {
           case "Renewed":
@@ -101,7 +113,7 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
             if (next.warning !== undefined) yield* telemetry.tell(contender, "Warn", next.warning.message)
             return next.next
           case "Lost":
-            yield* lose(next.reason, next.seen)
+            yield* lose(next.loss)
             return undefined
           case "Read":
             answer = yield* requests.read(store, id)
@@ -110,59 +122,69 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
     })
 
   const stopKeeping = yield* engine.renewer.keep({
-    remaining,
+    remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms),
     renew: Effect.suspend(() => telemetry.span("renew", contender, span)(renewOnce(terms.renewEvery!))),
-    expire: lose("Expired"),
-    broke: (cause) => Effect.andThen(telemetry.tell(contender, "Error", cause), lose("Expired"))
+    expire: lose(expired),
+    broke: (cause) => Effect.andThen(telemetry.tell(contender, "Error", cause), lose(expired))
   })
 
-  const commitAndRelease = (content: ReadonlyArray<FieldPatch>) =>
+  const commitAndRelease = (
+    content: ReadonlyArray<FieldPatch>
+  ): Effect.Effect<void, LockError.Lost | LockError.StoreError> =>
     Effect.suspend(() => {
+      if (state.phase !== "Held") return Effect.fail(lossBecause("Released"))
       state = { ...state, phase: "Committing" }
-      return telemetry.span("commit", contender, span)(commit(contender, state.lease, state.snapshot, content))
-    }).pipe(
-      Effect.matchEffect({
-        onSuccess: (result): Effect.Effect<void, LockError.Lost> => {
-          if (result._tag === "Lost") {
-            const { _tag: reason, ...seen } = result.check
-            state = { ...state, phase: "Held" }
-            return Effect.andThen(lose(reason, seen), Deferred.await(lost))
-          }
-          state = { ...state, phase: "Released" }
-          const { outcome } = result
-          if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(contender, outcome.snapshot, undefined))
-          committed = { outcome, mayQueue: false }
-          return Effect.void
-        },
-        onFailure: (error) => {
-          state = { ...state, phase: error._tag === "LockUnavailable" ? "Unsettled" : "Held" }
-          return Effect.fail(error)
-        }
-      }),
-      Effect.uninterruptible
-    )
+      return Effect.flatMap(
+        telemetry.span("commit", contender, span)(commit(contender, state.lease, state.snapshot, content)),
+        onCommitted
+      )
+    }).pipe(Effect.uninterruptible)
+
+  const onCommitted = (result: Committed): Effect.Effect<void, LockError.Lost | LockError.StoreError> => {
+    switch (result._tag) {
+      case "Applied": {
+        state = { ...state, phase: "Released" }
+        const { outcome } = result
+        if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(contender, outcome.snapshot, undefined))
+        committed = { outcome, mayQueue: false }
+        return Effect.void
+      }
+      case "Lost": {
+        const { _tag: reason, ...seen } = result.check
+        state = { ...state, phase: "Held" }
+        return Effect.andThen(lose({ reason, seen }), Deferred.await(lost))
+      }
+      case "Fail":
+        state = { ...state, phase: "Held", inDoubt: state.inDoubt || result.inDoubt }
+        return Effect.andThen(publishLoss, Effect.fail(result.error))
+    }
+  }
 
   const letGo = (requeue: string | undefined) =>
     Effect.suspend(() => {
+      hasReleased = true
       if (state.phase === "Released") return Effect.succeed(committed)
       const { lease, snapshot } = state
       state = { ...state, phase: "Released" }
       return telemetry.span("release", contender, span)(release(contender, lease, snapshot, requeue))
     })
 
+  const check = Effect.suspend(() => {
+    if (isLost()) return Deferred.await(lost)
+    if (state.phase !== "Held" || state.inDoubt) return Effect.fail(lossBecause("Released"))
+    return holding.isValid(state, now()) ? Effect.void : Effect.andThen(lose(expired), Deferred.await(lost))
+  })
+
   return {
     contender,
     grant,
     lease: () => state.lease,
     isAwaited: () => holding.isAwaited(state, terms),
-    isValid: () => state.phase === "Held" && remaining() > 0 && !isLost(),
+    isValid: () => holding.isValid(state, now()),
     lost: Deferred.await(lost),
-    check: Effect.suspend(() => {
-      if (isLost()) return Deferred.await(lost)
-      if (state.phase !== "Held") return Effect.fail(lossBecause("Released"))
-      return remaining() > 0 ? Effect.void : Effect.andThen(lose("Expired"), Deferred.await(lost))
-    }),
+    check,
+    confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),
     released: () => lossBecause("Released"),
     commitAndRelease,
     release: (requeue) => Effect.andThen(stopKeeping, letGo(requeue)),

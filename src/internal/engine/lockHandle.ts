@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
+import type { Lost } from "../../LockError.ts"
 import type { Contender } from "./contender.ts"
 import type { Holding } from "./localQueue.ts"
 import { holding } from "./telemetry.ts"
@@ -20,7 +21,8 @@ export const take = Effect.fnUntraced(function* (
     ended(exit)
     return leave
   })
-  const check = Effect.suspend(() => (hasLeft ? Effect.fail(lease.released()) : lease.check))
+  const unlessLeft = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Lost> =>
+    Effect.suspend((): Effect.Effect<A, E | Lost> => (hasLeft ? Effect.fail(lease.released()) : effect))
   return {
     id: contender.id,
     holderId: lease.contender.holderId,
@@ -28,8 +30,11 @@ export const take = Effect.fnUntraced(function* (
     isValid: Effect.sync(() => !hasLeft && lease.isValid()),
     lost: lease.lost,
     snapshot: lease.grant.snapshot,
-    commitAndRelease: (content) =>
-      Effect.suspend(() => (hasLeft ? Effect.fail(lease.released()) : lease.commitAndRelease(content))),
-    guard: (effect) => check.pipe(Effect.andThen(Effect.raceFirst(effect, lease.lost)), Effect.tap(check))
+    commitAndRelease: (content) => unlessLeft(lease.commitAndRelease(content)),
+    guard: (effect) =>
+      unlessLeft(lease.check).pipe(
+        Effect.andThen(Effect.raceFirst(effect, lease.lost)),
+        Effect.tap(unlessLeft(lease.confirm))
+      )
   }
 })

@@ -19,8 +19,8 @@ export interface Commit extends LockProtocol.ReleaseRequest {
 }
 
 /**
- * What a commit knows: which request is under way, the lease and the object as last seen, its plan, and the error of a write
- * whose answer was lost.
+ * What a commit knows: which request is under way, the lease and the object as last seen, its plan, the error of a write whose
+ * answer was lost, and the error that ends the commit once a reading has told whether that write was applied.
  */
 export interface State {
   readonly request: "Write" | "Read"
@@ -28,6 +28,7 @@ export interface State {
   readonly snapshot: ObjectSnapshot
   readonly plan: LockProtocol.HandOverPlan
   readonly unanswered: LockError.Unavailable | undefined
+  readonly failure: LockError.StoreError | undefined
 }
 
 /** What happened: the answer to a request, or that the time to try again has come. */
@@ -35,7 +36,8 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 
 /**
  * What to do next. `WriteLater`: wait for a moment; if there is no time left, fail with `error`. `Done` without an outcome: it was
- * applied, and nothing more is known. `Lost`: the lock is somebody else's or nobody's, and nothing was written.
+ * applied, and nothing more is known. `Lost`: the lock is somebody else's or nobody's, and nothing was written. A failure `inDoubt`:
+ * it may have been applied, or may still be.
  */
 export type Command =
   | { readonly _tag: "Write"; readonly write: AnnotationGuardedPatch }
@@ -43,7 +45,7 @@ export type Command =
   | { readonly _tag: "WriteLater"; readonly error: LockError.Unavailable }
   | { readonly _tag: "Done"; readonly outcome: Outcome | undefined }
   | { readonly _tag: "Lost"; readonly check: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> }
-  | { readonly _tag: "Fail"; readonly error: LockError.StoreError }
+  | { readonly _tag: "Fail"; readonly error: LockError.StoreError; readonly inDoubt: boolean }
 
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
@@ -62,10 +64,10 @@ export const step = (self: Commit, state: State, event: Event, now: Now): Step =
     case "Found":
       return onFound(self, state, event.snapshot)
     case "Missing":
-      return [state, { _tag: "Fail", error: event.error }]
+      return onFailure(state, event.error)
     case "Failed": {
       const { error } = event
-      if (error._tag !== "LockUnavailable") return [state, { _tag: "Fail", error }]
+      if (error._tag !== "LockUnavailable" || state.failure !== undefined) return onFailure(state, error)
       const unanswered = state.request === "Read" ? state.unanswered : error
       return [
         { ...state, unanswered },
@@ -86,10 +88,21 @@ const write = (
 ): Step => {
   const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
   return [
-    { request: "Write", lease, snapshot, plan, unanswered },
+    { request: "Write", lease, snapshot, plan, unanswered, failure: undefined },
     { _tag: "Write", write: { ...write, content: self.content } }
   ]
 }
+
+// An error that no repetition mends. If the answer to an earlier write was lost, a reading tells whether that was applied.
+const onFailure = (state: State, error: LockError.StoreError): Step =>
+  state.unanswered !== undefined && state.failure === undefined
+    ? [{ ...state, request: "Read", failure: error }, { _tag: "Read" }]
+    : fail(state, state.failure ?? error)
+
+const fail = (state: State, error: LockError.StoreError): Step => [
+  state,
+  { _tag: "Fail", error, inDoubt: state.unanswered !== undefined }
+]
 
 // The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
 // another's, or the queue has changed.
@@ -99,11 +112,12 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
   if (check._tag !== "Ours") {
     if (content.every((field) => holds(found.content, field))) return [state, { _tag: "Done", outcome: undefined }]
     // If an answer was lost, the write may have been applied, and another holder may have written over it: nobody can tell.
-    return [state, state.unanswered === undefined ? { _tag: "Lost", check } : { _tag: "Fail", error: state.unanswered }]
+    return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
   }
+  if (state.failure !== undefined) return fail(state, state.failure)
   if (found.resourceVersion === state.snapshot.resourceVersion) {
     const detail = "the lock is ours, and yet the write was refused: is a field missing on the way to what it sets"
-    return [state, { _tag: "Fail", error: new LockError.Rejected({ object, verb: "patch", status: 422, detail }) }]
+    return fail(state, new LockError.Rejected({ object, verb: "patch", status: 422, detail }))
   }
   return [
     { ...state, lease: { holderId, expiry: check.expiry }, snapshot: found },

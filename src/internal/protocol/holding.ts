@@ -10,6 +10,7 @@ import type { LockKind } from "../../LockKind.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
+import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
 import type { Grant } from "./acquisition.ts"
@@ -31,8 +32,10 @@ export interface Terms {
  * - `written`: all expiries that this hold may have written. A lease of this holder with another expiry was handed over later, to
  *   a contender that is long gone.
  * - `snapshot`: the object as last seen, and `uid` its uid when the lock was acquired.
- * - `phase`: `Committing` while a commit is under way, and `Unsettled` if nobody can tell whether it was applied: the server may
- *   have released the lock.
+ * - `phase`: `Committing` while a commit is under way, `Released` after one that was applied and after the release.
+ * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
+ *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
+ * - `loss`: why the lock is lost. It is told once no commit is under way, since a commit that is applied looks like a loss.
  */
 export interface State {
   readonly lease: Lease
@@ -41,7 +44,15 @@ export interface State {
   readonly written: ReadonlyArray<string>
   readonly snapshot: ObjectSnapshot
   readonly uid: string
-  readonly phase: "Held" | "Committing" | "Unsettled" | "Released"
+  readonly phase: "Held" | "Committing" | "Released"
+  readonly inDoubt: boolean
+  readonly loss: Loss | undefined
+}
+
+/** Why a lock is lost, and the holder that was seen instead. */
+export interface Loss {
+  readonly reason: LockError.Lost["reason"]
+  readonly seen: Partial<LockProtocol.HolderInfo>
 }
 
 /** The state in which a hold begins. */
@@ -52,12 +63,18 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant): State => 
   written: [lease.expiry],
   snapshot,
   uid: snapshot.uid,
-  phase: "Held"
+  phase: "Held",
+  inDoubt: false,
+  loss: undefined
 })
 
 /** How long the lease is still valid, in milliseconds: a little less than what was written, since clocks drift. */
 export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): number =>
   validFor * (1 - maxDrift) - elapsed(issuedAt, now).max
+
+/** Whether the lease is valid, as far as this process knows. */
+export const isValid = (state: State, now: ClockReading): boolean =>
+  state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
 
 /** Whether others stood in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
@@ -76,7 +93,8 @@ export interface Renewal {
 
 /** Plans a renewal, on condition that the lease stands as last written. */
 export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: Now): readonly [State, Renewal] => {
-  const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.lease.expiry)
+  const { expiry } = state.lease
+  const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
   return [
     { ...state, written: [...state.written, lease.expiry] },
     {
@@ -99,14 +117,16 @@ export type Next =
   | { readonly _tag: "Renewed"; readonly next: number }
   | { readonly _tag: "Retry"; readonly next: number; readonly warning: LockError.StoreError | undefined }
   | { readonly _tag: "Read" }
-  | {
-      readonly _tag: "Lost"
-      readonly reason: LockError.Lost["reason"]
-      readonly seen: Partial<LockProtocol.HolderInfo>
-    }
+  | { readonly _tag: "Lost"; readonly loss: Loss }
 
 /** How often a renewal that failed is tried again: so many times in an interval. Our choice. */
 export const retriesPerInterval = 5
+
+/**
+ * The pause before a renewal that failed is tried again is at most this part of what is left of the lease, and at least so many
+ * milliseconds. A lease that was handed over is short, whatever the TTL. Our choice.
+ */
+export const retryPause = { partOfLease: 1 / 3, atLeast: 50 }
 
 /** Takes the answer to a renewal, or to the reading that followed it. `interval` is that of renewals, in milliseconds. */
 export const onAnswer = (
@@ -114,9 +134,14 @@ export const onAnswer = (
   terms: Terms,
   renewal: Renewal,
   answer: Answer,
-  interval: number
+  interval: number,
+  now: Now
 ): readonly [State, Next] => {
-  const soon = interval / retriesPerInterval
+  const retry = (state: State, warning?: LockError.StoreError, asked = 0): readonly [State, Next] => {
+    const pause = Math.min(Math.max(asked, interval / retriesPerInterval), interval)
+    const bound = remaining(state, now.clock) * retryPause.partOfLease
+    return [state, { _tag: "Retry", next: Math.max(retryPause.atLeast, Math.min(pause, bound)), warning }]
+  }
   switch (answer._tag) {
     case "Written":
       return [
@@ -126,49 +151,56 @@ export const onAnswer = (
           issuedAt: renewal.issuedAt,
           validFor: terms.ttl,
           written: [renewal.lease.expiry],
-          snapshot: answer.snapshot
+          snapshot: answer.snapshot,
+          inDoubt: false
         },
         { _tag: "Renewed", next: interval }
       ]
     case "Refused":
       return [state, { _tag: "Read" }]
     case "Found":
-      return onFound(state, terms, answer.snapshot, soon)
+      return onFound(state, terms, answer.snapshot, now, retry)
     case "Missing":
-      return answer.error.missing === "object"
-        ? [state, { _tag: "Lost", reason: "Deleted", seen: {} }]
-        : [state, { _tag: "Retry", next: soon, warning: answer.error }]
+      return answer.error.missing === "object" ? lost(state, "Deleted") : retry(state, answer.error)
     case "Failed": {
       const { error } = answer
-      if (error._tag !== "LockUnavailable") return [state, { _tag: "Retry", next: soon, warning: error }]
+      if (error._tag !== "LockUnavailable") return retry(state, error)
       // An overloaded server may ask for any time. A lease that runs out meanwhile helps nobody.
-      const asked = error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
-      return [state, { _tag: "Retry", next: Math.min(Math.max(asked, soon), interval), warning: undefined }]
+      return retry(state, undefined, error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter))
     }
   }
 }
 
-// Did an earlier renewal whose answer was lost change the lease, or somebody else?
+const lost = (
+  state: State,
+  reason: LockError.Lost["reason"],
+  seen: Partial<LockProtocol.HolderInfo> = {}
+): readonly [State, Next] => [state, { _tag: "Lost", loss: { reason, seen } }]
+
+// Did an earlier renewal whose answer was lost change the lease, or somebody else? A lease of ours that was found stands until its
+// expiry, by the latest that the server's clock can be.
 const onFound = (
   state: State,
   { holderId, kind }: Terms,
   snapshot: ObjectSnapshot,
-  soon: number
+  now: Now,
+  retry: (state: State) => readonly [State, Next]
 ): readonly [State, Next] => {
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   switch (check._tag) {
-    case "Ours":
-      return state.written.includes(check.expiry)
-        ? [
-            { ...state, lease: { holderId, expiry: check.expiry }, snapshot },
-            { _tag: "Retry", next: soon, warning: undefined }
-          ]
-        : [state, { _tag: "Lost", reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } }]
+    case "Ours": {
+      if (!state.written.includes(check.expiry)) {
+        return lost(state, "TakenOver", { expiry: check.expiry, holder: holderId })
+      }
+      const validFor = check.expiresAt - now.server.latest
+      const found = { ...state, lease: { holderId, expiry: check.expiry }, snapshot }
+      return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
+    }
     case "Removed":
-      return [state, { _tag: "Lost", reason: snapshot.uid === state.uid ? "Removed" : "Deleted", seen: {} }]
+      return lost(state, snapshot.uid === state.uid ? "Removed" : "Deleted")
     case "TakenOver": {
       const { _tag: reason, ...seen } = check
-      return [state, { _tag: "Lost", reason, seen }]
+      return lost(state, reason, seen)
     }
   }
 }

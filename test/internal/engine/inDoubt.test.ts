@@ -1,0 +1,155 @@
+/** What a holder may rely on after a commit whose fate is not known, and what it is told. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../../src/LockError.ts"
+import { id, setUp } from "../../utils/processes.ts"
+
+const content = [{ path: ["written"], value: "by us" }] as const
+
+const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
+const unauthorized = new LockError.Unauthorized({ object: id, detail: "it answered 401" })
+const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
+
+describe("after a commit", () => {
+  for (const error of [forbidden, unauthorized, rejected]) {
+    it.effect(`whose answer was lost, a permanent error (${error._tag}) does not make the lock valid again`, () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const us = yield* world.aProcess("us")
+        const them = yield* world.aProcess("them")
+        const held = yield* (yield* us.wants()).held
+        us.faults.push(["write", "Lost"], ["write", error], ["read", error])
+        const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
+        const theirs = yield* them.lock.tryScoped(id)
+        assert.isTrue(yield* theirs.isValid)
+        assert.isFalse(yield* held.isValid)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(held.guard(Effect.void))))
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("whose answer was lost, a reading after a permanent error tells that it was applied", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      us.faults.push(["write", "Lost"], ["write", forbidden])
+      const commit = yield* Effect.forkChild(held.commitAndRelease(content), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(commit)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that never was applied, a renewal settles that the lock is still ours", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      us.faults.push(["write", "Refused"], ["write", forbidden], ["read", forbidden])
+      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(commit)
+      assert.isFalse(yield* held.isValid)
+      yield* TestClock.adjust("4 seconds")
+      assert.isTrue(yield* held.isValid)
+      assert.strictEqual(yield* held.guard(Effect.succeed(1)), 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that was applied without an answer, a renewal finds that the lock is gone", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const held = yield* (yield* us.wants()).held
+      us.faults.push(["write", "Lost"], ["write", forbidden], ["read", forbidden])
+      const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
+      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(commit)
+      yield* them.wants()
+      yield* TestClock.adjust("4 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(guarded)))
+      assert.strictEqual((yield* Effect.flip(held.lost))._tag, "LockLost")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("under which the lease ran out, the loss is told", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const held = yield* (yield* us.wants()).held
+      for (let i = 0; i < 40; i++) us.faults.push(["write", "Refused"])
+      const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
+      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("12 seconds")
+      const theirs = yield* them.wants()
+      us.faults.length = 0
+      us.faults.push(["write", forbidden], ["write", forbidden])
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* theirs.has)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
+      assert.isFalse(yield* held.isValid)
+      assert.strictEqual((yield* Effect.flip(held.lost))._tag, "LockLost")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(guarded)))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("within guard, the guard succeeds", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      assert.strictEqual(yield* held.guard(Effect.as(held.commitAndRelease(content), "done")), "done")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a second one fails, and tells nobody of a loss", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost), { startImmediately: true })
+      yield* held.commitAndRelease(content)
+      const error = yield* Effect.flip(held.commitAndRelease(content))
+      assert.deepInclude(error, { _tag: "LockLost", reason: "Released" })
+      assert.isUndefined(lost.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a lock that was handed over, with a TTL of a minute", () => {
+  const handedOver = Effect.gen(function* () {
+    const world = yield* setUp
+    const us = yield* world.aProcess("us", { ttl: "1 minute" })
+    const them = yield* world.aProcess("them", { ttl: "1 minute" })
+    const theirs = yield* them.wants()
+    const ours = yield* us.wants()
+    yield* TestClock.adjust("100 millis")
+    yield* theirs.letGo
+    yield* TestClock.adjust("100 millis")
+    return { us, held: yield* ours.held }
+  })
+  const overloaded = new LockError.Unavailable({ object: id, verb: "patch", status: 429, detail: "busy" })
+
+  for (const [what, fault] of [
+    ["is refused", "Refused"],
+    ["is applied, and its answer is lost", "Lost"],
+    ["meets an overloaded server", overloaded]
+  ] as const) {
+    it.effect(`survives a first renewal that ${what}`, () =>
+      Effect.gen(function* () {
+        const { held, us } = yield* handedOver
+        us.faults.push(["write", fault])
+        yield* TestClock.adjust("2 minutes")
+        assert.isTrue(yield* held.isValid)
+      }).pipe(Effect.scoped)
+    )
+  }
+})
