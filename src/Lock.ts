@@ -32,6 +32,7 @@ import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender, Engine } from "./internal/engine/contender.ts"
+import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
 import * as renewer from "./internal/engine/renewer.ts"
@@ -212,11 +213,7 @@ export const make = Effect.fnUntraced(function* (
   const hold = <E extends LockError.LockError>(
     id: string,
     options: AcquireOptions | undefined,
-    acquisition: (
-      contender: Contender,
-      start: Start,
-      restore: localQueue.Restore
-    ) => Effect.Effect<localQueue.Holding, E>
+    acquisition: (contender: Contender, start: Start, restore: localQueue.Restore) => Effect.Effect<Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(contender(id, options), (contender) =>

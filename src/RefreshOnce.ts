@@ -37,6 +37,7 @@ import * as ValueLocation from "./internal/refresh/location.ts"
 import * as rotation from "./internal/refresh/rotation.ts"
 import * as SingleFlight from "./internal/refresh/singleFlight.ts"
 import * as valueCache from "./internal/refresh/valueCache.ts"
+import { inSpan } from "./internal/tracing.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
@@ -173,13 +174,11 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   const cache = valueCache.make<A>(options.capacity ?? 1000)
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
-      Effect.withSpan(
+      inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () =>
         Effect.map(rotation.obtain(deps, id, flight, cache.get(id)?.hadLock === true), ({ hadLock, value }) => {
           cache.set(id, { value: Option.some(value), hadLock })
           return value
-        }),
-        "kubelock.refresh",
-        { captureStackTrace: false, attributes: { "kubelock.id": id } }
+        })
       ),
     Duration.fromInputUnsafe(options.grace ?? "10 seconds")
   )

@@ -60,9 +60,9 @@ const wings: Readonly<Record<string, Wing>> = {
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
   refresh: {
     files: ["src/internal/refresh/", "src/RefreshError.ts", "src/RefreshMetrics.ts"],
-    imports: [...lock, "boundedMap", "Lock"]
+    imports: [...lock, "boundedMap", "tracing", "Lock"]
   },
-  RefreshOnce: { files: ["src/RefreshOnce.ts"], imports: [...port, "Lock", "refresh", "client", "store"] },
+  RefreshOnce: { files: ["src/RefreshOnce.ts"], imports: [...port, "tracing", "Lock", "refresh", "client", "store"] },
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {
     files: ["src/index.ts"],

@@ -7,48 +7,16 @@ import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import type * as LockProtocol from "../../LockProtocol.ts"
-import type { Lease } from "../../LockRecord.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisition.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
-import { handOver, release, type Released } from "./release.ts"
+import type { HeldLease, Released } from "./holding.ts"
+import { handOver, release } from "./release.ts"
 import * as requests from "./requests.ts"
 import * as telemetry from "./telemetry.ts"
-
-/**
- * A held lock.
- *
- * - `contender`: the contender in whose name it is held.
- * - `lease`: the lease as last written.
- * - `isAwaited`: whether others stood in the queue when the object was last seen.
- * - `isValid`: whether the lease is valid, as far as this process knows.
- * - `lost`: fails once the lock is lost; never succeeds.
- * - `check`: succeeds if the lease is valid, and fails if not.
- * - `confirm`: the same at the end of work that it protected, which may have committed and released.
- * - `released`: the error of a contender that has left the lock.
- * - `commitAndRelease`: writes content and releases, both or nothing.
- * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again.
- * - `observe`: takes the span that is the parent of those of renewals and of the release.
- */
-export interface HeldLease {
-  readonly contender: Contender
-  readonly grant: Grant
-  readonly lease: () => Lease
-  readonly isAwaited: () => boolean
-  readonly isValid: () => boolean
-  readonly lost: Effect.Effect<never, LockError.Lost>
-  readonly check: Effect.Effect<void, LockError.Lost>
-  readonly confirm: Effect.Effect<void, LockError.Lost>
-  readonly released: () => LockError.Lost
-  readonly commitAndRelease: (
-    content: ReadonlyArray<FieldPatch>
-  ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
-  readonly release: (requeue: string | undefined) => Effect.Effect<Released>
-  readonly observe: (span: Tracer.Span) => void
-}
 
 /**
  * Holds a granted lock until `release` is run: the renewer keeps it, and its loss is told.

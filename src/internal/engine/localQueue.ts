@@ -15,19 +15,11 @@ import * as fairness from "../protocol/fairness.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
-import { type HeldLease, hold } from "./heldLease.ts"
-import { handOver, type Released, withdraw } from "./release.ts"
+import { hold } from "./heldLease.ts"
+import type { HeldLease, Holding, Released } from "./holding.ts"
+import { handOver, withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
-
-/** The lock in the hands of one contender. */
-export interface Holding {
-  readonly lease: HeldLease
-  /** How often the lock was handed on within the process since it was acquired. */
-  readonly localHandOffs: number
-  /** The version of the acquiring write, and after it the number of local hand-offs. */
-  readonly fencingToken: bigint
-}
 
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

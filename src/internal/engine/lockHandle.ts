@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import type { Lost } from "../../LockError.ts"
 import type { Contender } from "./contender.ts"
-import type { Holding } from "./localQueue.ts"
+import type { Holding } from "./holding.ts"
 import { holding } from "./telemetry.ts"
 
 /** Takes the lock for a contender. When its scope closes the contender has left the lock, and `leave` runs. */

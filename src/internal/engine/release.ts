@@ -12,18 +12,10 @@ import type { Now } from "../protocol/answer.ts"
 import * as protocol from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
+import type { Released } from "./holding.ts"
 import * as requests from "./requests.ts"
 import { tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
-
-/**
- * How a release ended; no outcome if it failed. `mayQueue`: the waiter that wanted the lock again may stand in the queue. The
- * snapshot of the outcome says whether it does.
- */
-export interface Released {
-  readonly outcome: protocol.Outcome | undefined
-  readonly mayQueue: boolean
-}
 
 /** How long a release goes on trying. A single request may take as long as the store gives it. Our choice. */
 export const patience = Duration.seconds(5)

@@ -9,9 +9,9 @@ import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import { isTraced } from "../tracing.ts"
+import { inSpan, isTraced, quiet, quietly } from "../tracing.ts"
 import type { Contender } from "./contender.ts"
-import type { Holding } from "./localQueue.ts"
+import type { Holding } from "./holding.ts"
 
 // The fiber whose context says who collects metrics and spans.
 type Fiber = EffectFiber.Fiber<unknown, unknown>
@@ -23,12 +23,23 @@ export const measure = <Input, State>(
   input: Input,
   attributes?: Readonly<Record<string, string>>
 ): Effect.Effect<void> =>
-  Effect.withFiberSucceed(({ context }) =>
-    withAttributes(
-      contender,
-      attributes === undefined ? metric : Metric.withAttributes(metric, attributes)
-    ).updateUnsafe(input, context)
+  Effect.withFiberSucceed((fiber) =>
+    update(fiber, contender, attributes === undefined ? metric : Metric.withAttributes(metric, attributes), input)
   )
+
+const update = <Input, State>(
+  { context }: Fiber,
+  contender: Contender,
+  metric: Metric.Metric<Input, State>,
+  input: Input
+): void => quietly(() => withAttributes(contender, metric).updateUnsafe(input, context))
+
+const modify = <Input, State>(
+  { context }: Fiber,
+  contender: Contender,
+  metric: Metric.Metric<Input, State>,
+  by: Input
+): void => quietly(() => withAttributes(contender, metric).modifyUnsafe(by, context))
 
 const withAttributes = <Input, State>(
   { attributes }: Contender,
@@ -41,20 +52,19 @@ export const tell = (
   level: "Info" | "Warn" | "Error",
   ...message: ReadonlyArray<unknown>
 ): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWithLevel(level)(...message), { "kubelock.id": id, "kubelock.holder": holderId })
+  quiet(Effect.annotateLogs(Effect.logWithLevel(level)(...message), { "kubelock.id": id, "kubelock.holder": holderId }))
 
 /** Runs a part of a lock's life in a span of its own, if a tracer collects spans. */
 export const span =
   (name: string, { holderId, id }: Contender, parent?: Tracer.Span) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
-    Effect.withFiber((fiber) =>
-      isTraced(fiber)
-        ? Effect.withSpan(effect, `kubelock.${name}`, {
-            captureStackTrace: false,
-            attributes: { "kubelock.id": id, "kubelock.holder": holderId },
-            ...(parent === undefined ? {} : { parent })
-          })
-        : (effect as Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>)
+    inSpan(
+      `kubelock.${name}`,
+      {
+        attributes: { "kubelock.id": id, "kubelock.holder": holderId },
+        ...(parent === undefined ? {} : { parent })
+      },
+      () => effect
     )
 
 /** Observes an acquisition, from wanting the lock to having it or failing. */
@@ -67,14 +77,13 @@ export const acquiring = <E extends { readonly _tag: string }>(
     contender
   )(
     Effect.withFiber((fiber) => {
-      const { context } = fiber
-      withAttributes(contender, LockMetrics.waiting).modifyUnsafe(1, context)
+      modify(fiber, contender, LockMetrics.waiting, 1)
       return Effect.onExitPrimitive(acquisition, (exit) => {
-        withAttributes(contender, LockMetrics.waiting).modifyUnsafe(-1, context)
+        modify(fiber, contender, LockMetrics.waiting, -1)
         const outcome = outcomeOf(exit)
         const waited = ClockReading.elapsed(contender.startedAt, ClockReading.read(fiber.getRef(Clock.Clock))).max
         if (isTraced(fiber)) note(fiber, { outcome, waited_ms: waited })
-        if (outcome === "LockTimeout") withAttributes(contender, LockMetrics.timeouts).updateUnsafe(1, context)
+        if (outcome === "LockTimeout") update(fiber, contender, LockMetrics.timeouts, 1)
         return Exit.isSuccess(exit) ? acquired(fiber, contender, exit.value, waited) : undefined
       })
     })
@@ -89,7 +98,9 @@ export const noteAttempts = (attempts: number): Effect.Effect<void> =>
 const note = (fiber: Fiber, attributes: Readonly<Record<string, unknown>>): void => {
   const { span } = fiber.cache
   if (span?._tag !== "Span") return
-  for (const name in attributes) span.attribute(`kubelock.${name}`, attributes[name])
+  quietly(() => {
+    for (const name in attributes) span.attribute(`kubelock.${name}`, attributes[name])
+  })
 }
 
 const acquired = (
@@ -98,13 +109,12 @@ const acquired = (
   { fencingToken, lease, localHandOffs }: Holding,
   waited: number
 ): Effect.Effect<void> | undefined => {
-  const { context } = fiber
   if (isTraced(fiber)) note(fiber, { fencing_token: String(fencingToken) })
-  withAttributes(contender, LockMetrics.acquisitions).updateUnsafe(1, context)
-  withAttributes(contender, LockMetrics.waitSeconds).updateUnsafe(waited / 1000, context)
+  update(fiber, contender, LockMetrics.acquisitions, 1)
+  update(fiber, contender, LockMetrics.waitSeconds, waited / 1000)
   const { tookOverFrom } = lease.grant
   if (tookOverFrom === undefined || localHandOffs > 0) return undefined
-  withAttributes(contender, LockMetrics.takeovers).updateUnsafe(1, context)
+  update(fiber, contender, LockMetrics.takeovers, 1)
   const { id, object } = contender
   return tell(
     contender,
@@ -119,14 +129,13 @@ export const holding = (
   { fencingToken, lease }: Holding
 ): Effect.Effect<(exit: Exit.Exit<unknown, unknown>) => void> =>
   Effect.withFiber((fiber) => {
-    const { context } = fiber
     const clock = fiber.getRef(Clock.Clock)
     const startedAt = ClockReading.read(clock)
-    withAttributes(contender, LockMetrics.held).modifyUnsafe(1, context)
+    modify(fiber, contender, LockMetrics.held, 1)
     const ended = () => {
-      withAttributes(contender, LockMetrics.held).modifyUnsafe(-1, context)
+      modify(fiber, contender, LockMetrics.held, -1)
       const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
-      withAttributes(contender, LockMetrics.holdSeconds).updateUnsafe(held / 1000, context)
+      update(fiber, contender, LockMetrics.holdSeconds, held / 1000)
     }
     if (!isTraced(fiber)) return Effect.succeed(ended)
     const attributes = {
@@ -134,11 +143,14 @@ export const holding = (
       "kubelock.holder": lease.contender.holderId,
       "kubelock.fencing_token": String(fencingToken)
     }
-    return Effect.map(Effect.makeSpan("kubelock.hold", { attributes }), (span) => {
-      lease.observe(span)
-      return (exit) => {
-        ended()
-        span.end(clock.currentTimeNanosUnsafe(), exit)
+    return Effect.matchCause(Effect.makeSpan("kubelock.hold", { attributes }), {
+      onFailure: () => ended,
+      onSuccess: (span) => {
+        lease.observe(span)
+        return (exit) => {
+          ended()
+          quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
+        }
       }
     })
   })
@@ -146,7 +158,7 @@ export const holding = (
 /** Tells that a lock was lost. */
 export const lost = (contender: Contender, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>
   Effect.suspend(() => {
-    span?.attribute("kubelock.outcome", error.reason)
+    quietly(() => span?.attribute("kubelock.outcome", error.reason))
     return Effect.andThen(
       measure(contender, LockMetrics.losses, 1, { reason: error.reason }),
       tell(contender, "Warn", error.message)

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { StoreError } from "../../LockError.ts"
 import type { WatchEvent, WatchOptions, ObjectStore } from "../../ObjectStore.ts"
 import type { Timers } from "../time/timers.ts"
+import { quiet } from "../tracing.ts"
 
 /** The watch of one object. */
 export interface Watch {
@@ -52,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       if (isForbidden || error._tag !== "LockForbidden") return Effect.void
       isForbidden = true
-      return Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`)
+      return quiet(Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`))
     })
 
   const fibers = yield* FiberSet.make<void>()

@@ -21,6 +21,7 @@ import type { Client, KubeConfigError } from "./client.ts"
 import * as decode from "./decode.ts"
 import type * as Http from "./http.ts"
 import * as responseError from "./responseError.ts"
+import { quiet, quietly } from "../tracing.ts"
 
 // The largest response, or line of a watch, that is read. Kubernetes allows 256 KiB of annotations, so this is plenty.
 const maxBytes = 8 * 1024 * 1024
@@ -63,8 +64,10 @@ export const make = (
     const skew = Math.max(earliest - received.wall, received.wall - latest)
     if (isSkewReported || skew <= reportableSkew) return Effect.void
     isSkewReported = true
-    return Effect.logWarning(
-      `The clock of this machine differs from the API server's by at least ${Duration.format(Duration.millis(Math.round(skew)))}.`
+    return quiet(
+      Effect.logWarning(
+        `The clock of this machine differs from the API server's by at least ${Duration.format(Duration.millis(Math.round(skew)))}.`
+      )
     )
   }
 
@@ -80,7 +83,7 @@ export const make = (
         Effect.onExitPrimitive(send, (exit) => {
           const received = ClockReading.read(clock)
           const metric = requestSecondsOf(info.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
-          metric.updateUnsafe(ClockReading.elapsed(sent, received).max / 1000, fiber.context)
+          quietly(() => metric.updateUnsafe(ClockReading.elapsed(sent, received).max / 1000, fiber.context))
           return Exit.isSuccess(exit) ? learnTime(sent, received, exit.value.headers) : undefined
         }),
         (error) => (error._tag === "KubeConfigError" ? unauthorized(info, error) : unavailable(info, error.detail))

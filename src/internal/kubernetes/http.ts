@@ -19,7 +19,7 @@ import { EventEmitter } from "node:events"
 import type { Readable } from "node:stream"
 import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
-import { isTraced } from "../tracing.ts"
+import { inSpan, quietly } from "../tracing.ts"
 
 /** A request. `path` includes the query. */
 export interface Request {
@@ -92,15 +92,24 @@ export const make = (connections: Connections, server: string, timers: Timers): 
     signal: EventEmitter,
     read: Reader<A>
   ): Effect.Effect<A, TransportError> =>
-    Effect.withFiber((fiber) => {
-      const sendWith = (traceHeaders: Readonly<Record<string, string>>) =>
-        dispatch(
+    inSpan(
+      `http.client ${method}`,
+      {
+        kind: "client",
+        attributes: {
+          "http.request.method": method,
+          "url.full": `${server}${path}`,
+          "url.path": path.split("?")[0]!
+        }
+      },
+      (span) => {
+        const response = dispatch(
           dispatcher,
           {
             origin: server,
             path,
             method,
-            headers: { ...headers, ...credentials, ...traceHeaders },
+            headers: { ...headers, ...credentials, ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)) },
             body: body ?? null,
             headersTimeout: 0,
             bodyTimeout: 0,
@@ -110,24 +119,12 @@ export const make = (connections: Connections, server: string, timers: Timers): 
           timers,
           read
         )
-      return !isTraced(fiber)
-        ? sendWith({})
-        : Effect.useSpan(
-            `http.client ${method}`,
-            {
-              kind: "client",
-              attributes: {
-                "http.request.method": method,
-                "url.full": `${server}${path}`,
-                "url.path": path.split("?")[0]!
-              }
-            },
-            (span) =>
-              Effect.tap(sendWith(HttpTraceContext.toHeaders(span)), ({ status }) =>
-                Effect.sync(() => span.attribute("http.response.status_code", status))
-              )
-          )
-    })
+        if (span === undefined) return response
+        return Effect.tap(response, ({ status }) =>
+          Effect.sync(() => quietly(() => span.attribute("http.response.status_code", status)))
+        )
+      }
+    )
 
   return {
     request: (request, credentials, limits) =>

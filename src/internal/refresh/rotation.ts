@@ -22,6 +22,7 @@ import * as waitBudget from "../engine/waitBudget.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as Location from "./location.ts"
 import type { Flight } from "./singleFlight.ts"
+import { inSpan, quiet } from "../tracing.ts"
 
 /** What a rotation depends on. */
 export interface Deps<A, E> {
@@ -171,11 +172,11 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
 const callUpstream = <A, E>(deps: Deps<A, E>, held: Held, current: Option.Option<A>): Effect.Effect<A, E> =>
   Effect.flatMap(Clock.monotonicTimeNanos, (startedAt) =>
     deps.refresh(current, { id: held.id, fencingToken: held.fencingToken }).pipe(
-      (refreshing) => Effect.withSpan(refreshing, "kubelock.refresh.upstream", { captureStackTrace: false }),
+      (refreshing) => inSpan("kubelock.refresh.upstream", {}, () => refreshing),
       Effect.onError((cause) => reportFailure(deps, held, cause)),
       Effect.ensuring(
         Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
-          Metric.update(RefreshMetrics.upstreamSeconds, Number(now - startedAt) / 1e9)
+          quiet(Metric.update(RefreshMetrics.upstreamSeconds, Number(now - startedAt) / 1e9))
         )
       )
     )
@@ -261,10 +262,12 @@ const contentOf = ({ content }: ObjectSnapshot) => {
 }
 
 const count = (outcome: "Written" | "NotWritten" | "Failed" | "Interrupted"): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(RefreshMetrics.refreshes, { outcome }), 1)
+  quiet(Metric.update(Metric.withAttributes(RefreshMetrics.refreshes, { outcome }), 1))
 
 const log = (held: Held, level: "Warn" | "Error", message: string): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWithLevel(level)(message), {
-    "kubelock.id": held.id,
-    "kubelock.holder": held.holderId
-  })
+  quiet(
+    Effect.annotateLogs(Effect.logWithLevel(level)(message), {
+      "kubelock.id": held.id,
+      "kubelock.holder": held.holderId
+    })
+  )

@@ -1,0 +1,59 @@
+/** What a process has in hand of a lock that it holds. */
+import type * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
+import type * as LockError from "../../LockError.ts"
+import type { Lease } from "../../LockRecord.ts"
+import type { FieldPatch } from "../../ObjectStore.ts"
+import type { Grant } from "../protocol/acquisition.ts"
+import type { Outcome } from "../protocol/release.ts"
+import type { Contender } from "./contender.ts"
+
+/**
+ * A lock that this process holds, for whichever of its contenders has it now.
+ *
+ * - `contender`: the contender in whose name it is held.
+ * - `lease`: the lease as last written.
+ * - `isAwaited`: whether others stood in the queue when the object was last seen.
+ * - `isValid`: whether the lease is valid, as far as this process knows.
+ * - `lost`: fails once the lock is lost; never succeeds.
+ * - `check`: succeeds if the lease is valid, and fails if not.
+ * - `confirm`: the same at the end of work that it protected, which may have committed and released.
+ * - `released`: the error of a contender that has left the lock.
+ * - `commitAndRelease`: writes content and releases, both or nothing.
+ * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again.
+ * - `observe`: takes the span that is the parent of those of renewals and of the release.
+ */
+export interface HeldLease {
+  readonly contender: Contender
+  readonly grant: Grant
+  readonly lease: () => Lease
+  readonly isAwaited: () => boolean
+  readonly isValid: () => boolean
+  readonly lost: Effect.Effect<never, LockError.Lost>
+  readonly check: Effect.Effect<void, LockError.Lost>
+  readonly confirm: Effect.Effect<void, LockError.Lost>
+  readonly released: () => LockError.Lost
+  readonly commitAndRelease: (
+    content: ReadonlyArray<FieldPatch>
+  ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
+  readonly release: (requeue: string | undefined) => Effect.Effect<Released>
+  readonly observe: (span: Tracer.Span) => void
+}
+
+/** The lock in the hands of one contender. */
+export interface Holding {
+  readonly lease: HeldLease
+  /** How often the lock was handed on within the process since it was acquired. */
+  readonly localHandOffs: number
+  /** The version of the acquiring write, and after it the number of local hand-offs. */
+  readonly fencingToken: bigint
+}
+
+/**
+ * How a release ended; no outcome if it failed. `mayQueue`: the waiter that wanted the lock again may stand in the queue. The
+ * snapshot of the outcome says whether it does.
+ */
+export interface Released {
+  readonly outcome: Outcome | undefined
+  readonly mayQueue: boolean
+}
