@@ -114,18 +114,25 @@ export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<H
  *
  * It acquires them one after the other in the order of their names, the same in all processes, so that no two processes wait for
  * each other. The answer follows the order of `ids`. An id named twice is locked once. Each has the whole wait schedule to itself.
+ * All are valid when it answers: if one is lost while it waits for another, it fails with `Lost`.
  */
 export const scopedAll = (
   ids: ReadonlyArray<string>,
   options?: AcquireOptions
-): Effect.Effect<ReadonlyArray<Held>, AcquireError, Lock | Scope.Scope> =>
+): Effect.Effect<ReadonlyArray<Held>, AcquireError | LockError.Lost, Lock | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const scope = yield* Scope.fork(yield* Effect.scope)
       const helds = new Map<string, Held>()
+      const guarded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockError.Lost, R> =>
+        [...helds.values()].reduce<Effect.Effect<A, E | LockError.Lost, R>>((inner, held) => held.guard(inner), effect)
       yield* Effect.forEach([...new Set(ids)].toSorted(), (id) =>
-        Effect.map(Scope.provide(scoped(id, options), scope), (held) => helds.set(id, held))
+        Effect.map(
+          Effect.suspend(() => guarded(Scope.provide(scoped(id, options), scope))),
+          (held) => helds.set(id, held)
+        )
       ).pipe(
+        Effect.andThen(Effect.suspend(() => guarded(Effect.void))),
         restore,
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )

@@ -19,7 +19,9 @@ type TagOf<F extends (...args: never) => unknown> =
 describe("the errors of an operation", () => {
   it("are those that it can fail with, and no others", () => {
     expectTypeOf<TagOf<typeof Lock.scoped>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
-    expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<
+      "LockTimeout" | "LockMalformed" | "LockLost" | StoreTag
+    >()
     expectTypeOf<TagOf<typeof Lock.tryScoped>>().toEqualTypeOf<"LockConflict" | "LockMalformed" | StoreTag>()
     expectTypeOf<TagOf<typeof Lock.inspect>>().toEqualTypeOf<StoreTag>()
     expectTypeOf<TagOf<typeof Lock.break>>().toEqualTypeOf<"LockConflict" | StoreTag>()

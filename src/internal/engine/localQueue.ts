@@ -103,6 +103,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       grant(first, undefined)
     })
 
+  // A defect in a release must not keep the id from the next contender.
+  const freeing = (id: string, entry: Entry, release: Effect.Effect<Released>) =>
+    Effect.onError(release, () => grantNext(id, entry))
+
   const withdrawing = (contender: Contender, inDoubt: { readonly writing: boolean }) =>
     detach(withdraw(contender, inDoubt))
 
@@ -156,7 +160,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { id } = lease.contender
     yield* Effect.yieldNow
     const [again] = entry.waiters
-    const { mayQueue, outcome } = yield* send(again?.contender.holderId)
+    const { mayQueue, outcome } = yield* freeing(id, entry, send(again?.contender.holderId))
     if (again !== undefined && mayQueue) {
       again.start = { queued: true, snapshot: outcome?.requeued }
       if (!entry.waiters.has(again)) yield* withdrawing(again.contender, { writing: false })
@@ -182,7 +186,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return
     }
     if (lease.isAwaited()) return yield* detach(handOverLater(holding, entry, lease.release))
-    const { outcome } = yield* lease.release(undefined)
+    const { outcome } = yield* freeing(id, entry, lease.release(undefined))
     if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
     const free = outcome.snapshot
     yield* detach(handOverLater(holding, entry, (requeue) => handOver(lease.contender, free, requeue)))

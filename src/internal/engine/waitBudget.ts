@@ -41,11 +41,14 @@ export const make = (schedule: WaitSchedule): WaitBudget => {
         Pull.catchDone(() => Effect.undefined)
       )
       if (delay === undefined) isOver = true
-      else due = from + delay
+      else due = from + Math.max(shortestStep, delay)
     }
     return isOver && left() <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, left())))
   })
 }
 
-// A schedule may have no delays at all.
+/** The shortest step of a schedule, in milliseconds: one without delays would ask on and on. Our choice. */
+export const shortestStep = 10
+
+// A schedule may have very short delays.
 const maxStepsAhead = 32

@@ -2,7 +2,7 @@
  * The watches of a process: one for each id that somebody waits for, shared by all contenders that wait for it.
  *
  * A watch outlives its last listener by a second, so that a process that comes back to a lock in demand again and again need not
- * open it anew each time.
+ * open it anew each time. A watch that failed is forgotten after a few seconds, and opened anew if a contender still waits.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -37,6 +37,9 @@ export interface WatchPool {
 /** How long a watch without listeners goes on, in milliseconds. Our choice. */
 export const idleMillis = 1000
 
+/** How long contenders poll after a watch failed, in milliseconds. Our choice. */
+export const failedMillis = 5000
+
 // That the lock was handed on to another process says nothing to a waiter.
 const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
   Stream.filter(events, ({ _tag }) => _tag === "Changed")
@@ -64,6 +67,11 @@ export const make = Effect.fnUntraced(function* (
     const start = Effect.fnUntraced(function* (id: string) {
       const listeners = new Set<() => void>()
       let latest: Latest | undefined
+      let cancel = () => {}
+      const close = () => {
+        watches.delete(id)
+        fiber.interruptUnsafe()
+      }
 
       const publish = (next: Latest) =>
         Effect.sync(() => {
@@ -74,18 +82,22 @@ export const make = Effect.fnUntraced(function* (
       const fiber = yield* FiberSet.run(
         fibers,
         Stream.runForEach(eventsOf(id), (event) => publish(Exit.succeed(event))).pipe(
-          Effect.catch((error) => Effect.andThen(noteForbidden(error), publish(Exit.fail(error))))
+          Effect.catch((error) =>
+            Effect.andThen(
+              noteForbidden(error),
+              Effect.suspend(() => {
+                cancel()
+                timers.schedule(failedMillis, close)
+                return publish(Exit.fail(error))
+              })
+            )
+          )
         )
       )
 
-      const close = () => {
-        watches.delete(id)
-        fiber.interruptUnsafe()
-      }
-      let cancel = () => {}
       const touch = () => {
         cancel()
-        if (listeners.size === 0) cancel = timers.schedule(idleMillis, close)
+        if (listeners.size === 0 && latest?._tag !== "Failure") cancel = timers.schedule(idleMillis, close)
       }
 
       const watch = {

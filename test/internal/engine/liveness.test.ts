@@ -1,0 +1,102 @@
+/** Nothing spins, nothing stays dead, and several locks are answered all valid or not at all. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../../src/Lock.ts"
+import * as LockError from "../../../src/LockError.ts"
+import { ObjectStore } from "../../../src/ObjectStore.ts"
+import * as FaultyStore from "../../utils/FaultyStore.ts"
+import { dexLockUntil, id, setUp } from "../../utils/processes.ts"
+
+describe("several locks", () => {
+  it.effect("are answered all valid, or none: one that ran out meanwhile fails the whole", () =>
+    Effect.gen(function* () {
+      const faulty = yield* FaultyStore.make(["a", "b"])
+      const lock = yield* Lock.make({ identity: "us" }).pipe(Effect.provideService(ObjectStore, faulty.store))
+      const other = yield* Lock.make({ identity: "them" }).pipe(Effect.provideService(ObjectStore, faulty.sound))
+      const theirs = yield* Effect.forkChild(Effect.scoped(Effect.andThen(other.scoped("b"), Effect.never)), {
+        startImmediately: true
+      })
+      const both = yield* Effect.forkChild(
+        Effect.scoped(Effect.asVoid(Lock.scopedAll(["a", "b"], { renewEvery: false }))).pipe(
+          Effect.provideService(Lock.Lock, lock),
+          Effect.flip
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("12 seconds")
+      yield* Fiber.interrupt(theirs)
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(both)
+      assert.deepInclude(error, { _tag: "LockLost", id: "a" })
+      yield* TestClock.adjust("1 second")
+      const { annotations } = yield* faulty.sound.read("b")
+      assert.deepStrictEqual({ ...annotations }, {})
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a wait schedule without delays", () => {
+  it.effect("asks no more than a hundred times a second", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      us.watching.fault = new LockError.Rejected({ object: id, verb: "watch", status: 400, detail: "no watch" })
+      yield* world.annotate(dexLockUntil(1000))
+      yield* us.wants({ waitSchedule: Schedule.forever })
+      us.requests.length = 0
+      yield* TestClock.adjust("1 second")
+      assert.isAtMost(us.requests.length, 101)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a defect of the store in a release", () => {
+  it.effect("does not keep the id from the next contender of the process", () =>
+    Effect.gen(function* () {
+      const faulty = yield* FaultyStore.make([id])
+      let isBroken = false
+      const lock = yield* Lock.make({ identity: "us" }).pipe(
+        Effect.provideService(ObjectStore, {
+          ...faulty.store,
+          compareAndSwap: (id, patch) =>
+            isBroken ? Effect.die(new Error("a defect of the test")) : faulty.store.compareAndSwap(id, patch)
+        })
+      )
+      const exit = yield* Effect.exit(
+        Effect.scoped(
+          Effect.andThen(
+            lock.scoped(id),
+            Effect.sync(() => void (isBroken = true))
+          )
+        )
+      )
+      assert.strictEqual(exit._tag, "Failure")
+      isBroken = false
+      const next = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+      yield* TestClock.adjust("15 seconds")
+      yield* Fiber.join(next)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a watch that failed", () => {
+  it.effect("is opened again within seconds, though contenders poll meanwhile", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      yield* world.annotate(dexLockUntil(1000))
+      us.watching.fault = new LockError.Unauthorized({ object: id, detail: "it answered 401" })
+      const ours = yield* us.wants({ waitSchedule: Schedule.spaced("100 millis") })
+      yield* TestClock.adjust("1500 millis")
+      us.watching.fault = undefined
+      yield* TestClock.adjust("30 seconds")
+      us.requests.length = 0
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtMost(us.requests.length, 2)
+      assert.isFalse(yield* ours.has)
+    }).pipe(Effect.scoped)
+  )
+})
