@@ -18,8 +18,8 @@ import { contend, type Take } from "./contender.ts"
 import { Contest, type Protocol, type Records, type Round, RoundFailed, type Shared } from "./contest.ts"
 import * as Control from "./control.ts"
 import * as countingClient from "./countingClient.ts"
-import * as Dex from "./dex.ts"
-import * as DexClient from "./dexClient.ts"
+import * as Dex from "../src/testing/dex/Dex.ts"
+import * as DexClient from "../src/testing/dex/DexClient.ts"
 
 const shared: Shared = workerData
 

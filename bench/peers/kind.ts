@@ -1,5 +1,5 @@
 /** Who contends: kubelock, and each of its peers. */
-import type { Server } from "../../test/cluster/Assets.ts"
+import type { Server } from "../../src/testing/envtest/Assets.ts"
 
 /** Who contends. The last two take no lock: they are the limits of all others. */
 export const kinds = ["kubelock", "dex", "lease-fast", "lease-default", "k8s-lease-lock", "relay", "raw"] as const

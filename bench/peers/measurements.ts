@@ -1,5 +1,5 @@
 /** What a run measured: the shape of its JSON. */
-import type { Server } from "../../test/cluster/Assets.ts"
+import type { Server } from "../../src/testing/envtest/Assets.ts"
 import type { Kind } from "./kind.ts"
 import type { Machine } from "./machine.ts"
 import type { MemoryFigures } from "./memory.ts"

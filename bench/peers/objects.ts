@@ -1,6 +1,6 @@
 /** The objects that are contended for: a new one for each round, so that none inherits anything. */
 import * as Effect from "effect/Effect"
-import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
+import type { ApiServerProcess } from "../../src/testing/envtest/Envtest.ts"
 import { type Kind, usesLease } from "./kind.ts"
 import { LoadError } from "../loadError.ts"
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
+import type { ApiServerProcess } from "../../src/testing/envtest/Envtest.ts"
 import * as ByteCounter from "./byteCounter.ts"
 import { isAlone, isLimit, isSlow, type Kind } from "./kind.ts"
 import * as loadTester from "./loadTester.ts"

@@ -1,5 +1,5 @@
 /** What a run measures, and in which order. */
-import type { Server } from "../../test/cluster/Assets.ts"
+import type { Server } from "../../src/testing/envtest/Assets.ts"
 import { isSlow, type Kind, kinds, unable } from "./kind.ts"
 
 /** What the flags say. Without `servers`, on all that there are. */

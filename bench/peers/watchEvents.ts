@@ -1,6 +1,6 @@
 /** How many events of watches on locked objects a server says that it sent, by its own metrics. */
 import * as Effect from "effect/Effect"
-import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
+import type { ApiServerProcess } from "../../src/testing/envtest/Envtest.ts"
 
 /** The count so far; `undefined` where the server does not tell. */
 export const sent = (api: ApiServerProcess): Effect.Effect<number | undefined> =>

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as refreshValue from "../../src/internal/refresh/location.ts"
 import type * as RefreshOnce from "../../src/RefreshOnce.ts"
-import * as Dex from "../dex.ts"
+import * as Dex from "../../src/testing/dex/Dex.ts"
 import { Token } from "./upstream.ts"
 
 /** Gets the token of an object. */

@@ -7,8 +7,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Server } from "./Assets.ts"
-import * as Envtest from "./Envtest.ts"
+import type { Server } from "../../src/testing/envtest/Assets.ts"
+import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 
 const found = await Effect.runPromise(Effect.result(Envtest.assets))
 

@@ -17,7 +17,7 @@ import * as Provider from "../../bench/refresh/provider.ts"
 import * as Upstream from "../../bench/refresh/upstream.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
-import * as Ports from "../cluster/Ports.ts"
+import * as Ports from "../../src/testing/envtest/Ports.ts"
 
 const folder = join(import.meta.dirname, "../../docs/examples/token-service")
 const secretName = "upstream-token"

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as Dex from "../../bench/dex.ts"
+import * as Dex from "../../src/testing/dex/Dex.ts"
 
 const key = "dexidp.com/resource-lock"
 

@@ -1,15 +1,15 @@
-/** Dex's world on a Kubernetes API server: GET and PUT of whole objects. */
+/** GET and PUT of whole objects on a Kubernetes API server, as Dex makes them. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as exchanges from "../src/internal/kubernetes/apiClient.ts"
-import * as requests from "../src/internal/kubernetes/encode.ts"
-import * as status from "../src/internal/kubernetes/responseError.ts"
-import type { Request } from "../src/internal/kubernetes/http.ts"
-import { KubernetesClient } from "../src/KubernetesClient.ts"
-import type * as LockError from "../src/LockError.ts"
-import * as Resource from "../src/Resource.ts"
-import { type DexClient, DexConflict, DexError } from "./dex.ts"
+import * as exchanges from "../../internal/kubernetes/apiClient.ts"
+import * as requests from "../../internal/kubernetes/encode.ts"
+import * as status from "../../internal/kubernetes/responseError.ts"
+import type { Request } from "../../internal/kubernetes/http.ts"
+import { KubernetesClient } from "../../KubernetesClient.ts"
+import type * as LockError from "../../LockError.ts"
+import * as Resource from "../../Resource.ts"
+import { type DexClient, DexConflict, DexError } from "./Dex.ts"
 
 /** Which objects. `requestTimeout` bounds one request, 15 seconds by default. */
 export interface Options {
@@ -18,7 +18,7 @@ export interface Options {
   readonly requestTimeout?: Duration.Input | undefined
 }
 
-/** Makes the world of one resource in one namespace of the cluster that the client talks to. */
+/** Makes a client for one resource in one namespace of a cluster. */
 export const make = Effect.fnUntraced(function* ({ namespace, requestTimeout, resource }: Options) {
   const exchange = exchanges.make(yield* KubernetesClient, {
     requestTimeout: Duration.fromInputUnsafe(requestTimeout ?? "15 seconds"),

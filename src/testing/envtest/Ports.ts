@@ -1,14 +1,14 @@
 /**
  * Free TCP ports on the loopback interface.
  *
- * Chosen below the range that the system takes for outgoing connections (32768 and up on Linux, 49152 elsewhere).
- * So no client takes the port while its server is away for a restart, and none can connect to itself.
+ * They are below the range that the system uses for outgoing connections (32768 and up on Linux, 49152 elsewhere). So no
+ * client takes the port of a server that restarts, and no client connects to itself.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Net from "node:net"
 
-/** One port that nobody listens on at this moment. */
+/** A port that no process listens on now. */
 export const free: Effect.Effect<number> = Effect.gen(function* () {
   while (true) {
     const port = yield* Random.nextIntBetween(20_000, 29_999)

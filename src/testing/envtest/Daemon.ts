@@ -1,9 +1,9 @@
 /**
- * One long-lived child process that can be stopped, started again, frozen and thawed, and that a scope ends.
+ * One long-lived child process that can be stopped, started again, frozen and thawed. It ends with its scope.
  *
- * Built on `effect/process/ChildProcess`: its scoped release already does what is needed here (SIGTERM, SIGKILL after a
- * bound, and it waits for the exit in native time, whatever clock a test installs). Each child leads a process group of
- * its own (Effect's default), so that Ctrl-C reaches only the test run, which then closes its scopes in order.
+ * The scoped release of `effect/process/ChildProcess` sends SIGTERM, then SIGKILL after a bound, and waits for the exit in
+ * real time. Each child leads a process group of its own (Effect's default), so Ctrl-C reaches only the test run, which
+ * then closes its scopes in order.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,19 +13,19 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { readdirSync, readFileSync } from "node:fs"
-import { setTimeout } from "node:timers/promises"
 import { EnvtestError } from "./EnvtestError.ts"
 import type * as Guard from "./Guard.ts"
+import { inRealTime } from "./realTime.ts"
 
 /**
- * A handle on the process, whichever incarnation runs.
+ * A handle on the process, across restarts.
  *
- * - `start`: does nothing where it runs already.
- * - `stop`: waits for the exit; SIGTERM becomes SIGKILL after ten seconds. Does nothing where none runs.
- * - `pause`, `resume`: SIGSTOP and SIGCONT. A paused process does nothing any more, whatever its threads were at.
- * - `died`: fails as soon as the process ends, with its last lines; never succeeds.
- * - `pid`: of the running process, `undefined` where none runs.
- * - `log`: the last lines that all incarnations wrote.
+ * - `start`: starts it. Does nothing if it runs already.
+ * - `stop`: ends it and waits for the exit. SIGTERM becomes SIGKILL after ten seconds. Does nothing if it does not run.
+ * - `pause`, `resume`: SIGSTOP and SIGCONT. `pause` waits until every thread has stopped.
+ * - `died`: fails with the last lines of output as soon as the process ends. Never succeeds.
+ * - `pid`: of the running process, `undefined` if it does not run.
+ * - `log`: the last lines of output, across restarts.
  */
 export interface Daemon {
   readonly start: Effect.Effect<void, EnvtestError>
@@ -45,7 +45,7 @@ interface Running {
 
 const keptLines = 60
 
-/** Describes the process without starting it; what `start` starts ends with this scope. */
+/** Describes the process without starting it. A process that `start` started ends with this scope. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly name: string
   readonly command: string
@@ -74,10 +74,10 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
-  // In native time, whatever clock a test installs.
-  const stopped = Effect.promise(() => setTimeout(1)).pipe(
+  const stopped = Effect.sleep("1 millis").pipe(
     Effect.repeat({ until: () => running === undefined || isStopped(running.handle.pid), times: 1000 }),
-    Effect.asVoid
+    Effect.asVoid,
+    inRealTime
   )
 
   const spawn = Effect.fnUntraced(function* (scope: Scope.Closeable) {
@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function* (options: {
       Effect.ignore,
       Effect.forkIn(scope)
     )
-    // a frozen process would not see the SIGTERM
+    // A frozen process would not see the SIGTERM.
     yield* Scope.addFinalizer(scope, send("SIGCONT"))
     running = { handle, scope, reader }
   })
@@ -151,7 +151,7 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 })
 
-/** Whether a process of this pid exists. */
+/** Whether a process with this pid exists. */
 export const isAlive = (pid: number): boolean => sendSignal(pid, 0)
 
 const sendSignal = (pid: number, signal: "SIGSTOP" | "SIGCONT" | 0): boolean => {

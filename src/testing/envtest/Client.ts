@@ -1,4 +1,4 @@
-/** Plain requests to an API server: pooled HTTP/1.1 with a client certificate, whole replies whatever their status. */
+/** Plain requests to an API server: pooled HTTP/1.1 with a client certificate. A reply of any status is a success. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -8,7 +8,7 @@ import type { HttpMethod } from "effect/http/HttpMethod"
 import type * as Scope from "effect/Scope"
 import type { KeyPair } from "./Certificates.ts"
 
-/** A Kubernetes object, list or Status, loosely: the fields that tests look at. `text` where the body is no JSON. */
+/** A Kubernetes object, list or Status: the fields that tests look at. `text` is set if the body is not JSON. */
 export interface Body {
   readonly [field: string]: unknown
   readonly kind?: string
@@ -32,7 +32,7 @@ export interface Reply {
   readonly body: Body
 }
 
-/** A client that takes paths (`/apis/...`); sequential requests share one connection. */
+/** A client that takes paths (`/apis/...`). Sequential requests share one connection. */
 export const make = (
   url: string,
   ca: string,
@@ -47,7 +47,7 @@ export const make = (
     return HttpClient.mapRequest(client, HttpClientRequest.prependUrl(url))
   })
 
-/** One request. A body is sent as JSON, as a merge patch where the method is PATCH; `headers` may say otherwise. */
+/** One request. A body is sent as JSON, or as a merge patch if the method is PATCH. `headers` override that. */
 export const send = (
   client: HttpClient.HttpClient,
   method: HttpMethod,

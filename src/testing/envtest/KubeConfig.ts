@@ -1,4 +1,4 @@
-/** A kubeconfig with one cluster and one user, everything embedded. */
+/** A kubeconfig with one cluster and one user, and all certificates embedded. */
 import type { KeyPair } from "./Certificates.ts"
 
 /** YAML for `kubectl`, client libraries and the servers themselves. */

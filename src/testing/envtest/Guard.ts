@@ -1,18 +1,18 @@
 /**
- * The last resort against leftovers: a shell that outlives the test run and cleans up after it.
+ * Cleans up if the test run cannot: a shell that outlives it.
  *
- * It reads the pids to watch over from its standard input. When that ends - the test run was killed, crashed, or called
- * `process.exit` - it kills them and removes the folder. No handler inside the run could do that after a SIGKILL. A
- * scope that closes in order ends the guard instead.
+ * The shell reads the pids to watch over from its standard input. The input ends when the test run is killed, crashes or
+ * calls `process.exit`. The shell then kills those processes and removes the folder. No handler inside the run could do
+ * this after a SIGKILL. A scope that closes in order ends the shell instead.
  *
- * Plain `node:child_process`: pids have to be written at once, and the input must not end before the guard does, which
- * a stream that Effect's spawner feeds and interrupts does not give.
+ * This uses `node:child_process` itself: the pids must be written at once, and the input must not end before the shell
+ * does. Effect's spawner feeds the input from a stream and interrupts it, which guarantees neither.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 
-/** Whom the guard kills when this process is gone. */
+/** The processes that are killed when this process is gone. */
 export interface Guard {
   readonly watch: (pid: number) => void
   readonly forget: (pid: number) => void
@@ -23,7 +23,7 @@ export const make = (directory: string): Effect.Effect<Guard, never, Scope.Scope
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        // in a process group of its own: what kills the group of the run must not kill the guard
+        // In a process group of its own: a signal to the group of the test run must not kill the guard.
         const shell = ChildProcess.spawn("sh", ["-c", script, "sh", directory], {
           detached: true,
           stdio: ["pipe", "ignore", "ignore"]

@@ -1,20 +1,44 @@
 /**
- * Real Kubernetes API servers for tests, benchmarks and chaos runs.
+ * Real Kubernetes API servers for tests and benchmarks.
  *
- * `start` runs an etcd and an API server on free loopback ports, in a temporary folder, with certificates of their own,
- * with Dex's RefreshToken CRD installed and a namespace `dex`. Closing the scope ends both and removes the folder; if
- * the process is killed instead, `Guard` does.
+ * The binaries come from the folder that the environment variable `KUBEBUILDER_ASSETS` names, as in Kubernetes' own
+ * envtest (`setup-envtest use -p env` downloads them). `start` runs an etcd and an API server on free loopback ports, in a
+ * temporary folder, with certificates of their own. It installs the CRD of Dex's RefreshToken and makes a namespace `dex`.
+ * When the scope closes, both processes end and the folder is removed. This also happens if the test process is killed.
+ *
+ * The certificates need the package `selfsigned`, an optional peer dependency.
  *
  * **Details**
  *
- * - `kube-apiserver` is the whole API: ConfigMaps, Secrets, RBAC, namespaces. `apiextensions-apiserver` serves CRDs
- *   only: no `/api/v1`, no namespaces to create, no RBAC, and nobody but the administrator may do anything.
- * - Members of `system:masters`, as the administrator is, are exempt from RBAC and from 429: take `kubeConfigFor`
- *   where those matter.
- * - Everything here keeps to real time, also under a `TestClock`.
+ * - `kube-apiserver` is the whole API: ConfigMaps, Secrets, RBAC, namespaces. `apiextensions-apiserver` serves CRDs only:
+ *   it has no `/api/v1`, no namespaces and no RBAC, and only the administrator has any rights.
+ * - The administrator is a member of `system:masters`, which is exempt from RBAC and from 429. Use `kubeConfigFor` if
+ *   those matter.
+ * - The servers and everything that waits for them run in real time, also under a `TestClock`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { it } from "@effect/vitest"
+ * import { Effect, Layer } from "effect"
+ * import { KubernetesClient, Lock, ObjectStoreKubernetes, Resource } from "kubelock"
+ * import { Envtest } from "kubelock/testing"
+ *
+ * const client = Layer.unwrap(
+ *   Effect.map(Envtest.ApiServer, ({ kubeConfig }) => KubernetesClient.layerKubeConfigYaml(kubeConfig))
+ * )
+ * const lock = Lock.layer().pipe(
+ *   Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" })),
+ *   Layer.provide(client),
+ *   Layer.provide(Envtest.layer({ server: "kube-apiserver", fsync: false }))
+ * )
+ *
+ * it.layer(lock, { timeout: "1 minute" })("on a real API server", (it) => {
+ *   it.effect("locks", () => Effect.scoped(Lock.scoped("a")))
+ * })
+ * ```
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -36,35 +60,38 @@ import * as Flags from "./Flags.ts"
 import * as Guard from "./Guard.ts"
 import * as KubeConfig from "./KubeConfig.ts"
 import * as Ports from "./Ports.ts"
+import { inRealTime } from "./realTime.ts"
 
-/** What a suite asks for. */
+/** Which server to start. */
 export interface Options {
   readonly server: Assets.Server
   /**
-   * Whether etcd syncs every write to disk, as users' clusters do. Without it suites are quicker; benchmarks then
-   * measure nothing.
+   * Whether etcd syncs every write to disk, as it does in production. Tests are faster without it, but benchmarks then
+   * mean nothing.
    *
    * @default true
    */
   readonly fsync?: boolean | undefined
 }
 
-/** The two processes. */
+/** One of the two processes. */
 export type Part = "etcd" | "server"
 
 /**
  * A running API server.
  *
- * - `version`: what `/version` says, as `v1.20.2`.
+ * - `version`: from `/version`, such as `v1.20.2`.
  * - `ca`: PEM of the CA that signed all its certificates.
- * - `directory`: the temporary folder; `kubeConfigPath` is a file in it.
- * - `kubeConfig`, `kubeConfigFor`: YAML with all certificates embedded; of the administrator, of any user.
- * - `client`, `clientFor`: pooled HTTP/1.1 clients that take paths (`/apis/...`), for whole replies and watches.
- * - `request`: one request of the administrator (`Client.send`).
- * - `stop`, `start`, `restart`: of the API server process; port and etcd stay. `start` waits until it serves again.
- *   SIGTERM becomes SIGKILL after ten seconds.
- * - `pause`, `resume`: freeze and thaw a process (SIGSTOP, SIGCONT): connections stay open, nothing answers.
- * - `pids`: of what runs at the moment. `log`: the last lines of one process.
+ * - `directory`: the temporary folder. `kubeConfigPath` is a file in it.
+ * - `kubeConfig`, `kubeConfigFor`: a kubeconfig as YAML with all certificates embedded, of the administrator or of any
+ *   user.
+ * - `client`, `clientFor`: pooled HTTP/1.1 clients of the administrator and of any user. They take paths (`/apis/...`).
+ * - `request`: one request of the administrator, and its whole reply. A body is sent as JSON, or as a merge patch if the
+ *   method is PATCH; `headers` override the content type.
+ * - `stop`, `start`, `restart`: stop and start the API server process; its port and etcd stay. `start` waits until it
+ *   serves again. SIGTERM becomes SIGKILL after ten seconds.
+ * - `pause`, `resume`: freeze and thaw a process (SIGSTOP, SIGCONT). Its connections stay open but nothing answers.
+ * - `pids`: the processes that run now. `log`: the last lines of one process.
  */
 export interface ApiServerProcess {
   readonly server: Assets.Server
@@ -92,19 +119,19 @@ export interface ApiServerProcess {
   readonly log: (part: Part) => Effect.Effect<string>
 }
 
-/** Service tag of a running API server, for `layer`. */
-export class ApiServer extends Context.Service<ApiServer, ApiServerProcess>()("kubelock/test/Envtest/ApiServer") {}
+/** Service tag of a running API server. */
+export class ApiServer extends Context.Service<ApiServer, ApiServerProcess>()("kubelock/testing/Envtest/ApiServer") {}
 
-/** The binaries that are there; the error says in one line what is missing. */
+/** The binaries that are installed. The error says in one line what is missing. */
 export const assets: Effect.Effect<Assets.Assets, EnvtestError> = Assets.find
 
-/** The servers that the binaries allow, for `describe.each`; none where binaries are missing. */
+/** The servers that can be started, for `describe.each`: none if binaries are missing. */
 export const servers: Effect.Effect<ReadonlyArray<Assets.Server>> = Assets.find.pipe(
   Effect.map((found) => found.servers.map(({ server }) => server)),
   Effect.orElseSucceed(() => [])
 )
 
-/** Starts an etcd and an API server: about four seconds. Fails where either dies, or is not ready within a minute. */
+/** Starts an etcd and an API server in about four seconds. Fails if either ends, or is not ready within a minute. */
 export const start = (options: Options): Effect.Effect<ApiServerProcess, EnvtestError, Scope.Scope> =>
   launch(options).pipe(
     Effect.retry({ times: 2, while: (error) => error.message.includes("address already in use") }),
@@ -112,10 +139,9 @@ export const start = (options: Options): Effect.Effect<ApiServerProcess, Envtest
     inRealTime
   )
 
-/** A layer of `start`. */
+/** `start` as a layer. */
 export const layer = (options: Options): Layer.Layer<ApiServer, EnvtestError> => Layer.effect(ApiServer, start(options))
 
-/** What `start` promises to be there. */
 const namespace = "dex"
 
 const crd = {
@@ -138,7 +164,7 @@ const crd = {
 }
 
 const launch = Effect.fnUntraced(function* (options: Options) {
-  // a scope of its own, so that a failed attempt leaves nothing to the next
+  // A failed attempt leaves nothing behind for the next one.
   const scope = yield* Scope.fork(yield* Effect.scope)
   return yield* launchOnce(options).pipe(
     Scope.provide(scope),
@@ -159,10 +185,11 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
   const [etcdPort, peerPort, port] = yield* Effect.all([Ports.free, Ports.free, Ports.free])
   const url = `https://127.0.0.1:${port}`
 
-  const ca = yield* Certificates.authority
-  const serving = yield* Certificates.serving(ca)
+  const authority = yield* Certificates.makeAuthority
+  const { ca } = authority
+  const serving = yield* authority.serving
   const serviceAccounts = yield* Certificates.signing
-  const admin = yield* Certificates.client(ca, { name: "admin", groups: ["system:masters"] })
+  const admin = yield* authority.client({ name: "admin", groups: ["system:masters"] })
   const kubeConfig = KubeConfig.make({ url, ca: ca.cert, user: "admin", credentials: admin })
   const files = {
     "ca.crt": ca.cert,
@@ -193,7 +220,7 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
 
   const until = (step: string, ask: ReturnType<typeof request>, good: (reply: Client.Reply) => boolean) =>
     untilGood(name, step, ask, good).pipe(Effect.raceFirst(server.died), Effect.raceFirst(etcd.died))
-  // /readyz of apiextensions-apiserver looks for Services, which it does not have
+  // /readyz of apiextensions-apiserver waits for Services, which it does not serve.
   const health = name === "kube-apiserver" ? "/readyz" : "/healthz"
   const ready = until("becoming ready", request("GET", health), ({ status }) => status === 200)
   const served = until(
@@ -218,7 +245,6 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
   const stop = (signal: "SIGTERM" | "SIGKILL" = "SIGTERM") => server.stop(signal)
   const startAgain = server.start.pipe(Effect.andThen(ready), Effect.andThen(served), Effect.asVoid)
   const parts = { etcd, server }
-  const credentials = (user: Certificates.User) => Certificates.client(ca, user)
   return {
     server: name,
     url,
@@ -228,9 +254,11 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
     kubeConfig,
     kubeConfigPath: Path.join(directory, "kubeconfig"),
     kubeConfigFor: (user) =>
-      Effect.map(credentials(user), (own) => KubeConfig.make({ url, ca: ca.cert, user: user.name, credentials: own })),
+      Effect.map(authority.client(user), (own) =>
+        KubeConfig.make({ url, ca: ca.cert, user: user.name, credentials: own })
+      ),
     client,
-    clientFor: (user) => Effect.flatMap(credentials(user), (own) => Client.make(url, ca.cert, own)),
+    clientFor: (user) => Effect.flatMap(authority.client(user), (own) => Client.make(url, ca.cert, own)),
     request,
     stop: (signal) => oneAtATime.withPermit(stop(signal)),
     start: oneAtATime.withPermit(startAgain).pipe(inRealTime),
@@ -242,7 +270,7 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
   } satisfies ApiServerProcess
 })
 
-/** Repeats a request until it is answered as wished. */
+/** Repeats a request until its reply is good. */
 const untilGood = Effect.fnUntraced(function* (
   name: string,
   step: string,
@@ -265,5 +293,3 @@ const untilGood = Effect.fnUntraced(function* (
     orElse: () => new EnvtestError({ step: name, detail: `${step} takes over a minute; the last answer was ${last}` })
   })
 })
-
-const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())

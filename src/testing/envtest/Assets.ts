@@ -1,8 +1,8 @@
 /**
- * Which Kubernetes binaries are there, by Kubernetes' own envtest convention: the folder that the environment variable
- * `KUBEBUILDER_ASSETS` names holds `etcd` and `kube-apiserver` (`setup-envtest use -p env` gets them).
+ * The Kubernetes binaries, by the convention of Kubernetes' envtest: the environment variable `KUBEBUILDER_ASSETS` names a
+ * folder with `etcd` and `kube-apiserver` (`setup-envtest use -p env` downloads them).
  *
- * `apiextensions-apiserver` in the same folder is an extra: CRDs only, but of a newer Kubernetes.
+ * An `apiextensions-apiserver` in the same folder is found as well. It serves CRDs only.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Config from "effect/Config"
@@ -14,13 +14,13 @@ import { EnvtestError } from "./EnvtestError.ts"
 /** A kind of API server that can be started. */
 export type Server = "kube-apiserver" | "apiextensions-apiserver"
 
-/** The binaries, by full path, and the servers that they allow: never none. */
+/** Full paths of the binaries. There is at least one server. */
 export interface Assets {
   readonly etcd: string
   readonly servers: ReadonlyArray<{ readonly server: Server; readonly path: string }>
 }
 
-/** Looks for the binaries; the error says in one line what is missing. */
+/** Looks for the binaries. The error says in one line what is missing. */
 export const find: Effect.Effect<Assets, EnvtestError> = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* Config.String("KUBEBUILDER_ASSETS").pipe(

@@ -1,12 +1,12 @@
-/** Why a real API server could not be had. */
+/** The error of starting or driving real API servers. */
 import * as Schema from "effect/Schema"
 
 /**
- * A step of starting or driving the servers went wrong.
+ * A step of starting or driving the servers failed.
  *
- * `log` holds the last lines that the process concerned wrote, where there is one.
+ * `log` holds the last lines of the process that failed, if there is one.
  */
-export class EnvtestError extends Schema.Error<EnvtestError>("kubelock/test/EnvtestError")({
+export class EnvtestError extends Schema.Error<EnvtestError>("kubelock/testing/EnvtestError")({
   _tag: Schema.tag("EnvtestError"),
   step: Schema.String,
   detail: Schema.String,

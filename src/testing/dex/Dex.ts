@@ -1,51 +1,51 @@
 /**
- * Dex's lock, as dexidp/dex has it in `storage/kubernetes/lock.go`: the baseline that kubelock is measured against, and
- * the neighbour that it has to live with. Its defects are kept.
+ * Dex's lock as dexidp/dex has it in `storage/kubernetes/lock.go`, with its defects. Benchmarks measure kubelock against
+ * it, and tests run kubelock beside it.
  *
  * **Details**
  *
- * - Acquire: GET the object; where the annotation is absent or expired, PUT the whole object back with the annotation as
- *   its only one. 409 means: wait. Any other error fails the acquisition.
+ * - Acquire: GET the object. If the annotation is absent or expired, PUT the whole object back with the annotation as its
+ *   only one. On 409 it waits. Any other error fails the acquisition.
  * - Wait: 201 attempts, 100 milliseconds apart.
- * - Release, once: GET, drop all annotations, PUT. Whether the lock is still its own is not asked. Errors are logged and
+ * - Release, once: GET, drop all annotations, PUT. It does not check that it still holds the lock. Errors are logged and
  *   dropped.
- * - Who waited first and then broke an expired lock goes on believing that it waits, and never releases.
- * - An expiry is `now + 10 seconds` on the contender's own clock, cut to whole seconds.
+ * - A process that waited first and then took over an expired lock still believes that it waits, and never releases.
+ * - An expiry is `now + 10 seconds` on the process's own clock, cut to whole seconds.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as rfc3339 from "../src/internal/time/rfc3339.ts"
-import * as LockPolicy from "../src/LockPolicy.ts"
-import * as LockRecord from "../src/LockRecord.ts"
+import * as rfc3339 from "../../internal/time/rfc3339.ts"
+import * as LockPolicy from "../../LockPolicy.ts"
+import * as LockRecord from "../../LockRecord.ts"
 
-/** An object as a whole: Dex knows no part of it. */
+/** A whole object. Dex reads and writes nothing less. */
 export interface DexObject {
   readonly metadata: DexMetadata
   readonly [field: string]: unknown
 }
 
-/** Its metadata. What Dex does not touch travels along. */
+/** Its metadata. Dex writes all other fields back as they were. */
 export interface DexMetadata {
   readonly annotations?: Readonly<Record<string, string>> | undefined
   readonly [field: string]: unknown
 }
 
-/** What the lock needs of a world: whole objects, read and replaced. `put` fails with `DexConflict` on 409. */
+/** What the lock needs: whole objects, read and replaced. `put` fails with `DexConflict` on 409. */
 export interface DexClient {
   readonly get: (id: string) => Effect.Effect<DexObject, DexError>
   readonly put: (id: string, object: DexObject) => Effect.Effect<void, DexError | DexConflict>
 }
 
 /** The object changed between GET and PUT. */
-export class DexConflict extends Schema.Error<DexConflict>("kubelock/bench/dex/DexConflict")({
+export class DexConflict extends Schema.Error<DexConflict>("kubelock/testing/Dex/DexConflict")({
   _tag: Schema.tag("DexConflict")
 }) {}
 
-/** Any other error of the world, or a malformed annotation. */
-export class DexError extends Schema.Error<DexError>("kubelock/bench/dex/DexError")({
+/** Any other error of a request, or a malformed annotation. */
+export class DexError extends Schema.Error<DexError>("kubelock/testing/Dex/DexError")({
   _tag: Schema.tag("DexError"),
   detail: Schema.String
 }) {
@@ -54,8 +54,8 @@ export class DexError extends Schema.Error<DexError>("kubelock/bench/dex/DexErro
   }
 }
 
-/** 201 attempts came to nothing. */
-export class DexTimeout extends Schema.Error<DexTimeout>("kubelock/bench/dex/DexTimeout")({
+/** 201 attempts failed. */
+export class DexTimeout extends Schema.Error<DexTimeout>("kubelock/testing/Dex/DexTimeout")({
   _tag: Schema.tag("DexTimeout"),
   id: Schema.String
 }) {
@@ -64,7 +64,7 @@ export class DexTimeout extends Schema.Error<DexTimeout>("kubelock/bench/dex/Dex
   }
 }
 
-/** One wish for a lock, as Dex makes one for each update of a token. */
+/** One acquisition. Dex makes one for each update of a token. */
 export interface DexLock {
   readonly lock: Effect.Effect<void, DexError | DexTimeout>
   readonly unlock: Effect.Effect<void>
@@ -74,7 +74,7 @@ const ttl = Duration.seconds(10)
 const checkPeriod = Duration.millis(100)
 const furtherAttempts = 200
 
-/** Makes a wish for the lock of an object. */
+/** Prepares an acquisition of the lock of an object. */
 export const make = (client: DexClient, id: string): DexLock => {
   let waiting = false
 
@@ -128,7 +128,7 @@ export const make = (client: DexClient, id: string): DexLock => {
 /**
  * Takes the lock of an object until the scope closes, as `UpdateRefreshToken` does around its work.
  *
- * Only the pauses between attempts can be interrupted: an attempt that has begun is seen through, as in Dex.
+ * Only the pauses between attempts can be interrupted. An attempt that has begun runs to its end, as in Dex.
  */
 export const scoped = (client: DexClient, id: string): Effect.Effect<void, DexError | DexTimeout, Scope.Scope> =>
   Effect.suspend(() => {

@@ -1,4 +1,4 @@
-/** The command lines of etcd and of the API servers, as old (1.20) and new versions take them alike. */
+/** The command lines of etcd and of the API servers, for old (1.20) and new versions alike. */
 import * as Path from "node:path"
 import type { Server } from "./Assets.ts"
 
@@ -19,7 +19,7 @@ export const etcd = (options: {
   ...(options.fsync ? [] : ["--unsafe-no-fsync"])
 ]
 
-/** Arguments of an API server, which finds its certificates and its kubeconfig in `directory`. */
+/** Arguments of an API server. Its certificates and its kubeconfig are in `directory`. */
 export const apiServer = (
   server: Server,
   options: { readonly directory: string; readonly etcdPort: number; readonly port: number }
@@ -45,7 +45,7 @@ export const apiServer = (
         "service-cluster-ip-range": "10.0.0.0/24",
         "disable-admission-plugins": "ServiceAccount",
         "allow-privileged": "true",
-        // a machine without a default route has no address that it could find out by itself
+        // Without it the server looks for the default route, which some machines do not have.
         "advertise-address": "127.0.0.1",
         "endpoint-reconciler-type": "none"
       })
