@@ -6,8 +6,8 @@ export default defineConfig({
   resolve: kubelockSource,
   ssr: { resolve: kubelockSource },
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.cluster.test.ts"],
+    include: ["{bench,test}/**/*.test.ts"],
+    exclude: ["**/*.cluster.test.ts"],
     testTimeout: 30_000
   }
 })

@@ -1,8 +1,9 @@
 /** The goals of the design, and whether a run reached them: pure. */
-import { type Kind } from "./kind.ts"
+import { type Kind } from "../contest/kind.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
-import { median, type Round } from "./samples.ts"
+import { median } from "../harness/statistics.ts"
+import type { Round } from "./samples.ts"
 
 /** A goal, and what a run says of it on one server; `null` where it was not measured. */
 export interface Goal {

@@ -1,6 +1,6 @@
 /** What a run measured: the shape of its JSON. */
-import type { Server } from "../../src/testing/envtest/Assets.ts"
-import type { Kind } from "./kind.ts"
+import type { Server } from "../contest/kind.ts"
+import type { Kind } from "../contest/kind.ts"
 import type { Machine } from "./machine.ts"
 import type { MemoryFigures } from "./memory.ts"
 import type { Round } from "./samples.ts"

@@ -1,8 +1,8 @@
 /** The page that a run makes, `docs/benchmarks.md`: pure. */
 import { contentionTable, losses, overlapsOf, p99, perSecond } from "./contention.ts"
 import { cellOf, goals, middle, plain, ratio, value } from "./goals.ts"
-import { about, type Kind, kinds, unable } from "./kind.ts"
-import { number, table, time } from "./markdown.ts"
+import { about, type Kind, kinds, unable } from "../contest/kind.ts"
+import { markdown, number, time } from "../harness/text.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
 
@@ -57,7 +57,7 @@ const where = ({ machine, settings, servers, tookSeconds }: Measurements): strin
     machine.loadBefore > 0.5
       ? `\n\n> **Noisy.** When this run began the machine was not quiet (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs): trust no single number of it.`
       : ""
-  return `${table(
+  return `${markdown(
     ["", ""],
     [
       ["date", machine.date],
@@ -96,7 +96,7 @@ const whoContends = ({ servers }: Measurements): string =>
     .join("\n")
 
 const goalsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["figure", "goal", ...run.servers.map(({ server }) => server)],
     goals.flatMap(({ figure, goal, judge }) => {
       const judgements = run.servers.map((on) => judge(on, run))
@@ -116,7 +116,7 @@ const goalsTable = (run: Measurements): string =>
   )
 
 const limitsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["server", "processes", "raw writes/s", "relay/s", "kubelock/s", "relay to raw", "kubelock to relay"],
     run.servers.flatMap((on) =>
       run.settings.contenders.flatMap((contenders) => {
@@ -139,7 +139,7 @@ const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyA
 const holdTable = (on: OnServer): string => {
   const writes = middle(cellOf(on, "raw", plan.hold.contenders), "perSecond")
   const bound = writes === null ? null : 1000 / (plan.hold.millis + 1000 / writes)
-  return table(
+  return markdown(
     ["", "acquisitions/s", "of the bound", "wait p50", "wait p99", "requests", "Jain", "overlaps"],
     on.hold.map((cell) => [
       about[cell.kind].name,
@@ -161,7 +161,7 @@ const byKind = <A extends { readonly kind: Kind }>(
   read: (on: OnServer) => ReadonlyArray<A>,
   show: (figure: A) => string
 ): string =>
-  table(
+  markdown(
     [what, ...run.servers.map(({ server }) => server)],
     kinds
       .filter((kind) => run.servers.some((on) => read(on).some((figure) => figure.kind === kind)))
@@ -191,7 +191,7 @@ const wireTable = (run: Measurements): string =>
   )}\n\nk8s-lease-lock has no release, and so no such cycle.`
 
 const threadsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["server", "", "acquisitions/s", "wait p50", "wait p99", "violations"],
     run.servers.flatMap(({ server, threads }) =>
       threads.map(({ protocol, throughputPerSecond, violations, waitMillis }) => [
@@ -210,7 +210,7 @@ const mixedTable = (run: Measurements): string => {
   const measured = run.servers.flatMap(({ mixed, server }) => (mixed === null ? [] : [{ mixed, server }]))
   if (measured.length === 0) return "Not measured in this run."
   const { contendersOfEach, seconds } = measured[0]!.mixed
-  return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${table(
+  return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${markdown(
     ["server", "", "acquisitions", "share", "timeouts", "errors", "wait p50", "wait p99", "longest wait", "overlaps"],
     measured.flatMap(({ mixed, server }) =>
       mixed.kinds.map((figures) => [
@@ -231,7 +231,7 @@ const mixedTable = (run: Measurements): string => {
 }
 
 const memoryText = ({ memory }: Measurements): string =>
-  `On the store in memory, which no peer has, a cycle without contention takes ${number(memory.cycleMicrosP50)} µs (p50). ${memory.contended.fibers} fibers of one process on one lock take it ${number(memory.contended.perSecond)} times a second, ${number(memory.contended.handoffMicrosP50)} µs from one's leaving to the next one's entry (p50). An id that was locked once, and which nobody holds any more, leaves on the heap what the plot and the table show.\n\n${table(
+  `On the store in memory, which no peer has, a cycle without contention takes ${number(memory.cycleMicrosP50)} µs (p50). ${memory.contended.fibers} fibers of one process on one lock take it ${number(memory.contended.perSecond)} times a second, ${number(memory.contended.handoffMicrosP50)} µs from one's leaving to the next one's entry (p50). An id that was locked once, and which nobody holds any more, leaves on the heap what the plot and the table show.\n\n${markdown(
     ["ids", "cycle p50", "bytes for each idle id"],
     memory.ids.map(({ bytesPerId, cycleMicrosP50, ids }) => [
       ids.toLocaleString("en-US"),

@@ -1,6 +1,6 @@
 /** What a run measures, and in which order. */
-import type { Server } from "../../src/testing/envtest/Assets.ts"
-import { isSlow, type Kind, kinds, unable } from "./kind.ts"
+import type { Server } from "../contest/kind.ts"
+import { isSlow, type Kind, kinds, unable } from "../contest/kind.ts"
 
 /** What the flags say. Without `servers`, on all that there are. */
 export interface Settings {

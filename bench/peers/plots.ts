@@ -1,7 +1,7 @@
 /** The plots of the page, drawn by Vega-Lite. */
 import * as vega from "vega"
 import * as vegaLite from "vega-lite"
-import { about, isLimit, type Kind, kinds } from "./kind.ts"
+import { about, isLimit, type Kind, kinds } from "../contest/kind.ts"
 import { type Measure, middle } from "./goals.ts"
 import type { Cell, Measurements } from "./measurements.ts"
 import { grid } from "./samples.ts"

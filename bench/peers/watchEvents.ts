@@ -1,9 +1,9 @@
 /** How many events of watches on locked objects a server says that it sent, by its own metrics. */
 import * as Effect from "effect/Effect"
-import type { ApiServerProcess } from "../../src/testing/envtest/Envtest.ts"
+import type { Envtest } from "../../src/testing/index.ts"
 
 /** The count so far; `undefined` where the server does not tell. */
-export const sent = (api: ApiServerProcess): Effect.Effect<number | undefined> =>
+export const sent = (api: Envtest.ApiServerProcess): Effect.Effect<number | undefined> =>
   api.request("GET", "/metrics", undefined, { accept: "text/plain" }).pipe(
     Effect.map(({ body, status }) => (status === 200 && body.text !== undefined ? read(body.text) : undefined)),
     Effect.orElseSucceed(() => undefined)

@@ -1,8 +1,8 @@
 /**
- * How services in the field refresh: look, ask the upstream where what they see is stale, write. Without a lock, or under
- * Dex's as its `UpdateRefreshToken` has it: lock, GET, refresh, PUT until it does not conflict, unlock.
+ * How services commonly refresh: read the value, ask the upstream if it is stale, write. Without a lock, or under Dex's as
+ * in its `UpdateRefreshToken`: lock, GET, refresh, PUT until there is no conflict, unlock.
  *
- * Dex itself does not look before it locks, for it refreshes whenever it is asked to.
+ * Dex itself does not read before it locks, because it refreshes whenever it is asked to.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

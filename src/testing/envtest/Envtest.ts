@@ -62,6 +62,9 @@ import * as KubeConfig from "./KubeConfig.ts"
 import * as Ports from "./Ports.ts"
 import { inRealTime } from "./realTime.ts"
 
+/** A kind of API server. */
+export type Server = Assets.Server
+
 /** Which server to start. */
 export interface Options {
   readonly server: Assets.Server
