@@ -1,5 +1,5 @@
 /** The contention, as tables: pure. */
-import { cellOf, type Measure, middle } from "./goals.ts"
+import { cellOf, type Measure, middle } from "./cells.ts"
 import { about, isAlone, isLimit, type Kind, kinds } from "../contest/kind.ts"
 import { markdown, number, range, time } from "../harness/text.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
@@ -109,7 +109,7 @@ export const losses = (run: Measurements): string => {
   )
   return found.length === 0
     ? "Nowhere in this run: no other lock was better by more than a tenth in any figure of the contention."
-    : `Wherever another lock was better by more than a tenth (kubelock in brackets). A high throughput, a short median and few requests can be the work of one process that takes the lock again before anybody else looks, while the others starve: the last two columns tell.\n\n${markdown(
+    : `The figures in which another lock was better by more than a tenth (kubelock in brackets). One process that takes the lock again before the others look makes for a high throughput, a short median wait and few requests, while the others starve. The last two columns show that.\n\n${markdown(
         ["server", "processes", "who", "better in", "its Jain's index", "its wait p99"],
         found,
         4
