@@ -56,10 +56,12 @@ const go = ({ contest, stopped, task }: Prepared, at: number): Effect.Effect<Rep
     yield* Effect.raceFirst(until(at + task.seconds * 1000), Fiber.join(running))
     const sent = requests.counted()
     const { system, user } = process.cpuUsage(cpu)
-    const report = { ...contest.report(), millis: now() - at }
+    const millis = now() - at
+    const report = contest.report(at + Math.min(millis, task.seconds * 1000))
     yield* Fiber.interrupt(running)
     return {
       ...report,
+      millis,
       requests: requests.since(before, sent),
       lateRequests: requests.total(requests.since(settled, sent)),
       cpuMillis: (system + user) / 1000

@@ -15,10 +15,10 @@ export interface Refusal {
 /** Takes the lock of an object and holds it until the scope closes. */
 export type Take = (id: string) => Effect.Effect<void, Refusal, Scope.Scope>
 
-/** A contest. `run` goes on until it is interrupted, and then releases the locks. `report` is what happened so far. */
+/** A contest. `run` goes on until it is interrupted, and then releases the locks. `report` is what happened until a moment. */
 export interface Contest {
   readonly run: Effect.Effect<void>
-  readonly report: () => Omit<Report, "millis" | "requests" | "lateRequests" | "cpuMillis">
+  readonly report: (until: number) => Omit<Report, "millis" | "requests" | "lateRequests" | "cpuMillis">
 }
 
 /** Makes a contest. */
@@ -58,14 +58,14 @@ export const make = (take: Take, task: Task): Contest => {
       (index) => Random.withSeed(Effect.forever(turn(index)), `${seed}/${task.first + index}`),
       { concurrency: "unbounded", discard: true }
     ),
-    report: () => ({ ...recorder.samples(), acquisitions, timeouts, errors, firstError })
+    report: (until) => ({ ...recorder.samples(until), acquisitions, timeouts, errors, firstError })
   }
 }
 
 interface Recorder {
   /** Contender `who`, counted from 1, wants the lock of the object number `id`. */
   readonly begin: (who: number, id: number) => Attempt
-  readonly samples: () => Samples
+  readonly samples: (until: number) => Samples
 }
 
 interface Attempt {
@@ -115,6 +115,15 @@ const sampling = (): Recorder => {
       waiting.set(attempt, began)
       return attempt
     },
-    samples: () => ({ visits, waits, unfinishedWaits: [...waiting.values()].map((began) => now() - began) })
+    // A process that is late would otherwise count what the others do after the round.
+    samples: (until) => {
+      const count = visits.filter(([entered]) => entered <= until).length
+      const late = visits.slice(count).map(([entered], index) => entered - waits[count + index]!)
+      return {
+        visits: visits.slice(0, count),
+        waits: waits.slice(0, count),
+        unfinishedWaits: [...late, ...waiting.values()].filter((began) => began < until).map((began) => until - began)
+      }
+    }
   }
 }

@@ -1,4 +1,6 @@
 /** What the benchmarks compute from what they measured. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks"
 
 /** Percentiles in milliseconds: `null` if nothing was measured. */
@@ -59,3 +61,12 @@ export const fairness = (counts: ReadonlyArray<number>): Fairness => {
 
 /** The sum. */
 export const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)
+
+/** Runs an effect, and adds to samples how long it took in milliseconds. */
+export const timed = <A, E, R>(samples: Array<number>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function* () {
+    const began = yield* Clock.monotonicTimeNanos
+    const result = yield* effect
+    samples.push(Number((yield* Clock.monotonicTimeNanos) - began) / 1e6)
+    return result
+  })

@@ -97,10 +97,12 @@ export const serve = Effect.fnUntraced(function* <Q, A, R>(
   )
 })
 
-/** Runs the program of a worker. A process ends with the one that started it. */
+/** Runs the program of a worker, and then ends the worker. A process also ends with the process that started it. */
 export const main = <E>(program: Effect.Effect<void, E, WorkerRunner.WorkerRunnerPlatform>): void => {
-  globalThis.process.on("disconnect", () => globalThis.process.exit())
+  const end = () => globalThis.process.exit()
+  globalThis.process.on("disconnect", end)
   program.pipe(
+    Effect.tap(() => Effect.sync(end)),
     Effect.provide(Layer.merge(NodeWorkerRunner.layer, Layer.succeed(Logger.LogToStderr, true))),
     NodeRuntime.runMain
   )

@@ -4,7 +4,7 @@ import * as requests from "../harness/requests.ts"
 import * as samples from "./samples.ts"
 
 const report = (part: Partial<Report>): Report => ({
-  acquisitions: [part.visits?.length ?? 0],
+  acquisitions: [],
   visits: [],
   waits: [],
   unfinishedWaits: [],

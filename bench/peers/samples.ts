@@ -61,7 +61,7 @@ export const round = (
   reports: ReadonlyArray<Report>,
   { seconds, watchEvents }: { readonly seconds: number; readonly watchEvents: number | undefined }
 ): Round => {
-  const counts = reports.flatMap((report) => report.acquisitions)
+  const counts = reports.map(({ visits }) => visits.length)
   const acquisitions = sum(counts)
   const each = (total: number): number | null => (acquisitions === 0 ? null : total / acquisitions)
   const sent = requests.sum(reports.map((report) => report.requests))

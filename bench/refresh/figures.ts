@@ -11,20 +11,16 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
-import type * as LockError from "../../src/LockError.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
-import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import { Envtest } from "../../src/testing/index.ts"
 import * as Api from "../harness/api.ts"
 import * as Objects from "../harness/objects.ts"
 import * as requests from "../harness/requests.ts"
-import { quantile, sorted } from "../harness/statistics.ts"
-import * as careless from "./careless.ts"
+import { quantile, sorted, timed } from "../harness/statistics.ts"
 import type { Token } from "./upstream.ts"
-import * as Upstream from "./upstream.ts"
+import * as Ways from "./ways.ts"
 
 const namespace = "dex"
 const millis = Number(process.env["REFRESH_FIGURES_MILLIS"] ?? 5000)
@@ -32,48 +28,18 @@ const millis = Number(process.env["REFRESH_FIGURES_MILLIS"] ?? 5000)
 /** For each id, the rotation from which on values are fresh. */
 type Wanted = Map<string, number>
 
-type Protocol = "kubelock" | "dex"
-
-type Get = (id: string) => Effect.Effect<Token, unknown>
-
-const getter = Effect.fnUntraced(function* (
-  protocol: Protocol,
-  wanted: Wanted
-): Effect.fn.Return<Get, LockError.InvalidName, KubernetesClient.KubernetesClient | Scope.Scope> {
-  const place = RefreshOnce.inRefreshToken
-  const isFresh = (token: Token) => Effect.sync(() => token.rotation >= (wanted.get(Redacted.value(token.access)) ?? 0))
-  const next = (id: string, current: Option.Option<Token>): Token => ({
-    access: Redacted.make(id),
-    refresh: Redacted.make("x".repeat(700)),
-    expiresAt: DateTime.makeUnsafe(0),
-    rotation: Option.match(current, { onNone: () => 0, onSome: ({ rotation }) => rotation }) + 1
-  })
-  if (protocol === "kubelock") {
-    const tokens = yield* RefreshOnce.make({
-      location: place,
-      namespace,
-      schema: Upstream.Token,
-      isFresh,
-      refresh: (current, { id }) => Effect.sync(() => next(id, current))
-    })
-    return tokens.get
-  }
-  const client = yield* DexClient.make({ resource: place.resource, namespace })
-  return (id: string) =>
-    careless.make({
-      client,
-      place,
-      locked: true,
-      isFresh,
-      refresh: (current) => Effect.sync(() => next(id, current))
-    })(id)
-})
-
-const timed = <A, E, R>(into: Array<number>, effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const began = yield* Clock.monotonicTimeNanos
-    yield* effect
-    into.push(Number((yield* Clock.monotonicTimeNanos) - began) / 1e6)
+const getter = (way: Ways.Way, wanted: Wanted) =>
+  Ways.make(way, {
+    location: RefreshOnce.inRefreshToken,
+    namespace,
+    isFresh: (token) => Effect.sync(() => token.rotation >= (wanted.get(Redacted.value(token.access)) ?? 0)),
+    refresh: (current, id) =>
+      Effect.sync((): Token => ({
+        access: Redacted.make(id),
+        refresh: Redacted.make("x".repeat(700)),
+        expiresAt: DateTime.makeUnsafe(0),
+        rotation: Option.match(current, { onNone: () => 0, onSome: ({ rotation }) => rotation }) + 1
+      }))
   })
 
 const percentile = (samples: ReadonlyArray<number>, share: number, digits: number): number =>
@@ -81,53 +47,44 @@ const percentile = (samples: ReadonlyArray<number>, share: number, digits: numbe
 
 const all = { concurrency: "unbounded", discard: true } as const
 
-/** Rotates ids again and again, one after the other or side by side, each for all callers of all instances. */
+/** Rotates each id again and again, for all callers of all instances, the ids side by side. */
 const rotations = Effect.fnUntraced(function* (
-  protocol: Protocol,
+  protocol: "kubelock" | "dex",
   ids: ReadonlyArray<string>,
   instances: number,
   callers: number
 ) {
   const wanted: Wanted = new Map()
   const gets = yield* Effect.forEach(Array.from({ length: instances }), () => getter(protocol, wanted))
-  // Not counted: the first value, and the first connection.
-  yield* Effect.forEach(ids, (id) => Effect.forEach(gets, (get) => get(id)), { ...all, concurrency: 8 })
-  const round = (id: string, into: Array<number>) =>
+  const everyCaller = gets.flatMap((get) => Array.from({ length: callers }, () => get))
+  const askAll = (id: string, samples: Array<number>) =>
+    Effect.forEach(everyCaller, (get) => timed(samples, get(id)), all)
+  const rotate = (id: string, samples: Array<number>) =>
     Effect.suspend(() => {
       wanted.set(id, (wanted.get(id) ?? 1) + 1)
-      return Effect.forEach(
-        gets.flatMap((get) => Array.from({ length: callers }, () => get)),
-        (get) => timed(into, get(id)),
-        all
-      )
+      return askAll(id, samples)
     })
-  const warm: Array<number> = []
-  yield* Effect.forEach(ids, (id) => round(id, warm), all)
+  // The first value, the first connection and a first rotation do not count.
+  yield* Effect.forEach(ids, (id) => Effect.forEach(gets, (get) => get(id)), { ...all, concurrency: 8 })
+  yield* Effect.forEach(ids, (id) => rotate(id, []), all)
+
   const before = requests.counted()
   const took: Array<number> = []
   const began = yield* Clock.currentTimeMillis
   let count = 0
-  yield* Effect.forEach(
-    ids,
-    (id) =>
-      Effect.gen(function* () {
-        while ((yield* Clock.currentTimeMillis) - began < millis) {
-          yield* round(id, took)
-          count++
-        }
-      }),
-    all
-  )
+  const rotateOn = (id: string) =>
+    Effect.gen(function* () {
+      while ((yield* Clock.currentTimeMillis) - began < millis) {
+        yield* rotate(id, took)
+        count++
+      }
+    })
+  yield* Effect.forEach(ids, rotateOn, all)
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   const sent = requests.total(requests.since(before))
+
   const fresh: Array<number> = []
-  for (let n = 0; n < 100; n++) {
-    yield* Effect.forEach(
-      gets.flatMap((get) => Array.from({ length: callers }, () => get)),
-      (get) => timed(fresh, get(ids[0]!)),
-      all
-    )
-  }
+  for (let n = 0; n < 100; n++) yield* askAll(ids[0]!, fresh)
   return {
     protocol,
     ids: ids.length,

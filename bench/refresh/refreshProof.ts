@@ -45,11 +45,11 @@ export const callersPerService = 8
 /** Runs the services until the token of the last round, and judges. Deletes what it made. */
 export const prove = Effect.fnUntraced(function* (settings: Settings) {
   const { kubeconfig, namespace } = settings
-  const place = Service.placeOf(settings.dex)
-  const target = yield* Target.open({ kubeconfig, namespace, resource: place.resource.plural })
+  const location = Service.locationOf(settings.dex)
+  const target = yield* Target.open({ kubeconfig, namespace, resource: location.resource.plural })
   const [id] = yield* Objects.make(target, 1)
   // What a load test writes there is not a token of ours.
-  yield* Objects.patch(target, id!, { [place.path[0]!]: null })
+  yield* Objects.patch(target, id!, { [location.path[0]!]: null })
   const provider = yield* yield* Workers.start<void, string>("the provider", () =>
     Workers.thread(new URL("providerMain.ts", import.meta.url))
   ).pipe(Effect.map((ask) => ask()))

@@ -8,12 +8,12 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
-import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as Connection from "../harness/connection.ts"
 import * as requests from "../harness/requests.ts"
 import * as Workers from "../harness/workers.ts"
-import * as careless from "./careless.ts"
+import { timed } from "../harness/statistics.ts"
 import * as Upstream from "./upstream.ts"
+import * as Ways from "./ways.ts"
 
 /**
  * The work of one service.
@@ -25,7 +25,7 @@ import * as Upstream from "./upstream.ts"
  */
 export interface Job {
   readonly service: string
-  readonly way: "kubelock" | "dex" | "none"
+  readonly way: Ways.Way
   readonly connection: Connection.Connection
   readonly dex: boolean
   readonly namespace: string
@@ -52,7 +52,7 @@ export interface Outcome {
 export const lifetimeMillis = 15
 
 /** Where the token of a proof is kept. */
-export const placeOf = (dex: boolean): RefreshOnce.Location =>
+export const locationOf = (dex: boolean): RefreshOnce.Location =>
   dex ? RefreshOnce.inRefreshToken : RefreshOnce.inSecret("token")
 
 const entry = new URL("serviceMain.ts", import.meta.url)
@@ -67,40 +67,28 @@ export const process = () => Workers.process(entry)
 export const runIn = (spawn: typeof thread | typeof process, job: Job) =>
   Effect.flatMap(Workers.start<Job, Outcome>(job.service, spawn), (ask) => ask(job))
 
-const tokensOf = Effect.fnUntraced(function* (job: Job) {
-  const place = placeOf(job.dex)
-  const refresh = Upstream.refresh(job)
-  if (job.way === "kubelock") {
-    const policy = LockPolicy.make({
+const getter = (job: Job) =>
+  Ways.make(job.way, {
+    location: locationOf(job.dex),
+    namespace: job.namespace,
+    identity: job.service,
+    policy: LockPolicy.make({
       ttl: Duration.millis(job.ttlMillis),
       waitSchedule: Schedule.spaced(job.pollMillis).pipe(Schedule.upTo({ duration: "30 seconds" }))
-    })
-    const tokens = yield* RefreshOnce.make({
-      location: place,
-      policy,
-      identity: job.service,
-      namespace: job.namespace,
-      schema: Upstream.Token,
-      isFresh: Upstream.isFresh,
-      refresh
-    })
-    return tokens.get(job.id)
-  }
-  const client = yield* DexClient.make({ resource: place.resource, namespace: job.namespace })
-  return careless.make({ client, place, locked: job.way === "dex", isFresh: Upstream.isFresh, refresh })(job.id)
-})
+    }),
+    isFresh: Upstream.isFresh,
+    refresh: Upstream.refresh(job)
+  })
 
 /** Runs a service to its end. */
 export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outcome> {
   const before = requests.counted()
   const millis: Array<number> = []
   let rotation = 0
-  const caller = <E extends { readonly message?: string }, R>(get: Effect.Effect<Upstream.Token, E, R>) =>
+  const caller = <R>(get: Ways.Get<R>) =>
     Effect.gen(function* () {
       for (;;) {
-        const began = yield* Clock.monotonicTimeNanos
-        const token = yield* get
-        millis.push(Number((yield* Clock.monotonicTimeNanos) - began) / 1e6)
+        const token = yield* timed(millis, get(job.id))
         rotation = Math.max(rotation, token.rotation)
         if (rotation >= job.rounds) return
         const left = DateTime.toEpochMillis(token.expiresAt) - (yield* Clock.currentTimeMillis)
@@ -108,20 +96,19 @@ export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outc
       }
     })
   const problem = yield* Effect.gen(function* () {
-    const get = yield* tokensOf(job)
+    const get = yield* getter(job)
     yield* Effect.all(
-      Array.from({ length: job.callers }, () => caller(Effect.mapError(get, messageOf))),
+      Array.from({ length: job.callers }, () => caller(get)),
       { concurrency: "unbounded" }
     )
     return null
   }).pipe(
     Effect.scoped,
     Effect.provide(Layer.merge(Connection.layer(job.connection), FetchHttpClient.layer)),
-    Effect.catch((error) => Effect.succeed(messageOf(error).message))
+    Effect.catch((error) => Effect.succeed(messageOf(error)))
   )
   return { service: job.service, rotation, requests: requests.total(requests.since(before)), millis, problem }
 })
 
-const messageOf = (error: unknown): { readonly message: string } => ({
-  message: typeof error === "object" && error !== null && "message" in error ? String(error.message) : String(error)
-})
+const messageOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "message" in error ? String(error.message) : String(error)
