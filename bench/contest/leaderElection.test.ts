@@ -85,7 +85,7 @@ layer(client, { excludeTestServices: true })("leader election", (it) => {
     })
   )
 
-  it.effect("takes over from a leader that renews no more, once its lease has passed unchanged", () =>
+  it.effect("takes over from a leader that no longer renews, once its lease has passed unchanged", () =>
     Effect.gen(function* () {
       const name = yield* makeLease
       // It renews for the first time after its lease has ended.

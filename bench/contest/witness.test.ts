@@ -11,7 +11,7 @@ const thread = (who: number, turns: number, witness: Witness.Witness): Effect.Ef
   })
 
 describe("Witness", () => {
-  it("sees nothing wrong where one leaves before the next enters", () => {
+  it("sees no overlap if each leaves before the next enters", () => {
     const witness = Witness.make(2)
     for (let turn = 1; turn <= 5; turn++) {
       Witness.leave(witness, Witness.enter(witness, 0, turn, 1n), 2n)
@@ -26,14 +26,14 @@ describe("Witness", () => {
     })
   })
 
-  it("does not mistake different ids for an overlap, nor who is still inside for a lost update", () => {
+  it("does not take different ids for an overlap, nor a contender inside for a lost update", () => {
     const witness = Witness.make(2)
     Witness.enter(witness, 0, 1, 1n)
     Witness.enter(witness, 1, 2, 1n)
     assert.strictEqual(Witness.verdict(witness).violations, 0)
   })
 
-  it("says when and who, and loses an update, where two are inside", () => {
+  it("says when and between whom, and loses an update, if two are inside", () => {
     const witness = Witness.make(1)
     const first = Witness.enter(witness, 0, 7, 100n)
     const second = Witness.enter(witness, 0, 9, 200n)
@@ -48,7 +48,7 @@ describe("Witness", () => {
     })
   })
 
-  it("is back in order after an overlap, in whichever order they leave", () => {
+  it("is in order again after an overlap, in whatever order they leave", () => {
     const witness = Witness.make(1)
     const first = Witness.enter(witness, 0, 1, 1n)
     const second = Witness.enter(witness, 0, 2, 1n)
@@ -101,7 +101,7 @@ describe("Witness", () => {
     })
   )
 
-  it.live("finds nothing where the same two threads take turns", () =>
+  it.live("finds nothing if the same two threads take turns", () =>
     Effect.gen(function* () {
       const witness = Witness.make(1)
       yield* thread(1, 20, witness)

@@ -49,7 +49,7 @@ layer(Layer.provideMerge(client, server), { excludeTestServices: true })("object
     })
   )
 
-  it.effect("are left alone where another object bears the name meanwhile", () =>
+  it.effect("are left alone if another object has the name meanwhile", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const place = yield* makePlace
@@ -66,7 +66,7 @@ layer(Layer.provideMerge(client, server), { excludeTestServices: true })("object
     })
   )
 
-  it.effect("are deleted where the making of one of them failed, or got no answer", () =>
+  it.effect("are deleted if making one of them failed or got no answer", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const place = yield* makePlace
@@ -86,7 +86,7 @@ layer(Layer.provideMerge(client, server), { excludeTestServices: true })("object
     })
   )
 
-  it.effect("are asked for before they are made", () =>
+  it.effect("are checked for before they are made", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const place = yield* makePlace
@@ -97,7 +97,7 @@ layer(Layer.provideMerge(client, server), { excludeTestServices: true })("object
     })
   )
 
-  it.effect("may be of any resource that the server tells of", () =>
+  it.effect("may be of any resource that the server serves", () =>
     Effect.gen(function* () {
       const { api } = yield* makePlace
       assert.deepStrictEqual(yield* discovery.find(api, "widgets.v1beta1.example.com"), widget)

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Worker from "effect/workers/Worker"
+import { isWorkerError } from "effect/workers/WorkerError"
 import * as WorkerRunner from "effect/workers/WorkerRunner"
 import { type ChildProcess, fork } from "node:child_process"
 import { Worker as Thread } from "node:worker_threads"
@@ -63,7 +64,7 @@ export const start = Effect.fnUntraced(function* <Q, A>(
         : Deferred.succeed(question, answer.answer as A)
     })
   yield* worker.run(settle).pipe(
-    Effect.catchCause((cause) => Deferred.fail(ended, failed(Cause.prettyErrors(cause)[0]?.message ?? "it ended"))),
+    Effect.catchCause((cause) => Deferred.fail(ended, failed(messageOf(Cause.squash(cause))))),
     Effect.forkScoped({ startImmediately: true })
   )
   let number = 0
@@ -78,6 +79,12 @@ export const start = Effect.fnUntraced(function* <Q, A>(
       )
     })
 })
+
+/** The message of the error that a worker threw, rather than of the event that reports it. */
+const messageOf = (error: unknown): string => {
+  const thrown = isWorkerError(error) ? (error.reason.cause ?? error) : error
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
 
 /** In a worker: answers questions until it is told to end. */
 export const serve = Effect.fnUntraced(function* <Q, A, R>(

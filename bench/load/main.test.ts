@@ -74,7 +74,7 @@ describe("load tester", () => {
   )
 
   it.live(
-    "counts no warm-up: each protocol lasts as long as it was told to, and its counts agree",
+    "does not count the warm-up: each protocol lasts as long as the flag says, and its counts agree",
     () =>
       Effect.gen(function* () {
         const { code, stdout } = yield* run("--compare --duration 2s --threads 1 --fibers 1 --json".split(" "))
@@ -94,7 +94,7 @@ describe("load tester", () => {
   )
 
   it.live(
-    "ends with 1 where exclusion breaks, as Dex's does after ten seconds, and says when and who",
+    "ends with 1 if exclusion breaks, as Dex's does after ten seconds, and says when and between whom",
     () =>
       Effect.gen(function* () {
         const { code, stderr, stdout } = yield* run(

@@ -46,7 +46,7 @@ describe("report", () => {
     )
   })
 
-  it("prints null for what does not exist", () => {
+  it("prints null for figures that do not exist", () => {
     assert.deepInclude(JSON.parse(report.json([dex])).runs[0], { waitMillis: none, requestsPerAcquisition: null })
   })
 
@@ -59,7 +59,7 @@ describe("report", () => {
     assert.match(report.table([kubelock]), /^wait p99 +1\.23 s$/m)
   })
 
-  it("shows the ratio of two runs, where both have the figure", () => {
+  it("shows the ratio of two runs if both have the figure", () => {
     const table = report.table([kubelock, dex])
     assert.match(table, /^ +kubelock +dex +ratio$/m)
     assert.match(table, /^throughput +1,235 \/s +123 \/s +x 10\.0$/m)
@@ -67,7 +67,7 @@ describe("report", () => {
     assert.match(table, /^requests: put +0 +50$/m)
   })
 
-  it("leaves out requests that nobody made", () => {
+  it("leaves out requests that were not made", () => {
     assert.notMatch(report.table([kubelock]), /requests: (put|other)/)
   })
 

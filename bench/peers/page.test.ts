@@ -117,7 +117,7 @@ describe("goals", () => {
     })
   })
 
-  it("are missed where they are", () => {
+  it("are missed if the figure is not good enough", () => {
     const slow = {
       ...kubeApiserver,
       cells: [cell("kubelock", 8, { perSecond: 180 }), cell("raw", 8, { perSecond: 250 })]
@@ -129,7 +129,7 @@ describe("goals", () => {
     assert.deepStrictEqual(judge("memory per idle id at 10,000 ids"), { text: "250 bytes", isReached: false })
   })
 
-  it("are left open where nothing was measured", () => {
+  it("are left open if nothing was measured", () => {
     assert.isNull(judge("64 processes, hold 0: acquisitions/s against raw writes/s"))
     assert.isNull(judge("warm uncontended cycles/s against the raw client's pairs of writes"))
     assert.isNull(
@@ -141,7 +141,7 @@ describe("goals", () => {
 describe("the page", () => {
   const text = page(run, [{ file: "benchmarks/throughput.svg", title: "Acquisitions a second" }])
 
-  it("names machine, versions and who contends", () => {
+  it("names the machine, the versions and the kinds", () => {
     for (const part of ["A processor", "kube-apiserver v1.20.2, apiextensions-apiserver v1.36.4", "effect 4.1.0"]) {
       assert.include(text, part)
     }
@@ -149,7 +149,7 @@ describe("the page", () => {
     assert.include(page({ ...run, machine: { ...run.machine, loadBefore: 3 } }, []), "Noisy")
   })
 
-  it("marks what was reached and what was not", () => {
+  it("marks the goals that were reached and those that were not", () => {
     assert.strictEqual(
       rowOf(text, "| 8 processes: requests per acquisition"),
       "| 8 processes: requests per acquisition | at most 1.1 | **2.00** ✗ | **2.00** ✗ |"
@@ -157,24 +157,24 @@ describe("the page", () => {
     assert.match(rowOf(text, "| 8 processes: throughput against Dex")!, /4\.00 x ✓/)
   })
 
-  it("has medians with ranges, and says at least where waits were cut short", () => {
+  it("has medians with ranges, and says that a p99 is a lower bound if waits were cut short", () => {
     assert.match(rowOf(text, "| 8 | **kubelock**")!, /\| 200 \(180 to 220\) \| 10\.0 ms \| 20\.0 ms \|/)
     assert.match(rowOf(text, "| 8 | Dex")!, /≥ 3\.0 s/)
   })
 
-  it("says who cannot", () => {
+  it("says which kinds cannot run", () => {
     assert.include(text, "Not on apiextensions-apiserver: this server has no Leases.")
     assert.match(rowOf(text, "| 8 | client-go, fastest")!, /\| cannot \|/)
   })
 
-  it("shows where others are better, but takes no p99 that is only a lower bound for a proof", () => {
+  it("shows where other locks are better, but does not count a p99 that is only a lower bound", () => {
     const [losses] = text.slice(text.indexOf("## Where kubelock is not the best")).split("## Holding")
     assert.include(losses, "| kube-apiserver | 8 | client-go, default | acquisitions/s 300 (200) | 0.13 | ≥ 1.00 ms |")
     assert.include(losses, "| kube-apiserver | 8 | Dex | client CPU 0.50 ms (1.00 ms) | 0.40 | ≥ 3.0 s |")
     assert.notInclude(losses, "wait p99 1.00 ms")
   })
 
-  it("says how far the limit of handing over is, and how far kubelock from it", () => {
+  it("compares the relay with raw writes, and kubelock with the relay", () => {
     assert.include(text, "| kube-apiserver | 8 | 250 | 225 | 200 | 0.900 | 0.889 |")
   })
 
@@ -184,7 +184,7 @@ describe("the page", () => {
 })
 
 describe("plots", () => {
-  it.effect("are SVG, and name everybody who was measured", () =>
+  it.effect("are SVG, and name all kinds that were measured", () =>
     Effect.gen(function* () {
       const plots = yield* Effect.promise(() => draw(run))
       assert.deepStrictEqual(
@@ -202,7 +202,7 @@ describe("plots", () => {
 })
 
 describe("the table for a terminal", () => {
-  it("shows everybody, and the goals", () => {
+  it("shows all kinds and the goals", () => {
     const text = report(run)
     assert.match(text, /8 +kubelock +200 +10\.0 ms/)
     assert.match(text, /8 +k8s-lease-lock +cannot/)
@@ -211,7 +211,7 @@ describe("the table for a terminal", () => {
 })
 
 describe("the plan", () => {
-  it("lets kinds take turns, and slow ones play once", () => {
+  it("lets kinds take turns, and slow kinds play once", () => {
     const loads = plan.interleaved(4, 0, { kinds: ["kubelock", "k8s-lease-lock", "dex"], rounds: 2 })
     assert.deepStrictEqual(
       loads.map(({ kind }) => kind),
@@ -219,7 +219,7 @@ describe("the plan", () => {
     )
   })
 
-  it("knows who needs Leases", () => {
+  it("knows which kinds need Leases", () => {
     assert.deepStrictEqual(plan.able("kube-apiserver"), kinds)
     assert.deepStrictEqual(plan.able("apiextensions-apiserver"), ["kubelock", "dex", "relay", "raw"])
   })

@@ -121,7 +121,7 @@ describe("a round", () => {
     assert.deepInclude(round, { waitP99: 4000, isWaitP99AtLeast: true, watchEventsPerAcquisition: null, jain: 0.5 })
   })
 
-  it("hides no short wait behind an unfinished one", () => {
+  it("does not hide short waits behind an unfinished one", () => {
     const busy = report({ visits: [[0, 1]], waits: Array.from({ length: 1000 }, () => 7) })
     const round = samples.round([busy, report({ unfinishedWaits: [3] })], { seconds: 1, watchEvents: undefined })
     assert.deepInclude(round, { waitP99: 7, isWaitP99AtLeast: false })

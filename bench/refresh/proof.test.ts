@@ -37,7 +37,7 @@ describe("npm run refresh-proof", () => {
     })
   )
 
-  it.live("beside services that do as Dex does, too", () =>
+  it.live("beside services that refresh as Dex does", () =>
     Effect.gen(function* () {
       const { code, stderr, stdout } = yield* proof("--rounds=10", "--threads=2", "--dex", "--json")
       assert.strictEqual(code, 0, stderr)

@@ -65,7 +65,7 @@ describe.each([...servers])("refreshing once on %s", (server) => {
     }
 
     it.effect(
-      "beside services that do as Dex does",
+      "beside services that refresh as Dex does",
       () =>
         Effect.gen(function* () {
           const verdict = yield* prove({ dex: true, rounds: 100 })

@@ -9,7 +9,7 @@ import * as Dex from "../../src/testing/dex/Dex.ts"
 
 const key = "dexidp.com/resource-lock"
 
-/** One object, with every request to it, and what a test wants done in between. */
+/** One object, all requests to it, and an effect to run before a PUT. */
 const makeWorld = (annotations?: Readonly<Record<string, string>>) => {
   let version = 1
   let object: Dex.DexObject = { token: "secret", metadata: { name: "a", resourceVersion: "1", annotations } }
