@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bench } from "tinybench"
 import * as Lock from "../src/Lock.ts"
+import * as LockKind from "../src/LockKind.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
@@ -21,7 +22,7 @@ import * as Target from "./harness/target.ts"
 
 const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }
 const contender = {
-  key: LockPolicy.dexAnnotation,
+  kind: LockKind.exclusive(LockPolicy.dexAnnotation),
   holderId: "bench/0123456789ab.1",
   ttl: 10_000,
   renews: true,

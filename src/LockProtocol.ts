@@ -1,21 +1,22 @@
 /**
- * The protocol, pure: what a lock's record means at a given time, what to do about it, and what to write.
+ * The rules of the protocol: what a record means at a given time, what a contender does about it, and what a holder writes
+ * when it gives the lock up. Pure.
  *
- * Nothing here reads a clock or talks to a store. The library runs these very functions; the tests check them as
- * tables, and the simulation and the exhaustive exploration run them in worlds that fail.
+ * Nothing here reads a clock or talks to a store. The library, the simulation and the exhaustive exploration run these very
+ * functions.
  */
-import { glance } from "./internal/protocol/fairness.ts"
-import type { Lease, LockRecord } from "./LockRecord.ts"
-import * as Record from "./LockRecord.ts"
+import type { LockKind } from "./LockKind.ts"
+import type { Lease, LockRecord, RecordedLease } from "./LockRecord.ts"
+import { expiryAt } from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
-import type { MetadataPatch, ObjectSnapshot, ServerTime, AnnotationGuardedPatch } from "./ObjectStore.ts"
+import type { AnnotationGuardedPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
  *
- * Dex's rule: held while `now <= expiry`, expired strictly after. `now` is the earliest that the server's clock can be,
- * so that a lock which might still be valid is never called expired. `holder` is absent where it is not known.
+ * Dex's rule: a lock is held while `now <= expiry`, and expired strictly after. `now` is the earliest that the server's clock
+ * can be, so that a lock that might still be valid is never called expired. `holder` is absent if it is not known.
  */
 export type LockState =
   | { readonly _tag: "Free" }
@@ -23,7 +24,7 @@ export type LockState =
   | ({ readonly _tag: "Expired"; readonly since: number } & HolderInfo)
   | { readonly _tag: "Malformed"; readonly value: string }
 
-/** A lock as others see it: until when, as written, and by whom. `holder` is absent where it is not known. */
+/** A holder as others see it: its expiry as written, and its holder ID. `holder` is absent if it is not known. */
 export interface HolderInfo {
   readonly expiry: string
   readonly holder?: string
@@ -32,27 +33,30 @@ export interface HolderInfo {
 /**
  * What a contender does next.
  *
- * - `Acquire`: writes a lease of its own over the object as read, and with it what becomes of the queue. `broken` is the
- *   expired lock that the lease would replace.
- * - `Claim`: takes the lock as handed over. It may be relied on for `lasts` milliseconds from now.
- * - `Wait`: at its `place` in the queue, the first being 0. Where it has none it may join if `canJoin`: never while the
- *   lock is in the hands of somebody without a name, a Dex most likely, whose one attempt to release our write could
- *   spoil.
+ * - `Acquire`: writes `patch` over the object as read: its lease, and what becomes of the queue. `tookOverFrom` is the expired
+ *   holder that the lease replaces.
+ * - `Claim`: takes the lock that was handed to it. The lease is valid for `validFor` milliseconds from now.
+ * - `Wait`: waits, in the queue or not.
  */
 export type Decision =
   | {
       readonly _tag: "Acquire"
       readonly lease: Lease
+      readonly patch: MetadataPatch
       readonly tookOverFrom: HolderInfo | undefined
-      readonly queue: MetadataPatch
     }
   | { readonly _tag: "Claim"; readonly lease: Lease; readonly validFor: number }
   | ({ readonly _tag: "Wait" } & WaitState)
   | { readonly _tag: "Malformed"; readonly value: string }
 
 /**
- * Where a contender stands that has to wait. `until` is the expiry, in milliseconds since 1970. Nobody is `seen` where the
- * lock is free, and left so for a moment.
+ * What a contender waits for.
+ *
+ * - `seen`: the holder; empty if the lock is free and the contender leaves it free for a moment.
+ * - `until`: when to expect a change, in milliseconds since 1970: the expiry.
+ * - `position`: its position in the queue, the first being 0; `undefined` if it is not in the queue.
+ * - `canJoin`: whether it may join the queue. Never while a holder without a name has the lock: that is most likely a Dex,
+ *   and a write of ours could spoil its only attempt to release.
  */
 export interface WaitState {
   readonly seen: Partial<HolderInfo>
@@ -61,209 +65,232 @@ export interface WaitState {
   readonly canJoin: boolean
 }
 
-/** What became of a lease that we wrote, by a record read later. */
+/** What a later reading says about a lease that this process wrote. */
 export type LeaseCheck =
   | { readonly _tag: "Ours"; readonly expiry: string }
   | ({ readonly _tag: "TakenOver" } & HolderInfo)
   | { readonly _tag: "Removed" }
 
-/** Reads a record at a time. */
-export const lockState = (record: LockRecord, now: ServerTime): LockState => {
-  switch (record._tag) {
-    case "Absent":
-      return { _tag: "Free" }
-    case "Malformed":
-      return record
-    case "Present": {
-      return now.earliest > record.expiresAt
-        ? { _tag: "Expired", since: record.expiresAt, ...seen(record) }
-        : { _tag: "Held", until: record.expiresAt, ...seen(record) }
-    }
-  }
-}
-
 /**
- * Decides for a contender.
+ * A contender for a lock of this kind.
  *
- * A free or expired lock is there to be acquired. One that already names this contender was handed over to it, or is a
- * write of its own whose answer was lost: it is claimed as it stands, or written anew where little is left of it or the
- * contender will not renew it.
- *
- * Whoever breaks an expired lock puts those who stood before it at the end of the queue: it would have been their move,
- * and they may be gone, or not have heard. Who stands in the queue of a lock that is free leaves it so for a moment where
- * it `leavesGap`.
- */
-export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
-  const { holderId: holder } = contender
-  const state = lockState(record, now)
-  const place = queue.waiters.indexOf(holder)
-  const acquire = (waiting: ReadonlyArray<string>, standing: HolderInfo | undefined): Decision => {
-    const isOurs = standing?.holder === holder
-    return {
-      _tag: "Acquire",
-      lease: nextLease(now, contender, isOurs ? standing.expiry : undefined),
-      tookOverFrom: isOurs ? undefined : standing,
-      queue: LockQueue.queuePatch(contender.key, queue, { waiters: waiting, chainStartedAt: undefined })
-    }
-  }
-  const others = queue.waiters.filter((name) => name !== holder)
-  switch (state._tag) {
-    case "Malformed":
-      return state
-    case "Held": {
-      if (state.holder !== holder) {
-        const canJoin = state.holder !== undefined && place < 0 && others.length < LockQueue.capacity
-        return { _tag: "Wait", seen: seen(state), until: state.until, position: place < 0 ? undefined : place, canJoin }
-      }
-      const lasts = state.until - now.latest
-      return contender.renews && lasts >= minClaim
-        ? { _tag: "Claim", lease: { holderId: holder, expiry: state.expiry }, validFor: lasts }
-        : acquire(others, seen(state))
-    }
-    case "Free":
-      return contender.yields && place >= 0
-        ? { _tag: "Wait", seen: {}, until: now.earliest + glance, position: place, canJoin: false }
-        : acquire(others, undefined)
-    case "Expired":
-      return acquire([...queue.waiters.slice(place + 1), ...queue.waiters.slice(0, Math.max(0, place))], seen(state))
-  }
-}
-
-/**
- * When a contender looks again that hears nothing, in milliseconds from now: once the lock would have expired, the first
- * in the queue before the second. Who is told only of its own turn looks after a second in any case: the queue may have
- * been wiped, or be one that stands still.
- */
-export const recheckDelay = ({ position: place, until }: WaitState, now: ServerTime, isToldAll: boolean): number => {
-  const left = Math.max(1, until + 1 - now.earliest)
-  return (isToldAll ? left : Math.min(left, stableHolderAfter)) + Math.min((place ?? 0) * stagger, longestStagger)
-}
-
-// In milliseconds.
-const stagger = 100
-const longestStagger = 2000
-
-/**
- * For how long (milliseconds) one and the same holder has the lock until those in its queue watch the object as it is,
- * rather than for their own turn alone. Our choice: a lock in such demand that it matters what a hand-over tells whom goes
- * around faster.
- */
-export const stableHolderAfter = 1000
-
-/**
- * Who wants the lock of which key, for how long (`ttl` in milliseconds), whether it will be renewed, and whether the
- * contender has yet to leave a free lock to others: to Dex, or to who released it and is about to hand it on.
+ * - `ttl`: how long its lease lasts, in milliseconds.
+ * - `renews`: whether it renews its lease.
+ * - `yields`: whether it leaves a free lock to others for a moment before it takes it: to Dex, or to a releaser that is about
+ *   to hand it over.
  */
 export interface Contender {
-  readonly key: string
+  readonly kind: LockKind
   readonly holderId: string
   readonly ttl: number
   readonly renews: boolean
   readonly yields: boolean
 }
 
-// A lock that was handed over and ends sooner than this is written anew before anybody relies on it, in milliseconds.
-const minClaim = 1000
+/** How long a queued waiter leaves a free lock to others, in milliseconds: longer than Dex's poll. Our choice. */
+export const yieldFor = 130
+
+/** How long it leaves the lock to Dex if a Dex came, in milliseconds: more of them may wait. Our choice. */
+export const yieldToDexFor = 500
 
 /**
- * The lease to write now, to acquire or to renew.
- *
- * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: what others
- * read is never earlier than what the holder relies on. Nor does it end earlier than `standing`, the expiry of a lease of
- * this very holder that may stand: as more is learnt of the server's clock its latest time can shrink, and a write whose
- * answer was lost may yet arrive after a later one. None of them may shorten what another has promised.
+ * How long one holder keeps the lock before its waiters watch the object instead of their own turn alone, in milliseconds. Our
+ * choice: a lock in such demand that the number of events matters changes hands faster.
  */
-export const nextLease = (
-  now: ServerTime,
-  { holderId: holder, ttl }: Pick<Contender, "holderId" | "ttl">,
-  standing?: string
-): Lease => {
-  const expiry = Record.expiryAt(now.latest + ttl)
-  // Both are of our own writing, whole seconds in UTC, and so in the order of time.
-  return { holderId: holder, expiry: standing !== undefined && standing > expiry ? standing : expiry }
+export const stableHolderAfter = 1000
+
+/** A claim with less than this left is written anew before anybody relies on it, in milliseconds. Our choice. */
+export const minClaim = 1000
+
+/** How long a lease lasts that a releaser writes for the next holder, in milliseconds. Our choice. */
+export const handOverTtl = 3000
+
+/** How long a lock goes from hand to hand before it is left free for Dex, in milliseconds. Our choice. */
+export const maxHandOverChain = 250
+
+/** How much later each waiter rechecks than the waiter before it, and how much later at most, in milliseconds. Our choice. */
+export const recheckStagger = { perPosition: 100, atMost: 2000 }
+
+/** Reads a record at a time. */
+export const lockState = (record: LockRecord, now: ServerTime): LockState => {
+  if (record._tag === "Malformed") return record
+  const lease = record.leases.find((lease) => isLive(lease, now)) ?? record.leases[0]
+  if (lease === undefined) return { _tag: "Free" }
+  return isLive(lease, now)
+    ? { _tag: "Held", until: lease.expiresAt, ...infoOf(lease) }
+    : { _tag: "Expired", since: lease.expiresAt, ...infoOf(lease) }
 }
 
 /**
- * Judges by a later reading what became of a holder's lease: it stands, somebody else's stands in its place, or none does.
+ * Decides for a contender.
+ *
+ * - A lock that admits the contender is acquired. If it is free, and the contender is in the queue and yields, it waits for a
+ *   moment first.
+ * - A lock that names this contender was handed to it, or it is a write of its own whose answer was lost. The contender claims
+ *   it as it stands, or writes it anew if little is left of it or the contender does not renew.
+ * - A contender that takes over from an expired holder moves the waiters before it to the end of the queue: it was their turn,
+ *   and they may be gone or may not have heard.
  */
-export const verifyLease = (record: LockRecord, holder: string): LeaseCheck => {
-  switch (record._tag) {
-    case "Absent":
-      return { _tag: "Removed" }
-    case "Malformed":
-      return { _tag: "TakenOver", expiry: record.value }
-    case "Present":
-      return record.holder === holder ? { _tag: "Ours", expiry: record.expiry } : { _tag: "TakenOver", ...seen(record) }
+export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
+  if (record._tag === "Malformed") return record
+  const { holderId, kind } = contender
+  const { leases } = record
+  const live = leases.filter((lease) => isLive(lease, now))
+  const own = leases.find((lease) => lease.holderId === holderId)
+  const index = queue.waiters.indexOf(holderId)
+  const position = index < 0 ? undefined : index
+  const others = () => queue.waiters.filter((waiter) => waiter !== holderId)
+
+  if (own !== undefined && live.includes(own)) {
+    const validFor = own.expiresAt - now.latest
+    return contender.renews && validFor >= minClaim
+      ? { _tag: "Claim", lease: { holderId, expiry: own.expiry }, validFor }
+      : acquire(leases, queue, others(), now, contender)
+  }
+  if (!kind.admits(live)) {
+    const first = live.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
+    const isNamed = live.every((lease) => lease.holderId !== undefined)
+    const canJoin = isNamed && position === undefined && queue.waiters.length < LockQueue.capacity
+    return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin }
+  }
+  if (leases.length > live.length) {
+    const passedOver = queue.waiters.slice(0, Math.max(0, index))
+    return acquire(leases, queue, [...queue.waiters.slice(index + 1), ...passedOver], now, contender)
+  }
+  return contender.yields && position !== undefined
+    ? { _tag: "Wait", seen: {}, until: now.earliest + yieldFor, position, canJoin: false }
+    : acquire(leases, queue, others(), now, contender)
+}
+
+const acquire = (
+  leases: ReadonlyArray<RecordedLease>,
+  queue: Queue,
+  waiters: ReadonlyArray<string>,
+  now: ServerTime,
+  contender: Contender
+): Decision => {
+  const { holderId, kind } = contender
+  const own = leases.find((lease) => lease.holderId === holderId)
+  const expired = leases.filter((lease) => lease !== own && !isLive(lease, now))
+  const lease = nextLease(now, contender, own?.expiry)
+  return {
+    _tag: "Acquire",
+    lease,
+    patch: {
+      ...Object.assign({}, ...expired.map((lease) => kind.removal(lease.holderId ?? ""))),
+      ...kind.encode(lease),
+      ...LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
+    },
+    tookOverFrom: expired[0] === undefined ? undefined : infoOf(expired[0])
   }
 }
 
 /**
- * What follows on a lock that is given up: what to write, whether that wakes somebody, and whether who wants it again
- * found a place in the queue.
+ * How long until a waiter that hears nothing looks again, in milliseconds: until the lock would have expired, the first in the
+ * queue before the second. A waiter that hears of its own turn alone looks after a second in any case: the queue may have been
+ * wiped, or may stand still.
+ */
+export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, watchesObject: boolean): number => {
+  const left = Math.max(1, until + 1 - now.earliest)
+  const stagger = Math.min((position ?? 0) * recheckStagger.perPosition, recheckStagger.atMost)
+  return (watchesObject ? left : Math.min(left, stableHolderAfter)) + stagger
+}
+
+/**
+ * The lease to write now, to acquire or to renew.
+ *
+ * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: others never read
+ * an earlier expiry than the holder relies on. Nor does it end before `standing`, the expiry of a lease of the same holder that
+ * may stand: a process that learns more about the server's clock may compute an earlier time than before, and a write whose
+ * answer was lost may arrive after a later one. None of them may shorten what another promised.
+ */
+export const nextLease = (
+  now: ServerTime,
+  { holderId, ttl }: Pick<Contender, "holderId" | "ttl">,
+  standing?: string
+): Lease => {
+  const expiry = expiryAt(now.latest + ttl)
+  // Both are our own writing, whole seconds in UTC, so they sort as text.
+  return { holderId, expiry: standing !== undefined && standing > expiry ? standing : expiry }
+}
+
+/** Tells from a later reading whether the lease of a holder still stands. */
+export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {
+  if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
+  const own = record.leases.find((lease) => lease.holderId === holderId)
+  if (own !== undefined) return { _tag: "Ours", expiry: own.expiry }
+  const [other] = record.leases
+  return other === undefined ? { _tag: "Removed" } : { _tag: "TakenOver", ...infoOf(other) }
+}
+
+/**
+ * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
+ * place in the queue.
  */
 export interface HandOverPlan {
-  readonly write: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
+  readonly patch: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
   readonly wakes: boolean
   readonly requeued: boolean
 }
 
-/** How a lock is given up: by whom, who of its process wants it again, and whether Dex shall have its turns. */
+/**
+ * A release: by which holder, which waiter of the same process wants the lock again (`requeue`), and whether Dex shares the
+ * object.
+ */
 export interface ReleaseRequest {
-  readonly key: string
+  readonly kind: LockKind
   readonly holderId: string
   readonly requeue: string | undefined
   readonly sharedWithDex: boolean
 }
 
 /**
- * What follows on a lock that is given up, by the object as it was last seen.
+ * Plans who gets a lock that is given up, from the object as last seen.
  *
- * The first in the queue gets it, by a lease that is short: long enough to begin with, and over soon if nobody is there
- * any more. Where nobody waits nothing is left on the object. Beside Dex, which sees no queue, a lock that went from hand
- * to hand for a while is left free, and only the label tells the first in the queue.
+ * The first waiter gets it, with a short lease: long enough to begin with, and soon over if the waiter is gone. If nobody waits,
+ * nothing stays on the object. If Dex shares the object, a lock that went from hand to hand for `maxHandOverChain` is left free,
+ * because Dex sees no queue: the label alone tells the first waiter.
  */
 export const planHandOver = (
   { annotations, labels }: Pick<ObjectSnapshot, "annotations" | "labels">,
   now: ServerTime,
-  leaving: ReleaseRequest
-): HandOverPlan => successionIn(LockQueue.fromAnnotations(leaving.key, annotations), labels, now, leaving)
+  request: ReleaseRequest
+): HandOverPlan => planIn(LockQueue.fromAnnotations(request.kind.key, annotations), labels, now, request)
 
-const successionIn = (
+const planIn = (
   queue: Queue,
   labels: ObjectSnapshot["labels"],
   now: ServerTime,
-  { sharedWithDex: besideDex, holderId: holder, key, requeue }: ReleaseRequest
+  { holderId, kind, requeue, sharedWithDex }: ReleaseRequest
 ): HandOverPlan => {
-  const label = LockQueue.labelKey(key)
-  const waiting = queue.waiters.filter((name) => name !== holder && name !== requeue)
-  const first = waiting[0]
+  const label = LockQueue.labelKey(kind.key)
+  const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue)
+  const first = waiters[0]
   if (first === undefined) {
-    const line = LockQueue.queuePatch(key, queue, { waiters: waiting, chainStartedAt: undefined })
+    const emptied = LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
     return {
-      write: {
-        annotations: { ...Record.removal(key), ...line },
+      patch: {
+        annotations: { ...kind.removal(holderId), ...emptied },
         ...(label in labels ? { labels: { [label]: null } } : {})
       },
       wakes: false,
       requeued: false
     }
   }
-  const requeued = requeue !== undefined && waiting.length <= LockQueue.capacity
-  const line = requeued ? [...waiting, requeue] : waiting
-  const isLong =
-    besideDex && queue.chainStartedAt !== undefined && now.earliest - queue.chainStartedAt > maxHandOverChain
-  const lock = isLong
-    ? Record.removal(key)
-    : Record.toAnnotations(key, nextLease(now, { holderId: first, ttl: handOverTtl }))
-  const next = isLong
-    ? { waiters: line, chainStartedAt: undefined }
+  const requeued = requeue !== undefined && waiters.length <= LockQueue.capacity
+  const order = requeued ? [...waiters, requeue] : waiters
+  const { chainStartedAt } = queue
+  const isFreed = sharedWithDex && chainStartedAt !== undefined && now.earliest - chainStartedAt > maxHandOverChain
+  const lease = isFreed ? {} : kind.encode(nextLease(now, { holderId: first, ttl: handOverTtl }))
+  const next = isFreed
+    ? { waiters: order, chainStartedAt: undefined }
     : {
-        waiters: line.slice(1),
-        chainStartedAt: besideDex ? (queue.chainStartedAt ?? Math.round(now.latest)) : undefined
+        waiters: order.slice(1),
+        chainStartedAt: sharedWithDex ? (chainStartedAt ?? Math.round(now.latest)) : undefined
       }
   return {
-    write: {
-      annotations: { ...lock, ...LockQueue.queuePatch(key, queue, next) },
+    patch: {
+      annotations: { ...kind.removal(holderId), ...lease, ...LockQueue.queuePatch(kind.key, queue, next) },
       labels: { [label]: LockQueue.processIdOf(first) }
     },
     wakes: true,
@@ -271,34 +298,30 @@ const successionIn = (
   }
 }
 
-/** How long a lock that is handed over lasts, until its new holder renews it: in milliseconds, our choice. */
-export const handOverTtl = 3000
-
-// How long a lock goes from hand to hand beside Dex before it is left free for a moment, in milliseconds.
-const maxHandOverChain = 250
-
-/** The write that gives up a lease which stands, by the object as it was last seen. */
+/** The write that gives up a lease, from the object as last seen: on condition that lease and queue are as last seen. */
 export const planRelease = (
   seen: Pick<ObjectSnapshot, "annotations" | "labels">,
   lease: Lease,
   now: ServerTime,
-  leaving: ReleaseRequest
-): { readonly write: AnnotationGuardedPatch; readonly succession: HandOverPlan } => {
-  const { key } = leaving
-  const queue = LockQueue.fromAnnotations(key, seen.annotations)
-  const next = successionIn(queue, seen.labels, now, leaving)
-  const isQuiet = Object.keys(queue.annotations).length === 0
+  request: ReleaseRequest
+): { readonly write: AnnotationGuardedPatch; readonly plan: HandOverPlan } => {
+  const { kind } = request
+  const queue = LockQueue.fromAnnotations(kind.key, seen.annotations)
+  const plan = planIn(queue, seen.labels, now, request)
+  const hasQueue = Object.keys(queue.annotations).length > 0
   return {
     write: {
       expect: {
-        annotations: { ...Record.toAnnotations(key, lease), ...(isQuiet ? {} : LockQueue.precondition(key, queue)) },
-        ...(next.write.labels === undefined ? {} : { hasLabels: Object.keys(seen.labels).length > 0 })
+        annotations: { ...kind.encode(lease), ...(hasQueue ? LockQueue.precondition(kind.key, queue) : {}) },
+        ...(plan.patch.labels === undefined ? {} : { hasLabels: Object.keys(seen.labels).length > 0 })
       },
-      ...next.write
+      ...plan.patch
     },
-    succession: next
+    plan
   }
 }
 
-const seen = ({ expiry, holder }: { readonly expiry: string; readonly holder?: string | undefined }): HolderInfo =>
-  holder === undefined ? { expiry } : { expiry, holder }
+const isLive = ({ expiresAt }: RecordedLease, now: ServerTime): boolean => now.earliest <= expiresAt
+
+const infoOf = ({ expiry, holderId }: RecordedLease): HolderInfo =>
+  holderId === undefined ? { expiry } : { expiry, holder: holderId }

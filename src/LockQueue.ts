@@ -1,132 +1,134 @@
 /**
- * Who waits for a lock, as it stands on the object: annotations to queue and back, pure.
+ * The queue of a lock: the waiters, as annotations on the locked object. Pure: parsing and patches.
  *
  * **Details**
  *
- * - `<key>-queue` is the line: the contenders' names, first come first served. Whoever has the lock writes it as it hands
- *   the lock over, and so does whoever leaves the line. Beside Dex it begins with `since=<milliseconds since 1970>`: when
- *   the lock was last free.
- * - `<key>-queue-<process>` is an arrival, `<contender>@<resourceVersion>`. Everybody adds an annotation of its own, so that
- *   arrivals conflict neither with each other nor with what the holder writes; the next hand-over moves them to the end of
- *   the line. Their order is that of the versions in which they found the object: who came after another had arrived found
- *   a later one, whatever clocks say.
- * - The label `<key>-next` names the process that the lock was handed to. Each process watches for its own name, so that
- *   the API server wakes that one and no other.
+ * - `<key>-queue` holds the holder IDs of the waiters in order, separated by spaces. Each hand-over writes it, and so does a
+ *   waiter that leaves. If Dex shares the objects, it begins with `since=<milliseconds since 1970>`: when the lock was last
+ *   free.
+ * - `<key>-queue-<process>` is a join, `<holder ID>@<resourceVersion>`. Each process writes its own key, so joins conflict
+ *   neither with each other nor with the holder. The next hand-over appends them to the queue in the order of their
+ *   versions: a waiter that came after another join found a later version. Clocks play no part.
+ * - The label `<key>-next` names the process that received the lock last. Each process watches for its own ID, so that a
+ *   hand-over wakes one process.
  *
  * **Gotchas**
  *
- * All of it is advice. Dex wipes the annotations, anybody can garble or forge them: that costs waiters a write, a second,
- * or a short lease, and never makes a lock free or held.
+ * The queue is advice. Dex wipes it, and anybody can garble or forge it. That costs a waiter one write, about a second, or
+ * one short lease. It never makes a lock free or held.
  */
 import type { MetadataPatch, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
-/** The queue, and the annotations that it was read from. `since` is in milliseconds since 1970. */
+/**
+ * The queue, and the annotations that it was read from. `waiters` are holder IDs, the next first. `chainStartedAt` is when the
+ * lock was last free, in milliseconds since 1970, if Dex shares the objects.
+ */
 export interface Queue {
-  /** The names of those who wait, in the order of their turns. */
   readonly waiters: ReadonlyArray<string>
   readonly chainStartedAt: number | undefined
   readonly annotations: Readonly<Record<string, string>>
 }
 
-/** How many can wait in the line: enough for one contender of each process of a large service. */
+/** How many waiters the queue holds: enough for one waiter of each process of a large service. Our choice. */
 export const capacity = 128
 
-/** The name of the annotation that holds the line. */
+/** The name of the annotation that holds the queue. */
 export const queueKey = (key: string): string => `${key}-queue`
 
-/** The name of the annotation with which a contender arrives. */
-export const joinKey = (key: string, holder: string): string => `${queueKey(key)}-${processIdOf(holder)}`
+/** The name of the annotation with which a waiter joins. */
+export const joinKey = (key: string, holderId: string): string => `${queueKey(key)}-${processIdOf(holderId)}`
 
-/** The name of the label that says whom the lock was handed to. */
+/** The name of the label that names the process which received the lock last. */
 export const labelKey = (key: string): string => `${key}-next`
 
-/** The part of a contender's name that stands for its process: the value of the label. */
-export const processIdOf = (holder: string): string => contender.exec(holder)?.[1] ?? ""
+/** The process ID in a holder ID: the value of the label. Empty if it is not a holder ID. */
+export const processIdOf = (holderId: string): string => holderIdPattern.exec(holderId)?.[1] ?? ""
 
-/** Makes the name of a contender: how its process is called, which process it is, and the how-manieth of its wishes. */
-export const holderId = (title: string, process: string, wish: number): string =>
-  `${title.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 63) || "kubelock"}/${process}.${wish.toString(36)}`
+/** Makes the ID of one acquisition, from the identity and ID of its process and the acquisition's number there. */
+export const holderId = (identity: string, processId: string, sequence: number): string =>
+  `${identity.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 63) || "kubelock"}/${processId}.${sequence.toString(36)}`
 
-/** Makes the name of a process, never to be used by another. */
+/** Makes the ID of a process: 12 random characters. */
 export const newProcessId = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 12)
 
-const contender = /^[A-Za-z0-9._-]{1,63}\/([a-z0-9]{12})\.[a-z0-9]{1,11}$/
+const holderIdPattern = /^[A-Za-z0-9._-]{1,63}\/([a-z0-9]{12})\.[a-z0-9]{1,11}$/
 
-const arrivalMark = /^(.+)@(\d{1,20})$/
+const joinPattern = /^(.+)@(\d{1,20})$/
 
-const sinceMark = /^since=(\d{1,15})$/
+const chainStartPattern = /^since=(\d{1,15})$/
 
-/** Reads the queue. What is no contender's name is passed over. */
+/** Reads the queue. It ignores everything that is not a holder ID. */
 export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
   const found: Record<string, string> = {}
-  const arrivals: Array<{ readonly holder: string; readonly found: number }> = []
+  const joins: Array<{ readonly waiter: string; readonly version: number }> = []
   const prefix = `${queueKey(key)}-`
   for (const name in annotations) {
     if (!name.startsWith(prefix)) continue
     const value = annotations[name]!
     found[name] = value
-    const [, holder = "", version] = arrivalMark.exec(value) ?? []
-    if (contender.exec(holder)?.[1] === name.slice(prefix.length)) arrivals.push({ holder, found: Number(version) })
+    const [, waiter = "", version] = joinPattern.exec(value) ?? []
+    if (holderIdPattern.exec(waiter)?.[1] === name.slice(prefix.length))
+      joins.push({ waiter, version: Number(version) })
   }
-  const arrived = arrivals.toSorted((a, b) => a.found - b.found).map(({ holder }) => holder)
-  const line = annotations[queueKey(key)]
-  if (line === undefined) return { waiters: arrived, chainStartedAt: undefined, annotations: found }
-  found[queueKey(key)] = line
-  const tokens = line.split(" ", 2 * capacity)
-  const since = sinceMark.exec(tokens[0]!)?.[1]
-  const named = tokens.filter((token) => contender.test(token)).slice(0, capacity)
+  const joined = joins.toSorted((a, b) => a.version - b.version).map(({ waiter }) => waiter)
+  const text = annotations[queueKey(key)]
+  if (text === undefined) return { waiters: joined, chainStartedAt: undefined, annotations: found }
+  found[queueKey(key)] = text
+  const tokens = text.split(" ", 2 * capacity)
+  const chainStart = chainStartPattern.exec(tokens[0]!)?.[1]
+  const queued = tokens.filter((token) => holderIdPattern.test(token)).slice(0, capacity)
   return {
-    waiters: [...new Set([...named, ...arrived])],
-    chainStartedAt: since === undefined ? undefined : Number(since),
+    waiters: [...new Set([...queued, ...joined])],
+    chainStartedAt: chainStart === undefined ? undefined : Number(chainStart),
     annotations: found
   }
 }
 
-/** The changes that make the queue what it shall be: the line, and no arrivals. */
+/** The patch that writes this queue in place of the one that was read, and removes all joins. */
 export const queuePatch = (
   key: string,
   queue: Queue,
-  { chainStartedAt: since, waiters: waiting }: Pick<Queue, "waiters" | "chainStartedAt">
+  { chainStartedAt, waiters }: Pick<Queue, "waiters" | "chainStartedAt">
 ): MetadataPatch => {
-  const next: Record<string, string | null> = {}
-  for (const name in queue.annotations) next[name] = null
-  if (waiting.length > 0) {
-    const line = waiting.slice(0, capacity).join(" ")
-    next[queueKey(key)] = since === undefined ? line : `since=${since} ${line}`
+  const patch: Record<string, string | null> = {}
+  for (const name in queue.annotations) patch[name] = null
+  if (waiters.length > 0) {
+    const text = waiters.slice(0, capacity).join(" ")
+    patch[queueKey(key)] = chainStartedAt === undefined ? text : `since=${chainStartedAt} ${text}`
   }
-  return next
+  return patch
 }
 
-/** The change with which a contender arrives that found the object in this version. */
-export const joinPatch = (key: string, holder: string, resourceVersion: string): MetadataPatch => ({
-  [joinKey(key, holder)]: `${holder}@${resourceVersion}`
+/** The patch with which a waiter joins that found the object in this version. */
+export const joinPatch = (key: string, holderId: string, resourceVersion: string): MetadataPatch => ({
+  [joinKey(key, holderId)]: `${holderId}@${resourceVersion}`
 })
 
-/** The write with which a contender leaves the queue; none where it is not in it. */
+/** The patch with which a waiter leaves the queue; `undefined` if it is not in the queue. */
 export const leavePatch = (
   key: string,
   annotations: Readonly<Record<string, string>>,
-  holder: string
+  holderId: string
 ): AnnotationGuardedPatch | undefined => {
   const expected: Record<string, string> = {}
-  const next: Record<string, string | null> = {}
-  const arrivedAs = joinKey(key, holder)
-  const arrived = annotations[arrivedAs]
-  if (arrived?.startsWith(`${holder}@`) === true) {
-    expected[arrivedAs] = arrived
-    next[arrivedAs] = null
+  const patch: Record<string, string | null> = {}
+  const ownJoin = joinKey(key, holderId)
+  const joined = annotations[ownJoin]
+  if (joined?.startsWith(`${holderId}@`) === true) {
+    expected[ownJoin] = joined
+    patch[ownJoin] = null
   }
-  const line = annotations[queueKey(key)]
-  const tokens = line?.split(" ") ?? []
-  if (line !== undefined && tokens.includes(holder)) {
-    expected[queueKey(key)] = line
-    const others = tokens.filter((token) => token !== holder)
-    next[queueKey(key)] = others.some((token) => contender.test(token)) ? others.join(" ") : null
+  const text = annotations[queueKey(key)]
+  const tokens = text?.split(" ") ?? []
+  if (text !== undefined && tokens.includes(holderId)) {
+    expected[queueKey(key)] = text
+    const others = tokens.filter((token) => token !== holderId)
+    patch[queueKey(key)] = others.some((token) => holderIdPattern.test(token)) ? others.join(" ") : null
   }
-  return Object.keys(next).length === 0 ? undefined : { expect: { annotations: expected }, annotations: next }
+  return Object.keys(patch).length === 0 ? undefined : { expect: { annotations: expected }, annotations: patch }
 }
 
-/** The condition of a write to the queue: it is still as it was read. Arrivals since then do not matter. */
+/** The precondition "the queue is as it was read". New joins do not matter. */
 export const precondition = (key: string, { annotations }: Queue): Readonly<Record<string, string | boolean>> => ({
   [queueKey(key)]: false,
   ...annotations

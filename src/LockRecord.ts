@@ -1,60 +1,69 @@
 /**
- * The lock as it stands on an object: annotations to record and back.
+ * The record of a lock: which leases stand on an object. Pure.
+ *
+ * The functions read and write the record of an exclusive lock, which is Dex's.
  *
  * **Details**
  *
- * - `<key>` (Dex's `dexidp.com/resource-lock` by default) holds the expiry, RFC 3339. It alone is the lock: while it is
- *   present and not expired the lock is held, whoever wrote it.
- * - `<key>-holder` is ours: `<holder>@<expiry>`. It names who holds the lock. It may vanish at any moment, since Dex
- *   replaces the whole annotation map, and it may be left behind by a peer that knows only the first annotation: it
- *   counts only while it repeats the lock's expiry.
+ * - `<key>` (`dexidp.com/resource-lock` by default) holds the expiry in RFC 3339. This annotation alone is the lock: while
+ *   it is present and has not expired, the lock is held, whoever wrote it.
+ * - `<key>-holder` is kubelock's own: `<holder ID>@<expiry>`. It names the holder. It counts only while it repeats the
+ *   expiry of the lock: Dex replaces the whole annotation map, so it may vanish at any moment, and a peer that knows only
+ *   the first annotation may leave it behind.
  */
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/** What the annotations of an object say of its lock. `expiry` is the value as written, `expiresAt` in milliseconds. */
-export type LockRecord =
-  | { readonly _tag: "Absent" }
-  | { readonly _tag: "Malformed"; readonly value: string }
-  | {
-      readonly _tag: "Present"
-      readonly expiry: string
-      readonly expiresAt: number
-      readonly holder: string | undefined
-    }
-
-/** One holding of a lock, as it is written: who, and until when. No two acquisitions share a holder. */
+/** One hold of a lock, as it is written: by whom, and until when (RFC 3339). No two acquisitions share a holder ID. */
 export interface Lease {
   readonly holderId: string
   readonly expiry: string
 }
 
-/** The name of the annotation that says who holds the lock of this key. */
-export const holderKey = (key: string): string => `${key}-holder`
-
-/** Reads the record. `expiresAt` is rounded up to the millisecond, so that no lock seems to end early. */
-export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): LockRecord => {
-  const expiry = annotations[key]
-  if (expiry === undefined) return { _tag: "Absent" }
-  const instant = rfc3339.parse(expiry)
-  if (instant === undefined) return { _tag: "Malformed", value: expiry }
-  const mark = `@${expiry}`
-  const named = annotations[holderKey(key)]
-  return {
-    _tag: "Present",
-    expiry,
-    expiresAt: instant.seconds * 1000 + Math.ceil(instant.nanos / 1_000_000),
-    holder: named?.endsWith(mark) === true ? named.slice(0, -mark.length) : undefined
-  }
+/**
+ * A lease that stands on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex gives
+ * no holder ID.
+ */
+export interface RecordedLease {
+  readonly holderId: string | undefined
+  readonly expiry: string
+  readonly expiresAt: number
 }
 
-/** The annotations of a lease. As the condition of a write they mean: this very lease still stands. */
+/** What the annotations of an object say about its lock. */
+export type LockRecord =
+  | { readonly _tag: "Leases"; readonly leases: ReadonlyArray<RecordedLease> }
+  | { readonly _tag: "Malformed"; readonly value: string }
+
+const free: LockRecord = { _tag: "Leases", leases: [] }
+
+/** The first lease of a record, the only one of an exclusive lock; `undefined` if there is none. */
+export const leaseOf = (record: LockRecord): RecordedLease | undefined =>
+  record._tag === "Leases" ? record.leases[0] : undefined
+
+/** The name of the annotation that names the holder. */
+export const holderKey = (key: string): string => `${key}-holder`
+
+/** Reads the record. It rounds `expiresAt` up to the millisecond, so that no lock seems to end early. */
+export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): LockRecord => {
+  const expiry = annotations[key]
+  if (expiry === undefined) return free
+  const instant = rfc3339.parse(expiry)
+  if (instant === undefined) return { _tag: "Malformed", value: expiry }
+  const suffix = `@${expiry}`
+  const named = annotations[holderKey(key)]
+  const holderId = named?.endsWith(suffix) === true ? named.slice(0, -suffix.length) : undefined
+  const expiresAt = instant.seconds * 1000 + Math.ceil(instant.nanos / 1_000_000)
+  return { _tag: "Leases", leases: [{ holderId, expiry, expiresAt }] }
+}
+
+/** The annotations of a lease. As a precondition they mean: this very lease still stands. */
 export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string, string>> => ({
   [key]: lease.expiry,
   [holderKey(key)]: `${lease.holderId}@${lease.expiry}`
 })
 
-/** The change that removes the lock, and nothing else. */
+/** The patch that removes the lock, and nothing else. */
 export const removal = (key: string): MetadataPatch => ({ [key]: null, [holderKey(key)]: null })
 
 /** The expiry to write for a lock that must stand until `millis`: rounded up to the whole second. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { glance } from "../src/internal/protocol/fairness.ts"
+import * as LockKind from "../src/LockKind.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
@@ -11,7 +11,8 @@ const expiry = "2026-11-24T10:20:00Z"
 const at = 1_795_515_600_000
 const exactly = (millis: number) => ({ earliest: millis, latest: millis })
 const named = (process: string) => LockQueue.holderId("pod", process, 1)
-const contender = (process: string) => ({ key, holderId: named(process), ttl: 10_000, renews: true, yields: false })
+const kind = LockKind.exclusive(key)
+const contender = (process: string) => ({ kind, holderId: named(process), ttl: 10_000, renews: true, yields: false })
 const me = contender("aaaaaaaaaaaa")
 const you = named("bbbbbbbbbbbb")
 const third = named("cccccccccccc")
@@ -21,7 +22,7 @@ const dexLock = record({ [key]: expiry })
 const heldBy = (holder: string) => ({ ...LockRecord.toAnnotations(key, { holderId: holder, expiry }) })
 const lockOf = (holder: string) => record(heldBy(holder))
 
-describe("LockProtocol.observe", () => {
+describe("LockProtocol.lockState", () => {
   const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, number, LockProtocol.LockState]> = [
     ["no annotation", record({}), at, { _tag: "Free" }],
     ["before the expiry", dexLock, at - 1, { _tag: "Held", until: at, expiry }],
@@ -48,8 +49,8 @@ describe("LockProtocol.decide", () => {
     assert.deepStrictEqual(decide({}, exactly(at), me), {
       _tag: "Acquire",
       lease: { holderId: me.holderId, expiry: "2026-11-24T10:20:10Z" },
-      tookOverFrom: undefined,
-      queue: {}
+      patch: LockRecord.toAnnotations(key, { holderId: me.holderId, expiry: "2026-11-24T10:20:10Z" }),
+      tookOverFrom: undefined
     })
   })
 
@@ -106,7 +107,7 @@ describe("LockProtocol.decide", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId} ${fourth.holderId}` }
     const rest = (annotations: Record<string, string>) => {
       const decision = decide({ ...annotations, ...queue }, exactly(at + 1), me)
-      return decision._tag === "Acquire" ? decision.queue[LockQueue.queueKey(key)] : decision
+      return decision._tag === "Acquire" ? decision.patch[LockQueue.queueKey(key)] : decision
     }
     assert.strictEqual(rest({}), `${third} ${fourth.holderId}`)
     assert.strictEqual(rest(heldBy(you)), `${fourth.holderId} ${third}`)
@@ -114,7 +115,7 @@ describe("LockProtocol.decide", () => {
 
   it("leaves a free lock to Dex for a moment, once, if it stands in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
-    const wait = { _tag: "Wait", seen: {}, until: at + glance, position: 1, canJoin: false } as const
+    const wait = { _tag: "Wait", seen: {}, until: at + LockProtocol.yieldFor, position: 1, canJoin: false } as const
     assert.deepStrictEqual(decide(queue, exactly(at), { ...me, yields: true }), wait)
     assert.deepInclude(decide(queue, exactly(at), me), { _tag: "Acquire" })
     assert.deepInclude(decide({}, exactly(at), { ...me, yields: true }), { _tag: "Acquire" })
@@ -148,7 +149,7 @@ describe("LockProtocol.lookAgainIn", () => {
 
 describe("LockProtocol.relinquish", () => {
   const lease = { holderId: me.holderId, expiry }
-  const leaving = { key, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
+  const leaving = { kind, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
   const claimed = (holder: string, millis = at) =>
     LockRecord.toAnnotations(
       key,
@@ -163,19 +164,14 @@ describe("LockProtocol.relinquish", () => {
   it("removes the lock where nobody waits, and asks for nothing but the lease", () => {
     assert.deepStrictEqual(LockProtocol.planRelease(object({}), lease, exactly(at), leaving), {
       write: { expect: { annotations: heldBy(me.holderId) }, annotations: LockRecord.removal(key) },
-      succession: { write: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
+      plan: { patch: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
     })
   })
 
   it("hands over to the first who waits, and names it in the label", () => {
     const queue = { [LockQueue.queueKey(key)]: `${you} ${third}` }
     const arrival = { [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
-    const { succession, write } = LockProtocol.planRelease(
-      object({ ...queue, ...arrival }),
-      lease,
-      exactly(at),
-      leaving
-    )
+    const { plan, write } = LockProtocol.planRelease(object({ ...queue, ...arrival }), lease, exactly(at), leaving)
     assert.deepStrictEqual(write, {
       expect: { annotations: { ...heldBy(me.holderId), ...queue, ...arrival }, hasLabels: false },
       annotations: {
@@ -185,16 +181,16 @@ describe("LockProtocol.relinquish", () => {
       },
       labels: { [label]: LockQueue.processIdOf(you) }
     })
-    assert.deepInclude(succession, { wakes: true, requeued: false })
+    assert.deepInclude(plan, { wakes: true, requeued: false })
   })
 
   it("gives who wants it again the last place, and never the lock at once", () => {
     const again = { ...leaving, requeue: third }
     const one = LockProtocol.planRelease(object({ [LockQueue.queueKey(key)]: you }), lease, exactly(at), again)
     assert.deepInclude(one.write.annotations, { ...claimed(you), [LockQueue.queueKey(key)]: third })
-    assert.isTrue(one.succession.requeued)
+    assert.isTrue(one.plan.requeued)
     const none = LockProtocol.planRelease(object({}), lease, exactly(at), again)
-    assert.isFalse(none.succession.requeued)
+    assert.isFalse(none.plan.requeued)
   })
 
   it("takes away the label of the last hand-over with the lock", () => {
@@ -248,7 +244,7 @@ describe("LockProtocol.nextLease", () => {
   })
 })
 
-describe("LockProtocol.fate", () => {
+describe("LockProtocol.verifyLease", () => {
   const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, LockProtocol.LeaseCheck]> = [
     ["our lease stands", lockOf("me"), { _tag: "Ours", expiry }],
     ["another's lease stands", lockOf("you"), { _tag: "TakenOver", expiry, holder: "you" }],

@@ -4,33 +4,31 @@ import * as LockRecord from "../src/LockRecord.ts"
 
 const key = "dexidp.com/resource-lock"
 const lease = { holderId: "pod-1/uuid/1", expiry: "2026-11-24T10:20:00Z" }
+const leaseIn = (annotations: Readonly<Record<string, string>>) =>
+  LockRecord.leaseOf(LockRecord.fromAnnotations(key, annotations))
 
 describe("LockRecord", () => {
   it("reads no annotation as no lock", () => {
-    assert.deepStrictEqual(LockRecord.fromAnnotations(key, { other: "x" }), { _tag: "Absent" })
+    assert.deepStrictEqual(LockRecord.fromAnnotations(key, { other: "x" }), { _tag: "Leases", leases: [] })
   })
 
   it("reads Dex's lock, which names no holder", () => {
     assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: "2026-11-24T11:20:00+01:00" }), {
-      _tag: "Present",
-      expiry: "2026-11-24T11:20:00+01:00",
-      expiresAt: 1_795_515_600_000,
-      holder: undefined
+      _tag: "Leases",
+      leases: [{ expiry: "2026-11-24T11:20:00+01:00", expiresAt: 1_795_515_600_000, holderId: undefined }]
     })
   })
 
   it("reads what it writes", () => {
     assert.deepStrictEqual(LockRecord.fromAnnotations(key, LockRecord.toAnnotations(key, lease)), {
-      _tag: "Present",
-      expiry: lease.expiry,
-      expiresAt: 1_795_515_600_000,
-      holder: lease.holderId
+      _tag: "Leases",
+      leases: [{ expiry: lease.expiry, expiresAt: 1_795_515_600_000, holderId: lease.holderId }]
     })
   })
 
   it("does not believe a holder that was left behind by another lock", () => {
     const left = { ...LockRecord.toAnnotations(key, lease), [key]: "2026-11-24T10:20:07Z" }
-    assert.propertyVal(LockRecord.fromAnnotations(key, left), "holder", undefined)
+    assert.propertyVal(leaseIn(left), "holderId", undefined)
   })
 
   it("calls malformed what Go cannot read, the empty string included", () => {
@@ -42,20 +40,16 @@ describe("LockRecord", () => {
   it("rounds expiries up, never down", () => {
     assert.strictEqual(LockRecord.expiryAt(1_795_515_600_000), "2026-11-24T10:20:00Z")
     assert.strictEqual(LockRecord.expiryAt(1_795_515_600_001), "2026-11-24T10:20:01Z")
-    assert.propertyVal(
-      LockRecord.fromAnnotations(key, { [key]: "2026-11-24T10:20:00.000000001Z" }),
-      "expiresAt",
-      1_795_515_600_001
-    )
+    assert.propertyVal(leaseIn({ [key]: "2026-11-24T10:20:00.000000001Z" }), "expiresAt", 1_795_515_600_001)
   })
 
   it.prop("reads back any holder", [Schema.String], ([holder]) => {
     const annotations = LockRecord.toAnnotations(key, { ...lease, holderId: holder })
-    assert.propertyVal(LockRecord.fromAnnotations(key, annotations), "holder", holder)
+    assert.propertyVal(leaseIn(annotations), "holderId", holder)
   })
 
   it.prop("reads any annotations without failing", [Schema.String, Schema.String], ([expiry, holder]) => {
     const record = LockRecord.fromAnnotations(key, { [key]: expiry, [LockRecord.holderKey(key)]: holder })
-    assert.include(["Malformed", "Present"], record._tag)
+    assert.include(["Malformed", "Leases"], record._tag)
   })
 })

@@ -25,7 +25,7 @@ const send = Effect.fnUntraced(function* (method: "GET" | "POST", path: string, 
   const client = yield* KubernetesClient
   const headers = { "content-type": "application/json" }
   const request = { method, path, headers, ...(object === undefined ? {} : { body: JSON.stringify(object) }) }
-  const { body, status } = yield* client.ask(request, { millis: 5000, bytes: 1 << 20 })
+  const { body, status } = yield* client.request(request, { timeoutMillis: 5000, maxBytes: 1 << 20 })
   assert.isBelow(status, 300, body)
   return JSON.parse(body) as Lease
 })

@@ -77,14 +77,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const { timings } = options
   const path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases/${options.name}`
   const leaseMillis = Duration.toMillis(timings.leaseDuration)
-  const bounds = { millis: Duration.toMillis(timings.renewDeadline), bytes: 1 << 20 }
+  const limits = { timeoutMillis: Duration.toMillis(timings.renewDeadline), maxBytes: 1 << 20 }
 
   /** The Lease in the server's answer: `undefined` if the condition of a write did not hold. */
   const ask = Effect.fnUntraced(function* (method: "GET" | "PUT", body?: string) {
     const headers = { "content-type": "application/json" }
-    const answer = yield* client.ask(
+    const answer = yield* client.request(
       body === undefined ? { method, path, headers } : { method, path, headers, body },
-      bounds
+      limits
     )
     if (answer.status === 409) return undefined
     if (answer.status !== 200) return yield* Effect.fail(new Error(`${method} ${path}: ${answer.status}`))

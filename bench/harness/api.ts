@@ -6,7 +6,7 @@ import * as responseError from "../../src/internal/kubernetes/responseError.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import type * as LockError from "../../src/LockError.ts"
 
-type Request = Parameters<KubernetesClient["Service"]["ask"]>[0]
+type Request = Parameters<KubernetesClient["Service"]["request"]>[0]
 
 /** A request. `id`, `verb` and `object` name it in errors. */
 export interface Options {
@@ -24,7 +24,7 @@ export type Api = (options: Options) => Effect.Effect<string, LockError.StoreErr
 
 /** The API server of the client in context. A request takes five seconds at most. */
 export const make: Effect.Effect<Api, never, KubernetesClient> = Effect.map(KubernetesClient, (client) => {
-  const { ask } = apiClient.make(client, { requestTimeout: Duration.seconds(5), clock: "local" })
+  const { request: ask } = apiClient.make(client, { requestTimeout: Duration.seconds(5), clock: "local" })
   return ({ body, contentType = "application/json", id, method, object, path, verb }) => {
     const about = { id, verb, object }
     const request: Request =

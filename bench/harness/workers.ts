@@ -34,12 +34,18 @@ export type Ask<Q, A> = (question: Q) => Effect.Effect<A, LoadError>
 /** A thread that runs a file. */
 export const thread = (file: URL): Thread => new Thread(file)
 
-/** A process that runs a file. What it logs goes to standard error. */
-export const process = (file: URL, nodeFlags: ReadonlyArray<string> = []): ChildProcess =>
+/** How a process runs: its own standard error, where it logs, may be piped. */
+export interface ProcessOptions {
+  readonly nodeFlags?: ReadonlyArray<string> | undefined
+  readonly stderr?: "inherit" | "pipe" | undefined
+}
+
+/** A process that runs a file. */
+export const process = (file: URL, { nodeFlags = [], stderr = "inherit" }: ProcessOptions = {}): ChildProcess =>
   fork(file, [], {
     serialization: "advanced",
     execArgv: [...nodeFlags],
-    stdio: ["ignore", "ignore", "inherit", "ipc"]
+    stdio: ["ignore", "ignore", stderr, "ipc"]
   })
 
 /** Starts a worker, which ends with the scope. Each question fails if the worker fails at it, or ends. */

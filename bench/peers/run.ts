@@ -53,7 +53,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
 const measureMemory = Effect.fnUntraced(function* (seconds: number) {
   const file = new URL("memory.ts", import.meta.url)
   const ask = yield* Workers.start<number, MemoryFigures>("the store in memory", () =>
-    Workers.process(file, ["--expose-gc"])
+    Workers.process(file, { nodeFlags: ["--expose-gc"] })
   )
   return yield* ask(seconds)
 })

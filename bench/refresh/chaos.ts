@@ -1,6 +1,6 @@
 /**
- * Services that are killed and suspended while they refresh, in eras. Each era has a grant of its own. It ends when the
- * grant is lost, or after its time. Then the loss is accounted for.
+ * Services that are killed and suspended while they refresh, era by era. Each era has a grant of its own. It ends with the
+ * grant or after its time, and then says how the grant was lost.
  */
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -18,13 +18,14 @@ import * as Workers from "../harness/workers.ts"
 import * as Provider from "./provider.ts"
 import * as Service from "./service.ts"
 import * as Upstream from "./upstream.ts"
+import type { Way } from "./ways.ts"
 
 /**
- * The cluster, the number of eras, their length, and the seed. In every other era a crash strikes between the upstream's
- * answer and the write. `way` is `kubelock` by default.
+ * Where to play, how many eras of which length, and the seed of all chance. In every other era a crash strikes between the
+ * provider's answer and the write. `way` is that of kubelock by default.
  */
 export interface Options {
-  readonly way?: Service.Job["way"] | undefined
+  readonly way?: Way | undefined
   readonly connection: Connection.Connection
   readonly namespace: string
   readonly eras: number
@@ -32,16 +33,23 @@ export interface Options {
   readonly seed: number
 }
 
-/** How many refreshes an era had, how often its services were disturbed, and how its grant was lost. */
+/**
+ * How an era went: how many refreshes there were, how many signals the services got, how the grant was lost, and what the
+ * services printed.
+ *
+ * `LeaseRanOut`: another service took the lock over from the one that had refreshed and had not written yet, since its lease
+ * had expired without a signal. That happens to a process that a busy machine keeps waiting for longer than its lease.
+ */
 export interface Era {
   readonly refreshes: number
   readonly injections: number
-  readonly lost: "No" | "CrashBetweenAnswerAndWrite" | "Otherwise"
+  readonly lost: "No" | "CrashBetweenAnswerAndWrite" | "LeaseRanOut" | "Otherwise"
+  readonly printed: string
 }
 
 const services = 3
 const ttl = 1000
-/** Longer than the lease, its rounding and the uncertainty about the server's clock. */
+/** Longer than the lease, its rounding and the uncertainty about the clock of the server. */
 const pause = 4000
 
 interface Injection {
@@ -49,6 +57,16 @@ interface Injection {
   readonly signal: "SIGKILL" | "SIGSTOP"
   readonly at: number
 }
+
+/** Starts a service as a process, which is killed when the scope closes. */
+const start = Effect.fnUntraced(function* (job: Service.Job, onPrinted: (text: string) => void) {
+  const child = Service.process("pipe")
+  child.stderr!.on("data", (chunk) => onPrinted(String(chunk)))
+  const ask = yield* Workers.start<Service.Job, Service.Outcome>(job.service, () => child)
+  yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
+  yield* Effect.forkScoped(Effect.ignore(ask(job)))
+  return child
+})
 
 /** Plays all eras. */
 export const play = (options: Options) =>
@@ -90,18 +108,14 @@ export const play = (options: Options) =>
         Effect.gen(function* () {
           const first = yield* Upstream.mint(provider)
           const id = `refresh-chaos-${process.pid}-${options.way ?? "kubelock"}-${number}`
-          // Only kubelock creates a missing object.
+          // Only kubelock makes what is missing.
           if (options.way !== undefined) yield* Effect.orDie(store.create(id, {}))
+          let printed = ""
           let incarnation = 0
-          const start = (slot: number) =>
+          const startIn = (slot: number) =>
             Effect.gen(function* () {
               const service = `era-${number}-${slot}-${++incarnation}`
-              const child = Service.process()
-              const ask = yield* Workers.start<Service.Job, Service.Outcome>(service, () => child)
-              yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
-              child.once("exit", () => running.delete(service))
-              running.set(service, child)
-              const work = ask({
+              const job: Service.Job = {
                 service,
                 way: options.way ?? "kubelock",
                 connection: options.connection,
@@ -115,17 +129,19 @@ export const play = (options: Options) =>
                 lifetimeMillis: Service.lifetimeMillis,
                 ttlMillis: ttl,
                 pollMillis: 20
-              })
-              yield* Effect.forkScoped(Effect.ignore(work))
+              }
+              const started = yield* start(job, (text) => (printed += text))
+              started.once("exit", () => running.delete(service))
+              running.set(service, started)
             })
-          for (let slot = 0; slot < services; slot++) yield* start(slot)
+          for (let slot = 0; slot < services; slot++) yield* startIn(slot)
 
           const ledgerOfEra = Effect.map(Upstream.ledger(provider), ({ refreshes, refusals }) => ({
             refreshes: refreshes.filter(({ service }) => service.startsWith(`era-${number}-`)),
             refusals: refusals.filter(({ service }) => service.startsWith(`era-${number}-`))
           }))
           const before = injections.length
-          // An era begins once the services refresh, however long the machine takes to start them.
+          // An era begins once the services are under way, however long the machine takes to start them.
           let ledger = yield* Effect.repeat(Effect.delay(ledgerOfEra, "50 millis"), {
             until: ({ refreshes, refusals }) => refreshes.length >= 5 || refusals.length > 0
           })
@@ -147,7 +163,7 @@ export const play = (options: Options) =>
                 )
               )
             }
-            while (running.size < services) yield* start(running.size)
+            while (running.size < services) yield* startIn(running.size)
           }
           strike = false
           const stored = yield* storedToken(id)
@@ -157,7 +173,8 @@ export const play = (options: Options) =>
           return {
             refreshes: ledger.refreshes.length,
             injections: injections.length - before,
-            lost: account(ledger, injections, stored)
+            lost: account(ledger, injections, stored, printed),
+            printed
           } satisfies Era
         })
       )
@@ -171,11 +188,12 @@ export const play = (options: Options) =>
     Effect.provide(Layer.merge(FetchHttpClient.layer, Connection.layer(options.connection)))
   )
 
-/** How a grant was lost: did a crash or a pause hit the service that spent the refused token before it wrote the answer? */
+/** How a grant was lost: did the service that first spent the refused token fail to write what it got for it? */
 const account = (
   { refreshes, refusals }: Pick<Upstream.Ledger, "refreshes" | "refusals">,
   injections: ReadonlyArray<Injection>,
-  stored: string | undefined
+  stored: string | undefined,
+  printed: string
 ): Era["lost"] => {
   const [refusal] = refusals
   if (refusal === undefined) return "No"
@@ -186,12 +204,13 @@ const account = (
       service === spender.service &&
       at >= spender.at - slack &&
       at <= Math.min(refusal.at, spender.at + writing) &&
-      // A suspended process writes when it resumes, if no other service has written.
+      // A suspended process writes when it goes on, if nobody else did.
       (stored === spender.spent || (signal === "SIGSTOP" && stored === spender.issued))
   )
-  return struck === undefined ? "Otherwise" : "CrashBetweenAnswerAndWrite"
+  if (struck !== undefined) return "CrashBetweenAnswerAndWrite"
+  return printed.includes(`which ${spender.service}/`) ? "LeaseRanOut" : "Otherwise"
 }
 
-// A signal may be sent while the provider's answer is on its way, and strikes before the write, which takes no longer.
+// A signal may be sent while the answer of the provider is on its way. The write takes no longer than `writing`.
 const slack = 100
 const writing = 1000

@@ -61,11 +61,14 @@ const entry = new URL("serviceMain.ts", import.meta.url)
 export const thread = () => Workers.thread(entry)
 
 /** Starts a process that runs services. */
-export const process = () => Workers.process(entry)
+export const process = (stderr?: "inherit" | "pipe") => Workers.process(entry, { stderr })
 
 /** Runs a service in a worker, which ends with the scope. */
 export const runIn = (spawn: typeof thread | typeof process, job: Job) =>
-  Effect.flatMap(Workers.start<Job, Outcome>(job.service, spawn), (ask) => ask(job))
+  Effect.flatMap(
+    Workers.start<Job, Outcome>(job.service, () => spawn()),
+    (ask) => ask(job)
+  )
 
 const getter = (job: Job) =>
   Ways.make(job.way, {

@@ -14,7 +14,6 @@ describe("every interleaving", () => {
   for (const world of worlds) {
     it(`${world.title}, down to depth ${world.depth}`, () => {
       const outcome = explore(world, world.depth)
-      console.log(`${world.title}: ${outcome.states} states visited, depth ${outcome.depth}`)
       assert.strictEqual(told(outcome), "")
       shared += outcome.shared
       slowest = Math.max(slowest, outcome.slowest)

@@ -81,8 +81,8 @@ describe("the upstream hangs", () => {
       const timeout = yield* Fiber.join(other)
       assert.isTrue(timeout._tag === "LockTimeout" && timeout.attempts > 290 && timeout.holder !== undefined)
       yield* TestClock.adjust("20 seconds")
-      const record = LockRecord.fromAnnotations(key, yield* annotations)
-      assert.isTrue(record._tag === "Present" && record.expiresAt > 52_000)
+      const lease = LockRecord.leaseOf(LockRecord.fromAnnotations(key, yield* annotations))
+      assert.isTrue(lease !== undefined && lease.expiresAt > 52_000)
       yield* TestClock.adjust("8 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(patient)), 1)
       assert.strictEqual(upstream.calls, 1)
@@ -184,7 +184,10 @@ describe("the lock is lost during the upstream call", () => {
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(paused)
       assert.deepInclude(error, { _tag: "RefreshNotWritten" })
-      assert.match(error.message, /^The value of token in memory was refreshed, but could not be written: The lock /)
+      assert.match(
+        error.message,
+        /^Refreshed the value of token in memory but could not write it, so the new value is lost\. /
+      )
       assert.include(lines, `Error ${error.message}`)
     })
   )

@@ -1,6 +1,6 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
 import { stableHolderAfter, handOverTtl } from "../../src/LockProtocol.ts"
-import { visit } from "../../src/internal/protocol/fairness.ts"
+import { yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"

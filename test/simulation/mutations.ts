@@ -344,13 +344,13 @@ export const mutations = {
     seen: ({ name }, seen) => {
       const real = new Map<string, string>()
       const prolonged = ({ annotations, ...rest }: ObjectSnapshot): ObjectSnapshot => {
-        const record = LockRecord.fromAnnotations(key, annotations)
-        if (record._tag !== "Present" || !record.holder?.startsWith(`${name}/`)) return { annotations, ...rest }
-        const expiry = LockRecord.expiryAt(record.expiresAt + 7000)
-        real.set(expiry, record.expiry)
+        const lease = LockRecord.leaseOf(LockRecord.fromAnnotations(key, annotations))
+        if (lease?.holderId?.startsWith(`${name}/`) !== true) return { annotations, ...rest }
+        const expiry = LockRecord.expiryAt(lease.expiresAt + 7000)
+        real.set(expiry, lease.expiry)
         return {
           ...rest,
-          annotations: { ...annotations, ...LockRecord.toAnnotations(key, { holderId: record.holder, expiry }) }
+          annotations: { ...annotations, ...LockRecord.toAnnotations(key, { holderId: lease.holderId, expiry }) }
         }
       }
       const asWritten = (write: ConditionalPatch): ConditionalPatch => {

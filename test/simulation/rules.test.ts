@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { stableHolderAfter } from "../../src/LockProtocol.ts"
-import { visit } from "../../src/internal/protocol/fairness.ts"
+import { yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { check } from "./check.ts"
 import type { Event, Happening, LockOn, Version } from "./history.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"

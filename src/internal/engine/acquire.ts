@@ -1,221 +1,189 @@
-/** From wanting a lock to having it: one attempt after the other, and the waits between them. */
+/** Performs an acquisition: the requests and waits that the machine in `protocol/acquisition.ts` commands. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as LockError from "../../LockError.ts"
-import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockQueue from "../../LockQueue.ts"
-import * as LockRecord from "../../LockRecord.ts"
-import type { WatchEvent, ObjectSnapshot } from "../../ObjectStore.ts"
-import {
-  type Attempt,
-  attempt,
-  attemptAsTold,
-  contend,
-  decide,
-  type PermanentError,
-  seen,
-  sending,
-  standing
-} from "./attempt.ts"
-import * as patience from "./waitBudget.ts"
+import * as LockMetrics from "../../LockMetrics.ts"
+import * as acquisition from "../protocol/acquisition.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import { span } from "./telemetry.ts"
-import { glance, pauseBefore, visit } from "../protocol/fairness.ts"
-import type { Grant, Wish } from "./wish.ts"
+import type { Contender } from "./contender.ts"
+import * as requests from "./requests.ts"
+import { measure, noteAttempts, span } from "./telemetry.ts"
+import * as waitBudget from "./waitBudget.ts"
+import type { Latest } from "./watchPool.ts"
 
-// Others were met.
-type Met = Extract<Attempt, { readonly _tag: "Held" | "RaceLost" }>
+/** The lock as acquired, and whether others were met on the way. */
+export interface Acquired {
+  readonly grant: acquisition.Grant
+  readonly contended: boolean
+}
 
-/** What ends a wait. */
-export type WaitError = PermanentError | LockError.Timeout | LockError.Unavailable
+/** Cleans up after an acquisition that ended without the lock. `writing`: a write was cut off, and may still arrive. */
+export type Withdraw = (inDoubt: { readonly writing: boolean }) => Effect.Effect<void>
 
-/**
- * Tries until it succeeds, or until the policy's schedule ends. Beside Dex it leaves others their gap first, where it is
- * time.
- */
-export const acquire = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Grant, WaitError> {
-  const pause =
-    wish.besideDex && !wish.mayQueue ? pauseBefore(wish.memory.recall(), (yield* ClockReading.now).monotonic) : 0
-  if (pause > 0) yield* Effect.sleep(Duration.millis(pause))
-  const outcome = yield* attempt(wish)
-  return outcome._tag === "Granted" ? outcome.grant : yield* span("wait", wish)(contest(wish, outcome))
-})
+/** What a single attempt can fail with. */
+export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockError.Conflict
 
-const contest = Effect.fnUntraced(function* (wish: Wish, first: Attempt): Effect.fn.Return<Grant, WaitError> {
-  for (let outcome = first; ;) {
-    switch (outcome._tag) {
-      case "Granted":
-        return outcome.grant
-      case "Held":
-        outcome = yield* outcome.canJoin ? approach(wish, outcome) : waitFor(wish, outcome)
-        break
-      case "RaceLost":
-        outcome = yield* approach(wish, outcome)
-        break
-      case "Unavailable":
-        yield* pauseAfter(wish, outcome.error)
-        outcome = yield* attempt(wish)
-    }
+/** Acquires the lock: tries, and waits until it has the lock or the wait schedule has ended. */
+export const acquire = (
+  contender: Contender,
+  start: acquisition.Start,
+  withdraw: Withdraw
+): Effect.Effect<Acquired, acquisition.Failure> =>
+  run(contender, start, withdraw, (run) =>
+    Effect.flatMap(advance(run, isWait), () =>
+      hasEnded(run.command)
+        ? endOf(run)
+        : Effect.flatMap(span("wait", contender)(advance(run, hasEnded)), () => endOf(run))
+    )
+  )
+
+/** Tries once: fails with `Conflict` if it would have to wait. */
+export const tryAcquire = (
+  contender: Contender,
+  start: acquisition.Start,
+  withdraw: Withdraw
+): Effect.Effect<Acquired, TryFailure> =>
+  run(contender, start, withdraw, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
+
+/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch told last. */
+interface Run {
+  readonly contender: Contender
+  state: acquisition.State
+  command: acquisition.Command
+  isPerforming: boolean
+  lastTold: Latest | undefined
+}
+
+const run = <E>(
+  contender: Contender,
+  start: acquisition.Start,
+  withdraw: Withdraw,
+  use: (run: Run) => Effect.Effect<Acquired, E>
+): Effect.Effect<Acquired, E> =>
+  Effect.flatMap(requests.now(contender.engine.store), (now) => {
+    const [state, command] = acquisition.begin(contender, start, now)
+    const run: Run = { contender, state, command, isPerforming: false, lastTold: undefined }
+    return Effect.onExitPrimitive(use(run), (exit) => {
+      const { attempts, inDoubt } = run.isPerforming ? run.state : acquisition.unsent(run.state)
+      const noted = noteAttempts(attempts)
+      return exit._tag === "Success" || !(inDoubt.held || inDoubt.queued)
+        ? noted
+        : Effect.andThen(noted, withdraw(inDoubt))
+    })
+  })
+
+// Steps the machine and performs its commands, up to a command that satisfies.
+const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
+  Effect.whileLoop({
+    while: () => !until(run.command) && !hasEnded(run.command),
+    body: () => {
+      run.isPerforming = true
+      return Effect.flatMap(perform(run), (event) =>
+        Effect.flatMap(requests.now(run.contender.engine.store), (now) => {
+          const { conflicts } = run.state
+          const [state, command] = acquisition.step(run.contender, run.state, event, now)
+          run.state = state
+          run.command = command
+          run.isPerforming = false
+          return state.conflicts > conflicts ? measure(run.contender, LockMetrics.conflicts, 1) : Effect.void
+        })
+      )
+    },
+    step: () => {}
+  })
+
+const endOf = ({ command, state }: Run): Effect.Effect<Acquired, acquisition.Failure> =>
+  command._tag === "Succeed"
+    ? Effect.succeed({ grant: command.grant, contended: state.contended })
+    : Effect.fail((command as Extract<acquisition.Command, { readonly _tag: "Fail" }>).error)
+
+const endOfTry = ({ command, contender, state }: Run): Effect.Effect<Acquired, TryFailure> => {
+  const { phase } = state
+  if (command._tag === "Succeed") return Effect.succeed({ grant: command.grant, contended: state.contended })
+  if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
+  if (phase._tag === "Unavailable") return Effect.fail(phase.error)
+  const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
+  const { id, object } = contender
+  return Effect.fail(new LockError.Conflict({ id, object, reason, ...acquisition.seenBy(state) }))
+}
+
+const hasEnded = ({ _tag }: acquisition.Command): boolean => _tag === "Succeed" || _tag === "Fail"
+
+const isWait = ({ _tag }: acquisition.Command): boolean =>
+  _tag === "Join" || _tag === "BackOff" || _tag === "Poll" || _tag === "Watch"
+
+const perform = (run: Run): Effect.Effect<acquisition.Event> => {
+  const { command, contender } = run
+  const { engine, id } = contender
+  switch (command._tag) {
+    case "Read":
+      return requests.read(engine.store, id)
+    case "Create":
+      return requests.create(engine.store, id, command.annotations)
+    case "Write":
+    case "Join":
+      return requests.write(engine.store, id, command.write)
+    case "BackOff":
+      return backOff(contender, command)
+    case "Poll":
+      return poll(contender, command)
+    case "Watch":
+      return watch(run, command)
+    case "Succeed":
+    case "Fail":
+      return Effect.die(new Error("the acquisition has ended"))
   }
+}
+
+type CommandOf<Tag extends acquisition.Command["_tag"]> = Extract<acquisition.Command, { readonly _tag: Tag }>
+
+const elapsed: acquisition.Event = { _tag: "Elapsed" }
+const exhausted: acquisition.Event = { _tag: "Exhausted" }
+
+const poll = Effect.fnUntraced(function* (
+  { waitBudget: budget }: Contender,
+  { atLeast, seen }: CommandOf<"Poll">
+): Effect.fn.Return<acquisition.Event> {
+  const left = yield* budget(seen)
+  if (Option.isNone(left)) return exhausted
+  yield* Effect.sleep(Duration.millis(Math.max(left.value, atLeast)))
+  return elapsed
 })
 
-// For one step of the schedule, or as long as the server asks for.
-const pauseAfter = Effect.fnUntraced(function* (
-  wish: Wish,
-  error: LockError.Unavailable
-): Effect.fn.Return<void, LockError.Unavailable> {
-  const left = yield* wish.patience(error)
-  if (Option.isNone(left)) return yield* error
-  yield* Effect.sleep(Duration.max(Duration.millis(left.value), error.retryAfter ?? Duration.zero))
-})
-
-// Joins the queue, but not together with all who came at the same time: a server takes far longer for many writes to one
-// object at once than for one after the other.
-const approach = Effect.fnUntraced(function* (wish: Wish, outcome: Met): Effect.fn.Return<Attempt, WaitError> {
-  if (outcome._tag === "RaceLost" || wish.took > slowAnswer) yield* stayAway(wish, outcome)
-  return yield* join(wish)
-})
-
-// For a little by chance, or to the end of the schedule.
-const stayAway = Effect.fnUntraced(function* (wish: Wish, outcome: Met): Effect.fn.Return<void, LockError.Timeout> {
-  let delay = yield* Random.nextBetween(0, spread(wish))
+const backOff = Effect.fnUntraced(function* (
+  { waitBudget: budget }: Contender,
+  { atMost, seen }: CommandOf<"BackOff">
+): Effect.fn.Return<acquisition.Event> {
+  let delay = yield* Random.nextBetween(0, atMost)
   do {
-    const left = yield* wish.patience(outcome, delay)
-    if (Option.isNone(left)) return yield* timeout(wish, seen(outcome))
+    const left = yield* budget(seen, delay)
+    if (Option.isNone(left)) return exhausted
     const part = Math.min(delay, Math.max(1, left.value))
     yield* Effect.sleep(Duration.millis(part))
     delay -= part
   } while (delay > 0)
+  return elapsed
 })
 
-// Over how many milliseconds those are spread who want to write. How long the server took to answer tells how many they
-// are. Who may stand in the queue does not stay away for long: its turn may come.
-const spread = ({ mayQueue, took }: Wish): number => Math.max(20, Math.min(mayQueue ? 100 : 1000, 8 * took))
-
-// An answer that takes longer, in milliseconds, is one of many at once.
-const slowAnswer = 20
-
-// Arrives in the queue, without asking who has the lock: if only it is somebody with a name. Nothing is written to an
-// object that Dex has locked.
-const join = Effect.fnUntraced(function* (wish: Wish): Effect.fn.Return<Attempt, WaitError> {
-  const { annotation: key } = wish.policy
-  const before = wish.mayQueue
-  wish.mayQueue = true
-  const arrival = wish.store.compareAndSwap(wish.id, {
-    expect: { annotations: { [LockRecord.holderKey(key)]: true } },
-    annotations: LockQueue.joinPatch(key, wish.holder, wish.found ?? nothingFound)
-  })
-  const answer = yield* sending(
-    wish,
-    Effect.catchTag(arrival, "LockNotFound", () => Effect.succeedNone)
-  )
-  if (answer._tag === "Failure") {
-    const error = answer.failure
-    return error._tag === "LockUnavailable" ? { _tag: "Unavailable", error } : yield* error
-  }
-  if (Option.isSome(answer.success)) return yield* contend(wish, answer.success.value)
-  wish.mayQueue = before
-  yield* stayAway(wish, { _tag: "RaceLost" })
-  return yield* attempt(wish)
-})
-
-// The version of an object that was not there.
-const nothingFound = "0"
-
-/**
- * Waits until there is something to be done. In the queue that is news that the lock was handed over; where one and the
- * same holder keeps the lock, or one without a name has it, it is whatever happens to the object. What is not told is
- * looked for when the lock would have expired.
- */
-const waitFor = Effect.fnUntraced(function* (
-  wish: Wish,
-  standing: LockProtocol.WaitState
-): Effect.fn.Return<Attempt, WaitError> {
-  const { expiry, holder } = standing.seen
-  const { monotonic: began } = yield* ClockReading.now
-  if (expiry !== undefined && wish.incumbent?.holder !== holder) wish.incumbent = { holder, since: began }
-  const isQueued = standing.position !== undefined
-  const isToldAll = !isQueued || began - (wish.incumbent?.since ?? began) >= LockProtocol.stableHolderAfter
-  const due = began + LockProtocol.recheckDelay(standing, yield* wish.store.now, isToldAll)
-  const isFull = !isQueued && holder !== undefined
-  let watch = isFull ? undefined : yield* wish.watches.open(wish.id, isToldAll ? "all" : "ours")
+const watch = Effect.fnUntraced(function* (
+  run: Run,
+  { on, seen, until }: CommandOf<"Watch">
+): Effect.fn.Return<acquisition.Event> {
+  const { engine, id, waitBudget: budget } = run.contender
+  const watch = yield* engine.watches.open(id, on)
+  if (watch === undefined) return { _tag: "WatchFailed" }
   for (;;) {
-    const left = yield* wish.patience(standing, watch === undefined ? 0 : patience.ahead)
-    if (Option.isNone(left)) return yield* timeout(wish, standing.seen)
-    if (watch === undefined) {
-      yield* Effect.sleep(Duration.millis(left.value))
-      return yield* attempt(wish)
-    }
-    const asleep = due - (yield* ClockReading.now).monotonic
-    if (asleep <= 0) return yield* attempt(wish)
-    const { listen, told } = watch
-    yield* wish.alarms.wait(Math.ceil(Math.min(left.value, asleep)), (call) => listen(wish.heeded, call))
-    const news = told()
-    if (news === undefined || news === wish.heeded) continue
-    wish.heeded = news
-    if (news._tag === "Failure") watch = undefined
-    else {
-      const outcome = yield* heed(wish, news.value, standing)
-      if (outcome !== undefined) return outcome
-    }
+    const left = yield* budget(seen, waitBudget.ahead)
+    if (Option.isNone(left)) return exhausted
+    const asleep = until - (yield* ClockReading.now).monotonic
+    if (asleep <= 0) return elapsed
+    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) => watch.listen(run.lastTold, notify))
+    const told = watch.latest()
+    if (told === undefined || told === run.lastTold) continue
+    run.lastTold = told
+    if (told._tag === "Failure") return { _tag: "WatchFailed" }
+    return told.value._tag === "Deleted" ? { _tag: "Gone" } : told.value
   }
 })
-
-// What a watch tells may be older than what is known. A lock that is free is left so for a moment, for who released it to
-// hand it on, or for Dex.
-const heed = Effect.fnUntraced(function* (
-  wish: Wish,
-  change: WatchEvent,
-  before: LockProtocol.WaitState
-): Effect.fn.Return<Attempt | undefined, PermanentError> {
-  if (change._tag === "Deleted") return yield* attempt(wish)
-  const { snapshot: metadata } = change
-  if (!isNewer(metadata, wish.known)) return undefined
-  wish.known = metadata.resourceVersion
-  const started = yield* ClockReading.now
-  const decision = yield* decide(wish, metadata, true)
-  if (isGap(before) && isLeftFree(wish, metadata, decision)) {
-    const hasCome = decision._tag === "Wait" && decision.seen.expiry !== undefined
-    return hasCome && before.position !== undefined ? prolonged(before) : undefined
-  }
-  if (decision._tag === "Wait") return isSame(decision, before) ? undefined : standing(wish, decision)
-  return yield* attemptAsTold(wish, metadata, started, decision)
-})
-
-// Versions grow: `LockQueue` and fencing tokens rely on it, too.
-const isNewer = ({ resourceVersion }: ObjectSnapshot, known: string | undefined): boolean =>
-  known === undefined || !(Number(resourceVersion) <= Number(known))
-
-const isSame = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boolean =>
-  a.position === b.position && Equal.equals(a.seen, b.seen)
-
-// The lock is left free to the end of the gap, however often a Dex takes and releases it there. Where one came the gap is
-// longer: there may be more of them.
-const isGap = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
-
-const isLeftFree = ({ policy }: Wish, { annotations }: ObjectSnapshot, decision: LockProtocol.Decision): boolean =>
-  decision._tag === "Wait" ? decision.seen.holder === undefined : !(policy.annotation in annotations)
-
-const prolonged = (standing: LockProtocol.WaitState): Attempt => ({
-  ...standing,
-  _tag: "Held",
-  until: standing.until + visit - glance,
-  position: undefined
-})
-
-/** The end of a wait. */
-export const timeout = (wish: Wish, seen: Partial<LockProtocol.HolderInfo>): Effect.Effect<never, LockError.Timeout> =>
-  Effect.flatMap(ClockReading.now, (now) =>
-    Effect.fail(
-      new LockError.Timeout({
-        id: wish.id,
-        object: wish.store.describe(wish.id),
-        attempts: wish.attempts,
-        waited: Duration.millis(Math.round(ClockReading.elapsed(wish.began, now).most)),
-        ...seen
-      })
-    )
-  )

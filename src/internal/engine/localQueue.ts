@@ -1,239 +1,283 @@
 /**
- * The contenders of one process: for each id they queue, first come first served, and one of them at a time speaks to the
- * API server. When its hold ends the lock may be passed on to the next without any request, for as long as the tenure of
- * the process lasts.
+ * The contenders of one process. For each id they queue, first come, first served, and one of them at a time speaks to the API
+ * server. When its hold ends, the lock may be handed on to the next without a request, for as long as the fairness budget of the
+ * process lasts. (The idea is lock cohorting: Dice, Marathe, Shavit 2012.)
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import type * as LockError from "../../LockError.ts"
 import type * as LockProtocol from "../../LockProtocol.ts"
-import { timeout } from "./acquire.ts"
-import { hold } from "./hold.ts"
-import * as patience from "./waitBudget.ts"
-import { abandon, passOn } from "./release.ts"
+import type { ObjectSnapshot } from "../../ObjectStore.ts"
+import * as boundedMap from "../boundedMap.ts"
+import { type Start, timeout } from "../protocol/acquisition.ts"
+import * as fairness from "../protocol/fairness.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import type { Acquired, Withdraw } from "./acquire.ts"
+import type { Contender } from "./contender.ts"
+import { type HeldLease, hold } from "./heldLease.ts"
+import { handOver, type Released, withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
-import * as tenure from "../protocol/fairness.ts"
-import type { Holding, Turn } from "./turn.ts"
-import type { Grant, Memory, Wish } from "./wish.ts"
+import * as waitBudget from "./waitBudget.ts"
 
-/** Who waits within the process. `called` once it is its move: with the lock in hand, or to go and get it. */
-interface Waiter {
-  readonly wish: Wish
-  /** Wakes it. */
-  wake: () => void
-  called: { readonly holding: Holding | undefined } | undefined
+/** The lock in the hands of one contender. */
+export interface Holding {
+  readonly lease: HeldLease
+  /** How often the lock was handed on within the process since it was acquired. */
+  readonly localHandOffs: number
+  /** The version of the acquiring write, and after it the number of local hand-offs. */
+  readonly fencingToken: bigint
 }
 
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** What happens to one id in the process. It is there while somebody wants or has the lock. */
-interface Cohort {
-  readonly waiting: Set<Waiter>
-  holding: Holding | undefined
-}
+/** Goes and gets the lock from the API server. */
+export type Seek<E> = (start: Start, withdraw: Withdraw) => Effect.Effect<Acquired, E>
 
 /** The contenders of one process, for all ids. */
-export interface Cohorts {
+export interface LocalQueue {
   /**
-   * Waits for the wish's move, and then goes and gets the lock with `seek`, unless it is passed on. To be called where it
-   * cannot be interrupted: `restore` lets that happen to the wait and to `seek`, and to nothing in between.
+   * Waits for the contender's move, and gets the lock with `seek` unless it is handed on. To be called where it cannot be
+   * interrupted: `restore` lets that happen to the wait and to `seek`, and to nothing in between.
    */
   readonly acquire: <E>(
-    wish: Wish,
-    seek: Effect.Effect<Grant, E>,
+    contender: Contender,
+    start: Start,
+    seek: Seek<E>,
     restore: Restore
   ) => Effect.Effect<Holding, E | LockError.Timeout>
-  /** The same without a wait: fails with `busy` where somebody in the process has the lock, or is about to get it. */
+  /** The same without a wait: fails with `busy` if another contender of the process has the lock or is about to get it. */
   readonly acquireIfIdle: <E>(
-    wish: Wish,
-    seek: Effect.Effect<Grant, E>,
+    contender: Contender,
+    start: Start,
+    seek: Seek<E>,
     restore: Restore,
     busy: (seen: Partial<LockProtocol.HolderInfo>) => Effect.Effect<never, E>
   ) => Effect.Effect<Holding, E>
-  /** Gives the lock on: to the next in the process, or back. */
+  /** Gives the lock on: to the next contender of the process, or back. */
   readonly leave: (holding: Holding) => Effect.Effect<void>
-  /** What the process remembers of a lock. */
-  readonly memoryOf: (id: string) => Memory
 }
 
-/** Makes the contenders of a process. `detach` starts what nobody waits for, but the end of the process. */
-export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): Cohorts => {
-  const cohorts = new Map<string, Cohort>()
-  const tenures = new Map<string, tenure.Tenure>()
-  const running = new Map<string, Pick<tenure.Tenure, "length" | "since">>()
+/** A contender that waits. `granted` once it is its move: with the lock in hand, or to go and get it. */
+interface Waiter {
+  readonly contender: Contender
+  start: Start
+  granted: { readonly holding: Holding | undefined } | undefined
+  notify: () => void
+}
 
-  const begin = Effect.fnUntraced(function* (wish: Wish, grant: Grant): Effect.fn.Return<Holding> {
-    running.set(wish.id, tenure.next(tenures.get(wish.id), (yield* ClockReading.now).monotonic, wish))
-    return yield* hold(wish, grant)
-  })
+/** What happens to one id. It is there while a contender wants or has the lock. */
+interface Entry {
+  readonly waiters: Set<Waiter>
+  budget: fairness.Budget | undefined
+  holding: Holding | undefined
+}
 
-  const call = (waiter: Waiter, holding: Holding | undefined) => {
-    waiter.called = { holding }
-    waiter.wake()
+/** How many ids a process remembers at most after their release. Our choice. */
+export const maxRemembered = 16_384
+
+/** How often a lock is handed on within a process before it is released. Our choice. */
+export const maxLocalHandOffs = 10_000
+
+/** Makes the contenders of a process. `detach` starts what nobody waits for but the end of the layer. */
+export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): LocalQueue => {
+  const entries = new Map<string, Entry>()
+  const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
+  // The versions in which a lock of this process is free. Each serves one acquisition.
+  const freeVersions = boundedMap.make<string, string>(maxRemembered)
+
+  const open = (id: string): Entry => {
+    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined }
+    entries.set(id, entry)
+    return entry
   }
 
-  // Whose move it is next. Without anybody the id is forgotten.
-  const callNext = (id: string, cohort: Cohort) =>
+  const grant = (waiter: Waiter, holding: Holding | undefined) => {
+    waiter.granted = { holding }
+    waiter.notify()
+  }
+
+  // Whose move it is next. Without a waiter the id is forgotten.
+  const grantNext = (id: string, entry: Entry) =>
     Effect.sync(() => {
-      cohort.holding = undefined
-      const [first] = cohort.waiting
+      entry.holding = undefined
+      const [first] = entry.waiters
       if (first === undefined) {
-        cohorts.delete(id)
-        running.delete(id)
+        entries.delete(id)
         return
       }
-      cohort.waiting.delete(first)
-      call(first, undefined)
+      entry.waiters.delete(first)
+      grant(first, undefined)
     })
 
-  // What a wish leaves behind that ends without the lock: a write of it may have been applied.
-  const giveUp = (wish: Wish) => (wish.mayHold || wish.mayQueue ? detach(abandon(wish)) : Effect.void)
+  const withdrawing = (contender: Contender, inDoubt: { readonly writing: boolean }) =>
+    detach(withdraw(contender, inDoubt))
 
-  // Others wait. Nobody waits for the answer, and it is not sent at once: so whoever wants the lock again right away is
-  // there before, and gets a place in the queue with the same request.
-  const handOver = Effect.fnUntraced(function* (
-    id: string,
-    cohort: Cohort,
-    send: (requeue: Wish | undefined) => Effect.Effect<void>
-  ) {
-    yield* Effect.yieldNow
-    const [again] = cohort.waiting
-    yield* send(again?.wish)
-    if (again !== undefined && !cohort.waiting.has(again)) yield* giveUp(again.wish)
-    yield* callNext(id, cohort)
+  const pauseForDex = ({ id, sharedWithDex }: Contender, { queued }: Start) =>
+    sharedWithDex && !queued
+      ? Effect.flatMap(ClockReading.now, ({ monotonic }) => {
+          const pause = fairness.pauseForDex(spentBudgets.get(id), monotonic)
+          return pause > 0 ? Effect.sleep(pause) : Effect.void
+        })
+      : Effect.void
+
+  const seekLock = Effect.fnUntraced(function* <E>(
+    contender: Contender,
+    start: Start,
+    entry: Entry,
+    seek: Seek<E>,
+    restore: Restore,
+    pause: Effect.Effect<void>
+  ): Effect.fn.Return<Holding, E> {
+    const { id } = contender
+    const seeking = Effect.andThen(
+      pause,
+      Effect.suspend(() => {
+        const freeVersion = start.snapshot === undefined ? freeVersions.get(id) : undefined
+        freeVersions.delete(id)
+        return seek({ ...start, freeVersion }, (inDoubt) => withdrawing(contender, inDoubt))
+      })
+    )
+    const acquired = yield* Effect.onError(restore(seeking), () => grantNext(id, entry))
+    const { monotonic } = yield* ClockReading.now
+    const { contended, grant } = acquired
+    const { sharedWithDex } = contender
+    entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
+    entry.holding = holdingOf(yield* hold(contender, grant), 0)
+    return entry.holding
   })
+
+  const remember = (id: string, budget: fairness.Budget, { resourceVersion }: ObjectSnapshot) =>
+    Effect.map(ClockReading.now, ({ monotonic }) => {
+      spentBudgets.set(id, { ...budget, releasedAt: monotonic })
+      freeVersions.set(id, resourceVersion)
+    })
+
+  // Others wait. It is not sent at once, and nobody waits for the answer: a contender of this process that wants the lock again
+  // right away is in the local queue by then, and gets a place in the object's queue with the same request.
+  const handOverLater = Effect.fnUntraced(function* (
+    { lease }: Holding,
+    entry: Entry,
+    send: (requeue: string | undefined) => Effect.Effect<Released>
+  ) {
+    const { id } = lease.contender
+    yield* Effect.yieldNow
+    const [again] = entry.waiters
+    const { mayQueue, outcome } = yield* send(again?.contender.holderId)
+    if (again !== undefined && mayQueue) {
+      again.start = { queued: true, snapshot: outcome?.requeued }
+      if (!entry.waiters.has(again)) yield* withdrawing(again.contender, { writing: false })
+    }
+    yield* afterRelease(id, entry, outcome)
+  })
+
+  const afterRelease = (id: string, entry: Entry, outcome: Released["outcome"]) =>
+    outcome?._tag === "Freed" && entry.budget !== undefined
+      ? Effect.andThen(remember(id, entry.budget, outcome.snapshot), grantNext(id, entry))
+      : grantNext(id, entry)
 
   const leave = Effect.fnUntraced(function* (holding: Holding) {
-    const { turn } = holding
-    const { id } = turn.wish
-    const cohort = cohorts.get(id)!
-    const [first] = cohort.waiting
-    const { monotonic: now } = yield* ClockReading.now
-    if (first !== undefined && canTake(first.wish, turn) && tenure.mayGoOn(running.get(id)!, now)) {
-      cohort.waiting.delete(first)
-      turn.passes++
-      call(first, holding)
+    const { lease, localHandOffs } = holding
+    const { id } = lease.contender
+    const entry = entries.get(id)!
+    const [first] = entry.waiters
+    const { monotonic } = yield* ClockReading.now
+    if (first !== undefined && canTake(first.contender, holding) && fairness.hasBudget(entry.budget!, monotonic)) {
+      entry.waiters.delete(first)
+      entry.holding = holdingOf(lease, localHandOffs + 1)
+      grant(first, entry.holding)
       return
     }
-    if (turn.isAwaited()) {
-      return yield* detach(
-        handOver(id, cohort, (requeue) => {
-          turn.requeue = requeue
-          return holding.end
-        })
-      )
-    }
-    yield* holding.end
-    const free = turn.leftFree
-    if (free === undefined) return yield* callNext(id, cohort)
-    yield* detach(handOver(id, cohort, (requeue) => passOn(turn.wish, free, requeue)))
+    if (lease.isAwaited()) return yield* detach(handOverLater(holding, entry, lease.release))
+    const { outcome } = yield* lease.release(undefined)
+    if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
+    const free = outcome.snapshot
+    yield* detach(handOverLater(holding, entry, (requeue) => handOver(lease.contender, free, requeue)))
   })
 
-  const waitFor = (
-    cohort: Cohort,
-    wish: Wish,
+  // Answers the lock if it is handed on, or where to start to get it.
+  const waitForMove = (
+    entry: Entry,
+    contender: Contender,
+    start: Start,
     restore: Restore
-  ): Effect.Effect<Holding | undefined, LockError.Timeout> =>
+  ): Effect.Effect<{ readonly holding: Holding | undefined; readonly start: Start }, LockError.Timeout> =>
     Effect.suspend(() => {
-      const waiter: Waiter = { wish, wake: () => {}, called: undefined }
-      cohort.waiting.add(waiter)
-      return Effect.onError(restore(span("wait", wish)(patiently(cohort, waiter))), () => {
-        cohort.waiting.delete(waiter)
-        // It was called in the very moment in which it gave up: on to the next.
-        if (waiter.called === undefined) return Effect.void
-        const { holding } = waiter.called
-        return holding === undefined ? callNext(wish.id, cohort) : leave(holding)
-      })
+      const waiter: Waiter = { contender, start, granted: undefined, notify: () => {} }
+      entry.waiters.add(waiter)
+      return Effect.map(
+        Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
+          entry.waiters.delete(waiter)
+          // It was granted in the very moment in which it gave up: on to the next.
+          if (waiter.granted === undefined) return Effect.void
+          const { holding } = waiter.granted
+          if (holding !== undefined) return leave(holding)
+          const next = grantNext(contender.id, entry)
+          return waiter.start.queued ? Effect.andThen(withdrawing(contender, { writing: false }), next) : next
+        }),
+        (holding) => ({ holding, start: waiter.start })
+      )
     })
-
-  const seekWith = Effect.fnUntraced(function* <E>(
-    wish: Wish,
-    cohort: Cohort,
-    seek: Effect.Effect<Grant, E>,
-    restore: Restore
-  ): Effect.fn.Return<Holding, E> {
-    const grant = yield* Effect.onError(restore(seek), () => Effect.andThen(giveUp(wish), callNext(wish.id, cohort)))
-    cohort.holding = yield* begin(wish, grant)
-    return cohort.holding
-  })
-
-  const open = (id: string): Cohort => {
-    const cohort: Cohort = { waiting: new Set(), holding: undefined }
-    cohorts.set(id, cohort)
-    return cohort
-  }
 
   return {
-    acquire: (wish, seek, restore) =>
+    acquire: (contender, start, seek, restore) =>
       Effect.suspend(() => {
-        const cohort = cohorts.get(wish.id)
-        return cohort === undefined
-          ? seekWith(wish, open(wish.id), seek, restore)
-          : Effect.flatMap(waitFor(cohort, wish, restore), (passed) =>
-              passed === undefined ? seekWith(wish, cohort, seek, restore) : Effect.succeed(passed)
+        const entry = entries.get(contender.id)
+        return entry === undefined
+          ? seekLock(contender, start, open(contender.id), seek, restore, pauseForDex(contender, start))
+          : Effect.flatMap(waitForMove(entry, contender, start, restore), ({ holding, start }) =>
+              holding === undefined
+                ? seekLock(contender, start, entry, seek, restore, pauseForDex(contender, start))
+                : Effect.succeed(holding)
             )
       }),
-    acquireIfIdle: (wish, seek, restore, busy) =>
+    acquireIfIdle: (contender, start, seek, restore, busy) =>
       Effect.suspend(() => {
-        const cohort = cohorts.get(wish.id)
-        return cohort === undefined ? seekWith(wish, open(wish.id), seek, restore) : busy(seenOf(cohort))
+        const entry = entries.get(contender.id)
+        return entry === undefined
+          ? seekLock(contender, start, open(contender.id), seek, restore, Effect.void)
+          : busy(seenIn(entry))
       }),
-    leave,
-    memoryOf: (id) => ({
-      recall: () => tenures.get(id),
-      forget: () => {
-        const known = tenures.get(id)
-        if (known !== undefined) tenures.set(id, { ...known, resourceVersion: undefined })
-      },
-      remember: ({ resourceVersion }) =>
-        Effect.map(ClockReading.now, ({ monotonic: last }) => {
-          const { length, since } =
-            running.get(id) ?? tenure.next(undefined, last, { besideDex: false, contended: false })
-          tenures.delete(id)
-          tenures.set(id, { resourceVersion, since, last, length })
-          for (const oldest of tenures.keys()) {
-            if (tenures.size <= maxRemembered) return
-            tenures.delete(oldest)
-          }
-        })
-    })
+    leave
   }
 }
 
-// Of how many ids at most a process remembers its tenure.
-const maxRemembered = 16_384
+const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
+  lease,
+  localHandOffs,
+  fencingToken: (BigInt(lease.grant.snapshot.resourceVersion) << 20n) + BigInt(localHandOffs)
+})
 
-// A waiter by whose policy the turn would have been another one gets a turn of its own.
-const canTake = ({ policy }: Wish, { isValid, passes, wish }: Turn): boolean =>
-  isValid() && passes < maxPasses && isSameLease(policy, wish.policy)
+// A waiter whose policy would have made another lease gets one of its own.
+const canTake = ({ policy }: Contender, { lease, localHandOffs }: Holding): boolean =>
+  lease.isValid() && localHandOffs < maxLocalHandOffs && isSameLease(policy, lease.contender.policy)
 
-const isSameLease = (a: Wish["policy"], b: Wish["policy"]): boolean =>
+const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boolean =>
   a.renewEvery !== false &&
   b.renewEvery !== false &&
   Equal.equals(a.ttl, b.ttl) &&
   Equal.equals(a.renewEvery, b.renewEvery)
 
-const maxPasses = 10_000
-
-const seenOf = ({ holding }: Cohort): Partial<LockProtocol.HolderInfo> => {
+const seenIn = ({ holding }: Entry): Partial<LockProtocol.HolderInfo> => {
   if (holding === undefined) return {}
-  const { expiry, holderId } = holding.turn.lease()
+  const { expiry, holderId } = holding.lease.lease()
   return { expiry, holder: holderId }
 }
 
-const patiently = Effect.fnUntraced(function* (cohort: Cohort, waiter: Waiter) {
-  const { wish } = waiter
+const wait = Effect.fnUntraced(function* (
+  entry: Entry,
+  waiter: Waiter
+): Effect.fn.Return<Holding | undefined, LockError.Timeout> {
+  const { contender } = waiter
   for (;;) {
-    const left = yield* wish.patience(undefined, patience.ahead)
-    if (Option.isNone(left)) return yield* timeout(wish, seenOf(cohort))
-    yield* wish.alarms.wait(left.value, (call) => {
-      waiter.wake = call
-      if (waiter.called !== undefined) call()
+    const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
+    if (Option.isNone(left)) return yield* timeout(contender, 0, seenIn(entry), yield* ClockReading.now)
+    yield* contender.engine.timers.wait(left.value, (notify) => {
+      waiter.notify = notify
+      if (waiter.granted !== undefined) notify()
       return () => {}
     })
-    if (waiter.called !== undefined) return waiter.called.holding
+    if (waiter.granted !== undefined) return waiter.granted.holding
   }
 })

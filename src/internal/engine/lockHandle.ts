@@ -1,33 +1,35 @@
-/** What a contender has in hand of a lock that its process holds: until its own scope closes, and not longer. */
+/** What one contender has in hand of a lock that its process holds: until its own scope closes, and no longer. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
-import { fencingToken, type Turn } from "./turn.ts"
+import type { Contender } from "./contender.ts"
+import type { Holding } from "./localQueue.ts"
 import { holding } from "./telemetry.ts"
-import type { Wish } from "./wish.ts"
 
-/** Takes the lock for one contender. When its scope closes it has left, whatever it does then, and `leave` is run. */
+/** Takes the lock for a contender. When its scope closes the contender has left the lock, and `leave` runs. */
 export const take = Effect.fnUntraced(function* (
-  wish: Wish,
-  turn: Turn,
+  contender: Contender,
+  held: Holding,
   leave: Effect.Effect<void>
 ): Effect.fn.Return<Held, never, Scope.Scope> {
-  const ended = yield* holding(wish, turn)
-  let left = false
+  const { lease } = held
+  const ended = yield* holding(contender, held)
+  let hasLeft = false
   yield* Effect.addFinalizer((exit) => {
-    left = true
+    hasLeft = true
     ended(exit)
     return leave
   })
-  const check = Effect.suspend(() => (left ? Effect.fail(turn.released()) : turn.check))
+  const check = Effect.suspend(() => (hasLeft ? Effect.fail(lease.released()) : lease.check))
   return {
-    id: wish.id,
-    holderId: turn.wish.holder,
-    fencingToken: fencingToken(turn),
-    isValid: Effect.sync(() => !left && turn.isValid()),
-    lost: turn.lost,
-    snapshot: turn.grant.metadata,
-    commitAndRelease: (content) => Effect.suspend(() => (left ? Effect.fail(turn.released()) : turn.commit(content))),
-    guard: (effect) => check.pipe(Effect.andThen(Effect.raceFirst(effect, turn.lost)), Effect.tap(check))
+    id: contender.id,
+    holderId: lease.contender.holderId,
+    fencingToken: held.fencingToken,
+    isValid: Effect.sync(() => !hasLeft && lease.isValid()),
+    lost: lease.lost,
+    snapshot: lease.grant.snapshot,
+    commitAndRelease: (content) =>
+      Effect.suspend(() => (hasLeft ? Effect.fail(lease.released()) : lease.commitAndRelease(content))),
+    guard: (effect) => check.pipe(Effect.andThen(Effect.raceFirst(effect, lease.lost)), Effect.tap(check))
   }
 })

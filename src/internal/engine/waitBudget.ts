@@ -1,4 +1,4 @@
-/** How long a contender waits: the policy's schedule, followed by the clock whatever happens between its steps. */
+/** How long a contender goes on waiting: a schedule, followed by the clock, whatever happens between its steps. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -8,33 +8,35 @@ import type { WaitSchedule } from "../../LockPolicy.ts"
 import * as ClockReading from "../time/clockReading.ts"
 
 /**
- * How much is left of the present step, in milliseconds; `None` at the end of the schedule.
+ * How much is left of the present step of the schedule, in milliseconds; `None` at the end of the schedule. `input` is the
+ * schedule's.
  *
- * The schedule is stepped on where less than `atLeast` would be left: who waits for news need not wake at each step. The
- * first step is taken alone: most waits end with news before it does.
+ * If less than `atLeast` is left, the schedule steps on, so that a waiter that hears news need not wake at each step. The first
+ * step is taken alone: most waits end before it does.
  */
-export type Patience = (seen: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
+export type WaitBudget = (input: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
 
-/** How far ahead of time a schedule is stepped for those who wait for news, in milliseconds. */
+/** How far ahead of time the schedule is stepped for a waiter that hears news, in milliseconds. */
 export const ahead = 1000
 
-/** Makes the patience of a contender. The first step begins when it is first asked for. */
-export const make = (polling: WaitSchedule): Patience => {
+/** Makes a budget. The first step begins when it is first asked for. */
+export const make = (schedule: WaitSchedule): WaitBudget => {
   let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
   let due: number | undefined
   let isOver = false
-  return Effect.fnUntraced(function* (seen, atLeast = 0) {
+  return Effect.fnUntraced(function* (input, atLeast = 0) {
     const { monotonic } = yield* ClockReading.now
-    const left = () => (due ?? monotonic) - monotonic
+    // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
+    const left = () => Math.round(((due ?? monotonic) - monotonic) * 1000) / 1000
     const isFirst = next === undefined
-    next ??= yield* Schedule.toStep(polling)
+    next ??= yield* Schedule.toStep(schedule)
     for (
-      let steps = atLeast === 0 || isFirst ? 1 : mostAhead;
+      let steps = atLeast === 0 || isFirst ? 1 : maxStepsAhead;
       !isOver && steps > 0 && (left() <= 0 || left() < atLeast);
       steps--
     ) {
       const from = monotonic + Math.max(0, left())
-      const delay = yield* next(from, seen).pipe(
+      const delay = yield* next(from, input).pipe(
         Effect.map(([, delay]) => Math.ceil(Duration.toMillis(delay))),
         Pull.catchDone(() => Effect.undefined)
       )
@@ -46,4 +48,4 @@ export const make = (polling: WaitSchedule): Patience => {
 }
 
 // A schedule may have no delays at all.
-const mostAhead = 32
+const maxStepsAhead = 32

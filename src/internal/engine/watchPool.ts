@@ -1,8 +1,8 @@
 /**
- * The watches of a process: one for each id that somebody waits for, shared by all who do, and none for any other.
+ * The watches of a process: one for each id that somebody waits for, shared by all contenders that wait for it.
  *
- * A watch outlives the last that used it by a second, so that a process that comes back to a lock in demand again and
- * again need not open it anew each time.
+ * A watch outlives its last listener by a second, so that a process that comes back to a lock in demand again and again need not
+ * open it anew each time.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,38 +13,38 @@ import type { StoreError } from "../../LockError.ts"
 import type { WatchEvent, WatchOptions, ObjectStore } from "../../ObjectStore.ts"
 import type { Timers } from "../time/timers.ts"
 
-/** What an object's changes are told by. */
+/** The watch of one object. */
 export interface Watch {
-  /** What was told last: a change, or why there will be no more. What was told before that matters to nobody. */
-  readonly told: () => Latest | undefined
-  /** Calls when more is told than what was `known`, at once where it has been. Answers how to listen no more. */
-  readonly listen: (known: Latest | undefined, call: () => void) => () => void
+  /** What it told last. Earlier events matter to nobody. */
+  readonly latest: () => Latest | undefined
+  /** Calls `notify` if more is told than `known`, at once if it has been. Answers how to stop listening. */
+  readonly listen: (known: Latest | undefined, notify: () => void) => () => void
 }
 
-/** A change of an object, or why it cannot be watched any more. */
+/** An event, or why the object cannot be watched any more. */
 export type Latest = Exit.Exit<WatchEvent, StoreError>
 
 /** The watches of a process. */
 export interface WatchPool {
   /**
-   * Watches an object for whoever listens: all its changes, or only those of which the label tells this process. Nothing
-   * where nobody may watch.
+   * Watches an object: all its changes, or only the hand-overs to this process. `undefined` if the server does not allow it to
+   * watch.
    */
-  readonly open: (id: string, what: "all" | "ours") => Effect.Effect<Watch | undefined>
+  readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
 }
 
-/** How long a watch goes on that nobody listens to, in milliseconds. */
-const idleMillis = 1000
+/** How long a watch without listeners goes on, in milliseconds. Our choice. */
+export const idleMillis = 1000
 
-// That the lock was handed on says nothing to those who wait.
-const handOvers = <E>(changes: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
-  Stream.filter(changes, ({ _tag }) => _tag === "Changed")
+// That the lock was handed on to another process says nothing to a waiter.
+const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
+  Stream.filter(events, ({ _tag }) => _tag === "Changed")
 
-/** Makes the watches of a process that is called by `label`. */
+/** Makes the watches of a process. `label` is the label that names the process as the next holder. */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStore["Service"],
   label: NonNullable<WatchOptions["label"]>,
-  alarms: Timers
+  timers: Timers
 ): Effect.fn.Return<WatchPool, never, Scope.Scope> {
   let isForbidden = false
 
@@ -52,28 +52,28 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       if (isForbidden || error._tag !== "LockForbidden") return Effect.void
       isForbidden = true
-      return Effect.logWarning(`Waiting for locks by polling, since they may not be watched: ${error.message}`)
+      return Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`)
     })
 
   const fibers = yield* FiberSet.make<void>()
 
-  const watching = (changes: (id: string) => Stream.Stream<WatchEvent, StoreError>) => {
-    const watches = new Map<string, Watch & { readonly use: () => void }>()
+  const pool = (eventsOf: (id: string) => Stream.Stream<WatchEvent, StoreError>) => {
+    const watches = new Map<string, Watch & { readonly touch: () => void }>()
 
     const start = Effect.fnUntraced(function* (id: string) {
       const listeners = new Set<() => void>()
-      let told: Latest | undefined
+      let latest: Latest | undefined
 
-      const tell = (next: Latest) =>
+      const publish = (next: Latest) =>
         Effect.sync(() => {
-          told = next
-          Array.from(listeners).forEach((call) => call())
+          latest = next
+          Array.from(listeners).forEach((notify) => notify())
         })
 
       const fiber = yield* FiberSet.run(
         fibers,
-        Stream.runForEach(changes(id), (change) => tell(Exit.succeed(change))).pipe(
-          Effect.catch((error) => Effect.andThen(noteForbidden(error), tell(Exit.fail(error))))
+        Stream.runForEach(eventsOf(id), (event) => publish(Exit.succeed(event))).pipe(
+          Effect.catch((error) => Effect.andThen(noteForbidden(error), publish(Exit.fail(error))))
         )
       )
 
@@ -81,23 +81,22 @@ export const make = Effect.fnUntraced(function* (
         watches.delete(id)
         fiber.interruptUnsafe()
       }
-      let callOff = () => {}
-      // To be called whenever somebody begins or ends to use it.
-      const use = () => {
-        callOff()
-        if (listeners.size === 0) callOff = alarms.schedule(idleMillis, close)
+      let cancel = () => {}
+      const touch = () => {
+        cancel()
+        if (listeners.size === 0) cancel = timers.schedule(idleMillis, close)
       }
 
       const watch = {
-        use,
-        told: () => told,
-        listen: (known: Latest | undefined, call: () => void) => {
-          listeners.add(call)
-          use()
-          if (told !== undefined && told !== known) call()
+        touch,
+        latest: () => latest,
+        listen: (known: Latest | undefined, notify: () => void) => {
+          listeners.add(notify)
+          touch()
+          if (latest !== undefined && latest !== known) notify()
           return () => {
-            listeners.delete(call)
-            use()
+            listeners.delete(notify)
+            touch()
           }
         }
       }
@@ -108,12 +107,12 @@ export const make = Effect.fnUntraced(function* (
     return Effect.fnUntraced(function* (id: string) {
       if (isForbidden) return undefined
       const watch = watches.get(id) ?? (yield* start(id))
-      watch.use()
-      return watch.told()?._tag === "Failure" ? undefined : watch
+      watch.touch()
+      return watch.latest()?._tag === "Failure" ? undefined : watch
     })
   }
 
-  const all = watching(store.watch)
-  const ours = watching((id) => handOvers(store.watch(id, { label })))
-  return { open: (id, what) => (what === "all" ? all : ours)(id) }
+  const objects = pool(store.watch)
+  const turns = pool((id) => withoutDeletions(store.watch(id, { label })))
+  return { open: (id, on) => (on === "Object" ? objects : turns)(id) }
 })

@@ -1,59 +1,49 @@
 /**
- * How long a process may keep a lock among its own contenders: pure.
+ * How long a process may keep a lock among its own contenders. Pure.
  *
- * A process that passes a lock on within itself makes no request, and so it does not hear of those who wait elsewhere. So
- * a tenure ends with a release, whose answer tells of them. It lasts a second at first, and where nobody came the next one
- * may be longer, up to two seconds; where somebody did, or was there already, it is short.
+ * A process that hands a lock on within itself makes no request, so it does not hear of waiters elsewhere. Its budget ends with
+ * a release, whose answer tells. A first budget is one second. If nobody came, the next one is twice as long, up to two
+ * seconds. If somebody came, or was already there, it is short.
  *
- * Dex does not queue, and looks every 100 milliseconds. Beside it a tenure is followed by a gap that is longer than that.
+ * Dex does not queue; it polls every 100 ms. If Dex shares the object, each budget is followed by a gap that is longer than its
+ * poll.
  */
-/**
- * What a process remembers of a lock that it released: the version of the object in which it was free (until that is
- * known to have changed), since when it had the lock to itself and when it released it last (milliseconds on the monotonic
- * clock), and how long (milliseconds) the tenure may be. There is one for each id, so that it is kept small.
- */
-export interface Tenure {
-  readonly resourceVersion: string | undefined
+
+/** A budget: since when it runs (milliseconds on the monotonic clock), and for how long (milliseconds). */
+export interface Budget {
   readonly since: number
-  readonly last: number
   readonly length: number
 }
 
-/**
- * How long a lock is left free beside Dex after a tenure, in milliseconds: longer than its poll, and long enough for several
- * to see it.
- */
-export const gap = 300
+/** What a process remembers of its last budget for a lock: also when it released the lock last. */
+export interface SpentBudget extends Budget {
+  readonly releasedAt: number
+}
 
-/** How long a lock that others of ours wait for is left free to see whether a Dex comes: longer than its poll. */
-export const glance = 130
+/** How long a lock is left free for Dex after a budget, in milliseconds: longer than its poll. Our choice. */
+export const dexGap = 300
 
-/** How long it is left to Dex where one came: there may be more of them. */
-export const visit = 500
+/** The lengths of budgets, in milliseconds. Our choice. */
+export const budgetLength = { contended: 200, first: 1000, atMost: 2000 }
 
-const shortest = 200
-const usual = 1000
-const longest = 2000
+/** The pause that Dex is due before the process tries again, in milliseconds. */
+export const pauseForDex = (spent: SpentBudget | undefined, now: number): number =>
+  spent === undefined || hasBudget(spent, now) ? 0 : Math.max(0, dexGap - (now - spent.releasedAt))
 
-/** The pause to make before trying again, in milliseconds. */
-export const pauseBefore = (self: Tenure | undefined, now: number): number =>
-  self === undefined || now - self.since < self.length ? 0 : Math.max(0, gap - (now - self.last))
-
-/** Whether the lock may be passed on within the process. */
-export const mayGoOn = ({ length, since }: Pick<Tenure, "length" | "since">, now: number): boolean =>
-  now - since < length
+/** Whether the lock may be handed on within the process. */
+export const hasBudget = ({ length, since }: Budget, now: number): boolean => now - since < length
 
 /**
- * The tenure that begins or goes on with an acquisition. `contended` says that others were met: the lock had to be waited
- * for, or somebody wrote to the object since it was released.
+ * The budget of an acquisition: a new one, or the rest of the last. `contended` says that others were met: the lock had to be
+ * waited for, or somebody wrote to the object since it was released.
  */
-export const next = (
-  before: Tenure | undefined,
+export const nextBudget = (
+  spent: SpentBudget | undefined,
   now: number,
-  { besideDex, contended }: { readonly besideDex: boolean; readonly contended: boolean }
-): Pick<Tenure, "length" | "since"> => {
-  if (contended) return { since: now, length: shortest }
-  if (before === undefined) return { since: now, length: usual }
-  const isOver = besideDex ? now - before.last >= gap : !mayGoOn(before, now)
-  return isOver ? { since: now, length: Math.min(longest, before.length * 2) } : before
+  { contended, sharedWithDex }: { readonly contended: boolean; readonly sharedWithDex: boolean }
+): Budget => {
+  if (contended) return { since: now, length: budgetLength.contended }
+  if (spent === undefined) return { since: now, length: budgetLength.first }
+  const isOver = sharedWithDex ? now - spent.releasedAt >= dexGap : !hasBudget(spent, now)
+  return isOver ? { since: now, length: Math.min(budgetLength.atMost, spent.length * 2) } : spent
 }

@@ -91,13 +91,14 @@ export const make = (client: DexClient, id: string): DexLock => {
     if (record._tag === "Malformed") {
       return yield* new DexError({ detail: `lock annotation value is malformed: ${JSON.stringify(record.value)}` })
     }
-    if (record._tag === "Present" && now <= record.expiresAt) {
+    const lease = LockRecord.leaseOf(record)
+    if (lease !== undefined && now <= lease.expiresAt) {
       waiting = true
       return false
     }
     return yield* put(object, taken).pipe(
       Effect.map(() => {
-        if (record._tag === "Absent") waiting = false
+        if (lease === undefined) waiting = false
         return true
       }),
       Effect.catchTag("DexConflict", () => {

@@ -1,20 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as tenure from "../../../src/internal/protocol/fairness.ts"
+import * as fairness from "../../../src/internal/protocol/fairness.ts"
 
-const released = (options: { since: number; last: number; length?: number }): tenure.Tenure => ({
-  resourceVersion: "7",
+const released = (options: { since: number; last: number; length?: number }): fairness.SpentBudget => ({
   since: options.since,
-  last: options.last,
+  releasedAt: options.last,
   length: options.length ?? 100
 })
 
-describe("tenure", () => {
+describe("a fairness budget", () => {
   it("lasts a second where nobody was met, and is short where somebody was", () => {
-    assert.deepStrictEqual(tenure.next(undefined, 5, { besideDex: true, contended: false }), {
+    assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: false }), {
       since: 5,
       length: 1000
     })
-    assert.deepStrictEqual(tenure.next(undefined, 5, { besideDex: true, contended: true }), {
+    assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: true }), {
       since: 5,
       length: 200
     })
@@ -22,43 +21,46 @@ describe("tenure", () => {
 
   it("goes on over releases within it", () => {
     const before = released({ since: 0, last: 50 })
-    assert.strictEqual(tenure.pauseBefore(before, 60), 0)
-    assert.deepInclude(tenure.next(before, 60, { besideDex: true, contended: false }), {
+    assert.strictEqual(fairness.pauseForDex(before, 60), 0)
+    assert.deepInclude(fairness.nextBudget(before, 60, { sharedWithDex: true, contended: false }), {
       since: 0,
       length: 100
     })
-    assert.isTrue(tenure.mayGoOn(before, 99))
+    assert.isTrue(fairness.hasBudget(before, 99))
   })
 
   it("ends with a gap, less what has passed of it", () => {
     const before = released({ since: 0, last: 100 })
-    assert.isFalse(tenure.mayGoOn(before, 100))
-    assert.strictEqual(tenure.pauseBefore(before, 100), tenure.gap)
-    assert.strictEqual(tenure.pauseBefore(before, 120), tenure.gap - 20)
-    assert.strictEqual(tenure.pauseBefore(before, 10_000), 0)
+    assert.isFalse(fairness.hasBudget(before, 100))
+    assert.strictEqual(fairness.pauseForDex(before, 100), fairness.dexGap)
+    assert.strictEqual(fairness.pauseForDex(before, 120), fairness.dexGap - 20)
+    assert.strictEqual(fairness.pauseForDex(before, 10_000), 0)
   })
 
   it("is twice as long after a gap in which nobody came, up to two seconds", () => {
     const next = (length: number) =>
-      tenure.next(released({ since: 0, last: 100, length }), 100 + tenure.gap, { besideDex: true, contended: false })
-    assert.deepStrictEqual(next(100), { since: 100 + tenure.gap, length: 200 })
-    assert.deepStrictEqual(next(1600), { since: 100 + tenure.gap, length: 2000 })
+      fairness.nextBudget(released({ since: 0, last: 100, length }), 100 + fairness.dexGap, {
+        sharedWithDex: true,
+        contended: false
+      })
+    assert.deepStrictEqual(next(100), { since: 100 + fairness.dexGap, length: 200 })
+    assert.deepStrictEqual(next(1600), { since: 100 + fairness.dexGap, length: 2000 })
   })
 
   it("needs no gap where no Dex is about", () => {
     const next = (now: number) =>
-      tenure.next(released({ since: 0, last: 90 }), now, { besideDex: false, contended: false })
+      fairness.nextBudget(released({ since: 0, last: 90 }), now, { sharedWithDex: false, contended: false })
     assert.deepInclude(next(99), { since: 0, length: 100 })
     assert.deepStrictEqual(next(100), { since: 100, length: 200 })
   })
 
   it("is short again where somebody came", () => {
     const before = released({ since: 0, last: 2000, length: 2000 })
-    assert.deepStrictEqual(tenure.next(before, 2150, { besideDex: true, contended: true }), {
+    assert.deepStrictEqual(fairness.nextBudget(before, 2150, { sharedWithDex: true, contended: true }), {
       since: 2150,
       length: 200
     })
-    assert.deepStrictEqual(tenure.next(before, 2001, { besideDex: true, contended: true }), {
+    assert.deepStrictEqual(fairness.nextBudget(before, 2001, { sharedWithDex: true, contended: true }), {
       since: 2001,
       length: 200
     })

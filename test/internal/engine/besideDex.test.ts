@@ -4,9 +4,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import { glance, visit } from "../../src/internal/protocol/fairness.ts"
-import * as LockRecord from "../../src/LockRecord.ts"
-import { busy, dexLockUntil, key, pass, setUp } from "./fixture.ts"
+import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import { busy, dexLockUntil, key, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -20,8 +20,8 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
     })
     for (;;) {
       const now = yield* Clock.currentTimeMillis
-      const record = LockRecord.fromAnnotations(key, yield* world.annotations)
-      if (record._tag === "Absent" || (record._tag === "Present" && now > record.expiresAt)) break
+      const lease = LockRecord.leaseOf(LockRecord.fromAnnotations(key, yield* world.annotations))
+      if (lease === undefined || now > lease.expiresAt) break
       yield* Effect.sleep("100 millis")
     }
     const waited = (yield* Clock.currentTimeMillis) - began

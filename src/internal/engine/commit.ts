@@ -1,0 +1,64 @@
+/** Performs a commit: the requests that the machine in `protocol/commit.ts` commands. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as LockError from "../../LockError.ts"
+import type { Lease } from "../../LockRecord.ts"
+import type { FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import * as protocol from "../protocol/commit.ts"
+import type { Outcome } from "../protocol/release.ts"
+import type { Contender } from "./contender.ts"
+import { requestOf } from "./release.ts"
+import * as requests from "./requests.ts"
+import * as waitBudget from "./waitBudget.ts"
+
+/** How a commit ended: it was applied, or the lock is not ours any more and nothing was written. */
+export type Committed =
+  | { readonly _tag: "Applied"; readonly outcome: Outcome | undefined }
+  | Extract<protocol.Command, { readonly _tag: "Lost" }>
+
+/** Writes content and releases the lease, both or nothing, by the object as last seen. */
+export const commit = Effect.fnUntraced(function* (
+  contender: Contender,
+  lease: Lease,
+  seen: ObjectSnapshot,
+  content: ReadonlyArray<FieldPatch>
+): Effect.fn.Return<Committed, LockError.StoreError> {
+  const { engine, id, object } = contender
+  const { store } = engine
+  const self = { ...requestOf(contender, undefined), object, content }
+  const budget = waitBudget.make(retries)
+  let [state, command] = protocol.begin(self, lease, seen, yield* requests.now(store))
+  for (;;) {
+    let event: protocol.Event
+    switch (command._tag) {
+      case "Done":
+        return { _tag: "Applied", outcome: command.outcome }
+      case "Lost":
+        return command
+      case "Fail":
+        return yield* command.error
+      case "Write":
+        event = yield* requests.write(store, id, command.write)
+        break
+      case "Read":
+        event = yield* requests.read(store, id)
+        break
+      case "WriteLater": {
+        const left = yield* budget(command.error)
+        if (Option.isNone(left)) return yield* command.error
+        yield* Effect.sleep(Duration.millis(left.value))
+        event = { _tag: "Elapsed" }
+      }
+    }
+    ;[state, command] = protocol.step(self, state, event, yield* requests.now(store))
+  }
+})
+
+/** How long a commit goes on trying. Our choice. */
+export const patience = Duration.seconds(30)
+
+const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
+  Schedule.upTo({ duration: patience })
+)

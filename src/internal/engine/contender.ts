@@ -1,0 +1,24 @@
+/** A contender for a lock: its acquisition, and what the engine performs it with. */
+import type { LockPolicy } from "../../LockPolicy.ts"
+import type { ObjectStore } from "../../ObjectStore.ts"
+import type { Acquisition } from "../protocol/acquisition.ts"
+import type { Timers } from "../time/timers.ts"
+import type { Renewer } from "./renewer.ts"
+import type { WaitBudget } from "./waitBudget.ts"
+import type { WatchPool } from "./watchPool.ts"
+
+/** What all contenders of a layer share. `attributes` go with every metric, if the layer wants any. */
+export interface Engine {
+  readonly store: ObjectStore["Service"]
+  readonly timers: Timers
+  readonly watches: WatchPool
+  readonly renewer: Renewer
+}
+
+/** One contender. `waitBudget` says how long it goes on waiting. */
+export interface Contender extends Acquisition {
+  readonly engine: Engine
+  readonly policy: LockPolicy
+  readonly waitBudget: WaitBudget
+  readonly attributes: Readonly<Record<string, string>> | undefined
+}

@@ -1,0 +1,42 @@
+/** Requests to the store, with their outcome as the answer that the machines take. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as LockError from "../../LockError.ts"
+import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
+import * as ClockReading from "../time/clockReading.ts"
+import type { Answer, Now } from "../protocol/answer.ts"
+
+type Store = ObjectStore["Service"]
+
+/** Reads an object. */
+export const read = (store: Store, id: string): Effect.Effect<Answer> =>
+  Effect.matchEager(store.read(id), {
+    onSuccess: (snapshot): Answer => ({ _tag: "Found", snapshot }),
+    onFailure: failed
+  })
+
+/** Writes to an object under a precondition. */
+export const write = (store: Store, id: string, patch: ConditionalPatch): Effect.Effect<Answer> =>
+  Effect.matchEager(store.compareAndSwap(id, patch), { onSuccess: written, onFailure: failed })
+
+/** Creates an object. */
+export const create = (
+  store: Store,
+  id: string,
+  annotations: Readonly<Record<string, string>>
+): Effect.Effect<Answer> => Effect.matchEager(store.create(id, annotations), { onSuccess: written, onFailure: failed })
+
+/** The time, as the machines take it. No request is made. */
+export const now = (store: Store): Effect.Effect<Now> =>
+  Effect.withFiber((fiber) =>
+    Effect.map(store.now, (server) => ({ clock: ClockReading.read(fiber.getRef(Clock.Clock)), server }))
+  )
+
+const written = Option.match({
+  onNone: (): Answer => ({ _tag: "Refused" }),
+  onSome: (snapshot: ObjectSnapshot): Answer => ({ _tag: "Written", snapshot })
+})
+
+const failed = (error: LockError.StoreError): Answer =>
+  error._tag === "LockNotFound" ? { _tag: "Missing", error } : { _tag: "Failed", error }

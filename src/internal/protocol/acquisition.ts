@@ -1,0 +1,508 @@
+/**
+ * One acquisition of a lock, from wanting it to having it. A pure machine: state, event and time in; state and one command out.
+ *
+ * The engine performs the commands (`engine/acquire.ts`), and the exhaustive exploration drives the same `step`.
+ *
+ * The way of an acquisition that has to wait: it reads the object, joins the queue with one write, watches for its turn, and
+ * claims the lock that is handed to it. The shorter ways: it writes on the version that it knows to be free, or it reads and
+ * writes.
+ */
+import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
+import * as LockError from "../../LockError.ts"
+import type { LockKind } from "../../LockKind.ts"
+import type { Lease } from "../../LockRecord.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import * as LockQueue from "../../LockQueue.ts"
+import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import { type ClockReading, elapsed } from "../time/clockReading.ts"
+import { type Answer, isAnswer, type Now } from "./answer.ts"
+
+/**
+ * What does not change during an acquisition.
+ *
+ * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
+ * `startedAt` is when the caller asked for the lock.
+ */
+export interface Acquisition {
+  readonly id: string
+  readonly object: string
+  readonly kind: LockKind
+  readonly holderId: string
+  readonly ttl: number
+  readonly renews: boolean
+  readonly sharedWithDex: boolean
+  readonly createIfMissing: boolean
+  readonly includesContent: boolean
+  readonly startedAt: ClockReading
+}
+
+/** A lease that is being acquired: from when, and for how long (milliseconds), this process may rely on it. */
+export interface PendingGrant {
+  readonly lease: Lease
+  readonly issuedAt: ClockReading
+  readonly validFor: number
+  readonly tookOverFrom: LockProtocol.HolderInfo | undefined
+}
+
+/** The lock as acquired, and the object as it is. */
+export interface Grant extends PendingGrant {
+  readonly snapshot: ObjectSnapshot
+}
+
+/** What ends a wait. */
+export type Failure = LockError.Timeout | LockError.Malformed | LockError.StoreError
+
+type Seen = Partial<LockProtocol.HolderInfo>
+
+/**
+ * What the acquisition is doing.
+ *
+ * - `Reading`: the object is being read.
+ * - `Writing`: the lease is being written, or the object created. `isCached` says that the write relies on what may be outdated.
+ * - `Joining`: the waiter is joining the queue. `wasQueued` says that it may have been there before.
+ * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
+ * - `Waiting`: for its turn, for a change of the object, or (`Nothing` to watch) for the next poll. It looks again at `until`
+ *   (milliseconds on the monotonic clock).
+ * - `Unavailable`: the server gave no usable answer. It waits for the next poll.
+ */
+export type Phase =
+  | { readonly _tag: "Reading" }
+  | { readonly _tag: "Writing"; readonly grant: PendingGrant; readonly isCached: boolean; readonly wasHeld: boolean }
+  | { readonly _tag: "Joining"; readonly seen: Seen; readonly wasQueued: boolean }
+  | { readonly _tag: "BackingOff"; readonly seen: Seen; readonly next: "Read" | "Join"; readonly hasLostRace: boolean }
+  | {
+      readonly _tag: "Waiting"
+      readonly state: LockProtocol.WaitState
+      readonly on: "Turn" | "Object" | "Nothing"
+      readonly until: number
+    }
+  | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
+
+/**
+ * What an acquisition knows. Replaced at each step, never changed.
+ *
+ * - `attempts`, `conflicts`: how often it tried, and how often it met others.
+ * - `contended`: whether it met others at all, or another writer since the version that it knew.
+ * - `requestedAt`, `latency`: when the last request was sent, and how long the last answer took (milliseconds).
+ * - `lastVersion`: the newest version of the object that it knows.
+ * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
+ * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
+ * - `hasYielded`: whether it left the free lock to others.
+ * - `followedUp`: whether a lost answer of this attempt was followed up.
+ * - `inDoubt`: what may be true without its knowing: that it holds the lock, that it stands in the queue, that a write is under
+ *   way.
+ */
+export interface State {
+  readonly phase: Phase
+  readonly attempts: number
+  readonly conflicts: number
+  readonly contended: boolean
+  readonly requestedAt: ClockReading
+  readonly latency: number
+  readonly lastVersion: string | undefined
+  readonly joinVersion: string | undefined
+  readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
+  readonly hasYielded: boolean
+  readonly followedUp: boolean
+  readonly inDoubt: { readonly held: boolean; readonly queued: boolean; readonly writing: boolean }
+}
+
+/**
+ * What happened: the answer to a request, or the end of a wait.
+ *
+ * `Changed`, `Gone` and `WatchFailed` come from a watch. `Elapsed` says that the time of a wait has passed, `Exhausted` that the
+ * wait schedule has ended.
+ */
+export type Event =
+  | Answer
+  | { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot }
+  | { readonly _tag: "Gone" | "WatchFailed" | "Elapsed" | "Exhausted" }
+
+/**
+ * What to do next.
+ *
+ * - `Read`, `Create`, `Write`, `Join`: one request.
+ * - `BackOff`: wait for a random time of at most `atMost` milliseconds.
+ * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
+ * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
+ * - `Succeed`, `Fail`: the acquisition has ended.
+ *
+ * `seen` is the input of the wait schedule.
+ */
+export type Command =
+  | { readonly _tag: "Read" }
+  | { readonly _tag: "Create"; readonly annotations: Readonly<Record<string, string>> }
+  | { readonly _tag: "Write" | "Join"; readonly write: ConditionalPatch }
+  | { readonly _tag: "BackOff"; readonly atMost: number; readonly seen: unknown }
+  | { readonly _tag: "Poll"; readonly atLeast: number; readonly seen: unknown }
+  | { readonly _tag: "Watch"; readonly on: "Turn" | "Object"; readonly until: number; readonly seen: unknown }
+  | { readonly _tag: "Succeed"; readonly grant: Grant }
+  | { readonly _tag: "Fail"; readonly error: Failure }
+
+/** A state and what to do in it. */
+export type Step = readonly [State, Command]
+
+/**
+ * What is known at the start: the object as the caller has just read it, or a version in which the lock was free, or nothing.
+ * `queued` says that the waiter may already be in the queue.
+ */
+export interface Start {
+  readonly snapshot?: ObjectSnapshot | undefined
+  readonly freeVersion?: string | undefined
+  readonly queued: boolean
+}
+
+/** Begins an acquisition. */
+export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Start, now: Now): Step => {
+  const state: State = {
+    phase: { _tag: "Reading" },
+    attempts: 1,
+    conflicts: 0,
+    contended: false,
+    requestedAt: now.clock,
+    latency: 0,
+    lastVersion: undefined,
+    joinVersion: snapshot?.resourceVersion,
+    holder: undefined,
+    hasYielded: false,
+    followedUp: false,
+    inDoubt: { held: false, queued, writing: false }
+  }
+  if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
+  // Knowledge of the server's clock from long ago would make an expiry too far ahead.
+  const isClockKnown = now.server.latest - now.server.earliest <= self.ttl
+  return freeVersion !== undefined && isClockKnown ? acquireFree(self, state, freeVersion, now) : read(state, now)
+}
+
+/** What follows on an event. */
+export const step = (self: Acquisition, before: State, event: Event, now: Now): Step => {
+  const state = answered(before, event, now)
+  switch (event._tag) {
+    case "Found":
+      return contend(
+        self,
+        { ...state, joinVersion: state.joinVersion ?? event.snapshot.resourceVersion },
+        event.snapshot,
+        now
+      )
+    case "Written":
+      return onWritten(self, state, event.snapshot, now)
+    case "Refused":
+      return onRefused(state, now)
+    case "Missing":
+      return onMissing(self, state, event.error, now)
+    case "Failed":
+      return event.error._tag === "LockUnavailable"
+        ? onUnavailable(state, event.error, now)
+        : [unsent(state), { _tag: "Fail", error: event.error }]
+    case "Changed":
+      return onChanged(self, state, event.snapshot, now)
+    case "WatchFailed":
+      return state.phase._tag === "Waiting" ? waitFor(state, state.phase.state, "Nothing", now) : retry(state, now)
+    case "Gone":
+      return retry(state, now)
+    case "Elapsed":
+      return state.phase._tag === "BackingOff" && state.phase.next === "Join"
+        ? join(self, state, state.phase.seen, now)
+        : retry(state, now)
+    case "Exhausted":
+      return [state, { _tag: "Fail", error: outOfTime(self, state, now) }]
+  }
+}
+
+/** The holder that the acquisition waits for, as errors tell it. */
+export const seenBy = ({ phase }: State): Seen => {
+  switch (phase._tag) {
+    case "Waiting":
+      return phase.state.seen
+    case "Joining":
+    case "BackingOff":
+      return phase.seen
+    default:
+      return {}
+  }
+}
+
+const answered = (state: State, event: Event, now: Now): State =>
+  isAnswer(event)
+    ? {
+        ...state,
+        latency: elapsed(state.requestedAt, now.clock).max,
+        inDoubt: state.inDoubt.writing ? { ...state.inDoubt, writing: false } : state.inDoubt
+      }
+    : state
+
+/** The state if the request of its phase was never sent, or was not applied. */
+export const unsent = (state: State): State => {
+  const { inDoubt, phase } = state
+  if (phase._tag === "Writing") return { ...state, inDoubt: { ...inDoubt, held: phase.wasHeld, writing: false } }
+  return phase._tag === "Joining"
+    ? { ...state, inDoubt: { ...inDoubt, queued: phase.wasQueued, writing: false } }
+    : state
+}
+
+const read = (state: State, now: Now): Step => [
+  { ...state, phase: { _tag: "Reading" }, requestedAt: now.clock },
+  { _tag: "Read" }
+]
+
+const retry = (state: State, now: Now): Step => read({ ...state, attempts: state.attempts + 1, followedUp: false }, now)
+
+const decide = (
+  self: Acquisition,
+  { annotations }: ObjectSnapshot,
+  now: Now,
+  yields: boolean
+): LockProtocol.Decision => {
+  const queue = LockQueue.fromAnnotations(self.kind.key, annotations)
+  const { holderId, kind, renews, ttl } = self
+  return LockProtocol.decide(kind.decode(annotations), queue, now.server, { kind, holderId, ttl, renews, yields })
+}
+
+// Decides by the object as it is, or as it was not long ago, and does so.
+const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
+  const known = { ...state, lastVersion: snapshot.resourceVersion }
+  return follow(
+    self,
+    known,
+    snapshot,
+    decide(self, snapshot, now, self.sharedWithDex && !state.hasYielded),
+    now,
+    isCached
+  )
+}
+
+const follow = (
+  self: Acquisition,
+  state: State,
+  snapshot: ObjectSnapshot,
+  decision: LockProtocol.Decision,
+  now: Now,
+  isCached: boolean
+): Step => {
+  switch (decision._tag) {
+    case "Acquire": {
+      const { lease, patch, tookOverFrom } = decision
+      const grant = { lease, issuedAt: now.clock, validFor: self.ttl, tookOverFrom }
+      const expect = { resourceVersion: snapshot.resourceVersion }
+      return write(state, grant, isCached, { _tag: "Write", write: { expect, annotations: patch } }, now)
+    }
+    case "Claim": {
+      const { lease, validFor } = decision
+      const grant: Grant = { lease, issuedAt: now.clock, validFor, tookOverFrom: undefined, snapshot }
+      return [state, { _tag: "Succeed", grant }]
+    }
+    case "Wait":
+      return meet(self, state, decision, now)
+    case "Malformed": {
+      const { id, kind, object } = self
+      return [
+        state,
+        { _tag: "Fail", error: new LockError.Malformed({ id, object, key: kind.key, value: decision.value }) }
+      ]
+    }
+  }
+}
+
+const write = (state: State, grant: PendingGrant, isCached: boolean, command: Command, now: Now): Step => [
+  {
+    ...state,
+    phase: { _tag: "Writing", grant, isCached, wasHeld: state.inDoubt.held },
+    requestedAt: now.clock,
+    inDoubt: { ...state.inDoubt, held: true, writing: true }
+  },
+  command
+]
+
+const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
+  lease: LockProtocol.nextLease(now.server, self),
+  issuedAt: now.clock,
+  validFor: self.ttl,
+  tookOverFrom: undefined
+})
+
+// Writes on a version in which the lock is known to be free, and nobody waits.
+const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
+  const grant = newGrant(self, now)
+  const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
+  return write({ ...state, lastVersion: resourceVersion }, grant, true, { _tag: "Write", write: patch }, now)
+}
+
+const create = (self: Acquisition, state: State, now: Now): Step => {
+  const grant = newGrant(self, now)
+  return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
+}
+
+const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  const { phase } = state
+  return phase._tag === "Writing"
+    ? [state, { _tag: "Succeed", grant: { ...phase.grant, snapshot } }]
+    : contend(self, { ...state, followedUp: false }, snapshot, now)
+}
+
+const onRefused = (state: State, now: Now): Step => {
+  const undone = unsent(state)
+  if (state.phase._tag === "Joining") return backOff(undone, state.phase.seen, "Read", true)
+  if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
+  return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, "Join", true)
+}
+
+const isCachedWrite = ({ phase }: State): boolean => phase._tag === "Writing" && phase.isCached
+
+const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, now: Now): Step => {
+  if (state.phase._tag === "Joining" || isCachedWrite(state)) return onRefused(state, now)
+  return state.phase._tag === "Reading" && self.createIfMissing && error.missing === "object"
+    ? create(self, state, now)
+    : [unsent(state), { _tag: "Fail", error }]
+}
+
+// A write whose answer was lost is followed up at once, so that nobody waits for a lock of its own.
+const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): Step =>
+  state.inDoubt.held && !state.followedUp
+    ? read({ ...state, followedUp: true }, now)
+    : [
+        { ...state, phase: { _tag: "Unavailable", error } },
+        {
+          _tag: "Poll",
+          atLeast: error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter),
+          seen: error
+        }
+      ]
+
+// Others have the lock. A server is much slower at many writes to one object at once than at one after the other, so a waiter
+// joins the queue after a random time if the last answer took long.
+const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, now: Now): Step => {
+  const isNews = state.phase._tag !== "Joining" && state.phase._tag !== "Waiting"
+  const met = {
+    ...state,
+    contended: true,
+    conflicts: isNews ? state.conflicts + 1 : state.conflicts,
+    hasYielded: found.seen.expiry === undefined
+  }
+  if (!found.canJoin) return watch(met, found, now)
+  return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
+}
+
+/** An answer that takes longer than this, in milliseconds, was one of many at once. Our choice. */
+export const slowAnswer = 20
+
+/**
+ * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, since that tells
+ * how many processes write at once. A waiter that may be in the queue waits no longer than `queued`, since its turn may come.
+ */
+export const backOffBounds = { atLeast: 20, perLatency: 8, queued: 100, atMost: 1000 }
+
+const backOff = (state: State, seen: Seen, next: "Read" | "Join", hasLostRace: boolean): Step => {
+  const { atLeast, perLatency, queued } = backOffBounds
+  const bound = state.inDoubt.queued ? queued : backOffBounds.atMost
+  return [
+    { ...state, phase: { _tag: "BackingOff", seen, next, hasLostRace } },
+    { _tag: "BackOff", atMost: Math.max(atLeast, Math.min(bound, perLatency * state.latency)), seen }
+  ]
+}
+
+// Joins the queue, on condition that a holder with a name has the lock: nothing is written to an object that Dex has locked.
+const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
+  const { holderId, kind } = self
+  const annotations = LockQueue.joinPatch(kind.key, holderId, state.joinVersion ?? absentVersion)
+  return [
+    {
+      ...state,
+      phase: { _tag: "Joining", seen, wasQueued: state.inDoubt.queued },
+      requestedAt: now.clock,
+      inDoubt: { ...state.inDoubt, queued: true, writing: true }
+    },
+    { _tag: "Join", write: { expect: { annotations: kind.held }, annotations } }
+  ]
+}
+
+// The version of an object that was not there.
+const absentVersion = "0"
+
+// A waiter in the queue watches for its own turn, and once one holder keeps the lock for long, the object. A waiter outside the
+// queue watches the object, unless the queue is full: then it polls.
+const watch = (state: State, found: LockProtocol.WaitState, now: Now): Step => {
+  const { expiry, holder } = found.seen
+  const since = now.clock.monotonic
+  const known = state.holder?.id === holder && state.holder !== undefined
+  const next = expiry === undefined || known ? state : { ...state, holder: { id: holder, since } }
+  if (found.position === undefined) return waitFor(next, found, holder === undefined ? "Object" : "Nothing", now)
+  const heldFor = since - (next.holder?.since ?? since)
+  return waitFor(next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)
+}
+
+const waitFor = (state: State, found: LockProtocol.WaitState, on: "Turn" | "Object" | "Nothing", now: Now): Step => {
+  const until = now.clock.monotonic + LockProtocol.recheckDelay(found, now.server, on === "Object")
+  return goOnWaiting({ ...state, phase: { _tag: "Waiting", state: found, on, until } }, { state: found, on, until })
+}
+
+const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_tag">): Step => [
+  state,
+  on === "Nothing" ? { _tag: "Poll", atLeast: 0, seen } : { _tag: "Watch", on, until, seen }
+]
+
+type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
+
+// A watch may tell what is older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
+// to Dex.
+const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  const { phase } = before
+  if (phase._tag !== "Waiting") return retry(before, now)
+  if (!isNewer(snapshot, before.lastVersion)) return goOnWaiting(before, phase)
+  const state = { ...before, lastVersion: snapshot.resourceVersion }
+  const decision = decide(self, snapshot, now, !state.hasYielded)
+  if (isYielding(phase.state) && isLeftFree(self, snapshot, decision)) {
+    const dexCame = decision._tag === "Wait" && decision.seen.expiry !== undefined
+    return dexCame && phase.state.position !== undefined
+      ? watch(state, yieldingToDex(phase.state), now)
+      : goOnWaiting(state, phase)
+  }
+  if (decision._tag === "Wait") {
+    return isSameWait(decision, phase.state) ? goOnWaiting(state, phase) : meet(self, state, decision, now)
+  }
+  const attempt = { ...state, attempts: state.attempts + 1, followedUp: false }
+  return self.includesContent && snapshot.content === undefined
+    ? read(attempt, now)
+    : follow(self, attempt, snapshot, decision, now, true)
+}
+
+// Versions grow. The queue and fencing tokens rely on it, too.
+const isNewer = ({ resourceVersion }: ObjectSnapshot, known: string | undefined): boolean =>
+  known === undefined || !(Number(resourceVersion) <= Number(known))
+
+const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boolean =>
+  a.position === b.position && Equal.equals(a.seen, b.seen)
+
+// The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
+const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
+
+const isLeftFree = (
+  { kind }: Acquisition,
+  { annotations }: ObjectSnapshot,
+  decision: LockProtocol.Decision
+): boolean => {
+  if (decision._tag === "Wait") return decision.seen.holder === undefined
+  const record = kind.decode(annotations)
+  return record._tag === "Leases" && record.leases.length === 0
+}
+
+// If a Dex came, the pause is longer: more of them may wait.
+const yieldingToDex = (state: LockProtocol.WaitState): LockProtocol.WaitState => ({
+  ...state,
+  until: state.until + LockProtocol.yieldToDexFor - LockProtocol.yieldFor,
+  position: undefined
+})
+
+const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
+  state.phase._tag === "Unavailable" ? state.phase.error : timeout(self, state.attempts, seenBy(state), now.clock)
+
+/** The error of a wait that ended with its schedule. */
+export const timeout = (self: Acquisition, attempts: number, seen: Seen, now: ClockReading): LockError.Timeout =>
+  new LockError.Timeout({
+    id: self.id,
+    object: self.object,
+    attempts,
+    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).max)),
+    ...seen
+  })

@@ -1,0 +1,120 @@
+/**
+ * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
+ *
+ * The write's precondition is that the lock is still ours. If its answer is lost, a reading tells whether it was applied: the
+ * content shows it.
+ */
+import * as Equal from "effect/Equal"
+import * as LockError from "../../LockError.ts"
+import type { Lease } from "../../LockRecord.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import type { AnnotationGuardedPatch, Content, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { Answer, Now } from "./answer.ts"
+import { outcomeOf, type Outcome } from "./release.ts"
+
+/** A commit. `object` is for messages. */
+export interface Commit extends LockProtocol.ReleaseRequest {
+  readonly object: string
+  readonly content: ReadonlyArray<FieldPatch>
+}
+
+/**
+ * What a commit knows: which request is under way, the lease and the object as last seen, its plan, and the error of a write
+ * whose answer was lost.
+ */
+export interface State {
+  readonly request: "Write" | "Read"
+  readonly lease: Lease
+  readonly snapshot: ObjectSnapshot
+  readonly plan: LockProtocol.HandOverPlan
+  readonly unanswered: LockError.Unavailable | undefined
+}
+
+/** What happened: the answer to a request, or that the time to try again has come. */
+export type Event = Answer | { readonly _tag: "Elapsed" }
+
+/**
+ * What to do next. `WriteLater`: wait for a moment; if there is no time left, fail with `error`. `Done` without an outcome: it was
+ * applied, and nothing more is known. `Lost`: the lock is somebody else's or nobody's, and nothing was written.
+ */
+export type Command =
+  | { readonly _tag: "Write"; readonly write: AnnotationGuardedPatch }
+  | { readonly _tag: "Read" }
+  | { readonly _tag: "WriteLater"; readonly error: LockError.Unavailable }
+  | { readonly _tag: "Done"; readonly outcome: Outcome | undefined }
+  | { readonly _tag: "Lost"; readonly check: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> }
+  | { readonly _tag: "Fail"; readonly error: LockError.StoreError }
+
+/** A state and what to do in it. */
+export type Step = readonly [State, Command]
+
+/** Begins a commit of a lease that stands, by the object as last seen. */
+export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, now: Now): Step =>
+  write(self, lease, snapshot, undefined, now)
+
+/** What follows on an event. */
+export const step = (self: Commit, state: State, event: Event, now: Now): Step => {
+  switch (event._tag) {
+    case "Written":
+      return [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, event.snapshot) }]
+    case "Refused":
+      return [{ ...state, request: "Read" }, { _tag: "Read" }]
+    case "Found":
+      return onFound(self, state, event.snapshot)
+    case "Missing":
+      return [state, { _tag: "Fail", error: event.error }]
+    case "Failed": {
+      const { error } = event
+      if (error._tag !== "LockUnavailable") return [state, { _tag: "Fail", error }]
+      const unanswered = state.request === "Read" ? state.unanswered : error
+      return [
+        { ...state, unanswered },
+        { _tag: "WriteLater", error }
+      ]
+    }
+    case "Elapsed":
+      return write(self, state.lease, state.snapshot, state.unanswered, now)
+  }
+}
+
+const write = (
+  self: Commit,
+  lease: Lease,
+  snapshot: ObjectSnapshot,
+  unanswered: LockError.Unavailable | undefined,
+  now: Now
+): Step => {
+  const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
+  return [
+    { request: "Write", lease, snapshot, plan, unanswered },
+    { _tag: "Write", write: { ...write, content: self.content } }
+  ]
+}
+
+// The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
+// another's, or the queue has changed.
+const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
+  const { content, holderId, kind, object } = self
+  const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
+  if (check._tag !== "Ours") {
+    if (content.every((field) => holds(found.content, field))) return [state, { _tag: "Done", outcome: undefined }]
+    // If an answer was lost, the write may have been applied, and another holder may have written over it: nobody can tell.
+    return [state, state.unanswered === undefined ? { _tag: "Lost", check } : { _tag: "Fail", error: state.unanswered }]
+  }
+  if (found.resourceVersion === state.snapshot.resourceVersion) {
+    const detail = "the lock is ours, and yet the write was refused: is a field missing on the way to what it sets"
+    return [state, { _tag: "Fail", error: new LockError.Rejected({ object, verb: "patch", status: 422, detail }) }]
+  }
+  return [
+    { ...state, lease: { holderId, expiry: check.expiry }, snapshot: found },
+    {
+      _tag: "WriteLater",
+      error: new LockError.Unavailable({ object, verb: "patch", detail: "the object changed" })
+    }
+  ]
+}
+
+const holds = (content: Content | undefined, { path, value }: FieldPatch): boolean => {
+  const found = path.reduce<unknown>((within, name) => (within as Record<string, unknown> | undefined)?.[name], content)
+  return value === null ? found === undefined : Equal.equals(found, value)
+}

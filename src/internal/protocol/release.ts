@@ -1,0 +1,160 @@
+/**
+ * Giving up: a lock that is held, a free lock that others wait for, or an acquisition that may hold the lock or stand in the
+ * queue without knowing. A pure machine: state, event and time in; state and one command out.
+ *
+ * The engine performs the commands (`engine/release.ts`), and the exhaustive exploration drives the same `step`.
+ */
+import type { Lease } from "../../LockRecord.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import * as LockQueue from "../../LockQueue.ts"
+import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { Answer, Now } from "./answer.ts"
+
+/**
+ * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
+ * tells, and the caller does it (`handOver`).
+ */
+export interface Release extends LockProtocol.ReleaseRequest {
+  readonly handsOver: boolean
+}
+
+/**
+ * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
+ * own, or leaving the queue.
+ */
+export type State =
+  | { readonly _tag: "Releasing" | "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
+  | { readonly _tag: "Reading" | "Leaving" }
+
+/** What happened: the answer to a request, or that the time to read has come. */
+export type Event = Answer | { readonly _tag: "Elapsed" }
+
+/**
+ * How it ended. `requeued` is the object in which the waiter of the same process got its place in the queue.
+ *
+ * - `Freed`: the lock is free in this snapshot, and nobody waits.
+ * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing.
+ * - `Passed`: somebody else has the lock, or was told that it is free.
+ */
+export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
+  | { readonly _tag: "Freed" | "Awaited"; readonly snapshot: ObjectSnapshot }
+  | { readonly _tag: "Passed" }
+)
+
+/**
+ * What to do next. `ReadLater`: wait for a moment, then read; `problem` says why. `requeues` says that the write may put the
+ * waiter of the same process into the queue.
+ */
+export type Command =
+  | { readonly _tag: "Read" }
+  | { readonly _tag: "ReadLater"; readonly problem: string }
+  | { readonly _tag: "Write"; readonly write: ConditionalPatch; readonly requeues: boolean }
+  | { readonly _tag: "Done"; readonly outcome: Outcome }
+  | { readonly _tag: "Fail"; readonly problem: string }
+
+/** A state and what to do in it. */
+export type Step = readonly [State, Command]
+
+/** Begins with a lease that stands, by the object as last seen: one write if nothing goes wrong. */
+export const release = (self: Release, lease: Lease, seen: ObjectSnapshot, now: Now): Step => {
+  const { plan, write } = LockProtocol.planRelease(seen, lease, now.server, self)
+  return [
+    { _tag: "Releasing", plan },
+    { _tag: "Write", write, requeues: plan.requeued }
+  ]
+}
+
+/** Begins with a lock that is free in this snapshot, and that others wait for. */
+export const handOver = (self: Release, free: ObjectSnapshot, now: Now): Step => {
+  const plan = LockProtocol.planHandOver(free, now.server, self)
+  const write = { expect: { resourceVersion: free.resourceVersion }, ...plan.patch }
+  return [
+    { _tag: "HandingOver", plan },
+    { _tag: "Write", write, requeues: plan.requeued }
+  ]
+}
+
+/** Begins with a reading: what is this holder's own is not known. */
+export const withdraw: Step = [{ _tag: "Reading" }, { _tag: "Read" }]
+
+/** What follows on an event. */
+export const step = (self: Release, state: State, event: Event, now: Now): Step => {
+  switch (event._tag) {
+    case "Found":
+      return leave(self, event.snapshot, now)
+    case "Written":
+      return onWritten(self, state, event.snapshot, now)
+    case "Refused":
+      return later("The object kept changing.")
+    case "Missing":
+      // A server that starts does not know custom resources for a moment.
+      return event.error.missing === "object"
+        ? [state, { _tag: "Done", outcome: { _tag: "Passed", requeued: undefined } }]
+        : later(event.error.message)
+    case "Failed":
+      return event.error._tag === "LockUnavailable"
+        ? later(event.error.message)
+        : [state, { _tag: "Fail", problem: event.error.message }]
+    case "Elapsed":
+      return withdraw
+  }
+}
+
+const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
+
+const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  switch (state._tag) {
+    case "Releasing":
+      return settle(self, state, state.plan, snapshot, now)
+    case "HandingOver": {
+      const requeued = state.plan.requeued ? snapshot : undefined
+      return [state, { _tag: "Done", outcome: { _tag: "Passed", requeued } }]
+    }
+    case "Leaving":
+    case "Reading":
+      return releaseIfOurs(self, snapshot, now)
+  }
+}
+
+const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
+  const write = LockQueue.leavePatch(self.kind.key, snapshot.annotations, self.holderId)
+  return write === undefined
+    ? releaseIfOurs(self, snapshot, now)
+    : [{ _tag: "Leaving" }, { _tag: "Write", write, requeues: false }]
+}
+
+// The lease that stands may be ours with another expiry, by a renewal whose answer was lost.
+const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
+  const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
+  return check._tag === "Ours"
+    ? release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
+    : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
+}
+
+// A waiter that joined without the releaser's knowing was not thought of. The answer tells.
+const settle = (
+  self: Release,
+  state: State,
+  plan: LockProtocol.HandOverPlan | undefined,
+  snapshot: ObjectSnapshot,
+  now: Now
+): Step => {
+  const outcome = outcomeOf(self, plan, snapshot)
+  return outcome._tag === "Awaited" && self.handsOver
+    ? handOver(self, snapshot, now)
+    : [state, { _tag: "Done", outcome }]
+}
+
+/** What a snapshot that answers a release says: by the plan of the write that it answers, if it answers one. */
+export const outcomeOf = (
+  { kind }: LockProtocol.ReleaseRequest,
+  plan: LockProtocol.HandOverPlan | undefined,
+  snapshot: ObjectSnapshot
+): Outcome => {
+  const requeued = plan?.requeued === true ? snapshot : undefined
+  const record = kind.decode(snapshot.annotations)
+  const isFree = record._tag === "Leases" && record.leases.length === 0
+  if (plan?.wakes === true || !isFree) return { _tag: "Passed", requeued }
+  const { waiters } = LockQueue.fromAnnotations(kind.key, snapshot.annotations)
+  return { _tag: waiters.length > 0 ? "Awaited" : "Freed", snapshot, requeued }
+}
