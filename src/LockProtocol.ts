@@ -197,22 +197,39 @@ export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, wa
 }
 
 /**
+ * By how much an expiry may be further ahead than the TTL (milliseconds), because the process does not know the server's clock
+ * exactly: by as much again, or 5 seconds if the TTL is shorter. Our choice.
+ */
+export const expiryMargin = (ttl: number): number => Math.max(ttl, 5000)
+
+/** Whether the server's clock is known closely enough to write a lease of so many milliseconds without asking first. */
+export const isClockUsable = ({ earliest, latest }: ServerTime, ttl: number): boolean =>
+  latest - earliest <= expiryMargin(ttl)
+
+/**
  * The lease to write now, to acquire or to renew.
  *
  * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: others never read
- * an earlier expiry than the holder relies on. Nor does it end before `standing`, the expiry of a lease of the same holder that
- * may stand: a process that learns more about the server's clock may compute an earlier time than before, and a write whose
- * answer was lost may arrive after a later one. None of them may shorten what another promised.
+ * an earlier expiry than the holder relies on. But it ends no later than the TTL and its margin after the earliest that the clock
+ * can be, so that a process that knows the time badly blocks nobody for long. Then the holder relies on less (`validFor`).
+ *
+ * Nor does it end before `standing`, the expiry of a lease of the same holder that may stand: a process that learns more about the
+ * server's clock may compute an earlier time than before, and a write whose answer was lost may arrive after a later one. None of
+ * them may shorten what another promised.
  */
 export const nextLease = (
   now: ServerTime,
   { holderId, ttl }: Pick<Contender, "holderId" | "ttl">,
   standing?: string
 ): Lease => {
-  const expiry = expiryAt(now.latest + ttl)
+  const expiry = expiryAt(Math.min(now.latest, now.earliest + expiryMargin(ttl)) + ttl)
   // Both are our own writing, whole seconds in UTC, so they sort as text.
   return { holderId, expiry: standing !== undefined && standing > expiry ? standing : expiry }
 }
+
+/** For how long, in milliseconds, a holder may rely on a lease that it writes now: no longer than others read that it stands. */
+export const validFor = (now: ServerTime, ttl: number): number =>
+  Math.min(ttl, now.earliest + expiryMargin(ttl) + ttl - now.latest)
 
 /** Tells from a later reading whether the lease of a holder still stands. */
 export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {

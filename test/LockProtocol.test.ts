@@ -235,12 +235,25 @@ describe("LockProtocol.nextLease", () => {
   const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 }))
   const Ttl = Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: 86_400_000 }))
 
-  it.prop("never ends before the TTL has passed on the server's clock", [Millis, Millis, Ttl], ([a, b, ttl]) => {
+  it.prop("never ends before its holder relies on it no longer", [Millis, Millis, Ttl], ([a, b, ttl]) => {
     const now = { earliest: Math.min(a, b), latest: Math.max(a, b) }
     const lease = LockProtocol.nextLease(now, { holderId: "me", ttl })
+    const validFor = LockProtocol.validFor(now, ttl)
     const written = record(LockRecord.toAnnotations(key, lease))
-    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + ttl))._tag, "Held")
-    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + ttl + 1000))._tag, "Expired")
+    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + validFor))._tag, "Held")
+    assert.strictEqual(LockProtocol.lockState(written, exactly(now.latest + validFor + 1000))._tag, "Expired")
+  })
+
+  it.prop("never ends later than the TTL and its margin", [Millis, Millis, Ttl], ([a, b, ttl]) => {
+    const now = { earliest: Math.min(a, b), latest: Math.max(a, b) }
+    const written = record(LockRecord.toAnnotations(key, LockProtocol.nextLease(now, { holderId: "me", ttl })))
+    const last = now.earliest + ttl + LockProtocol.expiryMargin(ttl) + 1000
+    assert.strictEqual(LockProtocol.lockState(written, exactly(last))._tag, "Expired")
+  })
+
+  it.prop("lasts for the TTL if the clock is usable", [Millis, Ttl, Ttl], ([earliest, off, ttl]) => {
+    const now = { earliest, latest: earliest + off }
+    assert.strictEqual(LockProtocol.validFor(now, ttl) === ttl, LockProtocol.isClockUsable(now, ttl))
   })
 })
 

@@ -61,7 +61,7 @@ interface Answer<A> {
 /** Makes the network of a machine. */
 export const make = ({ plan, recorder, server, trueClock }: Surroundings, options: Options): Network => {
   const { dice, machine, requestTimeout, served } = options
-  let learnt: serverClock.ServerClock | undefined
+  let learnt: serverClock.ServerClock = serverClock.initial
   let asked = { second: 0, times: 0 }
 
   const pause = (millis: number) => (millis === 0 ? Effect.void : trueClock.sleep(Duration.millis(millis)))
@@ -173,14 +173,10 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       includesContent: served.includesContent,
       describe: served.describe,
       now: Effect.sync(() => {
-        if (learnt !== undefined) {
-          const known = serverClock.at(learnt, ClockReading.read(machine.clock))
-          const off = Math.max(known.earliest - server.time(), server.time() - known.latest)
-          if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
-          return known
-        }
-        const now = machine.clock.currentTimeMillisUnsafe()
-        return { earliest: now, latest: now }
+        const known = serverClock.at(learnt, ClockReading.read(machine.clock))
+        const off = Math.max(known.earliest - server.time(), server.time() - known.latest)
+        if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
+        return known
       }),
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),

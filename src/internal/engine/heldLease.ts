@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
-import type * as LockProtocol from "../../LockProtocol.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisition.ts"
 import * as holding from "../protocol/holding.ts"
@@ -67,6 +67,9 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
 
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
+      // The answer to a reading tells the time, if the process has lost it: after a sleep, say.
+      const { server } = yield* requests.now(store)
+      if (!LockProtocol.isClockUsable(server, ttl)) yield* requests.read(store, id)
       const [planned, renewal] = holding.planRenewal(state, terms, yield* requests.now(store))
       state = planned
       let answer = yield* requests.write(store, id, renewal.write)

@@ -16,6 +16,7 @@ import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import * as rfc3339 from "../time/rfc3339.ts"
 import * as ServerClock from "../time/serverClock.ts"
 import type { Client, KubeConfigError } from "./client.ts"
 import * as decode from "./decode.ts"
@@ -47,8 +48,9 @@ export const make = (
   client: Client,
   options: { readonly requestTimeout: Duration.Duration; readonly clock: "server" | "local" }
 ): ApiClient => {
-  let serverClock: ServerClock.ServerClock | undefined
-  let isSkewReported = false
+  let serverClock = ServerClock.initial
+  let hasClock = true
+  const reported = new Set<string>()
   const parseDate = memoizeLast(millisOf)
 
   const learnTime = (
@@ -58,17 +60,37 @@ export const make = (
   ) => {
     const header = headers["date"]
     const date = typeof header === "string" ? parseDate(header) : undefined
-    if (date === undefined) return Effect.void
-    serverClock = ServerClock.learn(serverClock, { sent, received, date })
-    const { earliest, latest } = serverClock.time
-    const skew = Math.max(earliest - received.wall, received.wall - latest)
-    if (isSkewReported || skew <= reportableSkew) return Effect.void
-    isSkewReported = true
-    return quiet(
-      Effect.logWarning(
-        `The clock of this machine differs from the API server's by at least ${Duration.format(Duration.millis(Math.round(skew)))}.`
+    hasClock = date !== undefined
+    if (date === undefined) {
+      return warnOnce(
+        "Date",
+        `A response of the API server has no usable Date header. Without a later one, leases are judged by the clock of this machine, which must agree with those of the other holders within ${Duration.format(Duration.millis(localClockError))}.`
       )
-    )
+    }
+    serverClock = ServerClock.learn(serverClock, { sent, received, date })
+    const { estimate, unconfirmed } = serverClock
+    if (unconfirmed !== undefined) {
+      const { earliest } = unconfirmed.time
+      return warnOnce(
+        "absurd",
+        `A response of the API server says that it is ${rfc3339.format(Math.floor(earliest / 1000))}. That is not believed unless another response confirms it.`
+      )
+    }
+    if (estimate === undefined) return undefined
+    const { earliest, latest } = estimate.time
+    const skew = Math.max(earliest - received.wall, received.wall - latest)
+    return skew <= reportableSkew
+      ? undefined
+      : warnOnce(
+          "skew",
+          `The clock of this machine differs from the API server's by at least ${Duration.format(Duration.millis(Math.round(skew)))}.`
+        )
+  }
+
+  const warnOnce = (what: string, message: string) => {
+    if (reported.has(what)) return undefined
+    reported.add(what)
+    return quiet(Effect.logWarning(message))
   }
 
   // Measures a request, and learns the server's time from its response.
@@ -97,9 +119,11 @@ export const make = (
     watch: (request, info) => measured(info, client.watch(request, limits)),
     now:
       options.clock === "local"
-        ? Effect.map(Clock.Clock, localTimeOf)
+        ? Effect.map(Clock.Clock, (clock) => localTimeOf(clock, 0))
         : Effect.map(Clock.Clock, (clock) =>
-            serverClock === undefined ? localTimeOf(clock) : ServerClock.at(serverClock, ClockReading.read(clock))
+            hasClock
+              ? ServerClock.at(serverClock, ClockReading.read(clock))
+              : narrower(ServerClock.at(serverClock, ClockReading.read(clock)), localTimeOf(clock, localClockError))
           )
   }
 }
@@ -146,9 +170,15 @@ const requestSecondsOf = (verb: string, status: string): Metric.Histogram<number
 }
 const requestSeconds = new Map<string, Metric.Histogram<number>>()
 
-const reportableSkew = 2000
+/** By how much the clock of this machine must be off to be worth a line of log, in milliseconds. Our choice. */
+export const reportableSkew = 2000
 
-const localTimeOf = (clock: Clock.Clock): ServerTime => {
+/** By how much the clock of this machine may be off if no response tells the server's time, in milliseconds. Our choice. */
+export const localClockError = 2500
+
+const localTimeOf = (clock: Clock.Clock, error: number): ServerTime => {
   const now = clock.currentTimeMillisUnsafe()
-  return { earliest: now, latest: now }
+  return { earliest: now - error, latest: now + error }
 }
+
+const narrower = (a: ServerTime, b: ServerTime): ServerTime => (a.latest - a.earliest < b.latest - b.earliest ? a : b)

@@ -169,10 +169,10 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     followedUp: false,
     inDoubt: { held: false, queued, writing: false }
   }
+  // The answer to a reading tells the time.
+  if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
   if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
-  // Knowledge of the server's clock from long ago would make an expiry too far ahead.
-  const isClockKnown = now.server.latest - now.server.earliest <= self.ttl
-  return freeVersion !== undefined && isClockKnown ? acquireFree(self, state, freeVersion, now) : read(state, now)
+  return freeVersion === undefined ? read(state, now) : acquireFree(self, state, freeVersion, now)
 }
 
 /** What follows on an event. */
@@ -284,7 +284,10 @@ const follow = (
   switch (decision._tag) {
     case "Acquire": {
       const { lease, patch, tookOverFrom } = decision
-      const grant = { lease, issuedAt: now.clock, validFor: self.ttl, tookOverFrom }
+      const validFor = LockProtocol.validFor(now.server, self.ttl)
+      if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
+      if (validFor < LockProtocol.minClaim) return onUnavailable(state, clockUnknown(self), now)
+      const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom }
       const expect = { resourceVersion: snapshot.resourceVersion }
       return write(state, grant, isCached, { _tag: "Write", write: { expect, annotations: patch } }, now)
     }
@@ -318,9 +321,12 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
 const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
   lease: LockProtocol.nextLease(now.server, self),
   issuedAt: now.clock,
-  validFor: self.ttl,
+  validFor: LockProtocol.validFor(now.server, self.ttl),
   tookOverFrom: undefined
 })
+
+const clockUnknown = ({ object }: Acquisition): LockError.Unavailable =>
+  new LockError.Unavailable({ object, verb: "get", detail: "the answers do not tell what time it is on the server" })
 
 // Writes on a version in which the lock is known to be free, and nobody waits.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
@@ -331,6 +337,7 @@ const acquireFree = (self: Acquisition, state: State, resourceVersion: string, n
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
   const grant = newGrant(self, now)
+  if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, clockUnknown(self), now)
   return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
 }
 

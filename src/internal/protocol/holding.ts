@@ -84,10 +84,11 @@ export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
 export const firstRenewal = ({ validFor }: State, { renewEvery }: Terms): number | undefined =>
   renewEvery === undefined ? undefined : Math.min(renewEvery, validFor / 3)
 
-/** A renewal: the lease that it writes, when it was issued, and the write. */
+/** A renewal: the lease that it writes, from when and for how long (milliseconds) to rely on it, and the write. */
 export interface Renewal {
   readonly lease: Lease
   readonly issuedAt: ClockReading
+  readonly validFor: number
   readonly write: AnnotationGuardedPatch
 }
 
@@ -100,6 +101,7 @@ export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: N
     {
       lease,
       issuedAt: now.clock,
+      validFor: LockProtocol.validFor(now.server, ttl),
       write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
     }
   ]
@@ -149,7 +151,7 @@ export const onAnswer = (
           ...state,
           lease: renewal.lease,
           issuedAt: renewal.issuedAt,
-          validFor: terms.ttl,
+          validFor: renewal.validFor,
           written: [renewal.lease.expiry],
           snapshot: answer.snapshot,
           inDoubt: false

@@ -7,6 +7,9 @@
  *
  * Several API servers behind one address can have clocks that contradict each other. The estimate then stays wider by
  * the gap between them, until no contradiction has been seen for ten minutes (our choice).
+ *
+ * A response whose time is more than an hour off (our choice) is not believed until a second one confirms it. One absurd
+ * `Date` would otherwise make leases that end in decades, or that have ended.
  */
 import { elapsed, maxDrift, type ClockReading } from "./clockReading.ts"
 
@@ -19,17 +22,29 @@ export interface ServerTime {
   readonly latest: number
 }
 
+/** The time before anything is known. */
+export const unknown: ServerTime = { earliest: Number.NEGATIVE_INFINITY, latest: Number.POSITIVE_INFINITY }
+
+/** What the server's clock showed at a local time. */
+interface Estimate {
+  readonly at: ClockReading
+  readonly time: ServerTime
+}
+
 /** What is known about the server's clock. */
 export interface ServerClock {
-  /** The local time of the last response. */
-  readonly at: ClockReading
-  /** What the server's clock showed then. */
-  readonly time: ServerTime
+  /** What is believed; `undefined` before the first response that is. */
+  readonly estimate: Estimate | undefined
+  /** What an absurd response said, until another one confirms it. */
+  readonly unconfirmed: Estimate | undefined
   /**
    * The largest gap between contradictory responses, and the monotonic time at which the last contradiction was seen.
    */
   readonly contradiction: { readonly gap: number; readonly seenAt: number } | undefined
 }
+
+/** Nothing is known yet. */
+export const initial: ServerClock = { estimate: undefined, unconfirmed: undefined, contradiction: undefined }
 
 /** One response: when it was requested, when it arrived, and its `Date` header in milliseconds since 1970. */
 export interface Sample {
@@ -38,37 +53,50 @@ export interface Sample {
   readonly date: number
 }
 
-const contradictionTtl = 600_000
+/** For how long a contradiction widens the estimate, in milliseconds. */
+export const contradictionTtl = 600_000
+
+/** By how much a time may be off before it needs to be confirmed, in milliseconds. */
+const absurd = 3_600_000
 
 /** What the server's clock shows at a local time. */
-export const at = (self: ServerClock, now: ClockReading): ServerTime => {
-  const { latest, earliest } = widen(self, now)
+export const at = ({ contradiction, estimate }: ServerClock, now: ClockReading): ServerTime => {
+  if (estimate === undefined) return unknown
+  const { latest, earliest } = widen(estimate, now)
   const gap =
-    self.contradiction !== undefined && now.monotonic - self.contradiction.seenAt < contradictionTtl
-      ? self.contradiction.gap
-      : 0
+    contradiction !== undefined && now.monotonic - contradiction.seenAt < contradictionTtl ? contradiction.gap : 0
   return { earliest: earliest - gap, latest: latest + gap }
 }
 
 /** The estimate after one more response. */
-export const learn = (self: ServerClock | undefined, sample: Sample): ServerClock => {
+export const learn = (self: ServerClock, sample: Sample): ServerClock => {
   const { date, received, sent } = sample
   const roundTrip = elapsed(sent, received).max * (1 + maxDrift)
   const sampled: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
-  if (self === undefined) return { at: received, time: sampled, contradiction: undefined }
-  const expected = widen(self, received)
+  const expected =
+    self.estimate === undefined ? { earliest: received.wall, latest: received.wall } : widen(self.estimate, received)
+  if (gapBetween(sampled, expected) > absurd) {
+    const isConfirmed = self.unconfirmed !== undefined && gapBetween(sampled, widen(self.unconfirmed, received)) === 0
+    const estimate = { at: received, time: sampled }
+    return isConfirmed ? { ...self, estimate, unconfirmed: undefined } : { ...self, unconfirmed: estimate }
+  }
+  const learnt = { ...self, unconfirmed: undefined }
+  if (self.estimate === undefined) return { ...learnt, estimate: { at: received, time: sampled } }
   const earliest = Math.max(sampled.earliest, expected.earliest)
   const latest = Math.min(sampled.latest, expected.latest)
-  if (earliest <= latest) return { at: received, time: { earliest, latest }, contradiction: self.contradiction }
+  if (earliest <= latest) return { ...learnt, estimate: { at: received, time: { earliest, latest } } }
   const gap = Math.max(sampled.latest, expected.latest) - Math.min(sampled.earliest, expected.earliest)
   return {
-    at: received,
-    time: sampled,
+    ...learnt,
+    estimate: { at: received, time: sampled },
     contradiction: { gap: Math.max(self.contradiction?.gap ?? 0, gap), seenAt: received.monotonic }
   }
 }
 
-const widen = (self: ServerClock, now: ClockReading): ServerTime => {
+// How far two intervals are apart.
+const gapBetween = (a: ServerTime, b: ServerTime): number => Math.max(0, a.earliest - b.latest, b.earliest - a.latest)
+
+const widen = (self: Estimate, now: ClockReading): ServerTime => {
   const { max, min } = elapsed(self.at, now)
   return { earliest: self.time.earliest + min * (1 - maxDrift), latest: self.time.latest + max * (1 + maxDrift) }
 }

@@ -8,8 +8,7 @@ const sample = (sent: number, received: number, serverTime: number) => ({
   received: at(received),
   date: Math.floor(serverTime / 1000) * 1000
 })
-const learnAll = (samples: ReadonlyArray<serverClock.Sample>) =>
-  samples.reduce<serverClock.ServerClock | undefined>(serverClock.learn, undefined)!
+const learnAll = (samples: ReadonlyArray<serverClock.Sample>) => samples.reduce(serverClock.learn, serverClock.initial)
 
 describe("serverClock", () => {
   it("knows the time to a second and the round trip after one answer", () => {
@@ -50,6 +49,28 @@ describe("serverClock", () => {
     })
   })
 
+  it("is unknown before the first answer", () => {
+    assert.deepStrictEqual(serverClock.at(serverClock.initial, at(0)), serverClock.unknown)
+  })
+
+  it("does not believe one absurd answer, first or later, and believes two that agree", () => {
+    const hour = 3_600_000
+    const first = learnAll([sample(0, 0, 5 * hour)])
+    assert.deepStrictEqual(serverClock.at(first, at(0)), serverClock.unknown)
+    const confirmed = serverClock.learn(first, sample(2000, 2000, 5 * hour + 2000))
+    assert.strictEqual(serverClock.at(confirmed, at(2000)).earliest, 5 * hour + 2000)
+    const noon = 12 * hour
+    const known = learnAll([
+      sample(noon, noon, noon),
+      sample(noon + 5000, noon + 5000, 0),
+      sample(noon + 6000, noon + 6000, noon + 6000)
+    ])
+    const { earliest, latest } = serverClock.at(known, at(noon + 6000))
+    assert.isAtLeast(earliest, noon + 5900)
+    assert.isAtMost(latest, noon + 7100)
+    assert.isUndefined(known.contradiction)
+  })
+
   it("widens where two servers contradict each other, and forgets that after ten minutes", () => {
     const clock = learnAll([sample(0, 0, 100_000), sample(10, 10, 105_000)])
     const { earliest, latest } = serverClock.at(clock, at(10))
@@ -74,7 +95,7 @@ describe("serverClock", () => {
     ([trips, drift, offset]) => {
       const trueTime = (local: number) => offset + local * (1 + drift)
       let local = 0
-      let clock: serverClock.ServerClock | undefined
+      let clock = serverClock.initial
       for (const { back, gap, there } of trips) {
         const sent = local + gap
         const received = sent + there + back
