@@ -45,7 +45,7 @@ const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"]
   const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
   for (let passed = 0; times.length < count && passed < 2000; passed++) yield* TestClock.adjust("1 millis")
   yield* Fiber.interrupt(waiting)
-  yield* TestClock.adjust("1 second")
+  yield* TestClock.adjust("10 seconds")
   return times
 })
 

@@ -6,6 +6,7 @@ import * as Random from "effect/Random"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as acquisition from "../protocol/acquisition.ts"
+import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
@@ -19,8 +20,8 @@ export interface Acquired {
   readonly contended: boolean
 }
 
-/** Cleans up after an acquisition that ended without the lock. `writing`: a write was cut off, and may still arrive. */
-export type Withdraw = (inDoubt: { readonly writing: boolean }) => Effect.Effect<void>
+/** Cleans up after an acquisition that ended without the lock. `cutOff` is a write that may still arrive. */
+export type Withdraw = (cutOff: CutOff | undefined) => Effect.Effect<void>
 
 /** What a single attempt can fail with. */
 export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockError.Conflict
@@ -70,9 +71,21 @@ const run = <E>(
       const noted = noteAttempts(attempts)
       return exit._tag === "Success" || !(inDoubt.held || inDoubt.queued)
         ? noted
-        : Effect.andThen(noted, withdraw(inDoubt))
+        : Effect.andThen(noted, withdraw(run.isPerforming ? cutOffBy(run.command) : undefined))
     })
   })
+
+const cutOffBy = (command: acquisition.Command): CutOff | undefined => {
+  switch (command._tag) {
+    case "Write":
+      return { _tag: "Write", write: command.write }
+    case "Join":
+    case "Create":
+      return { _tag: command._tag }
+    default:
+      return undefined
+  }
+}
 
 // Steps the machine and performs its commands, up to a command that satisfies.
 const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>

@@ -12,6 +12,7 @@ import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import { type Start, timeout } from "../protocol/acquisition.ts"
 import * as fairness from "../protocol/fairness.ts"
+import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
@@ -107,8 +108,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeing = (id: string, entry: Entry, release: Effect.Effect<Released>) =>
     Effect.onError(release, () => grantNext(id, entry))
 
-  const withdrawing = (contender: Contender, inDoubt: { readonly writing: boolean }) =>
-    detach(withdraw(contender, inDoubt))
+  const withdrawing = (contender: Contender, cutOff?: CutOff) => detach(withdraw(contender, cutOff))
 
   const pauseForDex = ({ id, sharedWithDex }: Contender, { queued }: Start) =>
     sharedWithDex && !queued
@@ -132,7 +132,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       Effect.suspend(() => {
         const freeVersion = start.snapshot === undefined ? freeVersions.get(id) : undefined
         freeVersions.delete(id)
-        return seek({ ...start, freeVersion }, (inDoubt) => withdrawing(contender, inDoubt))
+        return seek({ ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff))
       })
     )
     const acquired = yield* Effect.onError(restore(seeking), () => grantNext(id, entry))
@@ -163,7 +163,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { mayQueue, outcome } = yield* freeing(id, entry, send(again?.contender.holderId))
     if (again !== undefined && mayQueue) {
       again.start = { queued: true, snapshot: outcome?.requeued }
-      if (!entry.waiters.has(again)) yield* withdrawing(again.contender, { writing: false })
+      if (!entry.waiters.has(again)) yield* withdrawing(again.contender)
     }
     yield* afterRelease(id, entry, outcome)
   })
@@ -210,7 +210,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           const { holding } = waiter.granted
           if (holding !== undefined) return leave(holding)
           const next = grantNext(contender.id, entry)
-          return waiter.start.queued ? Effect.andThen(withdrawing(contender, { writing: false }), next) : next
+          return waiter.start.queued ? Effect.andThen(withdrawing(contender), next) : next
         }),
         (holding) => ({ holding, start: waiter.start })
       )

@@ -54,17 +54,17 @@ export const handOver = (
 
 /**
  * Withdraws an acquisition that may stand in the queue, or may have the lock, without knowing. A write that was cut off gets a
- * moment to arrive: a reading that comes before it would miss it.
+ * moment to arrive first: most have arrived by then.
  */
-export const withdraw = (contender: Contender, { writing }: { readonly writing: boolean }): Effect.Effect<void> => {
-  const self = { ...requestOf(contender, undefined), handsOver: true }
+export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefined): Effect.Effect<void> => {
+  const self = { ...requestOf(contender, undefined), handsOver: true, cutOff }
   return perform(
     contender,
     self,
     () => protocol.withdraw,
     (lock, problem) =>
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
-  ).pipe(Effect.delay(writing ? cutOffDelay : 0), Effect.asVoid)
+  ).pipe(Effect.delay(cutOff === undefined ? 0 : cutOffDelay), Effect.asVoid)
 }
 
 /** The release of a contender. `requeue` is the holder ID of the waiter of the same process that wants the lock again. */
@@ -94,7 +94,7 @@ const perform = (
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = begin(now)
     const run: Run = { contender, self, failure, state, command, mayQueue: false }
-    return Effect.flatMap(tryOnce(run), () => (run.command._tag === "ReadLater" ? retry(run, now.clock) : endOf(run)))
+    return Effect.flatMap(tryOnce(run), () => (isLater(run.command) ? retry(run, now.clock) : endOf(run)))
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -119,28 +119,34 @@ const advance = (run: Run, event: protocol.Event): Effect.Effect<void> =>
     run.command = command
   })
 
+const isLater = ({ _tag }: protocol.Command): boolean => _tag === "ReadLater" || _tag === "LookLater"
+
 const retry = (run: Run, startedAt: ClockReading.ClockReading): Effect.Effect<Released> =>
   Effect.flatMap(ClockReading.now, (now) => {
     const problem = problemOf(run)
     const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, now).max
     return left <= 0
       ? fail(run, problem)
-      : Effect.timeoutOrElse(retryForever(run), { duration: left, orElse: () => fail(run, problem) })
+      : Effect.timeoutOrElse(retryForever(run), { duration: left, orElse: () => outOfTime(run, problem) })
   })
 
+const outOfTime = (run: Run, problem: string): Effect.Effect<Released> =>
+  run.command._tag === "LookLater" ? endOf(run) : fail(run, problem)
+
 const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Released> {
-  const budget = waitBudget.make(retries)
+  const budgets = { ReadLater: waitBudget.make(retries), LookLater: waitBudget.make(looks) }
   for (;;) {
     yield* advance(run, { _tag: "Elapsed" })
     yield* tryOnce(run)
-    if (run.command._tag !== "ReadLater") return yield* endOf(run)
-    const left = yield* budget(undefined)
+    const { _tag } = run.command
+    if (_tag !== "ReadLater" && _tag !== "LookLater") return yield* endOf(run)
+    const left = yield* budgets[_tag](undefined)
     yield* Effect.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
   }
 })
 
 const endOf = (run: Run): Effect.Effect<Released> =>
-  run.command._tag === "Done"
+  run.command._tag === "Done" || run.command._tag === "LookLater"
     ? Effect.succeed({ outcome: run.command.outcome, mayQueue: run.mayQueue })
     : fail(run, problemOf(run))
 
@@ -154,6 +160,8 @@ const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Ef
   })
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
+
+const looks = Schedule.exponential("100 millis")
 
 /** How long a withdrawal waits for a write that was cut off. Our choice. */
 export const cutOffDelay = Duration.millis(50)

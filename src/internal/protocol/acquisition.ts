@@ -90,8 +90,7 @@ export type Phase =
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
  * - `followedUp`: whether a lost answer of this attempt was followed up.
- * - `inDoubt`: what may be true without its knowing: that it holds the lock, that it stands in the queue, that a write is under
- *   way.
+ * - `inDoubt`: what may be true without its knowing: that it holds the lock, that it stands in the queue.
  */
 export interface State {
   readonly phase: Phase
@@ -105,7 +104,7 @@ export interface State {
   readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
   readonly hasYielded: boolean
   readonly followedUp: boolean
-  readonly inDoubt: { readonly held: boolean; readonly queued: boolean; readonly writing: boolean }
+  readonly inDoubt: { readonly held: boolean; readonly queued: boolean }
 }
 
 /**
@@ -167,7 +166,7 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     holder: undefined,
     hasYielded: false,
     followedUp: false,
-    inDoubt: { held: false, queued, writing: false }
+    inDoubt: { held: false, queued }
   }
   // The answer to a reading tells the time.
   if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
@@ -225,21 +224,13 @@ export const seenBy = ({ phase }: State): Seen => {
 }
 
 const answered = (state: State, event: Event, now: Now): State =>
-  isAnswer(event)
-    ? {
-        ...state,
-        latency: elapsed(state.requestedAt, now.clock).max,
-        inDoubt: state.inDoubt.writing ? { ...state.inDoubt, writing: false } : state.inDoubt
-      }
-    : state
+  isAnswer(event) ? { ...state, latency: elapsed(state.requestedAt, now.clock).max } : state
 
 /** The state if the request of its phase was never sent, or was not applied. */
 export const unsent = (state: State): State => {
   const { inDoubt, phase } = state
-  if (phase._tag === "Writing") return { ...state, inDoubt: { ...inDoubt, held: phase.wasHeld, writing: false } }
-  return phase._tag === "Joining"
-    ? { ...state, inDoubt: { ...inDoubt, queued: phase.wasQueued, writing: false } }
-    : state
+  if (phase._tag === "Writing") return { ...state, inDoubt: { ...inDoubt, held: phase.wasHeld } }
+  return phase._tag === "Joining" ? { ...state, inDoubt: { ...inDoubt, queued: phase.wasQueued } } : state
 }
 
 const read = (state: State, now: Now): Step => [
@@ -313,7 +304,7 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
     ...state,
     phase: { _tag: "Writing", grant, isCached, wasHeld: state.inDoubt.held },
     requestedAt: now.clock,
-    inDoubt: { ...state.inDoubt, held: true, writing: true }
+    inDoubt: { ...state.inDoubt, held: true }
   },
   command
 ]
@@ -418,7 +409,7 @@ const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
       ...state,
       phase: { _tag: "Joining", seen, wasQueued: state.inDoubt.queued },
       requestedAt: now.clock,
-      inDoubt: { ...state.inDoubt, queued: true, writing: true }
+      inDoubt: { ...state.inDoubt, queued: true }
     },
     { _tag: "Join", write: { expect: { annotations: kind.held }, annotations } }
   ]

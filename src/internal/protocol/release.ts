@@ -13,18 +13,26 @@ import type { Answer, Now } from "./answer.ts"
 /**
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
  * tells, and the caller does it (`handOver`).
+ *
+ * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes its
+ * fate certain: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
+ * relies on no version. The release looks for it several times.
  */
 export interface Release extends LockProtocol.ReleaseRequest {
   readonly handsOver: boolean
+  readonly cutOff?: CutOff | undefined
 }
+
+/** A write that was cut off: the acquiring write with its precondition, or a join or a creation. */
+export type CutOff = { readonly _tag: "Write"; readonly write: ConditionalPatch } | { readonly _tag: "Join" | "Create" }
 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
- * own, or leaving the queue.
+ * own, leaving the queue, or settling the fate of a write that was cut off.
  */
 export type State =
   | { readonly _tag: "Releasing" | "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
-  | { readonly _tag: "Reading" | "Leaving" }
+  | { readonly _tag: "Reading" | "Leaving" | "Settling" }
 
 /** What happened: the answer to a request, or that the time to read has come. */
 export type Event = Answer | { readonly _tag: "Elapsed" }
@@ -42,14 +50,15 @@ export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
 )
 
 /**
- * What to do next. `ReadLater`: wait for a moment, then read; `problem` says why. `requeues` says that the write may put the
- * waiter of the same process into the queue.
+ * What to do next. `ReadLater`: wait for a moment, then read; `problem` says why. `LookLater`: the same for a write that was cut off;
+ * if there is no time left, the outcome is this. `requeues` says that the write may put the waiter of the same process into the
+ * queue.
  */
 export type Command =
   | { readonly _tag: "Read" }
   | { readonly _tag: "ReadLater"; readonly problem: string }
   | { readonly _tag: "Write"; readonly write: ConditionalPatch; readonly requeues: boolean }
-  | { readonly _tag: "Done"; readonly outcome: Outcome }
+  | { readonly _tag: "LookLater" | "Done"; readonly outcome: Outcome }
   | { readonly _tag: "Fail"; readonly problem: string }
 
 /** A state and what to do in it. */
@@ -89,7 +98,7 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
     case "Missing":
       // A server that starts does not know custom resources for a moment.
       return event.error.missing === "object"
-        ? [state, { _tag: "Done", outcome: { _tag: "Passed", requeued: undefined } }]
+        ? [state, { _tag: self.cutOff?._tag === "Create" ? "LookLater" : "Done", outcome: passed }]
         : later(event.error.message)
     case "Failed":
       return event.error._tag === "LockUnavailable"
@@ -99,6 +108,8 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
       return withdraw
   }
 }
+
+const passed: Outcome = { _tag: "Passed", requeued: undefined }
 
 const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
 
@@ -112,7 +123,8 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
     }
     case "Leaving":
     case "Reading":
-      return releaseIfOurs(self, snapshot, now)
+    case "Settling":
+      return releaseIfOurs({ ...self, cutOff: undefined }, snapshot, now)
   }
 }
 
@@ -126,9 +138,22 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
 // The lease that stands may be ours with another expiry, by a renewal whose answer was lost.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
+  if (check._tag !== "Ours" && self.cutOff !== undefined) return settleCutOff(self, self.cutOff, snapshot, now)
   return check._tag === "Ours"
     ? release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
     : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
+}
+
+// Nothing of ours stands in this snapshot. What was cut off may still arrive.
+const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, now: Now): Step => {
+  if (cutOff._tag === "Write") {
+    const { write } = cutOff
+    const isPending = "resourceVersion" in write.expect && write.expect.resourceVersion === snapshot.resourceVersion
+    if (isPending) return [{ _tag: "Settling" }, { _tag: "Write", write, requeues: false }]
+  } else if (cutOff._tag === "Join") {
+    return [{ _tag: "Reading" }, { _tag: "LookLater", outcome: passed }]
+  }
+  return settle({ ...self, cutOff: undefined }, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
 // A waiter that joined without the releaser's knowing was not thought of. The answer tells.

@@ -1,0 +1,65 @@
+/** Writes of an acquisition that was interrupted, and that land long after: nothing of them stays on the object. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../../src/Lock.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { ObjectStore } from "../../../src/ObjectStore.ts"
+import { id, setUp } from "../../utils/processes.ts"
+
+/** A process whose next write lands so many milliseconds after it was sent, whether or not anybody waits for it. */
+const slowProcess = (lands: number) =>
+  Effect.gen(function* () {
+    const world = yield* setUp
+    const them = yield* world.aProcess("them")
+    let isSlow = true
+    const store = them.sound
+    const lock = yield* Lock.make({ identity: "us", policy: LockPolicy.make({ ttl: "1 hour" }) }).pipe(
+      Effect.provideService(ObjectStore, {
+        ...store,
+        compareAndSwap: (id, patch) => {
+          if (!isSlow) return store.compareAndSwap(id, patch)
+          isSlow = false
+          return Effect.andThen(
+            Effect.forkDetach(Effect.delay(Effect.ignore(store.compareAndSwap(id, patch)), lands), {
+              startImmediately: true
+            }),
+            Effect.never
+          )
+        }
+      })
+    )
+    return { ...world, lock, them }
+  })
+
+describe("a write that was interrupted", () => {
+  for (const lands of [20, 300, 3000, 60_000]) {
+    it.effect(`and lands ${lands} ms after it was sent leaves no lock behind`, () =>
+      Effect.gen(function* () {
+        const { isUntouched, lock } = yield* slowProcess(lands)
+        const waiting = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.interrupt(waiting)
+        yield* TestClock.adjust("2 minutes")
+        yield* isUntouched
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  for (const lands of [20, 300, 3000]) {
+    it.effect(`a join that lands ${lands} ms after it was sent leaves no name in the queue`, () =>
+      Effect.gen(function* () {
+        const { lock, them, waiting } = yield* slowProcess(lands)
+        const theirs = yield* them.wants()
+        yield* theirs.held
+        const ours = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.interrupt(ours)
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(yield* waiting, [])
+        assert.isTrue(yield* (yield* theirs.held).isValid)
+      }).pipe(Effect.scoped)
+    )
+  }
+})
