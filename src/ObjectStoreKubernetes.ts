@@ -55,13 +55,16 @@ export interface Options {
   readonly content?: boolean | undefined
 }
 
+/** How long a request may take by default. Our choice. */
+export const defaultRequestTimeout: Duration.Duration = Duration.seconds(5)
+
 /** Makes the store. Fails with `InvalidName` if the namespace is not a valid name. */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const client = yield* KubernetesClient
   const { resource } = options
   const namespace = yield* Effect.fromResult(Resource.checkName(options.namespace ?? client.namespace))
   const apiClient = ApiClient.make(client, {
-    requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"),
+    requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? defaultRequestTimeout),
     clock: options.clock ?? "server"
   })
   const collectionPath = Resource.collectionPath(resource, namespace)

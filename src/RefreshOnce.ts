@@ -130,6 +130,12 @@ export interface Options<A, E, R> extends Lock.Options {
   readonly capacity?: number | undefined
 }
 
+/** How long a refresh goes on without callers by default. Our choice. */
+export const defaultGrace: Duration.Duration = Duration.seconds(10)
+
+/** How many values a process remembers by default. Our choice. */
+export const defaultCapacity = 1000
+
 /**
  * Makes a shared value on the cluster of the client, in `namespace` (the default is that of the kubeconfig).
  *
@@ -171,7 +177,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
       )
   }
 
-  const cache = valueCache.make<A>(options.capacity ?? 1000)
+  const cache = valueCache.make<A>(options.capacity ?? defaultCapacity)
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
       inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () =>
@@ -180,7 +186,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
           return value
         })
       ),
-    Duration.fromInputUnsafe(options.grace ?? "10 seconds")
+    Duration.fromInputUnsafe(options.grace ?? defaultGrace)
   )
 
   const freshFromCache = (id: string) =>

@@ -45,8 +45,11 @@ export class RotatingConnections implements Connections {
   }
 }
 
+/** How many connections requests use at most. Our choice. */
+export const requestConnections = 16
+
 const connect = (connection: Connection): Connections => ({
-  requests: makeDispatcher(connection, { allowH2: false, connections: 16 }),
+  requests: makeDispatcher(connection, { allowH2: false, connections: requestConnections }),
   watches: makeDispatcher(connection, { allowH2: true })
 })
 

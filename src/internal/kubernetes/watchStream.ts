@@ -123,7 +123,7 @@ const requestOf = ({ collectionPath, info, label }: Options, since: string | und
   )
 
 /** How long the server is asked to keep a watch open. */
-const watchSeconds = 60
+export const watchSeconds = 60
 
 const reopening = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
   Schedule.jittered

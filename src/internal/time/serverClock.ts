@@ -57,7 +57,7 @@ export interface Sample {
 export const contradictionTtl = 600_000
 
 /** By how much a time may be off before it needs to be confirmed, in milliseconds. */
-const absurd = 3_600_000
+export const absurd = 3_600_000
 
 /** What the server's clock shows at a local time. */
 export const at = ({ contradiction, estimate }: ServerClock, now: ClockReading): ServerTime => {
