@@ -32,6 +32,12 @@ export interface Queue {
 /** How many waiters the queue holds: enough for one waiter of each process of a large service. Our choice. */
 export const capacity = 128
 
+/**
+ * How many joins are read at most. The API server applies at most 10,000 operations of a JSON patch, and a release needs three for
+ * each join. Further ones wait for the next release.
+ */
+export const maxJoins = 1024
+
 /** The name of the annotation that holds the queue. */
 export const queueKey = (key: string): string => `${key}-queue`
 
@@ -62,8 +68,10 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   const found: Record<string, string> = {}
   const joins: Array<{ readonly waiter: string; readonly version: number }> = []
   const prefix = `${queueKey(key)}-`
+  let read = 0
   for (const name in annotations) {
-    if (!name.startsWith(prefix)) continue
+    if (!name.startsWith(prefix) || read === maxJoins) continue
+    read++
     const value = annotations[name]!
     found[name] = value
     const [, waiter = "", version] = joinPattern.exec(value) ?? []

@@ -22,6 +22,16 @@ const apply = (annotations: Readonly<Record<string, string>>, changes: MetadataP
   return Object.fromEntries(Object.entries(after).flatMap(([name, value]) => (value === null ? [] : [[name, value]])))
 }
 
+describe("joins beyond what a JSON patch can carry", () => {
+  it("wait for the next release", () => {
+    const junk = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`${line}-${index}`, "junk"] as const))
+    const queue = LockQueue.fromAnnotations(key, junk)
+    const removed = Object.keys(LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
+    assert.lengthOf(removed, LockQueue.maxJoins)
+    assert.isAtMost(3 * (removed.length + 10), 10_000)
+  })
+})
+
 describe("LockQueue.fromAnnotations", () => {
   const cases: ReadonlyArray<
     readonly [what: string, annotations: Record<string, string>, waiting: ReadonlyArray<string>, since?: number]

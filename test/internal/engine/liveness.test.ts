@@ -8,7 +8,7 @@ import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
-import { dexLockUntil, id, setUp } from "../../utils/processes.ts"
+import { dexLockUntil, id, key, setUp } from "../../utils/processes.ts"
 
 describe("several locks", () => {
   it.effect("are answered all valid, or none: one that ran out meanwhile fails the whole", () =>
@@ -97,6 +97,24 @@ describe("a watch that failed", () => {
       yield* TestClock.adjust("10 seconds")
       assert.isAtMost(us.requests.length, 2)
       assert.isFalse(yield* ours.has)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a lock that is wiped with its queue intact", () => {
+  it.effect("is handed to the first waiter when its holder releases", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const ours = yield* us.wants()
+      yield* ours.held
+      const theirs = yield* them.wants()
+      yield* TestClock.adjust("100 millis")
+      yield* world.annotate({ [key]: null, [`${key}-holder`]: null })
+      yield* ours.letGo
+      yield* TestClock.adjust("200 millis")
+      assert.isTrue(yield* theirs.has)
     }).pipe(Effect.scoped)
   )
 })
