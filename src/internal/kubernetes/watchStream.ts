@@ -1,11 +1,13 @@
 /** A watch of one object as an endless stream, made of many watches of limited time. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
 import type { ObjectSnapshot, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
 import { type ApiClient, unavailable } from "./apiClient.ts"
+import * as ClockReading from "../time/clockReading.ts"
 import * as decode from "./decode.ts"
 import * as encode from "./encode.ts"
 import type { Request } from "./http.ts"
@@ -35,14 +37,22 @@ interface Step {
  * A watch that ends or breaks is opened again after the last event. If the server no longer has that resourceVersion
  * (410), the object is read and the watch begins after the version that was read. If a watch is silent for longer than
  * the server was asked to keep it open, the connection is considered dead.
+ *
+ * A watch that ends soon and without news is opened again after a pause, which doubles each time. A server that ends every
+ * watch at once is asked no more than twice a second, and as seldom as it wishes (`Retry-After`).
  */
 export const make = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
   Stream.suspend(() => {
     let since = options.since
+    let openedAt = 0
+    let hasNews = false
+    let endedSoon = 0
+    let retryAfter = Duration.zero
     const { apiClient, info } = options
 
     const advance = (step: Step) => {
       since = step.since
+      hasNews ||= step.event !== undefined
       return step.event
     }
 
@@ -62,8 +72,11 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
       return event.code === 410 ? reread : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
     }
 
-    const open = Effect.suspend(() =>
-      Effect.map(apiClient.watch(requestOf(options, since), info), (response) => {
+    const open = Effect.flatMap(ClockReading.now, ({ monotonic }) => {
+      openedAt = monotonic
+      hasNews = false
+      retryAfter = Duration.zero
+      return Effect.map(apiClient.watch(requestOf(options, since), info), (response) => {
         if ("lines" in response) {
           return Stream.mapError(response.lines, ({ detail }) => unavailable(info, detail)).pipe(
             Stream.mapEffect(onLine)
@@ -71,15 +84,34 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
         }
         return response.status === 410 ? Stream.fromEffect(reread) : Stream.fail(responseError.toError(response, info))
       })
-    )
+    })
+
+    const pause = Effect.flatMap(ClockReading.now, ({ monotonic }) => {
+      endedSoon = hasNews || monotonic - openedAt >= reopenPause.atMost ? 0 : endedSoon + 1
+      return Effect.map(Random.nextBetween(0.8, 1), (jitter) =>
+        Duration.max(retryAfter, Duration.millis(jitter * pauseBeforeReopening(endedSoon)))
+      )
+    })
 
     return Stream.unwrap(open).pipe(
       Stream.interruptWhen(Effect.sleep(Duration.seconds(watchSeconds + 10))),
       Stream.filter((event) => event !== undefined),
-      Stream.repeat(Schedule.spaced("10 millis")),
-      Stream.retry(($) => $(reopening).pipe(Schedule.while(({ input }) => input._tag === "LockUnavailable")))
+      Stream.catchTag("LockUnavailable", (error) => {
+        retryAfter = error.retryAfter ?? Duration.zero
+        return Stream.empty
+      }),
+      Stream.repeat(Schedule.addDelay(Schedule.forever, () => pause))
     )
   })
+
+/** The pauses before a watch is opened again, in milliseconds: after news, after the first that ended soon, and at most. Our choice. */
+export const reopenPause = { afterNews: 10, first: 100, second: 500, atMost: 5000 }
+
+const pauseBeforeReopening = (endedSoon: number): number => {
+  const { afterNews, atMost, first, second } = reopenPause
+  if (endedSoon === 0) return afterNews
+  return endedSoon === 1 ? first : Math.min(atMost, second * 2 ** (endedSoon - 2))
+}
 
 const stepOf = (event: Exclude<decode.Event, { readonly _tag: "Ended" }>): Step => {
   switch (event._tag) {
@@ -124,7 +156,3 @@ const requestOf = ({ collectionPath, info, label }: Options, since: string | und
 
 /** How long the server is asked to keep a watch open. */
 export const watchSeconds = 60
-
-const reopening = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered
-)
