@@ -1,4 +1,4 @@
-/** Labels, and streams of changes that one of them narrows down: a part of the contract of the port. */
+/** Labels, and watches that are limited to one of them: a part of the contract of the port. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -19,7 +19,7 @@ const anObject = (labels: MetadataPatch = {}) =>
     return id
   })
 
-/** Writes labels, and an annotation beside them, as a stranger would. */
+/** Writes labels, and an annotation with them, as a stranger would. */
 const write = (id: string, labels: MetadataPatch, value = "1") =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -33,7 +33,7 @@ const write = (id: string, labels: MetadataPatch, value = "1") =>
     )
   })
 
-/** The write of a label under annotations, told whether there are labels. */
+/** Writes a label on the condition of annotations. `labelled` says whether the object has labels. */
 const writeUnder = (id: string, labelled: boolean, labels: MetadataPatch) =>
   Effect.flatMap(ObjectStore, (store) =>
     store.compareAndSwap(id, {
@@ -49,7 +49,7 @@ const labelsOf = (id: string) =>
     ({ labels }) => ({ ...labels })
   )
 
-const next = (changes: Queue.Dequeue<WatchEvent>) => Effect.timeout(Queue.take(changes), "10 seconds")
+const next = (changes: Queue.Dequeue<WatchEvent>) => Effect.timeout(Queue.take(changes), "30 seconds")
 
 const mine = { key: name, value: "me" }
 
@@ -69,7 +69,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("sets and removes labels under annotations, of an object that has labels and of one that has none", () =>
+  it.effect("sets and removes labels under annotations, on an object with labels and on one without", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const first = written(yield* writeUnder(id, false, { [name]: "me" }))
@@ -86,7 +86,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("writes nothing where it is wrong that the object has labels, or has none", () =>
+  it.effect("writes nothing if the object was said to have labels and has none, or the other way round", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const bare = yield* anObject()
@@ -100,7 +100,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves labels alone, and needs to know nothing of them, where none is written", () =>
+  it.effect("leaves labels alone, and need not know them, if none is written", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ app: "x" })
@@ -112,7 +112,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves the resourceVersion as it is where a label has the value already", () =>
+  it.effect("leaves the resourceVersion as it is if a label has the value already", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ [name]: "me" })
@@ -128,7 +128,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("begins with the object where it has the label, and tells every change while it has", () =>
+  it.effect("begins with the object if it has the label, and tells every change while it has", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
@@ -141,7 +141,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells nothing of an object without the label until it has it, and nothing any more once it has not", () =>
+  it.effect("tells of an object only while it has the label", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [name]: "you" })
       const changes = yield* changesOf(id, { label: mine })
@@ -158,7 +158,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells the end of an object that has the label, and nothing of the end of one that has not", () =>
+  it.effect("tells the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World
       const id = yield* anObject({ [name]: "me" })
@@ -174,7 +174,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells what happened to the label after a resourceVersion, and nothing that was before", () =>
+  it.effect("tells what happened to the label after a resourceVersion, and nothing from before", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const before = yield* write(id, {}, "2")
@@ -192,7 +192,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells two who watch for different values, each of its own", () =>
+  it.effect("tells each of two watches for different values only of its own value", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const me = yield* changesOf(id, { label: mine })

@@ -49,7 +49,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("is refused to whoever tries while it is held, who is told by whom and until when", () =>
+  it.effect("refuses a try while it is held, and says who holds it and until when", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const held = yield* Lock.scoped(id)
@@ -63,7 +63,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("excludes: of many that increment a plain number under it, no increment is lost", () =>
+  it.effect("excludes: no increment of a plain number under it is lost", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       let number = 0
@@ -112,7 +112,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("breaks an expired lock, and then one breaker holds it", () =>
+  it.effect("lets one of several processes take over an expired lock", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [key]: longAgo, [holderKey]: `gone@${longAgo}`, "example.com/other": "o" })
       assert.deepInclude(yield* Lock.inspect(id), { _tag: "Expired", holder: "gone" })
@@ -135,7 +135,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("leaves another's lock alone when it is released late", () =>
+  it.effect("leaves the lock of another process alone if it is released late", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const theirs: Record<string, string> = { [key]: farAway, [holderKey]: `them@${farAway}` }
@@ -149,7 +149,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("is no other on an object of a megabyte", () =>
+  it.effect("works the same on an object of a megabyte", () =>
     Effect.gen(function* () {
       const id = `lock-${process.pid}-large-${++count}`
       yield* (yield* World).make(id, {}, 1_000_000)
@@ -161,7 +161,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("survives that its holder, or anybody, writes to the object meanwhile", () =>
+  it.effect("survives other writes to the object", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       yield* Effect.scoped(
@@ -178,7 +178,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("tells a holder that the lock was broken, and by whom, and interrupts the work", () =>
+  it.effect("tells a holder that the lock was taken over, and by whom, and interrupts the work", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const started = yield* Deferred.make<void>()
@@ -198,7 +198,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("tells a holder that the lock was wiped, or the object deleted", () =>
+  it.effect("tells a holder that the lock was removed, or the object deleted", () =>
     Effect.gen(function* () {
       const lose = (how: (id: string) => Effect.Effect<unknown, unknown, World | ObjectStore>) =>
         Effect.gen(function* () {
@@ -215,7 +215,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("gives every acquisition a larger fencing token, whoever acquired in between", () =>
+  it.effect("gives every acquisition a larger fencing token, whichever process acquires", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const tokens: Array<bigint> = []
@@ -232,7 +232,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("makes a missing object where asked to, races between makers included", () =>
+  it.effect("creates a missing object if it is told to, also if several processes do so at once", () =>
     Effect.gen(function* () {
       const id = `lock-${process.pid}-made-${++count}`
       assert.deepInclude(yield* Effect.flip(Effect.scoped(Lock.scoped(id))), {
@@ -254,8 +254,8 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  // Dex's own tests of its lock: storage/kubernetes/lock_test.go
-  it.effect("times out where it is acquired within itself, and the outer update stands", () =>
+  // From the tests that Dex has of its lock: storage/kubernetes/lock_test.go
+  it.effect("times out if it is acquired within itself, and the outer update stands", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const outer = Effect.gen(function* () {
@@ -271,7 +271,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("breaks an expired lock, and the first update wins", () =>
+  it.effect("is taken over once it has expired, and the first update wins", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [key]: longAgo })
       const update = (value: string) =>

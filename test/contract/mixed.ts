@@ -1,4 +1,4 @@
-/** Dex and kubelock fight for one token. */
+/** Dex and kubelock contend for the lock of one token. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
