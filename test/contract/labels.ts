@@ -4,20 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { type WatchEvent, type MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import { changesOf, refused, takeUntil, written } from "../utils/store.ts"
-import { World } from "../utils/World.ts"
-
-let count = 0
+import { anObject, World } from "../utils/World.ts"
 
 const name = "example.com/next"
 
 /** An object with labels, and one annotation. */
-const anObject = (labels: MetadataPatch = {}) =>
-  Effect.gen(function* () {
-    const id = `labels-${process.pid}-${++count}`
-    yield* (yield* World).make(id, { "example.com/a": "1" })
-    yield* write(id, labels)
-    return id
-  })
+const labelledObject = (labels: MetadataPatch = {}) =>
+  Effect.tap(anObject({ "example.com/a": "1" }), (id) => write(id, labels))
 
 /** Writes labels, and an annotation with them, as a stranger would. */
 const write = (id: string, labels: MetadataPatch, value = "1") =>
@@ -57,7 +50,7 @@ const mine = { key: name, value: "me" }
 export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("sets and removes labels under a resourceVersion, and leaves others alone", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       assert.deepStrictEqual(yield* labelsOf(id), {})
       assert.deepStrictEqual({ ...(yield* write(id, { [name]: "me", app: "x" })).labels }, { [name]: "me", app: "x" })
       const changed = { [name]: "you", "example.com/never-there": null }
@@ -71,7 +64,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("sets and removes labels under annotations, on an object with labels and on one without", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const first = written(yield* writeUnder(id, false, { [name]: "me" }))
       assert.deepStrictEqual({ ...first.labels }, { [name]: "me" })
       assert.deepStrictEqual({ ...first.annotations }, { "example.com/a": "1", "example.com/b": "2" })
@@ -89,8 +82,8 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("writes nothing if the object was said to have labels and has none, or the other way round", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const bare = yield* anObject()
-      const labelled = yield* anObject({ app: "x" })
+      const bare = yield* labelledObject()
+      const labelled = yield* labelledObject({ app: "x" })
       const before = [yield* store.read(bare), yield* store.read(labelled)]
       for (const labels of [{ [name]: "me" }, { [name]: null }]) {
         refused(yield* writeUnder(bare, true, labels))
@@ -103,7 +96,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("leaves labels alone, and need not know them, if none is written", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject({ app: "x" })
+      const id = yield* labelledObject({ app: "x" })
       const annotations = { "example.com/a": "1" }
       const after = written(
         yield* store.compareAndSwap(id, { expect: { annotations }, annotations: { "example.com/b": "2" } })
@@ -115,7 +108,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("leaves the resourceVersion as it is if a label has the value already", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const before = yield* store.read(id)
       const { annotations, resourceVersion } = before
       const labels = { [name]: "me" }
@@ -130,7 +123,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("begins with the object if it has the label, and tells every change while it has", () =>
     Effect.gen(function* () {
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
       const changes = yield* changesOf(id, { label: mine })
       assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: present })
@@ -143,7 +136,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("tells of an object only while it has the label", () =>
     Effect.gen(function* () {
-      const id = yield* anObject({ [name]: "you" })
+      const id = yield* labelledObject({ [name]: "you" })
       const changes = yield* changesOf(id, { label: mine })
       yield* write(id, {}, "2")
       yield* write(id, { [name]: null }, "3")
@@ -161,7 +154,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("tells the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const changes = yield* changesOf(id, { label: mine })
       yield* next(changes)
       yield* world.delete(id)
@@ -176,7 +169,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("tells what happened to the label after a resourceVersion, and nothing from before", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const before = yield* write(id, {}, "2")
       const quiet = yield* changesOf(id, { label: mine, since: before.resourceVersion })
       const labelled = yield* write(id, { [name]: "me" }, "3")
@@ -194,7 +187,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("tells each of two watches for different values only of its own value", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const me = yield* changesOf(id, { label: mine })
       const you = yield* changesOf(id, { label: { key: name, value: "you" } })
       const all = yield* changesOf(id)

@@ -7,22 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
-import { annotate, annotationsOf, World } from "../utils/World.ts"
+import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
 const key = LockPolicy.dexAnnotation
 const holderKey = `${key}-holder`
 const longAgo = "2001-01-01T00:00:00Z"
 const farAway = "2999-01-01T01:00:00+01:00"
-
-let count = 0
-
-const anObject = (annotations?: Readonly<Record<string, string>>) =>
-  Effect.gen(function* () {
-    const id = `lock-${process.pid}-${++count}`
-    yield* (yield* World).make(id, annotations)
-    return id
-  })
 
 /** Another process: a lock of its own on the same store. */
 const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -151,7 +142,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
 
   it.effect("works the same on an object of a megabyte", () =>
     Effect.gen(function* () {
-      const id = `lock-${process.pid}-large-${++count}`
+      const id = freshId()
       yield* (yield* World).make(id, {}, 1_000_000)
       yield* Effect.gen(function* () {
         yield* Lock.scoped(id)
@@ -234,7 +225,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
 
   it.effect("creates a missing object if it is told to, also if several processes do so at once", () =>
     Effect.gen(function* () {
-      const id = `lock-${process.pid}-made-${++count}`
+      const id = freshId()
       assert.deepInclude(yield* Effect.flip(Effect.scoped(Lock.scoped(id))), {
         _tag: "LockNotFound",
         missing: "object"

@@ -8,11 +8,10 @@ import type { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import * as Resource from "../../src/Resource.ts"
-import { World } from "../utils/World.ts"
+import { anObject, type World } from "../utils/World.ts"
 
 const contenders = 3
 const rounds = 8
-let count = 0
 
 /** Declares the suite. `it` is that of a layer with the world of RefreshTokens in the namespace `dex`. */
 export const mixed = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock | KubernetesClient>) => {
@@ -20,8 +19,7 @@ export const mixed = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock 
     "Dex and kubelock exclude each other on one token, and neither starves",
     () =>
       Effect.gen(function* () {
-        const id = `mixed-${process.pid}-${++count}`
-        yield* (yield* World).make(id)
+        const id = yield* anObject()
         const dex = yield* DexClient.make({ resource: Resource.refreshToken, namespace: "dex" })
 
         let inside: string | undefined

@@ -7,21 +7,9 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { ObjectStore, type ConditionalPatch } from "../../src/ObjectStore.ts"
 import { changesOf, hasAnnotation, takeUntil, written } from "../utils/store.ts"
-import { World } from "../utils/World.ts"
+import { anObject, freshId, World } from "../utils/World.ts"
 import { labels } from "./labels.ts"
 import { preconditions } from "./preconditions.ts"
-
-let count = 0
-
-/** A new object, as its owner makes it. */
-const anObject = (annotations?: Readonly<Record<string, string>>) =>
-  Effect.gen(function* () {
-    const id = freshId()
-    yield* (yield* World).make(id, annotations)
-    return id
-  })
-
-const freshId = () => `contract-${process.pid}-${++count}`
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {

@@ -3,16 +3,7 @@ import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { ObjectStore, type ConditionalPatch } from "../../src/ObjectStore.ts"
 import { refused, written } from "../utils/store.ts"
-import { World } from "../utils/World.ts"
-
-let count = 0
-
-const anObject = (annotations?: Readonly<Record<string, string>>) =>
-  Effect.gen(function* () {
-    const id = `conditions-${process.pid}-${++count}`
-    yield* (yield* World).make(id, annotations)
-    return id
-  })
+import { anObject, type World } from "../utils/World.ts"
 
 type Expected = Extract<ConditionalPatch["expect"], { readonly annotations: unknown }>["annotations"]
 

@@ -33,6 +33,19 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
   )
 )
 
+let count = 0
+
+/** An ID that no other test uses. */
+export const freshId = (): string => `test-${process.pid}-${++count}`
+
+/** Creates an object as its owner does, and gives its ID. */
+export const anObject = (annotations?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    const id = freshId()
+    yield* (yield* World).make(id, annotations)
+    return id
+  })
+
 /** Sets and removes annotations as a stranger would: on any version of the object, and again if it has just changed. */
 export const annotate = (id: string, annotations: Readonly<Record<string, string | null>>) =>
   Effect.gen(function* () {
