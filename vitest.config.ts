@@ -8,8 +8,8 @@ process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.c
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.cluster.test.ts"],
+    include: ["{bench,test}/**/*.test.ts"],
+    exclude: ["**/*.cluster.test.ts"],
     // One more than there are cores: some files wait for processes and for real time, and use little of a core.
     maxWorkers: availableParallelism() + 1,
     // The files of a worker share their modules: loading Effect again for each file takes a quarter of a second.

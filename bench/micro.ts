@@ -1,7 +1,7 @@
 /**
- * Micro-benchmarks: `npm run bench`. What one acquisition costs, from its parts to the whole over HTTP.
+ * Micro-benchmarks: `npm run bench`. They measure what one acquisition costs, from its parts to the whole over HTTP.
  *
- * The embedded server runs in a thread of its own; both are warm when measuring begins.
+ * The embedded server runs in a thread of its own. It is warm when the measurement begins.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
@@ -15,9 +15,9 @@ import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
-import * as Connection from "./connection.ts"
-import * as Objects from "./objects.ts"
-import * as Target from "./target.ts"
+import * as Connection from "./harness/connection.ts"
+import * as Objects from "./harness/objects.ts"
+import * as Target from "./harness/target.ts"
 
 const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }
 const contender = {

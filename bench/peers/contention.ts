@@ -1,12 +1,12 @@
-/** What the page says of contention: pure. */
-import { cellOf, middle } from "./goals.ts"
-import { about, isAlone, isLimit, kinds } from "./kind.ts"
-import { number, range, table, time } from "./markdown.ts"
+/** The contention, as tables: pure. */
+import { cellOf, type Measure, middle } from "./cells.ts"
+import { about, isAlone, isLimit, type Kind, kinds } from "../contest/kind.ts"
+import { markdown, number, range, time } from "../harness/text.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 
 const isWaitP99AtLeast = (cell: Cell): boolean => cell.rounds.some((round) => round.isWaitP99AtLeast)
 
-/** The p99 of the waits, for people; `≥` where it is only known to be at least that. */
+/** The p99 of the waits, for people. `≥` means that it is at least that. */
 export const p99 = (cell: Cell): string => `${isWaitP99AtLeast(cell) ? "≥ " : ""}${time(middle(cell, "waitP99"))}`
 
 /** Acquisitions a second, and their range over the rounds. */
@@ -20,51 +20,59 @@ export const overlapsOf = (cell: Cell): string =>
 const failures = (cell: Cell): string =>
   String(cell.rounds.reduce((total, { errors, timeouts }) => total + errors + timeouts, 0))
 
-/** Everybody under contention, on one server. */
-export const contentionTable = (on: OnServer): string => {
-  const counts = [...new Set(on.cells.map(({ contenders }) => contenders))]
-  return table(
-    [
-      "processes",
-      "",
-      "acquisitions/s",
-      "wait p50",
-      "wait p99",
-      "requests",
-      "refused writes",
-      "watch events",
-      "client CPU",
-      "Jain",
-      "failed",
-      "overlaps"
-    ],
-    counts.flatMap((contenders) =>
-      kinds.map((kind): ReadonlyArray<string> => {
-        const cell = cellOf(on, kind, contenders)
-        const name = about[kind].name
-        if (cell === undefined) return [String(contenders), name, "cannot"]
-        if (isAlone(kind)) return [String(contenders), name, perSecond(cell)]
-        return [
-          String(contenders),
-          kind === "kubelock" ? `**${name}**` : name,
-          perSecond(cell),
-          time(middle(cell, "waitP50")),
-          p99(cell),
-          number(middle(cell, "requestsPerAcquisition")),
-          number(middle(cell, "conflictsPerAcquisition")),
-          number(middle(cell, "watchEventsPerAcquisition")),
-          time(middle(cell, "cpuPerAcquisition")),
-          number(middle(cell, "jain")),
-          failures(cell),
-          overlapsOf(cell)
-        ]
-      })
-    ),
-    2
-  )
+/** A column of a table of cells. */
+export interface Column {
+  readonly title: string
+  readonly show: (cell: Cell) => string
 }
 
-/** Where another lock was better by more than a tenth. A p99 that is only known to be at least so long proves nothing. */
+/** A column with a figure. */
+export const column = (title: string, measure: Measure, show: (value: number | null) => string = number): Column => ({
+  title,
+  show: (cell) => show(middle(cell, measure))
+})
+
+/**
+ * The head and the rows of a table of the contention on one server: one row for each kind and number of contenders. A kind
+ * that is always one process has only the first column.
+ */
+export const contentionRows = (
+  on: OnServer,
+  columns: ReadonlyArray<Column>,
+  nameOf = (kind: Kind): string => about[kind].name
+): readonly [head: ReadonlyArray<string>, ...rows: ReadonlyArray<ReadonlyArray<string>>] => {
+  const counts = [...new Set(on.cells.map(({ contenders }) => contenders))]
+  const figures = (kind: Kind, cell: Cell | undefined): ReadonlyArray<string> =>
+    cell === undefined ? ["cannot"] : columns.slice(0, isAlone(kind) ? 1 : undefined).map(({ show }) => show(cell))
+  return [
+    ["processes", "", ...columns.map(({ title }) => title)],
+    ...counts.flatMap((contenders) =>
+      kinds.map((kind) => [String(contenders), nameOf(kind)].concat(figures(kind, cellOf(on, kind, contenders))))
+    )
+  ]
+}
+
+/** The contention on one server. */
+export const contentionTable = (on: OnServer): string => {
+  const columns: ReadonlyArray<Column> = [
+    { title: "acquisitions/s", show: perSecond },
+    column("wait p50", "waitP50", time),
+    { title: "wait p99", show: p99 },
+    column("requests", "requestsPerAcquisition"),
+    column("refused writes", "conflictsPerAcquisition"),
+    column("watch events", "watchEventsPerAcquisition"),
+    column("client CPU", "cpuPerAcquisition", time),
+    column("Jain", "jain"),
+    { title: "failed", show: failures },
+    { title: "overlaps", show: overlapsOf }
+  ]
+  const [head, ...rows] = contentionRows(on, columns, (kind) =>
+    kind === "kubelock" ? `**${about[kind].name}**` : about[kind].name
+  )
+  return markdown(head, rows, 2)
+}
+
+/** The figures in which another lock was better by more than a tenth. A p99 that is only a lower bound proves nothing. */
 export const losses = (run: Measurements): string => {
   const figures = [
     { measure: "perSecond", what: "acquisitions/s", isMoreBetter: true, show: number },
@@ -101,7 +109,7 @@ export const losses = (run: Measurements): string => {
   )
   return found.length === 0
     ? "Nowhere in this run: no other lock was better by more than a tenth in any figure of the contention."
-    : `Wherever another lock was better by more than a tenth (kubelock in brackets). A high throughput, a short median and few requests can be the work of one process that takes the lock again before anybody else looks, while the others starve: the last two columns tell.\n\n${table(
+    : `The figures in which another lock was better by more than a tenth (kubelock in brackets). One process that takes the lock again before the others look makes for a high throughput, a short median wait and few requests, while the others starve. The last two columns show that.\n\n${markdown(
         ["server", "processes", "who", "better in", "its Jain's index", "its wait p99"],
         found,
         4

@@ -1,39 +1,26 @@
 /** The command line of `npm run bench:peers`. */
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
+import { number, toggle, type Values } from "../harness/flags.ts"
 import * as plan from "./plan.ts"
 
-const servers = ["kube-apiserver", "apiextensions-apiserver"] as const
-
-const number = (name: string, range: readonly [min: number, max: number], description: string) =>
-  Flag.String(name).pipe(
-    Flag.filterMap(
-      (text) => {
-        const value = text.trim() === "" ? Number.NaN : Number(text)
-        return value >= range[0] && value <= range[1] ? Option.some(value) : Option.none()
-      },
-      () => `a number from ${range[0]} to ${range[1]}`
-    ),
-    Flag.withMetavar("N"),
-    Flag.withDescription(description),
-    Flag.optional
-  )
+const { defaults } = plan
 
 /** The flags. */
 export const flags = {
-  quick: Flag.Boolean("quick").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription(
-      "A run of less than a minute on one server: shows that everything works, and leaves docs/benchmarks.md alone"
-    )
+  quick: toggle(
+    "quick",
+    "A run of less than a minute on one server: shows that everything works, and leaves docs/benchmarks.md alone"
   ),
-  seconds: number("seconds", [0.5, 600], `How long each kind contends each time (default ${plan.defaults.seconds})`),
-  rounds: number("rounds", [1, 20], `How often the kinds take turns (default ${plan.defaults.rounds})`),
+  seconds: number("seconds", [0.5, 600], `How long each kind contends each time (default ${defaults.seconds})`).pipe(
+    Flag.optional
+  ),
+  rounds: number("rounds", [1, 20], `How often the kinds take turns (default ${defaults.rounds})`).pipe(Flag.optional),
   mixedSeconds: number(
     "mixed-seconds",
     [0, 3600],
-    `How long kubelock and Dex contend with each other, 0 for not at all (default ${plan.defaults.mixedSeconds})`
-  ),
+    `How long kubelock and Dex contend with each other, 0 for not at all (default ${defaults.mixedSeconds})`
+  ).pipe(Flag.optional),
   contenders: Flag.String("contenders").pipe(
     Flag.filterMap(
       (text) => {
@@ -45,10 +32,10 @@ export const flags = {
       () => "whole numbers from 1 to 64, such as 2,8,32"
     ),
     Flag.withMetavar("N,N"),
-    Flag.withDescription(`How many processes contend (default ${plan.defaults.contenders.join(",")})`),
+    Flag.withDescription(`How many processes contend (default ${defaults.contenders.join(",")})`),
     Flag.optional
   ),
-  server: Flag.Literals("server", servers).pipe(
+  server: Flag.Literals("server", ["kube-apiserver", "apiextensions-apiserver"]).pipe(
     Flag.withDescription("Only this API server of KUBEBUILDER_ASSETS (default: all that are there)"),
     Flag.optional
   ),
@@ -64,14 +51,12 @@ export const flags = {
   )
 }
 
-/** What the flags say. */
-export type Given = { readonly [Name in keyof typeof flags]: ValueOf<(typeof flags)[Name]> }
-
-type ValueOf<F> = F extends Flag.Flag<infer A> ? A : never
+/** The values of the flags. */
+export type Given = Values<typeof flags>
 
 /** The settings that the flags mean. */
 export const toSettings = (given: Given): plan.Settings => {
-  const base = given.quick ? plan.quick : plan.defaults
+  const base = given.quick ? plan.quick : defaults
   return {
     seconds: Option.getOrElse(given.seconds, () => base.seconds),
     rounds: Option.getOrElse(given.rounds, () => base.rounds),

@@ -1,17 +1,17 @@
-/** Where a run took place: the machine, and the versions of what was measured. */
+/** The machine of a run, and the versions of what was measured. */
 import { execFileSync } from "node:child_process"
 import { createRequire } from "node:module"
 import * as os from "node:os"
 import { join } from "node:path"
 
-/** The machine and the versions. `commit` ends in `+` where the checkout had changes of its own. */
+/** The machine and the versions. `commit` ends in `+` if `src` had uncommitted changes. */
 export interface Machine {
   readonly date: string
   readonly cpu: string
   readonly cpus: number
   readonly memoryGiB: number
   readonly kernel: string
-  /** Processes that wanted to run in the minute before: more than a fraction of one means company. */
+  /** The load average of the minute before. More than a fraction of one means that the machine was busy. */
   readonly loadBefore: number
   readonly node: string
   readonly etcd: string
@@ -27,7 +27,7 @@ const versionOf = (name: string): string => {
     try {
       return (require(file) as { readonly version: string }).version
     } catch {
-      // in another folder then
+      // It is in another folder.
     }
   }
   return "unknown"

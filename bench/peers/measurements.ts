@@ -1,6 +1,6 @@
 /** What a run measured: the shape of its JSON. */
-import type { Server } from "../../test/cluster/Assets.ts"
-import type { Kind } from "./kind.ts"
+import type { Server } from "../contest/kind.ts"
+import type { Kind } from "../contest/kind.ts"
 import type { Machine } from "./machine.ts"
 import type { MemoryFigures } from "./memory.ts"
 import type { Round } from "./samples.ts"
@@ -16,14 +16,14 @@ export interface Cell {
   readonly handoff: ReadonlyArray<number>
 }
 
-/** What goes over the wire for an acquisition and its release without contention, TLS included. */
+/** The bytes on the wire for an acquisition and its release without contention, TLS included. */
 export interface Wire {
   readonly kind: Kind
   readonly objectBytes: number
   readonly bytesPerCycle: number
 }
 
-/** What a waiter asks for while nothing changes; `null` where nobody waited. */
+/** The requests of a waiter while nothing changes: `null` if no process waited. */
 export interface Waiting {
   readonly kind: Kind
   readonly waiters: number
@@ -47,7 +47,7 @@ export interface Mixed {
   }>
 }
 
-/** Threads full of fibers on one token: what `npm start -- --compare --json` says. */
+/** Threads full of fibers on one token: figures of `npm start -- --compare`. */
 export interface Threads {
   readonly protocol: "kubelock" | "dex"
   readonly throughputPerSecond: number

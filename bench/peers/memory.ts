@@ -1,10 +1,4 @@
-/**
- * What kubelock costs by itself, on the store in memory: `node --expose-gc bench/peers/memory.ts SECONDS` prints JSON.
- *
- * A process of its own: nothing else is on its heap, and nobody else's code is warm.
- */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Console from "effect/Console"
+/** What kubelock itself costs, on the store in memory: a worker that answers with `MemoryFigures`. It needs `gc`. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,8 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Lock from "../../src/Lock.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
-import { quantile } from "./samples.ts"
-import { now } from "./task.ts"
+import { now } from "../contest/task.ts"
+import { quantile, sorted } from "../harness/statistics.ts"
+import * as Workers from "../harness/workers.ts"
 
 /** What was measured. */
 export interface MemoryFigures {
@@ -29,14 +24,12 @@ export interface MemoryFigures {
 const fibers = 16
 const idCounts = [1, 10, 100, 1000, 10_000]
 
-/** Fewer weigh less than the heap varies by itself. */
+/** Fewer ids weigh less than the heap varies by itself. */
 const fewestWeighed = 100
-
-const name = (index: number): string => `token-${index}`
 
 const cycle = (id: string) => Effect.scoped(Lock.scoped(id))
 
-/** One fiber, one lock after the other: how long a cycle takes. */
+/** One fiber, one lock after the other: how long a cycle takes, in microseconds. */
 const uncontended = Effect.fnUntraced(function* (names: ReadonlyArray<string>, seconds: number) {
   const samples: Array<number> = []
   const end = now() + seconds * 1000
@@ -46,13 +39,10 @@ const uncontended = Effect.fnUntraced(function* (names: ReadonlyArray<string>, s
     samples.push((after - before) * 1000)
     before = after
   }
-  return quantile(
-    samples.toSorted((a, b) => a - b),
-    0.5
-  )!
+  return quantile(sorted(samples), 0.5)!
 })
 
-/** Many fibers, one id: how long from one's leaving to the next one's entry. */
+/** Many fibers, one id: how long it takes from leaving to the next entry. */
 const contended = Effect.fnUntraced(function* (seconds: number) {
   const handoffs: Array<number> = []
   let left: number | undefined
@@ -61,7 +51,7 @@ const contended = Effect.fnUntraced(function* (seconds: number) {
     acquisitions++
     if (left !== undefined) handoffs.push((now() - left) * 1000)
   }
-  // The section lasts until the others had their turn to ask for the lock: otherwise nobody waits, and nothing is handed on.
+  // The section lasts until the other fibers have asked for the lock. Otherwise none would wait for a hand-off.
   const turn = Effect.scoped(
     Effect.gen(function* () {
       yield* Effect.map(Lock.scoped("token"), entered)
@@ -73,8 +63,7 @@ const contended = Effect.fnUntraced(function* (seconds: number) {
   yield* Effect.sleep(seconds * 1000)
   const perSecond = acquisitions / seconds
   yield* Fiber.interruptAll(contenders)
-  const sorted = handoffs.toSorted((a, b) => a - b)
-  return { fibers, handoffMicrosP50: quantile(sorted, 0.5)!, perSecond }
+  return { fibers, handoffMicrosP50: quantile(sorted(handoffs), 0.5)!, perSecond }
 })
 
 const heapUsed = Effect.sync(() => {
@@ -82,15 +71,15 @@ const heapUsed = Effect.sync(() => {
   return process.memoryUsage().heapUsed
 })
 
-/** Many ids, one after the other: what a cycle takes, and what an id that nobody holds any more leaves on the heap. */
+/** Many ids, one after the other: how long a cycle takes, and what an id that is no longer held leaves on the heap. */
 const manyIds = Effect.fnUntraced(function* (ids: number, seconds: number) {
-  const { store } = yield* ObjectStoreMemory.make({ objects: Array.from({ length: ids }, (_, id) => name(id)) })
-  const names = Array.from({ length: ids }, (_, id) => name(id))
+  const names = Array.from({ length: ids }, (_, id) => `token-${id}`)
+  const { store } = yield* ObjectStoreMemory.make({ objects: names })
   const all = Effect.forEach(names, cycle, { discard: true })
   const makeLock = Effect.map(Lock.make(), (lock) => Context.make(Lock.Lock, lock)).pipe(
     Effect.provideService(ObjectStore, store)
   )
-  // the store is then as it will be, and what is measured next is the lock's alone
+  // The store then stays as it is, and only the next lock is weighed.
   yield* Effect.scoped(Effect.flatMap(makeLock, (lock) => Effect.provideContext(all, lock)))
   const before = yield* heapUsed
   return yield* Effect.scoped(
@@ -104,17 +93,16 @@ const manyIds = Effect.fnUntraced(function* (ids: number, seconds: number) {
   )
 })
 
-const program = Effect.gen(function* () {
-  const seconds = Number(process.argv[2])
-  const lock = yield* Layer.build(Lock.layerMemory())
-  const warmUp = uncontended(["token"], seconds)
-  yield* Effect.provideContext(warmUp, lock)
-  const figures: MemoryFigures = {
-    cycleMicrosP50: yield* Effect.provideContext(uncontended(["token"], seconds), lock),
-    contended: yield* Effect.provideContext(contended(seconds), lock),
-    ids: yield* Effect.forEach(idCounts, (ids) => manyIds(ids, seconds / 2))
-  }
-  yield* Console.log(JSON.stringify(figures))
-})
+const measure = (seconds: number): Effect.Effect<MemoryFigures, { readonly message: string }> =>
+  Effect.gen(function* () {
+    const lock = yield* Layer.build(Lock.layerMemory())
+    const warmUp = uncontended(["token"], seconds)
+    yield* Effect.provideContext(warmUp, lock)
+    return {
+      cycleMicrosP50: yield* Effect.provideContext(uncontended(["token"], seconds), lock),
+      contended: yield* Effect.provideContext(contended(seconds), lock),
+      ids: yield* Effect.forEach(idCounts, (ids) => manyIds(ids, seconds / 2))
+    }
+  }).pipe(Effect.scoped)
 
-if (import.meta.main) NodeRuntime.runMain(Effect.scoped(program))
+Workers.main(Workers.serve(measure))

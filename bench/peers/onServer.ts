@@ -1,44 +1,57 @@
 /** Everything that is measured on one API server. */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
+import type { Envtest } from "../../src/testing/index.ts"
+import { isAlone, isLimit, isSlow, type Kind, resourceOf } from "../contest/kind.ts"
+import type { Pool } from "../contest/pool.ts"
+import type { Report, Task } from "../contest/task.ts"
+import * as Api from "../harness/api.ts"
+import * as Connection from "../harness/connection.ts"
+import * as Objects from "../harness/objects.ts"
+import { number } from "../harness/text.ts"
+import * as LoadTest from "../load/loadTest.ts"
 import * as ByteCounter from "./byteCounter.ts"
-import { isAlone, isLimit, isSlow, type Kind } from "./kind.ts"
-import * as loadTester from "./loadTester.ts"
-import { number } from "./markdown.ts"
 import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
-import * as objects from "./objects.ts"
 import * as plan from "./plan.ts"
-import type { Processes } from "./processes.ts"
 import * as samples from "./samples.ts"
-import type { Report, Task } from "./task.ts"
 import * as watchEvents from "./watchEvents.ts"
 
-const usualBytes = 1500
+/** The namespace that the servers are started with. */
+const namespace = "dex"
 
-/** Measures. `say` tells people how far it is. */
+/** Measures. `say` reports the progress. */
 export const measure = Effect.fnUntraced(function* (
-  api: ApiServerProcess,
-  processes: Processes,
+  api: Envtest.ApiServerProcess,
+  pool: Pool,
   settings: plan.Settings,
   say: (line: string) => Effect.Effect<void>
 ) {
   const { seconds } = settings
-  const countingSeconds = Math.min(plan.countingSeconds, seconds)
+  const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
+  const requests = yield* Effect.provideContext(Api.make, yield* Layer.build(Connection.layer(connection)))
 
-  const taskFor = (kind: Kind, id: string, part: Partial<Task>): Task => ({
+  /** Each round has an object of its own, so that it inherits nothing from another. */
+  const makeObject = (kind: Kind, bytes?: number) =>
+    Objects.make({ api: requests, resource: resourceOf(kind), namespace }, 1, bytes)
+
+  const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task => ({
     kind,
-    kubeConfigFile: api.kubeConfigPath,
-    namespace: objects.namespace,
-    id,
+    connection,
+    resource: resourceOf(kind),
+    namespace,
+    ids,
+    contenders: 1,
+    first: 0,
+    total: 1,
     holdMillis: 0,
-    place: 0,
-    places: 1,
-    besideDex: false,
     seconds,
+    seed: "",
+    sharedWithDex: false,
     warmUpCpuMillis: plan.warmUpCpuMillis(seconds),
     settleSeconds: 0,
+    records: undefined,
     ...part
   })
 
@@ -47,13 +60,11 @@ export const measure = Effect.fnUntraced(function* (
     seconds: number,
     onStart?: Effect.Effect<void>
   ) {
-    const id = yield* objects.make(api, kind, usualBytes)
-    const places = isAlone(kind) ? 1 : contenders
-    return yield* processes.play(
-      Array.from({ length: places }, (_, place) => taskFor(kind, id, { holdMillis, seconds, place, places })),
-      onStart
-    )
-  })
+    const ids = yield* makeObject(kind)
+    const total = isAlone(kind) ? 1 : contenders
+    const tasks = Array.from({ length: total }, (_, first) => taskOf(kind, ids, { holdMillis, seconds, first, total }))
+    return yield* pool.play(tasks, { onStart: () => onStart ?? Effect.void })
+  }, Effect.scoped)
 
   const contest = Effect.fnUntraced(function* (load: plan.Load) {
     let before: number | undefined
@@ -93,15 +104,13 @@ export const measure = Effect.fnUntraced(function* (
     })
   })
 
-  /** One process holds the lock; what the others ask for once they are settled. */
+  /** One process holds the lock. The requests of the others count once they have settled. */
   const waiting = Effect.fnUntraced(function* (kind: Kind) {
-    const id = yield* objects.make(api, kind, usualBytes)
-    const [waitingSeconds, settleSeconds] = [
-      Math.min(plan.waitingSeconds, seconds * 6),
-      Math.min(plan.settleSeconds, seconds)
-    ]
-    const task = taskFor(kind, id, { seconds: waitingSeconds, holdMillis: 60_000, settleSeconds })
-    const reports = yield* processes.play(Array.from({ length: plan.waiters + 1 }, () => task))
+    const ids = yield* makeObject(kind)
+    const waitingSeconds = Math.min(plan.waitingSeconds, seconds * 6)
+    const settleSeconds = Math.min(plan.settleSeconds, seconds)
+    const task = taskOf(kind, ids, { seconds: waitingSeconds, holdMillis: 60_000, settleSeconds })
+    const reports = yield* pool.play(Array.from({ length: plan.waiters + 1 }, () => task))
     const waiters = reports.filter(({ visits }) => visits.length === 0)
     const requests = waiters.reduce((total, { lateRequests }) => total + lateRequests, 0)
     const figure: Waiting = {
@@ -112,83 +121,93 @@ export const measure = Effect.fnUntraced(function* (
     }
     yield* say(`waiting, ${kind}: ${number(figure.requestsPerWaiterSecond)} requests a second for each waiter`)
     return figure
-  })
+  }, Effect.scoped)
 
   const wire = Effect.fnUntraced(function* (kind: Kind) {
-    const id = yield* objects.make(api, kind, plan.wireObjectBytes)
+    const ids = yield* makeObject(kind, plan.wireObjectBytes)
     const counter = yield* ByteCounter.make(Number(new URL(api.url).port))
-    const kubeConfigFile = join(api.directory, `wire-${kind}`)
-    writeFileSync(kubeConfigFile, api.kubeConfig.replace(api.url, `https://127.0.0.1:${counter.port}`), { mode: 0o600 })
+    const file = join(api.directory, `wire-${kind}`)
+    writeFileSync(file, api.kubeConfig.replace(api.url, `https://127.0.0.1:${counter.port}`), { mode: 0o600 })
     let before = 0
-    const reports = yield* processes.play(
-      [taskFor(kind, id, { seconds: countingSeconds, kubeConfigFile })],
-      Effect.sync(() => {
-        before = counter.bytes()
-      })
-    )
-    const acquisitions = reports[0]!.visits.length
+    const task = taskOf(kind, ids, {
+      seconds: Math.min(plan.countingSeconds, seconds),
+      connection: { _tag: "KubeConfig", file }
+    })
+    const [report] = yield* pool.play([task], {
+      onStart: () =>
+        Effect.sync(() => {
+          before = counter.bytes()
+        })
+    })
     const figure: Wire = {
       kind,
       objectBytes: plan.wireObjectBytes,
-      // two raw writes are what a cycle takes
-      bytesPerCycle: ((counter.bytes() - before) / acquisitions) * (kind === "raw" ? 2 : 1)
+      // A cycle takes two raw writes.
+      bytesPerCycle: ((counter.bytes() - before) / report!.visits.length) * (kind === "raw" ? 2 : 1)
     }
     yield* say(`on the wire, ${kind}: ${figure.bytesPerCycle.toFixed(0)} bytes a cycle`)
     return figure
   }, Effect.scoped)
 
   const mixed = Effect.gen(function* () {
-    const id = yield* objects.make(api, "dex", usualBytes)
+    const ids = yield* makeObject("dex")
     const kinds = ["kubelock", "dex"] as const
     const tasks = kinds.flatMap((kind) =>
       Array.from({ length: plan.mixedOfEach }, () =>
-        taskFor(kind, id, { besideDex: true, seconds: settings.mixedSeconds })
+        taskOf(kind, ids, { sharedWithDex: true, seconds: settings.mixedSeconds })
       )
     )
-    const reports = yield* processes.play(tasks)
+    const reports = yield* pool.play(tasks)
     const total = reports.reduce((sum, { visits }) => sum + visits.length, 0)
     const figure: Mixed = {
       seconds: settings.mixedSeconds,
       contendersOfEach: plan.mixedOfEach,
       overlaps: samples.overlaps(reports),
-      kinds: kinds.map((kind) =>
-        mixedOf(
-          kind,
-          reports.filter((_, index) => tasks[index]!.kind === kind),
-          total
-        )
-      )
+      kinds: kinds.map((kind) => {
+        const own = reports.filter((_, index) => tasks[index]!.kind === kind)
+        return mixedOf(kind, own, total)
+      })
     }
     yield* say(
       `mixed: ${figure.kinds.map(({ kind, share, timeouts }) => `${kind} ${(share * 100).toFixed(0)} %, ${timeouts} timeouts`).join("; ")}${figure.overlaps > 0 ? `, ${figure.overlaps} OVERLAPS` : ""}`
     )
     return figure
+  }).pipe(Effect.scoped)
+
+  const threads = LoadTest.measure({
+    target: { kubeconfig: connection, namespace, resource: "refreshtokens" },
+    protocols: LoadTest.protocols,
+    threads: 4,
+    fibers: 8,
+    ids: 1,
+    holdMillis: 0,
+    seconds,
+    seed: 0,
+    json: false
   })
 
+  const able = plan.able(api.server)
+  const locks = able.filter((kind) => !isLimit(kind))
   yield* Effect.forEach(
-    plan.able(api.server).filter((kind) => !isSlow(kind)),
+    able.filter((kind) => !isSlow(kind)),
     (kind) => play({ kind, contenders: 1, holdMillis: 0 }, plan.warmUpSeconds),
     { discard: true }
   )
 
   const uncontendedKinds = plan.able(api.server, ["kubelock", "dex", "lease-fast", "raw"])
+  const { contenders, millis } = plan.hold
   const figures: OnServer = {
     server: api.server,
     version: api.version,
-    cells: (yield* Effect.forEach(settings.contenders, (contenders) =>
-      cells(contenders, 0, plan.able(api.server))
-    )).flat(),
+    cells: (yield* Effect.forEach(settings.contenders, (contenders) => cells(contenders, 0, able))).flat(),
     hold: yield* cells(
-      plan.hold.contenders,
-      plan.hold.millis,
+      contenders,
+      millis,
       uncontendedKinds.filter((kind) => !isLimit(kind))
     ),
-    waiting: yield* Effect.forEach(
-      plan.able(api.server).filter((kind) => !isLimit(kind)),
-      waiting
-    ),
+    waiting: yield* Effect.forEach(locks, waiting),
     wire: yield* Effect.forEach(uncontendedKinds, wire),
-    threads: yield* loadTester.compare({ kubeConfigFile: api.kubeConfigPath, namespace: objects.namespace, seconds }),
+    threads: yield* threads,
     mixed: settings.mixedSeconds === 0 ? null : yield* mixed
   }
   return figures

@@ -1,12 +1,13 @@
 /** The page that a run makes, `docs/benchmarks.md`: pure. */
 import { contentionTable, losses, overlapsOf, p99, perSecond } from "./contention.ts"
-import { cellOf, goals, middle, plain, ratio, value } from "./goals.ts"
-import { about, type Kind, kinds, unable } from "./kind.ts"
-import { number, table, time } from "./markdown.ts"
+import { holdBound, middle, ratio, value } from "./cells.ts"
+import { goals, plain } from "./goals.ts"
+import { about, type Kind, kinds, unable } from "../contest/kind.ts"
+import { markdown, number, time } from "../harness/text.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
 
-/** Where a plot is, and what it shows. */
+/** The file and the title of a plot. */
 export interface PlotLink {
   readonly file: string
   readonly title: string
@@ -17,31 +18,31 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
   [
     "<!-- Written by `npm run bench:peers` from what a run measured. Do not edit. -->",
     "# Benchmarks",
-    "kubelock, and what else locks on Kubernetes, on real API servers: in one run, taking turns, each contender a process of its own. What is measured are locks alone, without work under them unless a hold is named. Ratios between the kinds are what counts: times depend on the machine, and above all on how fast its disk syncs etcd's log.",
+    "kubelock and other locks on Kubernetes, on real API servers. They take turns in one run, and each contender is a process of its own. Only the locks are measured: there is no work under them unless a hold is named. Compare the kinds by their ratios. Times depend on the machine, above all on how fast its disk syncs etcd's log.",
     where(run),
     "## Who contends",
     whoContends(run),
     "## Goals",
     goalsTable(run),
-    "The limit of the rows against raw writes is the relay, which goes from process to process as kubelock's lock does, and does nothing else. What is between the two is what kubelock's own code costs in processes that share the machine with the server and wake only now and then, so that it is never warm (see the client CPU below), and what the processes of kubelock begin with: they come all at once, and those of the relay have their places.",
+    "The limit of the rows against raw writes is the relay: it goes from process to process as kubelock's lock does, and does nothing else. The difference between the two has two causes. kubelock's own code runs in processes that share the machine with the server and wake rarely, so it is never warm (see the client CPU below). And kubelock's processes all start at once, while those of the relay have fixed places.",
     limitsTable(run),
     "## Contention",
-    `Each process takes the lock, leaves at once, and wants it again. Medians over the rounds, the range of the throughput in brackets. A wait that the end of a round cut short counts as long as it had lasted; where such waits reach into the last percent, p99 is at least what is shown (≥). Jain's index says how evenly the processes were served: 1 is perfect, 1/n is one of them only. Watch events are those that the server says it sent.`,
+    `Each process takes the lock, releases it at once, and wants it again. Figures are medians over the rounds, with the range of the throughput in brackets. A wait that the end of a round cuts short counts as long as it had lasted. If such waits reach into the last percent, p99 is at least the value shown (≥). Jain's index says how evenly the processes were served: 1 is even, 1/n is one process only. The server itself counts the watch events that it sends.`,
     plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
     ...run.servers.flatMap((on) => [`### ${on.server} ${on.version}`, contentionTable(on)]),
     "## Where kubelock is not the best",
     losses(run),
     "## Holding the lock for 20 ms",
-    `${plan.hold.contenders} processes. The bound is what is left when nothing but the hold and one raw write separates two acquisitions.`,
+    `${plan.hold.contenders} processes. The bound is the throughput if only the hold and one raw write separated two acquisitions.`,
     ...perServer(run, holdTable),
     "## Waiting while nothing changes",
-    `${plan.waiters} processes wait for a lock that a fifth one holds.`,
+    `${plan.waiters} processes wait for a lock that a fifth process holds.`,
     waitingTable(run),
     "## On the wire",
-    `Bytes of an acquisition and its release without contention, both directions, TLS included; the locked object has ${plan.wireObjectBytes / 1024} KiB. A Lease is an object of its own and small, whatever it protects.`,
+    `Bytes of an acquisition and its release without contention, in both directions, TLS included. The locked object has ${plan.wireObjectBytes / 1024} KiB. A Lease is a small object of its own, whatever it protects.`,
     wireTable(run),
     "## Threads and fibers",
-    "`npm start -- --compare`: 4 threads of 8 fibers each on one token. kubelock queues them inside the process, Dex's protocol lets each of them poll.",
+    "`npm start -- --compare`: 4 threads of 8 fibers each on one token. kubelock queues the fibers inside the process. With Dex's protocol each of them polls.",
     threadsTable(run),
     "## Together with Dex",
     mixedTable(run),
@@ -55,9 +56,9 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
 const where = ({ machine, settings, servers, tookSeconds }: Measurements): string => {
   const noise =
     machine.loadBefore > 0.5
-      ? `\n\n> **Noisy.** When this run began the machine was not quiet (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs): trust no single number of it.`
+      ? `\n\n> **Noisy.** The machine was busy when this run began (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs): do not trust a single number.`
       : ""
-  return `${table(
+  return `${markdown(
     ["", ""],
     [
       ["date", machine.date],
@@ -96,7 +97,7 @@ const whoContends = ({ servers }: Measurements): string =>
     .join("\n")
 
 const goalsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["figure", "goal", ...run.servers.map(({ server }) => server)],
     goals.flatMap(({ figure, goal, judge }) => {
       const judgements = run.servers.map((on) => judge(on, run))
@@ -116,7 +117,7 @@ const goalsTable = (run: Measurements): string =>
   )
 
 const limitsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["server", "processes", "raw writes/s", "relay/s", "kubelock/s", "relay to raw", "kubelock to relay"],
     run.servers.flatMap((on) =>
       run.settings.contenders.flatMap((contenders) => {
@@ -137,9 +138,8 @@ const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyA
   run.servers.flatMap((on) => [`**${on.server}**`, make(on)])
 
 const holdTable = (on: OnServer): string => {
-  const writes = middle(cellOf(on, "raw", plan.hold.contenders), "perSecond")
-  const bound = writes === null ? null : 1000 / (plan.hold.millis + 1000 / writes)
-  return table(
+  const bound = holdBound(on)
+  return markdown(
     ["", "acquisitions/s", "of the bound", "wait p50", "wait p99", "requests", "Jain", "overlaps"],
     on.hold.map((cell) => [
       about[cell.kind].name,
@@ -161,7 +161,7 @@ const byKind = <A extends { readonly kind: Kind }>(
   read: (on: OnServer) => ReadonlyArray<A>,
   show: (figure: A) => string
 ): string =>
-  table(
+  markdown(
     [what, ...run.servers.map(({ server }) => server)],
     kinds
       .filter((kind) => run.servers.some((on) => read(on).some((figure) => figure.kind === kind)))
@@ -188,10 +188,10 @@ const wireTable = (run: Measurements): string =>
     "bytes a cycle",
     (on) => on.wire,
     (figure) => number(figure.bytesPerCycle)
-  )}\n\nk8s-lease-lock has no release, and so no such cycle.`
+  )}\n\nk8s-lease-lock has no release, so it has no such cycle.`
 
 const threadsTable = (run: Measurements): string =>
-  table(
+  markdown(
     ["server", "", "acquisitions/s", "wait p50", "wait p99", "violations"],
     run.servers.flatMap(({ server, threads }) =>
       threads.map(({ protocol, throughputPerSecond, violations, waitMillis }) => [
@@ -210,7 +210,7 @@ const mixedTable = (run: Measurements): string => {
   const measured = run.servers.flatMap(({ mixed, server }) => (mixed === null ? [] : [{ mixed, server }]))
   if (measured.length === 0) return "Not measured in this run."
   const { contendersOfEach, seconds } = measured[0]!.mixed
-  return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${table(
+  return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${markdown(
     ["server", "", "acquisitions", "share", "timeouts", "errors", "wait p50", "wait p99", "longest wait", "overlaps"],
     measured.flatMap(({ mixed, server }) =>
       mixed.kinds.map((figures) => [
@@ -231,7 +231,7 @@ const mixedTable = (run: Measurements): string => {
 }
 
 const memoryText = ({ memory }: Measurements): string =>
-  `On the store in memory, which no peer has, a cycle without contention takes ${number(memory.cycleMicrosP50)} µs (p50). ${memory.contended.fibers} fibers of one process on one lock take it ${number(memory.contended.perSecond)} times a second, ${number(memory.contended.handoffMicrosP50)} µs from one's leaving to the next one's entry (p50). An id that was locked once, and which nobody holds any more, leaves on the heap what the plot and the table show.\n\n${table(
+  `On the store in memory, which no peer has, a cycle without contention takes ${number(memory.cycleMicrosP50)} µs (p50). ${memory.contended.fibers} fibers of one process on one lock take it ${number(memory.contended.perSecond)} times a second, ${number(memory.contended.handoffMicrosP50)} µs from leaving to the next entry (p50). The plot and the table show what an id that was locked once, and is no longer held, leaves on the heap.\n\n${markdown(
     ["ids", "cycle p50", "bytes for each idle id"],
     memory.ids.map(({ bytesPerId, cycleMicrosP50, ids }) => [
       ids.toLocaleString("en-US"),
@@ -254,7 +254,7 @@ const again = ({ settings }: Measurements): string => {
     `--mixed-seconds ${settings.mixedSeconds}`,
     ...(settings.servers ?? []).map((server) => `--server ${server}`)
   ]
-  return `With \`KUBEBUILDER_ASSETS\` naming a folder with \`etcd\` and \`kube-apiserver\` (\`setup-envtest use -p env\`), on a machine that is quiet:
+  return `With \`KUBEBUILDER_ASSETS\` naming a folder with \`etcd\` and \`kube-apiserver\` (\`setup-envtest use -p env\`), on a quiet machine:
 
 \`\`\`sh
 npm run bench:peers -- --json peers.json   # about half an hour; writes this page as well
@@ -262,5 +262,5 @@ npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # less than a minute: shows that everything works
 \`\`\`
 
-This page is of \`${flags.join(" ")}\`. Exclusion is checked from the times at which all processes entered and left their critical sections, on the clock that they share: an entry before the last leaving is an overlap. Services that have run for a while are what is compared: before its first contest as a kind each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis(settings.seconds) / 1000} seconds of CPU. What a contest begins with counts: all processes want the lock at once, and those of kubelock open their watches.`
+This page shows a run with \`${flags.join(" ")}\`. All processes record when they enter and leave their critical sections, on a clock that they share. An entry before the last leaving is an overlap. Services that have run for a while are compared: before its first contest as a kind, each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis(settings.seconds) / 1000} seconds of CPU. The beginning of a contest counts: all processes want the lock at once, and those of kubelock open their watches.`
 }

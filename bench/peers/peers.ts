@@ -1,6 +1,4 @@
-/**
- * kubelock against its peers on real API servers: `npm run bench:peers`. See `--help`.
- */
+/** kubelock against its peers on real API servers: `npm run bench:peers`. See `--help`. */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -10,8 +8,8 @@ import { join } from "node:path"
 import { examples, flags, type Given, toSettings } from "./flags.ts"
 import type { Measurements } from "./measurements.ts"
 import { page } from "./page.ts"
-import { LoadError } from "../loadError.ts"
-import * as program from "../program.ts"
+import { LoadError } from "../harness/loadError.ts"
+import * as program from "../harness/program.ts"
 import { draw } from "./plots.ts"
 import { report } from "./report.ts"
 import { run } from "./run.ts"
@@ -42,11 +40,11 @@ const bench = Effect.fnUntraced(function* (given: Given) {
   if (overlaps > 0) return yield* new LoadError({ message: `mutual exclusion was broken ${overlaps} times` })
 })
 
-/** No figure is worth more than four digits. */
+/** Rounds figures to four significant digits. */
 const rounded = (_: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value
 
-/** Of kubelock alone: what peers do is a figure of theirs. */
+/** Overlaps of kubelock. Those of its peers are only figures. */
 const overlapsOf = ({ servers }: Measurements): number =>
   servers
     .flatMap(({ cells, hold }) => [...cells, ...hold])

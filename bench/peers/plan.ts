@@ -1,8 +1,8 @@
 /** What a run measures, and in which order. */
-import type { Server } from "../../test/cluster/Assets.ts"
-import { isSlow, type Kind, kinds, unable } from "./kind.ts"
+import type { Server } from "../contest/kind.ts"
+import { isSlow, type Kind, kinds, unable } from "../contest/kind.ts"
 
-/** What the flags say. Without `servers`, on all that there are. */
+/** What the flags say. Without `servers`, all installed servers are used. */
 export interface Settings {
   readonly seconds: number
   readonly rounds: number
@@ -29,34 +29,34 @@ export const quick: Settings = {
   servers: ["kube-apiserver"]
 }
 
-/** How long one process of each kind contends before anything counts, for the server to be warm. */
+/** How long one process of each kind contends before the first round, so that the server is warm. */
 export const warmUpSeconds = 3
 
 /**
- * How much CPU a process spends on each kind before it first contends as one, in milliseconds: until its code is compiled,
- * where the rounds are as long as to count.
+ * How much CPU a process spends on each kind before its first contest, in milliseconds. In rounds of normal length this
+ * is enough to compile its code.
  */
 export const warmUpCpuMillis = (seconds: number): number => Math.min(1500, seconds * 150)
 
-/** The longest that is needed where nothing but requests and bytes are counted. */
+/** The longest useful round if only bytes are counted. */
 export const countingSeconds = 3
 
 /**
- * How long those who wait for a lock that does not change are counted: longer than its lease, and shorter than the
- * patience of any of them.
+ * How long the round lasts in which processes wait for a lock that does not change: longer than its lease, and shorter
+ * than the time after which they give up.
  */
 export const waitingSeconds = 18
 
-/** How much of the beginning of that does not count: until everybody waits. */
+/** How much of the beginning of that round does not count: until all processes wait. */
 export const settleSeconds = 2
 
 /** The hold of the row that has one, and its contenders. */
 export const hold = { millis: 20, contenders: 8 }
 
-/** How many wait for a lock that does not change. */
+/** How many processes wait for a lock that does not change. */
 export const waiters = 4
 
-/** How many of each kind contend in the mixed contest. */
+/** How many processes of each kind contend in the mixed contest. */
 export const mixedOfEach = 4
 
 /** The size of the object whose bytes on the wire are counted. */
@@ -74,8 +74,8 @@ export interface Load {
 }
 
 /**
- * Loads in the order in which they are played: in each round one kind after the other, so that all see the same weather.
- * Those whose figures hardly vary play one round only.
+ * Loads in the order in which they are played: in each round one kind after the other, so that all see the same
+ * conditions. Slow kinds play one round only.
  */
 export const interleaved = (
   contenders: number,

@@ -1,19 +1,19 @@
 /** The plots of the page, drawn by Vega-Lite. */
 import * as vega from "vega"
 import * as vegaLite from "vega-lite"
-import { about, isLimit, type Kind, kinds } from "./kind.ts"
-import { type Measure, middle } from "./goals.ts"
+import { about, isLimit, type Kind, kinds } from "../contest/kind.ts"
+import { type Measure, middle } from "./cells.ts"
 import type { Cell, Measurements } from "./measurements.ts"
 import { grid } from "./samples.ts"
 
-/** A plot: where it is written, what it shows, and the SVG itself. */
+/** A plot: its file, its title, and the SVG. */
 export interface Plot {
   readonly file: string
   readonly title: string
   readonly svg: string
 }
 
-/** The contenders whose distributions are drawn, where they were measured; else the most that were. */
+/** The number of contenders whose distributions are drawn. If it was not measured, the largest number that was. */
 const drawnContenders = 8
 
 /** Draws all plots of a run. */

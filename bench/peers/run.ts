@@ -2,16 +2,15 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
-import * as Envtest from "../../test/cluster/Envtest.ts"
+import { Envtest } from "../../src/testing/index.ts"
+import * as Pool from "../contest/pool.ts"
+import { LoadError } from "../harness/loadError.ts"
+import * as Workers from "../harness/workers.ts"
 import * as machine from "./machine.ts"
 import type { Measurements } from "./measurements.ts"
 import type { MemoryFigures } from "./memory.ts"
 import * as OnServer from "./onServer.ts"
-import { LoadError } from "../loadError.ts"
 import type { Settings } from "./plan.ts"
-import * as Processes from "./processes.ts"
 
 /** Measures everything that the settings ask for. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
@@ -21,23 +20,23 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     Effect.flatMap(elapsed, (at) => Console.error(`${at.toFixed(0).padStart(4)} s  ${line}`))
 
   const assets = yield* Effect.mapError(Envtest.assets, ({ message }) => new LoadError({ message }))
-  const there = assets.servers.map(({ server }) => server)
-  const wanted = settings.servers ?? there
-  const absent = wanted.find((server) => !there.includes(server))
+  const found = assets.servers.map(({ server }) => server)
+  const wanted = settings.servers ?? found
+  const absent = wanted.find((server) => !found.includes(server))
   if (absent !== undefined) return yield* new LoadError({ message: `there is no ${absent} in KUBEBUILDER_ASSETS` })
   const where = machine.describe(assets.etcd)
 
-  const memory = yield* measureMemory(settings)
+  const memory = yield* Effect.scoped(measureMemory(Math.min(2, settings.seconds)))
   yield* say(
     `in memory: ${memory.cycleMicrosP50.toFixed(0)} us a cycle, ${memory.contended.perSecond.toFixed(0)}/s contended`
   )
 
-  const processes = yield* Processes.make
+  const pool = yield* Pool.processes
   const servers = yield* Effect.forEach(wanted, (server) =>
     Effect.gen(function* () {
       const api = yield* Effect.mapError(Envtest.start({ server }), ({ message }) => new LoadError({ message }))
       yield* say(`${server} ${api.version} on ${api.url}`)
-      return yield* OnServer.measure(api, processes, settings, say)
+      return yield* OnServer.measure(api, pool, settings, say)
     }).pipe(Effect.scoped)
   )
   const measurements: Measurements = {
@@ -50,15 +49,11 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   return measurements
 }, Effect.scoped)
 
-const measureMemory = ({ seconds }: Settings): Effect.Effect<MemoryFigures, LoadError> =>
-  Effect.callback((resume) => {
-    const program = fileURLToPath(new URL("memory.ts", import.meta.url))
-    const child = execFile(process.execPath, ["--expose-gc", program, String(Math.min(2, seconds))], (error, stdout) =>
-      resume(
-        error === null
-          ? Effect.succeed(JSON.parse(stdout) as MemoryFigures)
-          : Effect.fail(new LoadError({ message: `the store in memory: ${error.message.split("\n")[0]}` }))
-      )
-    )
-    return Effect.sync(() => child.kill("SIGTERM"))
-  })
+// In a process of its own: there is nothing else on its heap, and no other code is warm.
+const measureMemory = Effect.fnUntraced(function* (seconds: number) {
+  const file = new URL("memory.ts", import.meta.url)
+  const ask = yield* Workers.start<number, MemoryFigures>("the store in memory", () =>
+    Workers.process(file, ["--expose-gc"])
+  )
+  return yield* ask(seconds)
+})

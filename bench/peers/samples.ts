@@ -1,8 +1,10 @@
 /** What many processes saw, put together: pure. */
-import { fairness } from "../figures.ts"
-import type { Report } from "./task.ts"
+import type { Report } from "../contest/task.ts"
+import * as requests from "../harness/requests.ts"
+import { fairness, quantile, sorted, sum } from "../harness/statistics.ts"
+import * as exclusion from "../../src/testing/internal/exclusion.ts"
 
-/** The shares at which a distribution is kept, for its curve: finer towards the end, where it hurts. */
+/** The shares at which a distribution is kept for its curve: finer towards the end, which matters most. */
 export const grid: ReadonlyArray<number> = [
   ...Array.from({ length: 50 }, (_, index) => index / 50),
   0.99,
@@ -11,48 +13,28 @@ export const grid: ReadonlyArray<number> = [
   1
 ]
 
-/** The smallest sample that at least that share of all samples does not exceed; `null` where there are none. */
-export const quantile = (sorted: ReadonlyArray<number>, share: number): number | null =>
-  sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? null
-
-/** The samples at the shares of the grid; empty where there are none. */
+/** The samples at the shares of the grid: empty if there are none. */
 export const curve = (samples: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const sorted = samples.toSorted((a, b) => a - b)
-  return sorted.length === 0 ? [] : grid.map((share) => quantile(sorted, share)!)
+  const all = sorted(samples)
+  return all.length === 0 ? [] : grid.map((share) => quantile(all, share)!)
 }
-
-/** The middle one; of an even number, the mean of the two in the middle. `null` where there are none. */
-export const median = (values: ReadonlyArray<number>): number | null => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  if (sorted.length === 0) return null
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
-
-/** Critical sections in the order in which they were entered. */
-const inOrder = (reports: ReadonlyArray<Report>) =>
-  reports.flatMap(({ visits }) => visits).toSorted(([a], [b]) => a - b)
 
 /** How many critical sections were entered before an earlier one was left: 0 is mutual exclusion. */
 export const overlaps = (reports: ReadonlyArray<Report>): number => {
-  let left = Number.NEGATIVE_INFINITY
-  let count = 0
-  for (const visit of inOrder(reports)) {
-    if (visit[0] < left) count++
-    left = Math.max(left, visit[1])
-  }
-  return count
+  const visits = reports.flatMap(({ visits }) => visits.map(([start, end]) => ({ start, end })))
+  return new Set(exclusion.check(visits).overlaps.map(({ later }) => later)).size
 }
 
-/** From each leaving of the critical section to the next entry, whoever's. */
+/** The times from each leaving of the critical section to the next entry, by any process. */
 export const handoffs = (reports: ReadonlyArray<Report>): ReadonlyArray<number> =>
-  inOrder(reports).flatMap((visit, index, visits) =>
-    index === 0 ? [] : [Math.max(0, visit[0] - visits[index - 1]![1])]
-  )
+  reports
+    .flatMap(({ visits }) => visits)
+    .toSorted(([a], [b]) => a - b)
+    .flatMap((visit, index, visits) => (index === 0 ? [] : [Math.max(0, visit[0] - visits[index - 1]![1])]))
 
-/** All waits. Those that the end cut short count as long as they had lasted: what they would have come to is more. */
+/** All waits. A wait that the end of the round cut short counts as long as it had lasted, which is less than its length. */
 export const waits = (reports: ReadonlyArray<Report>): ReadonlyArray<number> =>
-  reports.flatMap(({ unfinishedWait, waits }) => (unfinishedWait === undefined ? waits : [...waits, unfinishedWait]))
+  reports.flatMap(({ unfinishedWaits, waits }) => [...waits, ...unfinishedWaits])
 
 /** The figures of one round. Times are milliseconds. */
 export interface Round {
@@ -64,7 +46,7 @@ export interface Round {
   readonly cpuPerAcquisition: number | null
   readonly waitP50: number | null
   readonly waitP99: number | null
-  /** Whether waits that the end cut short reach into the last percent: p99 is then more than it says. */
+  /** Whether waits that the end cut short reach into the last percent. The real p99 is then higher. */
   readonly isWaitP99AtLeast: boolean
   readonly handoffP50: number | null
   readonly jain: number | null
@@ -74,7 +56,7 @@ export interface Round {
   readonly overlaps: number
 }
 
-/** Computes them. `watchEvents` is what the server says that it sent. */
+/** Computes the figures. `watchEvents` is the number of events that the server says it sent. */
 export const round = (
   reports: ReadonlyArray<Report>,
   { seconds, watchEvents }: { readonly seconds: number; readonly watchEvents: number | undefined }
@@ -82,22 +64,21 @@ export const round = (
   const counts = reports.map(({ visits }) => visits.length)
   const acquisitions = sum(counts)
   const each = (total: number): number | null => (acquisitions === 0 ? null : total / acquisitions)
-  const waited = waits(reports).toSorted((a, b) => a - b)
+  const sent = requests.sum(reports.map((report) => report.requests))
+  const waited = sorted(waits(reports))
   const p99 = quantile(waited, 0.99)
   return {
     acquisitions,
     perSecond: acquisitions / seconds,
-    requestsPerAcquisition: each(sum(reports.map(({ requests }) => requests))),
-    conflictsPerAcquisition: each(sum(reports.map(({ conflicts }) => conflicts))),
+    requestsPerAcquisition: each(requests.total(sent)),
+    conflictsPerAcquisition: each(sent.conflicts),
     watchEventsPerAcquisition: watchEvents === undefined ? null : each(watchEvents),
     cpuPerAcquisition: each(sum(reports.map(({ cpuMillis }) => cpuMillis))),
     waitP50: quantile(waited, 0.5),
     waitP99: p99,
-    isWaitP99AtLeast: reports.some(({ unfinishedWait }) => p99 !== null && (unfinishedWait ?? 0) >= p99),
-    handoffP50: quantile(
-      handoffs(reports).toSorted((a, b) => a - b),
-      0.5
-    ),
+    isWaitP99AtLeast:
+      p99 !== null && reports.some(({ unfinishedWaits }) => unfinishedWaits.some((wait) => wait >= p99)),
+    handoffP50: quantile(sorted(handoffs(reports)), 0.5),
     jain: fairness(counts).jain,
     timeouts: sum(reports.map(({ timeouts }) => timeouts)),
     errors: sum(reports.map(({ errors }) => errors)),
@@ -105,5 +86,3 @@ export const round = (
     overlaps: overlaps(reports)
   }
 }
-
-const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)

@@ -1,18 +1,18 @@
-/** How many events of watches on locked objects a server says that it sent, by its own metrics. */
+/** How many watch events on locked objects a server has sent, by its own metrics. */
 import * as Effect from "effect/Effect"
-import type { ApiServerProcess } from "../../test/cluster/Envtest.ts"
+import type { Envtest } from "../../src/testing/index.ts"
 
-/** The count so far; `undefined` where the server does not tell. */
-export const sent = (api: ApiServerProcess): Effect.Effect<number | undefined> =>
+/** The count so far: `undefined` if the server has no such metric. */
+export const sent = (api: Envtest.ApiServerProcess): Effect.Effect<number | undefined> =>
   api.request("GET", "/metrics", undefined, { accept: "text/plain" }).pipe(
     Effect.map(({ body, status }) => (status === 200 && body.text !== undefined ? read(body.text) : undefined)),
     Effect.orElseSucceed(() => undefined)
   )
 
-// old servers tell the kind, new ones the resource
+// Old servers name the kind, new ones the resource.
 const lockedObjects = /kind="(RefreshToken|Lease)"|resource="(refreshtokens|leases)"/
 
-/** Reads it out of the metrics. A server that has sent none says nothing of them. */
+/** Reads the count from the metrics. It is 0 if they do not mention such events. */
 export const read = (metrics: string): number =>
   metrics
     .split("\n")

@@ -1,4 +1,4 @@
-/** Where the provider keeps its tokens: in memory, all of them, for one run. */
+/** Where the provider keeps its tokens: in memory, for one run. Its own default forgets tokens beyond a thousand. */
 import type { Adapter, AdapterPayload } from "oidc-provider"
 
 /** Makes the adapters of one provider. */

@@ -4,53 +4,37 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as bench from "../flags.ts"
-import { LoadError } from "../loadError.ts"
-import { inOneLine, run } from "../program.ts"
+import * as clusterFlags from "../../src/testing/internal/clusterFlags.ts"
+import { connection, toggle, whole } from "../harness/flags.ts"
+import { LoadError } from "../harness/loadError.ts"
+import { inOneLine, run } from "../harness/program.ts"
 import * as RefreshProof from "./refreshProof.ts"
 
 const flags = {
-  rounds: bench.whole("rounds", [1, 1_000_000], "How many rotations (default 1000)").pipe(Flag.withDefault(1000)),
-  threads: bench.whole("threads", [0, 64], "Services in threads (default 4)").pipe(Flag.withDefault(4)),
-  processes: bench
-    .whole("processes", [0, 64], "Services in processes of their own (default 0)")
-    .pipe(Flag.withDefault(0)),
-  dex: Flag.Boolean("dex").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription("Every second service refreshes as Dex does, on the same RefreshToken")
-  ),
-  noLock: Flag.Boolean("no-lock").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription("The same services without a lock: the provider revokes the grant")
-  ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription("Print the verdict as one JSON object, the last line of standard output")
-  ),
-  kubeconfig: bench.flags.kubeconfig,
-  context: bench.flags.context,
-  namespace: bench.flags.namespace
+  rounds: whole("rounds", [1, 1_000_000], "How many rotations (default 1000)").pipe(Flag.withDefault(1000)),
+  threads: whole("threads", [0, 64], "Services in threads (default 4)").pipe(Flag.withDefault(4)),
+  processes: whole("processes", [0, 64], "Services in processes of their own (default 0)").pipe(Flag.withDefault(0)),
+  dex: toggle("dex", "Every second service refreshes as Dex does, on the same RefreshToken"),
+  noLock: toggle("no-lock", "The same services without a lock: the provider revokes the grant"),
+  json: toggle("json", "Print the verdict as one JSON object, the last line of standard output"),
+  ...clusterFlags.flags
 }
 
 const command = Command.make("npm run refresh-proof --", flags, ({ context, kubeconfig, namespace, noLock, ...rest }) =>
   inOneLine(
-    rest.threads + rest.processes === 0
-      ? new LoadError({ message: "there must be a thread or a process" })
-      : Option.isSome(context) && Option.isNone(kubeconfig)
-        ? new LoadError({ message: "--context needs --kubeconfig: without it an embedded server is used" })
-        : RefreshProof.run({
-            ...rest,
-            lock: !noLock,
-            kubeconfig: Option.getOrUndefined(
-              Option.map(kubeconfig, (file) => ({
-                _tag: "KubeConfig",
-                file: file === "" ? undefined : file,
-                context: Option.getOrUndefined(context)
-              }))
-            ),
-            namespace: Option.getOrUndefined(namespace)
-          })
+    Effect.gen(function* () {
+      if (rest.threads + rest.processes === 0) {
+        return yield* new LoadError({ message: "there must be a thread or a process" })
+      }
+      yield* RefreshProof.run({
+        ...rest,
+        lock: !noLock,
+        kubeconfig: yield* connection({ kubeconfig, context }),
+        namespace: Option.getOrUndefined(namespace)
+      })
+    })
   )
 ).pipe(
   Command.withDescription(
@@ -67,4 +51,4 @@ const command = Command.make("npm run refresh-proof --", flags, ({ context, kube
   ])
 )
 
-run(command, bench.joined(process.argv.slice(2)))
+run(command, clusterFlags.joined(process.argv.slice(2)))

@@ -1,20 +1,17 @@
 /**
- * An OpenID provider on loopback: `oidc-provider` with rotating refresh tokens. A second use of a spent one revokes the
- * grant, and with it every token that came of it.
+ * An OpenID provider on loopback: `oidc-provider` with rotating refresh tokens. The second use of a spent token revokes
+ * the grant, and with it every token that came from it.
  *
- * A thread of its own. It tells its address, and answers beside OpenID's own paths `POST /mint` (a new grant's first
- * refresh token, which a browser would get) and `GET /ledger`.
+ * Besides OpenID's own paths it answers `POST /mint` (the first refresh token of a new grant, which a browser would get)
+ * and `GET /ledger`.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import { generateKeyPairSync } from "node:crypto"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { parentPort } from "node:worker_threads"
 import { Provider } from "oidc-provider"
 import * as Adapter from "./adapter.ts"
-import { digest, type Ledger } from "./ledger.ts"
-import { clientId, clientSecret } from "./upstream.ts"
+import { clientId, clientSecret, digest, type Ledger } from "./upstream.ts"
 
 const day = 86_400
 
@@ -85,8 +82,8 @@ const mint = async (provider: Provider): Promise<string> => {
 }
 
 /**
- * Starts the provider, and ends it with the scope. Answers its address. `onRefresh` is called for each refresh before its
- * answer is sent.
+ * Starts the provider and answers with its address. It ends with the scope. `onRefresh` is called for each refresh before
+ * the answer is sent.
  */
 export const start = Effect.fnUntraced(function* (onRefresh: (service: string) => void = () => {}) {
   const server = yield* Effect.acquireRelease(
@@ -118,13 +115,3 @@ export const start = Effect.fnUntraced(function* (onRefresh: (service: string) =
   })
   return url
 })
-
-if (parentPort !== null) {
-  const port = parentPort
-  Effect.gen(function* () {
-    const url = yield* start()
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
-    port.postMessage(url)
-    return yield* Effect.never
-  }).pipe(Effect.scoped, NodeRuntime.runMain)
-}

@@ -4,21 +4,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Redacted from "effect/Redacted"
-import * as exchanges from "../../src/internal/kubernetes/apiClient.ts"
-import * as requests from "../../src/internal/kubernetes/encode.ts"
-import type * as RefreshOnce from "../../src/RefreshOnce.ts"
-import * as Resource from "../../src/Resource.ts"
-import { LoadError } from "../loadError.ts"
-import * as Objects from "../objects.ts"
-import * as Target from "../target.ts"
-import type { Job, Outcome, Way } from "./job.ts"
-import type { Ledger } from "./ledger.ts"
+import { LoadError } from "../harness/loadError.ts"
+import * as Objects from "../harness/objects.ts"
+import { quantile, sorted, sum } from "../harness/statistics.ts"
+import * as Target from "../harness/target.ts"
+import * as Workers from "../harness/workers.ts"
 import * as Service from "./service.ts"
-import * as Spawn from "./spawn.ts"
 import * as Upstream from "./upstream.ts"
 
 /** What the command line says. */
@@ -33,7 +26,7 @@ export interface Settings {
   readonly namespace: string | undefined
 }
 
-/** What came of it. */
+/** What was proved. */
 export interface Verdict {
   readonly rotations: number
   readonly refreshes: number
@@ -49,16 +42,19 @@ export interface Verdict {
 /** How many fibers of each service ask for the token. */
 export const callersPerService = 8
 
-/** Runs the services until the token of the last round, and judges. Whatever was made is deleted. */
+/** Runs the services until the token of the last round, and judges. Deletes what it made. */
 export const prove = Effect.fnUntraced(function* (settings: Settings) {
   const { kubeconfig, namespace } = settings
-  const place = Service.placeOf(settings.dex)
-  const target = yield* Target.open({ kubeconfig, namespace, resource: place.resource.plural })
+  const location = Service.locationOf(settings.dex)
+  const target = yield* Target.open({ kubeconfig, namespace, resource: location.resource.plural })
   const [id] = yield* Objects.make(target, 1)
-  yield* empty(target, id!, place.path)
-  const provider = yield* Spawn.provider
-  const first = Redacted.value(yield* Upstream.mint(provider))
-  const jobs = Array.from({ length: settings.threads + settings.processes }, (_, index): Job => ({
+  // What a load test writes there is not a token of ours.
+  yield* Objects.patch(target, id!, { [location.path[0]!]: null })
+  const provider = yield* yield* Workers.start<void, string>("the provider", () =>
+    Workers.thread(new URL("providerMain.ts", import.meta.url))
+  ).pipe(Effect.map((ask) => ask()))
+  const first = yield* Upstream.mint(provider)
+  const jobs = Array.from({ length: settings.threads + settings.processes }, (_, index): Service.Job => ({
     service: `${index < settings.threads ? "thread" : "process"}-${index}`,
     way: wayOf(settings, index),
     connection: target.connection,
@@ -69,30 +65,21 @@ export const prove = Effect.fnUntraced(function* (settings: Settings) {
     first,
     callers: callersPerService,
     rounds: settings.rounds,
-    lifetime: Service.lifetime,
-    ttl: Duration.seconds(10),
-    poll: Duration.millis(5)
+    lifetimeMillis: Service.lifetimeMillis,
+    ttlMillis: 10_000,
+    pollMillis: 5
   }))
   const began = yield* Clock.currentTimeMillis
   const outcomes = yield* Effect.forEach(
     jobs,
-    (job, index) => (index < settings.threads ? Spawn.thread : Spawn.process)(job),
+    (job, index) => Service.runIn(index < settings.threads ? Service.thread : Service.process, job),
     { concurrency: "unbounded" }
   )
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return judge(outcomes, yield* Upstream.ledger(provider), seconds)
 })
 
-// What a load test puts there is no token of ours.
-const empty = Effect.fnUntraced(function* (target: Target.Target, id: string, [field]: RefreshOnce.Location["path"]) {
-  const { exchange, namespace, resource } = target
-  const path = Resource.objectPath(resource, namespace, id)
-  const request = requests.withJson("PATCH", path, { [field]: null }, "application/merge-patch+json")
-  const about = { id, verb: "patch", object: Resource.describe(resource, namespace, id) }
-  yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.snapshotOf(answer, about))
-})
-
-/** Proves and tells. Fails where a rotation was refreshed twice, or a grant was revoked. */
+/** Proves and prints. Fails if a rotation was refreshed twice, or a grant was revoked. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
   const verdict = yield* prove(settings).pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer))
   yield* settings.json
@@ -101,22 +88,22 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   if (!isRight(verdict)) return yield* new LoadError({ message: "the value was not refreshed exactly once" })
 })
 
-/** One refresh for each rotation, nothing refused, nothing revoked, nobody gave up. */
+/** One refresh for each rotation, nothing refused, nothing revoked, and no service ended early. */
 export const isRight = (verdict: Verdict): boolean =>
   verdict.revoked === 0 &&
   verdict.refusals === 0 &&
   verdict.refreshes === verdict.rotations &&
   verdict.problems.length === 0
 
-// Of every two services one is Dex where Dex takes part.
-const wayOf = ({ dex, lock }: Settings, index: number): Way =>
+// With Dex, every second service is Dex.
+const wayOf = ({ dex, lock }: Settings, index: number): Service.Job["way"] =>
   !lock ? "none" : dex && index % 2 === 1 ? "dex" : "kubelock"
 
-const judge = (outcomes: ReadonlyArray<Outcome>, ledger: Ledger, seconds: number): Verdict => {
+const judge = (outcomes: ReadonlyArray<Service.Outcome>, ledger: Upstream.Ledger, seconds: number): Verdict => {
   const rotations = Math.max(...outcomes.map(({ rotation }) => rotation))
-  const millis = outcomes.flatMap((outcome) => outcome.millis).toSorted((a, b) => a - b)
-  const at = (share: number) => Number((millis[Math.max(0, Math.ceil(millis.length * share) - 1)] ?? 0).toFixed(3))
-  const requests = outcomes.reduce((sum, outcome) => sum + outcome.requests, 0)
+  const millis = sorted(outcomes.flatMap((outcome) => outcome.millis))
+  const at = (share: number) => Number((quantile(millis, share) ?? 0).toFixed(3))
+  const requests = sum(outcomes.map((outcome) => outcome.requests))
   return {
     rotations,
     refreshes: ledger.refreshes.length,

@@ -1,4 +1,4 @@
-/** The provider as a service sees it: one token request, and what may come of it. */
+/** The provider as services and judges see it: one token request and its outcomes, and the provider's own ledger. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,15 +8,15 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Ledger } from "./ledger.ts"
+import { createHash } from "node:crypto"
 
-/** As whom services come. The provider lives for one run, on loopback. */
+/** The client ID of all services. The provider lives for one run, on loopback. */
 export const clientId = "service"
 
-/** As whom services come. */
+/** The client secret of all services. */
 export const clientSecret = "known-to-all-services-of-this-run"
 
-/** What the services share. `rotation` counts refreshes since the grant was minted. */
+/** The value that the services share. `rotation` counts refreshes since the grant was minted. */
 export const Token = Schema.Struct({
   access: Schema.Redacted(Schema.String),
   refresh: Schema.Redacted(Schema.String),
@@ -24,7 +24,7 @@ export const Token = Schema.Struct({
   rotation: Schema.Int
 })
 
-/** What the services share. */
+/** The value that the services share. */
 export type Token = typeof Token.Type
 
 /** The provider refused: the token was spent or revoked. */
@@ -37,7 +37,7 @@ export class Refused extends Schema.Error<Refused>("kubelock/bench/refresh/Refus
   }
 }
 
-/** The provider did not answer as one. */
+/** The provider did not answer, or not as an OpenID provider. */
 export class Unreachable extends Schema.Error<Unreachable>("kubelock/bench/refresh/Unreachable")({
   _tag: Schema.tag("Unreachable")
 }) {
@@ -47,33 +47,33 @@ export class Unreachable extends Schema.Error<Unreachable>("kubelock/bench/refre
 }
 
 /**
- * Who asks, where, with what first token, and how long what it gets shall last. The token of the last of the `rounds` lasts
- * for an hour, so that nobody refreshes it any more.
+ * The service that asks, the address of the provider, the first token, and how long access tokens live. The token of the
+ * last of the `rounds` lives for an hour, so that it is not refreshed any more.
  */
 export interface Options {
   readonly service: string
   readonly provider: string
-  readonly first: Redacted.Redacted
-  readonly lifetime: Duration.Duration
+  readonly first: string
+  readonly lifetimeMillis: number
   readonly rounds: number
 }
 
 const Answer = Schema.Struct({ access_token: Schema.String, refresh_token: Schema.String })
 const Problem = Schema.Struct({ error: Schema.String, error_description: Schema.optional(Schema.String) })
 
-/** Spends the refresh token of a value, or the first one, for the next. */
+/** Spends the refresh token of a value, or the first one, and answers with the next value. */
 export const refresh =
-  ({ first, lifetime, provider, rounds, service }: Options) =>
+  ({ first, lifetimeMillis, provider, rounds, service }: Options) =>
   (current: Option.Option<Token>): Effect.Effect<Token, Refused | Unreachable, HttpClient.HttpClient> =>
     Effect.gen(function* () {
-      const spent = Option.match(current, { onNone: () => first, onSome: (token) => token.refresh })
+      const spent = Option.match(current, { onNone: () => first, onSome: (token) => Redacted.value(token.refresh) })
       const response = yield* HttpClientRequest.post(`${provider}/token`).pipe(
         HttpClientRequest.setHeader("x-service", service),
         HttpClientRequest.bodyUrlParams({
           grant_type: "refresh_token",
           client_id: clientId,
           client_secret: clientSecret,
-          refresh_token: Redacted.value(spent)
+          refresh_token: spent
         }),
         HttpClient.execute
       )
@@ -86,23 +86,53 @@ export const refresh =
       return {
         access: Redacted.make(access_token),
         refresh: Redacted.make(refresh_token),
-        expiresAt: DateTime.addDuration(yield* DateTime.now, rotation < rounds ? lifetime : Duration.hours(1)),
+        expiresAt: DateTime.addDuration(
+          yield* DateTime.now,
+          rotation < rounds ? Duration.millis(lifetimeMillis) : Duration.hours(1)
+        ),
         rotation
       }
     }).pipe(Effect.catchTag(["HttpClientError", "SchemaError"], () => new Unreachable()))
 
-/** Whether a token still serves. */
+/** Whether a token has not expired. */
 export const isFresh = ({ expiresAt }: Token): Effect.Effect<boolean> => DateTime.isFuture(expiresAt)
 
 /** A new grant's first refresh token. */
 export const mint = (provider: string) =>
   HttpClient.post(`${provider}/mint`).pipe(
     Effect.flatMap((response) => response.text),
-    Effect.map((token) => Redacted.make(token)),
     Effect.mapError(() => new Unreachable())
   )
 
-/** What the provider saw. */
+/** A spent refresh token: by which service, and what it got for it. Tokens are named by a digest. */
+const Refresh = Schema.Struct({
+  service: Schema.String,
+  spent: Schema.String,
+  issued: Schema.String,
+  at: Schema.Finite
+})
+
+/** A refresh that was refused. */
+const Refusal = Schema.Struct({
+  service: Schema.String,
+  token: Schema.String,
+  problem: Schema.String,
+  at: Schema.Finite
+})
+
+const Ledger = Schema.Struct({
+  refreshes: Schema.Array(Refresh),
+  refusals: Schema.Array(Refusal),
+  revoked: Schema.Int
+})
+
+/** The provider's own record: refreshes, refusals, and how many grants were revoked. */
+export type Ledger = typeof Ledger.Type
+
+/** The digest that names a token in the ledger. */
+export const digest = (token: string): string => createHash("sha256").update(token).digest("hex").slice(0, 12)
+
+/** Reads the ledger. */
 export const ledger = (provider: string) =>
   HttpClient.get(`${provider}/ledger`).pipe(
     Effect.flatMap(HttpClientResponse.schemaBodyJson(Ledger)),

@@ -1,2 +1,3 @@
 /** What tests of services that lock need. Each module is a namespace. */
 export * as ApiServer from "./ApiServer.ts"
+export * as Envtest from "./envtest/Envtest.ts"

@@ -1,7 +1,7 @@
 /** What can be done to a holder or to the API server, each for a time, after which it is well again. */
 import * as Effect from "effect/Effect"
-import type * as Envtest from "../cluster/Envtest.ts"
-import type { EnvtestError } from "../cluster/EnvtestError.ts"
+import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
+import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type { Holder } from "./arena.ts"
 import * as Faketime from "./faketime.ts"
 import type { Mode } from "./proxy.ts"

@@ -1,21 +1,25 @@
 /**
- * Runs a suite once on each real API server that is there.
+ * Runs a suite once on each real API server that is installed.
  *
- * A suite that could not run must not look as if it had passed: where the binaries are missing it fails, and says what
- * is missing. `KUBELOCK_CLUSTER=optional` makes that a skipped test, for machines that cannot have them.
+ * A suite that cannot run must not look as if it passed: it fails and says which binaries are missing. On machines without
+ * the binaries, `KUBELOCK_CLUSTER=optional` turns this into a skipped test.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Server } from "./Assets.ts"
-import * as Envtest from "./Envtest.ts"
+import { Envtest } from "../../src/testing/index.ts"
 
 const found = await Effect.runPromise(Effect.result(Envtest.assets))
 
-/** `describe`, once for each server. */
-export const describeServers = (name: string, suite: (server: Server) => void): void => {
+/** `describe`, once for each server, or only for those with a property. */
+export const describeServers = (
+  name: string,
+  suite: (server: Envtest.Server) => void,
+  isSuitable: (server: Envtest.Server) => boolean = () => true
+): void => {
   if (Result.isSuccess(found)) {
-    for (const { server } of found.success.servers) describe(`${name} on ${server}`, () => suite(server))
+    const servers = found.success.servers.map(({ server }) => server).filter(isSuitable)
+    for (const server of servers) describe(`${name} on ${server}`, () => suite(server))
     return
   }
   const problem = `NOT RUN, no Kubernetes API server: ${found.failure.detail}`

@@ -10,7 +10,7 @@ import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
 import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
 import { describeServers } from "./describeServers.ts"
-import * as Envtest from "./Envtest.ts"
+import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 
 const suites = <E>(
   client: Layer.Layer<KubernetesClient.KubernetesClient, E>,

@@ -11,11 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { resolve } from "node:path"
-import { flags } from "../../bench/flags.ts"
+import { flags } from "../../src/testing/internal/clusterFlags.ts"
 
-const { context, kubeconfig, namespace } = flags
-
-Command.make("test:cluster", { context, kubeconfig, namespace }, ({ context, kubeconfig, namespace }) =>
+Command.make("test:cluster", flags, ({ context, kubeconfig, namespace }) =>
   Effect.gen(function* () {
     const env = Option.match(kubeconfig, {
       onNone: () => ({}),

@@ -1,12 +1,12 @@
 /**
  * Runs a real API server until Ctrl-C: `node test/cluster/serve.ts [kube-apiserver | apiextensions-apiserver]`.
  *
- * Prints one line of JSON with the path of its kubeconfig when it is ready.
+ * When it is ready it prints one line of JSON with the path of its kubeconfig.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Envtest from "./Envtest.ts"
+import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 
 Effect.gen(function* () {
   const server = process.argv[2] === "apiextensions-apiserver" ? "apiextensions-apiserver" : "kube-apiserver"

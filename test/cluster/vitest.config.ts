@@ -1,11 +1,11 @@
-/** Suites against real API servers: one file at a time, for two cores carry one cluster well and not three. */
+/** Suites against real API servers, one file at a time: two cores carry one cluster well, but not three. */
 import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   test: {
-    include: ["test/**/*.cluster.test.ts"],
+    include: ["{bench,test}/**/*.cluster.test.ts"],
     fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 120_000,

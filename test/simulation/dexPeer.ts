@@ -1,9 +1,9 @@
-/** A process that is Dex: its lock with all its defects (`bench/dex.ts`), on the wall clock of its own machine. */
+/** A process that is Dex: its lock with all its defects (`src/testing/dex`), on the wall clock of its own machine. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as dex from "../../bench/dex.ts"
+import * as dex from "../../src/testing/dex/Dex.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"

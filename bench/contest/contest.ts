@@ -1,0 +1,129 @@
+/** The contest within one worker: each contender takes a lock, enters the critical section, leaves it and releases. */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as statistics from "../harness/statistics.ts"
+import { now, type Records, type Report, type Samples, type Task } from "./task.ts"
+import * as Witness from "./witness.ts"
+
+/** Why a lock was not acquired. */
+export interface Refusal {
+  readonly timedOut: boolean
+  readonly message: string
+}
+
+/** Takes the lock of an object and holds it until the scope closes. */
+export type Take = (id: string) => Effect.Effect<void, Refusal, Scope.Scope>
+
+/** A contest. `run` goes on until it is interrupted, and then releases the locks. `report` is what happened until a moment. */
+export interface Contest {
+  readonly run: Effect.Effect<void>
+  readonly report: (until: number) => Omit<Report, "millis" | "requests" | "lateRequests" | "cpuMillis">
+}
+
+/** Makes a contest. */
+export const make = (take: Take, task: Task): Contest => {
+  const { contenders, holdMillis, ids, seed } = task
+  const numbers = Array.from({ length: contenders }, (_, index) => index)
+  const acquisitions = numbers.map(() => 0)
+  const recorder = task.records === undefined ? sampling() : sharing(task.records)
+  let timeouts = 0
+  let errors = 0
+  let firstError: string | undefined
+
+  // Without a hold the section still lasts until the other fibers have had their turn. Otherwise no overlap would be seen.
+  const work = holdMillis === 0 ? Effect.yieldNow : Effect.sleep(holdMillis)
+
+  const turn = (index: number) =>
+    Effect.gen(function* () {
+      const id = ids.length === 1 ? 0 : yield* Random.nextIntBetween(0, ids.length - 1)
+      const attempt = recorder.begin(task.first + index + 1, id)
+      yield* Effect.tapError(take(ids[id]!), () => Effect.sync(attempt.giveUp))
+      const leave = attempt.enter()
+      acquisitions[index]!++
+      yield* Effect.ensuring(work, Effect.sync(leave))
+    }).pipe(
+      Effect.scoped,
+      Effect.catch(({ message, timedOut }) => {
+        if (timedOut) return Effect.sync(() => timeouts++)
+        errors++
+        firstError ??= message
+        return Effect.sleep("100 millis")
+      })
+    )
+
+  return {
+    run: Effect.forEach(
+      numbers,
+      (index) => Random.withSeed(Effect.forever(turn(index)), `${seed}/${task.first + index}`),
+      { concurrency: "unbounded", discard: true }
+    ),
+    report: (until) => ({ ...recorder.samples(until), acquisitions, timeouts, errors, firstError })
+  }
+}
+
+interface Recorder {
+  /** Contender `who`, counted from 1, wants the lock of the object number `id`. */
+  readonly begin: (who: number, id: number) => Attempt
+  readonly samples: (until: number) => Samples
+}
+
+interface Attempt {
+  readonly giveUp: () => void
+  /** Enters the critical section. The answer leaves it. */
+  readonly enter: () => () => void
+}
+
+/** Records in memory that threads share, and proves exclusion there. */
+const sharing = ({ handoff, wait, witness }: Records): Recorder => ({
+  begin: (who, id) => {
+    const began = process.hrtime.bigint()
+    return {
+      giveUp: () => {},
+      enter: () => {
+        const now = process.hrtime.bigint()
+        const visit = Witness.enter(witness, id, who, now)
+        statistics.record(wait, now - began)
+        if (visit.sinceLeft !== undefined) statistics.record(handoff, visit.sinceLeft)
+        return () => Witness.leave(witness, visit, process.hrtime.bigint())
+      }
+    }
+  },
+  samples: () => ({ visits: [], waits: [], unfinishedWaits: [] })
+})
+
+/** Keeps every sample. Exclusion between processes is judged afterwards. */
+const sampling = (): Recorder => {
+  const visits: Array<[entered: number, left: number]> = []
+  const waits: Array<number> = []
+  const waiting = new Map<Attempt, number>()
+  return {
+    begin: () => {
+      const began = now()
+      const attempt: Attempt = {
+        giveUp: () => waiting.delete(attempt),
+        enter: () => {
+          const visit: [number, number] = [now(), Number.POSITIVE_INFINITY]
+          waiting.delete(attempt)
+          waits.push(visit[0] - began)
+          visits.push(visit)
+          return () => {
+            visit[1] = now()
+          }
+        }
+      }
+      waiting.set(attempt, began)
+      return attempt
+    },
+    // A process that is late would otherwise count what the others do after the round.
+    samples: (until) => {
+      const count = visits.filter(([entered]) => entered <= until).length
+      const late = visits.slice(count).map(([entered], index) => entered - waits[count + index]!)
+      return {
+        visits: visits.slice(0, count),
+        waits: waits.slice(0, count),
+        unfinishedWaits: [...late, ...waiting.values()].filter((began) => began < until).map((began) => until - began)
+      }
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/** The workers that contend. They are started once and play one round after the other. */
+import type { ChildProcess } from "node:child_process"
+import type { Worker } from "node:worker_threads"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { LoadError } from "../harness/loadError.ts"
+import * as Workers from "../harness/workers.ts"
+import { now, type Order, type Report, type Task } from "./task.ts"
+
+/**
+ * Plays a round: one task for each worker, all beginning at the same moment. Workers that are missing are started.
+ *
+ * `onStart` runs when all are ready, with that moment (`task.now`). `onEnd` gets the reports, also if the round is
+ * interrupted: the workers are then told to stop, and have 15 seconds to report.
+ */
+export interface Pool {
+  readonly play: (
+    tasks: ReadonlyArray<Task>,
+    options?: {
+      readonly onStart?: (at: number) => Effect.Effect<void>
+      readonly onEnd?: (reports: ReadonlyArray<Report>) => void
+    }
+  ) => Effect.Effect<ReadonlyArray<Report>, LoadError>
+}
+
+const entry = new URL("contender.ts", import.meta.url)
+
+/** A pool of threads. */
+export const threads: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() => make(() => Workers.thread(entry)))
+
+/** A pool of processes. */
+export const processes: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() =>
+  make(() => Workers.process(entry))
+)
+
+const startDelay = 30
+
+const all = { concurrency: "unbounded" } as const
+
+const make = Effect.fnUntraced(function* (
+  spawn: () => Worker | ChildProcess
+): Effect.fn.Return<Pool, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const workers: Array<Workers.Ask<Order, Report>> = []
+  const start = Scope.provide(Workers.start<Order, Report>("a contender", spawn), scope)
+
+  const within = <A>(asked: Effect.Effect<A, LoadError>, seconds: number) =>
+    Effect.timeoutOrElse(asked, {
+      duration: seconds * 1000,
+      orElse: () => new LoadError({ message: `a contender did not answer within ${seconds} seconds` })
+    })
+
+  return {
+    play: Effect.fnUntraced(function* (tasks, { onEnd = () => {}, onStart = () => Effect.void } = {}) {
+      while (workers.length < tasks.length) workers.push(yield* start)
+      const players = workers.slice(0, tasks.length)
+      yield* Effect.forEach(players, (ask, index) => within(ask({ _tag: "Prepare", task: tasks[index]! }), 300), all)
+      const at = now() + startDelay
+      const seconds = Math.max(...tasks.map((task) => task.seconds)) + 60
+      yield* onStart(at)
+      const round = Effect.forEach(players, (ask) => within(ask({ _tag: "Go", at }), seconds), all).pipe(
+        Effect.tap((reports) => Effect.sync(() => onEnd(reports)))
+      )
+      return yield* orStopped(
+        round,
+        Effect.forEach(players, (ask) => ask({ _tag: "Stop" }), { ...all, discard: true })
+      )
+    })
+  }
+})
+
+/** Lets an effect run to its end, also if it is interrupted: it is then told to stop. */
+const orStopped = <A, E>(effect: Effect.Effect<A, E>, stop: Effect.Effect<void, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkChild(Effect.interruptible(effect)), (fiber) =>
+      restore(Fiber.join(fiber)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.ignore(stop).pipe(Effect.andThen(Fiber.await(fiber)), Effect.timeoutOption("15 seconds"))
+        )
+      )
+    )
+  )

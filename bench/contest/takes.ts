@@ -1,0 +1,107 @@
+/** How each kind takes a lock. */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { threadId } from "node:worker_threads"
+import type { KubernetesClient } from "../../src/KubernetesClient.ts"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Dex from "../../src/testing/dex/Dex.ts"
+import * as DexClient from "../../src/testing/dex/DexClient.ts"
+import * as Connection from "../harness/connection.ts"
+import type { Refusal, Take } from "./contest.ts"
+import type { Kind } from "./kind.ts"
+import * as leaderElection from "./leaderElection.ts"
+import * as plainClient from "./plainClient.ts"
+import * as rawWrites from "./rawWrites.ts"
+import * as relay from "./relay.ts"
+import type { Task } from "./task.ts"
+
+const refuse = (error: { readonly _tag?: string; readonly message: string }): Refusal => ({
+  timedOut: error._tag === "LockTimeout" || error._tag === "DexTimeout",
+  message: error.message
+})
+
+const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
+
+const kubelock = Effect.fnUntraced(function* ({ ids, namespace, resource, sharedWithDex }: Task) {
+  const store = yield* ObjectStoreKubernetes.make({ resource, namespace, createIfMissing: false })
+  // Watches have a connection of their own, which is opened before the round begins.
+  yield* Stream.runDrain(Stream.take(store.watch(ids[0]!), 1)).pipe(Effect.timeout("5 seconds"), Effect.ignore)
+  const lock = yield* Lock.make({
+    identity: `bench-${process.pid}-${threadId}`,
+    policy: LockPolicy.make({ sharedWithDex })
+  }).pipe(Effect.provideService(ObjectStore, store))
+  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id), refuse))
+  return take
+})
+
+const dex = Effect.fnUntraced(function* ({ namespace, resource }: Task) {
+  const client = yield* DexClient.make({ resource, namespace })
+  const take: Take = (id) => Effect.mapError(Dex.scoped(client, id), refuse)
+  return take
+})
+
+const lease = (timings: leaderElection.Timings) =>
+  Effect.fnUntraced(function* ({ ids, namespace }: Task) {
+    const lead = yield* leaderElection.make({ namespace, name: ids[0]!, timings })
+    const take: Take = () => lead
+    return take
+  })
+
+/**
+ * The package's own loops, which wait for the lock and renew it, cannot be interrupted. These loops do the same. A holder
+ * name can renew one lease only, so each acquisition has a name of its own.
+ */
+const k8sLeaseLock = Effect.fnUntraced(function* ({ connection, namespace }: Task) {
+  if (connection._tag === "KubeConfig") process.env["KUBECONFIG"] = connection.file
+  const { K8SLock } = yield* Effect.promise(() => import("@nullplatform/k8s-lease-lock"))
+  const take: Take = (leaseName) =>
+    Effect.gen(function* () {
+      const lock = new K8SLock({
+        leaseName,
+        namespace,
+        lockLeaserId: crypto.randomUUID(),
+        leaseDurationInSeconds: 1,
+        createLeaseIfNotExist: false
+      })
+      const attempt = Effect.tryPromise({ try: () => lock.getLock(false), catch: refuseUnknown })
+      while (!(yield* Effect.uninterruptible(attempt))) yield* Effect.sleep("100 millis")
+      const renew = Effect.repeat(Effect.ignore(Effect.uninterruptible(attempt)), Schedule.spaced("500 millis"))
+      yield* Effect.forkScoped(Effect.delay(renew, "500 millis"))
+    })
+  return take
+})
+
+const limit = (
+  make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>>
+) =>
+  Effect.fnUntraced(function* (task: Task) {
+    const client = yield* plainClient.make(Connection.yamlOf(task.connection), {
+      id: task.ids[0]!,
+      namespace: task.namespace
+    })
+    const step = yield* make(client, task)
+    const take: Take = () => Effect.mapError(step, refuseUnknown)
+    return take
+  })
+
+/** Prepares a worker to take locks. */
+export const takes: Readonly<
+  Record<Kind, (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient | Scope.Scope>>
+> = {
+  kubelock,
+  dex,
+  "lease-fast": lease(leaderElection.fastest),
+  "lease-default": lease(leaderElection.defaults),
+  "k8s-lease-lock": k8sLeaseLock,
+  relay: limit(relay.make),
+  raw: limit(rawWrites.make)
+}
+
+/** Opens the connection that a task uses, so that no handshake is part of the round. */
+export const connect = ({ ids, namespace, resource }: Task) =>
+  Effect.flatMap(DexClient.make({ resource, namespace }), (client) => client.get(ids[0]!))

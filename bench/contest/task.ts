@@ -1,0 +1,74 @@
+/** What the main thread asks of the workers that contend, and what they report. */
+import type { RecordableHistogram } from "node:perf_hooks"
+import type { Resource } from "../../src/Resource.ts"
+import type { Connection } from "../harness/connection.ts"
+import type { Requests } from "../harness/requests.ts"
+import type { Kind } from "./kind.ts"
+import type { Witness } from "./witness.ts"
+
+/** The share of one worker in a round. */
+export interface Task {
+  readonly kind: Kind
+  readonly connection: Connection
+  readonly resource: Resource
+  readonly namespace: string
+  /** The objects that are locked. */
+  readonly ids: ReadonlyArray<string>
+  /** How many contenders the worker has, the number of its first one, and how many there are in all workers. */
+  readonly contenders: number
+  readonly first: number
+  readonly total: number
+  readonly holdMillis: number
+  readonly seconds: number
+  readonly seed: string
+  /** Whether Dex contends for the same objects, so that kubelock leaves them free now and then. */
+  readonly sharedWithDex: boolean
+  /** How much CPU a worker spends before its first task of a kind, in milliseconds: 0 for none. */
+  readonly warmUpCpuMillis: number
+  /** How much of the beginning is left out of `Report.lateRequests`. */
+  readonly settleSeconds: number
+  /** Where to record in memory that threads share. Without it the report has samples. */
+  readonly records: Records | undefined
+}
+
+/** The records of all threads together: constant in size, however long the round. */
+export interface Records {
+  readonly witness: Witness
+  /** Nanoseconds from wanting the lock to having it. */
+  readonly wait: RecordableHistogram
+  /** Nanoseconds from the moment when the last holder left its critical section to the entry of the next one. */
+  readonly handoff: RecordableHistogram
+}
+
+/** A worker prepares a task, begins it at a moment on the monotonic clock, and may be told to end it early. */
+export type Order =
+  | { readonly _tag: "Prepare"; readonly task: Task }
+  | { readonly _tag: "Go"; readonly at: number }
+  | { readonly _tag: "Stop" }
+
+/** What a worker did. */
+export interface Report extends Samples {
+  /** How long the round lasted. */
+  readonly millis: number
+  /** Of each of its contenders. */
+  readonly acquisitions: ReadonlyArray<number>
+  readonly requests: Requests
+  readonly lateRequests: number
+  readonly timeouts: number
+  readonly errors: number
+  readonly firstError: string | undefined
+  readonly cpuMillis: number
+}
+
+/** All that happened, in milliseconds on the monotonic clock that all processes share. Empty if there are `Records`. */
+export interface Samples {
+  /** When each critical section was entered and left: `Infinity` if it had not been left at the end. */
+  readonly visits: ReadonlyArray<readonly [entered: number, left: number]>
+  /** How long each acquisition waited. */
+  readonly waits: ReadonlyArray<number>
+  /** How long those had waited that the end of the round cut short. */
+  readonly unfinishedWaits: ReadonlyArray<number>
+}
+
+/** Now, in milliseconds on the monotonic clock that all processes of a Linux machine share. */
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -1,0 +1,42 @@
+/**
+ * What a process does before its first task of a kind: it contends with itself, for an object of its own on the same API
+ * server, until its code is compiled. So services that have run for a while are compared.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Api from "../harness/api.ts"
+import * as Objects from "../harness/objects.ts"
+import * as Contest from "./contest.ts"
+import { isAlone, isSlow, type Kind } from "./kind.ts"
+import { takes } from "./takes.ts"
+import { now, type Task } from "./task.ts"
+
+const longestMillis = 60_000
+
+const warm = new Set<Kind>()
+
+/** Warms up, once for each kind. Slow kinds and raw writes need no warm-up: they have hardly any code to compile. */
+export const warmUp = (task: Task) =>
+  Effect.suspend(() => {
+    const { kind, warmUpCpuMillis } = task
+    if (warmUpCpuMillis === 0 || warm.has(kind) || isAlone(kind) || isSlow(kind)) return Effect.void
+    warm.add(kind)
+    return Effect.scoped(withItself(task)).pipe(Effect.provide(Logger.layer([])))
+  })
+
+const withItself = Effect.fnUntraced(function* (task: Task) {
+  const ids = yield* Objects.make({ ...task, api: yield* Api.make }, 1)
+  const own = { ...task, ids, holdMillis: 0, sharedWithDex: false, total: 2 }
+  const contests = yield* Effect.forEach([0, 1], (first) =>
+    Effect.map(takes[task.kind]({ ...own, first }), (take) => Contest.make(take, { ...own, first }))
+  )
+  const running = yield* Effect.forEach(contests, ({ run }) => Effect.forkChild(run))
+  const [began, cpu] = [now(), process.cpuUsage()]
+  const spent = () => {
+    const { system, user } = process.cpuUsage(cpu)
+    return (system + user) / 1000
+  }
+  while (spent() < task.warmUpCpuMillis && now() - began < longestMillis) yield* Effect.sleep("50 millis")
+  yield* Fiber.interruptAll(running)
+})

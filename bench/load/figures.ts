@@ -1,0 +1,75 @@
+/** The figures of a run, computed from the records and reports of its threads: pure. */
+import * as Witness from "../contest/witness.ts"
+import type { Records, Report } from "../contest/task.ts"
+import * as requests from "../harness/requests.ts"
+import * as statistics from "../harness/statistics.ts"
+
+/** What was run. */
+export interface Plan {
+  readonly protocol: "kubelock" | "dex"
+  readonly target: string
+  readonly threads: number
+  readonly fibers: number
+  readonly ids: number
+  readonly holdMillis: number
+}
+
+/** What the threads report of all rounds of a protocol together. */
+export type Totals = Pick<Report, "acquisitions" | "requests" | "timeouts" | "errors">
+
+/**
+ * The figures of a run: the shape of `--json`.
+ *
+ * - `waitMillis`: from wanting the lock to entering the critical section. `handoffMillis`: from the moment when the last
+ *   holder left it (and began to release) to the next entry. Both are `null` if there was no such event.
+ * - `conflicts`: writes that were refused because their condition did not hold (409, or 422 for a JSON patch).
+ * - `fairness`: Jain's index over the contenders' acquisitions (1 is even, 1/n is one contender only), and the smallest
+ *   and the largest share, in equal shares.
+ */
+export interface Figures extends Plan {
+  readonly durationMillis: number
+  readonly acquisitions: number
+  readonly violations: number
+  readonly timeouts: number
+  readonly errors: number
+  readonly throughputPerSecond: number
+  readonly waitMillis: statistics.Percentiles
+  readonly handoffMillis: statistics.Percentiles
+  readonly requests: Omit<requests.Requests, "conflicts">
+  readonly requestsPerAcquisition: number | null
+  readonly conflicts: number
+  readonly fairness: statistics.Fairness
+}
+
+/** Adds the reports of a round, in the order of its threads, to the totals so far. */
+export const add = (totals: Totals | undefined, reports: ReadonlyArray<Report>): Totals => {
+  const acquisitions = reports.flatMap((report) => report.acquisitions)
+  const all = totals === undefined ? reports : [totals, ...reports]
+  return {
+    acquisitions: acquisitions.map((count, index) => count + (totals?.acquisitions[index] ?? 0)),
+    requests: requests.sum(all.map((one) => one.requests)),
+    timeouts: statistics.sum(all.map(({ timeouts }) => timeouts)),
+    errors: statistics.sum(all.map(({ errors }) => errors))
+  }
+}
+
+/** Computes the figures of a run. */
+export const make = (plan: Plan, durationMillis: number, totals: Totals, records: Records): Figures => {
+  const { acquisitions, violations } = Witness.verdict(records.witness)
+  const { conflicts, ...verbs } = totals.requests
+  return {
+    ...plan,
+    durationMillis,
+    acquisitions,
+    violations,
+    timeouts: totals.timeouts,
+    errors: totals.errors,
+    throughputPerSecond: durationMillis === 0 ? 0 : (acquisitions / durationMillis) * 1000,
+    waitMillis: statistics.percentiles(records.wait),
+    handoffMillis: statistics.percentiles(records.handoff),
+    requests: verbs,
+    requestsPerAcquisition: acquisitions === 0 ? null : requests.total(totals.requests) / acquisitions,
+    conflicts,
+    fairness: statistics.fairness(totals.acquisitions)
+  }
+}

@@ -1,0 +1,117 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as clusterFlags from "../../src/testing/internal/clusterFlags.ts"
+import { readDuration } from "../harness/flags.ts"
+import * as flags from "./flags.ts"
+import { turnsOf } from "./loadTest.ts"
+
+const given: flags.Given = {
+  duration: Duration.seconds(10),
+  threads: 4,
+  fibers: 8,
+  hold: Duration.zero,
+  ids: 1,
+  protocol: "kubelock",
+  compare: false,
+  seed: Option.none(),
+  json: false,
+  kubeconfig: Option.none(),
+  context: Option.none(),
+  namespace: Option.none(),
+  resource: "refreshtokens"
+}
+
+describe("duration", () => {
+  it.each([
+    ["500ms", 500],
+    ["10s", 10_000],
+    ["1.5m", 90_000],
+    ["2 h", 7_200_000],
+    ["10 seconds", 10_000],
+    ["1 minute", 60_000],
+    ["0", 0],
+    ["0ms", 0]
+  ])("reads %s", (text, millis) => {
+    assert.strictEqual(Option.getOrUndefined(Option.map(readDuration(text), Duration.toMillis)), millis)
+  })
+
+  it.each(["", "10", "abc", "s", "10x", "Infinity", "ten seconds"])("refuses %s", (text) => {
+    assert.isTrue(Option.isNone(readDuration(text)))
+  })
+})
+
+describe("flags", () => {
+  it("joins --kubeconfig with its file, and leaves it alone if there is none", () => {
+    assert.deepStrictEqual(clusterFlags.joined(["--json", "--kubeconfig", "a.yaml", "--ids", "2"]), [
+      "--json",
+      "--kubeconfig=a.yaml",
+      "--ids",
+      "2"
+    ])
+    for (const args of [["--kubeconfig"], ["--kubeconfig", "--json"], ["--kubeconfig=a.yaml"]]) {
+      assert.deepStrictEqual(clusterFlags.joined(args), args)
+    }
+  })
+
+  it.effect("mean an embedded server, unless there is a kubeconfig", () =>
+    Effect.gen(function* () {
+      const settings = yield* flags.toSettings(given)
+      assert.strictEqual(settings.target.kubeconfig, undefined)
+      assert.deepStrictEqual(settings.protocols, ["kubelock"])
+      const cluster = yield* flags.toSettings({
+        ...given,
+        kubeconfig: Option.some(""),
+        context: Option.some("c"),
+        compare: true,
+        seed: Option.some(5)
+      })
+      assert.deepStrictEqual(cluster.target.kubeconfig, { _tag: "KubeConfig", file: undefined, context: "c" })
+      assert.deepStrictEqual(cluster.protocols, ["kubelock", "dex"])
+      assert.strictEqual(cluster.seed, 5)
+    })
+  )
+
+  it.effect("refuse a context without a kubeconfig", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(flags.toSettings({ ...given, context: Option.some("c") }))
+      assert.match(error.message, /--context needs --kubeconfig/)
+    })
+  )
+})
+
+describe("turns", () => {
+  it("is one for a single protocol", () => {
+    assert.deepStrictEqual(turnsOf({ protocols: ["dex"], seconds: 60 }), [
+      { protocol: "dex", seconds: 60, warmUp: false }
+    ])
+  })
+
+  it("alternate, and add up to the duration for each of two, after both have warmed up", () => {
+    const turns = turnsOf({ protocols: ["kubelock", "dex"], seconds: 10 })
+    assert.deepStrictEqual(
+      turns.map(({ protocol, seconds, warmUp }) => [protocol, seconds, warmUp]),
+      [
+        ["kubelock", 3, true],
+        ["dex", 3, true],
+        ["kubelock", 5, false],
+        ["dex", 5, false],
+        ["dex", 5, false],
+        ["kubelock", 5, false]
+      ]
+    )
+    for (const seconds of [1, 10, 30, 60]) {
+      for (const wanted of ["kubelock", "dex"]) {
+        const all = turnsOf({ protocols: ["kubelock", "dex"], seconds })
+          .filter(({ protocol, warmUp }) => protocol === wanted && !warmUp)
+          .map((turn) => turn.seconds)
+        assert.closeTo(
+          all.reduce((sum, one) => sum + one),
+          seconds,
+          0.001
+        )
+      }
+    }
+  })
+})

@@ -1,0 +1,77 @@
+/** The command line of the load tester. */
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as clusterFlags from "../../src/testing/internal/clusterFlags.ts"
+import { connection, duration, toggle, type Values, whole } from "../harness/flags.ts"
+import type { LoadError } from "../harness/loadError.ts"
+import { protocols, type Settings } from "./loadTest.ts"
+
+/** The flags. */
+export const flags = {
+  duration: duration(
+    "duration",
+    [Duration.millis(1), Duration.days(1)],
+    'How long the contest lasts: 500ms, 10s, 2m, or "10 seconds"; with --compare, for each protocol (default 10s)'
+  ).pipe(Flag.withDefault(Duration.seconds(10))),
+  threads: whole("threads", [1, 64], "Threads, each with its own connections (default 4)").pipe(Flag.withDefault(4)),
+  fibers: whole("fibers", [1, 1024], "Contending fibers in each thread (default 8)").pipe(Flag.withDefault(8)),
+  hold: duration("hold", [Duration.zero, Duration.days(1)], "How long the lock is held each time (default 0ms)").pipe(
+    Flag.withDefault(Duration.zero)
+  ),
+  ids: whole("ids", [1, 1000], "How many objects there are to lock (default 1)").pipe(Flag.withDefault(1)),
+  protocol: Flag.Literals("protocol", protocols).pipe(
+    Flag.withDefault("kubelock" as const),
+    Flag.withDescription("Whose lock: kubelock's, or Dex's own as a baseline (default kubelock)")
+  ),
+  compare: toggle(
+    "compare",
+    "Run both protocols in turns, after both have warmed up, and show the ratio of kubelock to Dex"
+  ),
+  seed: whole(
+    "seed",
+    [0, 2 ** 31 - 1],
+    "Decides what is chosen at random, such as which object is locked next; it is shown with the figures (default: any)"
+  ).pipe(Flag.optional),
+  json: toggle("json", "Print the figures as one JSON object, the last line of standard output"),
+  ...clusterFlags.flags,
+  resource: Flag.String("resource").pipe(
+    Flag.withDefault("refreshtokens"),
+    Flag.withMetavar("KIND"),
+    Flag.withDescription(
+      "What is locked: refreshtokens, configmaps, secrets, or any PLURAL.VERSION.GROUP (default refreshtokens)"
+    )
+  )
+}
+
+/** The values of the flags. */
+export type Given = Values<typeof flags>
+
+/** The settings that the flags mean. */
+export const toSettings = Effect.fnUntraced(function* (given: Given): Effect.fn.Return<Settings, LoadError> {
+  const { compare, context, duration, hold, kubeconfig, namespace, protocol, resource, seed, ...rest } = given
+  return {
+    ...rest,
+    seconds: Duration.toSeconds(duration),
+    holdMillis: Duration.toMillis(hold),
+    protocols: compare ? protocols : [protocol],
+    seed: Option.getOrElse(seed, () => crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1),
+    target: {
+      kubeconfig: yield* connection({ kubeconfig, context }),
+      namespace: Option.getOrUndefined(namespace),
+      resource
+    }
+  }
+})
+
+/** Examples for the help. */
+export const examples = [
+  { command: "npm start", description: "32 fibers in 4 threads contend for one RefreshToken of an embedded server" },
+  { command: "npm start -- --compare --hold 5ms", description: "kubelock and Dex in turns" },
+  {
+    command: "npm start -- --kubeconfig --context staging --namespace dex --duration 1m",
+    description: "On a cluster; what is made there is deleted at the end"
+  },
+  { command: "npm start -- --resource leases.v1.coordination.k8s.io --kubeconfig", description: "On Leases" }
+]

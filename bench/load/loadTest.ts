@@ -1,0 +1,231 @@
+/** A load test from beginning to end: target, threads, rounds, figures, report. */
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { styleText } from "node:util"
+import * as Pool from "../contest/pool.ts"
+import { now, type Records, type Report } from "../contest/task.ts"
+import * as Witness from "../contest/witness.ts"
+import { LoadError } from "../harness/loadError.ts"
+import * as Objects from "../harness/objects.ts"
+import * as Progress from "../harness/progress.ts"
+import * as statistics from "../harness/statistics.ts"
+import * as Target from "../harness/target.ts"
+import { count, preciseTime } from "../harness/text.ts"
+import * as Figures from "./figures.ts"
+import * as report from "./report.ts"
+
+/** The protocols that can be compared. */
+export const protocols = ["kubelock", "dex"] as const
+
+/** Whose lock. */
+export type Protocol = (typeof protocols)[number]
+
+/** What the command line says. Two protocols take turns, and `seconds` is the time of each. */
+export interface Settings {
+  readonly target: Target.Options
+  readonly protocols: ReadonlyArray<Protocol>
+  readonly threads: number
+  readonly fibers: number
+  readonly ids: number
+  readonly holdMillis: number
+  readonly seconds: number
+  readonly seed: number
+  readonly json: boolean
+}
+
+/** Runs a load test. The report is also printed if it is interrupted. A violation of exclusion is an error. */
+export const run = Effect.fnUntraced(function* (settings: Settings) {
+  const test = makeTest(settings)
+  yield* Effect.ensuring(
+    Effect.scoped(playAll(test, Progress.show)),
+    Effect.suspend(() => print(test))
+  )
+  const runs = figuresOf(test)
+  if (runs.some(({ violations }) => violations > 0)) {
+    return yield* new LoadError({ message: "mutual exclusion was broken" })
+  }
+  if (runs.every(({ acquisitions }) => acquisitions === 0)) {
+    return yield* new LoadError({
+      message: `nobody acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
+    })
+  }
+})
+
+/** Runs a load test without a word, and answers with the figures. */
+export const measure = Effect.fnUntraced(function* (settings: Settings) {
+  const test = makeTest(settings)
+  yield* Effect.scoped(playAll(test, () => Effect.never))
+  return figuresOf(test)
+})
+
+/** One round: whose lock, for how long, and whether it only warms up and is not in the figures. */
+export interface Turn {
+  readonly protocol: Protocol
+  readonly seconds: number
+  readonly warmUp: boolean
+}
+
+/**
+ * The rounds of a test in their order.
+ *
+ * Two protocols take turns as A B B A: server, client and threads get faster for many seconds, so A B A B would favor the
+ * second. For the same reason each has a round before that is not counted.
+ */
+export const turnsOf = ({ protocols, seconds }: Pick<Settings, "seconds" | "protocols">): ReadonlyArray<Turn> => {
+  const turns = (order: ReadonlyArray<Protocol>, seconds: number, warmUp: boolean) =>
+    order.map((protocol): Turn => ({ protocol, seconds, warmUp }))
+  if (protocols.length === 1) return turns(protocols, seconds, false)
+  const cycles = Math.max(1, Math.round(seconds / 10))
+  const cycle = turns([...protocols, ...protocols.toReversed()], seconds / (2 * cycles), false)
+  return [
+    ...turns(protocols, Math.min(seconds, warmUpSeconds), true),
+    ...Array.from({ length: cycles }, () => cycle).flat()
+  ]
+}
+
+const warmUpSeconds = 3
+
+/** A test that goes on. */
+interface Test {
+  readonly settings: Settings
+  readonly records: Readonly<Record<Protocol, Records>>
+  readonly totals: Partial<Record<Protocol, Figures.Totals>>
+  /** How long each protocol was played. */
+  readonly millis: Record<Protocol, number>
+  /** When the first round that counts began (`task.now`). */
+  began: number | undefined
+  target: string
+  firstError: string | undefined
+}
+
+const makeTest = (settings: Settings): Test => {
+  const records = (): Records => ({
+    witness: Witness.make(settings.ids),
+    wait: statistics.histogram(),
+    handoff: statistics.histogram()
+  })
+  return {
+    settings,
+    records: { kubelock: records(), dex: records() },
+    totals: {},
+    millis: { kubelock: 0, dex: 0 },
+    began: undefined,
+    target: "",
+    firstError: undefined
+  }
+}
+
+type Show = (line: () => string) => Effect.Effect<unknown>
+
+const playAll = Effect.fnUntraced(function* (test: Test, show: Show) {
+  const target = yield* Target.open(test.settings.target)
+  test.target = target.name
+  const pool = yield* Pool.threads
+  for (const [round, turn] of turnsOf(test.settings).entries()) {
+    yield* Effect.scoped(play(test, { ...turn, round, target, pool, show }))
+  }
+})
+
+interface Round extends Turn {
+  readonly round: number
+  readonly target: Target.Target
+  readonly pool: Pool.Pool
+  readonly show: Show
+}
+
+const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
+  const { pool, protocol, round, seconds, show, target, warmUp } = turn
+  const { fibers, holdMillis, seed, threads } = test.settings
+  const records = test.records[protocol]
+  const ids = yield* Objects.make(target, test.settings.ids)
+  Witness.pause(records.witness)
+  let began: number | undefined
+  yield* Effect.forkScoped(show(() => progressLine(turn, records, began)))
+  const tasks = Array.from({ length: threads }, (_, thread) => ({
+    kind: protocol,
+    connection: target.connection,
+    resource: target.resource,
+    namespace: target.namespace,
+    ids,
+    contenders: fibers,
+    first: thread * fibers,
+    total: threads * fibers,
+    holdMillis,
+    seconds,
+    seed: `${seed}/${round}`,
+    sharedWithDex: false,
+    warmUpCpuMillis: 0,
+    settleSeconds: 0,
+    records
+  }))
+  yield* pool.play(tasks, {
+    onStart: (at) =>
+      Effect.sync(() => {
+        began = at
+        if (!warmUp) test.began ??= at
+      }),
+    onEnd: (reports) => {
+      if (warmUp && Witness.verdict(records.witness).violations === 0) reset(records)
+      else add(test, protocol, reports)
+    }
+  })
+})
+
+const reset = ({ handoff, wait, witness }: Records): void => {
+  Witness.reset(witness)
+  wait.reset()
+  handoff.reset()
+}
+
+const add = (test: Test, protocol: Protocol, reports: ReadonlyArray<Report>): void => {
+  test.totals[protocol] = Figures.add(test.totals[protocol], reports)
+  test.millis[protocol] += Math.max(...reports.map(({ millis }) => millis))
+  test.firstError ??= reports.find(({ firstError }) => firstError !== undefined)?.firstError
+}
+
+const figuresOf = ({ millis, records, settings, target, totals }: Test): ReadonlyArray<Figures.Figures> =>
+  settings.protocols.flatMap((protocol) => {
+    const { fibers, holdMillis, ids, threads } = settings
+    const plan = { protocol, target, threads, fibers, ids, holdMillis }
+    const own = totals[protocol]
+    return own === undefined ? [] : [Figures.make(plan, millis[protocol], own, records[protocol])]
+  })
+
+const print = (test: Test): Effect.Effect<void> => {
+  const runs = figuresOf(test)
+  if (runs.length === 0) return Effect.void
+  const { json, fibers, protocols } = test.settings
+  const incidents = protocols.flatMap((protocol) =>
+    Witness.verdict(test.records[protocol].witness).incidents.map((found) =>
+      report.incident(found, (test.began ?? 0) * 1e6, fibers)
+    )
+  )
+  const notes = [...incidents, ...(test.firstError === undefined ? [] : [`first error: ${test.firstError}`])]
+  return json
+    ? Effect.andThen(
+        Effect.forEach(notes, (note) => Console.error(note)),
+        Console.log(report.json(runs))
+      )
+    : Console.log(["", title(test), "", report.table(runs), "", ...runs.map(verdict), ...notes].join("\n"))
+}
+
+const verdict = (run: Figures.Figures): string =>
+  process.stdout.isTTY && process.stdout.hasColors()
+    ? styleText(["bold", run.violations === 0 ? "green" : "red"], report.verdict(run))
+    : report.verdict(run)
+
+const title = ({ settings, target }: Test): string => {
+  const { fibers, holdMillis, ids, seed, threads } = settings
+  const hold = Duration.format(Duration.millis(holdMillis))
+  return `${threads} threads of ${fibers} fibers on ${ids === 1 ? "one id" : `${ids} ids`}; hold ${hold}; target ${target}; seed ${seed}`
+}
+
+const progressLine = ({ protocol, warmUp }: Turn, { wait, witness }: Records, began: number | undefined): string => {
+  if (began === undefined) return `${protocol}: connecting the threads`
+  const { acquisitions, overlaps } = Witness.verdict(witness)
+  const { p50, p99 } = statistics.percentiles(wait)
+  const waits = p50 === null || p99 === null ? "" : `, wait p50 ${preciseTime(p50)} p99 ${preciseTime(p99)}`
+  const seconds = Math.max(0, (now() - began) / 1000).toFixed(1)
+  return `${seconds} s  ${protocol}${warmUp ? " (warming up)" : ""}: ${count(acquisitions)} acquisitions${waits}, ${overlaps} violations`
+}

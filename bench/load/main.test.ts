@@ -1,0 +1,169 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const main = fileURLToPath(new URL("main.ts", import.meta.url))
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the load tester; sends SIGINT once standard error says so. */
+const run = (args: ReadonlyArray<string>, interruptAt?: RegExp): Effect.Effect<Ended> =>
+  Effect.callback((resume) => {
+    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+    let stdout = ""
+    let stderr = ""
+    let interrupted = false
+    child.stdout.on("data", (chunk) => {
+      stdout += String(chunk)
+    })
+    child.stderr.on("data", (chunk) => {
+      stderr += String(chunk)
+      if (interrupted || interruptAt?.test(stderr) !== true) return
+      interrupted = true
+      child.kill("SIGINT")
+    })
+    child.on("close", (code) => resume(Effect.succeed({ code, stdout, stderr })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1)!
+
+describe("load tester", () => {
+  it.live(
+    "proves exclusion and prints figures as JSON",
+    () =>
+      Effect.gen(function* () {
+        const { code, stdout } = yield* run(["--duration", "2 seconds", "--threads", "2", "--json", "--seed", "7"])
+        assert.strictEqual(code, 0)
+        const { runs } = JSON.parse(lastLine(stdout))
+        assert.strictEqual(runs.length, 1)
+        const [{ acquisitions, durationMillis, requests, throughputPerSecond, waitMillis, ...rest }] = runs
+        assert.include(rest, { protocol: "kubelock", target: "embedded", threads: 2, fibers: 8, ids: 1 })
+        assert.include(rest, { violations: 0, timeouts: 0, errors: 0 })
+        assert.isAbove(acquisitions, 10)
+        assert.closeTo(durationMillis, 2000, 500)
+        assert.closeTo(throughputPerSecond, (acquisitions / durationMillis) * 1000, 1)
+        assert.isAbove(requests.get, 0)
+        assert.isAbove(requests.patch, 0)
+        assert.strictEqual(requests.put, 0)
+        assert.isAtMost(waitMillis.p50, waitMillis.p99)
+        assert.isAtMost(waitMillis.p99, waitMillis.max)
+      }),
+    60_000
+  )
+
+  it.live(
+    "compares in a table, on several ids",
+    () =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* run(
+          "--compare --duration 3s --threads 2 --fibers 2 --ids 3 --hold 1ms".split(" ")
+        )
+        assert.strictEqual(code, 0)
+        assert.match(stdout, /kubelock +dex +ratio/)
+        assert.match(stdout, /kubelock: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
+        assert.match(stdout, /dex: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
+        assert.match(stderr, /s {2}kubelock: [\d,]+ acquisitions/)
+      }),
+    60_000
+  )
+
+  it.live(
+    "does not count the warm-up: each protocol lasts as long as the flag says, and its counts agree",
+    () =>
+      Effect.gen(function* () {
+        const { code, stdout } = yield* run("--compare --duration 2s --threads 1 --fibers 1 --json".split(" "))
+        assert.strictEqual(code, 0)
+        const { runs } = JSON.parse(lastLine(stdout))
+        assert.deepStrictEqual(
+          runs.map(({ protocol }: { readonly protocol: string }) => protocol),
+          ["kubelock", "dex"]
+        )
+        for (const { acquisitions, durationMillis, requestsPerAcquisition } of runs) {
+          assert.closeTo(durationMillis, 2000, 900)
+          assert.isAbove(acquisitions, 10)
+          assert.isBelow(requestsPerAcquisition, 4.5)
+        }
+      }),
+    60_000
+  )
+
+  it.live(
+    "ends with 1 if exclusion breaks, as Dex's does after ten seconds, and says when and between whom",
+    () =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* run(
+          "--protocol dex --duration 11s --hold 1m --threads 2 --fibers 1".split(" ")
+        )
+        assert.strictEqual(code, 1)
+        assert.match(stdout, /dex: 1 violations in 2 acquisitions: mutual exclusion was BROKEN/)
+        assert.match(stdout, /after (9|10)\.\d+ s: thread \d fiber 0 was in the .* together with thread \d fiber 0/)
+        assert.strictEqual(lastLine(stderr), "error: mutual exclusion was broken")
+      }),
+    60_000
+  )
+
+  it.live(
+    "keeps exclusion in the same contest with kubelock",
+    () =>
+      Effect.gen(function* () {
+        const { code, stdout } = yield* run("--duration 11s --hold 1m --threads 2 --fibers 1".split(" "))
+        assert.strictEqual(code, 0)
+        assert.match(stdout, /kubelock: 0 violations in 1 acquisitions: mutual exclusion held/)
+      }),
+    60_000
+  )
+
+  it.live(
+    "prints the table so far when it is interrupted, and ends with 130",
+    () =>
+      Effect.gen(function* () {
+        const { code, stdout } = yield* run(
+          ["--duration", "1h", "--threads", "2"],
+          /s {2}kubelock: [\d,]+ acquisitions/
+        )
+        assert.strictEqual(code, 130)
+        assert.match(stdout, /0 violations in [\d,]+ acquisitions: mutual exclusion held/)
+      }),
+    60_000
+  )
+
+  it.live("helps", () =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* run(["--help"])
+      assert.strictEqual(code, 0)
+      for (const flag of ["duration", "threads", "fibers", "hold", "ids", "protocol", "compare", "seed", "json"]) {
+        assert.include(stdout, `--${flag}`)
+      }
+      assert.match(stdout, /--kubeconfig \[=FILE\] .*without FILE/)
+    })
+  )
+
+  it.live.each([
+    ["--threads 65", /--threads: "65"\. Expected: a whole number from 1 to 64/],
+    ["--fibers 0", /--fibers/],
+    ["--ids 1001", /--ids/],
+    ["--duration 0", /--duration/],
+    ["--duration soon", /such as 500ms, 10s or "10 seconds"/],
+    ["--hold -1s", /--hold/],
+    ["--protocol etcd", /"kubelock" \| "dex"/],
+    ["--bogus", /Unrecognized flag: --bogus/],
+    ["--context staging", /--context needs --kubeconfig/],
+    ["--kubeconfig /does/not/exist", /Cannot use the kubeconfig/],
+    ["--resource widgets", /PLURAL\.VERSION\.GROUP/],
+    ["--namespace Not_A_Name", /--namespace/]
+  ] as const)("says in one line what is wrong with %s", ([args, message]) =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* run(args.split(" "))
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, "")
+      assert.match(stderr, message)
+      assert.strictEqual(stderr.trimEnd().split("\n").length, 1)
+    })
+  )
+})

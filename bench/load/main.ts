@@ -1,0 +1,33 @@
+/**
+ * The load tester: `npm start`, or with flags `npm start -- --duration 30s`. See `--help`.
+ *
+ * Threads full of fibers contend for the lock of one object, on an embedded API server or on a cluster. Shared memory
+ * proves that they exclude each other.
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { joined } from "../../src/testing/internal/clusterFlags.ts"
+import { prefix } from "../harness/objects.ts"
+import { inOneLine, run } from "../harness/program.ts"
+import * as flags from "./flags.ts"
+import * as LoadTest from "./loadTest.ts"
+
+const command = Command.make("npm start --", flags.flags, (given) =>
+  inOneLine(Effect.flatMap(flags.toSettings(given), LoadTest.run))
+).pipe(
+  Command.withDescription(
+    "Makes threads full of fibers contend for a lock, proves that they exclude each other, and measures how well they do."
+  ),
+  Command.withExamples(flags.examples)
+)
+
+// The first Ctrl-C ends the test and cleans up. A second one does not wait for that.
+let interrupts = 0
+process.on("SIGINT", () => {
+  interrupts++
+  if (interrupts === 1) return
+  process.stderr.write(`\nEnded without cleaning up: objects named ${prefix}... may be left on the cluster.\n`)
+  process.exit(130)
+})
+
+run(command, joined(process.argv.slice(2)))

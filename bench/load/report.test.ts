@@ -1,0 +1,85 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Figures } from "./figures.ts"
+import * as report from "./report.ts"
+
+const kubelock: Figures = {
+  protocol: "kubelock",
+  target: "embedded",
+  threads: 4,
+  fibers: 8,
+  ids: 1,
+  holdMillis: 0,
+  durationMillis: 10_000,
+  acquisitions: 12_345,
+  violations: 0,
+  timeouts: 0,
+  errors: 0,
+  throughputPerSecond: 1234.5,
+  waitMillis: { p50: 2.34567, p95: 50, p99: 1234, max: 2000 },
+  handoffMillis: { p50: 0.5, p95: 1, p99: 2, max: 3 },
+  requests: { get: 1, put: 0, patch: 24_690, watch: 2, other: 0 },
+  requestsPerAcquisition: 2.0003,
+  conflicts: 7,
+  fairness: { jain: 0.98765, min: 0.5, max: 1.5 }
+}
+
+const none = { p50: null, p95: null, p99: null, max: null }
+
+const dex: Figures = {
+  ...kubelock,
+  protocol: "dex",
+  acquisitions: 0,
+  throughputPerSecond: 123.45,
+  waitMillis: none,
+  handoffMillis: none,
+  requests: { get: 100, put: 50, patch: 0, watch: 0, other: 0 },
+  requestsPerAcquisition: null,
+  fairness: { jain: null, min: null, max: null },
+  violations: 3
+}
+
+describe("report", () => {
+  it("prints one JSON object of exactly this shape, on one line", () => {
+    assert.strictEqual(
+      report.json([kubelock]),
+      `{"runs":[{"protocol":"kubelock","target":"embedded","threads":4,"fibers":8,"ids":1,"holdMillis":0,"durationMillis":10000,"acquisitions":12345,"violations":0,"timeouts":0,"errors":0,"throughputPerSecond":1234.5,"waitMillis":{"p50":2.346,"p95":50,"p99":1234,"max":2000},"handoffMillis":{"p50":0.5,"p95":1,"p99":2,"max":3},"requests":{"get":1,"put":0,"patch":24690,"watch":2,"other":0},"requestsPerAcquisition":2,"conflicts":7,"fairness":{"jain":0.988,"min":0.5,"max":1.5}}]}`
+    )
+  })
+
+  it("prints null for figures that do not exist", () => {
+    assert.deepInclude(JSON.parse(report.json([dex])).runs[0], { waitMillis: none, requestsPerAcquisition: null })
+  })
+
+  it("aligns its columns", () => {
+    const lines = report.table([kubelock]).split("\n")
+    assert.strictEqual(new Set(lines.map((line) => line.length)).size, 1)
+    assert.match(lines[0]!, /^ +kubelock$/)
+    assert.match(report.table([kubelock]), /^throughput +1,235 \/s$/m)
+    assert.match(report.table([kubelock]), /^wait p50 +2\.35 ms$/m)
+    assert.match(report.table([kubelock]), /^wait p99 +1\.23 s$/m)
+  })
+
+  it("shows the ratio of two runs if both have the figure", () => {
+    const table = report.table([kubelock, dex])
+    assert.match(table, /^ +kubelock +dex +ratio$/m)
+    assert.match(table, /^throughput +1,235 \/s +123 \/s +x 10\.0$/m)
+    assert.match(table, /^wait p50 +2\.35 ms +-$/m)
+    assert.match(table, /^requests: put +0 +50$/m)
+  })
+
+  it("leaves out requests that were not made", () => {
+    assert.notMatch(report.table([kubelock]), /requests: (put|other)/)
+  })
+
+  it("says whether exclusion held", () => {
+    assert.strictEqual(report.verdict(kubelock), "kubelock: 0 violations in 12,345 acquisitions: mutual exclusion held")
+    assert.strictEqual(report.verdict(dex), "dex: 3 violations in 0 acquisitions: mutual exclusion was BROKEN")
+  })
+
+  it("says when exclusion broke and between whom", () => {
+    assert.strictEqual(
+      report.incident({ nanos: 5_250_000_000, id: 2, who: 9, other: 1 }, 4_000_000_000, 8),
+      "after 1.250 s: thread 1 fiber 0 was in the critical section of id 2 together with thread 0 fiber 0"
+    )
+  })
+})

@@ -1,0 +1,81 @@
+/** Figures for people, as a table, and for programs, as JSON: pure. */
+import type { Incident } from "../contest/witness.ts"
+import type { Percentiles } from "../harness/statistics.ts"
+import { columns, count, preciseTime, significant } from "../harness/text.ts"
+import type { Figures } from "./figures.ts"
+
+/** The JSON object of `--json`, on one line. Numbers have three decimals at most. */
+export const json = (runs: ReadonlyArray<Figures>): string =>
+  JSON.stringify({ runs }, (_, value: unknown) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : value))
+
+/**
+ * A table: a row for each figure, a column for each run and, if there are two, the ratio of the first to the second.
+ * Kinds of requests that were not made are left out.
+ */
+export const table = (runs: ReadonlyArray<Figures>): string => {
+  const head = ["", ...runs.map(({ protocol }) => protocol), ...(runs.length === 2 ? ["ratio"] : [])]
+  const shown = rows.filter(({ isOptional, read }) => !isOptional || runs.some((run) => read(run) !== 0))
+  const [first, ...others] = columns([head, ...shown.map((row) => cells(row, runs))], 1)
+  return [first, "-".repeat(Math.max(first!.length, ...others.map((line) => line.length))), ...others].join("\n")
+}
+
+/** One line: whether exclusion held. */
+export const verdict = ({ acquisitions, protocol, violations }: Figures): string =>
+  `${protocol}: ${count(violations)} violations in ${count(acquisitions)} acquisitions: mutual exclusion ${violations === 0 ? "held" : "was BROKEN"}`
+
+/** When there was an overlap, and between which contenders. `began` is the start of the run on the clock of the incident. */
+export const incident = ({ id, nanos, other, who }: Incident, began: number, fibers: number): string =>
+  `after ${((nanos - began) / 1e9).toFixed(3)} s: ${contender(who, fibers)} was in the critical section of id ${id} together with ${contender(other, fibers)}`
+
+const contender = (who: number, fibers: number): string =>
+  who === 0 ? "nobody" : `thread ${Math.floor((who - 1) / fibers)} fiber ${(who - 1) % fibers}`
+
+interface Row {
+  readonly label: string
+  readonly format: (value: number) => string
+  readonly read: (run: Figures) => number | null
+  readonly isOptional: boolean
+}
+
+const row = (label: string, format: Row["format"], read: Row["read"], isOptional = false): Row => ({
+  label,
+  format,
+  read,
+  isOptional
+})
+
+const percentiles = (label: string, read: (run: Figures) => Percentiles): ReadonlyArray<Row> =>
+  (["p50", "p95", "p99", "max"] as const).map((name) => row(`${label} ${name}`, preciseTime, (run) => read(run)[name]))
+
+const rows: ReadonlyArray<Row> = [
+  row("acquisitions", count, (run) => run.acquisitions),
+  row("duration", preciseTime, (run) => run.durationMillis),
+  row(
+    "throughput",
+    (value) => `${significant(value)} /s`,
+    (run) => run.throughputPerSecond
+  ),
+  ...percentiles("wait", (run) => run.waitMillis),
+  ...percentiles("hand-off", (run) => run.handoffMillis),
+  ...(["get", "put", "patch", "watch", "other"] as const).map((verb) =>
+    row(`requests: ${verb}`, count, (run) => run.requests[verb], true)
+  ),
+  row("requests per acquisition", significant, (run) => run.requestsPerAcquisition),
+  row("conflicts", count, (run) => run.conflicts),
+  row("timeouts", count, (run) => run.timeouts),
+  row("errors", count, (run) => run.errors),
+  row("fairness: Jain's index", significant, (run) => run.fairness.jain),
+  row("fairness: smallest share", significant, (run) => run.fairness.min),
+  row("fairness: largest share", significant, (run) => run.fairness.max),
+  row("violations", count, (run) => run.violations)
+]
+
+const cells = ({ format, label, read }: Row, runs: ReadonlyArray<Figures>): ReadonlyArray<string> => {
+  const values = runs.map(read)
+  const [first, second] = values
+  return [
+    label,
+    ...values.map((value) => (value === null ? "-" : format(value))),
+    ...(values.length === 2 ? [first && second ? `x ${significant(first / second)}` : ""] : [])
+  ]
+}

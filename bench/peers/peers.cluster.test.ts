@@ -1,0 +1,66 @@
+/** The peers' benchmark as a whole, in its shortest form: it measures every kind that can run, and kubelock excludes. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFile } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Envtest } from "../../src/testing/index.ts"
+import { isAlone } from "../contest/kind.ts"
+import type { Measurements } from "./measurements.ts"
+import * as plan from "./plan.ts"
+
+const peers = fileURLToPath(new URL("peers.ts", import.meta.url))
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-peers-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+)
+
+const run = (args: ReadonlyArray<string>) =>
+  Effect.callback<{ readonly code: number | null; readonly stderr: string }>((resume) => {
+    const child = execFile(process.execPath, [peers, ...args], (_error, _stdout, stderr) =>
+      resume(Effect.succeed({ code: child.exitCode, stderr }))
+    )
+    return Effect.sync(() => child.kill("SIGINT"))
+  })
+
+const servers = await Effect.runPromise(Envtest.servers)
+
+describe.each([...servers])("npm run bench:peers on %s", (server) => {
+  it.live(
+    "measures every kind that can run",
+    () =>
+      Effect.gen(function* () {
+        const file = join(yield* folder, "peers.json")
+        const args = `--quick --contenders 2 --mixed-seconds 1 --server ${server} --json ${file}`.split(" ")
+        const { code, stderr } = yield* run(args)
+        assert.strictEqual(code, 0, stderr)
+        const { servers } = JSON.parse(readFileSync(file, "utf8")) as Measurements
+        const [{ cells, hold, mixed, threads, waiting, wire }] = servers as [Measurements["servers"][number]]
+        assert.sameMembers(
+          cells.map(({ kind }) => kind),
+          [...plan.able(server)]
+        )
+        for (const { kind, rounds, wait } of [...cells, ...hold]) {
+          for (const { acquisitions, errors, firstError, overlaps } of rounds) {
+            assert.isAbove(acquisitions, 0, kind)
+            assert.strictEqual(errors, 0, firstError)
+            if (!isAlone(kind)) assert.strictEqual(overlaps, 0, kind)
+          }
+          assert.isNotEmpty(wait)
+        }
+        assert.lengthOf(threads, 2)
+        assert.lengthOf(mixed!.kinds, 2)
+        for (const { kind, requestsPerWaiterSecond, waiters } of waiting) {
+          assert.strictEqual(waiters, plan.waiters, kind)
+          assert.isNotNull(requestsPerWaiterSecond)
+        }
+        const bytesOf = (kind: string) => wire.find((figure) => figure.kind === kind)!.bytesPerCycle
+        assert.isAbove(bytesOf("dex"), 4 * plan.wireObjectBytes)
+        assert.isBelow(bytesOf("kubelock"), bytesOf("dex"))
+      }).pipe(Effect.scoped),
+    180_000
+  )
+})

@@ -1,0 +1,213 @@
+/**
+ * Services that are killed and suspended while they refresh, in eras. Each era has a grant of its own. It ends when the
+ * grant is lost, or after its time. Then the loss is accounted for.
+ */
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type { ChildProcess } from "node:child_process"
+import * as refreshValue from "../../src/internal/refresh/location.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../../src/Resource.ts"
+import * as Connection from "../harness/connection.ts"
+import * as Workers from "../harness/workers.ts"
+import * as Provider from "./provider.ts"
+import * as Service from "./service.ts"
+import * as Upstream from "./upstream.ts"
+
+/**
+ * The cluster, the number of eras, their length, and the seed. In every other era a crash strikes between the upstream's
+ * answer and the write. `way` is `kubelock` by default.
+ */
+export interface Options {
+  readonly way?: Service.Job["way"] | undefined
+  readonly connection: Connection.Connection
+  readonly namespace: string
+  readonly eras: number
+  readonly millis: number
+  readonly seed: number
+}
+
+/**
+ * How an era went: how many refreshes there were, how many signals the services got, how the grant was lost, and what the
+ * services printed.
+ *
+ * `LeaseRanOut`: another service took the lock over from the one that had refreshed and had not written yet, since its lease
+ * had expired without a signal. That happens to a process that a busy machine keeps waiting for longer than its lease.
+ */
+export interface Era {
+  readonly refreshes: number
+  readonly injections: number
+  readonly lost: "No" | "CrashBetweenAnswerAndWrite" | "LeaseRanOut" | "Otherwise"
+  readonly printed: string
+}
+
+const services = 3
+const ttl = 1000
+/** Longer than the lease, its rounding and the uncertainty about the clock of the server. */
+const pause = 4000
+
+interface Injection {
+  readonly service: string
+  readonly signal: "SIGKILL" | "SIGSTOP"
+  readonly at: number
+}
+
+/** Plays all eras. */
+export const play = (options: Options) =>
+  Effect.gen(function* () {
+    const running = new Map<string, ChildProcess>()
+    const injections: Array<Injection> = []
+    let strike = false
+
+    const inject = (service: string, signal: Injection["signal"]) => {
+      const child = running.get(service)
+      if (child === undefined || !child.kill(signal)) return
+      injections.push({ service, signal, at: Date.now() })
+      if (signal === "SIGKILL") running.delete(service)
+    }
+
+    const provider = yield* Provider.start((service) => {
+      if (!strike) return
+      strike = false
+      inject(service, "SIGKILL")
+    })
+
+    const value = refreshValue.make(["data", "token"], Upstream.Token)
+    const store = yield* ObjectStoreKubernetes.make({
+      resource: Resource.secret,
+      namespace: options.namespace,
+      content: true
+    })
+    const storedToken = (id: string) =>
+      store.read(id).pipe(
+        Effect.flatMap(({ content }) => value.read(content ?? {})),
+        Effect.map(
+          Option.match({ onNone: () => undefined, onSome: ({ refresh }) => Upstream.digest(Redacted.value(refresh)) })
+        ),
+        Effect.orDie
+      )
+
+    const era = (number: number): Effect.Effect<Era, Upstream.Unreachable, HttpClient.HttpClient> =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const first = yield* Upstream.mint(provider)
+          const id = `refresh-chaos-${process.pid}-${options.way ?? "kubelock"}-${number}`
+          // Only kubelock creates a missing object.
+          if (options.way !== undefined) yield* Effect.orDie(store.create(id, {}))
+          let printed = ""
+          let incarnation = 0
+          const start = (slot: number) =>
+            Effect.gen(function* () {
+              const service = `era-${number}-${slot}-${++incarnation}`
+              const child = Service.process("pipe")
+              child.stderr!.on("data", (chunk) => (printed += String(chunk)))
+              const ask = yield* Workers.start<Service.Job, Service.Outcome>(service, () => child)
+              yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
+              child.once("exit", () => running.delete(service))
+              running.set(service, child)
+              const work = ask({
+                service,
+                way: options.way ?? "kubelock",
+                connection: options.connection,
+                dex: false,
+                namespace: options.namespace,
+                id,
+                provider,
+                first,
+                callers: 4,
+                rounds: 1_000_000,
+                lifetimeMillis: Service.lifetimeMillis,
+                ttlMillis: ttl,
+                pollMillis: 20
+              })
+              yield* Effect.forkScoped(Effect.ignore(work))
+            })
+          for (let slot = 0; slot < services; slot++) yield* start(slot)
+
+          const ledgerOfEra = Effect.map(Upstream.ledger(provider), ({ refreshes, refusals }) => ({
+            refreshes: refreshes.filter(({ service }) => service.startsWith(`era-${number}-`)),
+            refusals: refusals.filter(({ service }) => service.startsWith(`era-${number}-`))
+          }))
+          const before = injections.length
+          // An era begins once the services refresh, however long the machine takes to start them.
+          let ledger = yield* Effect.repeat(Effect.delay(ledgerOfEra, "50 millis"), {
+            until: ({ refreshes, refusals }) => refreshes.length >= 5 || refusals.length > 0
+          })
+          const until = Date.now() + options.millis
+          while (Date.now() < until && ledger.refusals.length === 0) {
+            yield* Effect.sleep(yield* Random.nextIntBetween(200, 600))
+            ledger = yield* ledgerOfEra
+            if (number % 2 === 1 && ledger.refreshes.length < 100) strike = true
+            if (running.size === 0) continue
+            const victim = [...running.keys()][yield* Random.nextIntBetween(0, running.size - 1)]!
+            if (yield* Random.nextBoolean) {
+              inject(victim, "SIGKILL")
+            } else {
+              inject(victim, "SIGSTOP")
+              yield* Effect.forkScoped(
+                Effect.andThen(
+                  Effect.sleep(pause),
+                  Effect.sync(() => running.get(victim)?.kill("SIGCONT"))
+                )
+              )
+            }
+            while (running.size < services) yield* start(running.size)
+          }
+          strike = false
+          const stored = yield* storedToken(id)
+          for (const child of running.values()) child.kill("SIGCONT")
+          yield* Effect.sleep("1 second")
+          ledger = yield* ledgerOfEra
+          return {
+            refreshes: ledger.refreshes.length,
+            injections: injections.length - before,
+            lost: account(ledger, injections, stored, printed),
+            printed
+          } satisfies Era
+        })
+      )
+
+    const eras: Array<Era> = []
+    for (let number = 0; number < options.eras; number++) eras.push(yield* era(number))
+    return eras
+  }).pipe(
+    Effect.scoped,
+    Random.withSeed(options.seed),
+    Effect.provide(Layer.merge(FetchHttpClient.layer, Connection.layer(options.connection)))
+  )
+
+/** How a grant was lost: did a crash or a pause hit the service that spent the refused token before it wrote the answer? */
+const account = (
+  { refreshes, refusals }: Pick<Upstream.Ledger, "refreshes" | "refusals">,
+  injections: ReadonlyArray<Injection>,
+  stored: string | undefined,
+  printed: string
+): Era["lost"] => {
+  const [refusal] = refusals
+  if (refusal === undefined) return "No"
+  const spender = refreshes.find(({ spent }) => spent === refusal.token)
+  if (spender === undefined) return "Otherwise"
+  const struck = injections.find(
+    ({ at, service, signal }) =>
+      service === spender.service &&
+      at >= spender.at - slack &&
+      at <= Math.min(refusal.at, spender.at + writing) &&
+      // A suspended process writes when it resumes, if no other service has written.
+      (stored === spender.spent || (signal === "SIGSTOP" && stored === spender.issued))
+  )
+  if (struck !== undefined) return "CrashBetweenAnswerAndWrite"
+  return isTakenOver(spender.service, printed) ? "LeaseRanOut" : "Otherwise"
+}
+
+// The service that takes over an expired lock logs which holder it was.
+const isTakenOver = (service: string, printed: string): boolean =>
+  printed.split("\n").some((line) => line.includes(`${service}/`) && line.includes("expire"))
+
+// A signal may be sent while the answer of the provider is on its way. The write takes no longer than `writing`.
+const slack = 100
+const writing = 1000

@@ -1,0 +1,102 @@
+/** The example service of the docs, as two replicas, and its manifest. */
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Provider from "./provider.ts"
+import * as Upstream from "./upstream.ts"
+import * as Resource from "../../src/Resource.ts"
+import * as ApiServer from "../../src/testing/ApiServer.ts"
+import * as Ports from "../../src/testing/envtest/Ports.ts"
+
+const folder = join(import.meta.dirname, "../../docs/examples/token-service")
+const secretName = "upstream-token"
+
+const Answer = Schema.Struct({ access_token: Schema.String, expires_at: Schema.String })
+
+/** Starts a replica. Gives its address, and what it has printed so far. */
+const replica = (env: Record<string, string>) =>
+  Effect.gen(function* () {
+    const port = yield* Ports.free
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        spawn(process.execPath, ["--conditions=kubelock-source", join(folder, "service.ts")], {
+          env: { ...process.env, ...env, PORT: String(port) }
+        })
+      ),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+    const printed: Array<string> = []
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => printed.push(String(chunk)))
+    const url = `http://127.0.0.1:${port}`
+    yield* HttpClient.get(`${url}/healthz`).pipe(
+      Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 1000 }),
+      Effect.mapError(() => new Error(`the service does not start: ${printed.join("")}`))
+    )
+    return { url, printed }
+  })
+
+layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServices: true })(
+  "the token service",
+  (it) => {
+    it.effect(
+      "hands out one token from all replicas, and needs no more than its manifest grants",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* ApiServer.ApiServer
+          const provider = yield* Provider.start()
+          const first = yield* Upstream.mint(provider)
+          // As the manifest makes it: without data.
+          yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
+          yield* server.clearRequests
+          const home = yield* Effect.acquireRelease(
+            Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-example-"))),
+            (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+          )
+          const kubeconfig = join(home, "kubeconfig")
+          writeFileSync(kubeconfig, server.kubeConfig)
+          const env = {
+            KUBECONFIG: kubeconfig,
+            TOKEN_ENDPOINT: `${provider}/token`,
+            CLIENT_ID: Upstream.clientId,
+            CLIENT_SECRET: Upstream.clientSecret,
+            REFRESH_TOKEN: first
+          }
+          const replicas = yield* Effect.all([replica(env), replica(env)], { concurrency: "unbounded" })
+          const answers = yield* Effect.forEach(
+            [...replicas, ...replicas, ...replicas],
+            ({ url }) => Effect.flatMap(HttpClient.get(`${url}/token`), HttpClientResponse.schemaBodyJson(Answer)),
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(new Set(answers.map((answer) => answer.access_token)).size, 1)
+          const ledger = yield* Upstream.ledger(provider)
+          assert.lengthOf(ledger.refreshes, 1)
+          assert.lengthOf(ledger.refusals, 0)
+
+          const { data } = Option.getOrThrow(yield* server.get(Resource.secret, "default", secretName))
+          const stored = Buffer.from((data as Record<string, string>)["token"]!, "base64").toString()
+          assert.include(stored, answers[0]!.access_token)
+          const printed = replicas.flatMap((replica) => replica.printed).join("")
+          for (const secret of [answers[0]!.access_token, first, Upstream.clientSecret]) {
+            assert.notInclude(printed, secret)
+          }
+
+          const verbs = new Set((yield* server.requests).map(({ verb }) => verb))
+          const manifest = readFileSync(join(folder, "manifest.yaml"), "utf8")
+          const granted = /resources: \[secrets\]\n\s+resourceNames: \[(.*)\]\n\s+verbs: \[(.*)\]/.exec(manifest)!
+          assert.strictEqual(granted[1], secretName)
+          assert.deepStrictEqual([...verbs].toSorted(), granted[2]!.split(", ").toSorted())
+        }),
+      120_000
+    )
+  }
+)

@@ -1,0 +1,298 @@
+/**
+ * Real Kubernetes API servers for tests and benchmarks.
+ *
+ * The binaries come from the folder that the environment variable `KUBEBUILDER_ASSETS` names, as in Kubernetes' own
+ * envtest (`setup-envtest use -p env` downloads them). `start` runs an etcd and an API server on free loopback ports, in a
+ * temporary folder, with certificates of their own. It installs the CRD of Dex's RefreshToken and makes a namespace `dex`.
+ * When the scope closes, both processes end and the folder is removed. This also happens if the test process is killed.
+ *
+ * The certificates need the package `selfsigned`, an optional peer dependency.
+ *
+ * **Details**
+ *
+ * - `kube-apiserver` is the whole API: ConfigMaps, Secrets, RBAC, namespaces. `apiextensions-apiserver` serves CRDs only:
+ *   it has no `/api/v1`, no namespaces and no RBAC, and only the administrator has any rights.
+ * - The administrator is a member of `system:masters`, which is exempt from RBAC and from 429. Use `kubeConfigFor` if
+ *   those matter.
+ * - The servers and everything that waits for them run in real time, also under a `TestClock`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { it } from "@effect/vitest"
+ * import { Effect, Layer } from "effect"
+ * import { KubernetesClient, Lock, ObjectStoreKubernetes, Resource } from "kubelock"
+ * import { Envtest } from "kubelock/testing"
+ *
+ * const client = Layer.unwrap(
+ *   Effect.map(Envtest.ApiServer, ({ kubeConfig }) => KubernetesClient.layerKubeConfigYaml(kubeConfig))
+ * )
+ * const lock = Lock.layer().pipe(
+ *   Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" })),
+ *   Layer.provide(client),
+ *   Layer.provide(Envtest.layer({ server: "kube-apiserver", fsync: false }))
+ * )
+ *
+ * it.layer(lock, { timeout: "1 minute" })("on a real API server", (it) => {
+ *   it.effect("locks", () => Effect.scoped(Lock.scoped("a")))
+ * })
+ * ```
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type { HttpMethod } from "effect/http/HttpMethod"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Path from "node:path"
+import * as Assets from "./Assets.ts"
+import * as Certificates from "./Certificates.ts"
+import * as Client from "./Client.ts"
+import * as Daemon from "./Daemon.ts"
+import { EnvtestError } from "./EnvtestError.ts"
+import * as Flags from "./Flags.ts"
+import * as Guard from "./Guard.ts"
+import * as KubeConfig from "./KubeConfig.ts"
+import * as Ports from "./Ports.ts"
+import { inRealTime } from "./realTime.ts"
+
+/** A kind of API server. */
+export type Server = Assets.Server
+
+/** Which server to start. */
+export interface Options {
+  readonly server: Assets.Server
+  /**
+   * Whether etcd syncs every write to disk, as it does in production. Tests are faster without it, but benchmarks then
+   * mean nothing.
+   *
+   * @default true
+   */
+  readonly fsync?: boolean | undefined
+}
+
+/** One of the two processes. */
+export type Part = "etcd" | "server"
+
+/**
+ * A running API server.
+ *
+ * - `version`: from `/version`, such as `v1.20.2`.
+ * - `ca`: PEM of the CA that signed all its certificates.
+ * - `directory`: the temporary folder. `kubeConfigPath` is a file in it.
+ * - `kubeConfig`, `kubeConfigFor`: a kubeconfig as YAML with all certificates embedded, of the administrator or of any
+ *   user.
+ * - `client`, `clientFor`: pooled HTTP/1.1 clients of the administrator and of any user. They take paths (`/apis/...`).
+ * - `request`: one request of the administrator, and its whole reply. A body is sent as JSON, or as a merge patch if the
+ *   method is PATCH; `headers` override the content type.
+ * - `stop`, `start`, `restart`: stop and start the API server process; its port and etcd stay. `start` waits until it
+ *   serves again. SIGTERM becomes SIGKILL after ten seconds.
+ * - `pause`, `resume`: freeze and thaw a process (SIGSTOP, SIGCONT). Its connections stay open but nothing answers.
+ * - `pids`: the processes that run now. `log`: the last lines of one process.
+ */
+export interface ApiServerProcess {
+  readonly server: Assets.Server
+  readonly url: string
+  readonly version: string
+  readonly ca: string
+  readonly directory: string
+  readonly kubeConfig: string
+  readonly kubeConfigPath: string
+  readonly kubeConfigFor: (user: Certificates.User) => Effect.Effect<string>
+  readonly client: HttpClient.HttpClient
+  readonly clientFor: (user: Certificates.User) => Effect.Effect<HttpClient.HttpClient, never, Scope.Scope>
+  readonly request: (
+    method: HttpMethod,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>
+  ) => Effect.Effect<Client.Reply, HttpClientError.HttpClientError>
+  readonly stop: (signal?: "SIGTERM" | "SIGKILL") => Effect.Effect<void>
+  readonly start: Effect.Effect<void, EnvtestError>
+  readonly restart: (signal?: "SIGTERM" | "SIGKILL") => Effect.Effect<void, EnvtestError>
+  readonly pause: (part: Part) => Effect.Effect<void>
+  readonly resume: (part: Part) => Effect.Effect<void>
+  readonly pids: Effect.Effect<ReadonlyArray<number>>
+  readonly log: (part: Part) => Effect.Effect<string>
+}
+
+/** Service tag of a running API server. */
+export class ApiServer extends Context.Service<ApiServer, ApiServerProcess>()("kubelock/testing/Envtest/ApiServer") {}
+
+/** The binaries that are installed. The error says in one line what is missing. */
+export const assets: Effect.Effect<Assets.Assets, EnvtestError> = Assets.find
+
+/** The servers that can be started, for `describe.each`: none if binaries are missing. */
+export const servers: Effect.Effect<ReadonlyArray<Assets.Server>> = Assets.find.pipe(
+  Effect.map((found) => found.servers.map(({ server }) => server)),
+  Effect.orElseSucceed(() => [])
+)
+
+/** Starts an etcd and an API server in about four seconds. Fails if either ends, or is not ready within a minute. */
+export const start = (options: Options): Effect.Effect<ApiServerProcess, EnvtestError, Scope.Scope> =>
+  launch(options).pipe(
+    Effect.retry({ times: 2, while: (error) => error.message.includes("address already in use") }),
+    Effect.provide(NodeServices.layer),
+    inRealTime
+  )
+
+/** `start` as a layer. */
+export const layer = (options: Options): Layer.Layer<ApiServer, EnvtestError> => Layer.effect(ApiServer, start(options))
+
+const namespace = "dex"
+
+const crd = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "refreshtokens.dex.coreos.com" },
+  spec: {
+    group: "dex.coreos.com",
+    names: { kind: "RefreshToken", listKind: "RefreshTokenList", plural: "refreshtokens", singular: "refreshtoken" },
+    scope: "Namespaced",
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } }
+      }
+    ]
+  }
+}
+
+const launch = Effect.fnUntraced(function* (options: Options) {
+  // A failed attempt leaves nothing behind for the next one.
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  return yield* launchOnce(options).pipe(
+    Scope.provide(scope),
+    Effect.catchTag("PlatformError", (error) => new EnvtestError({ step: options.server, detail: error.message })),
+    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  )
+})
+
+const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options) {
+  const found = yield* Assets.find
+  const binary = found.servers.find(({ server }) => server === name)
+  if (binary === undefined) {
+    return yield* new EnvtestError({ step: name, detail: "is not in the folder that KUBEBUILDER_ASSETS names" })
+  }
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "kubelock-envtest-" })
+  const guard = yield* Guard.make(directory)
+  const [etcdPort, peerPort, port] = yield* Effect.all([Ports.free, Ports.free, Ports.free])
+  const url = `https://127.0.0.1:${port}`
+
+  const authority = yield* Certificates.makeAuthority
+  const { ca } = authority
+  const serving = yield* authority.serving
+  const serviceAccounts = yield* Certificates.signing
+  const admin = yield* authority.client({ name: "admin", groups: ["system:masters"] })
+  const kubeConfig = KubeConfig.make({ url, ca: ca.cert, user: "admin", credentials: admin })
+  const files = {
+    "ca.crt": ca.cert,
+    "tls.crt": serving.cert,
+    "tls.key": serving.key,
+    "sa.pub": serviceAccounts.cert,
+    "sa.key": serviceAccounts.key,
+    kubeconfig: kubeConfig
+  }
+  yield* Effect.forEach(Object.entries(files), ([file, text]) =>
+    fs.writeFileString(Path.join(directory, file), text, { mode: 0o600 })
+  )
+
+  const etcd = yield* Daemon.make({
+    name: "etcd",
+    command: found.etcd,
+    args: Flags.etcd({ directory, clientPort: etcdPort, peerPort, fsync: fsync ?? true }),
+    guard
+  })
+  const server = yield* Daemon.make({
+    name,
+    command: binary.path,
+    args: Flags.apiServer(name, { directory, etcdPort, port }),
+    guard
+  })
+  const client = yield* Client.make(url, ca.cert, admin)
+  const request: ApiServerProcess["request"] = (...args) => Client.send(client, ...args)
+
+  const until = (step: string, ask: ReturnType<typeof request>, good: (reply: Client.Reply) => boolean) =>
+    untilGood(name, step, ask, good).pipe(Effect.raceFirst(server.died), Effect.raceFirst(etcd.died))
+  // /readyz of apiextensions-apiserver waits for Services, which it does not serve.
+  const health = name === "kube-apiserver" ? "/readyz" : "/healthz"
+  const ready = until("becoming ready", request("GET", health), ({ status }) => status === 200)
+  const served = until(
+    "serving refreshtokens",
+    request("GET", `/apis/dex.coreos.com/v1/namespaces/${namespace}/refreshtokens`),
+    ({ status }) => status === 200
+  )
+  const create = (path: string, body: unknown) =>
+    until(`POST ${path}`, request("POST", path, body), ({ status }) => status === 201 || status === 409)
+
+  yield* etcd.start
+  yield* server.start
+  yield* ready
+  yield* create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+  yield* served
+  if (name === "kube-apiserver") {
+    yield* create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } })
+  }
+  const version = yield* until("GET /version", request("GET", "/version"), ({ status }) => status === 200)
+
+  const oneAtATime = yield* Semaphore.make(1)
+  const stop = (signal: "SIGTERM" | "SIGKILL" = "SIGTERM") => server.stop(signal)
+  const startAgain = server.start.pipe(Effect.andThen(ready), Effect.andThen(served), Effect.asVoid)
+  const parts = { etcd, server }
+  return {
+    server: name,
+    url,
+    version: String(version.body["gitVersion"]),
+    ca: ca.cert,
+    directory,
+    kubeConfig,
+    kubeConfigPath: Path.join(directory, "kubeconfig"),
+    kubeConfigFor: (user) =>
+      Effect.map(authority.client(user), (own) =>
+        KubeConfig.make({ url, ca: ca.cert, user: user.name, credentials: own })
+      ),
+    client,
+    clientFor: (user) => Effect.flatMap(authority.client(user), (own) => Client.make(url, ca.cert, own)),
+    request,
+    stop: (signal) => oneAtATime.withPermit(stop(signal)),
+    start: oneAtATime.withPermit(startAgain).pipe(inRealTime),
+    restart: (signal) => oneAtATime.withPermit(Effect.andThen(stop(signal), startAgain)).pipe(inRealTime),
+    pause: (part) => parts[part].pause,
+    resume: (part) => parts[part].resume,
+    pids: Effect.map(Effect.all([etcd.pid, server.pid]), (pids) => pids.filter((pid) => pid !== undefined)),
+    log: (part) => parts[part].log
+  } satisfies ApiServerProcess
+})
+
+/** Repeats a request until its reply is good. */
+const untilGood = Effect.fnUntraced(function* (
+  name: string,
+  step: string,
+  ask: ReturnType<ApiServerProcess["request"]>,
+  good: (reply: Client.Reply) => boolean
+) {
+  let last = "no answer"
+  const attempts = Effect.gen(function* () {
+    while (true) {
+      const reply = yield* Effect.result(Effect.timeout(ask, "5 seconds"))
+      if (Result.isSuccess(reply) && good(reply.success)) return reply.success
+      last = Result.isSuccess(reply)
+        ? `${reply.success.status} ${JSON.stringify(reply.success.body)}`
+        : reply.failure.message
+      yield* Effect.sleep("50 millis")
+    }
+  })
+  return yield* Effect.timeoutOrElse(attempts, {
+    duration: "60 seconds",
+    orElse: () => new EnvtestError({ step: name, detail: `${step} takes over a minute; the last answer was ${last}` })
+  })
+})

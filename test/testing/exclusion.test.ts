@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as exclusion from "../../src/testing/internal/exclusion.ts"
+
+const held = (start: number, end: number, token?: bigint): exclusion.Interval => ({ start, end, token })
+
+const overlaps = (...acquisitions: ReadonlyArray<exclusion.Interval>) =>
+  exclusion.check(acquisitions).overlaps.map(({ earlier, later }) => [earlier.start, later.start])
+
+const disorder = (...acquisitions: ReadonlyArray<exclusion.Interval>) =>
+  exclusion.check(acquisitions).disorder.map(({ earlier, later }) => [earlier.token, later.token])
+
+describe("overlaps", () => {
+  it("are none if each starts after the last one ended, in whatever order they are given", () => {
+    assert.deepStrictEqual(overlaps(held(10, 11), held(30, 31), held(1, 2), held(20, 30)), [])
+  })
+
+  it("are all pairs, also of an acquisition that ends long after its neighbours", () => {
+    assert.deepStrictEqual(overlaps(held(1, 100), held(2, 60), held(50, 51)), [
+      [1, 2],
+      [1, 50],
+      [2, 50]
+    ])
+  })
+
+  it("include an acquisition that never ended", () => {
+    assert.deepStrictEqual(overlaps(held(1, Number.POSITIVE_INFINITY), held(9, 10)), [[1, 9]])
+  })
+})
+
+describe("disorder", () => {
+  it("is none if each token is greater than all before it", () => {
+    assert.deepStrictEqual(disorder(held(3, 4, 9n), held(1, 2, 5n), held(5, 6)), [])
+  })
+
+  it("is a token that is not greater than the greatest before it", () => {
+    assert.deepStrictEqual(disorder(held(1, 2, 7n), held(3, 4, 5n), held(5, 6, 6n), held(7, 8, 7n), held(9, 10, 8n)), [
+      [7n, 5n],
+      [7n, 6n],
+      [7n, 7n]
+    ])
+  })
+})
