@@ -18,10 +18,10 @@ export default defineConfig({
     experimental: { viteModuleRunner: false, nodeLoader: false },
     execArgv: ["--conditions=kubelock-source"],
     // These guard against hanging. No test relies on them, and a busy machine may be slow.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // One line a file, and nothing from a test that passes.
-    slowTestThreshold: 60_000,
+    slowTestThreshold: 300_000,
     silent: "passed-only"
   }
 })

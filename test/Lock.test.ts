@@ -25,14 +25,14 @@ const setUp = Effect.gen(function* () {
   return { ...us, ...world, us: us.lock, them: them.lock }
 })
 
-/** The same with several objects, and the lock as a service. */
+/** A store with several objects, and the lock as a service. */
 const setUpMany = (...objects: ReadonlyArray<string>) =>
   Effect.map(FaultyStore.make(objects), (faulty) => ({
     ...faulty,
     layer: Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, faulty.store)))
   }))
 
-/** When a wish writes, in milliseconds since it began, until it has written so often. */
+/** The times of the first `count` writes of an acquisition, in milliseconds since it began. */
 const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"], count: number) {
   const began = yield* Clock.currentTimeMillis
   const times: Array<number> = []
@@ -49,7 +49,7 @@ const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"]
   return times
 })
 
-/** Twenty times the same, by chance as a seed has it: the longest. */
+/** Runs an effect twenty times, with random numbers from a seed, and gives the longest time. */
 const longestOf = <E, R>(millis: Effect.Effect<number, E, R>, seed: string): Effect.Effect<number, E, R> =>
   Effect.forEach(Array.from({ length: 20 }), () => millis).pipe(
     Random.withSeed(seed),
@@ -57,7 +57,7 @@ const longestOf = <E, R>(millis: Effect.Effect<number, E, R>, seed: string): Eff
   )
 
 describe("waiting", () => {
-  it.effect("goes on after a lost race the later, the longer the server took to say so: others lost it, too", () =>
+  it.effect("backs off after a lost race, for longer if the server took longer to answer", () =>
     Effect.gen(function* () {
       const { sound } = yield* setUp
       for (const [name, took, most] of [
@@ -74,27 +74,25 @@ describe("waiting", () => {
     })
   )
 
-  it.effect(
-    "joins the queue at once after a quick look, and later after a slow one: others came at the same time",
-    () =>
-      Effect.gen(function* () {
-        const { sound, them } = yield* setUp
-        yield* them.scoped(id)
-        const longestPause = (took: number) => {
-          const store = { ...sound, read: (id: string) => Effect.delay(sound.read(id), took) }
-          return longestOf(
-            Effect.map(timesOfWrites(store, 1), ([first]) => first! - took),
-            "slow looks"
-          )
-        }
-        assert.isAtMost(yield* longestPause(20), 1)
-        const slow = yield* longestPause(50)
-        assert.isAtMost(slow, 400)
-        assert.isAtLeast(slow, 280)
-      }).pipe(Effect.scoped)
+  it.effect("joins the queue at once after a quick read, and after a pause if the read was slow", () =>
+    Effect.gen(function* () {
+      const { sound, them } = yield* setUp
+      yield* them.scoped(id)
+      const longestPause = (took: number) => {
+        const store = { ...sound, read: (id: string) => Effect.delay(sound.read(id), took) }
+        return longestOf(
+          Effect.map(timesOfWrites(store, 1), ([first]) => first! - took),
+          "slow looks"
+        )
+      }
+      assert.isAtMost(yield* longestPause(20), 1)
+      const slow = yield* longestPause(50)
+      assert.isAtMost(slow, 400)
+      assert.isAtLeast(slow, 280)
+    }).pipe(Effect.scoped)
   )
 
-  it.effect("ends with its schedule, also where it stays away after lost races", () =>
+  it.effect("ends with its schedule, also while it backs off after lost races", () =>
     Effect.gen(function* () {
       const { sound } = yield* setUp
       const lock = yield* Lock.make().pipe(
@@ -111,12 +109,12 @@ describe("waiting", () => {
         assert.strictEqual(error._tag, "LockTimeout")
         return error._tag === "LockTimeout" ? Duration.toMillis(error.waited) : 0
       })
-      // a first write, the schedule, and a write that began before its end
+      // The first write, the schedule, and a write that began before the end of the schedule.
       assert.isAtMost(yield* longestOf(waited, "lost races"), 150 + 500 + 150 + 1)
     })
   )
 
-  it.effect("times out when Dex does, after 20 seconds, and asks for nothing meanwhile", () =>
+  it.effect("times out after 20 seconds, as Dex does, and makes no request meanwhile", () =>
     Effect.gen(function* () {
       const { annotate, requests, us } = yield* setUp
       yield* annotate(dexLockUntil(3600))
@@ -135,7 +133,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("breaks a lock once it has expired, not a moment earlier", () =>
+  it.effect("takes over a lock once it has expired, and not earlier", () =>
     Effect.gen(function* () {
       const { annotate, us } = yield* setUp
       yield* annotate(dexLockUntil(5))
@@ -160,7 +158,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("can be given up, and leaves nothing behind", () =>
+  it.effect("can be interrupted, and leaves nothing behind", () =>
     Effect.gen(function* () {
       const { annotate, annotations, requests, us } = yield* setUp
       yield* annotate(dexLockUntil(3600))
@@ -175,7 +173,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("fails on a lock that turns malformed meanwhile, and on an object that goes away", () =>
+  it.effect("fails if the lock becomes malformed meanwhile, and if the object is deleted", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       yield* world.annotate(dexLockUntil(3600))
@@ -205,7 +203,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("reports an outage that does not end as what it is", () =>
+  it.effect("fails with the error of an outage that does not end", () =>
     Effect.gen(function* () {
       const { faults, us } = yield* setUp
       faults.push(...Array.from({ length: 500 }, () => ["read", "Refused"] as const))
@@ -215,7 +213,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("waits as long as an overloaded server asks for", () =>
+  it.effect("waits as long as an overloaded server asks it to", () =>
     Effect.gen(function* () {
       const { faults, requests, us } = yield* setUp
       const overloaded = { object: id, verb: "get", status: 429, detail: "429", retryAfter: Duration.seconds(3) }
@@ -228,7 +226,7 @@ describe("waiting", () => {
     })
   )
 
-  it.effect("does not insist where the answer is final", () =>
+  it.effect("does not repeat a request whose answer is final", () =>
     Effect.gen(function* () {
       const { faults, requests, us } = yield* setUp
       const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
@@ -254,7 +252,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("costs no reading where the caller has just read the object", () =>
+  it.effect("costs no read if the caller has just read the object", () =>
     Effect.gen(function* () {
       const { annotate, requests, sound, us } = yield* setUp
       yield* Effect.scoped(us.scoped(id, { snapshot: yield* sound.read(id) }))
@@ -272,7 +270,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("asks again where the object is not any more what it remembers", () =>
+  it.effect("reads again if the object differs from the cached version", () =>
     Effect.gen(function* () {
       const { annotate, delete: remove, requests, sound, us } = yield* setUp
       yield* Effect.scoped(us.scoped(id))
@@ -294,7 +292,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("asks first where it is not sure enough of the time: the expiry would lie too far ahead", () =>
+  it.effect("reads first if it does not know the time exactly: the expiry would lie too far ahead", () =>
     Effect.gen(function* () {
       const { requests, store } = yield* setUp
       const unsure = { ...store, now: Effect.succeed({ earliest: 0, latest: 10_001 }) }
@@ -317,7 +315,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("ends with the lease where renewal is off, and says so", () =>
+  it.effect("ends with the lease if renewal is off, and says so", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUp
       const held = yield* us.scoped(id, { renewEvery: false })
@@ -332,7 +330,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("is over before anybody else may break the lock, when the server is out of reach", () =>
+  it.effect("ends before another process may take over the lock, if the server is out of reach", () =>
     Effect.gen(function* () {
       const { faults, them, us } = yield* setUp
       const held = yield* us.scoped(id)
@@ -345,7 +343,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("is renewed, or lost in time, also when its layer is gone: only the hold's own scope ends it", () =>
+  it.effect("is renewed, or lost in time, also after its layer is closed: only its own scope ends it", () =>
     Effect.gen(function* () {
       const { faults, store } = yield* setUp
       const held = yield* Lock.scoped(id).pipe(
@@ -371,7 +369,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("does not lose the lock by obeying an overloaded server", () =>
+  it.effect("does not lose the lock because an overloaded server asks it to wait", () =>
     Effect.gen(function* () {
       const { faults, us } = yield* setUp
       const held = yield* us.scoped(id)
@@ -382,7 +380,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("knows that time has passed although no timer ran: a machine that slept", () =>
+  it.effect("knows after a sleep of the machine that time has passed, although no timer ran", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -395,7 +393,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("is not renewed once it has run out: a machine that slept gives it up when it wakes", () =>
+  it.effect("is not renewed after its lease ran out while the machine slept", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -409,7 +407,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: interrupts work that outlives the lock, and refuses work afterwards", () =>
+  it.effect("guards: interrupts work when the lock is lost, and refuses work afterwards", () =>
     Effect.gen(function* () {
       const { annotate, us } = yield* setUp
       const held = yield* us.scoped(id)
@@ -423,7 +421,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: does not pass off as protected what a stalled process did", () =>
+  it.effect("guards: fails if the process stalled for longer than the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -433,7 +431,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: does not pass off as protected what ended after the lease", () =>
+  it.effect("guards: fails if the work ended after the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const held = yield* us.scoped(id, { renewEvery: false })
@@ -447,7 +445,7 @@ describe("holding", () => {
 })
 
 describe("an answer that gets lost", () => {
-  it.effect("when acquiring: the lock is held at once, not waited out", () =>
+  it.effect("when acquiring: the lock is held at once, without a wait for its expiry", () =>
     Effect.gen(function* () {
       const { faults, requests, us } = yield* setUp
       faults.push(["write", "Lost"])
@@ -457,7 +455,7 @@ describe("an answer that gets lost", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("when trying once: the lock is held all the same", () =>
+  it.effect("when trying once: the lock is held nevertheless", () =>
     Effect.gen(function* () {
       const { faults, us } = yield* setUp
       faults.push(["write", "Lost"])
@@ -490,7 +488,7 @@ describe("an answer that gets lost", () => {
     })
   )
 
-  it.effect("when the wish is given up before it comes: the lock is freed in the background", () =>
+  it.effect("when the schedule ends before it would come: the lock is freed in the background", () =>
     Effect.gen(function* () {
       const { annotations, faults, us } = yield* setUp
       faults.push(["read", "None"], ["write", "Lost"], ["read", "Refused"], ["read", "Refused"])
@@ -518,7 +516,7 @@ describe("an answer that gets lost", () => {
 })
 
 describe("a write that was cut off", () => {
-  it.effect("and is applied a little later leaves nothing behind", () =>
+  it.effect("and is applied later leaves nothing behind", () =>
     Effect.gen(function* () {
       const { annotations, sound } = yield* setUp
       let isFirst = true
@@ -545,7 +543,7 @@ describe("a write that was cut off", () => {
 })
 
 describe("a process that ends", () => {
-  it.effect("first frees what it may have been granted without knowing", () =>
+  it.effect("first frees a lock that it may hold without knowing", () =>
     Effect.gen(function* () {
       const { annotations, faults, store } = yield* setUp
       const scope = yield* Scope.make()
@@ -600,7 +598,7 @@ describe("committing", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("still writes after the lease ran out, where nobody took over", () =>
+  it.effect("still writes after the lease ran out if nobody took over", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const paused = yield* world.us.scoped(id, { renewEvery: false })
@@ -610,7 +608,7 @@ describe("committing", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("settles an answer that gets lost: what was written is written, once", () =>
+  it.effect("writes once, also if the answer gets lost", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const held = yield* world.us.scoped(id)
@@ -624,7 +622,7 @@ describe("committing", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("does not call lost what may have been written, and written over since", () =>
+  it.effect("does not report as lost a write that may have happened and was overwritten since", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const held = yield* world.us.scoped(id)
@@ -701,7 +699,7 @@ describe("releasing", () => {
 })
 
 describe("several locks", () => {
-  it.effect("are held all, in the order asked for, an id named twice but once", () =>
+  it.effect("are all held, in the given order, and once if an id is given twice", () =>
     Effect.gen(function* () {
       const { layer, requests } = yield* setUpMany("a", "b", "c")
       yield* Effect.gen(function* () {
@@ -717,7 +715,7 @@ describe("several locks", () => {
     })
   )
 
-  it.effect("are held none, where one is not to be had", () =>
+  it.effect("are all released if one cannot be acquired", () =>
     Effect.gen(function* () {
       const { layer, sound } = yield* setUpMany("a", "b", "c")
       const { resourceVersion } = yield* sound.read("b")
@@ -730,7 +728,7 @@ describe("several locks", () => {
     })
   )
 
-  it.effect("are given back when the wait for one is interrupted", () =>
+  it.effect("are all released if the wait for one is interrupted", () =>
     Effect.gen(function* () {
       const { layer, sound } = yield* setUpMany("a", "b")
       const { resourceVersion } = yield* sound.read("b")
@@ -745,7 +743,7 @@ describe("several locks", () => {
     })
   )
 
-  it.effect("never wait for each other, in whatever order they are named", () =>
+  it.effect("never wait for each other, in whatever order they are given", () =>
     Effect.gen(function* () {
       const { layer } = yield* setUpMany("a", "b", "c")
       const both = (ids: ReadonlyArray<string>) =>

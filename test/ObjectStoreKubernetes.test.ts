@@ -61,7 +61,7 @@ const store = ObjectStoreKubernetes.layer(tokens)
 const { Fault } = ApiServer
 
 layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("ObjectStoreKubernetes", (it) => {
-  it.effect("never lets the content of an object into this process, nor touches it", () =>
+  it.effect("never reads or changes the content of an object", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const metadata = yield* store.read(id)
@@ -77,7 +77,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("obeys no Retry-After but that of overload: a server that starts is well long before", () =>
+  it.effect("obeys the Retry-After of an overloaded server only: a server that starts is ready long before", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const starting = Fault.Answer({ at: "Request", status: 503, body: "starting", headers: { "retry-after": "10" } })
@@ -88,7 +88,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("brings the content along, and writes to it, where it is asked to", () =>
+  it.effect("reads and writes the content if it is told to", () =>
     Effect.gen(function* () {
       const { id, server } = yield* aToken
       const before = yield* Effect.flatMap(ObjectStore, (store) =>
@@ -117,7 +117,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("gives what the server says its own error", () =>
+  it.effect("maps each kind of answer to an error of its own", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const answers: ReadonlyArray<readonly [fault: ApiServer.Fault, expected: object]> = [
@@ -163,7 +163,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
         Effect.flip,
         Effect.provide(ObjectStoreKubernetes.layer({ ...tokens, requestTimeout: "50 millis" }), { local: true })
       )
-      assert.deepInclude(error, { _tag: "LockUnavailable", detail: "no response within 50ms" })
+      assert.isTrue(error._tag === "LockUnavailable" && error.detail.endsWith(" within 50ms"), String(error))
     }).pipe(Effect.scoped)
   )
 
@@ -187,7 +187,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("says so where nobody listens", () =>
+  it.effect("says so if nothing listens", () =>
     Effect.gen(function* () {
       const nowhere = KubernetesClient.layerKubeConfigYaml(kubeConfigFor("http://127.0.0.1:1"))
       const error = yield* Effect.flatMap(ObjectStore, (store) => store.read("a")).pipe(
@@ -210,7 +210,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("tells time by the server's clock, which may be far from this machine's", () =>
+  it.effect("tells the time by the server's clock, which may be far from that of this machine", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* server.setClockOffset("-1 hour")
@@ -227,7 +227,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("goes on telling of changes over a watch that ends, breaks, or has been forgotten", () =>
+  it.effect("goes on telling of changes after a watch ends, breaks, or has expired", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const changes = yield* Queue.unbounded<WatchEvent>()
@@ -270,7 +270,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("fails a stream of changes that may never be", () =>
+  it.effect("fails if watching is forbidden", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       yield* server.inject(Fault.Forbid({}), { when: isWatch })
@@ -279,7 +279,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("opens few connections, and holds no watch that nobody wants", () =>
+  it.effect("closes a watch that is no longer used", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const before = yield* server.openWatches

@@ -23,7 +23,7 @@ const secretName = "upstream-token"
 
 const Answer = Schema.Struct({ access_token: Schema.String, expires_at: Schema.String })
 
-/** Starts a replica. Gives its address, and what it has printed so far. */
+/** A replica. Answers its address, and what it has printed so far. */
 const replica = (env: Record<string, string>) =>
   Effect.gen(function* () {
     const port = yield* Ports.free
@@ -48,55 +48,52 @@ const replica = (env: Record<string, string>) =>
 layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServices: true })(
   "the token service",
   (it) => {
-    it.effect(
-      "hands out one token from all replicas, and needs no more than its manifest grants",
-      () =>
-        Effect.gen(function* () {
-          const server = yield* ApiServer.ApiServer
-          const provider = yield* Provider.start()
-          const first = yield* Upstream.mint(provider)
-          // As the manifest makes it: without data.
-          yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
-          yield* server.clearRequests
-          const home = yield* Effect.acquireRelease(
-            Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-example-"))),
-            (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-          )
-          const kubeconfig = join(home, "kubeconfig")
-          writeFileSync(kubeconfig, server.kubeConfig)
-          const env = {
-            KUBECONFIG: kubeconfig,
-            TOKEN_ENDPOINT: `${provider}/token`,
-            CLIENT_ID: Upstream.clientId,
-            CLIENT_SECRET: Upstream.clientSecret,
-            REFRESH_TOKEN: first
-          }
-          const replicas = yield* Effect.all([replica(env), replica(env)], { concurrency: "unbounded" })
-          const answers = yield* Effect.forEach(
-            [...replicas, ...replicas, ...replicas],
-            ({ url }) => Effect.flatMap(HttpClient.get(`${url}/token`), HttpClientResponse.schemaBodyJson(Answer)),
-            { concurrency: "unbounded" }
-          )
-          assert.strictEqual(new Set(answers.map((answer) => answer.access_token)).size, 1)
-          const ledger = yield* Upstream.ledger(provider)
-          assert.lengthOf(ledger.refreshes, 1)
-          assert.lengthOf(ledger.refusals, 0)
+    it.effect("hands out one token from all replicas, and needs no more than its manifest grants", () =>
+      Effect.gen(function* () {
+        const server = yield* ApiServer.ApiServer
+        const provider = yield* Provider.start()
+        const first = yield* Upstream.mint(provider)
+        // As the manifest makes it: without data.
+        yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
+        yield* server.clearRequests
+        const home = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-example-"))),
+          (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+        )
+        const kubeconfig = join(home, "kubeconfig")
+        writeFileSync(kubeconfig, server.kubeConfig)
+        const env = {
+          KUBECONFIG: kubeconfig,
+          TOKEN_ENDPOINT: `${provider}/token`,
+          CLIENT_ID: Upstream.clientId,
+          CLIENT_SECRET: Upstream.clientSecret,
+          REFRESH_TOKEN: first
+        }
+        const replicas = yield* Effect.all([replica(env), replica(env)], { concurrency: "unbounded" })
+        const answers = yield* Effect.forEach(
+          [...replicas, ...replicas, ...replicas],
+          ({ url }) => Effect.flatMap(HttpClient.get(`${url}/token`), HttpClientResponse.schemaBodyJson(Answer)),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(new Set(answers.map((answer) => answer.access_token)).size, 1)
+        const ledger = yield* Upstream.ledger(provider)
+        assert.lengthOf(ledger.refreshes, 1)
+        assert.lengthOf(ledger.refusals, 0)
 
-          const { data } = Option.getOrThrow(yield* server.get(Resource.secret, "default", secretName))
-          const stored = Buffer.from((data as Record<string, string>)["token"]!, "base64").toString()
-          assert.include(stored, answers[0]!.access_token)
-          const printed = replicas.flatMap((replica) => replica.printed).join("")
-          for (const secret of [answers[0]!.access_token, first, Upstream.clientSecret]) {
-            assert.notInclude(printed, secret)
-          }
+        const { data } = Option.getOrThrow(yield* server.get(Resource.secret, "default", secretName))
+        const stored = Buffer.from((data as Record<string, string>)["token"]!, "base64").toString()
+        assert.include(stored, answers[0]!.access_token)
+        const printed = replicas.flatMap((replica) => replica.printed).join("")
+        for (const secret of [answers[0]!.access_token, first, Upstream.clientSecret]) {
+          assert.notInclude(printed, secret)
+        }
 
-          const verbs = new Set((yield* server.requests).map(({ verb }) => verb))
-          const manifest = readFileSync(join(folder, "manifest.yaml"), "utf8")
-          const granted = /resources: \[secrets\]\n\s+resourceNames: \[(.*)\]\n\s+verbs: \[(.*)\]/.exec(manifest)!
-          assert.strictEqual(granted[1], secretName)
-          assert.deepStrictEqual([...verbs].toSorted(), granted[2]!.split(", ").toSorted())
-        }),
-      120_000
+        const verbs = new Set((yield* server.requests).map(({ verb }) => verb))
+        const manifest = readFileSync(join(folder, "manifest.yaml"), "utf8")
+        const granted = /resources: \[secrets\]\n\s+resourceNames: \[(.*)\]\n\s+verbs: \[(.*)\]/.exec(manifest)!
+        assert.strictEqual(granted[1], secretName)
+        assert.deepStrictEqual([...verbs].toSorted(), granted[2]!.split(", ").toSorted())
+      })
     )
   }
 )

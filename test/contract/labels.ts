@@ -1,25 +1,18 @@
-/** Labels, and streams of changes that one of them narrows down: a part of the contract of the port. */
+/** Labels, and watches that are limited to one of them: a part of the contract of the port. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { type WatchEvent, type MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import { changesOf, refused, takeUntil, written } from "../utils/store.ts"
-import { World } from "../utils/World.ts"
-
-let count = 0
+import { anObject, World } from "../utils/World.ts"
 
 const name = "example.com/next"
 
 /** An object with labels, and one annotation. */
-const anObject = (labels: MetadataPatch = {}) =>
-  Effect.gen(function* () {
-    const id = `labels-${process.pid}-${++count}`
-    yield* (yield* World).make(id, { "example.com/a": "1" })
-    yield* write(id, labels)
-    return id
-  })
+const labelledObject = (labels: MetadataPatch = {}) =>
+  Effect.tap(anObject({ "example.com/a": "1" }), (id) => write(id, labels))
 
-/** Writes labels, and an annotation beside them, as a stranger would. */
+/** Writes labels, and an annotation with them, as a stranger would. */
 const write = (id: string, labels: MetadataPatch, value = "1") =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -33,7 +26,7 @@ const write = (id: string, labels: MetadataPatch, value = "1") =>
     )
   })
 
-/** The write of a label under annotations, told whether there are labels. */
+/** Writes a label on the condition of annotations. `labelled` says whether the object has labels. */
 const writeUnder = (id: string, labelled: boolean, labels: MetadataPatch) =>
   Effect.flatMap(ObjectStore, (store) =>
     store.compareAndSwap(id, {
@@ -49,7 +42,7 @@ const labelsOf = (id: string) =>
     ({ labels }) => ({ ...labels })
   )
 
-const next = (changes: Queue.Dequeue<WatchEvent>) => Effect.timeout(Queue.take(changes), "10 seconds")
+const next = (changes: Queue.Dequeue<WatchEvent>) => Effect.timeout(Queue.take(changes), "30 seconds")
 
 const mine = { key: name, value: "me" }
 
@@ -57,7 +50,7 @@ const mine = { key: name, value: "me" }
 export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("sets and removes labels under a resourceVersion, and leaves others alone", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       assert.deepStrictEqual(yield* labelsOf(id), {})
       assert.deepStrictEqual({ ...(yield* write(id, { [name]: "me", app: "x" })).labels }, { [name]: "me", app: "x" })
       const changed = { [name]: "you", "example.com/never-there": null }
@@ -69,9 +62,9 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("sets and removes labels under annotations, of an object that has labels and of one that has none", () =>
+  it.effect("sets and removes labels under annotations, on an object with labels and on one without", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const first = written(yield* writeUnder(id, false, { [name]: "me" }))
       assert.deepStrictEqual({ ...first.labels }, { [name]: "me" })
       assert.deepStrictEqual({ ...first.annotations }, { "example.com/a": "1", "example.com/b": "2" })
@@ -86,11 +79,11 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("writes nothing where it is wrong that the object has labels, or has none", () =>
+  it.effect("writes nothing if the object was said to have labels and has none, or the other way round", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const bare = yield* anObject()
-      const labelled = yield* anObject({ app: "x" })
+      const bare = yield* labelledObject()
+      const labelled = yield* labelledObject({ app: "x" })
       const before = [yield* store.read(bare), yield* store.read(labelled)]
       for (const labels of [{ [name]: "me" }, { [name]: null }]) {
         refused(yield* writeUnder(bare, true, labels))
@@ -100,10 +93,10 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves labels alone, and needs to know nothing of them, where none is written", () =>
+  it.effect("leaves labels alone, and need not know them, if none is written", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject({ app: "x" })
+      const id = yield* labelledObject({ app: "x" })
       const annotations = { "example.com/a": "1" }
       const after = written(
         yield* store.compareAndSwap(id, { expect: { annotations }, annotations: { "example.com/b": "2" } })
@@ -112,10 +105,10 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves the resourceVersion as it is where a label has the value already", () =>
+  it.effect("leaves the resourceVersion as it is if a label has the value already", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const before = yield* store.read(id)
       const { annotations, resourceVersion } = before
       const labels = { [name]: "me" }
@@ -128,9 +121,9 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("begins with the object where it has the label, and tells every change while it has", () =>
+  it.effect("begins with the object if it has the label, and tells every change while it has", () =>
     Effect.gen(function* () {
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
       const changes = yield* changesOf(id, { label: mine })
       assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: present })
@@ -141,9 +134,9 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells nothing of an object without the label until it has it, and nothing any more once it has not", () =>
+  it.effect("tells of an object only while it has the label", () =>
     Effect.gen(function* () {
-      const id = yield* anObject({ [name]: "you" })
+      const id = yield* labelledObject({ [name]: "you" })
       const changes = yield* changesOf(id, { label: mine })
       yield* write(id, {}, "2")
       yield* write(id, { [name]: null }, "3")
@@ -158,10 +151,10 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells the end of an object that has the label, and nothing of the end of one that has not", () =>
+  it.effect("tells the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World
-      const id = yield* anObject({ [name]: "me" })
+      const id = yield* labelledObject({ [name]: "me" })
       const changes = yield* changesOf(id, { label: mine })
       yield* next(changes)
       yield* world.delete(id)
@@ -174,9 +167,9 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells what happened to the label after a resourceVersion, and nothing that was before", () =>
+  it.effect("tells what happened to the label after a resourceVersion, and nothing from before", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const before = yield* write(id, {}, "2")
       const quiet = yield* changesOf(id, { label: mine, since: before.resourceVersion })
       const labelled = yield* write(id, { [name]: "me" }, "3")
@@ -192,9 +185,9 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells two who watch for different values, each of its own", () =>
+  it.effect("tells each of two watches for different values only of its own value", () =>
     Effect.gen(function* () {
-      const id = yield* anObject()
+      const id = yield* labelledObject()
       const me = yield* changesOf(id, { label: mine })
       const you = yield* changesOf(id, { label: { key: name, value: "you" } })
       const all = yield* changesOf(id)

@@ -7,22 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
-import { annotate, annotationsOf, World } from "../utils/World.ts"
+import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
 const key = LockPolicy.dexAnnotation
 const holderKey = `${key}-holder`
 const longAgo = "2001-01-01T00:00:00Z"
 const farAway = "2999-01-01T01:00:00+01:00"
-
-let count = 0
-
-const anObject = (annotations?: Readonly<Record<string, string>>) =>
-  Effect.gen(function* () {
-    const id = `lock-${process.pid}-${++count}`
-    yield* (yield* World).make(id, annotations)
-    return id
-  })
 
 /** Another process: a lock of its own on the same store. */
 const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -49,7 +40,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("is refused to whoever tries while it is held, who is told by whom and until when", () =>
+  it.effect("refuses a try while it is held, and says who holds it and until when", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const held = yield* Lock.scoped(id)
@@ -63,7 +54,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("excludes: of many that increment a plain number under it, no increment is lost", () =>
+  it.effect("excludes: no increment of a plain number under it is lost", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       let number = 0
@@ -112,7 +103,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("breaks an expired lock, and then one breaker holds it", () =>
+  it.effect("lets one of several processes take over an expired lock", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [key]: longAgo, [holderKey]: `gone@${longAgo}`, "example.com/other": "o" })
       assert.deepInclude(yield* Lock.inspect(id), { _tag: "Expired", holder: "gone" })
@@ -135,7 +126,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("leaves another's lock alone when it is released late", () =>
+  it.effect("leaves the lock of another process alone if it is released late", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const theirs: Record<string, string> = { [key]: farAway, [holderKey]: `them@${farAway}` }
@@ -149,9 +140,9 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("is no other on an object of a megabyte", () =>
+  it.effect("works the same on an object of a megabyte", () =>
     Effect.gen(function* () {
-      const id = `lock-${process.pid}-large-${++count}`
+      const id = freshId()
       yield* (yield* World).make(id, {}, 1_000_000)
       yield* Effect.gen(function* () {
         yield* Lock.scoped(id)
@@ -161,7 +152,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("survives that its holder, or anybody, writes to the object meanwhile", () =>
+  it.effect("survives other writes to the object", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       yield* Effect.scoped(
@@ -178,7 +169,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("tells a holder that the lock was broken, and by whom, and interrupts the work", () =>
+  it.effect("tells a holder that the lock was taken over, and by whom, and interrupts the work", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const started = yield* Deferred.make<void>()
@@ -198,7 +189,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("tells a holder that the lock was wiped, or the object deleted", () =>
+  it.effect("tells a holder that the lock was removed, or the object deleted", () =>
     Effect.gen(function* () {
       const lose = (how: (id: string) => Effect.Effect<unknown, unknown, World | ObjectStore>) =>
         Effect.gen(function* () {
@@ -215,7 +206,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(Effect.scoped)
   )
 
-  it.effect("gives every acquisition a larger fencing token, whoever acquired in between", () =>
+  it.effect("gives every acquisition a larger fencing token, whichever process acquires", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const tokens: Array<bigint> = []
@@ -232,9 +223,9 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("makes a missing object where asked to, races between makers included", () =>
+  it.effect("creates a missing object if it is told to, also if several processes do so at once", () =>
     Effect.gen(function* () {
-      const id = `lock-${process.pid}-made-${++count}`
+      const id = freshId()
       assert.deepInclude(yield* Effect.flip(Effect.scoped(Lock.scoped(id))), {
         _tag: "LockNotFound",
         missing: "object"
@@ -254,8 +245,8 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  // Dex's own tests of its lock: storage/kubernetes/lock_test.go
-  it.effect("times out where it is acquired within itself, and the outer update stands", () =>
+  // From the tests that Dex has of its lock: storage/kubernetes/lock_test.go
+  it.effect("times out if it is acquired within itself, and the outer update stands", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const outer = Effect.gen(function* () {
@@ -271,7 +262,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("breaks an expired lock, and the first update wins", () =>
+  it.effect("is taken over once it has expired, and the first update wins", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ [key]: longAgo })
       const update = (value: string) =>

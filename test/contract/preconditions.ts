@@ -1,18 +1,9 @@
-/** On what condition a store writes, and that all of a write happens or nothing: a part of the contract of the port. */
+/** Preconditions of writes, and that a write happens as a whole or not at all: a part of the contract of the port. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { ObjectStore, type ConditionalPatch } from "../../src/ObjectStore.ts"
 import { refused, written } from "../utils/store.ts"
-import { World } from "../utils/World.ts"
-
-let count = 0
-
-const anObject = (annotations?: Readonly<Record<string, string>>) =>
-  Effect.gen(function* () {
-    const id = `conditions-${process.pid}-${++count}`
-    yield* (yield* World).make(id, annotations)
-    return id
-  })
+import { anObject, type World } from "../utils/World.ts"
 
 type Expected = Extract<ConditionalPatch["expect"], { readonly annotations: unknown }>["annotations"]
 
@@ -36,7 +27,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     ]
   ]
   for (const [what, expected] of holding) {
-    it.effect(`writes where ${what}`, () =>
+    it.effect(`writes if ${what}`, () =>
       Effect.gen(function* () {
         const id = yield* anObject(standing)
         assert.deepStrictEqual(
@@ -55,7 +46,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     ["one of several is there", { "example.com/a": false, "example.com/b": true, "example.com/c": false }]
   ]
   for (const [what, expected] of failing) {
-    it.effect(`writes nothing where ${what}`, () =>
+    it.effect(`writes nothing if ${what}`, () =>
       Effect.gen(function* () {
         const store = yield* ObjectStore
         const id = yield* anObject(standing)
@@ -66,7 +57,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     )
   }
 
-  it.effect("refuses, on an object without any annotation, whatever wants one to be there", () =>
+  it.effect("refuses any precondition that requires an annotation on an object without any", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject()
@@ -76,7 +67,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     })
   )
 
-  it.effect("takes the present value of an annotation as a condition, and no other that looks like it", () =>
+  it.effect("accepts the exact value of an annotation as a condition, and no similar one", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ "example.com/a": "true", "example.com/b": "null" })
       refused(yield* writing(id, { "example.com/a": "True" }))

@@ -13,16 +13,13 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { type MetadataPatch, type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { contend, type Contender } from "../utils/contend.ts"
 import { written } from "../utils/store.ts"
-import { annotationsOf, World } from "../utils/World.ts"
+import { annotationsOf, anObject, type World } from "../utils/World.ts"
 
 const key = LockPolicy.dexAnnotation
 
-let count = 0
-
 /** An object with an annotation and a label of its owner. */
-const anObject = Effect.gen(function* () {
-  const id = `queue-${process.pid}-${++count}`
-  yield* (yield* World).make(id, { "example.com/other": "o" })
+const labelledObject = Effect.gen(function* () {
+  const id = yield* anObject({ "example.com/other": "o" })
   const store = yield* ObjectStore
   const { resourceVersion } = yield* store.read(id)
   const labels: MetadataPatch = { app: "x" }
@@ -66,7 +63,7 @@ const isFreed = Effect.fnUntraced(function* (id: string) {
 export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("passes from process to process in the order of arrival", () =>
     Effect.gen(function* () {
-      const id = yield* anObject
+      const id = yield* labelledObject
       const tokens: Array<bigint> = []
       /** Waits until a contender holds the lock, and asserts what the object says about it. */
       const holds = Effect.fnUntraced(function* ({ held }: Contender) {
@@ -97,7 +94,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("passes in the order of arrival also to waiters that watch the whole object by then", () =>
     Effect.gen(function* () {
-      const id = yield* anObject
+      const id = yield* labelledObject
       const store = yield* ObjectStore
       const holder = yield* contender(id, "holder")
       yield* holder.held
@@ -123,7 +120,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("passes over a waiter that was interrupted, wherever its place was written", () =>
     Effect.gen(function* () {
-      const id = yield* anObject
+      const id = yield* labelledObject
       const holder = yield* contender(id, "holder")
       yield* holder.held
       const [newcomer, first, second, third] = yield* lineUp(id, "a", "b", "c", "d")
@@ -143,7 +140,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
 
   it.effect("is acquired by polling if watching is not allowed", () =>
     Effect.gen(function* () {
-      const id = yield* anObject
+      const id = yield* labelledObject
       const watch: ObjectStore["Service"]["watch"] = () =>
         Stream.fail(new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" }))
       const holder = yield* contender(id, "holder")

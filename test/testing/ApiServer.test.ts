@@ -110,7 +110,8 @@ describe("ApiServer", () => {
       )
       yield* Effect.sleep(20)
       const [duration] = yield* Effect.timed(Scope.close(scope, Exit.void))
-      assert.isBelow(Duration.toMillis(duration), 1000)
+      // What is open would last for a minute.
+      assert.isBelow(Duration.toSeconds(duration), 20)
       assert.strictEqual(yield* open.ended, "clean")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(send(server.url, { path: "/readyz" }))))
     })

@@ -1,20 +1,20 @@
-/** A memory store whose requests go wrong as told: refused, applied without an answer, or not answered in time. */
+/** A memory store whose requests fail on demand: refused, applied without an answer, or not answered in time. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as LockError from "../../src/LockError.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
-/** What becomes of a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
+/** What happens to a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
 export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockError.StoreError
 
-/** The watches of a store: how many were opened, and what becomes of them. `Silent`: they tell nothing. */
+/** The watches of a store: how many were opened, and what happens to them. `Silent`: they tell nothing. */
 export interface Watching {
   opened: number
   fault: LockError.StoreError | "Silent" | undefined
 }
 
-/** The store, how many requests it saw, and the faults: each request takes the first whose verb is its own. */
+/** The store, the requests that it got, and its faults. Each request takes the first fault of its verb. */
 export interface FaultyStore extends ObjectStoreMemory.ObjectStoreMemory {
   /** The store without its faults. */
   readonly sound: ObjectStore["Service"]
@@ -23,11 +23,11 @@ export interface FaultyStore extends ObjectStoreMemory.ObjectStoreMemory {
   readonly watching: Watching
 }
 
-/** Makes one with the objects named. */
+/** Makes a store with these objects. */
 export const make = (objects: Iterable<string>): Effect.Effect<FaultyStore> =>
   Effect.map(ObjectStoreMemory.make({ objects, createIfMissing: false }), over)
 
-/** One more way to the same store, with faults of its own. */
+/** Another store on the same objects, with faults of its own. */
 export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore => {
   const requests: FaultyStore["requests"] = []
   const faults: FaultyStore["faults"] = []
@@ -35,7 +35,7 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
   const failure = (id: string, verb: string) =>
     new LockError.Unavailable({ object: id, verb, detail: "a fault of the test" })
 
-  // As long as the store on Kubernetes waits for an answer.
+  // The store on Kubernetes waits as long for an answer.
   const timedOut = (id: string, verb: string) => Effect.delay(Effect.fail(failure(id, verb)), "5 seconds")
 
   const faulty = <A>(

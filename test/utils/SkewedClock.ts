@@ -1,14 +1,14 @@
-/** A clock beside the one in context: its wall time is off, as on a machine that was set wrong, or that slept. */
+/** A clock whose wall time differs from the clock in context, as on a machine that was set wrong, or that slept. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-/** The clock, and by how many milliseconds its wall time is off: to be set at will. */
+/** The clock, and by how many milliseconds its wall time is off. A test can set `skew`. */
 export interface SkewedClock {
   readonly clock: Clock.Clock
   skew: number
 }
 
-/** Makes one that runs as the clock in context does. */
+/** Makes a clock that runs as fast as the clock in context. */
 export const make: Effect.Effect<SkewedClock> = Clock.clockWith((base) =>
   Effect.sync(() => {
     const skewed = { skew: 0 }

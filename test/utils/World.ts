@@ -1,4 +1,4 @@
-/** Where a suite runs: a store, and the hands of others on its objects. */
+/** Where a suite runs: a store, and what others do to its objects. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -6,7 +6,10 @@ import * as Option from "effect/Option"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
-/** Makes objects, with so many bytes of content, and deletes them, as their owner would. `createIfMissing` is off in the store of a world. */
+/**
+ * Creates and deletes objects as their owner does. `bytes` is the size of their content. `createIfMissing` is off in the
+ * store of a world.
+ */
 export class World extends Context.Service<
   World,
   {
@@ -30,7 +33,20 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
   )
 )
 
-/** Sets and removes annotations as a stranger would: on whatever version the object has, and again where it just changed. */
+let count = 0
+
+/** An ID that no other test uses. */
+export const freshId = (): string => `test-${process.pid}-${++count}`
+
+/** Creates an object as its owner does, and gives its ID. */
+export const anObject = (annotations?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    const id = freshId()
+    yield* (yield* World).make(id, annotations)
+    return id
+  })
+
+/** Sets and removes annotations as a stranger would: on any version of the object, and again if it has just changed. */
 export const annotate = (id: string, annotations: Readonly<Record<string, string | null>>) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -38,7 +54,7 @@ export const annotate = (id: string, annotations: Readonly<Record<string, string
     return yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
   }).pipe(Effect.repeat({ until: Option.isSome }), Effect.asVoid)
 
-/** The annotations of an object as they are now. */
+/** The current annotations of an object. */
 export const annotationsOf = (id: string) =>
   Effect.map(
     Effect.flatMap(ObjectStore, (store) => store.read(id)),

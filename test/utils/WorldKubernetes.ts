@@ -1,4 +1,4 @@
-/** The world of an API server, embedded or real: objects with content, made and deleted by plain requests. */
+/** The world of an API server, embedded or real. Plain requests create and delete objects with content. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,7 +9,7 @@ import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import { World } from "./World.ts"
 
-/** What the objects hold beside their metadata, and nobody may lose. */
+/** What the objects hold besides their metadata. It must not get lost. */
 export const content = (resource: Resource.Resource, bytes: number): object =>
   resource.plural === "refreshtokens"
     ? { token: "s".repeat(bytes), claims: { userID: "1" } }

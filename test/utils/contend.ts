@@ -1,4 +1,4 @@
-/** A fiber that wants a lock, and keeps it until told to let go. */
+/** A fiber that acquires a lock and holds it until it is told to let go. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -6,7 +6,7 @@ import * as Scope from "effect/Scope"
 import type { Held } from "../../src/Held.ts"
 import type * as Lock from "../../src/Lock.ts"
 
-/** One contender. `held` waits until it has the lock, `has` says whether it has had it. */
+/** One contender. `held` waits until it holds the lock. `has` says whether it has acquired it yet. */
 export interface Contender {
   readonly fiber: Fiber.Fiber<Held, Lock.AcquireError>
   readonly held: Effect.Effect<Held, Lock.AcquireError>
@@ -14,7 +14,7 @@ export interface Contender {
   readonly letGo: Effect.Effect<void>
 }
 
-/** Begins to wait for the lock `id`. */
+/** Begins to acquire the lock `id`. */
 export const contend = (lock: Lock.Lock["Service"], id: string, options?: Lock.AcquireOptions) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()

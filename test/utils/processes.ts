@@ -89,7 +89,7 @@ export const busy = (process: Process) =>
     return { had, fiber }
   })
 
-/** Lets time pass, step by step. */
+/** Lets time pass in steps. */
 export const pass = (millis: number, step = 20) =>
   Effect.gen(function* () {
     for (let passed = 0; passed < millis; passed += step) yield* TestClock.adjust(step)

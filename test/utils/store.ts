@@ -1,4 +1,4 @@
-/** What suites do with a store: take its answers, and follow its changes. */
+/** What suites do with a store: check its answers, and follow its watches. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -6,18 +6,18 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type WatchEvent, type WatchOptions, ObjectStore } from "../../src/ObjectStore.ts"
 
-/** The answer to a write that was accepted. */
+/** Asserts that a write was accepted, and gives the answer. */
 export const written = <A>(answer: Option.Option<A>): A => {
   assert.isTrue(Option.isSome(answer), "the write should have been accepted")
   return Option.getOrThrow(answer)
 }
 
-/** That a write was refused. */
+/** Asserts that a write was refused. */
 export const refused = (answer: Option.Option<unknown>): void => {
   assert.isTrue(Option.isNone(answer), "the write should have been refused")
 }
 
-/** The stream of changes, to be taken from one by one. */
+/** Watches an object, and gives its watch events one by one. */
 export const changesOf = (id: string, options?: WatchOptions) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -29,10 +29,10 @@ export const changesOf = (id: string, options?: WatchOptions) =>
     return queue
   })
 
-/** Takes changes until one satisfies: a stream may tell the same state more than once, and skip states that passed. */
+/** Takes watch events until one is as wanted. A watch may tell a state more than once, and may skip states. */
 export const takeUntil = (queue: Queue.Dequeue<WatchEvent>, wanted: (change: WatchEvent) => boolean) =>
-  Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("10 seconds"))
+  Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("30 seconds"))
 
-/** Whether a change tells that an annotation has a value. */
+/** Whether a watch event says that an annotation has a value. */
 export const hasAnnotation = (key: string, value: string) => (change: WatchEvent) =>
   change._tag === "Changed" && change.snapshot.annotations[key] === value

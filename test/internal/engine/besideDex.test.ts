@@ -1,4 +1,4 @@
-/** Beside Dex, which sees no queue and polls ten times a second: it gets its turns, and its locks are left alone. */
+/** Beside Dex, which knows no queue and polls ten times a second. Dex gets the lock now and then, and its locks are left alone. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { busy, dexLockUntil, key, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-/** Dex, as it waits: looks every 100 milliseconds, takes a lock that is free by replacing all annotations, removes all. */
+/** Dex as it waits: it reads every 100 ms, takes a free lock by replacing all annotations, and removes them all. */
 const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
   Effect.gen(function* () {
     const began = yield* Clock.currentTimeMillis
@@ -36,7 +36,7 @@ const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>) =>
   Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { sharedWithDex: true }), busy))
 
 describe("beside Dex", () => {
-  it.effect("a lock that goes from hand to hand is left free now and then, for long enough that Dex gets it", () =>
+  it.effect("a lock that is handed over again and again is left free now and then, long enough for Dex to get it", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const contenders = yield* twoBusy(world)
@@ -46,7 +46,7 @@ describe("beside Dex", () => {
       const { mine, waited } = yield* Fiber.join(waiting)
       assert.isAtLeast(waited, 300)
       assert.isAtMost(waited, 2500)
-      // Nobody wrote to the object while Dex had it.
+      // Nothing wrote to the object while Dex had the lock.
       assert.deepStrictEqual(mine, [key])
       const before = contenders.map(({ had }) => had.length)
       yield* pass(12_000)
@@ -57,30 +57,28 @@ describe("beside Dex", () => {
     })
   )
 
-  it.effect(
-    "a lock is left free for a glance where no Dex comes, and for longer where one did: there may be more",
-    () =>
-      Effect.gen(function* () {
-        const world = yield* setUp
-        const contenders = yield* twoBusy(world)
-        const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
-        yield* pass(3000)
-        const pauses = had()
-          .slice(1)
-          .map((at, index) => at - had()[index]!)
-        assert.isAtLeast(Math.max(...pauses), glance)
-        assert.isAtMost(Math.max(...pauses), glance + 50)
-        const waiting = yield* Effect.forkChild(dex(world, 10))
-        yield* pass(2000)
-        const { freed } = yield* Fiber.join(waiting)
-        const next = had().find((at) => at > freed)! - freed
-        assert.isAbove(next, glance)
-        assert.isAtMost(next, visit)
-        for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
-      })
+  it.effect("a lock is left free for one poll of Dex, and for longer if a Dex came: there may be more", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const contenders = yield* twoBusy(world)
+      const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
+      yield* pass(3000)
+      const pauses = had()
+        .slice(1)
+        .map((at, index) => at - had()[index]!)
+      assert.isAtLeast(Math.max(...pauses), glance)
+      assert.isAtMost(Math.max(...pauses), glance + 50)
+      const waiting = yield* Effect.forkChild(dex(world, 10))
+      yield* pass(2000)
+      const { freed } = yield* Fiber.join(waiting)
+      const next = had().find((at) => at > freed)! - freed
+      assert.isAbove(next, glance)
+      assert.isAtMost(next, visit)
+      for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
+    })
   )
 
-  it.effect("a lock that nobody but kubelock wants goes from hand to hand without a pause", () =>
+  it.effect("a lock that only kubelock acquires is handed over without a pause", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const contenders = [yield* busy(yield* world.aProcess("us")), yield* busy(yield* world.aProcess("them"))]
@@ -92,7 +90,7 @@ describe("beside Dex", () => {
     })
   )
 
-  it.effect("Dex's lock is never written to while it is held, and is taken in the moment in which it is freed", () =>
+  it.effect("a lock of Dex is never written to while it is held, and is taken as soon as it is free", () =>
     Effect.gen(function* () {
       const { annotate, annotations, aProcess, holder, waiting } = yield* setUp
       yield* annotate(dexLockUntil(3600))
@@ -117,7 +115,7 @@ describe("beside Dex", () => {
     })
   )
 
-  it.effect("Dex's lock is taken once it has expired, and its renewal by Dex is waited out", () =>
+  it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, holder } = yield* setUp
       yield* annotate(dexLockUntil(5))
@@ -135,7 +133,7 @@ describe("beside Dex", () => {
     })
   )
 
-  it.effect("who arrives finds the lock in Dex's hands by then: nothing is written", () =>
+  it.effect("a waiter that finds Dex holding the lock by the time it would join writes nothing", () =>
     Effect.gen(function* () {
       const { annotate, annotations, aProcess, read } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]

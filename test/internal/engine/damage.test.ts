@@ -1,4 +1,4 @@
-/** A queue that is not what it should be: who stands in it is gone, and what stands in it was wiped, garbled or forged. */
+/** A damaged queue: its waiters are gone, or its entries were wiped, garbled or forged. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -9,7 +9,7 @@ import { dead, key, line, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-/** How many milliseconds it takes until something is so, at most half a minute. */
+/** How many milliseconds it takes until something is so: at most half a minute. */
 const until = Effect.fnUntraced(function* (isSo: Effect.Effect<boolean>) {
   for (let passed = 0; passed < 30_000; passed += 10) {
     if (yield* isSo) return passed
@@ -18,7 +18,7 @@ const until = Effect.fnUntraced(function* (isSo: Effect.Effect<boolean>) {
   return assert.fail("it never was")
 })
 
-/** We hold the lock by a short lease, until let go: it was handed to us. */
+/** We hold the lock by a short lease, since it was handed over to us. */
 const setUpShort = Effect.gen(function* () {
   const world = yield* setUp
   const before = yield* Effect.flatMap(world.aProcess("before"), (process) => process.wants())
@@ -26,7 +26,7 @@ const setUpShort = Effect.gen(function* () {
   yield* before.letGo
   yield* soon
   yield* ours.held
-  /** Makes a line of those who wait, with others before them. */
+  /** Puts others at the front of the queue. */
   const inFront = (...names: ReadonlyArray<string>) =>
     Effect.flatMap(world.annotations, (annotations) => {
       const queue = LockQueue.fromAnnotations(key, annotations)
@@ -36,14 +36,14 @@ const setUpShort = Effect.gen(function* () {
   return { ...world, ours, inFront }
 })
 
-/** And they wait. */
+/** And another process waits. */
 const setUpWait = Effect.gen(function* () {
   const world = yield* setUpShort
   return { ...world, theirs: yield* Effect.flatMap(world.aProcess("them"), (process) => process.wants()) }
 })
 
-describe("in the queue", () => {
-  it.effect("one who is no more costs the others a short lease", () =>
+describe("a damaged queue", () => {
+  it.effect("costs the waiters one short lease if the first waiter is gone", () =>
     Effect.gen(function* () {
       const { holder, inFront, isUntouched, ours, theirs } = yield* setUpWait
       yield* inFront(dead(1))
@@ -59,7 +59,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("any number of them costs no more: who breaks the lock puts those who stood before at the end", () =>
+  it.effect("costs no more if several are gone: the process that takes over puts them at the end", () =>
     Effect.gen(function* () {
       const { holder, inFront, ours, theirs } = yield* setUpWait
       yield* inFront(...Array.from({ length: 20 }, (_, wish) => dead(wish)))
@@ -72,29 +72,27 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect(
-    "one who is no more costs no more to those who have seen a long lease, just arrived or waiting for long",
-    () =>
-      Effect.gen(function* () {
-        for (const waits of ["1 millis", "900 millis", "1 minute"] as const) {
-          const { aProcess, annotate, holder, isUntouched } = yield* setUp
-          const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-          const ours = yield* us.wants({ ttl: "1 hour" })
-          yield* annotate({ [LockQueue.joinKey(key, dead(1))]: `${dead(1)}@1` })
-          const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
-          yield* TestClock.adjust(waits)
-          yield* ours.letGo
-          yield* soon
-          assert.strictEqual(yield* holder, "dead")
-          assert.isAtMost(yield* until(theirs.has), 4200)
-          yield* theirs.letGo
-          yield* soon
-          yield* isUntouched
-        }
-      })
+  it.effect("costs no more for waiters that have seen a long lease, whether they are new or not", () =>
+    Effect.gen(function* () {
+      for (const waits of ["1 millis", "900 millis", "1 minute"] as const) {
+        const { aProcess, annotate, holder, isUntouched } = yield* setUp
+        const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+        const ours = yield* us.wants({ ttl: "1 hour" })
+        yield* annotate({ [LockQueue.joinKey(key, dead(1))]: `${dead(1)}@1` })
+        const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
+        yield* TestClock.adjust(waits)
+        yield* ours.letGo
+        yield* soon
+        assert.strictEqual(yield* holder, "dead")
+        assert.isAtMost(yield* until(theirs.has), 4200)
+        yield* theirs.letGo
+        yield* soon
+        yield* isUntouched
+      }
+    })
   )
 
-  it.effect("one who never takes what it was handed loses it, and does not believe to have it when it comes to", () =>
+  it.effect("costs a waiter its lock if it sleeps through its hand-over, and it knows so when it wakes", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched, ours } = yield* setUpShort
       const them = yield* aProcess("them")
@@ -117,7 +115,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("who was wiped out of it comes back at once with one write, and gets the lock", () =>
+  it.effect("that was wiped is joined again at once, by one write of each waiter", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched, waiting, wipe } = yield* setUp
       const [us, first, second] = [yield* aProcess("us"), yield* aProcess("first"), yield* aProcess("second")]
@@ -140,7 +138,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("who was wiped out of it within the first second gets a lock that is released by the end of it", () =>
+  it.effect("that was wiped within the first second of a wait costs the waiter the rest of that second", () =>
     Effect.gen(function* () {
       const { isUntouched, ours, theirs, aProcess, wipe } = yield* setUpWait
       const third = yield* Effect.flatMap(aProcess("third"), (process) => process.wants())
@@ -156,7 +154,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("garbage is passed over, and is gone in the end", () =>
+  it.effect("with garbage among its waiters passes over it, and is clean in the end", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, isUntouched, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -177,7 +175,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("garbage alone hinders nobody, and is gone in the end", () =>
+  it.effect("of nothing but garbage hinders nobody, and is clean in the end", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, isUntouched } = yield* setUp
       yield* annotate({ [line]: "☃", [`${line}-x`]: "y" })
@@ -190,7 +188,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("the name of one who waits, forged into the lock, is no loss to who holds it but that of a break", () =>
+  it.effect("whose waiter is forged into the lock makes the holder lose it as taken over", () =>
     Effect.gen(function* () {
       const { annotate, annotations, ours, theirs } = yield* setUpWait
       const held = yield* ours.held
@@ -204,7 +202,7 @@ describe("in the queue", () => {
     })
   )
 
-  it.effect("a full line is waited at without a write, and joined once there is room", () =>
+  it.effect("that is full is not written to until there is room", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]

@@ -1,4 +1,4 @@
-/** A lock that goes from process to process: what it costs, and what the next one has. */
+/** A lock that goes from process to process: what a hand-over costs, and what the next holder gets. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +12,7 @@ import { id, key, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-/** A holder, and one who waits and whom the holder knows of, since it has renewed its lease. */
+/** A holder and a waiter. The holder knows the waiter, since it has renewed its lease. */
 const setUpKnown = Effect.gen(function* () {
   const world = yield* setUp
   const [us, them] = [yield* world.aProcess("us"), yield* world.aProcess("them")]
@@ -147,7 +147,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("takes one write of the holder that knows who waits, and none of the next", () =>
+  it.effect("takes one write of a holder that knows the waiter, and no request of the waiter", () =>
     Effect.gen(function* () {
       const { holder, isUntouched, ours, theirs, them, us } = yield* setUpKnown
       yield* ours.letGo
@@ -162,7 +162,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("takes a second write where the answer to the release tells of somebody who came since", () =>
+  it.effect("takes a second write if the answer to the release shows a new waiter", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched, waiting } = yield* setUp
       const [us, them, others] = [yield* aProcess("us"), yield* aProcess("them"), yield* aProcess("others")]
@@ -186,7 +186,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("whose answer gets lost is read back, and was one; one that did not arrive is made again", () =>
+  it.effect("is read back if its answer gets lost, and written again if it did not arrive", () =>
     Effect.gen(function* () {
       for (const [fault, requests] of [
         ["Lost", ["write", "read"]],
@@ -226,7 +226,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("is over with the short lease where it cannot be renewed", () =>
+  it.effect("ends with the short lease if that cannot be renewed", () =>
     Effect.gen(function* () {
       const { ours, theirs, them } = yield* setUpKnown
       yield* ours.letGo
@@ -241,7 +241,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("to one that does not renew is followed by a full lease of its own", () =>
+  it.effect("to a holder that does not renew is followed by one write of a full lease", () =>
     Effect.gen(function* () {
       const { aProcess, annotations } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -258,7 +258,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("gives the holder's process its next place by the same write, where it wants the lock again", () =>
+  it.effect("queues the next acquisition of the holder's process by the same write", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -282,7 +282,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("is not for one that gave up its place since, however it got there", () =>
+  it.effect("does not queue an acquisition of its process for good: one that is interrupted leaves the queue", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -302,7 +302,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("that is under way takes the place again from one that gave up meanwhile", () =>
+  it.effect("that is under way does not queue an acquisition that was interrupted meanwhile", () =>
     Effect.gen(function* () {
       const { holder, isUntouched, ours, theirs, us, waiting } = yield* setUpKnown
       const again = yield* us.wants()
@@ -336,7 +336,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("follows a commit by a second write where somebody came since", () =>
+  it.effect("follows a commit by a second write if a waiter came since", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -350,7 +350,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("comes with an operator's break, to the first who waits", () =>
+  it.effect("goes to the first waiter when an operator breaks the lock", () =>
     Effect.gen(function* () {
       const { aProcess, ours, theirs } = yield* setUpKnown
       const operator = yield* aProcess("operator")
@@ -363,7 +363,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("goes on when nobody waits for it, and the end of the process waits for it", () =>
+  it.effect("goes on in the background, and the end of the process waits for it", () =>
     Effect.gen(function* () {
       const { ours, theirs, us } = yield* setUpKnown
       us.faults.push(["write", "Refused"], ["read", "Refused"])
@@ -379,7 +379,7 @@ describe("a hand-over", () => {
   )
 })
 
-describe("who only tries", () => {
+describe("an acquisition that only tries", () => {
   it.effect("never joins the queue", () =>
     Effect.gen(function* () {
       const { aProcess, annotations, holder } = yield* setUp

@@ -1,4 +1,4 @@
-/** How who waits hears of the lock: by a watch that wakes it and no other, or by polling where there is none. */
+/** How a waiter hears of the lock: by a watch that wakes only that waiter, or by polling if watching fails. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,7 +13,7 @@ const soon = TestClock.adjust("1 millis")
 const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
 
-/** Runs an effect, and gives the lines of log that it wrote. */
+/** Runs an effect, and gives the lines that it logged. */
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
@@ -24,8 +24,8 @@ const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return lines
   })
 
-describe("who waits", () => {
-  it.effect("makes no request but to arrive, to look once after a second, and then to watch the object as it is", () =>
+describe("a waiter", () => {
+  it.effect("makes no request but to join, to read once after a second, and then to watch the whole object", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -44,7 +44,7 @@ describe("who waits", () => {
     })
   )
 
-  it.effect("watches for its own turn alone again once the lock goes on to another", () =>
+  it.effect("watches only for its own turn again once the lock is handed over to another process", () =>
     Effect.gen(function* () {
       const { aProcess, wipe } = yield* setUp
       const [us, first, second] = [yield* aProcess("us"), yield* aProcess("first"), yield* aProcess("second")]
@@ -68,13 +68,13 @@ describe("who waits", () => {
     })
   )
 
-  it.effect("shares one watch with all of its process, and keeps it until a second after the last", () =>
+  it.effect("shares one watch with all waiters of its process, until a second after the last of them", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const fibers = yield* Effect.forEach([us, us, them, them], busy)
       yield* pass(3000)
-      // Another one of all that happens: the first tenure lasts a second.
+      // The second one watches the whole object: the first process keeps the lock for a second.
       assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
       yield* Fiber.interruptAll(fibers.map(({ fiber }) => fiber))
       yield* pass(900)
@@ -91,7 +91,7 @@ describe("who waits", () => {
     })
   )
 
-  it.effect("polls where it may not watch, says so once, and does not try again", () =>
+  it.effect("polls if it may not watch, logs that once, and does not try again", () =>
     Effect.gen(function* () {
       const lines = yield* logged(
         Effect.gen(function* () {
@@ -121,7 +121,7 @@ describe("who waits", () => {
     })
   )
 
-  it.effect("polls where a watch fails, and tries one again with the next wait", () =>
+  it.effect("polls if a watch fails, and tries to watch again with the next wait", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -153,7 +153,7 @@ describe("who waits", () => {
     })
   )
 
-  it.effect("gets the lock in the end where its watch is deaf", () =>
+  it.effect("gets the lock also if its watch never says anything", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
