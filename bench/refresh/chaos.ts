@@ -208,7 +208,7 @@ const account = (
       (stored === spender.spent || (signal === "SIGSTOP" && stored === spender.issued))
   )
   if (struck !== undefined) return "CrashBetweenAnswerAndWrite"
-  return printed.includes(`which ${spender.service}/`) ? "LeaseRanOut" : "Otherwise"
+  return printed.includes(`Its holder was ${spender.service}/`) ? "LeaseRanOut" : "Otherwise"
 }
 
 // A signal may be sent while the answer of the provider is on its way. The write takes no longer than `writing`.
