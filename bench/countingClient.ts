@@ -24,8 +24,8 @@ export const layer = (tally: Tally.Tally): Layer.Layer<KubernetesClient, never, 
         })
       return KubernetesClient.of({
         ...client,
-        ask: (request, bounds) => counted(verbOf(request), client.ask(request, bounds)),
-        watch: (request, bounds) => counted("watch", client.watch(request, bounds))
+        request: (request, limits) => counted(verbOf(request), client.request(request, limits)),
+        watch: (request, limits) => counted("watch", client.watch(request, limits))
       })
     })
   )

@@ -35,7 +35,7 @@ export const find = Effect.fnUntraced(function* (
   }
   const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`
   const about = { id: wanted, verb: "discover", object: path }
-  const answer = yield* exchange.ask(requests.get(path), about)
+  const answer = yield* exchange.request(requests.get(path), about)
   if (answer.status === 404) {
     return yield* new LoadError({ message: `--resource ${wanted}: the API server does not serve ${path}` })
   }

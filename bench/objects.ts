@@ -23,7 +23,7 @@ export interface Place {
 export const preflight = Effect.fnUntraced(function* (place: Place) {
   const name = `${prefix}${crypto.randomUUID()}`
   const about = aboutOf(place, name, "get")
-  const answer = yield* place.exchange.ask(
+  const answer = yield* place.exchange.request(
     requests.get(Resource.objectPath(place.resource, place.namespace, name)),
     about
   )
@@ -63,7 +63,7 @@ const create = Effect.fnUntraced(function* (place: Place, name: string) {
     metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },
     ...contentOf(resource)
   })
-  return yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.snapshotOf(answer, about)).pipe(
+  return yield* Effect.flatMap(exchange.request(request, about), (answer) => exchanges.snapshotOf(answer, about)).pipe(
     Effect.map(({ uid }) => uid),
     // whether it was made is not known then: the name is ours alone
     Effect.tapErrorTag("LockUnavailable", () => remove(place, name, undefined))
@@ -75,7 +75,7 @@ const remove = (place: Place, name: string, uid: string | undefined): Effect.Eff
   const options = { apiVersion: "v1", kind: "DeleteOptions", ...(uid === undefined ? {} : { preconditions: { uid } }) }
   const path = Resource.objectPath(place.resource, place.namespace, name)
   const request = requests.withJson("DELETE", path, options, "application/json")
-  return Effect.flatMap(place.exchange.ask(request, about), (answer) =>
+  return Effect.flatMap(place.exchange.request(request, about), (answer) =>
     // 409: another object bears the name now
     answer.status <= 299 || answer.status === 404 || answer.status === 409
       ? Effect.void

@@ -1,36 +1,30 @@
-/**
- * What a holder has in hand: proof of holding, for as long as it lasts.
- */
+/** A lock that is held: what a holder has in hand, for as long as it lasts. */
 import type * as Effect from "effect/Effect"
 import type { Lost, StoreError } from "./LockError.ts"
 import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
 
 /**
- * A lock that is held, until the scope that it was acquired in closes.
+ * A lock that this process holds until the scope closes in which it was acquired.
  *
  * **Details**
  *
- * - `holder`: the name under which the lock is held on the object: that of the process, and which of its turns it is.
- * - `fencingToken`: larger than that of any earlier acquisition of the same id, whoever acquired it, also where the lock
- *   was passed on within this process. It grows with the resourceVersion of the acquiring write, which on etcd grows
- *   with every write. Hand it to the resource that the lock protects, and let that refuse a smaller one than it has seen.
- *   (A process that was robbed of a lock, and has not noticed, may still pass it on within itself: with a token that is
- *   larger than its own last one and smaller than the robber's, so that the resource refuses it.)
- * - `isValid`: whether the lease still stands, by this process's clocks and what it knows; no request is made.
- * - `lost`: never succeeds; fails once the lock is held no longer though nobody here released it. A third of the TTL
- *   is the longest that it takes to notice, by default.
- * - `guard`: runs an effect while the lock is held: it is interrupted, and the whole fails with `Lost`, when the lock
- *   is lost. It also fails where the effect came to its end but the lease had run out meanwhile, as when the process
- *   was suspended.
- * - `metadata`: the object as it was when the lock was acquired, with its content where the store brings that along.
- * - `commit`: writes to the locked object and releases the lock, both or nothing, in one request whose condition is that
- *   the lock is still ours. So a holder that was paused past its lease can never overwrite what its successor wrote.
- *   It also succeeds after the lease has run out, as long as nobody took over; where somebody did it fails with `Lost`,
- *   and then nothing was written. A write whose answer got lost is settled by a reading, which takes a store with
- *   `content`; where it cannot be settled it fails with `Unavailable`, and may have been written.
+ * - `holderId`: the holder ID that stands on the object. It names the process and one of its acquisitions.
+ * - `fencingToken`: greater than the token of every earlier acquisition of this id, by whatever process, and also if the lock was
+ *   handed on within this process. It grows with the resourceVersion of the acquiring write. Send it with each write, and let the
+ *   protected resource reject smaller ones. (A process that lost the lock and has not noticed may still hand it on within itself.
+ *   That token is smaller than the new holder's, so the resource rejects it.)
+ * - `isValid`: whether the lease is valid, by the clocks of this process and what it knows. It makes no request.
+ * - `lost`: fails with `Lost` when the lock is lost; never succeeds. By default that takes at most a third of the TTL.
+ * - `guard`: runs an effect. If the lock is lost, it interrupts the effect and fails with `Lost`. It also fails if the lease ran
+ *   out before the effect finished, as in a process that was suspended.
+ * - `snapshot`: the object as it was when the lock was acquired, with its content if the store includes it.
+ * - `commitAndRelease`: writes to the locked object and releases the lock, both or nothing, in one request whose precondition is
+ *   that the lock is still ours. A holder that was paused past its lease can never overwrite what its successor wrote. It also
+ *   succeeds after the lease has run out, as long as nobody took over. If somebody did, it fails with `Lost` and nothing was
+ *   written. A write whose answer was lost is settled by a reading, which takes a store that includes content. If it cannot be
+ *   settled, it fails with `Unavailable` and may have been written.
  *
- * A lock is advisory: between the moment in which it is lost and the moment in which the work has stopped, somebody
- * else may hold it. Only the fencing token closes that gap.
+ * A lock is advisory. Work may outlive it for a moment, while another process holds it. Only the fencing token closes that gap.
  */
 export interface Held {
   readonly id: string

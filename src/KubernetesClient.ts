@@ -1,81 +1,61 @@
 /**
- * The way to an API server: its address, who we are there, and one set of pooled connections.
+ * The connection to an API server: its address, the credentials, and one set of pooled connections.
  *
- * Addresses and credentials come from a kubeconfig as `@kubernetes/client-node` reads it; requests do not go through that
- * library, which opens a new connection for each (`internal/kubernetes/http.ts` keeps them, with undici). Credentials are asked
- * for again every minute and after a 401, so that rotated tokens and certificates are taken up; connections are made anew
- * only when the certificates changed.
+ * `@kubernetes/client-node` reads the kubeconfig. Requests do not go through it, because it opens a new connection for
+ * each; `internal/kubernetes/http.ts` pools connections with undici. Credentials are read again every minute and after
+ * a 401, so that rotated tokens and certificates are used. Connections are replaced only when the certificates change.
  *
- * `@kubernetes/client-node` takes a second to load, so it is loaded only by the layers that read a kubeconfig.
+ * `@kubernetes/client-node` takes a second to load. Only the layers that read a kubeconfig load it.
  */
 import type { KubeConfig } from "@kubernetes/client-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
-import * as alarms from "./internal/time/timers.ts"
-import * as credentials from "./internal/kubernetes/credentials.ts"
+import { type Client, KubeConfigError } from "./internal/kubernetes/client.ts"
 import { RotatingConnections } from "./internal/kubernetes/connections.ts"
-import * as transport from "./internal/kubernetes/http.ts"
+import * as credentials from "./internal/kubernetes/credentials.ts"
+import * as Http from "./internal/kubernetes/http.ts"
+import * as Timers from "./internal/time/timers.ts"
 
-/** The kubeconfig cannot be read, or does not say which cluster to talk to and as whom. */
-export class KubeConfigError extends Schema.Error<KubeConfigError>("kubelock/KubernetesClient/KubeConfigError")({
-  _tag: Schema.tag("KubeConfigError"),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `Cannot use the kubeconfig: ${this.detail}.`
-  }
-}
+export { KubeConfigError } from "./internal/kubernetes/client.ts"
 
 /**
- * Service tag of the client.
+ * The service that sends requests to one API server.
  *
  * **Details**
  *
- * - `namespace`: the one that the kubeconfig's context names, else `default`.
- * - `ask`: sends a request, and answers whatever the server answers once it is there: any status is a success.
- * - `watch`: the same for an answer that goes on, line by line, until the scope closes. Where its status is not 200 it is
- *   an answer like any other.
+ * - `server`: the URL of the server.
+ * - `namespace`: the namespace of the kubeconfig's context, or `default`.
+ * - `request`: sends a request. Succeeds with the whole response, whatever its status.
+ * - `watch`: sends a request whose response arrives line by line until the scope closes. If the status is not 200, it
+ *   succeeds with the whole response, as `request` does.
  *
- * After a 401 the credentials are read again and the request is sent once more.
+ * After a 401 the credentials are read again, and the request is sent once more. Both operations fail with
+ * `TransportError` if there is no response within the limits, and with `KubeConfigError` if the credentials cannot be
+ * read.
  */
-export class KubernetesClient extends Context.Service<
-  KubernetesClient,
-  {
-    readonly server: string
-    readonly namespace: string
-    readonly ask: (
-      request: transport.Request,
-      bounds: transport.Bounds
-    ) => Effect.Effect<transport.Response, transport.TransportError | KubeConfigError>
-    readonly watch: (
-      request: transport.Request,
-      bounds: transport.Bounds
-    ) => Effect.Effect<
-      transport.Response | transport.LineStream,
-      transport.TransportError | KubeConfigError,
-      Scope.Scope
-    >
-  }
->()("kubelock/KubernetesClient") {}
+export class KubernetesClient extends Context.Service<KubernetesClient, Client>()("kubelock/KubernetesClient") {}
 
-/** Where a kubeconfig is read from. By default as `kubectl` does: `KUBECONFIG`, `~/.kube/config`, else in-cluster. */
+/**
+ * The kubeconfig to read, and the context to use.
+ *
+ * The default file is the one that `kubectl` uses: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod.
+ * The default context is the current one of the file.
+ */
 export interface KubeConfigOptions {
   readonly file?: string | undefined
   readonly context?: string | undefined
 }
 
-/** The client for a kubeconfig that is loaded already. */
+/** The client for a kubeconfig that is already loaded. */
 export const layer = (kubeConfig: KubeConfig): Layer.Layer<KubernetesClient, KubeConfigError> =>
   Layer.effect(KubernetesClient, make(Effect.succeed(kubeConfig)))
 
-/** The client for a kubeconfig from a file, or from wherever `kubectl` would find it. */
+/** The client for a kubeconfig from a file, by default the one that `kubectl` uses. */
 export const layerKubeConfig = (options: KubeConfigOptions = {}): Layer.Layer<KubernetesClient, KubeConfigError> =>
   Layer.effect(KubernetesClient, make(load((kubeConfig) => loadFrom(kubeConfig, options))))
 
-/** The client for a kubeconfig given as YAML, such as the one of `kubelock/testing`'s `ApiServer`. */
+/** The client for a kubeconfig as YAML, such as that of `ApiServer` in `kubelock/testing`. */
 export const layerKubeConfigYaml = (yaml: string): Layer.Layer<KubernetesClient, KubeConfigError> =>
   Layer.effect(KubernetesClient, make(load((kubeConfig) => kubeConfig.loadFromString(yaml))))
 
@@ -110,10 +90,10 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
   }
   if (!URL.canParse(cluster.server) || (cluster.server.startsWith("http:") && !cluster.skipTLSVerify)) {
     return yield* new KubeConfigError({
-      detail: `its server ${JSON.stringify(cluster.server)} is not an https URL (plain http needs insecure-skip-tls-verify); is the right kubeconfig found`
+      detail: `its server ${JSON.stringify(cluster.server)} is not an https URL (plain http needs insecure-skip-tls-verify); is this the right kubeconfig`
     })
   }
-  const [current, forget] = yield* Effect.cachedInvalidateWithTTL(
+  const [currentCredentials, invalidate] = yield* Effect.cachedInvalidateWithTTL(
     attempt(() => credentials.read(kubeConfig)).pipe(
       Effect.timeoutOrElse({
         duration: "10 seconds",
@@ -122,37 +102,38 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
     ),
     (exit) => (exit._tag === "Success" ? "1 minute" : 0)
   )
-  // A plugin's token may be cached in the kubeconfig, and a certificate written in it: after a 401 all is read again.
-  const renew = Effect.flatMap(load, (loaded) => {
+  // The kubeconfig may contain a certificate or cache the token of a plugin. After a 401 the whole kubeconfig is read
+  // again.
+  const reload = Effect.flatMap(load, (loaded) => {
     loaded.setCurrentContext(context)
     kubeConfig = loaded
-    return forget
+    return invalidate
   })
 
-  const { connection } = yield* current
-  const pools = yield* Effect.acquireRelease(
+  const { connection } = yield* currentCredentials
+  const connections = yield* Effect.acquireRelease(
     attempt(() => new RotatingConnections(connection)),
-    (pools) => Effect.promise(() => pools.destroy())
+    (connections) => Effect.promise(() => connections.destroy())
   )
-  const connections = transport.make(pools, cluster.server, yield* alarms.make)
+  const http = Http.make(connections, cluster.server, yield* Timers.make)
 
-  const authorized = Effect.map(current, ({ connection, headers }) => {
-    pools.rotate(connection)
+  const authHeaders = Effect.map(currentCredentials, ({ connection, headers }) => {
+    connections.rotate(connection)
     return headers
   })
-  const withCredentials = <A extends transport.ResponseHead, E, R>(
+  const withCredentials = <A extends Http.ResponseHead, E, R>(
     send: (headers: Readonly<Record<string, string>>) => Effect.Effect<A, E, R>
   ) => {
-    const once = Effect.flatMap(authorized, send)
-    return Effect.flatMap(once, (answer) =>
-      answer.status === 401 ? Effect.andThen(renew, once) : Effect.succeed(answer)
+    const once = Effect.flatMap(authHeaders, send)
+    return Effect.flatMap(once, (response) =>
+      response.status === 401 ? Effect.andThen(reload, once) : Effect.succeed(response)
     )
   }
 
   return KubernetesClient.of({
     server: cluster.server,
     namespace: kubeConfig.getContextObject(context)?.namespace ?? "default",
-    ask: (request, bounds) => withCredentials((headers) => connections.ask(request, headers, bounds)),
-    watch: (request, bounds) => withCredentials((headers) => connections.watch(request, headers, bounds))
+    request: (request, limits) => withCredentials((headers) => http.request(request, headers, limits)),
+    watch: (request, limits) => withCredentials((headers) => http.watch(request, headers, limits))
   })
 })

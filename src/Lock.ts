@@ -1,24 +1,24 @@
 /**
- * A distributed lock kept as an annotation on a Kubernetes object.
+ * A distributed lock, kept as an annotation on a Kubernetes object.
  *
- * The API server is the lock server: a lock's id is an object's name, and writes are compare-and-swap. The protocol is
- * Dex's (`LockRecord`, `LockProtocol`), so that both can contend for the same objects.
+ * The API server is the lock server: a lock's id is an object's name, and a write is a compare-and-swap. The protocol is Dex's
+ * (`LockRecord`, `LockProtocol`), so kubelock and Dex can contend for the same objects.
  *
  * **Details**
  *
- * - `scoped` waits for the lock as the policy says and releases it when the scope closes, whatever closes it.
+ * - `scoped` waits for the lock and releases it when the scope closes, whatever closes it.
  * - `tryScoped` tries once.
- * - `scopedAll` waits for several, all or none.
- * - `withLock` runs an effect under the lock, and interrupts it should the lock be lost.
+ * - `scopedAll` waits for several locks, all or none.
+ * - `withLock` runs an effect under the lock, and interrupts it if the lock is lost.
  * - `inspect` and `break` are for operators.
  *
- * A held lock is renewed until it is released, and its loss is never silent: see `Held`. Contenders of one process queue
- * up, and the lock is passed on among them without a request, but not for long: others shall have their turn.
+ * A held lock is renewed until it is released, and its loss is never silent: see `Held`. The contenders of one process queue
+ * locally. The lock is handed on among them without a request, but not for long, so that other processes get their turn.
  *
  * **Gotchas**
  *
- * - The lock is not reentrant: acquiring an id again while holding it waits like anybody else.
- * - A lock is advisory. Use `Held.fencingToken` where the protected resource can check it.
+ * - The lock is not reentrant: a contender that asks for an id that its process holds waits like any other.
+ * - A lock is advisory. Use `Held.fencingToken` if the protected resource can check it.
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -51,9 +51,9 @@ import { type ObjectSnapshot, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /**
- * What one acquisition may set otherwise than its layer: TTL, polling, renewal, and whether to make a missing object.
+ * What one acquisition may set differently from its layer: TTL, wait schedule, renewal, and whether to create a missing object.
  *
- * `seen` is the object as the caller has just read it: that saves the lock a reading of its own.
+ * `snapshot` is the object as the caller has just read it. It saves the lock a read of its own.
  */
 export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
@@ -82,12 +82,12 @@ export class Lock extends Context.Service<
 >()("kubelock/Lock") {}
 
 /**
- * How a layer's locks are held.
+ * The options of a layer of locks.
  *
  * - `policy`: Dex's by default.
- * - `holder`: how this process is called in the annotations and in others' errors, by default `HOSTNAME` or `kubelock`.
- *   What makes it unique is added.
- * - `idInMetrics`: whether metrics have the lock's id as an attribute. Off by default: ids can be many.
+ * - `identity`: how this process is called in the annotations and in the errors of others; `HOSTNAME` or `kubelock` by default.
+ *   The lock adds what makes it unique. (client-go's term.)
+ * - `idInMetrics`: whether metrics have the lock's id as an attribute. Off by default, since ids can be many.
  */
 export interface Options {
   readonly policy?: LockPolicy.LockPolicy | undefined
@@ -98,22 +98,21 @@ export interface Options {
 /**
  * Waits for the lock, and holds it until the scope closes.
  *
- * Fails with `Timeout` at the end of the polling schedule, with `Malformed` at once, and with the store's errors; those
- * that pass (`Unavailable`) only once the schedule has ended. Interrupting it withdraws from the contest.
+ * Fails with `Timeout` at the end of the wait schedule, with `Malformed` at once, and with the store's errors; with `Unavailable`
+ * only at the end of the schedule. An interruption withdraws the acquisition: nothing of it stays on the object.
  */
 export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, AcquireError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.scoped(id, options))
 
-/** Tries once for the lock, and holds it until the scope closes. Fails with `Conflict` where it is not to be had. */
+/** Tries once for the lock, and holds it until the scope closes. Fails with `Conflict` if another holder has it. */
 export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.tryScoped(id, options))
 
 /**
  * Waits for several locks, and holds them until the scope closes: all of them, or none.
  *
- * They are acquired one after the other in the order of their names, the same for all processes, so that no two can
- * wait for each other. The answer follows the order of `ids`; an id named twice is locked once. Each has the whole
- * polling schedule to itself.
+ * It acquires them one after the other in the order of their names, the same in all processes, so that no two processes wait for
+ * each other. The answer follows the order of `ids`. An id named twice is locked once. Each has the whole wait schedule to itself.
  */
 export const scopedAll = (
   ids: ReadonlyArray<string>,
@@ -136,7 +135,7 @@ export const scopedAll = (
 /**
  * Runs an effect under the lock: waits as `scoped` does, and releases when the effect ends.
  *
- * Should the lock be lost meanwhile, the effect is interrupted and the whole fails with `Lost`.
+ * If the lock is lost meanwhile, it interrupts the effect and fails with `Lost`.
  */
 export const withLock =
   (id: string, options?: AcquireOptions) =>
@@ -145,7 +144,7 @@ export const withLock =
       Effect.flatMap(Scope.provide(scoped(id, options), scope), (held) => held.guard(effect))
     )
 
-/** Tells the state of a lock: free, held, expired or malformed, with the holder where known. Only reads. */
+/** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
 export const inspect = (id: string): Effect.Effect<LockState, LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
 
@@ -154,11 +153,11 @@ const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | Lo
 
 export {
   /**
-   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort. Where others wait for it,
-   * the first of them has it then.
+   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort. If others wait for it, the
+   * first of them gets it.
    *
-   * A holder in kubelock notices by its next renewal and stops. One in Dex does not. Fails with `Conflict` where the
-   * object keeps changing.
+   * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `Conflict` if the object keeps
+   * changing.
    */
   breakLock as break
 }
@@ -173,6 +172,7 @@ export const make = Effect.fnUntraced(function* (
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
   const processId = LockQueue.newProcessId()
+  const idInMetrics = options.idInMetrics === true
   let acquisitions = 0
 
   const timing = yield* timers.make
@@ -186,10 +186,10 @@ export const make = Effect.fnUntraced(function* (
     renewer: renewer.make(timing)
   }
 
-  const contender = (id: string, options: AcquireOptions, idInMetrics: boolean): Effect.Effect<Contender> =>
+  const contender = (id: string, options: AcquireOptions | undefined): Effect.Effect<Contender> =>
     Effect.map(ClockReading.now, (startedAt) => {
       acquisitions++
-      const own = LockPolicy.withOverrides(policy, options)
+      const own = options === undefined ? policy : LockPolicy.withOverrides(policy, options)
       return {
         id,
         object: store.describe(id),
@@ -198,7 +198,7 @@ export const make = Effect.fnUntraced(function* (
         ttl: Duration.toMillis(own.ttl),
         renews: own.renewEvery !== false,
         sharedWithDex,
-        createIfMissing: options.createIfMissing ?? store.createIfMissing,
+        createIfMissing: options?.createIfMissing ?? store.createIfMissing,
         includesContent: store.includesContent,
         startedAt,
         engine,
@@ -211,7 +211,7 @@ export const make = Effect.fnUntraced(function* (
   // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
   const hold = <E extends LockError.LockError>(
     id: string,
-    options: AcquireOptions = {},
+    options: AcquireOptions | undefined,
     acquisition: (
       contender: Contender,
       start: Start,
@@ -219,14 +219,13 @@ export const make = Effect.fnUntraced(function* (
     ) => Effect.Effect<localQueue.Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(contender(id, options, idInMetrics), (contender) =>
+      Effect.flatMap(contender(id, options), (contender) =>
         Effect.flatMap(
-          acquiring(contender, acquisition(contender, { snapshot: options.snapshot, queued: false }, restore)),
+          acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
           (holding) => take(contender, holding, contenders.leave(holding))
         )
       )
     )
-  const idInMetrics = options.idInMetrics === true
 
   const conflict = (
     id: string,
@@ -283,7 +282,7 @@ export const make = Effect.fnUntraced(function* (
 /** The lock as a layer over a store. */
 export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectStore> => Layer.effect(Lock, make(options))
 
-/** The lock over a store, its policy from configuration: see `LockPolicy.config`. */
+/** The lock over a store, with its policy from configuration: see `LockPolicy.config`. */
 export const layerConfig = (
   options: Omit<Options, "policy"> = {}
 ): Layer.Layer<Lock, Config.ConfigError, ObjectStore> =>
@@ -292,6 +291,6 @@ export const layerConfig = (
     Effect.flatMap(LockPolicy.config, (policy) => make({ ...options, policy }))
   )
 
-/** The lock over a store in this process: for tests, and for locks that need no other process. */
+/** The lock over a store in this process: for tests, and for locks within one process. */
 export const layerMemory = (options: Options & ObjectStoreMemory.Options = {}): Layer.Layer<Lock> =>
   layer(options).pipe(Layer.provide(ObjectStoreMemory.layer(options)))

@@ -1,25 +1,29 @@
 /**
- * What can go wrong with a lock, one class each.
+ * The errors of a lock, one class each.
  *
- * The lock's own errors are `Conflict`, `Timeout`, `Malformed` and `Lost`. The others come from the store that keeps
- * the objects; a Kubernetes answer becomes one of them in one place (`internal/kubernetes/responseError.ts`).
+ * `Conflict`, `Timeout`, `Malformed` and `Lost` are errors of the lock itself. The others come from the object store.
+ * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
  *
- * - `_tag` is the class name with `Lock` in front (`LockTimeout`), so that `Effect.catchTag` is unambiguous next to
- *   other libraries' errors.
- * - All of them are `Schema` errors: they cross workers, RPC and HTTP unchanged.
- * - Messages and fields never hold the content of the locked object, which may be a secret; of a server's answer they
- *   repeat only what cannot quote it.
+ * - `_tag` is the class name with the prefix `Lock` (`LockTimeout`), so `Effect.catchTag` cannot confuse it with an
+ *   error of another library.
+ * - All errors are `Schema` errors. They can be sent to workers, and over RPC and HTTP.
+ * - Messages and fields never contain the content of the locked object, which may be secret. They repeat only those
+ *   parts of a server's response that cannot quote it.
+ * - `id` is the id of the lock. `object` is the locked object as messages name it: `configmaps/a in namespace x`.
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
 /**
- * The lock is held by somebody else, or somebody else won the race for it.
+ * The lock is not available.
  *
- * `holder` and `expiry` (RFC 3339, as it stands on the object) are absent where they are not known: Dex names no
- * holder, and of a lost race nothing is known but that it was lost.
+ * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment.
+ * - `RaceLost`: another contender changed the object at the same time.
+ *
+ * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder,
+ * and after a lost race neither is known.
  */
 export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflict")({
   _tag: Schema.tag("LockConflict"),
@@ -30,17 +34,20 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return this.reason === "RaceLost"
-      ? `The lock "${this.id}" on ${this.object} was taken by somebody else in the moment of acquiring it.`
-      : `The lock "${this.id}" on ${this.object} is held by ${holderPhrase(this)}.`
+    if (this.reason === "RaceLost") return `Another contender changed ${lockOf(this)} at the same time.`
+    const holder = holderOf(this)
+    return holder === undefined
+      ? `Cannot acquire ${lockOf(this)}: it is not available. Its holder is unknown.`
+      : `Cannot acquire ${lockOf(this)}: it is held. Holder: ${holder}.`
   }
 }
 
 /**
- * The polling schedule came to its end before the lock was free.
+ * The wait schedule ended before the lock was acquired.
  *
- * `attempts` counts how often it was tried, which is never while another contender of the same process has the lock;
- * `waited` is the whole time; `holder` and `expiry` are those last seen.
+ * - `attempts`: the number of attempts. While another contender of the same process holds the lock, there are none.
+ * - `waited`: the whole time of the wait.
+ * - `holder` and `expiry`: those that were seen last. They are absent if they are not known.
  */
 export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")({
   _tag: Schema.tag("LockTimeout"),
@@ -52,16 +59,18 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `Timed out waiting for the lock "${this.id}" on ${this.object} after ${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"} in ${Duration.format(
-      this.waited
-    )}; last held by ${holderPhrase(this)}.`
+    const holder = holderOf(this)
+    return `Gave up waiting for ${lockOf(this)} after ${Duration.format(this.waited)} and ${this.attempts} ${
+      this.attempts === 1 ? "attempt" : "attempts"
+    }. ${holder === undefined ? "No holder was seen." : `Last holder seen: ${holder}.`}`
   }
 }
 
 /**
- * The lock annotation holds something that Go's RFC 3339 parser rejects.
+ * The lock annotation has a value that Go's RFC 3339 parser rejects.
  *
- * As with Dex, the attempt fails at once and the annotation is left alone. `Lock.break(id)` removes it.
+ * As in Dex, the attempt fails at once and the annotation stays as it is. `Lock.break(id)` removes it. `key` is the
+ * annotation, `value` its value.
  */
 export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malformed")({
   _tag: Schema.tag("LockMalformed"),
@@ -71,21 +80,23 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
   value: Schema.String
 }) {
   override get message(): string {
-    return `The annotation ${this.key} on ${this.object} is not an RFC 3339 time: ${JSON.stringify(
+    return `Cannot read ${lockOf(this)}: the annotation ${this.key} is not an RFC 3339 time: ${JSON.stringify(
       this.value
-    )}. Whoever wrote it is not known; remove it by hand or with Lock.break("${this.id}") once nobody relies on it.`
+    )}. Its writer is unknown. Once no process relies on it, remove it with Lock.break("${this.id}") or by hand.`
   }
 }
 
 /**
- * A lock that was held is held no longer, though nobody here released it.
+ * A lock is no longer held, although its scope is still open.
  *
- * - `TakenOver`: somebody else holds it now, by the annotations on the object.
- * - `Removed`: the annotation is gone (Dex's late release, or `Lock.break`).
- * - `Deleted`: the object is gone, or another one bears its name.
- * - `Expired`: the lease ran out before it could be renewed (the API server was out of reach, the process was
- *   suspended, or renewal is off).
- * - `Released`: it was released by its holder, whose `guard` was used afterwards.
+ * - `TakenOver`: another holder is written on the object.
+ * - `Removed`: the annotation is gone (a late release by Dex, or `Lock.break`).
+ * - `Deleted`: the object is gone, or was replaced by another object of the same name.
+ * - `Expired`: the lease ran out before it was renewed. The API server was unreachable, the process was suspended, or
+ *   renewal is off.
+ * - `Released`: the lock was used (`guard`) after its own release.
+ *
+ * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
@@ -97,39 +108,42 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `The lock "${this.id}" on ${this.object} was lost after ${Duration.format(this.heldFor)}: ${this.#what()}.`
+    return `Lost ${lockOf(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
   }
-  #what(): string {
+  #explanation(): string {
     switch (this.reason) {
       case "TakenOver":
-        return `it is held by ${holderPhrase(this)} now`
+        return `another contender took it over. Holder now: ${holderOf(this) ?? "unknown"}`
       case "Removed":
-        return "its annotation was removed by somebody else"
+        return "another client removed its annotation"
       case "Deleted":
-        return "the object was deleted"
+        return "the object was deleted or replaced"
       case "Expired":
-        return "its lease ran out before it was renewed"
+        return "its lease expired before it was renewed"
       case "Released":
-        return "its holder released it, and asked for its protection afterwards"
+        return "it was released before this use"
     }
   }
 }
 
-/** The id cannot be the name of an object. Nothing was sent. */
+/**
+ * The id is not a valid name of a Kubernetes object. No request was made. `problem` is the reason, as part of a
+ * sentence.
+ */
 export class InvalidName extends Schema.Error<InvalidName>("kubelock/LockError/InvalidName")({
   _tag: Schema.tag("LockInvalidName"),
   id: Schema.String,
   problem: Schema.String
 }) {
   override get message(): string {
-    return `${JSON.stringify(this.id)} cannot name a Kubernetes object: ${this.problem}.`
+    return `${JSON.stringify(this.id)} is not a valid name of a Kubernetes object: ${this.problem}.`
   }
 }
 
 /**
- * The object, its namespace, or the whole resource is not there: three different things to mend.
+ * The object, its namespace, or its resource does not exist. `missing` says which of them.
  *
- * An API server that has just started may say so of a custom resource for a moment, before it is ready.
+ * An API server that has just started may report a custom resource as missing for a moment.
  */
 export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFound")({
   _tag: Schema.tag("LockNotFound"),
@@ -140,27 +154,29 @@ export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFoun
   override get message(): string {
     switch (this.missing) {
       case "object":
-        return `There is no ${this.object}; create it first, or turn on createIfMissing.`
+        return `Cannot find ${this.object}. Create it first, or set createIfMissing.`
       case "namespace":
-        return `The namespace of ${this.object} does not exist; create it first.`
+        return `The namespace of ${this.object} does not exist. Create it first.`
       case "resource":
-        return `The API server does not serve the resource of ${this.object}; check group, version and plural, or install its CRD.`
+        return `The API server does not serve the resource of ${this.object}. Check its group, version and plural, or install its CRD.`
     }
   }
 }
 
-/** The API server does not know who is asking (401), also after the credentials were read again; or there are none. */
+/** The API server does not accept the credentials (401), even after they were read again; or they cannot be read. */
 export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError/Unauthorized")({
   _tag: Schema.tag("LockUnauthorized"),
   object: Schema.String,
   detail: Schema.String
 }) {
   override get message(): string {
-    return `The API server did not accept the credentials for ${this.object}: ${this.detail}. Check the kubeconfig's user or the service account.`
+    return `The API server did not accept the credentials for ${this.object}: ${this.detail}. Check the user of the kubeconfig, or the service account.`
   }
 }
 
-/** The API server knows who is asking and refuses (403); `detail` is its own sentence. */
+/**
+ * The credentials do not allow the request (403). `verb` is the RBAC verb. `detail` is the message of the API server.
+ */
 export class Forbidden extends Schema.Error<Forbidden>("kubelock/LockError/Forbidden")({
   _tag: Schema.tag("LockForbidden"),
   object: Schema.String,
@@ -174,9 +190,9 @@ export class Forbidden extends Schema.Error<Forbidden>("kubelock/LockError/Forbi
 }
 
 /**
- * The API server understood and refused for good (400, 413, 415, 422, …): asking again would not help.
+ * The API server rejected the request for good (400, 413, 415, 422, …). Sending it again does not help.
  *
- * `detail` names the server's reason and the fields that it complained of, never their values.
+ * `detail` contains the reason of the server and the names of the fields that it rejects, never their values.
  */
 export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejected")({
   _tag: Schema.tag("LockRejected"),
@@ -191,11 +207,11 @@ export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejecte
 }
 
 /**
- * No usable answer: connection refused or reset, time-out, 429, 5xx, or a reply that is not Kubernetes' (a proxy's
- * page, truncated JSON). Asking again may help.
+ * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or
+ * the response is not from Kubernetes (the page of a proxy, truncated JSON). Sending the request again may help.
  *
- * A write that failed so may have been applied all the same, unless `status` is 429. `retryAfter` is the wish
- * of an overloaded server.
+ * A write that fails with this error may have been applied, unless `status` is 429. `retryAfter` is how long an
+ * overloaded server asks the client to wait, at most one minute.
  */
 export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/Unavailable")({
   _tag: Schema.tag("LockUnavailable"),
@@ -210,17 +226,22 @@ export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/U
   }
 }
 
-/** Everything that an `ObjectStore` can fail with. */
+/** All errors of an `ObjectStore`. */
 export const StoreError = Schema.Union([InvalidName, NotFound, Unauthorized, Forbidden, Rejected, Unavailable])
 
-/** Everything that an `ObjectStore` can fail with. */
+/** All errors of an `ObjectStore`. */
 export type StoreError = typeof StoreError.Type
 
-/** Everything that a lock operation can fail with. */
+/** All errors of a lock. */
 export const LockError = Schema.Union([Conflict, Timeout, Malformed, Lost, ...StoreError.members])
 
-/** Everything that a lock operation can fail with. */
+/** All errors of a lock. */
 export type LockError = typeof LockError.Type
 
-const holderPhrase = (self: { readonly holder?: string; readonly expiry?: string }): string =>
-  `${self.holder ?? "a holder that gives no name"}${self.expiry === undefined ? "" : ` until ${self.expiry}`}`
+const lockOf = ({ id, object }: { readonly id: string; readonly object: string }): string => `lock "${id}" (${object})`
+
+// Dex writes an expiry but no holder.
+const holderOf = ({ expiry, holder }: { readonly holder?: string; readonly expiry?: string }): string | undefined => {
+  if (expiry === undefined) return holder
+  return `${holder ?? "unnamed, probably Dex,"} until ${expiry}`
+}

@@ -1,8 +1,9 @@
 /**
- * What the lock counts and times, as Effect metrics: export them with `effect/observability` (OTLP, Prometheus).
+ * The metrics of locks, as Effect metrics. `effect/observability` exports them (OTLP, Prometheus). Times are in
+ * seconds.
  *
- * Attributes have few values: `reason` of losses, `verb` and `status` of requests. The id of a lock is an attribute only
- * where a layer was made with `idInMetrics`. Times are in seconds.
+ * Attributes have few values: `reason` of losses, `verb` and `status` of requests. The id of a lock is an attribute
+ * only if the layer was made with `idInMetrics: true`.
  */
 import * as Metric from "effect/Metric"
 
@@ -14,36 +15,39 @@ const seconds = (name: string, description: string, start: number) =>
 /** Locks acquired. */
 export const acquisitions: Metric.Counter<number> = counter("kubelock_acquisitions_total", "Locks acquired")
 
-/** Attempts that found the lock held, or lost the race for it. */
-export const conflicts: Metric.Counter<number> = counter("kubelock_conflicts_total", "Attempts that were refused")
+/** Attempts that found the lock held, or lost a race for it. */
+export const conflicts: Metric.Counter<number> = counter(
+  "kubelock_conflicts_total",
+  "Attempts that found the lock held or lost a race"
+)
 
-/** Waits that ended with the polling schedule. */
+/** Waits that ended without the lock, because the wait schedule ended. */
 export const timeouts: Metric.Counter<number> = counter("kubelock_timeouts_total", "Waits that timed out")
 
-/** Locks lost while they were held; attribute `reason`. */
+/** Locks lost while they were held, by the attribute `reason`. */
 export const losses: Metric.Counter<number> = counter("kubelock_losses_total", "Locks lost while held")
 
 /** Renewals that succeeded. */
 export const renewals: Metric.Counter<number> = counter("kubelock_renewals_total", "Leases renewed")
 
-/** Expired locks of others that were broken by an acquisition. */
-export const takeovers: Metric.Counter<number> = counter("kubelock_takeovers_total", "Expired locks broken")
+/** Acquisitions that took an expired lock over from its holder. */
+export const takeovers: Metric.Counter<number> = counter("kubelock_takeovers_total", "Expired locks taken over")
 
-/** Locks held now. */
+/** Locks that this process holds now. */
 export const held: Metric.Gauge<number> = Metric.gauge("kubelock_held", { description: "Locks held" })
 
-/** Contenders of this process waiting now. */
+/** Contenders of this process that wait now. */
 export const waiting: Metric.Gauge<number> = Metric.gauge("kubelock_waiting", { description: "Contenders waiting" })
 
-/** From wanting a lock to having it. */
+/** The time from the call to the acquisition of a lock. */
 export const waitSeconds: Metric.Histogram<number> = seconds("kubelock_wait_seconds", "Waits for a lock", 0.001)
 
-/** From having a lock to releasing or losing it. */
+/** The time from the acquisition of a lock to its release or loss. */
 export const holdSeconds: Metric.Histogram<number> = seconds("kubelock_hold_seconds", "Time that locks are held", 0.001)
 
 /**
- * Requests to the API server, until the answer is there, of a watch its head; attributes `verb` and `status` (`none` without
- * answer).
+ * Requests to the API server, until the response has arrived (for a watch, its head). Attributes: `verb`, and `status`,
+ * which is `none` if there is no response.
  */
 export const requestSeconds: Metric.Histogram<number> = seconds(
   "kubelock_request_seconds",

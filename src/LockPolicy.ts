@@ -1,13 +1,14 @@
 /**
- * How a lock is waited for and how long it lasts: annotation key, TTL, polling, renewal, and whether Dex is about.
+ * How long a lock lasts and how long a contender waits for it.
  *
  * **Details**
  *
- * The defaults are Dex's constants (key `dexidp.com/resource-lock`, TTL 10 seconds, a poll every 100 milliseconds, 200
- * polls after the first attempt), with one difference: a lock is renewed while it is held. `renew: false` gives Dex's
- * fixed lease.
+ * The defaults are the constants of Dex: annotation `dexidp.com/resource-lock`, a TTL of 10 seconds, and 200 polls at
+ * intervals of 100 ms after the first attempt. There is one difference: a lock is renewed while it is held.
+ * `renewEvery: false` gives Dex's fixed lease.
  *
- * Every timing rule is checked at construction: `make` throws a `RangeError`, `config` fails with a `ConfigError`.
+ * Every timing rule is checked when a policy is made: `make` throws a `RangeError`, `config` fails with a
+ * `ConfigError`.
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -17,16 +18,22 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
-/** What drives the waiting: any schedule that itself cannot fail. Its input is what the last attempt saw. */
+/**
+ * When a contender polls and when it gives up: any schedule that cannot fail. Its input is the outcome of the last
+ * attempt.
+ */
 export type WaitSchedule = Schedule.Schedule<unknown, unknown>
 
 /**
- * How a lock is waited for and how long it lasts.
+ * How long a lock lasts and how long a contender waits for it.
  *
- * `polling` bounds the wait. A contender that can watch the object makes no request for it; one that cannot tries again
- * at each of its steps. `renew` is the interval of renewals, or `false` for none. `besideDex` says whether Dex contends
- * for the same objects: then a lock that is in demand is left free now and then, for long enough that Dex sees it.
- * Undefined, it is as the resource says.
+ * - `annotation`: the annotation that is the lock.
+ * - `ttl`: how long a lease lasts.
+ * - `waitSchedule`: its end is the end of the wait. A contender that can watch the object makes no request at its
+ *   steps. A contender that cannot watch tries again at each step.
+ * - `renewEvery`: the interval of renewals, or `false` for no renewal.
+ * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
+ *   for long enough that Dex sees it. `undefined` means: as the resource says.
  */
 export interface LockPolicy {
   readonly annotation: string
@@ -36,27 +43,27 @@ export interface LockPolicy {
   readonly sharedWithDex: boolean | undefined
 }
 
-/** What one acquisition may set otherwise than the policy of its layer. The key is the layer's. */
+/** What one acquisition can change in the policy of its layer. The annotation is always that of the layer. */
 export interface Overrides {
   readonly ttl?: Duration.Input | undefined
   readonly waitSchedule?: WaitSchedule | undefined
   readonly renewEvery?: Duration.Input | false | undefined
 }
 
-/** Everything that makes up a policy; what is left out is Dex's. */
+/** The options of a policy. The defaults are Dex's. */
 export interface Options extends Overrides {
   readonly annotation?: string | undefined
   readonly sharedWithDex?: boolean | undefined
 }
 
-/** The annotation that Dex locks with. */
+/** The annotation that Dex uses as its lock. */
 export const dexAnnotation = "dexidp.com/resource-lock"
 
-/** A poll every `interval`, `times` of them after the first attempt. */
+/** A schedule of `times` polls at intervals of `interval`, after the first attempt. */
 export const fixedPolls = (interval: Duration.Input, times: number): WaitSchedule =>
   Schedule.spaced(interval).pipe(Schedule.upTo({ times }))
 
-/** Dex's waiting: 200 polls, 100 milliseconds apart, about 20 seconds in all. */
+/** The wait schedule of Dex: 200 polls at intervals of 100 ms, about 20 seconds in all. */
 export const dexWaitSchedule: WaitSchedule = fixedPolls("100 millis", 200)
 
 const assemble = (options: Options): LockPolicy => {
@@ -79,40 +86,45 @@ const checked = (policy: LockPolicy): LockPolicy => {
   return policy
 }
 
-const problemOf = ({ annotation: key, renewEvery: renew, ttl }: LockPolicy): string | undefined => {
-  if (!annotationKey.test(key)) {
-    return `key must be an annotation key like "example.com/lock" whose name has at most 44 characters, got ${JSON.stringify(key)}`
+const problemOf = ({ annotation, renewEvery, ttl }: LockPolicy): string | undefined => {
+  if (!annotationKey.test(annotation)) {
+    return `annotation must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
   }
   if (!Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
-    return `ttl must be 1 second to 1 day, got ${Duration.format(ttl)}`
+    return `ttl must be from 1 second to 1 day, but is ${Duration.format(ttl)}`
   }
   if (
-    renew !== false &&
-    !Duration.between(renew, { minimum: Duration.millis(1), maximum: Duration.divideUnsafe(ttl, 2) })
+    renewEvery !== false &&
+    !Duration.between(renewEvery, { minimum: Duration.millis(1), maximum: Duration.divideUnsafe(ttl, 2) })
   ) {
-    return `renew must be more than zero and at most half the ttl of ${Duration.format(ttl)}, got ${Duration.format(renew)}`
+    return `renewEvery must be at least 1 ms and at most half the ttl of ${Duration.format(ttl)}, but is ${Duration.format(renewEvery)}`
   }
   return undefined
 }
 
-// Kubernetes allows 63 characters after the slash: "-queue-" and the name of a process take 19 of them.
+// Kubernetes allows 63 characters after the slash. "-queue-" and a process ID take 19 of them.
 const annotationKey =
   /^(?=.{1,253}\/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,42}[A-Za-z0-9])?$/
 
 /**
  * Makes a policy.
  *
- * - `key`: the annotation, a Kubernetes annotation key with room for the suffixes of `LockQueue`.
- * - `ttl`: how long a lease lasts, 1 second to 1 day (expiries are written in whole seconds).
- * - `polling`: when to try again.
- * - `renew`: how often a held lock is renewed, at most half the TTL; a third of the TTL by default.
- * - `besideDex`: whether Dex contends for the same objects; by default as the resource says.
+ * - `annotation`: a Kubernetes annotation key with room for the suffixes of `LockQueue`: at most 44 characters after
+ *   the slash.
+ * - `ttl`: from 1 second to 1 day. Expiries are written in whole seconds.
+ * - `waitSchedule`: `dexWaitSchedule` by default.
+ * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.
+ * - `sharedWithDex`: whether Dex contends for the same objects. The default is what the resource says.
  *
- * Throws a `RangeError` where they do not fit together.
+ * Throws a `RangeError` if a value is outside these limits.
  */
 export const make = (options: Options = {}): LockPolicy => checked(assemble(options))
 
-/** The policy with some of its parts set otherwise, checked as `make` checks it. */
+/**
+ * The policy with some values replaced. Checks them as `make` does.
+ *
+ * A new `ttl` without a new `renewEvery` sets `renewEvery` to a third of the TTL, unless renewal is off.
+ */
 export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolicy =>
   checked(
     assemble({
@@ -125,36 +137,37 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
     })
   )
 
-/** Dex's constants throughout, with renewal: the default of every layer. */
+/** The constants of Dex, with renewal. This is the default of every layer. */
 export const dex: LockPolicy = make()
 
 /**
- * The policy from configuration, every part optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`, `KUBELOCK_POLL_INTERVAL`,
- * `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`. Durations are written as `10 seconds`;
- * `KUBELOCK_RENEW_EVERY=false` turns renewal off.
+ * The policy from the configuration. All variables are optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`,
+ * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`.
+ *
+ * Durations are written as `10 seconds`. `KUBELOCK_RENEW_EVERY=false` turns renewal off.
  */
 export const config: Config.Config<LockPolicy> = Config.all({
-  key: Config.String("ANNOTATION").pipe(Config.option),
+  annotation: Config.String("ANNOTATION").pipe(Config.option),
   ttl: Config.Duration("TTL").pipe(Config.option),
-  interval: Config.Duration("POLL_INTERVAL").pipe(Config.withDefault(Duration.millis(100))),
-  times: Config.schema(
+  pollInterval: Config.Duration("POLL_INTERVAL").pipe(Config.withDefault(Duration.millis(100))),
+  pollTimes: Config.schema(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0)),
     "POLL_TIMES"
   ).pipe(Config.withDefault(200)),
-  renew: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW_EVERY").pipe(
+  renewEvery: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW_EVERY").pipe(
     Config.option
   ),
-  besideDex: Config.Boolean("SHARED_WITH_DEX").pipe(Config.option)
+  sharedWithDex: Config.Boolean("SHARED_WITH_DEX").pipe(Config.option)
 }).pipe(
   Config.nested("KUBELOCK"),
   Config.mapEffect((given) => {
-    const renew = Option.getOrUndefined(given.renew)
+    const renewEvery = Option.getOrUndefined(given.renewEvery)
     const policy = assemble({
-      annotation: Option.getOrUndefined(given.key),
+      annotation: Option.getOrUndefined(given.annotation),
       ttl: Option.getOrUndefined(given.ttl),
-      waitSchedule: fixedPolls(given.interval, given.times),
-      renewEvery: renew === "false" ? false : renew,
-      sharedWithDex: Option.getOrUndefined(given.besideDex)
+      waitSchedule: fixedPolls(given.pollInterval, given.pollTimes),
+      renewEvery: renewEvery === "false" ? false : renewEvery,
+      sharedWithDex: Option.getOrUndefined(given.sharedWithDex)
     })
     const problem = problemOf(policy)
     return problem === undefined

@@ -1,22 +1,28 @@
 /**
- * The one port to the world: everything that Kubernetes is, for a lock.
+ * The port to the world: everything that Kubernetes is to a lock.
  *
- * Objects with a name, of which only the metadata is seen; a compare-and-swap on their annotations and labels; a stream
- * of changes, which a label can narrow down; and the clock that all clients of the store share. `ObjectStoreMemory` keeps them in this process,
- * `ObjectStoreKubernetes` on an API server. Both pass one contract suite (`test/contract`), and a third engine would
- * be one more file.
+ * It has objects with a name, of which only the metadata is seen; a compare-and-swap on their annotations and labels; a watch,
+ * which a label can narrow down; and the clock that all clients of the store share. `ObjectStoreMemory` keeps objects in this
+ * process, `ObjectStoreKubernetes` on an API server. Both pass one contract suite (`test/contract`).
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { ServerTime } from "./internal/time/serverClock.ts"
 import type { StoreError } from "./LockError.ts"
 
 /**
- * The metadata of an object, as it was when the store answered.
- *
- * `content` is the object itself, by its top-level fields, and there only where the store was made to bring it along.
+ * The time on the clock that all clients of the store share, in milliseconds since 1970: no earlier than `earliest`, no later than
+ * `latest`. A contender that takes over from an expired holder counts with the one, a holder that writes an expiry with the
+ * other. (TrueTime's interval.)
+ */
+export type { ServerTime } from "./internal/time/serverClock.ts"
+
+/**
+ * An object as the store answered it. `content` is the rest of it by its top-level fields, and is there only if the store includes
+ * it.
  */
 export interface ObjectSnapshot {
   readonly uid: string
@@ -29,18 +35,18 @@ export interface ObjectSnapshot {
 /** An object beyond its metadata: `data` of a Secret, `token` of a RefreshToken. It may be secret. */
 export type Content = Readonly<Record<string, Schema.Json>>
 
-/** What to write: each key is set to the string, or removed where it is `null`. Keys not named stay as they are. */
+/** Annotations or labels to write: each key is set to the string, or removed if it is `null`. Other keys stay as they are. */
 export type MetadataPatch = Readonly<Record<string, string | null>>
 
 /**
- * The condition of a write.
+ * The precondition of a write.
  *
  * - `resourceVersion`: the object is still that version (Kubernetes' optimistic concurrency).
- * - `annotations`: each of the annotations named has just that value; with `true` any value, with `false` none. The
- *   write then survives other changes of the object, as when the holder of a lock writes to the object it locked. At
- *   least one that is there must be named.
- * - `labelled`: whether the object has any label. It must be told where a label is set under annotations, and counts only
- *   there, since a JSON patch can set one only if it knows.
+ * - `annotations`: each annotation named has just that value; with `true` any value, with `false` none. The write then survives
+ *   other changes of the object, as when the holder of a lock writes to the object that it locked. At least one annotation that
+ *   is there must be named.
+ * - `hasLabels`: whether the object has any label. It counts only under `annotations`, and must be told if the write sets a label
+ *   there: a JSON patch can set a label only if it knows.
  */
 export type Precondition = ConditionalPatch["expect"]
 
@@ -50,10 +56,7 @@ export interface FieldPatch {
   readonly value: Schema.Json
 }
 
-/**
- * A write under a condition: all of it happens, or nothing. Fields of the object are set only under annotations, since
- * what they say is what such a write relies on.
- */
+/** A write under a precondition: all of it happens, or nothing. */
 export type ConditionalPatch =
   | {
       readonly expect: { readonly resourceVersion: string }
@@ -62,7 +65,7 @@ export type ConditionalPatch =
     }
   | AnnotationGuardedPatch
 
-/** A write that survives other changes of the object. */
+/** A write that survives other changes of the object. Only such a write sets fields of the object. */
 export interface AnnotationGuardedPatch {
   readonly expect: {
     readonly annotations: Readonly<Record<string, string | boolean>>
@@ -73,16 +76,18 @@ export interface AnnotationGuardedPatch {
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
 
-/** What a stream of changes tells: what the object is now, or that it is gone (or has lost the label watched for). */
+/** What a watch tells: what the object is now, or that it is gone or has lost the label that the watch is narrowed to. */
 export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
 /**
- * What time it is by the clock that all clients of the store share, in milliseconds since 1970: no earlier than
- * `earliest`, no later than `latest`. Who breaks a lock counts with the one, who writes an expiry with the other.
+ * Where a watch begins, and what it leaves out.
+ *
+ * - `since`: after this resourceVersion. By default it begins with the object as it is.
+ * - `label`: only while the object has this label with this value. The store filters, so that nothing else reaches this process.
  */
-export interface ServerTime {
-  readonly earliest: number
-  readonly latest: number
+export interface WatchOptions {
+  readonly since?: string | undefined
+  readonly label?: { readonly key: string; readonly value: string } | undefined
 }
 
 /**
@@ -90,21 +95,21 @@ export interface ServerTime {
  *
  * **Details**
  *
- * - `createIfMissing`: whether the lock should create an object that is not there.
- * - `besideDex`: whether Dex locks these objects too.
- * - `bringsContent`: whether answers bring the content of the object along. The stream of changes need not.
+ * - `createIfMissing`: whether a lock should create an object that is not there.
+ * - `sharedWithDex`: whether Dex locks these objects too.
+ * - `includesContent`: whether answers include the content of the object. Watch events need not.
  * - `describe`: an object for people to read, in messages.
- * - `read`: the object as it is now, never a cached view. `NotFound` where it is missing.
- * - `create`: makes the object with these annotations; `None` where one of that name is there already.
- * - `compareAndSwap`: writes if the condition holds, and answers the metadata after the write; `None` where it does not
- *   hold, and then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is.
- *   After `Unavailable` the write may have happened.
- * - `changes`: begins with the object as it is (nothing where it is missing), or with the first change after
- *   `since`, and goes on for ever: it reopens what ends or breaks, and tells the present state again where it may have
- *   missed something. Fails only with what no reopening mends.
- * - `now`: no request is made for it.
+ * - `read`: the object as it is now, never a cached view. Fails with `NotFound` if it is missing.
+ * - `create`: makes the object with these annotations; `None` if one of that name is there.
+ * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
+ *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After `Unavailable`
+ *   the write may have happened.
+ * - `watch`: begins with the object as it is (nothing if it is missing), or with the first change after `since`, and goes on for
+ *   ever: it reopens what ends or breaks, and tells the present state again if it may have missed something. It fails only with
+ *   what no reopening mends.
+ * - `now`: makes no request.
  *
- * Each request ends, with `Unavailable` if need be, in a time that the store bounds.
+ * The store bounds the time of each request. A request that takes longer fails with `Unavailable`.
  */
 export class ObjectStore extends Context.Service<
   ObjectStore,
@@ -120,21 +125,9 @@ export class ObjectStore extends Context.Service<
     ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
     readonly compareAndSwap: (
       id: string,
-      write: ConditionalPatch
+      patch: ConditionalPatch
     ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
     readonly watch: (id: string, options?: WatchOptions) => Stream.Stream<WatchEvent, StoreError>
     readonly now: Effect.Effect<ServerTime>
   }
 >()("kubelock/ObjectStore") {}
-
-/**
- * Where a stream of changes begins, and what it leaves out.
- *
- * - `since`: after this resourceVersion; by default it begins with the object as it is.
- * - `label`: only while the object has this label with this value. The store does the filtering, so that nothing reaches
- *   this process otherwise.
- */
-export interface WatchOptions {
-  readonly since?: string | undefined
-  readonly label?: { readonly key: string; readonly value: string } | undefined
-}

@@ -1,15 +1,15 @@
 /**
- * The store on a Kubernetes API server.
+ * The object store on a Kubernetes API server.
  *
  * **Details**
  *
- * - Only metadata travels (`PartialObjectMetadata`): the secrets in a locked object never reach this process, unless
- *   the store is made with `content`.
- * - A write under a resourceVersion is a merge patch with `metadata.resourceVersion` in it; a write under annotations is
- *   a JSON patch with `test` operations. Both need the RBAC verb `patch`; `read` needs `get`, `changes` needs `watch`,
- *   `create` needs `create`.
- * - Every request has a time-out.
- * - The server's clock is learnt from the `Date` header of each answer (`internal/time/serverClock.ts`).
+ * - Requests are for metadata only (`PartialObjectMetadata`). The secrets in a locked object never reach this process,
+ *   unless the store is made with `content: true`.
+ * - A patch whose precondition is a resourceVersion is a JSON merge patch that contains `metadata.resourceVersion`. A
+ *   patch whose precondition is a set of annotations is a JSON patch with `test` operations.
+ * - RBAC verbs: `get` for `read`, `patch` for `compareAndSwap`, `watch` for `watch`, `create` for `create`.
+ * - Every request has a timeout.
+ * - The server's clock is estimated from the `Date` headers of its responses (`internal/time/serverClock.ts`).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,11 +17,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as exchanges from "./internal/kubernetes/apiClient.ts"
-import * as requests from "./internal/kubernetes/encode.ts"
-import * as status from "./internal/kubernetes/responseError.ts"
-import type * as transport from "./internal/kubernetes/http.ts"
-import * as watch from "./internal/kubernetes/watchStream.ts"
+import * as ApiClient from "./internal/kubernetes/apiClient.ts"
+import * as encode from "./internal/kubernetes/encode.ts"
+import type * as Http from "./internal/kubernetes/http.ts"
+import * as responseError from "./internal/kubernetes/responseError.ts"
+import * as watchStream from "./internal/kubernetes/watchStream.ts"
 import {
   type KubeConfigError,
   type KubeConfigOptions,
@@ -33,14 +33,18 @@ import { ObjectStore } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
 /**
- * Which objects, and how to ask for them.
+ * The objects of a store, and how to reach them.
  *
- * - `namespace`: by default the one of the kubeconfig's context.
- * - `createIfMissing`: by default what the resource says.
- * - `requestTimeout`: the bound on one request, 5 seconds by default. A watch is bound by the server instead. Make it
- *   shorter with a TTL that is much shorter than 10 seconds, or one renewal that hangs loses the lock.
- * - `clock`: whose clock expiries are judged on: the API server's (default), or this machine's.
- * - `content`: whether answers bring the whole object along. Off by default; the stream of changes never does.
+ * - `resource`: the kind of the objects.
+ * - `namespace`: their namespace. The default is the namespace of the kubeconfig's context.
+ * - `createIfMissing`: whether the lock creates a missing object. The default is that of the resource.
+ * - `requestTimeout`: the timeout of one request, 5 seconds by default. For a watch, it is the time until the head of
+ *   the response; the server limits the duration of the watch. If the TTL is much shorter than 10 seconds, choose a
+ *   shorter timeout; otherwise one renewal that hangs loses the lock.
+ * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
+ *   (`local`).
+ * - `content`: whether snapshots include the content of the object. The default is `false`. Snapshots of a watch never
+ *   do.
  */
 export interface Options {
   readonly resource: Resource.Resource
@@ -51,37 +55,37 @@ export interface Options {
   readonly content?: boolean | undefined
 }
 
-/** Makes the store; see `layer`. Fails where the namespace is not a name. */
+/** Makes the store. Fails with `InvalidName` if the namespace is not a valid name. */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const client = yield* KubernetesClient
   const { resource } = options
   const namespace = yield* Effect.fromResult(Resource.checkName(options.namespace ?? client.namespace))
-  const exchange = exchanges.make(client, {
+  const apiClient = ApiClient.make(client, {
     requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"),
     clock: options.clock ?? "server"
   })
   const collectionPath = Resource.collectionPath(resource, namespace)
 
-  const about = (id: string, verb: string): Effect.Effect<status.RequestInfo, LockError.InvalidName> =>
+  const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>
     Effect.fromResult(
       Result.map(Resource.checkName(id), () => ({ id, verb, object: Resource.describe(resource, namespace, id) }))
     )
 
-  const ask = (request: transport.Request, wanted: status.RequestInfo) =>
-    exchange.ask(options.content === true ? request : requests.metadataOnly(request), wanted)
+  const send = (request: Http.Request, info: responseError.RequestInfo) =>
+    apiClient.request(options.content === true ? request : encode.metadataOnly(request), info)
 
   const read = Effect.fnUntraced(function* (id: string) {
-    const wanted = yield* about(id, "get")
-    const answer = yield* ask(requests.get(Resource.objectPath(resource, namespace, id)), wanted)
-    return yield* exchanges.snapshotOf(answer, wanted)
+    const info = yield* requestInfo(id, "get")
+    const response = yield* send(encode.get(Resource.objectPath(resource, namespace, id)), info)
+    return yield* ApiClient.snapshotOf(response, info)
   })
 
-  const write = Effect.fnUntraced(function* (id: string, verb: string, request: transport.Request) {
-    const wanted = yield* about(id, verb)
-    const answer = yield* ask(request, wanted)
-    return status.isPreconditionFailed(answer)
+  const write = Effect.fnUntraced(function* (id: string, verb: string, request: Http.Request) {
+    const info = yield* requestInfo(id, verb)
+    const response = yield* send(request, info)
+    return responseError.isPreconditionFailed(response)
       ? Option.none()
-      : Option.some(yield* exchanges.snapshotOf(answer, wanted))
+      : Option.some(yield* ApiClient.snapshotOf(response, info))
   })
 
   return ObjectStore.of({
@@ -89,34 +93,34 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     sharedWithDex: resource.sharedWithDex,
     includesContent: options.content === true,
     describe: (id) => Resource.describe(resource, namespace, id),
-    now: exchange.now,
+    now: apiClient.now,
     read,
     create: (id, annotations) =>
       write(
         id,
         "create",
-        requests.post(collectionPath, {
+        encode.post(collectionPath, {
           apiVersion: Resource.apiVersion(resource),
           kind: resource.kind,
           metadata: { name: id, annotations }
         })
       ),
-    compareAndSwap: (id, change) =>
-      write(id, "patch", requests.patch(Resource.objectPath(resource, namespace, id), change)),
-    watch: (id, from) =>
+    compareAndSwap: (id, patch) =>
+      write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch)),
+    watch: (id, { label, since } = {}) =>
       Stream.unwrap(
-        Effect.map(about(id, "watch"), (about) =>
-          watch.changes({ exchange, about, collectionPath, read: read(id), since: from?.since, label: from?.label })
+        Effect.map(requestInfo(id, "watch"), (info) =>
+          watchStream.make({ apiClient, info, collectionPath, read: read(id), since, label })
         )
       )
   })
 })
 
-/** The store of one resource (in one namespace) of the cluster that the client talks to. */
+/** The store of one resource, in one namespace, on the cluster of the client. */
 export const layer = (options: Options): Layer.Layer<ObjectStore, LockError.InvalidName, KubernetesClient> =>
   Layer.effect(ObjectStore, make(options))
 
-/** The store with a client of its own, from a kubeconfig: by default from wherever `kubectl` would find it. */
+/** The store with a client of its own, made from a kubeconfig (by default the one that `kubectl` uses). */
 export const layerKubeConfig = (
   options: Options & { readonly kubeConfig?: KubeConfigOptions | undefined }
 ): Layer.Layer<ObjectStore, LockError.InvalidName | KubeConfigError> =>

@@ -1,8 +1,8 @@
 /**
- * The store in this process: for tests of services that lock, and for locks that need no other process.
+ * The object store in this process: for tests of services that lock, and for locks within one process.
  *
- * It behaves as an API server does (`test/contract` runs the same suite on both), except that its clock is this
- * machine's, exactly.
+ * It behaves as an API server does. `test/contract` runs the same suite on both. The only difference is its clock,
+ * which is exactly that of this machine.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -12,46 +12,49 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
 import {
-  type WatchEvent,
-  type MetadataPatch,
-  type WatchOptions,
   type Content,
   type FieldPatch,
+  type MetadataPatch,
   type ObjectSnapshot,
   ObjectStore,
-  type Precondition
+  type Precondition,
+  type WatchEvent,
+  type WatchOptions
 } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
-/** Which objects exist from the start, and whether the lock makes those that do not (it does by default). */
+/**
+ * `objects` exist from the start. `createIfMissing` says whether the lock creates missing objects, which is the
+ * default.
+ */
 export interface Options {
   readonly objects?: Iterable<string> | undefined
   readonly createIfMissing?: boolean | undefined
 }
 
-/** The store, and what is not the lock's to do: deleting an object. */
+/** The store, and `delete`, which removes an object. A lock never deletes an object. */
 export interface ObjectStoreMemory {
   readonly store: ObjectStore["Service"]
   readonly delete: (id: string) => Effect.Effect<void>
 }
 
-/** Makes a store of its own. Locks that shall exclude each other must share one. */
+/** Makes a new store. Locks exclude each other only if they share one store. */
 export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
-  Effect.map(PubSub.unbounded<readonly [id: string, change: WatchEvent]>(), (changes): ObjectStoreMemory => {
+  Effect.map(PubSub.unbounded<readonly [id: string, event: WatchEvent]>(), (events): ObjectStoreMemory => {
     const objects = new Map<string, ObjectSnapshot>()
     let version = 0
 
     const describe = (id: string) => `${id} in memory`
 
-    const put = (id: string, metadata: Omit<ObjectSnapshot, "resourceVersion">): ObjectSnapshot => {
+    const put = (id: string, object: Omit<ObjectSnapshot, "resourceVersion">): ObjectSnapshot => {
       version++
-      const written = { ...metadata, resourceVersion: String(version) }
-      objects.set(id, written)
-      PubSub.publishUnsafe(changes, [id, { _tag: "Changed", snapshot: written }])
-      return written
+      const snapshot = { ...object, resourceVersion: String(version) }
+      objects.set(id, snapshot)
+      PubSub.publishUnsafe(events, [id, { _tag: "Changed", snapshot }])
+      return snapshot
     }
 
-    const make = (id: string, annotations: Readonly<Record<string, string>>) =>
+    const create = (id: string, annotations: Readonly<Record<string, string>>) =>
       put(id, { uid: `uid-${version + 1}`, annotations, labels: {}, content: {} })
 
     const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ObjectSnapshot, LockError.StoreError> {
@@ -59,14 +62,14 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       return objects.get(id) ?? (yield* new LockError.NotFound({ id, object: describe(id), missing: "object" }))
     })
 
-    for (const id of options.objects ?? []) make(id, {})
+    for (const id of options.objects ?? []) create(id, {})
 
     return {
       delete: (id) =>
         Effect.sync(() => {
           if (!objects.delete(id)) return
           version++
-          PubSub.publishUnsafe(changes, [id, { _tag: "Deleted" }])
+          PubSub.publishUnsafe(events, [id, { _tag: "Deleted" }])
         }),
       store: ObjectStore.of({
         createIfMissing: options.createIfMissing ?? true,
@@ -80,45 +83,45 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         read: find,
         create: (id, annotations) =>
           Effect.map(Effect.fromResult(Resource.checkName(id)), () =>
-            objects.has(id) ? Option.none() : Option.some(make(id, annotations))
+            objects.has(id) ? Option.none() : Option.some(create(id, annotations))
           ),
-        compareAndSwap: (id, write) =>
+        compareAndSwap: (id, patch) =>
           Effect.map(find(id), (current) => {
-            if (!holds(write.expect, current)) return Option.none()
-            const annotations = apply(current.annotations, write.annotations)
-            const labels = apply(current.labels, write.labels ?? {})
-            const fields = "content" in write ? (write.content ?? []) : []
+            if (!isMet(patch.expect, current)) return Option.none()
+            const annotations = apply(current.annotations, patch.annotations)
+            const labels = apply(current.labels, patch.labels ?? {})
+            const fields = "content" in patch ? (patch.content ?? []) : []
             return Option.some(
               fields.length === 0 && isSame(annotations, current.annotations) && isSame(labels, current.labels)
                 ? current
                 : put(id, { ...current, annotations, labels, content: fields.reduce(setField, current.content ?? {}) })
             )
           }),
-        watch: (id, from) =>
+        watch: (id, { label, since } = {}) =>
           Stream.unwrap(
             Effect.gen(function* () {
               yield* Effect.fromResult(Resource.checkName(id))
-              const subscription = yield* PubSub.subscribe(changes)
-              const now = objects.get(id)
+              const subscription = yield* PubSub.subscribe(events)
+              const current = objects.get(id)
               const first: ReadonlyArray<WatchEvent> =
-                now?.resourceVersion === from?.since
+                current?.resourceVersion === since
                   ? []
-                  : now === undefined
+                  : current === undefined
                     ? [{ _tag: "Deleted" }]
-                    : [{ _tag: "Changed", snapshot: now }]
+                    : [{ _tag: "Changed", snapshot: current }]
               const all = Stream.fromIterable(first).pipe(
                 Stream.concat(
                   Stream.fromSubscription(subscription).pipe(
-                    Stream.filter(([changed]) => changed === id),
-                    Stream.map(([, change]) => change)
+                    Stream.filter(([eventId]) => eventId === id),
+                    Stream.map(([, event]) => event)
                   )
                 )
               )
-              if (from?.label === undefined) return all
-              // Nobody knows what the object was at another version: better a loss told too often than not at all.
-              const mayHaveLost = from.since !== undefined && from.since !== now?.resourceVersion
-              const wasSelected = mayHaveLost || isSelected(now, from.label)
-              return Stream.mapAccum(all, () => wasSelected, selectBy(from.label))
+              if (label === undefined) return all
+              // The store does not know whether an older version had the label. One "Deleted" too many does no harm.
+              const maybeLost = since !== undefined && since !== current?.resourceVersion
+              const wasSelected = maybeLost || isSelected(current, label)
+              return Stream.mapAccum(all, () => wasSelected, selectBy(label))
             })
           )
       })
@@ -132,7 +135,7 @@ export const layer = (options: Options = {}): Layer.Layer<ObjectStore> =>
     Effect.map(make(options), ({ store }) => store)
   )
 
-const holds = (expect: Precondition, current: ObjectSnapshot): boolean =>
+const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
   "resourceVersion" in expect
     ? expect.resourceVersion === current.resourceVersion
     : Object.entries(expect.annotations).every(([key, wanted]) =>
@@ -140,22 +143,22 @@ const holds = (expect: Precondition, current: ObjectSnapshot): boolean =>
       ) &&
       (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)
 
-// As an API server filters: an object that loses the label is told once as deleted, and then no more.
+// Filters as an API server does: an object that loses the label is reported once as deleted.
 const selectBy =
   (label: Label) =>
-  (wasSelected: boolean, change: WatchEvent): readonly [boolean, ReadonlyArray<WatchEvent>] => {
-    if (change._tag === "Changed" && isSelected(change.snapshot, label)) return [true, [change]]
+  (wasSelected: boolean, event: WatchEvent): readonly [boolean, ReadonlyArray<WatchEvent>] => {
+    if (event._tag === "Changed" && isSelected(event.snapshot, label)) return [true, [event]]
     return [false, wasSelected ? [{ _tag: "Deleted" }] : []]
   }
 
-const isSelected = (metadata: ObjectSnapshot | undefined, { key, value }: Label): boolean =>
-  metadata?.labels[key] === value
+const isSelected = (snapshot: ObjectSnapshot | undefined, { key, value }: Label): boolean =>
+  snapshot?.labels[key] === value
 
 type Label = NonNullable<WatchOptions["label"]>
 
-const apply = (values: Readonly<Record<string, string>>, changes: MetadataPatch): Readonly<Record<string, string>> => {
+const apply = (values: Readonly<Record<string, string>>, patch: MetadataPatch): Readonly<Record<string, string>> => {
   const next = { ...values }
-  for (const [key, value] of Object.entries(changes)) {
+  for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete next[key]
     else next[key] = value
   }

@@ -1,12 +1,15 @@
 /**
- * What can go wrong with a shared value beyond its lock (`LockError`) and its upstream (the user's own error).
+ * The errors of a shared value, other than those of its lock (`LockError`) and of its upstream (the error of
+ * `refresh`).
  *
- * Messages and fields never hold the value, which is a secret.
+ * Messages and fields never contain the value, which may be a secret.
  */
 import * as Schema from "effect/Schema"
 import { Lost, StoreError } from "./LockError.ts"
 
-/** What is stored at the value's place is not such a value: somebody else's data, or an older form of it. */
+/**
+ * The field contains something else: the data of another program, or an older form of the value. It was not changed.
+ */
 export class Unreadable extends Schema.Error<Unreadable>("kubelock/RefreshError/Unreadable")({
   _tag: Schema.tag("RefreshUnreadable"),
   id: Schema.String,
@@ -14,15 +17,16 @@ export class Unreadable extends Schema.Error<Unreadable>("kubelock/RefreshError/
   field: Schema.String
 }) {
   override get message(): string {
-    return `The field ${this.field} of ${this.object} does not hold base64 of JSON that the schema accepts; it was left alone.`
+    return `Cannot read the field ${this.field} of ${this.object}: it does not contain base64 of JSON that matches the schema. The field was not changed.`
   }
 }
 
 /**
- * The upstream answered a refresh, and the answer could not be written.
+ * The upstream answered a refresh, but the new value could not be written.
  *
- * `reason` says why: the lock was lost to somebody else meanwhile, or the API server could not be reached for 30 seconds,
- * or it refused. The value that the upstream handed out is gone, and where refresh tokens rotate the stored one may be spent.
+ * `reason` is the error of the write: another process took the lock over, the API server was unreachable for 30
+ * seconds, or the API server refused the write. The new value is lost. If the upstream rotates refresh tokens, the
+ * stored one may be used up.
  */
 export class NotWritten extends Schema.Error<NotWritten>("kubelock/RefreshError/NotWritten")({
   _tag: Schema.tag("RefreshNotWritten"),
@@ -31,12 +35,12 @@ export class NotWritten extends Schema.Error<NotWritten>("kubelock/RefreshError/
   reason: Schema.Union([Lost, ...StoreError.members])
 }) {
   override get message(): string {
-    return `The value of ${this.object} was refreshed, but could not be written: ${this.reason.message}`
+    return `Refreshed the value of ${this.object} but could not write it, so the new value is lost. ${this.reason.message}`
   }
 }
 
-/** Everything that this module adds. */
+/** All errors of this module. */
 export const RefreshError = Schema.Union([Unreadable, NotWritten])
 
-/** Everything that this module adds. */
+/** All errors of this module. */
 export type RefreshError = typeof RefreshError.Type

@@ -1,21 +1,21 @@
-/** What refreshing counts and times, as Effect metrics, beside those of its lock (`LockMetrics`). Times are in seconds. */
+/** The metrics of `RefreshOnce`, as Effect metrics. Those of its lock are in `LockMetrics`. Times are in seconds. */
 import * as Metric from "effect/Metric"
 
 /**
- * Refreshes that were begun, by how they ended; attribute `outcome`.
+ * Refreshes, by their outcome (attribute `outcome`).
  *
- * - `Written`: the upstream answered, and its answer is stored.
- * - `NotWritten`: it answered, and its answer could not be stored.
- * - `Failed`: it refused, or `refresh` failed otherwise.
- * - `Interrupted`: nobody waited any longer, and the grace had passed.
+ * - `Written`: the upstream answered, and the new value was written.
+ * - `NotWritten`: the upstream answered, but the new value could not be written.
+ * - `Failed`: `refresh` failed, for example because the upstream refused.
+ * - `Interrupted`: no caller was left, and the grace had passed.
  */
 export const refreshes: Metric.Counter<number> = Metric.counter("kubelock_refreshes_total", {
   description: "Refreshes of shared values",
   incremental: true
 })
 
-/** The upstream's part of a refresh. */
+/** The time that `refresh` takes. */
 export const upstreamSeconds: Metric.Histogram<number> = Metric.histogram("kubelock_refresh_upstream_seconds", {
-  description: "Time that refreshing takes upstream",
+  description: "Time that the upstream takes",
   boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 20 })
 })

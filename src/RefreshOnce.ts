@@ -1,28 +1,30 @@
 /**
- * A value that many share and that must be refreshed once: a rotating refresh token, a session, a signing key.
+ * A value that many processes share and that must be refreshed by one of them: a rotating refresh token, a session, a
+ * signing key.
  *
- * The value lives in an object of the cluster. `get` gives every caller, in this process and in all others, the same
- * fresh value; who finds it stale takes the object's lock, looks again, refreshes, and writes and releases in one
- * request.
+ * The value is stored in an object of the cluster. `get` gives every caller, in this process and in all others, the
+ * same fresh value. A process that finds the value stale acquires the lock of the object, reads the value again,
+ * refreshes it, then writes it and releases the lock in one request.
  *
  * **Details**
  *
- * - A fresh value costs no request: it is remembered in the process until `isFresh` says no. A rotation costs the one who
- *   refreshes two, and each other process a look.
- * - Callers of one process share one flight per id, its errors included, and can be interrupted one by one. A flight that
- *   still waits for the lock ends with its last caller. Once the upstream was asked the flight goes on without callers
- *   for a grace, for an answer that nobody writes is a token lost; once the upstream has answered, nothing stops the
- *   writing.
- * - `refresh` runs at most once in a flight, and is not interrupted when the lock is lost: its answer is written if nobody
- *   took over, and else reported (`RefreshError.NotWritten`). The API server itself refuses the writing of a holder
- *   that was overtaken.
- * - The lock is renewed while the upstream takes its time. Bound it with a time-out in `refresh`.
+ * - A fresh value costs no request: the process caches it until `isFresh` says that it is stale. A rotation costs two
+ *   requests in the process that refreshes, and one read in each other process.
+ * - All callers of a process share one flight per id, and its errors. Each caller can be interrupted alone. While the
+ *   flight waits for the lock, it ends with its last caller. Once it has called the upstream, it survives its last
+ *   caller by `grace`, because an answer that is not written is a lost token. Once the upstream has answered, nothing
+ *   stops the write.
+ * - `refresh` runs at most once per flight. Losing the lock does not interrupt it. Its result is written if no other
+ *   process took the lock over; otherwise `RefreshError.NotWritten` reports it. The API server itself rejects the write
+ *   of a holder whose lock was taken over.
+ * - The lock is renewed for as long as the upstream takes. Limit that time with a timeout in `refresh`.
  *
  * **Gotchas**
  *
- * - A process that dies between the upstream's answer and the writing takes the answer with it. The next `refresh` gets the
- *   old value; what the upstream says to that is what its caller gets to see.
- * - Do not log the value: make its secret parts `Redacted`. This module puts no part of it anywhere but into the object.
+ * - If a process dies between the answer of the upstream and the write, the answer is lost. The next `refresh` gets the
+ *   old value, and its caller gets the upstream's response to that.
+ * - Do not log the value. Make its secret parts `Redacted`. This module stores the value in the object, and puts no
+ *   part of it anywhere else.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -31,9 +33,10 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as flights from "./internal/refresh/singleFlight.ts"
+import * as ValueLocation from "./internal/refresh/location.ts"
 import * as rotation from "./internal/refresh/rotation.ts"
-import * as refreshValue from "./internal/refresh/location.ts"
+import * as SingleFlight from "./internal/refresh/singleFlight.ts"
+import * as valueCache from "./internal/refresh/valueCache.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
@@ -43,39 +46,46 @@ import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
 import * as Resource from "./Resource.ts"
 
 /**
- * A shared value by the name of its object.
+ * The shared values of one kind, by the name of the object that stores each.
  *
- * - `get`: the fresh value, refreshed if need be.
- * - `invalidate`: for a caller whom the upstream told that this value is no good. Answers a fresh value that is another:
- *   the stored one if somebody refreshed already, else a refreshed one.
+ * - `get`: the fresh value. Refreshes it if it is stale.
+ * - `invalidate`: rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the
+ *   stored one if another process has refreshed it already, otherwise a refreshed one.
+ *
+ * Both fail with the error of `refresh`, and with `Failure`.
  */
 export interface RefreshOnce<A, E = never> {
   readonly get: (id: string) => Effect.Effect<A, E | Failure>
   readonly invalidate: (id: string, value: A) => Effect.Effect<A, E | Failure>
 }
 
-/** What getting a value can fail with, beside the upstream's error: the lock, the store, and the value's own. */
+/** The errors of getting a value, other than those of the upstream: of the lock, of the store, and `RefreshError`. */
 export type Failure = rotation.Failure
 
 /**
- * Where values live: base64 of JSON in one field of an object, by the names on the way to it.
+ * Where values are stored: as base64 of JSON in one field of an object.
  *
- * All other fields are left alone. `createIfMissing` says whether an object that is not there is made.
+ * - `resource`: the kind of the objects.
+ * - `path`: the names of the fields that lead to the value. All other fields stay as they are.
+ * - `createIfMissing`: whether a missing object is created.
  */
 export interface Location {
   readonly resource: Resource.Resource
-  readonly path: refreshValue.Path
+  readonly path: ValueLocation.Path
   readonly createIfMissing: boolean
 }
 
-/** A key of a Secret's `data`. A missing Secret is made; an existing one keeps its other keys. */
+/** A key in the `data` of a Secret. A missing Secret is created. An existing Secret keeps its other keys. */
 export const inSecret = (key: string): Location => ({
   resource: Resource.secret,
   path: ["data", key],
   createIfMissing: true
 })
 
-/** The upstream connector's data in Dex's RefreshToken, which Dex makes. Locked as Dex locks it. */
+/**
+ * The data of the upstream connector in a RefreshToken of Dex. Dex creates the object, and the lock is the one Dex
+ * uses.
+ */
 export const inRefreshToken: Location = {
   resource: Resource.refreshToken,
   path: ["connectorData"],
@@ -83,8 +93,8 @@ export const inRefreshToken: Location = {
 }
 
 /**
- * The policy of the lock by default: Dex's, except that who waits for a value looks again after 10 milliseconds, then less
- * often, at least every 100 milliseconds, and gives up after 30 seconds.
+ * The default policy of the lock: Dex's, with a different wait schedule. A process that waits for a value reads it
+ * again after 10 ms, then at doubling intervals of at most 100 ms, and gives up after 30 seconds (our choice).
  */
 export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
   waitSchedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
@@ -92,20 +102,23 @@ export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
   )
 })
 
-/** Under what a refresh runs: for which id (`id`), and with which fencing token of the lock (`fencingToken`). */
+/** The context of a refresh: the name of the object (`id`), and the fencing token of the lock (`fencingToken`). */
 export type RefreshContext = rotation.RefreshContext
 
 /**
- * What makes up a shared value.
+ * The definition of a shared value.
  *
- * - `schema`: its type, stored as JSON (`Schema.toCodecJson`), so that `Schema.Redacted` and dates need no more.
- * - `isFresh`: whether it still serves. Leave a margin for the clocks of others and for the use of the value.
- * - `refresh`: asks the upstream. It gets the stored value, or nothing where none was stored yet.
- * - `place`: the key `value` of a Secret by default.
- * - `grace`: how long a refresh may go on after its last caller left or the scope began to close, 10 seconds by default.
- * - `capacity`: how many ids at most are remembered in this process, 1000 by default.
+ * - `schema`: the type of the value. It is stored as JSON (`Schema.toCodecJson`), so `Schema.Redacted` and dates work
+ *   as they are.
+ * - `isFresh`: whether the value can still be used. Leave a margin for the clocks of other machines and for the use
+ *   itself.
+ * - `refresh`: calls the upstream. It gets the stored value, or nothing if none is stored yet.
+ * - `location`: where the value is stored. The default is the key `value` of a Secret.
+ * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The
+ *   default is 10 seconds.
+ * - `capacity`: the largest number of ids that this process caches. The default is 1000.
  *
- * `policy` (`defaultPolicy` by default), `holder` and `idInMetrics` are those of the lock.
+ * `policy` (the default is `defaultPolicy`), `identity` and `idInMetrics` are those of the lock.
  */
 export interface Options<A, E, R> extends Lock.Options {
   readonly schema: Schema.Codec<A, unknown>
@@ -117,10 +130,10 @@ export interface Options<A, E, R> extends Lock.Options {
 }
 
 /**
- * Makes a shared value on the cluster that the client talks to, in `namespace` (the kubeconfig's by default).
+ * Makes a shared value on the cluster of the client, in `namespace` (the default is that of the kubeconfig).
  *
- * Fails where the namespace is not a name. When the scope closes, refreshes that are under way have the grace to finish,
- * and what the upstream answered is still written.
+ * Fails with `InvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
+ * to finish, and an answer of the upstream is still written.
  */
 export const make = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R> & Pick<ObjectStoreKubernetes.Options, "namespace" | "requestTimeout" | "clock">
@@ -131,45 +144,38 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
   return yield* Effect.provideService(makeFromStore(options), ObjectStore, store)
 })
 
-/** Makes a shared value over the store in context, which must bring along the objects' content: for tests, say. */
+/**
+ * Makes a shared value on the `ObjectStore` of the context, for example that of a test. The store must include the
+ * content of objects.
+ */
 export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
   const { path, createIfMissing } = options.location ?? inSecret(defaultKey)
   const policy = options.policy ?? defaultPolicy
-  const capacity = options.capacity ?? 1000
-  const made = yield* Effect.context<R>()
+  const refreshContext = yield* Effect.context<R>()
   const isSame = Schema.toEquivalence(options.schema)
-  const parts: rotation.Deps<A, E> = {
+  const deps: rotation.Deps<A, E> = {
     store: yield* ObjectStore,
     lock: yield* Lock.make({ ...options, policy }),
     policy,
     createIfMissing,
     path,
-    value: refreshValue.make(path, options.schema),
+    location: ValueLocation.make(path, options.schema),
     isFresh: options.isFresh,
     isSame,
     refresh: (current, context) =>
       Effect.updateContext(options.refresh(current, context), (caller: Context.Context<never>) =>
-        Context.merge(made, caller)
+        Context.merge(refreshContext, caller)
       )
   }
 
-  const remembered = new Map<string, Memory<A>>()
-  const remember = (id: string, memory: Memory<A>) => {
-    remembered.delete(id)
-    remembered.set(id, memory)
-    for (const oldest of remembered.keys()) {
-      if (remembered.size <= capacity) return
-      remembered.delete(oldest)
-    }
-  }
-
-  const { join } = yield* flights.make<A, E | Failure>(
+  const cache = valueCache.make<A>(options.capacity ?? 1000)
+  const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
       Effect.withSpan(
-        Effect.map(rotation.obtain(parts, id, flight, remembered.get(id)?.hadLock === true), ({ hadLock, value }) => {
-          remember(id, { value: Option.some(value), hadLock })
+        Effect.map(rotation.obtain(deps, id, flight, cache.get(id)?.hadLock === true), ({ hadLock, value }) => {
+          cache.set(id, { value: Option.some(value), hadLock })
           return value
         }),
         "kubelock.refresh",
@@ -178,52 +184,42 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
     Duration.fromInputUnsafe(options.grace ?? "10 seconds")
   )
 
-  // Answers nothing where nothing is remembered that still serves.
-  const recall = (id: string) =>
+  const freshFromCache = (id: string) =>
     Effect.suspend(() => {
-      const memory = remembered.get(id)
-      if (memory === undefined || Option.isNone(memory.value)) return Effect.succeed(Option.none<A>())
-      const { value } = memory
+      const entry = cache.get(id)
+      if (entry === undefined || Option.isNone(entry.value)) return Effect.succeed(Option.none<A>())
+      const { value } = entry
       return Effect.map(options.isFresh(value.value), (fresh) => {
         if (!fresh) return Option.none<A>()
-        if (remembered.get(id) === memory) remember(id, memory)
+        cache.touch(id, entry)
         return value
       })
     })
 
-  const joinWith = (id: string, spent: A): Effect.Effect<A, E | Failure> =>
-    Effect.flatMap(join(id, [spent]), ({ heard, value }) =>
-      heard || !isSame(value, spent) ? Effect.succeed(value) : joinWith(id, spent)
+  // A flight that had its answer before the rejection may answer the rejected value. Then another flight is needed.
+  const getOther = (id: string, rejected: A): Effect.Effect<A, E | Failure> =>
+    Effect.flatMap(join(id, [rejected]), ({ rejectedInTime, value }) =>
+      rejectedInTime || !isSame(value, rejected) ? Effect.succeed(value) : getOther(id, rejected)
     )
-
-  const forget = (id: string, spent: A) =>
-    Effect.sync(() => {
-      const memory = remembered.get(id)
-      if (memory !== undefined && Option.exists(memory.value, (value) => isSame(value, spent))) {
-        remembered.set(id, { ...memory, value: Option.none() })
-      }
-    })
 
   return {
     get: (id) =>
       Effect.flatMap(
-        recall(id),
+        freshFromCache(id),
         Option.match({
           onNone: () => Effect.map(join(id, []), ({ value }) => value),
           onSome: Effect.succeed
         })
       ),
-    invalidate: (id, spent) =>
+    invalidate: (id, rejected) =>
       Effect.andThen(
-        forget(id, spent),
-        Effect.flatMap(recall(id), Option.match({ onNone: () => joinWith(id, spent), onSome: Effect.succeed }))
+        Effect.sync(() => cache.reject(id, (value) => isSame(value, rejected))),
+        Effect.flatMap(
+          freshFromCache(id),
+          Option.match({ onNone: () => getOther(id, rejected), onSome: Effect.succeed })
+        )
       )
   }
 })
-
-interface Memory<A> {
-  readonly value: Option.Option<A>
-  readonly hadLock: boolean
-}
 
 const defaultKey = "value"

@@ -1,8 +1,8 @@
 /**
- * Which kind of object carries the locks: group, version, plural, scope.
+ * The kind of object that locks are stored on: group, version, plural, scope.
  *
- * A lock's id is an object's name. Here names are checked and URL paths are built, so that no id can ever become
- * another URL.
+ * The id of a lock is the name of an object. This module checks names and builds URL paths, so no id can become a
+ * different URL.
  */
 import * as Result from "effect/Result"
 import { InvalidName } from "./LockError.ts"
@@ -11,10 +11,12 @@ const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 /**
- * One resource of the Kubernetes API.
+ * A resource of the Kubernetes API.
  *
- * `createIfMissing` says whether locking an object that is not there makes it; off for objects that belong to others.
- * `besideDex` says whether Dex locks these objects too.
+ * - `group`, `version`, `plural`, `kind`: its names. The core group is `""`.
+ * - `namespaced`: whether its objects are in a namespace.
+ * - `createIfMissing`: whether the lock creates a missing object. `false` for objects that belong to another program.
+ * - `sharedWithDex`: whether Dex locks these objects, too.
  */
 export interface Resource {
   readonly group: string
@@ -27,10 +29,10 @@ export interface Resource {
 }
 
 /**
- * Describes any resource.
+ * Makes a resource.
  *
- * `group` is `""` for the core group; `namespaced` defaults to true, `createIfMissing` and `besideDex` to false. Throws a
- * `RangeError` where a part could not stand in a URL path.
+ * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. Throws a `RangeError` if a name
+ * cannot be part of a URL path.
  */
 export const make = (options: {
   readonly group: string
@@ -41,9 +43,9 @@ export const make = (options: {
   readonly createIfMissing?: boolean | undefined
   readonly sharedWithDex?: boolean | undefined
 }): Resource => {
-  const check = (what: string, value: string, pattern: RegExp) => {
+  const check = (field: string, value: string, pattern: RegExp) => {
     if (!pattern.test(value) || value.length > 253) {
-      throw new RangeError(`Resource.make: ${what} must match ${pattern.source}, got ${JSON.stringify(value)}`)
+      throw new RangeError(`Resource.make: ${field} must match ${pattern.source}, but is ${JSON.stringify(value)}`)
     }
     return value
   }
@@ -58,7 +60,7 @@ export const make = (options: {
   }
 }
 
-/** ConfigMaps: the resource for locks of one's own. A missing one is created. */
+/** ConfigMaps: the resource for locks that need no other object. A missing ConfigMap is created. */
 export const configMap: Resource = make({
   group: "",
   version: "v1",
@@ -67,10 +69,10 @@ export const configMap: Resource = make({
   createIfMissing: true
 })
 
-/** Secrets, which belong to somebody: a missing one is an error. */
+/** Secrets. They belong to another program, so a missing Secret is an error. */
 export const secret: Resource = make({ group: "", version: "v1", plural: "secrets", kind: "Secret" })
 
-/** Dex's RefreshToken (`refreshtokens.dex.coreos.com`), which Dex makes and locks too. */
+/** The RefreshToken of Dex (`refreshtokens.dex.coreos.com`). Dex creates these objects and locks them, too. */
 export const refreshToken: Resource = make({
   group: "dex.coreos.com",
   version: "v1",
@@ -79,39 +81,39 @@ export const refreshToken: Resource = make({
   sharedWithDex: true
 })
 
-/** The resource as `kubectl` spells it: `configmaps`, `refreshtokens.dex.coreos.com`. */
+/** The name of the resource as in `kubectl`: `configmaps`, `refreshtokens.dex.coreos.com`. */
 export const name = (self: Resource): string => (self.group === "" ? self.plural : `${self.plural}.${self.group}`)
 
-/** The API's `apiVersion` field: `v1`, `dex.coreos.com/v1`. */
+/** The value of the field `apiVersion`: `v1`, `dex.coreos.com/v1`. */
 export const apiVersion = (self: Resource): string =>
   self.group === "" ? self.version : `${self.group}/${self.version}`
 
-/** An object for people to read, as `kubectl` would find it: `refreshtokens.dex.coreos.com/tok-a in namespace dex`. */
+/** An object as messages name it: `refreshtokens.dex.coreos.com/tok-a in namespace dex`. */
 export const describe = (self: Resource, namespace: string, id: string): string =>
   `${name(self)}/${id}${self.namespaced ? ` in namespace ${namespace}` : ""}`
 
-/** The URL path of all the objects (POST, LIST and watch go there). */
+/** The URL path of all objects, for POST, LIST and watch. */
 export const collectionPath = (self: Resource, namespace: string): string =>
   `${self.group === "" ? "/api" : `/apis/${self.group}`}/${self.version}${
     self.namespaced ? `/namespaces/${encodeURIComponent(namespace)}` : ""
   }/${self.plural}`
 
-/** The URL path of one object (GET, PATCH, PUT and DELETE go there). */
+/** The URL path of one object, for GET, PATCH, PUT and DELETE. */
 export const objectPath = (self: Resource, namespace: string, id: string): string =>
   `${collectionPath(self, namespace)}/${encodeURIComponent(id)}`
 
 /**
- * Accepts an id that can name an object: a DNS subdomain by RFC 1123, at most 253 characters of `a-z`, `0-9`, `-` and
- * `.`, which begins and ends with a letter or a digit (a Kubernetes API convention).
+ * Checks that an id is a valid name of an object (a Kubernetes API convention): a DNS subdomain by RFC 1123, of at most
+ * 253 characters `a-z`, `0-9`, `-` and `.`. Each part between dots begins and ends with a letter or a digit.
  */
 export const checkName = (id: string): Result.Result<string, InvalidName> => {
   const problem =
     id.length === 0
       ? "it is empty"
       : id.length > 253
-        ? `it has ${id.length} characters, and 253 are allowed`
+        ? `it has ${id.length} characters, but at most 253 are allowed`
         : subdomain.test(id)
           ? undefined
-          : "a name has only the characters a-z, 0-9, - and ., and each part between dots begins and ends with a letter or a digit"
+          : "only the characters a-z, 0-9, - and . are allowed, and each part between dots must begin and end with a letter or a digit"
   return problem === undefined ? Result.succeed(id) : Result.fail(new InvalidName({ id: id.slice(0, 300), problem }))
 }

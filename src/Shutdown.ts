@@ -1,11 +1,11 @@
 /**
- * What a second signal does.
+ * Ends the process on the second signal.
  *
- * `NodeRuntime.runMain` turns the first SIGINT or SIGTERM into an interruption: scopes close, and every held lock is
- * released before the process ends. Where the API server is out of reach that takes some seconds, and further signals
- * change nothing. This layer gives the second signal the meaning that it has elsewhere: end now.
+ * `NodeRuntime.runMain` turns the first SIGINT or SIGTERM into an interruption. Scopes close, and every held lock is
+ * released before the process ends. If the API server is unreachable, this takes several seconds, and further signals
+ * have no effect. With this layer the second signal ends the process at once, as it does in most programs.
  *
- * A lock that could not be released frees itself when its lease runs out.
+ * A lock that was not released becomes free when its lease expires.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,9 +15,9 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 let installed = false
 
 /**
- * From its building on, the second SIGINT or SIGTERM ends the process at once, with exit code 130 or 143.
+ * Makes the second SIGINT or SIGTERM end the process at once, with exit code 130 or 143.
  *
- * It installs signal handlers, and they stay for good: meant for main programs.
+ * It installs signal handlers and never removes them. Use it only in the main program.
  */
 export const layer: Layer.Layer<never> = Layer.effectDiscard(
   Effect.sync(() => {

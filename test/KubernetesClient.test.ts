@@ -23,7 +23,7 @@ const kubeConfig = (parts: {
 
 const get = (path: string) =>
   Effect.flatMap(KubernetesClient.KubernetesClient, (client) =>
-    client.ask(requests.get(path), { millis: 5000, bytes: 1 << 20 })
+    client.request(requests.get(path), { timeoutMillis: 5000, maxBytes: 1 << 20 })
   )
 
 describe("a kubeconfig that cannot be used", () => {

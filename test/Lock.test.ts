@@ -15,22 +15,14 @@ import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockRecord from "../src/LockRecord.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as FaultyStore from "./utils/FaultyStore.ts"
+import { dexLockUntil, id, key, setUp as setUpProcesses, untouched } from "./utils/processes.ts"
 import * as SkewedClock from "./utils/SkewedClock.ts"
 
-const key = LockPolicy.dexAnnotation
-const id = "token"
-
-/** A store with one object, two processes that share it, and the hands to change it. */
+/** One object and two processes. The faults and the number of requests are those of the first one, `us`. */
 const setUp = Effect.gen(function* () {
-  const faulty = yield* FaultyStore.make([id])
-  const aProcess = (holder: string) =>
-    Lock.make({ identity: holder }).pipe(Effect.provideService(ObjectStore, faulty.store))
-  const annotations = Effect.map(faulty.sound.read(id), (metadata) => metadata.annotations)
-  const annotate = (changes: Readonly<Record<string, string | null>>) =>
-    Effect.flatMap(faulty.sound.read(id), ({ resourceVersion }) =>
-      faulty.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: changes })
-    )
-  return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them"), annotations, annotate }
+  const world = yield* setUpProcesses
+  const [us, them] = [yield* world.aProcess("us"), yield* world.aProcess("them")]
+  return { ...us, ...world, us: us.lock, them: them.lock }
 })
 
 /** The same with several objects, and the lock as a service. */
@@ -39,8 +31,6 @@ const setUpMany = (...objects: ReadonlyArray<string>) =>
     ...faulty,
     layer: Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, faulty.store)))
   }))
-
-const dexLockFor = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
 
 /** When a wish writes, in milliseconds since it began, until it has written so often. */
 const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"], count: number) {
@@ -129,7 +119,7 @@ describe("waiting", () => {
   it.effect("times out when Dex does, after 20 seconds, and asks for nothing meanwhile", () =>
     Effect.gen(function* () {
       const { annotate, requests, us } = yield* setUp
-      yield* annotate(dexLockFor(3600))
+      yield* annotate(dexLockUntil(3600))
       requests.length = 0
       const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
       yield* TestClock.adjust("19999 millis")
@@ -139,7 +129,7 @@ describe("waiting", () => {
       assert.deepInclude(timeout, { _tag: "LockTimeout", attempts: 1, waited: Duration.seconds(20) })
       assert.strictEqual(
         timeout.message,
-        `Timed out waiting for the lock "token" on token in memory after 1 attempt in 20s; last held by a holder that gives no name until 1970-01-01T01:00:00Z.`
+        `Gave up waiting for lock "token" (token in memory) after 20s and 1 attempt. Last holder seen: unnamed, probably Dex, until 1970-01-01T01:00:00Z.`
       )
       assert.deepStrictEqual(requests, ["read"])
     })
@@ -148,7 +138,7 @@ describe("waiting", () => {
   it.effect("breaks a lock once it has expired, not a moment earlier", () =>
     Effect.gen(function* () {
       const { annotate, us } = yield* setUp
-      yield* annotate(dexLockFor(5))
+      yield* annotate(dexLockUntil(5))
       const waiting = yield* Effect.forkChild(us.scoped(id))
       yield* TestClock.adjust("5 seconds")
       assert.isUndefined(waiting.pollUnsafe())
@@ -160,7 +150,7 @@ describe("waiting", () => {
   it.effect("follows any schedule", () =>
     Effect.gen(function* () {
       const { annotate, requests, us } = yield* setUp
-      yield* annotate(dexLockFor(3600))
+      yield* annotate(dexLockUntil(3600))
       requests.length = 0
       const polling = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
       const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule: polling })))
@@ -173,7 +163,7 @@ describe("waiting", () => {
   it.effect("can be given up, and leaves nothing behind", () =>
     Effect.gen(function* () {
       const { annotate, annotations, requests, us } = yield* setUp
-      yield* annotate(dexLockFor(3600))
+      yield* annotate(dexLockUntil(3600))
       const before = yield* annotations
       const waiting = yield* Effect.forkChild(us.scoped(id))
       yield* TestClock.adjust("1 second")
@@ -188,7 +178,7 @@ describe("waiting", () => {
   it.effect("fails on a lock that turns malformed meanwhile, and on an object that goes away", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      yield* world.annotate(dexLockFor(3600))
+      yield* world.annotate(dexLockUntil(3600))
       const first = yield* Effect.forkChild(Effect.flip(world.us.scoped(id)))
       const second = yield* Effect.forkChild(Effect.flip(world.them.scoped(id)))
       yield* TestClock.adjust("1 second")
@@ -196,7 +186,7 @@ describe("waiting", () => {
       yield* TestClock.adjust("100 millis")
       assert.strictEqual((yield* Fiber.join(first))._tag, "LockMalformed")
       assert.strictEqual((yield* Fiber.join(second))._tag, "LockMalformed")
-      yield* world.annotate(dexLockFor(3600))
+      yield* world.annotate(dexLockUntil(3600))
       const third = yield* Effect.forkChild(Effect.flip(world.us.scoped(id)))
       yield* TestClock.adjust("1 second")
       yield* world.delete(id)
@@ -270,11 +260,11 @@ describe("holding", () => {
       yield* Effect.scoped(us.scoped(id, { snapshot: yield* sound.read(id) }))
       assert.deepStrictEqual(requests, ["write", "write"])
       const stale = yield* sound.read(id)
-      yield* annotate({ "example.com/other": "o" })
+      yield* annotate({ "example.com/other": "p" })
       requests.length = 0
       yield* Effect.scoped(us.scoped(id, { snapshot: stale }))
       assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
-      yield* annotate(dexLockFor(3600))
+      yield* annotate(dexLockUntil(3600))
       requests.length = 0
       const refused = yield* Effect.flip(Effect.scoped(us.tryScoped(id, { snapshot: yield* sound.read(id) })))
       assert.strictEqual(refused._tag, "LockConflict")
@@ -286,11 +276,11 @@ describe("holding", () => {
     Effect.gen(function* () {
       const { annotate, delete: remove, requests, sound, us } = yield* setUp
       yield* Effect.scoped(us.scoped(id))
-      yield* annotate({ "example.com/other": "o" })
+      yield* annotate({ "example.com/other": "p" })
       requests.length = 0
       yield* Effect.scoped(us.scoped(id))
       assert.deepStrictEqual(requests, ["write", "read", "write", "write"])
-      yield* annotate(dexLockFor(3600))
+      yield* annotate(dexLockUntil(3600))
       assert.strictEqual((yield* Effect.flip(Effect.scoped(us.tryScoped(id))))._tag, "LockConflict")
       requests.length = 0
       assert.strictEqual((yield* Effect.flip(Effect.scoped(us.tryScoped(id))))._tag, "LockConflict")
@@ -496,7 +486,7 @@ describe("an answer that gets lost", () => {
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     })
   )
 
@@ -508,7 +498,7 @@ describe("an answer that gets lost", () => {
       const failed = yield* Effect.flip(us.scoped(id, { waitSchedule: never }))
       assert.strictEqual(failed._tag, "LockUnavailable")
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
       assert.lengthOf(faults, 0)
     }).pipe(Effect.scoped)
   )
@@ -522,7 +512,7 @@ describe("an answer that gets lost", () => {
       assert.property(yield* annotations, key)
       yield* Fiber.interrupt(waiting)
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     }).pipe(Effect.scoped)
   )
 })
@@ -549,7 +539,7 @@ describe("a write that was cut off", () => {
       yield* TestClock.adjust("10 millis")
       assert.property(yield* annotations, key)
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     })
   )
 })
@@ -567,7 +557,7 @@ describe("a process that ends", () => {
       const ending = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(ending)
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     })
   )
 })
@@ -591,7 +581,7 @@ describe("committing", () => {
         })
       )
       assert.deepStrictEqual(world.requests, ["write"])
-      assert.deepStrictEqual(yield* world.annotations, {})
+      assert.deepStrictEqual(yield* world.annotations, untouched)
       assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
     })
   )
@@ -629,7 +619,7 @@ describe("committing", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(committing)
       assert.deepStrictEqual(yield* contentOf(world), { token: "new" })
-      assert.deepStrictEqual(yield* world.annotations, {})
+      assert.deepStrictEqual(yield* world.annotations, untouched)
       assert.isFalse(yield* held.isValid)
     }).pipe(Effect.scoped)
   )
@@ -678,7 +668,7 @@ describe("releasing", () => {
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     })
   )
 
@@ -705,7 +695,7 @@ describe("releasing", () => {
       yield* TestClock.adjust("1 second")
       assert.property(yield* annotations, key)
       yield* Fiber.interrupt(running)
-      assert.deepStrictEqual(yield* annotations, {})
+      assert.deepStrictEqual(yield* annotations, untouched)
     })
   )
 })
@@ -744,7 +734,7 @@ describe("several locks", () => {
     Effect.gen(function* () {
       const { layer, sound } = yield* setUpMany("a", "b")
       const { resourceVersion } = yield* sound.read("b")
-      yield* sound.compareAndSwap("b", { expect: { resourceVersion }, annotations: dexLockFor(3600) })
+      yield* sound.compareAndSwap("b", { expect: { resourceVersion }, annotations: dexLockUntil(3600) })
       yield* Effect.gen(function* () {
         const waiting = yield* Effect.forkChild(Lock.scopedAll(["a", "b"]))
         yield* TestClock.adjust("1 second")

@@ -1,85 +1,175 @@
-/** The package as others get it: packed, installed into a fresh project, and imported there. */
-import { assert, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+/** The package as others get it: packed, unpacked into a fresh project, and used there. No registry is asked. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
+import { promisify } from "node:util"
+import { publint } from "publint"
+import { formatMessage } from "publint/utils"
+import { publicModules, root } from "./utils/publicModules.ts"
 
-const root = join(import.meta.dirname, "..")
-const run = (cwd: string, file: string, ...args: ReadonlyArray<string>) =>
-  execFileSync(file, args, {
-    cwd,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NODE_ENV: "" }
+const run = async (cwd: string, file: string, ...args: ReadonlyArray<string>): Promise<string> => {
+  const { stdout } = await promisify(execFile)(file, args, { cwd, env: { ...process.env, NODE_ENV: "" } }).catch(
+    (error: { readonly stdout: string; readonly stderr: string }) =>
+      Promise.reject(new Error(`${file} ${args.join(" ")} failed\n${error.stdout}\n${error.stderr}`))
+  )
+  return stdout.trim()
+}
+const node = (cwd: string, ...args: ReadonlyArray<string>) => run(cwd, process.execPath, ...args)
+const bin = (name: string) => join(root, "node_modules", name)
+
+const project = mkdtempSync(join(tmpdir(), "kubelock-package-"))
+const installed = join(project, "node_modules", "kubelock")
+const tarball = () =>
+  join(
+    project,
+    readdirSync(project).find((name) => name.endsWith(".tgz"))!
+  )
+const write = (name: string, text: string) => writeFileSync(join(project, name), text)
+
+beforeAll(async () => {
+  await run(root, "npm", "pack", "--silent", "--pack-destination", project)
+  mkdirSync(installed, { recursive: true })
+  await run(project, "tar", "-xzf", tarball(), "--strip-components=1", "-C", installed)
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+    readonly dependencies: Record<string, string>
+    readonly peerDependencies: Record<string, string>
+  }
+  // What npm would fetch is installed here already.
+  for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
+    const link = join(project, "node_modules", name)
+    mkdirSync(dirname(link), { recursive: true })
+    symlinkSync(join(root, "node_modules", name), link)
+  }
+  write("package.json", JSON.stringify({ type: "module" }))
+  write(
+    "run.ts",
+    `import { Effect } from "effect"
+     import { Lock, Resource } from "kubelock"
+     import * as DeepLock from "kubelock/Lock"
+     import { ApiServer } from "kubelock/testing"
+     const program = DeepLock.withLock("a")(Effect.succeed(Resource.name(Resource.refreshToken)))
+     console.log(await Effect.runPromise(program.pipe(Effect.provide(Lock.layerMemory()))), typeof ApiServer.layer)`
+  )
+  const specifiers = Object.keys(publicModules)
+  write("all.ts", specifiers.map((specifier, index) => `export * as m${index} from "${specifier}"`).join("\n"))
+}, 120_000)
+
+afterAll(() => rmSync(project, { recursive: true, force: true }))
+
+describe.concurrent("the package", { timeout: 120_000 }, () => {
+  it("runs from its tarball", async () => {
+    assert.strictEqual(await node(project, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
 
-describe("the package", () => {
-  it("can be packed, installed and imported", { timeout: 120_000 }, () => {
-    const project = mkdtempSync(join(tmpdir(), "kubelock-package-"))
-    try {
-      run(root, "npm", "pack", "--silent", "--pack-destination", project)
-      const tarball = readdirSync(project).find((name) => name.endsWith(".tgz"))!
-      const installed = join(project, "node_modules", "kubelock")
-      mkdirSync(installed, { recursive: true })
-      run(project, "tar", "-xzf", tarball, "--strip-components=1", "-C", installed)
-      const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
-        readonly dependencies: Record<string, string>
-        readonly peerDependencies: Record<string, string>
-      }
-      // What npm would fetch, from what is installed here already: this must also run where no registry is in reach.
-      for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
-        const link = join(project, "node_modules", name)
-        mkdirSync(join(link, ".."), { recursive: true })
-        symlinkSync(join(root, "node_modules", name), link)
-      }
-      writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
-      writeFileSync(
-        join(project, "index.ts"),
-        [
-          `import { Effect } from "effect"`,
-          `import { Lock, Resource } from "kubelock"`,
-          `import * as DeepLock from "kubelock/Lock"`,
-          `import { ApiServer } from "kubelock/testing"`,
-          `const program = DeepLock.withLock("a")(Effect.succeed(Resource.name(Resource.refreshToken)))`,
-          `console.log(await Effect.runPromise(program.pipe(Effect.provide(Lock.layerMemory()))), typeof ApiServer.layer)`
-        ].join("\n")
-      )
-      assert.strictEqual(run(project, process.execPath, "index.ts").trim(), "refreshtokens.dex.coreos.com function")
-      writeFileSync(
-        join(project, "tsconfig.json"),
+  it("opens its public modules and its package.json, and nothing internal", async () => {
+    const specifiers = Object.keys(publicModules)
+    const code = `for (const one of ${JSON.stringify(specifiers)}) await import(one)`
+    await node(project, "--input-type=module", "-e", code)
+    const version = `console.log(require("kubelock/package.json").version)`
+    assert.strictEqual(
+      await node(project, "--input-type=commonjs", "-e", version),
+      (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string }).version
+    )
+    const closed = ["kubelock/internal/time/rfc3339", "kubelock/testing/ApiServer", "kubelock/index"]
+    const tries = closed.map((one) => `await import("${one}").catch((error) => console.log(error.code))`).join(";")
+    assert.strictEqual(
+      await node(project, "--input-type=module", "-e", tries),
+      closed.map(() => "ERR_PACKAGE_PATH_NOT_EXPORTED").join("\n")
+    )
+  })
+
+  // All declarations are checked, also those of the packages that ours import. Effect's own need the DOM's types.
+  for (const compiler of ["typescript", "typescript-5.9"]) {
+    it(`type-checks without skipLibCheck, by ${compiler}`, async () => {
+      write(
+        `tsconfig.${compiler}.json`,
         JSON.stringify({
           compilerOptions: {
             module: "NodeNext",
-            target: "ES2023",
-            lib: ["ES2024"],
+            target: "ES2022",
+            lib: ["ES2024", "DOM"],
             strict: true,
+            exactOptionalPropertyTypes: true,
             noEmit: true,
             types: ["node"],
             typeRoots: [join(root, "node_modules/@types")],
-            skipLibCheck: true
+            skipLibCheck: false,
+            skipDefaultLibCheck: true
           },
-          files: ["index.ts"]
+          files: ["run.ts", "all.ts"]
         })
       )
-      run(project, join(root, "node_modules/.bin/tsc"), "-p", project)
-      const closed = run(
-        project,
-        process.execPath,
-        "-e",
-        `import("kubelock/internal/rfc3339").catch((e) => console.log(e.code))`
-      )
-      assert.strictEqual(closed.trim(), "ERR_PACKAGE_PATH_NOT_EXPORTED")
-    } finally {
-      rmSync(project, { recursive: true, force: true })
-    }
+      await node(project, bin(`${compiler}/bin/tsc`), "-p", `tsconfig.${compiler}.json`)
+    })
+  }
+
+  it("has nothing that publint complains of", async () => {
+    const data = readFileSync(tarball())
+    const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(data).buffer }, level: "suggestion" })
+    assert.deepStrictEqual(
+      messages.map((message) => formatMessage(message, pkg, { color: false })),
+      []
+    )
   })
 
-  it("loads little: @kubernetes/client-node only where a kubeconfig is read, and for the lock alone no HTTP", () => {
-    const loadedBy = (specifier: string): string =>
-      run(
+  it("has types that resolve like its modules do (attw)", async () => {
+    const entries = Object.keys(publicModules).map((specifier) => specifier.replace(/^kubelock\/?/, "") || ".")
+    await node(
+      project,
+      bin("@arethetypeswrong/cli/dist/index.js"),
+      tarball(),
+      "--profile=esm-only",
+      "--no-definitely-typed",
+      "--format=ascii",
+      "--entrypoints",
+      ...entries
+    )
+  })
+
+  it("has no relative link in its README, which npm's page could not follow, and brings all pages that it names", () => {
+    const readme = readFileSync(join(installed, "README.md"), "utf8")
+    const links = linksOf(readme)
+    assert.deepStrictEqual(
+      links.filter((link) => !link.startsWith("https:")),
+      []
+    )
+    const pages = [...readme.matchAll(/`(docs\/[^`]*)`/g)].map(([, page]) => page!)
+    assert.isAbove(pages.length, 5)
+    for (const page of pages) assert.isTrue(existsSync(join(installed, page)), page)
+  })
+
+  it("has pages whose relative links lead to files of the package", () => {
+    for (const page of readdirSync(join(installed, "docs"), { recursive: true, encoding: "utf8" })) {
+      if (!page.endsWith(".md")) continue
+      const file = join(installed, "docs", page)
+      for (const link of linksOf(readFileSync(file, "utf8"))) {
+        const [path] = link.split("#")
+        if (path === "" || link.startsWith("https:")) continue
+        assert.isTrue(existsSync(join(dirname(file), path!)), `${page} links to ${link}`)
+      }
+    }
+  })
+})
+
+const linksOf = (markdown: string): ReadonlyArray<string> =>
+  [...markdown.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!)
+
+describe("what is loaded", () => {
+  it("is little: @kubernetes/client-node only for a kubeconfig, and no HTTP for the lock alone", async () => {
+    const loadedBy = (specifier: string): Promise<string> =>
+      node(
         root,
-        process.execPath,
         "--conditions=kubelock-source",
         "--input-type=module",
         "-e",
@@ -87,8 +177,8 @@ describe("the package", () => {
          registerHooks({ load: (url, context, next) => (console.log(url), next(url, context)) })
          await import("${specifier}")`
       )
-    assert.include(loadedBy("kubelock/KubernetesClient"), "platform-node")
-    assert.notInclude(loadedBy("kubelock"), "client-node")
-    assert.notInclude(loadedBy("kubelock/Lock"), "platform-node")
+    assert.include(await loadedBy("kubelock/KubernetesClient"), "platform-node")
+    assert.notInclude(await loadedBy("kubelock"), "client-node")
+    assert.notInclude(await loadedBy("kubelock/Lock"), "platform-node")
   })
 })

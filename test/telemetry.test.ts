@@ -50,7 +50,7 @@ const everything = Effect.gen(function* () {
 
   // acquired, renewed, waited for in vain, released
   yield* Effect.gen(function* () {
-    yield* Lock.scoped("quiet", { ttl: "1 second" })
+    yield* Lock.scoped("quiet", { renewEvery: "200 millis" })
     yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 10) })).pipe(
       Effect.flip,
       Effect.provide(Lock.layer({ identity: "them" }), { local: true })
@@ -60,7 +60,7 @@ const everything = Effect.gen(function* () {
   yield* Effect.scoped(Lock.scoped("expired"))
   // lost
   yield* Effect.gen(function* () {
-    const held = yield* Lock.scoped("wiped", { ttl: "1 second" })
+    const held = yield* Lock.scoped("wiped", { renewEvery: "200 millis" })
     yield* seed("wiped")
     yield* Effect.flip(held.lost)
   }).pipe(Effect.scoped)
@@ -243,10 +243,10 @@ describe("from outside", () => {
         yield* store.read("quiet")
       }).pipe(Effect.provide(lock()), Effect.provide(Logger.layer([keep])), Effect.scoped)
       const expected = [
-        `Info Took over the lock "expired" on refreshtokens.dex.coreos.com/expired in namespace dex from a holder that gives no name, whose lease expired at ${longAgo}.`,
-        /^Warn The lock "wiped" .* was lost after .*: its annotation was removed by somebody else\.$/,
-        /^Warn The lock "stuck" .* could not be released and frees itself at \d{4}-.*Z: Not allowed to patch .*$/,
-        /^Warn This machine's clock differs from the API server's by .* or more\.$/
+        `Info Took over lock "expired" (refreshtokens.dex.coreos.com/expired in namespace dex). Its holder was unnamed, probably Dex, until ${longAgo}.`,
+        /^Warn Lost lock "wiped" .* after .*: another client removed its annotation\.$/,
+        /^Warn Could not release lock "stuck" .* It expires at \d{4}-.*Z\. Not allowed to patch .*$/,
+        /^Warn The clock of this machine differs from the API server's by at least .*\.$/
       ]
       assert.lengthOf(lines, expected.length, lines.join("\n"))
       for (const [index, line] of lines.entries()) {

@@ -79,11 +79,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const { timings } = options
   const path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases/${options.name}`
   const leaseMillis = Duration.toMillis(timings.leaseDuration)
-  const bounds = { millis: Duration.toMillis(timings.renewDeadline), bytes: 1 << 20 }
+  const limits = { timeoutMillis: Duration.toMillis(timings.renewDeadline), maxBytes: 1 << 20 }
 
   /** The Lease that the server answers with; `undefined` where a write's condition did not hold. */
   const ask = Effect.fnUntraced(function* (request: Request) {
-    const { body: text, status } = yield* client.ask(request, bounds)
+    const { body: text, status } = yield* client.request(request, limits)
     if (status === 409) return undefined
     if (status !== 200) return yield* Effect.fail(new Error(`${request.method} ${path}: ${status}`))
     return { lease: yield* decode(text), text }

@@ -18,7 +18,7 @@ const longestMillis = 60_000
 
 const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
 
-const bounds = { millis: 15_000, bytes: 1 << 20 }
+const limits = { timeoutMillis: 15_000, maxBytes: 1 << 20 }
 
 const warm = new Set<Kind>()
 
@@ -40,7 +40,7 @@ const withItself = Effect.fnUntraced(function* (
   const client = yield* KubernetesClient
   const resource = usesLease(kind) ? lease : Resource.refreshToken
   const object = { apiVersion: Resource.apiVersion(resource), kind: resource.kind, metadata: { name: id }, spec: {} }
-  yield* client.ask(requests.post(Resource.collectionPath(resource, namespace), object), bounds)
+  yield* client.request(requests.post(Resource.collectionPath(resource, namespace), object), limits)
   const ready = yield* Effect.forEach([0, 1], (place) => takes[kind]({ ...task, place, places: 2 }))
   const contests = yield* Effect.forEach(ready, (take) => Effect.forkChild(contend(take, task).run))
   const [began, cpu] = [now(), process.cpuUsage()]

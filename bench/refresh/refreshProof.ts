@@ -89,7 +89,7 @@ const empty = Effect.fnUntraced(function* (target: Target.Target, id: string, [f
   const path = Resource.objectPath(resource, namespace, id)
   const request = requests.withJson("PATCH", path, { [field]: null }, "application/merge-patch+json")
   const about = { id, verb: "patch", object: Resource.describe(resource, namespace, id) }
-  yield* Effect.flatMap(exchange.ask(request, about), (answer) => exchanges.snapshotOf(answer, about))
+  yield* Effect.flatMap(exchange.request(request, about), (answer) => exchanges.snapshotOf(answer, about))
 })
 
 /** Proves and tells. Fails where a rotation was refreshed twice, or a grant was revoked. */

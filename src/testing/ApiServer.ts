@@ -1,12 +1,13 @@
 /**
- * An API server in this process, for tests: the part of Kubernetes that a lock needs, over real HTTP on loopback.
+ * An API server in this process, for tests: the part of Kubernetes that a lock needs, over HTTP on the loopback
+ * interface.
  *
- * Any resource is served (any group, version and plural, in a namespace or not): GET, LIST, POST, PUT, PATCH (JSON
- * merge patch, JSON patch), DELETE and watch, with optimistic concurrency, selectors, metadata-only forms, bookmarks,
- * history and `metav1.Status` errors. What it answers is compared in the tests with transcripts of a real Kubernetes
- * 1.36 server. Faults can be injected, the clock skewed, the history compacted, watches ended or frozen.
+ * It serves any resource (any group, version and plural, with or without a namespace): GET, LIST, POST, PUT, PATCH
+ * (JSON merge patch and JSON patch), DELETE and watch, with optimistic concurrency, selectors, metadata-only responses,
+ * bookmarks, history and `metav1.Status` errors. Tests compare its responses with transcripts of a Kubernetes 1.36
+ * server. You can inject faults, skew the clock, compact the history, and end or freeze watches.
  *
- * **Example** (A server, and an object on it)
+ * **Example** (A server that is overloaded for two requests)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -19,18 +20,20 @@
  * }).pipe(Effect.scoped, Effect.provide(ApiServer.layer()))
  * ```
  *
- * **Left out**, because no lock needs it, and how the server answers all the same:
+ * **Not supported**, because no lock needs it. The server responds as follows:
  *
- * - Server-side apply: 415, as any patch of an unknown media type. `managedFields` are neither kept nor sent.
- * - Strategic merge patch: 415. Custom resources answer so; ConfigMaps and Secrets on a real server accept it.
- * - LIST in pieces (`limit`, `continue`) and LIST of the past (`resourceVersionMatch=Exact`): the whole present state.
+ * - Server-side apply: 415, as for any patch of an unknown media type. `managedFields` are neither stored nor sent.
+ * - Strategic merge patch: 415. A real server responds so for custom resources, but accepts it for ConfigMaps and
+ *   Secrets.
+ * - Paginated LIST (`limit`, `continue`), and LIST of a past version (`resourceVersionMatch=Exact`): the whole current
+ *   state.
  * - DELETE of a collection: 405. Subresources (`/status`, `/scale`): 404.
- * - YAML, protobuf, tables: 415 in a request, 406 in an answer.
- * - RBAC: with a token everybody may do everything; refuse verbs with the fault `Forbid`. Priority and fairness: inject
- *   `tooManyRequests()`. A store that stalls: inject `Delay` and `Drop`.
- * - Schemas, admission, defaults: objects are opaque outside their metadata. Leases are not validated, and PUT does not
- *   create them.
- * - A version that lies in the future (GET, LIST): 504 at once; a real server waits three seconds first.
+ * - YAML, protobuf and tables: 415 in a request, 406 in a response.
+ * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs. Priority and fairness: inject
+ *   `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.
+ * - Schemas, admission and defaults: objects are opaque except for their metadata. Leases are not validated, and PUT
+ *   does not create them.
+ * - GET and LIST of a future version: 504 at once. A real server waits three seconds first.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -60,7 +63,7 @@ export { Fault, type Moment } from "./internal/faults.ts"
 export type { KubeObject, ObjectMetadata } from "./internal/kubeObject.ts"
 export type { Counts, LoggedRequest, SeenRequest, Verb } from "./internal/requests.ts"
 
-/** 429 as an overloaded API server answers it: plain text, and `Retry-After` in seconds (by default 1). */
+/** The response of an overloaded API server: 429, plain text, and `Retry-After` in seconds (1 by default). */
 export const tooManyRequests = (retryAfterSeconds = 1): Fault =>
   Fault.Answer({
     at: "Request",
@@ -71,46 +74,47 @@ export const tooManyRequests = (retryAfterSeconds = 1): Fault =>
 
 /** Options of the server. */
 export interface Options {
-  /** The resources served. Any, unless it is given; a path that leads to no resource answers 404. */
+  /** The resources to serve. By default any. A path to another resource gets 404. */
   readonly resources?: ReadonlyArray<Resource.Resource> | undefined
-  /** The namespaces that exist at first. Any namespace exists, unless it is given. */
+  /** The namespaces that exist at the start. By default any namespace exists. */
   readonly namespaces?: ReadonlyArray<string> | undefined
-  /** The bearer token that every request must carry: without one 403, with another 401. None, unless it is given. */
+  /**
+   * The bearer token that every request must have. Without a token it gets 403, with another one 401. By default none.
+   */
   readonly token?: string | undefined
-  /** How many events are kept for watches that begin in the past, at least. 4096, unless it is given. */
+  /** The least number of events that are kept for watches from a past version. 4096 by default. */
   readonly historyLimit?: number | undefined
 }
 
-/** Where an injected fault strikes. */
+/** The requests that an injected fault applies to. */
 export interface InjectOptions {
-  /** Which requests. All, unless it is given. */
+  /** Which requests. By default all. */
   readonly when?: ((request: SeenRequest) => boolean) | undefined
-  /** How many of them. All until the scope closes, unless it is given. */
+  /** How many of them. By default all, until the scope closes. */
   readonly times?: number | undefined
 }
 
 /**
- * Service tag of the server.
+ * The service of the server.
  *
  * **Details**
  *
  * - `url`: `http://127.0.0.1:PORT`.
- * - `kubeConfig`: a kubeconfig for it, YAML. `insecure-skip-tls-verify` is set, because `@kubernetes/client-node` accepts
- *   plain HTTP only so.
- * - `get`, `list`, `put`, `remove`: the table itself, past HTTP, faults and log. `put` creates or overwrites, whatever the
- *   version; `namespace` is `""` for what is in none, and for `list` also means all.
- * - `inject`: makes a fault strike until the scope closes, or `times` requests. What it gives back tells how many
- *   requests it has struck. Of several faults for one request, each strikes in the order of injection, up to the first
- *   that keeps it from being applied.
- * - `counts`, `requests`: how many requests of each verb came in, and the newest ten thousand of them; `clearRequests`
- *   forgets both.
- * - `openWatches`: how many watches are open.
- * - `endWatches`: ends all watches, `Cleanly` as a time-out does (the default), or `Abruptly` with their connections.
- *   Answers how many there were.
- * - `freezeWatches`: holds back whatever watches would say, ends included, until the scope closes; then it is said.
- * - `compact`: forgets the history, so that a watch from any version seen so far is too old (410).
- * - `setClockOffset`: by how much the server's clock (`Date` header, timestamps) is ahead of Effect's `Clock`.
- * - `setToken`: which token is accepted from now on.
+ * - `kubeConfig`: a kubeconfig for the server, as YAML. It sets `insecure-skip-tls-verify`, because
+ *   `@kubernetes/client-node` accepts plain HTTP only then.
+ * - `get`, `list`, `put`, `remove`: access to the objects without HTTP, faults or log. `put` creates or overwrites,
+ *   whatever the version. The `namespace` of a cluster-scoped object is `""`. For `list`, `""` means all namespaces.
+ * - `inject`: injects a fault until the scope closes, or for `times` requests. Succeeds with an effect that counts the
+ *   affected requests. If several faults apply to one request, they take effect in the order of injection, up to the
+ *   first one that prevents the request from being applied.
+ * - `counts`: the number of requests by verb. `requests`: the last ten thousand requests. `clearRequests` resets both.
+ * - `openWatches`: the number of open watches.
+ * - `endWatches`: ends all watches, `Cleanly` as a timeout does (the default), or `Abruptly` by closing their
+ *   connections. Succeeds with their number.
+ * - `freezeWatches`: holds back everything that watches send, including their ends, until the scope closes.
+ * - `compact`: drops the history. A watch from any earlier version then gets 410.
+ * - `setClockOffset`: how far the server's clock (`Date` header, timestamps) is ahead of Effect's `Clock`.
+ * - `setToken`: the token to accept from now on.
  */
 export class ApiServer extends Context.Service<
   ApiServer,
@@ -138,7 +142,7 @@ export class ApiServer extends Context.Service<
   }
 >()("kubelock/testing/ApiServer") {}
 
-/** An object to put into the table; the server adds what is missing. */
+/** An object to store. The server adds the missing metadata. */
 export interface Seed {
   readonly metadata: {
     readonly name: string
@@ -150,8 +154,8 @@ export interface Seed {
 }
 
 /**
- * A server on a free port of 127.0.0.1, for as long as the scope is open. Closing ends the watches that are open. Dies
- * where no port can be bound.
+ * Starts a server on a free port of 127.0.0.1 and stops it when the scope closes. Stopping ends open watches. Dies if
+ * no port can be bound.
  */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
@@ -167,12 +171,12 @@ export const make = Effect.fnUntraced(function* (
 
   const seconds = () => Math.floor((clock.currentTimeMillisUnsafe() + offset) / 1000)
   const timestamp = () => `${DateTime.formatIso(DateTime.fromEpochSeconds(seconds())).slice(0, 19)}Z`
-  let dateOf = Number.NaN
+  let dateSeconds = Number.NaN
   let date = ""
   const httpDate = () => {
     const now = seconds()
-    if (now !== dateOf) {
-      dateOf = now
+    if (now !== dateSeconds) {
+      dateSeconds = now
       date = DateTime.toDateUtc(DateTime.fromEpochSeconds(now)).toUTCString()
     }
     return date
@@ -198,7 +202,7 @@ export const make = Effect.fnUntraced(function* (
       }
     } as unknown as KubeObject)
     table.put(key, next)
-    catalog.learn(key, kind)
+    catalog.setKind(key, kind)
     return next.object
   }
   for (const name of options.namespaces ?? []) put(namespaceResource, "", { metadata: { name } })
@@ -222,7 +226,7 @@ export const make = Effect.fnUntraced(function* (
       })
     )
     .pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBodyBytes)))
-  // finalizers run in reverse: the watches end first, then other requests get their 50 ms
+  // Finalizers run in reverse order. The watches end first, then the other requests have 50 ms to finish.
   yield* Effect.addFinalizer(() => Effect.sync(() => watches.end(false)))
   const url = HttpServer.formatAddress(server.address)
 
@@ -261,7 +265,7 @@ export const make = Effect.fnUntraced(function* (
   })
 })
 
-/** A server of its own for whoever builds the layer. */
+/** A server as a layer. Each build of the layer starts a new server. */
 export const layer = (options?: Options): Layer.Layer<ApiServer> => Layer.effect(ApiServer, make(options))
 
 const kubeConfigOf = (url: string, token: string | undefined): string => `apiVersion: v1

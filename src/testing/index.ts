@@ -1,2 +1,2 @@
-/** What tests of services that lock need. Each module is a namespace. */
+/** Tools for tests of services that lock. Each module is a namespace. */
 export * as ApiServer from "./ApiServer.ts"

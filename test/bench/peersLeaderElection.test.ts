@@ -25,7 +25,7 @@ interface Lease {
 
 const send = Effect.fnUntraced(function* (request: Request) {
   const client = yield* KubernetesClient
-  const { body, status } = yield* client.ask(request, { millis: 5000, bytes: 1 << 20 })
+  const { body, status } = yield* client.request(request, { timeoutMillis: 5000, maxBytes: 1 << 20 })
   assert.isBelow(status, 300, body)
   return JSON.parse(body) as Lease
 })

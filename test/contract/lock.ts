@@ -28,7 +28,10 @@ const anObject = (annotations?: Readonly<Record<string, string>>) =>
 const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provide(effect, Lock.layer({ identity: "another" }), { local: true })
 
-const quick = LockPolicy.fixedPolls("20 millis", 500)
+const quick = LockPolicy.fixedPolls("20 millis", 3000)
+
+/** A full lease that is renewed often: a holder soon notices what happened to its lock, and survives a busy machine. */
+const watchful = { renewEvery: "200 millis" } as const
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore | Lock`, on live clocks. */
 export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock>) => {
@@ -163,9 +166,10 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const id = yield* anObject()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const held = yield* Lock.scoped(id, { ttl: "1 second" })
+          const held = yield* Lock.scoped(id, watchful)
+          const { [key]: expiry } = yield* annotationsOf(id)
           yield* annotate(id, { "example.com/data": "1" })
-          yield* Effect.sleep("1600 millis")
+          yield* Effect.repeat(annotationsOf(id), { until: (annotations) => annotations[key] !== expiry })
           assert.isTrue(yield* held.isValid)
           assert.strictEqual((yield* Effect.flip(asAnother(Lock.tryScoped(id))))._tag, "LockConflict")
         })
@@ -183,7 +187,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
         Deferred.succeed(started, undefined).pipe(
           Effect.andThen(Effect.never),
           Effect.onInterrupt(() => Effect.sync(() => (interrupted = true))),
-          Lock.withLock(id, { ttl: "1 second" })
+          Lock.withLock(id, watchful)
         )
       )
       yield* Deferred.await(started)
@@ -199,7 +203,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const lose = (how: (id: string) => Effect.Effect<unknown, unknown, World | ObjectStore>) =>
         Effect.gen(function* () {
           const id = yield* anObject()
-          const held = yield* Lock.scoped(id, { ttl: "1 second" })
+          const held = yield* Lock.scoped(id, watchful)
           yield* how(id)
           return (yield* Effect.flip(held.lost)).reason
         })

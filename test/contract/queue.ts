@@ -1,4 +1,7 @@
-/** How a lock goes from process to process, on any store, with live clocks: a part of the lock's behaviour. */
+/**
+ * The queue of a lock on a live store: a few smoke tests. The tests in `test/internal/engine` prove the details in virtual time,
+ * among them every number of requests.
+ */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -10,13 +13,13 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { type MetadataPatch, type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { contend, type Contender } from "../utils/contend.ts"
 import { written } from "../utils/store.ts"
-import { annotate, annotationsOf, World } from "../utils/World.ts"
+import { annotationsOf, World } from "../utils/World.ts"
 
 const key = LockPolicy.dexAnnotation
 
 let count = 0
 
-/** An object with an annotation and a label of its owner's. */
+/** An object with an annotation and a label of its owner. */
 const anObject = Effect.gen(function* () {
   const id = `queue-${process.pid}-${++count}`
   yield* (yield* World).make(id, { "example.com/other": "o" })
@@ -27,116 +30,64 @@ const anObject = Effect.gen(function* () {
   return id
 })
 
-/** A process of its own, and the requests that it makes. Its watches can be something else than the store's. */
-const aProcess = (holder: string, changes?: ObjectStore["Service"]["watch"]) =>
+/** Another process, whose store may differ in some methods. */
+const aProcess = (identity: string, change: Partial<ObjectStore["Service"]> = {}) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
-    const requests: Array<"read" | "write"> = []
-    const counting =
-      <Args extends ReadonlyArray<unknown>, A>(verb: "read" | "write", request: (...args: Args) => A) =>
-      (...args: Args): A => {
-        requests.push(verb)
-        return request(...args)
-      }
-    const counted: ObjectStore["Service"] = {
-      ...store,
-      read: counting("read", store.read),
-      create: counting("write", store.create),
-      compareAndSwap: counting("write", store.compareAndSwap),
-      watch: changes ?? store.watch
-    }
-    const lock = yield* Effect.provideService(Lock.make({ identity: holder }), ObjectStore, counted)
-    return { lock, requests, contend: (id: string, options?: Lock.AcquireOptions) => contend(lock, id, options) }
+    const lock = yield* Effect.provideService(Lock.make({ identity }), ObjectStore, { ...store, ...change })
+    return { contend: (id: string, options?: Lock.AcquireOptions) => contend(lock, id, options) }
   })
 
-const deaf: ObjectStore["Service"]["watch"] = () => Stream.never
-
-const queueOf = (id: string) =>
-  Effect.map(annotationsOf(id), (annotations) => LockQueue.fromAnnotations(key, annotations).waiters)
+/** Begins to acquire the lock in a process of its own. */
+const contender = (id: string, identity: string, change?: Partial<ObjectStore["Service"]>) =>
+  Effect.flatMap(aProcess(identity, change), (process) => process.contend(id))
 
 /** Reads the object until it is as wanted. */
-const until = (id: string, wanted: (metadata: ObjectSnapshot) => boolean) =>
-  Effect.flatMap(ObjectStore, (store) => store.read(id)).pipe(
-    Effect.repeat({ until: wanted }),
-    Effect.timeout("5 seconds")
-  )
+const until = (id: string, wanted: (snapshot: ObjectSnapshot) => boolean) =>
+  Effect.flatMap(ObjectStore, (store) => store.read(id)).pipe(Effect.repeat({ until: wanted }))
 
 const untilWaiting = (id: string, wanted: number) =>
   until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiters.length === wanted)
 
-/** Lets several processes line up for a lock, one after the other. */
-const lineUp = (id: string, processes: ReadonlyArray<Effect.Success<ReturnType<typeof aProcess>>>) =>
-  Effect.forEach(processes, (process, index) => Effect.tap(process.contend(id), () => untilWaiting(id, index + 1)))
+/** Starts waiters in processes of their own, one after the other. */
+const lineUp = (id: string, ...identities: ReadonlyArray<string>) =>
+  Effect.forEach(identities, (identity, index) =>
+    Effect.tap(contender(id, identity), () => untilWaiting(id, index + 1))
+  )
 
-/** That nothing of the lock is left, and nothing of the owner's is gone. */
-const leftAsItWas = Effect.fnUntraced(function* (id: string) {
-  const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
+/** Asserts that the lock comes free and leaves nothing but what the owner wrote. */
+const isFreed = Effect.fnUntraced(function* (id: string) {
+  const { annotations, labels } = yield* until(id, ({ annotations }) => !(key in annotations))
   assert.deepStrictEqual({ ...annotations }, { "example.com/other": "o" })
   assert.deepStrictEqual({ ...labels }, { app: "x" })
 })
 
-/** That the lock comes free, and leaves the object so. */
-const isFreed = (id: string) =>
-  Effect.andThen(
-    until(id, ({ annotations }) => !(key in annotations)),
-    leftAsItWas(id)
-  )
-
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
-  it.effect("goes from process to process, by one write each time, in the order in which they came", () =>
+  it.effect("passes from process to process in the order of arrival", () =>
     Effect.gen(function* () {
       const id = yield* anObject
-      const arrive = Effect.fnUntraced(function* (name: string, wanted: number) {
-        const process = yield* aProcess(name)
-        const contender = yield* process.contend(id)
-        yield* untilWaiting(id, wanted)
-        process.requests.length = 0
-        return { ...process, ...contender }
-      })
       const tokens: Array<bigint> = []
-      /** That a contender has the lock, with all that goes with it. */
-      const has = Effect.fnUntraced(function* ({ held }: Contender) {
-        const { fencingToken, holderId: holder, isValid } = yield* held
+      /** Waits until a contender holds the lock, and asserts what the object says about it. */
+      const holds = Effect.fnUntraced(function* ({ held }: Contender) {
+        const { fencingToken, holderId, isValid } = yield* held
         tokens.push(fencingToken)
         assert.isTrue(yield* isValid)
         const { annotations, labels } = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
-        assert.isTrue(annotations[`${key}-holder`]?.startsWith(`${holder}@`))
-        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processIdOf(holder))
+        assert.isTrue(annotations[`${key}-holder`]?.startsWith(`${holderId}@`))
+        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processIdOf(holderId))
       })
 
-      const holder = yield* aProcess("holder")
-      const holding = yield* holder.contend(id)
-      tokens.push((yield* holding.held).fencingToken)
-      const first = yield* arrive("a", 1)
-      const second = yield* arrive("b", 2)
-      const third = yield* arrive("c", 3)
-      holder.requests.length = 0
-      yield* holding.letGo
-      yield* has(first)
-      const fourth = yield* arrive("d", 3)
-      yield* first.letGo
-      yield* second.held
-      const fifth = yield* arrive("e", 3)
-      yield* has(second)
-      assert.isFalse(yield* third.has)
-      yield* second.letGo
-      yield* has(third)
-      assert.isFalse(yield* fourth.has)
-      yield* third.letGo
-      yield* has(fourth)
-      assert.isFalse(yield* fifth.has)
-      yield* fourth.letGo
-      yield* has(fifth)
-      yield* fifth.letGo
+      const holder = yield* contender(id, "holder")
+      tokens.push((yield* holder.held).fencingToken)
+      const waiters = yield* lineUp(id, "a", "b", "c")
+      yield* holder.letGo
+      for (const [index, waiter] of waiters.entries()) {
+        yield* holds(waiter)
+        for (const later of waiters.slice(index + 1)) assert.isFalse(yield* later.has)
+        yield* waiter.letGo
+      }
       yield* isFreed(id)
-
-      assert.deepStrictEqual(
-        [first, second, third, fourth, fifth].map(({ requests }) => requests),
-        [["write"], ["write"], ["write"], ["write"], ["write"]]
-      )
-      // Nobody was there when the holder acquired it: it finds the first of them in the answer to its release.
-      assert.deepStrictEqual(holder.requests, ["write", "write"])
       assert.deepStrictEqual(
         tokens,
         [...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1))
@@ -144,53 +95,41 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("is handed over by the same write with which it is released, where the holder has heard of who waits", () =>
+  it.effect("passes in the order of arrival also to waiters that watch the whole object by then", () =>
     Effect.gen(function* () {
       const id = yield* anObject
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-      const ours = yield* us.contend(id, { ttl: "1 second" })
-      yield* ours.held
-      const [theirs] = yield* lineUp(id, [them])
-      yield* Effect.sleep("600 millis")
-      us.requests.length = 0
-      yield* ours.letGo
-      yield* theirs!.held
-      assert.deepStrictEqual(us.requests, ["write"])
-      yield* theirs!.letGo
-      yield* leftAsItWas(id)
+      const store = yield* ObjectStore
+      const holder = yield* contender(id, "holder")
+      yield* holder.held
+      const watching = new Set<string>()
+      const waiters: Array<Contender> = []
+      for (const identity of ["a", "b"]) {
+        const watch: typeof store.watch = (id, options) => {
+          if (options?.label === undefined) watching.add(identity)
+          return store.watch(id, options)
+        }
+        waiters.push(yield* contender(id, identity, { watch }))
+        yield* untilWaiting(id, waiters.length)
+      }
+      yield* until(id, () => watching.size === 2)
+      yield* holder.letGo
+      for (const waiter of waiters) {
+        yield* waiter.held
+        yield* waiter.letGo
+      }
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 
-  it.effect("outlasts the wait of others, and is theirs afterwards", () =>
+  it.effect("passes over a waiter that was interrupted, wherever its place was written", () =>
     Effect.gen(function* () {
       const id = yield* anObject
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-      const ours = yield* us.contend(id, { ttl: "1 second" })
-      const held = yield* ours.held
-      const theirs = yield* them.contend(id, { ttl: "1 second" })
-      yield* Effect.sleep("2500 millis")
-      assert.isFalse(yield* theirs.has)
-      assert.isTrue(yield* held.isValid)
-      yield* ours.letGo
-      yield* theirs.held.pipe(Effect.timeout("1 second"))
-      yield* Effect.sleep("3500 millis")
-      assert.isTrue(yield* (yield* theirs.held).isValid)
-      yield* theirs.letGo
-      yield* leftAsItWas(id)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("is queued for in vain by who is interrupted, and leaves the queue: just arrived, or in the line", () =>
-    Effect.gen(function* () {
-      const id = yield* anObject
-      const holder = yield* aProcess("holder")
-      const processes = yield* Effect.forEach(["a", "b", "c", "d"], (name) => aProcess(name))
-      const holding = yield* holder.contend(id)
-      yield* holding.held
-      const [gaveUp, first, second, third] = yield* lineUp(id, processes)
-      yield* Fiber.interrupt(gaveUp!.fiber)
+      const holder = yield* contender(id, "holder")
+      yield* holder.held
+      const [newcomer, first, second, third] = yield* lineUp(id, "a", "b", "c", "d")
+      yield* Fiber.interrupt(newcomer!.fiber)
       yield* untilWaiting(id, 3)
-      yield* holding.letGo
+      yield* holder.letGo
       yield* first!.held
       assert.property(yield* annotationsOf(id), LockQueue.queueKey(key))
       yield* Fiber.interrupt(second!.fiber)
@@ -202,111 +141,20 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("is passed on by who is interrupted in the moment of the grant, and freed where nobody waits", () =>
+  it.effect("is acquired by polling if watching is not allowed", () =>
     Effect.gen(function* () {
       const id = yield* anObject
-      const isHeldBy = (name: string) =>
-        until(id, ({ annotations }) => annotations[`${key}-holder`]?.startsWith(`${name}/`) === true)
-      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
-      yield* ours.held
-      // It does not hear that it has it.
-      const granted = yield* Effect.flatMap(aProcess("granted", deaf), (process) => process.contend(id))
-      yield* untilWaiting(id, 1)
-      yield* ours.letGo
-      yield* isHeldBy("granted")
-      const next = yield* Effect.flatMap(aProcess("next"), (process) => process.contend(id))
-      yield* untilWaiting(id, 1)
-      assert.isFalse(yield* granted.has)
-      yield* Fiber.interrupt(granted.fiber)
-      yield* next.held.pipe(Effect.timeout("2 seconds"))
-
-      const last = yield* Effect.flatMap(aProcess("last", deaf), (process) => process.contend(id))
-      yield* untilWaiting(id, 1)
-      yield* next.letGo
-      yield* isHeldBy("last")
-      assert.isFalse(yield* last.has)
-      yield* Fiber.interrupt(last.fiber)
-      yield* until(id, ({ annotations }) => !(key in annotations)).pipe(Effect.timeout("2 seconds"))
-      yield* leftAsItWas(id)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("is handed on in order after a long hold, too, at no more requests for who waits", () =>
-    Effect.gen(function* () {
-      const id = yield* anObject
-      const holder = yield* aProcess("holder")
-      const ours = yield* holder.contend(id)
-      yield* ours.held
-      const processes = yield* Effect.forEach(["a", "b", "c"], (name) => aProcess(name))
-      const contenders = yield* lineUp(id, processes)
-      yield* Effect.sleep("1500 millis")
-      for (const { requests } of [holder, ...processes]) requests.length = 0
-      yield* ours.letGo
-      for (const [index, contender] of contenders.entries()) {
-        yield* contender.held
-        for (const { requests } of processes.slice(index)) assert.deepStrictEqual(requests, [])
-        yield* contender.letGo
-      }
-      assert.deepStrictEqual(holder.requests, ["write", "write"])
-      yield* isFreed(id)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("costs those who wait one write where the queue is wiped, and they get it as it is released", () =>
-    Effect.gen(function* () {
-      const id = yield* anObject
-      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
-      yield* ours.held
-      const processes = yield* Effect.forEach(["a", "b"], (name) => aProcess(name))
-      const contenders = yield* lineUp(id, processes)
-      yield* Effect.sleep("1500 millis")
-      for (const { requests } of processes) requests.length = 0
-      const queue = LockQueue.fromAnnotations(key, yield* annotationsOf(id))
-      yield* annotate(id, LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
-      yield* untilWaiting(id, 2)
-      assert.sameMembers([...(yield* queueOf(id))], [...queue.waiters])
-      for (const { requests } of processes) assert.deepStrictEqual(requests, ["write"])
-      yield* ours.letGo
-      for (const contender of contenders) {
-        yield* contender.held.pipe(Effect.timeout("1 second"))
-        yield* contender.letGo
-      }
-      yield* isFreed(id)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("costs a short lease where the first of the queue is no more, however long it was held before", () =>
-    Effect.gen(function* () {
-      const id = yield* anObject
-      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.contend(id))
-      yield* ours.held
-      const dead = LockQueue.holderId("dead", LockQueue.newProcessId(), 1)
-      yield* annotate(id, LockQueue.joinPatch(key, dead, "1"))
-      const theirs = yield* Effect.flatMap(aProcess("them"), (process) => process.contend(id))
-      yield* untilWaiting(id, 2)
-      yield* ours.letGo
-      yield* until(id, ({ annotations }) => annotations[`${key}-holder`]?.startsWith(dead) === true)
-      yield* theirs.held.pipe(Effect.timeout("5500 millis"))
-      yield* theirs.letGo
-      yield* isFreed(id)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("is had by polling where watching is not allowed", () =>
-    Effect.gen(function* () {
-      const id = yield* anObject
-      const forbidden: ObjectStore["Service"]["watch"] = () =>
+      const watch: ObjectStore["Service"]["watch"] = () =>
         Stream.fail(new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" }))
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them", forbidden)]
-      const ours = yield* us.contend(id)
-      yield* ours.held
-      const theirs = yield* them.contend(id, { waitSchedule: LockPolicy.fixedPolls("20 millis", 500) })
+      const holder = yield* contender(id, "holder")
+      yield* holder.held
+      const process = yield* aProcess("waiter", { watch })
+      const waiter = yield* process.contend(id, { waitSchedule: LockPolicy.fixedPolls("20 millis", 3000) })
       yield* untilWaiting(id, 1)
-      yield* ours.letGo
-      yield* theirs.held.pipe(Effect.timeout("1 second"))
-      assert.deepStrictEqual(yield* queueOf(id), [])
-      yield* theirs.letGo
-      yield* leftAsItWas(id)
+      yield* holder.letGo
+      yield* waiter.held
+      yield* waiter.letGo
+      yield* isFreed(id)
     }).pipe(Effect.scoped)
   )
 }

@@ -1,6 +1,6 @@
 /**
- * Services that are killed and suspended while they refresh, era by era: each era has a grant of its own, and ends with it
- * or with its time. Then it is accounted for.
+ * Services that are killed and suspended while they refresh, era by era. Each era has a grant of its own. It ends with the
+ * grant or after its time, and then says how the grant was lost.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,13 +9,13 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { ChildProcess } from "node:child_process"
+import * as Schema from "effect/Schema"
+import { type ChildProcess, fork } from "node:child_process"
 import * as Connection from "../../bench/connection.ts"
-import type { Way } from "../../bench/refresh/job.ts"
+import { Job, type Way } from "../../bench/refresh/job.ts"
 import { digest, type Ledger } from "../../bench/refresh/ledger.ts"
 import * as Provider from "../../bench/refresh/provider.ts"
 import * as Service from "../../bench/refresh/service.ts"
-import * as Spawn from "../../bench/refresh/spawn.ts"
 import * as Upstream from "../../bench/refresh/upstream.ts"
 import * as refreshValue from "../../src/internal/refresh/location.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
@@ -23,8 +23,8 @@ import * as Resource from "../../src/Resource.ts"
 import * as Dice from "../simulation/dice.ts"
 
 /**
- * Where, for how many eras of which length, and with what luck. In every other era a crash strikes where it hurts. `way`
- * is kubelock's by default.
+ * Where to play, how many eras of which length, and the seed of all chance. In every other era a crash strikes between the
+ * provider's answer and the write. `way` is that of kubelock by default.
  */
 export interface Options {
   readonly way?: Way | undefined
@@ -35,16 +35,23 @@ export interface Options {
   readonly seed: number
 }
 
-/** How an era went: how many refreshes, what was done to the services, and by what its grant was lost. */
+/**
+ * How an era went: how many refreshes there were, how many signals the services got, how the grant was lost, and what the
+ * services printed.
+ *
+ * `LeaseRanOut`: another service took the lock over from the one that had refreshed and had not written yet, since its lease
+ * had expired without a signal. That happens to a process that a busy machine keeps waiting for longer than its lease.
+ */
 export interface Era {
   readonly refreshes: number
   readonly injections: number
-  readonly lost: "No" | "CrashBetweenAnswerAndWrite" | "Otherwise"
+  readonly lost: "No" | "CrashBetweenAnswerAndWrite" | "LeaseRanOut" | "Otherwise"
+  readonly printed: string
 }
 
 const services = 3
 const ttl = 1000
-/** Longer than the lease, its rounding and the uncertainty about the server's clock. */
+/** Longer than the lease, its rounding and the uncertainty about the clock of the server. */
 const pause = 4000
 
 interface Injection {
@@ -52,6 +59,20 @@ interface Injection {
   readonly signal: "SIGKILL" | "SIGSTOP"
   readonly at: number
 }
+
+const entry = new URL("../../bench/refresh/serviceMain.ts", import.meta.url)
+const encode = Schema.encodeSync(Schema.fromJsonString(Job))
+
+/** Starts a service as a process. The process is killed when the scope closes. */
+const child = (job: Job, onPrinted: (text: string) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = fork(entry, [encode(job)], { silent: true })
+      for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk) => onPrinted(String(chunk)))
+      return child
+    }),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
 
 /** Plays all eras. */
 export const play = (options: Options) =>
@@ -94,11 +115,12 @@ export const play = (options: Options) =>
           const id = `refresh-chaos-${process.pid}-${options.way ?? "kubelock"}-${number}`
           // Only kubelock makes what is missing.
           if (options.way !== undefined) yield* Effect.orDie(store.create(id, {}))
+          let printed = ""
           let incarnation = 0
           const start = (slot: number) =>
             Effect.gen(function* () {
               const service = `era-${number}-${slot}-${++incarnation}`
-              const child = yield* Spawn.child({
+              const job: Job = {
                 service,
                 way: options.way ?? "kubelock",
                 connection: options.connection,
@@ -112,9 +134,10 @@ export const play = (options: Options) =>
                 lifetime: Service.lifetime,
                 ttl: Duration.millis(ttl),
                 poll: Duration.millis(20)
-              })
-              child.once("exit", () => running.delete(service))
-              running.set(service, child)
+              }
+              const started = yield* child(job, (text) => (printed += text))
+              started.once("exit", () => running.delete(service))
+              running.set(service, started)
             })
           for (let slot = 0; slot < services; slot++) yield* start(slot)
 
@@ -155,7 +178,8 @@ export const play = (options: Options) =>
           return {
             refreshes: ledger.refreshes.length,
             injections: injections.length - before,
-            lost: account(ledger, injections, stored)
+            lost: account(ledger, injections, stored, printed),
+            printed
           } satisfies Era
         })
       )
@@ -165,11 +189,12 @@ export const play = (options: Options) =>
     return eras
   }).pipe(Effect.scoped, Effect.provide(Layer.merge(FetchHttpClient.layer, Connection.layer(options.connection))))
 
-/** By what a grant was lost: did whoever spent the refused token first get lost before it wrote what it got for it? */
+/** How a grant was lost: did the service that first spent the refused token fail to write what it got for it? */
 const account = (
   { refreshes, refusals }: Pick<Ledger, "refreshes" | "refusals">,
   injections: ReadonlyArray<Injection>,
-  stored: string | undefined
+  stored: string | undefined,
+  printed: string
 ): Era["lost"] => {
   const [refusal] = refusals
   if (refusal === undefined) return "No"
@@ -183,9 +208,10 @@ const account = (
       // A suspended process writes when it goes on, if nobody else did.
       (stored === spender.spent || (signal === "SIGSTOP" && stored === spender.issued))
   )
-  return struck === undefined ? "Otherwise" : "CrashBetweenAnswerAndWrite"
+  if (struck !== undefined) return "CrashBetweenAnswerAndWrite"
+  return printed.includes(`which ${spender.service}/`) ? "LeaseRanOut" : "Otherwise"
 }
 
-// A signal may be sent while the provider's answer is on its way, and strikes before the write, which takes no longer.
+// A signal may be sent while the answer of the provider is on its way. The write takes no longer than `writing`.
 const slack = 100
 const writing = 1000

@@ -24,7 +24,7 @@ const secretName = "upstream-token"
 
 const Answer = Schema.Struct({ access_token: Schema.String, expires_at: Schema.String })
 
-/** A replica. Answers its address, and what it has printed so far. */
+/** Starts a replica. Gives its address, and what it has printed so far. */
 const replica = (env: Record<string, string>) =>
   Effect.gen(function* () {
     const port = yield* Ports.free
@@ -40,7 +40,7 @@ const replica = (env: Record<string, string>) =>
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => printed.push(String(chunk)))
     const url = `http://127.0.0.1:${port}`
     yield* HttpClient.get(`${url}/healthz`).pipe(
-      Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 200 }),
+      Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 1000 }),
       Effect.mapError(() => new Error(`the service does not start: ${printed.join("")}`))
     )
     return { url, printed }
@@ -97,7 +97,7 @@ layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServic
           assert.strictEqual(granted[1], secretName)
           assert.deepStrictEqual([...verbs].toSorted(), granted[2]!.split(", ").toSorted())
         }),
-      60_000
+      120_000
     )
   }
 )

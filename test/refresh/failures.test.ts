@@ -184,7 +184,10 @@ describe("the lock is lost during the upstream call", () => {
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(paused)
       assert.deepInclude(error, { _tag: "RefreshNotWritten" })
-      assert.match(error.message, /^The value of token in memory was refreshed, but could not be written: The lock /)
+      assert.match(
+        error.message,
+        /^Refreshed the value of token in memory but could not write it, so the new value is lost\. /
+      )
       assert.include(lines, `Error ${error.message}`)
     })
   )

@@ -25,7 +25,7 @@ export const layer = (options: { readonly resource: Resource.Resource; readonly 
       const left = new Set<string>()
       const send = (request: Request, ...statuses: ReadonlyArray<number>) =>
         Effect.gen(function* () {
-          const { body, status } = yield* client.ask(request, { millis: 15_000, bytes: 1 << 22 })
+          const { body, status } = yield* client.request(request, { timeoutMillis: 15_000, maxBytes: 1 << 22 })
           assert.include(statuses, status, body)
         }).pipe(Effect.orDie)
       const remove = (id: string, ...statuses: ReadonlyArray<number>) =>

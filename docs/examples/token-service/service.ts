@@ -1,9 +1,9 @@
 /**
- * A service that hands out access tokens: `GET /token`. Run as many replicas as you like: the refresh token that they
- * share is spent once for each rotation.
+ * A service that hands out access tokens: `GET /token`. Run as many replicas as you like. They share one refresh token
+ * and spend it once per rotation.
  *
- * Configuration: `TOKEN_ENDPOINT`, `CLIENT_ID`, `CLIENT_SECRET`, `REFRESH_TOKEN` (the first one, from when somebody
- * logged in), `SECRET_NAME` (where the tokens are kept, `upstream-token` by default), `PORT` (8080 by default).
+ * Configuration: `TOKEN_ENDPOINT`, `CLIENT_ID`, `CLIENT_SECRET`, `REFRESH_TOKEN` (the refresh token of the first login),
+ * `SECRET_NAME` (the Secret that holds the tokens, `upstream-token` by default), `PORT` (8080 by default).
  */
 import { NodeHttpClient, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Context, DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
@@ -11,7 +11,7 @@ import { HttpClient, HttpClientRequest, HttpClientResponse, HttpRouter, HttpServ
 import { KubernetesClient, RefreshOnce, Shutdown } from "kubelock"
 import { createServer } from "node:http"
 
-/** What the replicas share, kept as JSON in the Secret. */
+/** The value that the replicas share, stored as JSON in the Secret. */
 const Token = Schema.Struct({
   access: Schema.Redacted(Schema.String),
   refresh: Schema.Redacted(Schema.String),
@@ -19,7 +19,7 @@ const Token = Schema.Struct({
 })
 type Token = typeof Token.Type
 
-/** The upstream said no, or nothing. `error` is OAuth's code: after `invalid_grant` somebody has to log in again. */
+/** The upstream refused or did not answer. `error` is OAuth's code: after `invalid_grant` a user must log in again. */
 class UpstreamError extends Schema.Error<UpstreamError>("token-service/UpstreamError")({
   _tag: Schema.tag("UpstreamError"),
   error: Schema.String
@@ -81,7 +81,7 @@ class Tokens extends Context.Service<Tokens, RefreshOnce.RefreshOnce<Token, Upst
     RefreshOnce.make({
       location: RefreshOnce.inSecret("token"),
       schema: Token,
-      // Whoever gets a token has half a minute to use it.
+      // A caller that gets a token has half a minute to use it.
       isFresh: ({ expiresAt }) => DateTime.isFuture(DateTime.subtract(expiresAt, { seconds: 30 })),
       refresh
     })

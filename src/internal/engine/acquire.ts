@@ -22,15 +22,20 @@ export interface Acquired {
 /** Cleans up after an acquisition that ended without the lock. `writing`: a write was cut off, and may still arrive. */
 export type Withdraw = (inDoubt: { readonly writing: boolean }) => Effect.Effect<void>
 
+/** What a single attempt can fail with. */
+export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockError.Conflict
+
 /** Acquires the lock: tries, and waits until it has the lock or the wait schedule has ended. */
 export const acquire = (
   contender: Contender,
   start: acquisition.Start,
   withdraw: Withdraw
 ): Effect.Effect<Acquired, acquisition.Failure> =>
-  drive(contender, start, withdraw, (drive) =>
-    Effect.flatMap(drive(isWait), (tried) =>
-      hasEnded(tried[1]) ? end(tried) : Effect.flatMap(span("wait", contender)(drive(hasEnded)), end)
+  run(contender, start, withdraw, (run) =>
+    Effect.flatMap(advance(run, isWait), () =>
+      hasEnded(run.command)
+        ? endOf(run)
+        : Effect.flatMap(span("wait", contender)(advance(run, hasEnded)), () => endOf(run))
     )
   )
 
@@ -40,49 +45,28 @@ export const tryAcquire = (
   start: acquisition.Start,
   withdraw: Withdraw
 ): Effect.Effect<Acquired, TryFailure> =>
-  drive(contender, start, withdraw, (drive) => Effect.flatMap(drive(isWait), (tried) => endOfTry(contender, tried)))
+  run(contender, start, withdraw, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
 
-/** What a single attempt can fail with. */
-export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockError.Conflict
-
-const endOfTry = (
-  { id, object }: Contender,
-  [state, command]: acquisition.Step
-): Effect.Effect<Acquired, TryFailure> => {
-  const { phase } = state
-  if (command._tag === "Succeed") return Effect.succeed({ grant: command.grant, contended: state.contended })
-  if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
-  if (phase._tag === "Unavailable") return Effect.fail(phase.error)
-  const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
-  return Effect.fail(new LockError.Conflict({ id, object, reason, ...acquisition.seenBy(state) }))
+/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch told last. */
+interface Run {
+  readonly contender: Contender
+  state: acquisition.State
+  command: acquisition.Command
+  isPerforming: boolean
+  lastTold: Latest | undefined
 }
 
-type Drive = (until: (command: acquisition.Command) => boolean) => Effect.Effect<acquisition.Step>
-
-// Steps the machine and performs its commands, until a command that satisfies. The machine's state is in one place.
-const drive = <E>(
+const run = <E>(
   contender: Contender,
   start: acquisition.Start,
   withdraw: Withdraw,
-  use: (drive: Drive) => Effect.Effect<Acquired, E>
+  use: (run: Run) => Effect.Effect<Acquired, E>
 ): Effect.Effect<Acquired, E> =>
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
-    let [state, command] = acquisition.begin(contender, start, now)
-    let isSent = false
-    const perform = performing(contender)
-    const drive: Drive = Effect.fnUntraced(function* (until) {
-      while (!until(command) && !hasEnded(command)) {
-        const { conflicts } = state
-        isSent = true
-        const event = yield* perform(command)
-        ;[state, command] = acquisition.step(contender, state, event, yield* requests.now(contender.engine.store))
-        isSent = false
-        if (state.conflicts > conflicts) yield* measure(contender, LockMetrics.conflicts, 1)
-      }
-      return [state, command]
-    })
-    return Effect.onExitPrimitive(use(drive), (exit) => {
-      const { attempts, inDoubt } = isSent ? state : acquisition.unsent(state)
+    const [state, command] = acquisition.begin(contender, start, now)
+    const run: Run = { contender, state, command, isPerforming: false, lastTold: undefined }
+    return Effect.onExitPrimitive(use(run), (exit) => {
+      const { attempts, inDoubt } = run.isPerforming ? run.state : acquisition.unsent(run.state)
       const noted = noteAttempts(attempts)
       return exit._tag === "Success" || !(inDoubt.held || inDoubt.queued)
         ? noted
@@ -90,83 +74,116 @@ const drive = <E>(
     })
   })
 
-const end = ([state, command]: acquisition.Step): Effect.Effect<Acquired, acquisition.Failure> =>
+// Steps the machine and performs its commands, up to a command that satisfies.
+const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
+  Effect.whileLoop({
+    while: () => !until(run.command) && !hasEnded(run.command),
+    body: () => {
+      run.isPerforming = true
+      return Effect.flatMap(perform(run), (event) =>
+        Effect.flatMap(requests.now(run.contender.engine.store), (now) => {
+          const { conflicts } = run.state
+          const [state, command] = acquisition.step(run.contender, run.state, event, now)
+          run.state = state
+          run.command = command
+          run.isPerforming = false
+          return state.conflicts > conflicts ? measure(run.contender, LockMetrics.conflicts, 1) : Effect.void
+        })
+      )
+    },
+    step: () => {}
+  })
+
+const endOf = ({ command, state }: Run): Effect.Effect<Acquired, acquisition.Failure> =>
   command._tag === "Succeed"
     ? Effect.succeed({ grant: command.grant, contended: state.contended })
     : Effect.fail((command as Extract<acquisition.Command, { readonly _tag: "Fail" }>).error)
+
+const endOfTry = ({ command, contender, state }: Run): Effect.Effect<Acquired, TryFailure> => {
+  const { phase } = state
+  if (command._tag === "Succeed") return Effect.succeed({ grant: command.grant, contended: state.contended })
+  if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
+  if (phase._tag === "Unavailable") return Effect.fail(phase.error)
+  const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
+  const { id, object } = contender
+  return Effect.fail(new LockError.Conflict({ id, object, reason, ...acquisition.seenBy(state) }))
+}
 
 const hasEnded = ({ _tag }: acquisition.Command): boolean => _tag === "Succeed" || _tag === "Fail"
 
 const isWait = ({ _tag }: acquisition.Command): boolean =>
   _tag === "Join" || _tag === "BackOff" || _tag === "Poll" || _tag === "Watch"
 
+const perform = (run: Run): Effect.Effect<acquisition.Event> => {
+  const { command, contender } = run
+  const { engine, id } = contender
+  switch (command._tag) {
+    case "Read":
+      return requests.read(engine.store, id)
+    case "Create":
+      return requests.create(engine.store, id, command.annotations)
+    case "Write":
+    case "Join":
+      return requests.write(engine.store, id, command.write)
+    case "BackOff":
+      return backOff(contender, command)
+    case "Poll":
+      return poll(contender, command)
+    case "Watch":
+      return watch(run, command)
+    case "Succeed":
+    case "Fail":
+      return Effect.die(new Error("the acquisition has ended"))
+  }
+}
+
+type CommandOf<Tag extends acquisition.Command["_tag"]> = Extract<acquisition.Command, { readonly _tag: Tag }>
+
 const elapsed: acquisition.Event = { _tag: "Elapsed" }
 const exhausted: acquisition.Event = { _tag: "Exhausted" }
 
-// Performs commands. What a watch told last is remembered from one to the next, so that nothing is told twice.
-const performing = (contender: Contender) => {
-  const { engine, id, waitBudget: budget } = contender
-  const { store } = engine
-  let lastTold: Latest | undefined
+const poll = Effect.fnUntraced(function* (
+  { waitBudget: budget }: Contender,
+  { atLeast, seen }: CommandOf<"Poll">
+): Effect.fn.Return<acquisition.Event> {
+  const left = yield* budget(seen)
+  if (Option.isNone(left)) return exhausted
+  yield* Effect.sleep(Duration.millis(Math.max(left.value, atLeast)))
+  return elapsed
+})
 
-  const poll = Effect.fnUntraced(function* (atLeast: number, seen: unknown): Effect.fn.Return<acquisition.Event> {
-    const left = yield* budget(seen)
+const backOff = Effect.fnUntraced(function* (
+  { waitBudget: budget }: Contender,
+  { atMost, seen }: CommandOf<"BackOff">
+): Effect.fn.Return<acquisition.Event> {
+  let delay = yield* Random.nextBetween(0, atMost)
+  do {
+    const left = yield* budget(seen, delay)
     if (Option.isNone(left)) return exhausted
-    yield* Effect.sleep(Duration.millis(Math.max(left.value, atLeast)))
-    return elapsed
-  })
+    const part = Math.min(delay, Math.max(1, left.value))
+    yield* Effect.sleep(Duration.millis(part))
+    delay -= part
+  } while (delay > 0)
+  return elapsed
+})
 
-  const backOff = Effect.fnUntraced(function* (atMost: number, seen: unknown): Effect.fn.Return<acquisition.Event> {
-    let delay = yield* Random.nextBetween(0, atMost)
-    do {
-      const left = yield* budget(seen, delay)
-      if (Option.isNone(left)) return exhausted
-      const part = Math.min(delay, Math.max(1, left.value))
-      yield* Effect.sleep(Duration.millis(part))
-      delay -= part
-    } while (delay > 0)
-    return elapsed
-  })
-
-  const watch = Effect.fnUntraced(function* (
-    on: "Turn" | "Object",
-    until: number,
-    seen: unknown
-  ): Effect.fn.Return<acquisition.Event> {
-    const watch = yield* engine.watches.open(id, on)
-    if (watch === undefined) return { _tag: "WatchFailed" }
-    for (;;) {
-      const left = yield* budget(seen, waitBudget.ahead)
-      if (Option.isNone(left)) return exhausted
-      const asleep = until - (yield* ClockReading.now).monotonic
-      if (asleep <= 0) return elapsed
-      yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) => watch.listen(lastTold, notify))
-      const told = watch.latest()
-      if (told === undefined || told === lastTold) continue
-      lastTold = told
-      if (told._tag === "Failure") return { _tag: "WatchFailed" }
-      return told.value._tag === "Deleted" ? { _tag: "Gone" } : told.value
-    }
-  })
-
-  return (command: acquisition.Command): Effect.Effect<acquisition.Event> => {
-    switch (command._tag) {
-      case "Read":
-        return requests.read(store, id)
-      case "Create":
-        return requests.create(store, id, command.annotations)
-      case "Write":
-      case "Join":
-        return requests.write(store, id, command.write)
-      case "BackOff":
-        return backOff(command.atMost, command.seen)
-      case "Poll":
-        return poll(command.atLeast, command.seen)
-      case "Watch":
-        return watch(command.on, command.until, command.seen)
-      case "Succeed":
-      case "Fail":
-        return Effect.die(new Error("the acquisition has ended"))
-    }
+const watch = Effect.fnUntraced(function* (
+  run: Run,
+  { on, seen, until }: CommandOf<"Watch">
+): Effect.fn.Return<acquisition.Event> {
+  const { engine, id, waitBudget: budget } = run.contender
+  const watch = yield* engine.watches.open(id, on)
+  if (watch === undefined) return { _tag: "WatchFailed" }
+  for (;;) {
+    const left = yield* budget(seen, waitBudget.ahead)
+    if (Option.isNone(left)) return exhausted
+    const asleep = until - (yield* ClockReading.now).monotonic
+    if (asleep <= 0) return elapsed
+    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) => watch.listen(run.lastTold, notify))
+    const told = watch.latest()
+    if (told === undefined || told === run.lastTold) continue
+    run.lastTold = told
+    if (told._tag === "Failure") return { _tag: "WatchFailed" }
+    return told.value._tag === "Deleted" ? { _tag: "Gone" } : told.value
   }
-}
+})

@@ -56,6 +56,9 @@ export const commit = Effect.fnUntraced(function* (
   }
 })
 
+/** How long a commit goes on trying. Our choice. */
+export const patience = Duration.seconds(30)
+
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: "30 seconds" })
+  Schedule.upTo({ duration: patience })
 )

@@ -74,7 +74,7 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
   const isLost = () => Deferred.isDoneUnsafe(lost)
 
   const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
-    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, ClockReading.read(clock)).most))
+    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, ClockReading.read(clock)).max))
     return new LockError.Lost({ id, object, reason, heldFor, ...seen })
   }
 

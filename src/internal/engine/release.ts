@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Lease } from "../../LockRecord.ts"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"
+import type { Now } from "../protocol/answer.ts"
 import * as protocol from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
@@ -39,7 +40,7 @@ export const release = (
     contender,
     self,
     (now) => protocol.release(self, lease, seen, now),
-    (problem) => `could not be released and frees itself at ${lease.expiry}: ${problem}`
+    (lock, problem) => `Could not release ${lock}. It expires at ${lease.expiry}. ${problem}`
   )
 }
 
@@ -54,8 +55,8 @@ export const handOver = (
     contender,
     self,
     (now) => protocol.handOver(self, free, now),
-    (problem) =>
-      `is free, and its waiters may not hear of it before ${Duration.format(contender.policy.ttl)} have passed: ${problem}`
+    (lock, problem) =>
+      `Could not hand over ${lock}. It is free, but its waiters may not hear of it for ${Duration.format(contender.policy.ttl)}. ${problem}`
   )
 }
 
@@ -69,8 +70,8 @@ export const withdraw = (contender: Contender, { writing }: { readonly writing: 
     contender,
     self,
     () => protocol.withdraw,
-    (problem) =>
-      `may have been taken by a request without an answer; if so it frees itself within ${Duration.format(contender.policy.ttl)}: ${problem}`
+    (lock, problem) =>
+      `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
   ).pipe(Effect.delay(writing ? cutOffDelay : 0), Effect.asVoid)
 }
 
@@ -82,69 +83,85 @@ export const requestOf = ({ holderId, kind, sharedWithDex }: Contender, requeue:
   sharedWithDex
 })
 
+/** A release under way: its state and the command to perform. */
+interface Run {
+  readonly contender: Contender
+  readonly self: protocol.Release
+  readonly failure: (lock: string, problem: string) => string
+  state: protocol.State
+  command: protocol.Command
+  mayQueue: boolean
+}
+
 const perform = (
   contender: Contender,
   self: protocol.Release,
-  begin: (now: Parameters<typeof protocol.step>[3]) => protocol.Step,
-  failure: (problem: string) => string
+  begin: (now: Now) => protocol.Step,
+  failure: Run["failure"]
 ): Effect.Effect<Released> =>
-  Effect.gen(function* () {
-    const { engine, id, object } = contender
-    const { store } = engine
-    const startedAt = yield* ClockReading.now
-    const budget = waitBudget.make(retries)
-    let mayQueue = false
-    let [state, command] = begin(yield* requests.now(store))
+  Effect.flatMap(requests.now(contender.engine.store), (now) => {
+    const [state, command] = begin(now)
+    const run: Run = { contender, self, failure, state, command, mayQueue: false }
+    return Effect.flatMap(tryOnce(run), () => (run.command._tag === "ReadLater" ? retry(run, now.clock) : endOf(run)))
+  })
 
-    const fail = (problem: string) =>
-      Effect.as(tell(contender, "Warn", `The lock "${id}" on ${object} ${failure(problem)}`), {
-        outcome: undefined,
-        mayQueue
-      })
+// Up to the end, or to the first failure that may pass.
+const tryOnce = (run: Run): Effect.Effect<void> =>
+  Effect.whileLoop({
+    while: () => run.command._tag === "Read" || run.command._tag === "Write",
+    body: () => {
+      const { command, contender } = run
+      const { engine, id } = contender
+      if (command._tag !== "Write")
+        return Effect.flatMap(requests.read(engine.store, id), (event) => advance(run, event))
+      run.mayQueue ||= command.requeues
+      return Effect.flatMap(requests.write(engine.store, id, command.write), (event) => advance(run, event))
+    },
+    step: () => {}
+  })
 
-    const advance = (event: protocol.Event) =>
-      Effect.map(requests.now(store), (now) => {
-        ;[state, command] = protocol.step(self, state, event, now)
-      })
+const advance = (run: Run, event: protocol.Event): Effect.Effect<void> =>
+  Effect.map(requests.now(run.contender.engine.store), (now) => {
+    const [state, command] = protocol.step(run.self, run.state, event, now)
+    run.state = state
+    run.command = command
+  })
 
-    // Ends with the release, or at the first failure that may pass.
-    const tryOnce = Effect.gen(function* () {
-      for (;;) {
-        switch (command._tag) {
-          case "Done":
-            return { outcome: command.outcome, mayQueue }
-          case "Fail":
-            return yield* fail(command.problem)
-          case "ReadLater":
-            return command.problem
-          case "Read":
-            yield* advance(yield* requests.read(store, id))
-            break
-          case "Write":
-            mayQueue ||= command.requeues
-            yield* advance(yield* requests.write(store, id, command.write))
-        }
-      }
-    })
-
-    const tryOnAndOn = Effect.gen(function* () {
-      for (;;) {
-        yield* advance({ _tag: "Elapsed" })
-        const released = yield* tryOnce
-        if (typeof released !== "string") return released
-        const left = yield* budget(released)
-        yield* Effect.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
-      }
-    })
-
-    const released = yield* tryOnce
-    if (typeof released !== "string") return released
-    const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, yield* ClockReading.now).most
+const retry = (run: Run, startedAt: ClockReading.ClockReading): Effect.Effect<Released> =>
+  Effect.flatMap(ClockReading.now, (now) => {
+    const problem = problemOf(run)
+    const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, now).max
     return left <= 0
-      ? yield* fail(released)
-      : yield* Effect.timeoutOrElse(tryOnAndOn, { duration: left, orElse: () => fail(released) })
+      ? fail(run, problem)
+      : Effect.timeoutOrElse(retryForever(run), { duration: left, orElse: () => fail(run, problem) })
+  })
+
+const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Released> {
+  const budget = waitBudget.make(retries)
+  for (;;) {
+    yield* advance(run, { _tag: "Elapsed" })
+    yield* tryOnce(run)
+    if (run.command._tag !== "ReadLater") return yield* endOf(run)
+    const left = yield* budget(undefined)
+    yield* Effect.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
+  }
+})
+
+const endOf = (run: Run): Effect.Effect<Released> =>
+  run.command._tag === "Done"
+    ? Effect.succeed({ outcome: run.command.outcome, mayQueue: run.mayQueue })
+    : fail(run, problemOf(run))
+
+const problemOf = ({ command }: Run): string =>
+  command._tag === "ReadLater" || command._tag === "Fail" ? command.problem : "There was no answer in time."
+
+const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Effect<Released> =>
+  Effect.as(tell(contender, "Warn", failure(`lock "${contender.id}" (${contender.object})`, problem)), {
+    outcome: undefined,
+    mayQueue
   })
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 
-const cutOffDelay = Duration.millis(50)
+/** How long a withdrawal waits for a write that was cut off. Our choice. */
+export const cutOffDelay = Duration.millis(50)

@@ -1,4 +1,5 @@
 /** Requests to the store, with their outcome as the answer that the machines take. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as LockError from "../../LockError.ts"
@@ -28,7 +29,9 @@ export const create = (
 
 /** The time, as the machines take it. No request is made. */
 export const now = (store: Store): Effect.Effect<Now> =>
-  Effect.flatMap(ClockReading.now, (clock) => Effect.map(store.now, (server) => ({ clock, server })))
+  Effect.withFiber((fiber) =>
+    Effect.map(store.now, (server) => ({ clock: ClockReading.read(fiber.getRef(Clock.Clock)), server }))
+  )
 
 const written = Option.match({
   onNone: (): Answer => ({ _tag: "Refused" }),

@@ -72,7 +72,7 @@ export const acquiring = <E extends { readonly _tag: string }>(
       return Effect.onExitPrimitive(acquisition, (exit) => {
         withAttributes(contender, LockMetrics.waiting).modifyUnsafe(-1, context)
         const outcome = outcomeOf(exit)
-        const waited = ClockReading.elapsed(contender.startedAt, ClockReading.read(fiber.getRef(Clock.Clock))).most
+        const waited = ClockReading.elapsed(contender.startedAt, ClockReading.read(fiber.getRef(Clock.Clock))).max
         if (isTraced(fiber)) note(fiber, { outcome, waited_ms: waited })
         if (outcome === "LockTimeout") withAttributes(contender, LockMetrics.timeouts).updateUnsafe(1, context)
         return Exit.isSuccess(exit) ? acquired(fiber, contender, exit.value, waited) : undefined
@@ -109,7 +109,7 @@ const acquired = (
   return tell(
     contender,
     "Info",
-    `Took over the lock "${id}" on ${object} from ${tookOverFrom.holder ?? "a holder that gives no name"}, whose lease expired at ${tookOverFrom.expiry}.`
+    `Took over lock "${id}" (${object}). Its holder was ${tookOverFrom.holder ?? "unnamed, probably Dex"}, until ${tookOverFrom.expiry}.`
   )
 }
 
@@ -125,7 +125,7 @@ export const holding = (
     withAttributes(contender, LockMetrics.held).modifyUnsafe(1, context)
     const ended = () => {
       withAttributes(contender, LockMetrics.held).modifyUnsafe(-1, context)
-      const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).most
+      const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
       withAttributes(contender, LockMetrics.holdSeconds).updateUnsafe(held / 1000, context)
     }
     if (!isTraced(fiber)) return Effect.succeed(ended)

@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       if (isForbidden || error._tag !== "LockForbidden") return Effect.void
       isForbidden = true
-      return Effect.logWarning(`Waiting for locks by polling, since they may not be watched: ${error.message}`)
+      return Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`)
     })
 
   const fibers = yield* FiberSet.make<void>()

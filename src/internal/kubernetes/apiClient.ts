@@ -1,4 +1,7 @@
-/** One request to the API server and its answer, bounded in time and size: what comes of it. */
+/**
+ * The client of one cluster: sends requests within limits of time and size, and learns the server's clock from the
+ * responses.
+ */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -9,137 +12,136 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { KubeConfigError, KubernetesClient } from "../../KubernetesClient.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
-import * as objects from "./decode.ts"
-import * as serverClock from "../time/serverClock.ts"
-import * as status from "./responseError.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import type * as transport from "./http.ts"
+import * as ServerClock from "../time/serverClock.ts"
+import type { Client, KubeConfigError } from "./client.ts"
+import * as decode from "./decode.ts"
+import type * as Http from "./http.ts"
+import * as responseError from "./responseError.ts"
 
-// The largest answer, or line of a watch, that is read: annotations take at most 256 KiB, so this is plenty.
+// The largest response, or line of a watch, that is read. Kubernetes allows 256 KiB of annotations, so this is plenty.
 const maxBytes = 8 * 1024 * 1024
 
-/** How requests to one cluster are made. */
+/** The client of one cluster. */
 export interface ApiClient {
-  /** Sends and answers with the body read, whatever the status. */
-  readonly ask: (
-    request: transport.Request,
-    about: status.RequestInfo
-  ) => Effect.Effect<transport.Response, LockError.Unavailable | LockError.Unauthorized>
-  /** Sends and answers as soon as the head of a successful answer is there, its lines still to come. */
+  /** Succeeds with the whole response, whatever its status. */
+  readonly request: (
+    request: Http.Request,
+    info: responseError.RequestInfo
+  ) => Effect.Effect<Http.Response, LockError.Unavailable | LockError.Unauthorized>
+  /** Succeeds when the head of a successful response has arrived. Its lines follow until the scope closes. */
   readonly watch: (
-    request: transport.Request,
-    about: status.RequestInfo
-  ) => Effect.Effect<
-    transport.Response | transport.LineStream,
-    LockError.Unavailable | LockError.Unauthorized,
-    Scope.Scope
-  >
-  /** The clock on which expiries are judged. */
+    request: Http.Request,
+    info: responseError.RequestInfo
+  ) => Effect.Effect<Http.Response | Http.LineStream, LockError.Unavailable | LockError.Unauthorized, Scope.Scope>
+  /** The time on the clock that expiries are judged by. Makes no request. */
   readonly now: Effect.Effect<ServerTime>
 }
 
-/** Makes the exchange: `requestTimeout` bounds each request, `clock` says whose clock `now` is. */
+/** Makes the client. `requestTimeout` limits each request. `clock` is the clock that `now` reads. */
 export const make = (
-  client: KubernetesClient["Service"],
+  client: Client,
   options: { readonly requestTimeout: Duration.Duration; readonly clock: "server" | "local" }
 ): ApiClient => {
-  let learnt: serverClock.ServerClock | undefined
-  let skewReported = false
-  const dateOf = remembering(millisOf)
+  let serverClock: ServerClock.ServerClock | undefined
+  let isSkewReported = false
+  const parseDate = memoizeLast(millisOf)
 
-  const learn = (
+  const learnTime = (
     sent: ClockReading.ClockReading,
     received: ClockReading.ClockReading,
-    headers: transport.ResponseHead["headers"]
+    headers: Http.ResponseHead["headers"]
   ) => {
     const header = headers["date"]
-    const date = typeof header === "string" ? dateOf(header) : undefined
+    const date = typeof header === "string" ? parseDate(header) : undefined
     if (date === undefined) return Effect.void
-    learnt = serverClock.learn(learnt, { sent, received, date })
-    const { earliest, latest } = learnt.time
+    serverClock = ServerClock.learn(serverClock, { sent, received, date })
+    const { earliest, latest } = serverClock.time
     const skew = Math.max(earliest - received.wall, received.wall - latest)
-    if (skewReported || skew <= reportableSkew) return Effect.void
-    skewReported = true
+    if (isSkewReported || skew <= reportableSkew) return Effect.void
+    isSkewReported = true
     return Effect.logWarning(
-      `This machine's clock differs from the API server's by ${Duration.format(Duration.millis(Math.round(skew)))} or more.`
+      `The clock of this machine differs from the API server's by at least ${Duration.format(Duration.millis(Math.round(skew)))}.`
     )
   }
 
-  // Times a request, and learns from its answer what time it is there.
-  const exchanged = <A extends transport.ResponseHead, R>(
-    about: status.RequestInfo,
-    sending: Effect.Effect<A, transport.TransportError | KubeConfigError, R>
+  // Measures a request, and learns the server's time from its response.
+  const measured = <A extends Http.ResponseHead, R>(
+    info: responseError.RequestInfo,
+    send: Effect.Effect<A, Http.TransportError | KubeConfigError, R>
   ): Effect.Effect<A, LockError.Unavailable | LockError.Unauthorized, R> =>
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const sent = ClockReading.read(clock)
       return Effect.mapError(
-        Effect.onExitPrimitive(sending, (exit) => {
+        Effect.onExitPrimitive(send, (exit) => {
           const received = ClockReading.read(clock)
-          const metric = secondsOf(about.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
-          metric.updateUnsafe(ClockReading.elapsed(sent, received).most / 1000, fiber.context)
-          return Exit.isSuccess(exit) ? learn(sent, received, exit.value.headers) : undefined
+          const metric = requestSecondsOf(info.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
+          metric.updateUnsafe(ClockReading.elapsed(sent, received).max / 1000, fiber.context)
+          return Exit.isSuccess(exit) ? learnTime(sent, received, exit.value.headers) : undefined
         }),
-        (error) => (error._tag === "KubeConfigError" ? unauthorized(about, error) : noAnswer(about, error.detail))
+        (error) => (error._tag === "KubeConfigError" ? unauthorized(info, error) : unavailable(info, error.detail))
       )
     })
 
-  const bounds = { millis: Duration.toMillis(options.requestTimeout), bytes: maxBytes }
+  const limits = { timeoutMillis: Duration.toMillis(options.requestTimeout), maxBytes }
 
   return {
-    ask: (request, about) => exchanged(about, client.ask(request, bounds)),
-    watch: (request, about) => exchanged(about, client.watch(request, bounds)),
+    request: (request, info) => measured(info, client.request(request, limits)),
+    watch: (request, info) => measured(info, client.watch(request, limits)),
     now:
       options.clock === "local"
         ? Effect.map(Clock.Clock, localTimeOf)
         : Effect.map(Clock.Clock, (clock) =>
-            learnt === undefined ? localTimeOf(clock) : serverClock.at(learnt, ClockReading.read(clock))
+            serverClock === undefined ? localTimeOf(clock) : ServerClock.at(serverClock, ClockReading.read(clock))
           )
   }
 }
 
-/** Reads the metadata out of a successful answer, and the content where there is one; any other becomes its error. */
+/** Decodes the object in a successful response. Any other response becomes its error. */
 export const snapshotOf = (
-  answer: transport.Response,
-  about: status.RequestInfo
+  response: Http.Response,
+  info: responseError.RequestInfo
 ): Effect.Effect<ObjectSnapshot, LockError.StoreError> => {
-  if (answer.status < 200 || answer.status > 299) return Effect.fail(status.toError(answer, about))
-  const metadata = objects.fromJson(answer.body)
-  return metadata === undefined
-    ? Effect.fail(noAnswer(about, `the answer (${answer.status}) is not a Kubernetes object`))
-    : Effect.succeed(metadata)
+  if (response.status < 200 || response.status > 299) return Effect.fail(responseError.toError(response, info))
+  const snapshot = decode.snapshotFromJson(response.body)
+  return snapshot === undefined
+    ? Effect.fail(unavailable(info, `the response (${response.status}) is not a Kubernetes object`))
+    : Effect.succeed(snapshot)
 }
 
-/** What a request that got no usable answer fails with. */
-export const noAnswer = (about: status.RequestInfo, detail: string): LockError.Unavailable =>
-  new LockError.Unavailable({ object: about.object, verb: about.verb, detail })
+/** The error of a request without a usable response. */
+export const unavailable = (info: responseError.RequestInfo, detail: string): LockError.Unavailable =>
+  new LockError.Unavailable({ object: info.object, verb: info.verb, detail })
 
-// For a second all answers have the same date.
-const remembering = <A>(read: (text: string) => A): ((text: string) => A) => {
-  let last: { readonly text: string; readonly read: A } | undefined
+const unauthorized = ({ object }: responseError.RequestInfo, { detail }: KubeConfigError): LockError.Unauthorized =>
+  new LockError.Unauthorized({ object, detail })
+
+// All responses within one second have the same date.
+const memoizeLast = <A>(parse: (text: string) => A): ((text: string) => A) => {
+  let last: { readonly text: string; readonly value: A } | undefined
   return (text) => {
-    if (last?.text !== text) last = { text, read: read(text) }
-    return last.read
+    if (last?.text !== text) last = { text, value: parse(text) }
+    return last.value
   }
 }
 
 const millisOf = (date: string): number | undefined =>
   Option.getOrUndefined(Option.map(Result.getSuccess(Headers.parseHttpDate(date)), DateTime.toEpochMillis))
 
-const secondsOf = (verb: string, status: string): Metric.Histogram<number> => {
+const requestSecondsOf = (verb: string, status: string): Metric.Histogram<number> => {
   const key = `${verb} ${status}`
-  let metric = seconds.get(key)
+  let metric = requestSeconds.get(key)
   if (metric === undefined) {
     metric = Metric.withAttributes(LockMetrics.requestSeconds, { verb, status })
-    seconds.set(key, metric)
+    requestSeconds.set(key, metric)
   }
   return metric
 }
-const seconds = new Map<string, Metric.Histogram<number>>()
+const requestSeconds = new Map<string, Metric.Histogram<number>>()
 
 const reportableSkew = 2000
 
@@ -147,6 +149,3 @@ const localTimeOf = (clock: Clock.Clock): ServerTime => {
   const now = clock.currentTimeMillisUnsafe()
   return { earliest: now, latest: now }
 }
-
-const unauthorized = ({ object }: status.RequestInfo, { detail }: KubeConfigError): LockError.Unauthorized =>
-  new LockError.Unauthorized({ object, detail })

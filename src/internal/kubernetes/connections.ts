@@ -1,8 +1,8 @@
 /**
- * Pooled connections, replaced as a whole when the way to connect changes.
+ * The pooled connections to an API server. All of them are replaced when the way to connect changes.
  *
- * Requests are short and many: a few connections of HTTP/1.1 serve them, at less cost for each than HTTP/2. Watches last,
- * one for each lock that is waited for: over HTTP/2 they share connections.
+ * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches
+ * are long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
  */
 import * as Undici from "@effect/platform-node/Undici"
 import type { Connection } from "./credentials.ts"
@@ -13,31 +13,31 @@ export interface Connections {
   readonly watches: Undici.Dispatcher
 }
 
-/** The current pools. Replaced ones finish what they have begun. */
+/** The current connections. After a replacement, the old connections finish the requests that they have begun. */
 export class RotatingConnections implements Connections {
   #connection: Connection
-  #pools: Connections
+  #current: Connections
 
   constructor(connection: Connection) {
     this.#connection = connection
-    this.#pools = makePools(connection)
+    this.#current = connect(connection)
   }
 
   get requests(): Undici.Dispatcher {
-    return this.#pools.requests
+    return this.#current.requests
   }
 
   get watches(): Undici.Dispatcher {
-    return this.#pools.watches
+    return this.#current.watches
   }
 
-  /** Takes another way to connect; does nothing where it is the same. */
+  /** Connects anew if `connection` differs from the current one. */
   rotate(connection: Connection): void {
     if (isSame(connection, this.#connection)) return
-    const replaced = this.#pools
+    const replaced = this.#current
     this.#connection = connection
-    this.#pools = makePools(connection)
-    for (const pool of Object.values(replaced)) pool.close().catch(() => pool.destroy())
+    this.#current = connect(connection)
+    for (const dispatcher of Object.values(replaced)) dispatcher.close().catch(() => dispatcher.destroy())
   }
 
   async destroy(): Promise<void> {
@@ -45,12 +45,12 @@ export class RotatingConnections implements Connections {
   }
 }
 
-const makePools = (connection: Connection): Connections => ({
-  requests: makePool(connection, { allowH2: false, connections: 16 }),
-  watches: makePool(connection, { allowH2: true })
+const connect = (connection: Connection): Connections => ({
+  requests: makeDispatcher(connection, { allowH2: false, connections: 16 }),
+  watches: makeDispatcher(connection, { allowH2: true })
 })
 
-const makePool = (
+const makeDispatcher = (
   { proxy, tls }: Connection,
   options: { readonly allowH2: boolean; readonly connections?: number }
 ): Undici.Dispatcher => {

@@ -1,14 +1,14 @@
-/** What a kubeconfig says, in the form that requests need: headers, and how to connect. */
+/** The credentials in a kubeconfig, in the form that requests need. */
 import type { KubeConfig } from "@kubernetes/client-node"
 import type { ConnectionOptions } from "node:tls"
 
-/** How to connect: TLS options (only those that are set), and an HTTP proxy on the way. */
+/** How to connect: the TLS options that are set, and the URL of an HTTP proxy. */
 export interface Connection {
   readonly tls: Pick<ConnectionOptions, (typeof tlsOptions)[number]>
   readonly proxy: string | undefined
 }
 
-/** Headers for each request, and how to connect. */
+/** The headers of each request, and how to connect. */
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>
   readonly connection: Connection
@@ -16,7 +16,10 @@ export interface Credentials {
 
 const tlsOptions = ["ca", "cert", "key", "passphrase", "pfx", "rejectUnauthorized", "servername"] as const
 
-/** Reads them anew: token files, exec plugins and certificates may have changed. Rejects where one of these fails. */
+/**
+ * Reads the credentials anew, because token files, certificates and the output of exec plugins change. Rejects if one
+ * of them cannot be read.
+ */
 export const read = async (kubeConfig: KubeConfig): Promise<Credentials> => {
   const options: ConnectionOptions & { headers: Record<string, string>; auth?: string | null } = { headers: {} }
   await kubeConfig.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0])

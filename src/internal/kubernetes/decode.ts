@@ -1,45 +1,49 @@
 /**
- * Objects and events of the API server out of JSON: pure.
+ * Decodes what the API server sends: objects and watch events. Pure.
  *
- * Read by hand, since each acquisition of a lock waits for two or three of them: a Schema takes five times as long.
+ * The code checks types by hand. An acquisition waits for two or three of these objects, and a Schema takes five times
+ * as long.
  */
 import * as Predicate from "effect/Predicate"
 import type { Content, ObjectSnapshot } from "../../ObjectStore.ts"
 
-/** An event of a watch. `ended` is the code of the status with which the server ended it. */
+/** A watch event. `Ended` carries the status code with which the server ended the watch. */
 export type Event =
   | { readonly _tag: "Changed" | "Deleted"; readonly snapshot: ObjectSnapshot }
   | { readonly _tag: "Bookmark"; readonly resourceVersion: string }
   | { readonly _tag: "Ended"; readonly code: number }
 
-/** Reads an object: its metadata, and the rest of it unless only the metadata was asked for. Nothing where it is none. */
-export const fromJson = (text: string): ObjectSnapshot | undefined => {
+/**
+ * Decodes an object: its metadata, and its content unless the request was for metadata only. Returns `undefined` if the
+ * text is not an object.
+ */
+export const snapshotFromJson = (text: string): ObjectSnapshot | undefined => {
   const object = parse(text)
   if (!Predicate.isObject(object)) return undefined
-  const { apiVersion: _apiVersion, kind, metadata: found, ...content } = object
-  const metadata = metadataOf(found)
-  return metadata === undefined || kind === "PartialObjectMetadata"
-    ? metadata
-    : { ...metadata, content: content as Content }
+  const { apiVersion: _apiVersion, kind, metadata, ...content } = object
+  const snapshot = snapshotOf(metadata)
+  return snapshot === undefined || kind === "PartialObjectMetadata"
+    ? snapshot
+    : { ...snapshot, content: content as Content }
 }
 
-/** Reads an event of a watch. Nothing where it is none. */
+/** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */
 export const eventFromJson = (line: string): Event | undefined => {
   const event = parse(line)
   if (!Predicate.isObject(event)) return undefined
   const { object, type } = event
   if (!Predicate.isObject(object)) return undefined
-  const { code, metadata: found } = object
+  const { code, metadata } = object
   switch (type) {
     case "ADDED":
     case "MODIFIED":
     case "DELETED": {
-      const snapshot = metadataOf(found)
+      const snapshot = snapshotOf(metadata)
       return snapshot === undefined ? undefined : { _tag: type === "DELETED" ? "Deleted" : "Changed", snapshot }
     }
     case "BOOKMARK":
-      return Predicate.isObject(found) && Predicate.isString(found["resourceVersion"])
-        ? { _tag: "Bookmark", resourceVersion: found["resourceVersion"] }
+      return Predicate.isObject(metadata) && Predicate.isString(metadata["resourceVersion"])
+        ? { _tag: "Bookmark", resourceVersion: metadata["resourceVersion"] }
         : undefined
     case "ERROR":
       return Predicate.isNumber(code) ? { _tag: "Ended", code } : undefined
@@ -56,13 +60,13 @@ const parse = (text: string): unknown => {
   }
 }
 
-const metadataOf = (found: unknown): ObjectSnapshot | undefined => {
-  if (!Predicate.isObject(found)) return undefined
-  const { annotations = {}, labels = {}, resourceVersion, uid } = found
+const snapshotOf = (metadata: unknown): ObjectSnapshot | undefined => {
+  if (!Predicate.isObject(metadata)) return undefined
+  const { annotations = {}, labels = {}, resourceVersion, uid } = metadata
   return Predicate.isString(uid) && Predicate.isString(resourceVersion) && isStrings(annotations) && isStrings(labels)
     ? { uid, resourceVersion, annotations, labels }
     : undefined
 }
 
-const isStrings = (found: unknown): found is Readonly<Record<string, string>> =>
-  Predicate.isObject(found) && Object.values(found).every(Predicate.isString)
+const isStrings = (value: unknown): value is Readonly<Record<string, string>> =>
+  Predicate.isObject(value) && Object.values(value).every(Predicate.isString)

@@ -1,16 +1,16 @@
-/** What is sent to the API server: pure. */
+/** Encodes requests to the API server. Pure. */
 import type * as Schema from "effect/Schema"
 import type { ConditionalPatch } from "../../ObjectStore.ts"
 import type { Request } from "./http.ts"
 
-/** A GET: of one object, or a watch. */
+/** A GET of an object, a list or a watch. */
 export const get = (path: string): Request => ({ method: "GET", path, headers: {} })
 
-/** A POST of an object, answered by the object as made. */
+/** A POST that creates an object. The response is the object as created. */
 export const post = (path: string, object: unknown): Request =>
-  withJson("POST", asOurs(path), object, "application/json")
+  withJson("POST", withFieldManager(path), object, "application/json")
 
-/** A request with something as JSON. */
+/** A request with a JSON body. */
 export const withJson = (method: Request["method"], path: string, body: unknown, contentType: string): Request => ({
   method,
   path,
@@ -18,18 +18,21 @@ export const withJson = (method: Request["method"], path: string, body: unknown,
   body: JSON.stringify(body)
 })
 
-/** Asks for no more than the metadata: the answer has none of the object's content. */
+/** The same request for metadata only: the response leaves out the content of the object. */
 export const metadataOnly = (request: Request): Request => ({
   ...request,
   headers: { ...request.headers, accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1" }
 })
 
-/** The PATCH that a write is: a merge patch under a resourceVersion, a JSON patch under annotations. */
+/**
+ * A PATCH of an object: a JSON merge patch if the precondition is a resourceVersion, a JSON patch if it is a set of
+ * annotations.
+ */
 export const patch = (path: string, write: ConditionalPatch): Request =>
   "resourceVersion" in write.expect
     ? withJson(
         "PATCH",
-        asOurs(path),
+        withFieldManager(path),
         {
           metadata: {
             resourceVersion: write.expect.resourceVersion,
@@ -41,10 +44,10 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
       )
     : withJson(
         "PATCH",
-        asOurs(path),
+        withFieldManager(path),
         [
-          ...Object.entries(write.expect.annotations).map(([key, value]) => expecting(annotationPath(key), value)),
-          ...(write.expect.hasLabels === false ? madeLabels : []),
+          ...Object.entries(write.expect.annotations).map(([key, value]) => precondition(annotationPath(key), value)),
+          ...(write.expect.hasLabels === false ? createLabels : []),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
           ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
@@ -52,8 +55,8 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
         "application/json-patch+json"
       )
 
-// Kubernetes keeps account of who manages which field.
-const asOurs = (path: string): string => `${path}?fieldManager=kubelock`
+// Kubernetes records which client manages which field.
+const withFieldManager = (path: string): string => `${path}?fieldManager=kubelock`
 
 const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
 
@@ -62,19 +65,20 @@ const labelPath = (key: string): ReadonlyArray<string> => ["metadata", "labels",
 const pointer = (path: ReadonlyArray<string>): string =>
   path.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
 
-// A test for null passes where there is nothing. No test says "whatever it is": but what is absent cannot be moved.
-const expecting = (path: ReadonlyArray<string>, wanted: string | boolean): object =>
+// On an API server, a test for null passes if the key is absent. No test passes for any value, but moving an absent key
+// fails.
+const precondition = (path: ReadonlyArray<string>, wanted: string | boolean): object =>
   wanted === true
     ? { op: "move", from: pointer(path), path: pointer(path) }
     : { op: "test", path: pointer(path), value: wanted === false ? null : wanted }
 
-// A label can be added only where there are labels.
-const madeLabels: ReadonlyArray<object> = [
+// "add" needs its parent: a label can be added only if the object has labels.
+const createLabels: ReadonlyArray<object> = [
   { op: "test", path: "/metadata/labels", value: null },
   { op: "add", path: "/metadata/labels", value: {} }
 ]
 
-// "remove" fails where there is nothing: put something there first.
+// "remove" fails if the key is absent, so the key is added first.
 const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<object> =>
   value === null
     ? [

@@ -1,8 +1,9 @@
 /**
- * Requests over undici's pooled connections: one whole answer, or one that goes on line by line.
+ * HTTP requests over undici's pooled connections. A response is read whole, or line by line.
  *
- * Each acquisition of a lock waits for one or two of these, and for a line of a watch. `HttpClient` costs twice of what the
- * request does: a URL is parsed, an answer is streamed, a timer races with it. Here none of that is.
+ * An acquisition waits for one or two requests, and for a line of a watch, so their cost counts. Effect's `HttpClient`
+ * takes twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. This
+ * module does none of that.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
@@ -20,7 +21,7 @@ import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
 import { isTraced } from "../tracing.ts"
 
-/** What is sent. The path has the query with it. */
+/** A request. `path` includes the query. */
 export interface Request {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
@@ -28,87 +29,89 @@ export interface Request {
   readonly body?: string
 }
 
-/** The head of an answer. Names of headers are in lower case. */
+/** The head of a response. Header names are in lower case. */
 export interface ResponseHead {
   readonly status: number
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
 }
 
-/** An answer with its body read. */
+/** A response with its whole body. */
 export interface Response extends ResponseHead {
   readonly body: string
 }
 
-/** A successful answer whose body is still to come, line by line. */
+/** A successful response whose body arrives line by line. */
 export interface LineStream extends ResponseHead {
   readonly lines: Stream.Stream<string, TransportError>
 }
 
-/** There is no whole answer. `detail` says why, in the words of a message. */
+/** No complete response arrived. `detail` is the reason, as part of a sentence. */
 export class TransportError extends Schema.Error<TransportError>("kubelock/KubernetesClient/TransportError")({
   _tag: Schema.tag("TransportError"),
   detail: Schema.String
 }) {
   override get message(): string {
-    return `No answer from the API server: ${this.detail}.`
+    return `No response from the API server: ${this.detail}.`
   }
 }
 
 /**
- * Bounds of a request: milliseconds until the whole answer is there (of one that goes on its head), and its size in bytes
- * (of one that goes on each line's).
+ * Limits of one request.
+ *
+ * - `timeoutMillis`: the time until the whole response has arrived. For a `LineStream`, until its head has arrived.
+ * - `maxBytes`: the size of the body. For a `LineStream`, of each line.
  */
-export interface Bounds {
-  readonly millis: number
-  readonly bytes: number
+export interface Limits {
+  readonly timeoutMillis: number
+  readonly maxBytes: number
 }
 
-/** Sends requests to one server, with a span for each where a tracer collects them. */
+/** Sends requests to one server. Each request has a span if a tracer is installed. */
 export interface Http {
-  /** Answers once the whole answer is there. */
-  readonly ask: (
+  /** Succeeds when the whole response has arrived. */
+  readonly request: (
     request: Request,
-    headers: Readonly<Record<string, string>>,
-    bounds: Bounds
+    credentials: Readonly<Record<string, string>>,
+    limits: Limits
   ) => Effect.Effect<Response, TransportError>
-  /** Answers as soon as the head of the answer is there, where it is a success, and ends with the scope. */
+  /** Succeeds when the head of the response has arrived, if its status is 200. Ends with the scope. */
   readonly watch: (
     request: Request,
-    headers: Readonly<Record<string, string>>,
-    bounds: Bounds
+    credentials: Readonly<Record<string, string>>,
+    limits: Limits
   ) => Effect.Effect<Response | LineStream, TransportError, Scope.Scope>
 }
 
-/** Makes the transport. */
-export const make = (pools: Connections, server: string, alarms: Timers): Http => {
+/** Makes the HTTP client of one server (`server` is its URL). */
+export const make = (connections: Connections, server: string, timers: Timers): Http => {
   const send = <A extends ResponseHead>(
     dispatcher: Undici.Dispatcher,
     { body, headers, method, path }: Request,
-    more: Readonly<Record<string, string>>,
-    bounds: Bounds,
+    credentials: Readonly<Record<string, string>>,
+    limits: Limits,
     signal: EventEmitter,
     read: Reader<A>
   ): Effect.Effect<A, TransportError> =>
     Effect.withFiber((fiber) => {
-      const sent = (traces: Readonly<Record<string, string>>) =>
-        exchange(
+      const sendWith = (traceHeaders: Readonly<Record<string, string>>) =>
+        dispatch(
           dispatcher,
           {
             origin: server,
             path,
             method,
-            headers: { ...headers, ...more, ...traces },
+            headers: { ...headers, ...credentials, ...traceHeaders },
             body: body ?? null,
             headersTimeout: 0,
             bodyTimeout: 0,
             signal
           },
-          bounds,
-          alarms,
+          limits,
+          timers,
           read
         )
       return !isTraced(fiber)
-        ? sent({})
+        ? sendWith({})
         : Effect.useSpan(
             `http.client ${method}`,
             {
@@ -120,19 +123,20 @@ export const make = (pools: Connections, server: string, alarms: Timers): Http =
               }
             },
             (span) =>
-              Effect.tap(sent(HttpTraceContext.toHeaders(span)), ({ status }) =>
+              Effect.tap(sendWith(HttpTraceContext.toHeaders(span)), ({ status }) =>
                 Effect.sync(() => span.attribute("http.response.status_code", status))
               )
           )
     })
 
   return {
-    ask: (request, headers, bounds) => send(pools.requests, request, headers, bounds, new EventEmitter(), whole),
-    watch: (request, headers, bounds) =>
+    request: (request, credentials, limits) =>
+      send(connections.requests, request, credentials, limits, new EventEmitter(), readWhole),
+    watch: (request, credentials, limits) =>
       Effect.suspend(() => {
         const signal = new EventEmitter()
         return Effect.acquireRelease(
-          send(pools.watches, request, headers, bounds, signal, byLine),
+          send(connections.watches, request, credentials, limits, signal, readLines),
           () => Effect.sync(() => signal.emit("abort")),
           { interruptible: true }
         )
@@ -140,68 +144,68 @@ export const make = (pools: Connections, server: string, alarms: Timers): Http =
   }
 }
 
-/** How a request ends: with an answer, without one, or without one and with no more of it to come. */
-interface Ending<A> {
-  readonly answer: (answer: A) => void
+/** The end of a request. `abort` fails it and also closes what is left of it. */
+interface Outcome<A> {
+  readonly succeed: (response: A) => void
   readonly fail: (detail: string) => void
-  readonly giveUp: (detail: string) => void
+  readonly abort: (detail: string) => void
 }
 
-/** Reads an answer whose head has come. */
-type Reader<A> = (response: Undici.Dispatcher.ResponseData, bounds: Bounds, ending: Ending<A>) => void
+/** Reads a response whose head has arrived. */
+type Reader<A> = (response: Undici.Dispatcher.ResponseData, limits: Limits, outcome: Outcome<A>) => void
 
-const exchange = <A>(
+const dispatch = <A>(
   dispatcher: Undici.Dispatcher,
   options: Undici.Dispatcher.RequestOptions & { readonly signal: EventEmitter },
-  bounds: Bounds,
-  alarms: Timers,
+  limits: Limits,
+  timers: Timers,
   read: Reader<A>
 ): Effect.Effect<A, TransportError> =>
   Effect.callback((resume) => {
-    const end = (outcome: Effect.Effect<A, TransportError>) => {
-      callOff()
-      resume(outcome)
+    const end = (exit: Effect.Effect<A, TransportError>) => {
+      cancelTimeout()
+      resume(exit)
     }
     const fail = (detail: string) => end(Effect.fail(new TransportError({ detail })))
-    // Also takes the request out of the queue for a connection, where it still is: a connection may take long to be made.
-    const giveUp = (detail: string) => {
+    // A request that still waits for a connection leaves that queue, too: connecting can take long.
+    const abort = (detail: string) => {
       fail(detail)
       options.signal.emit("abort")
     }
-    const callOff = alarms.schedule(bounds.millis, () =>
-      giveUp(`no answer within ${Duration.format(Duration.millis(bounds.millis))}`)
+    const cancelTimeout = timers.schedule(limits.timeoutMillis, () =>
+      abort(`no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`)
     )
-    const ending: Ending<A> = { answer: (answer) => end(Effect.succeed(answer)), fail, giveUp }
     dispatcher.request(options).then(
-      (response) => read(response, bounds, ending),
-      (error: unknown) => fail(noConnection(error))
+      (response) => read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort }),
+      (error: unknown) => fail(connectionProblem(error))
     )
-    return Effect.sync(() => giveUp("nobody waits for it"))
+    return Effect.sync(() => abort("the request was interrupted"))
   })
 
-const whole: Reader<Response> = ({ body, headers, statusCode: status }, { bytes }, { answer, fail, giveUp }) => {
+const readWhole: Reader<Response> = ({ body, headers, statusCode: status }, { maxBytes }, outcome) => {
   const chunks: Array<Uint8Array> = []
   let length = 0
   body.on("data", (chunk: Uint8Array) => {
     length += chunk.length
-    if (length > bytes) giveUp(`the answer is larger than ${bytes} bytes`)
+    if (length > maxBytes) outcome.abort(`the response is larger than ${maxBytes} bytes`)
     else chunks.push(chunk)
   })
-  body.on("end", () => answer({ status, headers, body: Buffer.concat(chunks).toString() }))
-  body.on("error", () => fail("the answer broke off"))
+  body.on("end", () => outcome.succeed({ status, headers, body: Buffer.concat(chunks).toString() }))
+  body.on("error", () => outcome.fail(truncated))
 }
 
-const byLine: Reader<Response | LineStream> = (response, bounds, ending) => {
+const readLines: Reader<Response | LineStream> = (response, limits, outcome) => {
   const { body, headers, statusCode: status } = response
-  if (status === 200) ending.answer({ status, headers, lines: linesOf(body, bounds.bytes) })
-  else whole(response, bounds, ending)
+  if (status === 200) outcome.succeed({ status, headers, lines: linesOf(body, limits.maxBytes) })
+  else readWhole(response, limits, outcome)
 }
 
-// What comes before anybody asks for it waits, up to that many bytes. What is left without the end of a line is none.
-const linesOf = (body: Readable, bytes: number): Stream.Stream<string, TransportError> => {
-  let line = ""
-  let unread: Array<string> = []
-  let size = 0
+// Lines that nobody has pulled yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
+// line end is dropped.
+const linesOf = (body: Readable, maxBytes: number): Stream.Stream<string, TransportError> => {
+  let partial = ""
+  let buffered: Array<string> = []
+  let bufferedSize = 0
   let end: Cause.Done | TransportError | undefined
   let wake = () => {}
   const finish = (reason: Cause.Done | TransportError) => {
@@ -212,37 +216,39 @@ const linesOf = (body: Readable, bytes: number): Stream.Stream<string, Transport
   body.setEncoding("utf8")
   body.on("data", (text: string) => {
     const parts = text.split("\n")
-    size += text.length
+    bufferedSize += text.length
     for (const part of parts.slice(0, -1)) {
-      if (line.length + part.length > 0) unread.push(line + part)
-      line = ""
+      if (partial.length + part.length > 0) buffered.push(partial + part)
+      partial = ""
     }
-    line += parts.at(-1)!
-    if (line.length > bytes) {
-      finish(new TransportError({ detail: `a line is larger than ${bytes} bytes` }))
+    partial += parts.at(-1)!
+    if (partial.length > maxBytes) {
+      finish(new TransportError({ detail: `a line is larger than ${maxBytes} bytes` }))
       body.destroy()
-    } else if (size > bytes) body.pause()
-    if (unread.length > 0) wake()
+    } else if (bufferedSize > maxBytes) body.pause()
+    if (buffered.length > 0) wake()
   })
   body.on("end", () => finish(Cause.Done()))
-  body.on("error", () => finish(new TransportError({ detail: "the answer broke off" })))
+  body.on("error", () => finish(new TransportError({ detail: truncated })))
 
-  const next: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, TransportError> = Effect.suspend(() => {
-    if (Arr.isArrayNonEmpty(unread)) {
-      const lines = unread
-      unread = []
-      size = 0
+  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, TransportError> = Effect.suspend(() => {
+    if (Arr.isArrayNonEmpty(buffered)) {
+      const lines = buffered
+      buffered = []
+      bufferedSize = 0
       body.resume()
       return Effect.succeed(lines)
     }
-    return end === undefined ? Effect.flatMap(woken, () => next) : Effect.fail(end)
+    return end === undefined ? Effect.flatMap(woken, () => pull) : Effect.fail(end)
   })
   const woken = Effect.callback<void>((resume) => {
     wake = () => resume(Effect.void)
   })
-  return Stream.fromPull(Effect.succeed(next))
+  return Stream.fromPull(Effect.succeed(pull))
 }
 
-// Why there was no answer at all, without what may be secret.
-const noConnection = (cause: unknown): string =>
+const truncated = "the connection broke before the response was complete"
+
+// The error of undici can contain secrets. Only its code is repeated.
+const connectionProblem = (cause: unknown): string =>
   cause instanceof Error && "code" in cause ? `no connection (${String(cause.code)})` : "the connection failed"

@@ -1,8 +1,8 @@
 /**
- * What an answer of the API server that is not a success means: from HTTP status and `metav1.Status` to a typed error.
+ * Maps an unsuccessful response of the API server (HTTP status and `metav1.Status`) to a typed error. Pure.
  *
- * Proxies in front of the server answer HTML or nothing, overload is plain text, and a validation message can quote the
- * object with its secrets: only messages that cannot are repeated.
+ * Not every response has a `metav1.Status`: a proxy answers with HTML or an empty body, an overloaded server with plain
+ * text. A validation message can quote the object with its secrets, so only messages that cannot do so are repeated.
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as LockError from "../../LockError.ts"
 import type { Response } from "./http.ts"
 
-/** What was asked for, for the messages. */
+/** What a request is for: the id, the object as messages name it, and the verb. */
 export interface RequestInfo {
   readonly id: string
   readonly object: string
@@ -42,28 +42,28 @@ const decodeStatus = Schema.decodeUnknownOption(Status)
 
 const patchTestFailed = "the server rejected our request due to an error in our request"
 
-/** True for the answers that say: the condition of the write did not hold, and nothing was written. */
-export const isPreconditionFailed = (answer: Response): boolean => {
-  if (answer.status !== 409 && answer.status !== 422) return false
-  const status = Option.getOrUndefined(decodeStatus(answer.body))
-  return answer.status === 409
+/** Whether the response says that the precondition of a write did not hold, so that nothing was written. */
+export const isPreconditionFailed = (response: Response): boolean => {
+  if (response.status !== 409 && response.status !== 422) return false
+  const status = Option.getOrUndefined(decodeStatus(response.body))
+  return response.status === 409
     ? status?.reason === "Conflict" || status?.reason === "AlreadyExists"
     : status?.reason === "Invalid" && status.message === patchTestFailed
 }
 
-/** The error that an answer other than a success stands for. */
-export const toError = (answer: Response, request: RequestInfo): LockError.StoreError => {
-  const status = Option.getOrUndefined(decodeStatus(answer.body))
-  const { id, object, verb } = request
-  switch (answer.status) {
+/** The error that an unsuccessful response stands for. */
+export const toError = (response: Response, info: RequestInfo): LockError.StoreError => {
+  const status = Option.getOrUndefined(decodeStatus(response.body))
+  const { id, object, verb } = info
+  switch (response.status) {
     case 401:
-      return new LockError.Unauthorized({ object, detail: "it answered 401" })
+      return new LockError.Unauthorized({ object, detail: "the server answered 401" })
     case 403:
       return new LockError.Forbidden({
         object,
         verb,
         status: 403,
-        detail: status?.message ?? "the answer came from something in front of the API server"
+        detail: status?.message ?? "the response does not come from the API server but from something in front of it"
       })
     case 404:
       return new LockError.NotFound({ id, object, missing: missing(status) })
@@ -71,32 +71,37 @@ export const toError = (answer: Response, request: RequestInfo): LockError.Store
     case 409:
     case 425:
     case 429:
-      return unavailable(answer, request, status)
+      return unavailable(response, info, status)
     default:
-      return answer.status >= 400 && answer.status < 500
-        ? new LockError.Rejected({ object, verb, status: answer.status, detail: complaint(status) })
-        : unavailable(answer, request, status)
+      return response.status >= 400 && response.status < 500
+        ? new LockError.Rejected({ object, verb, status: response.status, detail: rejectionDetail(status) })
+        : unavailable(response, info, status)
   }
 }
 
 const missing = (status: Status | undefined): "object" | "namespace" | "resource" =>
   status?.details?.name === undefined ? "resource" : status.details.kind === "namespaces" ? "namespace" : "object"
 
-const complaint = (status: Status | undefined): string => {
+const rejectionDetail = (status: Status | undefined): string => {
   const fields = (status?.details?.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [cause.field]))
   return `${status?.reason ?? "no reason given"}${fields.length === 0 ? "" : ` (${fields.join(", ")})`}`
 }
 
-const unavailable = (answer: Response, request: RequestInfo, status: Status | undefined): LockError.Unavailable =>
+const unavailable = (
+  response: Response,
+  { object, verb }: RequestInfo,
+  status: Status | undefined
+): LockError.Unavailable =>
   new LockError.Unavailable({
-    object: request.object,
-    verb: request.verb,
-    status: answer.status,
-    detail: `the server answered ${answer.status}${status?.reason === undefined ? "" : ` (${status.reason})`}`,
-    ...Option.match(retryAfterOf(answer), { onNone: () => ({}), onSome: (retryAfter) => ({ retryAfter }) })
+    object,
+    verb,
+    status: response.status,
+    detail: `the server answered ${response.status}${status?.reason === undefined ? "" : ` (${status.reason})`}`,
+    ...Option.match(retryAfterOf(response), { onNone: () => ({}), onSome: (retryAfter) => ({ retryAfter }) })
   })
 
-// Of an overloaded server only. One that is starting asks for ten seconds with its 503, and is well long before.
+// Only an overloaded server (429) is obeyed. A server that is starting sends 503 and asks for ten seconds, but is ready
+// much sooner.
 const retryAfterOf = ({ headers, status }: Response): Option.Option<Duration.Duration> =>
   status !== 429
     ? Option.none()

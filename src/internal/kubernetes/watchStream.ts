@@ -1,96 +1,119 @@
-/** The changes of one object, as a stream that outlives the watches it is made of. */
+/** A watch of one object as an endless stream, made of many watches of limited time. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
-import type { WatchEvent, WatchOptions, ObjectSnapshot } from "../../ObjectStore.ts"
-import { type ApiClient, noAnswer } from "./apiClient.ts"
-import * as objects from "./decode.ts"
-import { get, metadataOnly } from "./encode.ts"
-import * as status from "./responseError.ts"
+import type { ObjectSnapshot, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
+import { type ApiClient, unavailable } from "./apiClient.ts"
+import * as decode from "./decode.ts"
+import * as encode from "./encode.ts"
 import type { Request } from "./http.ts"
+import * as responseError from "./responseError.ts"
 
-/** What to watch, how to read it when events may have been missed, and where to begin. */
+/**
+ * What to watch. `read` reads the object if events may have been missed. `since` is the resourceVersion to begin after.
+ */
 export interface Options {
-  readonly exchange: ApiClient
-  readonly about: status.RequestInfo
+  readonly apiClient: ApiClient
+  readonly info: responseError.RequestInfo
   readonly collectionPath: string
   readonly read: Effect.Effect<ObjectSnapshot, LockError.StoreError>
   readonly since: string | undefined
   readonly label: WatchOptions["label"]
 }
 
+/** One step of a watch: the event to emit, if any, and the resourceVersion to continue after. */
+interface Step {
+  readonly event: WatchEvent | undefined
+  readonly since: string | undefined
+}
+
 /**
- * Tells every change.
+ * Emits every change of the object.
  *
- * A watch that ends or breaks is opened again where it stopped. One whose place the server has forgotten (410) begins
- * again with a reading. A watch that is silent for longer than the server would let it be is taken to be dead.
+ * A watch that ends or breaks is opened again after the last event. If the server no longer has that resourceVersion
+ * (410), the object is read and the watch begins after the version that was read. If a watch is silent for longer than
+ * the server was asked to keep it open, the connection is considered dead.
  */
-export const changes = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
+export const make = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
   Stream.suspend(() => {
     let since = options.since
-    const isSelected = ({ labels }: ObjectSnapshot) =>
-      options.label === undefined || labels[options.label.key] === options.label.value
+    const { apiClient, info } = options
 
-    const resync = Effect.matchEffect(options.read, {
-      onSuccess: (metadata) => {
-        since = metadata.resourceVersion
-        return Effect.succeed<WatchEvent>(
-          isSelected(metadata) ? { _tag: "Changed", snapshot: metadata } : { _tag: "Deleted" }
-        )
-      },
-      onFailure: (error) => {
-        since = undefined
-        return error._tag === "LockNotFound" && error.missing === "object"
-          ? Effect.succeed<WatchEvent>({ _tag: "Deleted" })
-          : Effect.fail(error)
-      }
-    })
-
-    const told = (line: string): Effect.Effect<WatchEvent | undefined, LockError.StoreError> => {
-      const event = objects.eventFromJson(line)
-      if (event === undefined) return Effect.fail(noAnswer(options.about, "the watch told what is not an event"))
-      switch (event._tag) {
-        case "Changed":
-          since = event.snapshot.resourceVersion
-          return Effect.succeed(event)
-        case "Deleted":
-          since = event.snapshot.resourceVersion
-          return Effect.succeed({ _tag: "Deleted" })
-        case "Bookmark":
-          since = event.resourceVersion
-          return Effect.undefined
-        case "Ended":
-          return event.code === 410
-            ? resync
-            : Effect.fail(noAnswer(options.about, `the watch ended with code ${event.code}`))
-      }
+    const advance = (step: Step) => {
+      since = step.since
+      return step.event
     }
 
-    const opened = Effect.gen(function* () {
-      const { about, exchange } = options
-      const answer = yield* exchange.watch(requestOf(options, since), about)
-      if ("lines" in answer) {
-        return Stream.mapError(answer.lines, ({ detail }) => noAnswer(about, detail)).pipe(Stream.mapEffect(told))
+    const reread = Effect.matchEffect(readStep(options), {
+      onSuccess: (step) => Effect.succeed(advance(step)),
+      onFailure: (error) => {
+        // The next watch begins with the current state of the object.
+        since = undefined
+        return Effect.fail(error)
       }
-      return answer.status === 410 ? Stream.fromEffect(resync) : Stream.fail(status.toError(answer, about))
     })
 
-    return Stream.unwrap(opened).pipe(
+    const onLine = (line: string): Effect.Effect<WatchEvent | undefined, LockError.StoreError> => {
+      const event = decode.eventFromJson(line)
+      if (event === undefined) return Effect.fail(unavailable(info, "the watch sent a line that is not an event"))
+      if (event._tag !== "Ended") return Effect.succeed(advance(stepOf(event)))
+      return event.code === 410 ? reread : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
+    }
+
+    const open = Effect.suspend(() =>
+      Effect.map(apiClient.watch(requestOf(options, since), info), (response) => {
+        if ("lines" in response) {
+          return Stream.mapError(response.lines, ({ detail }) => unavailable(info, detail)).pipe(
+            Stream.mapEffect(onLine)
+          )
+        }
+        return response.status === 410 ? Stream.fromEffect(reread) : Stream.fail(responseError.toError(response, info))
+      })
+    )
+
+    return Stream.unwrap(open).pipe(
       Stream.interruptWhen(Effect.sleep(Duration.seconds(watchSeconds + 10))),
-      Stream.filter((change) => change !== undefined),
+      Stream.filter((event) => event !== undefined),
       Stream.repeat(Schedule.spaced("10 millis")),
       Stream.retry(($) => $(reopening).pipe(Schedule.while(({ input }) => input._tag === "LockUnavailable")))
     )
   })
 
-const requestOf = ({ about, collectionPath, label }: Options, since: string | undefined): Request =>
-  metadataOnly(
-    get(
+const stepOf = (event: Exclude<decode.Event, { readonly _tag: "Ended" }>): Step => {
+  switch (event._tag) {
+    case "Changed":
+      return { event: { _tag: "Changed", snapshot: event.snapshot }, since: event.snapshot.resourceVersion }
+    case "Deleted":
+      return { event: { _tag: "Deleted" }, since: event.snapshot.resourceVersion }
+    case "Bookmark":
+      return { event: undefined, since: event.resourceVersion }
+  }
+}
+
+const readStep = ({ label, read }: Options): Effect.Effect<Step, LockError.StoreError> =>
+  Effect.matchEffect(read, {
+    onSuccess: (snapshot) =>
+      Effect.succeed<Step>({
+        event:
+          label === undefined || snapshot.labels[label.key] === label.value
+            ? { _tag: "Changed", snapshot }
+            : { _tag: "Deleted" },
+        since: snapshot.resourceVersion
+      }),
+    onFailure: (error) =>
+      error._tag === "LockNotFound" && error.missing === "object"
+        ? Effect.succeed<Step>({ event: { _tag: "Deleted" }, since: undefined })
+        : Effect.fail(error)
+  })
+
+const requestOf = ({ collectionPath, info, label }: Options, since: string | undefined): Request =>
+  encode.metadataOnly(
+    encode.get(
       `${collectionPath}?${new URLSearchParams({
         watch: "1",
-        fieldSelector: `metadata.name=${about.id}`,
+        fieldSelector: `metadata.name=${info.id}`,
         ...(label === undefined ? {} : { labelSelector: `${label.key}=${label.value}` }),
         allowWatchBookmarks: "true",
         timeoutSeconds: String(watchSeconds),

@@ -228,7 +228,7 @@ const answered = (state: State, event: Event, now: Now): State =>
   isAnswer(event)
     ? {
         ...state,
-        latency: elapsed(state.requestedAt, now.clock).most,
+        latency: elapsed(state.requestedAt, now.clock).max,
         inDoubt: state.inDoubt.writing ? { ...state.inDoubt, writing: false } : state.inDoubt
       }
     : state
@@ -315,15 +315,23 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
   command
 ]
 
+const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
+  lease: LockProtocol.nextLease(now.server, self),
+  issuedAt: now.clock,
+  validFor: self.ttl,
+  tookOverFrom: undefined
+})
+
+// Writes on a version in which the lock is known to be free, and nobody waits.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
-  const free: ObjectSnapshot = { uid: "", resourceVersion, annotations: {}, labels: {} }
-  return contend(self, state, free, now, true)
+  const grant = newGrant(self, now)
+  const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
+  return write({ ...state, lastVersion: resourceVersion }, grant, true, { _tag: "Write", write: patch }, now)
 }
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
-  const lease = LockProtocol.nextLease(now.server, self)
-  const grant = { lease, issuedAt: now.clock, validFor: self.ttl, tookOverFrom: undefined }
-  return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(lease) }, now)
+  const grant = newGrant(self, now)
+  return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
 }
 
 const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
@@ -495,6 +503,6 @@ export const timeout = (self: Acquisition, attempts: number, seen: Seen, now: Cl
     id: self.id,
     object: self.object,
     attempts,
-    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).most)),
+    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).max)),
     ...seen
   })

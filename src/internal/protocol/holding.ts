@@ -57,7 +57,7 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant): State => 
 
 /** How long the lease is still valid, in milliseconds: a little less than what was written, since clocks drift. */
 export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): number =>
-  validFor * (1 - maxDrift) - elapsed(issuedAt, now).most
+  validFor * (1 - maxDrift) - elapsed(issuedAt, now).max
 
 /** Whether others stood in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>

@@ -85,17 +85,22 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
     case "Written":
       return onWritten(self, state, event.snapshot, now)
     case "Refused":
-      return [{ _tag: "Reading" }, { _tag: "ReadLater", problem: "it kept changing" }]
+      return later("The object kept changing.")
     case "Missing":
-      return [state, { _tag: "Done", outcome: { _tag: "Passed", requeued: undefined } }]
+      // A server that starts does not know custom resources for a moment.
+      return event.error.missing === "object"
+        ? [state, { _tag: "Done", outcome: { _tag: "Passed", requeued: undefined } }]
+        : later(event.error.message)
     case "Failed":
       return event.error._tag === "LockUnavailable"
-        ? [{ _tag: "Reading" }, { _tag: "ReadLater", problem: event.error.message }]
+        ? later(event.error.message)
         : [state, { _tag: "Fail", problem: event.error.message }]
     case "Elapsed":
       return withdraw
   }
 }
+
+const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
 
 const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
   switch (state._tag) {

@@ -1,4 +1,8 @@
-/** From wanting a fresh value to having it: look, take the lock, look again, refresh, write and release. */
+/**
+ * Gets a fresh value: read, acquire the lock, read again, refresh, then write and release in one request.
+ *
+ * A process that does not get the lock waits for the value, not for the lock. So the losers of a race write nothing.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,104 +18,110 @@ import * as LockRecord from "../../LockRecord.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
-import * as patience from "../engine/waitBudget.ts"
-import type { Flight } from "./singleFlight.ts"
-import * as refreshValue from "./location.ts"
+import * as waitBudget from "../engine/waitBudget.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import * as Location from "./location.ts"
+import type { Flight } from "./singleFlight.ts"
 
-/** What a rotation works with. */
+/** What a rotation depends on. */
 export interface Deps<A, E> {
   readonly store: ObjectStore["Service"]
   readonly lock: Lock["Service"]
   readonly policy: LockPolicy
   readonly createIfMissing: boolean
-  readonly path: refreshValue.Path
-  readonly value: refreshValue.Location<A>
+  readonly path: Location.Path
+  readonly location: Location.Location<A>
   readonly isFresh: (value: A) => Effect.Effect<boolean>
   readonly isSame: (a: A, b: A) => boolean
   readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E>
 }
 
-/** Under what a refresh runs. */
+/** The context of a refresh: the id, and the fencing token of the lock. */
 export interface RefreshContext {
   readonly id: string
   readonly fencingToken: bigint
 }
 
-/** What getting a value can fail with, beside the upstream's error. */
+/** The errors of getting a value, other than those of the upstream. */
 export type Failure = AcquireError | RefreshError.RefreshError
 
-/** A value, and whether this process had the lock last: then it can take it again with one request. */
+/**
+ * A fresh value.
+ *
+ * `hadLock` says that this process held the lock for it, and so may acquire the lock again with one request.
+ */
 export interface Refreshed<A> {
   readonly value: A
   readonly hadLock: boolean
 }
 
 type Attempt<A> =
-  | ({ readonly _tag: "Obtained" } & Refreshed<A>)
+  | ({ readonly _tag: "Fresh" } & Refreshed<A>)
   | { readonly _tag: "Held"; readonly expiry?: string; readonly holder?: string }
   | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
 
 /**
- * Obtains a fresh value. Who does not get the lock waits for the value and not for the lock, so that the losers of a
- * race write nothing. `hadLock` says that the lock is likely to be had at once: then it is tried without a look before.
+ * Gets a fresh value, within the wait schedule of the policy.
+ *
+ * `hadLock` says that the lock can probably be acquired at once. The first attempt then skips the read before the lock.
  */
 export const obtain = Effect.fnUntraced(function* <A, E>(
-  parts: Deps<A, E>,
+  deps: Deps<A, E>,
   id: string,
   flight: Flight<A>,
   hadLock: boolean
 ): Effect.fn.Return<Refreshed<A>, E | Failure> {
-  const began = yield* ClockReading.now
-  const patienceLeft = patience.make(parts.policy.waitSchedule)
+  const startedAt = yield* ClockReading.now
+  const remainingMillis = waitBudget.make(deps.policy.waitSchedule)
   for (let attempts = 1; ; attempts++) {
-    const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : lookAndTry)(parts, id, flight)
-    if (outcome._tag === "Obtained") return outcome
-    const left = yield* patienceLeft(outcome)
-    if (Option.isNone(left)) {
+    const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : readThenTry)(deps, id, flight)
+    if (outcome._tag === "Fresh") return outcome
+    const remaining = yield* remainingMillis(outcome)
+    if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
-      const { _tag, ...seen } = outcome
-      const waited = Duration.millis(Math.round(ClockReading.elapsed(began, yield* ClockReading.now).most))
-      return yield* new LockError.Timeout({ id, object: parts.store.describe(id), attempts, waited, ...seen })
+      const { _tag, ...holder } = outcome
+      const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).max))
+      return yield* new LockError.Timeout({ id, object: deps.store.describe(id), attempts, waited, ...holder })
     }
     const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
-    yield* Effect.sleep(Duration.max(Duration.millis(left.value), retryAfter ?? Duration.zero))
+    yield* Effect.sleep(Duration.max(Duration.millis(remaining.value), retryAfter ?? Duration.zero))
   }
 })
 
-// A value that is fresh serves wherever it was read. Only who finds it stale, and the lock free, needs the lock.
-const lookAndTry = Effect.fnUntraced(function* <A, E>(
-  parts: Deps<A, E>,
+// A fresh value is good wherever it was read. The lock is needed only if the value is stale and the lock is not held.
+const readThenTry = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
   id: string,
   flight: Flight<A>
 ): Effect.fn.Return<Attempt<A>, E | Failure> {
-  const found = yield* Effect.result(parts.store.read(id))
-  if (found._tag === "Failure") {
-    const error = found.failure
+  const reading = yield* Effect.result(deps.store.read(id))
+  if (reading._tag === "Failure") {
+    const error = reading.failure
     if (error._tag === "LockUnavailable") return { _tag: "Unavailable", error }
-    if (error._tag !== "LockNotFound" || error.missing !== "object" || !parts.createIfMissing) return yield* error
-    return yield* tryUnderLock(parts, id, flight)
+    if (error._tag !== "LockNotFound" || error.missing !== "object" || !deps.createIfMissing) return yield* error
+    return yield* tryUnderLock(deps, id, flight)
   }
-  const fresh = yield* usable(parts, flight, yield* valueOf(parts, id, found.success))
-  if (Option.isSome(fresh)) return { _tag: "Obtained", value: fresh.value, hadLock: false }
-  const record = LockRecord.fromAnnotations(parts.policy.annotation, found.success.annotations)
-  const state = LockProtocol.lockState(record, yield* parts.store.now)
-  if (state._tag !== "Held") return yield* tryUnderLock(parts, id, flight, found.success)
-  const { _tag, until: _, ...seen } = state
-  return { _tag, ...seen }
+  const snapshot = reading.success
+  const fresh = yield* accept(deps, flight, yield* storedValue(deps, id, snapshot))
+  if (Option.isSome(fresh)) return { _tag: "Fresh", value: fresh.value, hadLock: false }
+  const record = LockRecord.fromAnnotations(deps.policy.annotation, snapshot.annotations)
+  const state = LockProtocol.lockState(record, yield* deps.store.now)
+  if (state._tag !== "Held") return yield* tryUnderLock(deps, id, flight, snapshot)
+  const { _tag, until: _, ...holder } = state
+  return { _tag, ...holder }
 })
 
-// From the upstream's answer on nothing may come between, until it is written: it cannot be had a second time.
+// The upstream gives its answer only once. Nothing may interrupt the fiber between the answer and the write.
 const tryUnderLock = <A, E>(
-  parts: Deps<A, E>,
+  deps: Deps<A, E>,
   id: string,
   flight: Flight<A>,
-  seen?: ObjectSnapshot
+  snapshot?: ObjectSnapshot
 ): Effect.Effect<Attempt<A>, E | Failure> =>
   Effect.uninterruptibleMask((restore) =>
-    restore(parts.lock.tryScoped(id, { createIfMissing: parts.createIfMissing, snapshot: seen })).pipe(
+    restore(deps.lock.tryScoped(id, { createIfMissing: deps.createIfMissing, snapshot })).pipe(
       Effect.matchEffect({
-        onSuccess: (held) => underLock(parts, held, flight, restore),
+        onSuccess: (held) => refreshUnderLock(deps, held, flight, restore),
         onFailure: (error): Effect.Effect<Attempt<A>, Failure> => {
           switch (error._tag) {
             case "LockConflict": {
@@ -131,131 +141,129 @@ const tryUnderLock = <A, E>(
       }),
       Effect.scoped,
       Effect.flatMap((outcome) =>
-        outcome._tag === "Unwritten" ? rescue(parts, flight, outcome) : Effect.succeed(outcome)
+        outcome._tag === "Unwritten" ? writeAgain(deps, flight, outcome) : Effect.succeed(outcome)
       )
     )
   )
 
-const underLock = Effect.fnUntraced(function* <A, E>(
-  parts: Deps<A, E>,
+const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
   held: Held,
   flight: Flight<A>,
   restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>
 ): Effect.fn.Return<Attempt<A> | Unwritten<A>, E | Failure> {
-  const before = yield* valueOf(parts, held.id, held.snapshot)
-  const fresh = yield* restore(usable(parts, flight, before))
-  if (Option.isSome(fresh)) return { _tag: "Obtained", value: fresh.value, hadLock: true }
-  // After a pause somebody else may have spent what was read.
+  const previous = yield* storedValue(deps, held.id, held.snapshot)
+  const fresh = yield* restore(accept(deps, flight, previous))
+  if (Option.isSome(fresh)) return { _tag: "Fresh", value: fresh.value, hadLock: true }
+  // If the lease ran out since the read, another process may have used the stored value up.
   if (!(yield* held.isValid)) return { _tag: "Held" }
-  flight.stage = "Refreshing"
-  const answer = yield* restore(ask(parts, held, before))
-  flight.stage = "Answered"
+  flight.onRefresh()
+  const refreshed = yield* restore(callUpstream(deps, held, previous))
+  flight.onAnswer()
   const written = yield* Effect.result(
-    held.commitAndRelease(yield* parts.value.write(contentOf(held.snapshot), answer))
+    held.commitAndRelease(yield* deps.location.write(contentOf(held.snapshot), refreshed))
   )
-  if (written._tag === "Failure") return { _tag: "Unwritten", held, before, answer, reason: written.failure }
+  if (written._tag === "Failure") return { _tag: "Unwritten", held, previous, refreshed, reason: written.failure }
   yield* count("Written")
-  return { _tag: "Obtained", value: answer, hadLock: true }
+  return { _tag: "Fresh", value: refreshed, hadLock: true }
 })
 
-const ask = <A, E>(parts: Deps<A, E>, held: Held, current: Option.Option<A>): Effect.Effect<A, E> =>
-  Effect.flatMap(Clock.monotonicTimeNanos, (asked) =>
-    parts.refresh(current, { id: held.id, fencingToken: held.fencingToken }).pipe(
-      (asking) => Effect.withSpan(asking, "kubelock.refresh.upstream", { captureStackTrace: false }),
-      Effect.onError((cause) => unanswered(parts, held, cause)),
+const callUpstream = <A, E>(deps: Deps<A, E>, held: Held, current: Option.Option<A>): Effect.Effect<A, E> =>
+  Effect.flatMap(Clock.monotonicTimeNanos, (startedAt) =>
+    deps.refresh(current, { id: held.id, fencingToken: held.fencingToken }).pipe(
+      (refreshing) => Effect.withSpan(refreshing, "kubelock.refresh.upstream", { captureStackTrace: false }),
+      Effect.onError((cause) => reportFailure(deps, held, cause)),
       Effect.ensuring(
         Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
-          Metric.update(RefreshMetrics.upstreamSeconds, Number(now - asked) / 1e9)
+          Metric.update(RefreshMetrics.upstreamSeconds, Number(now - startedAt) / 1e9)
         )
       )
     )
   )
 
-const unanswered = <A, E>(parts: Deps<A, E>, held: Held, cause: Cause.Cause<E>): Effect.Effect<void> =>
+const reportFailure = <A, E>(deps: Deps<A, E>, held: Held, cause: Cause.Cause<E>): Effect.Effect<void> =>
   Cause.hasInterruptsOnly(cause)
     ? Effect.andThen(
         count("Interrupted"),
-        tell(
+        log(
           held,
           "Warn",
-          `A refresh of ${parts.store.describe(held.id)} was interrupted while the upstream was at work. If the upstream handed out a new value, it is gone.`
+          `The refresh of ${deps.store.describe(held.id)} was interrupted before the upstream answered. If the upstream issued a new value, that value is lost.`
         )
       )
     : count("Failed")
 
+/** The upstream answered, and the write failed. */
 interface Unwritten<A> {
   readonly _tag: "Unwritten"
   readonly held: Held
-  readonly before: Option.Option<A>
-  readonly answer: A
+  readonly previous: Option.Option<A>
+  readonly refreshed: A
   readonly reason: LockError.Lost | LockError.StoreError
 }
 
-// The lock was lost, and perhaps nobody else stored anything: then the answer is written under the lock, taken anew.
-const rescue = Effect.fnUntraced(function* <A, E>(
-  parts: Deps<A, E>,
+// If the lock was lost, perhaps no other process has written. Then the value is written under a new acquisition of the
+// lock.
+const writeAgain = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
   flight: Flight<A>,
-  { answer, before, held: lost, reason }: Unwritten<A>
+  { held: lost, previous, reason, refreshed }: Unwritten<A>
 ): Effect.fn.Return<Attempt<A>, Failure> {
   const { id } = lost
-  const again = Effect.gen(function* () {
-    const held = yield* parts.lock.scoped(id, { createIfMissing: false })
-    const stored = yield* valueOf(parts, id, held.snapshot)
-    if (!Option.makeEquivalence(parts.isSame)(stored, before)) return yield* usable(parts, flight, stored)
-    yield* held.commitAndRelease(yield* parts.value.write(contentOf(held.snapshot), answer))
-    return Option.some(answer)
+  const acquireAndWrite = Effect.gen(function* () {
+    const held = yield* deps.lock.scoped(id, { createIfMissing: false })
+    const stored = yield* storedValue(deps, id, held.snapshot)
+    if (!Option.makeEquivalence(deps.isSame)(stored, previous)) return yield* accept(deps, flight, stored)
+    yield* held.commitAndRelease(yield* deps.location.write(contentOf(held.snapshot), refreshed))
+    return Option.some(refreshed)
   }).pipe(
     Effect.scoped,
     Effect.orElseSucceed(() => Option.none<A>())
   )
-  const value = reason._tag === "LockLost" ? yield* again : Option.none<A>()
-  if (Option.isSome(value) && value.value === answer) {
+  const value = reason._tag === "LockLost" ? yield* acquireAndWrite : Option.none<A>()
+  if (Option.isSome(value) && value.value === refreshed) {
     yield* count("Written")
-    return { _tag: "Obtained", value: answer, hadLock: true }
+    return { _tag: "Fresh", value: refreshed, hadLock: true }
   }
-  const error = new RefreshError.NotWritten({ id, object: parts.store.describe(id), reason })
+  const error = new RefreshError.NotWritten({ id, object: deps.store.describe(id), reason })
   yield* count("NotWritten")
-  yield* tell(lost, "Error", error.message)
-  return Option.isSome(value) ? { _tag: "Obtained", value: value.value, hadLock: true } : yield* error
+  yield* log(lost, "Error", error.message)
+  return Option.isSome(value) ? { _tag: "Fresh", value: value.value, hadLock: true } : yield* error
 })
 
-const valueOf = <A, E>(parts: Deps<A, E>, id: string, metadata: ObjectSnapshot) =>
+const storedValue = <A, E>(deps: Deps<A, E>, id: string, snapshot: ObjectSnapshot) =>
   Effect.mapError(
-    parts.value.read(contentOf(metadata)),
+    deps.location.read(contentOf(snapshot)),
     () =>
       new RefreshError.Unreadable({
         id,
-        object: parts.store.describe(id),
-        field: refreshValue.describe(parts.path)
+        object: deps.store.describe(id),
+        field: Location.describe(deps.path)
       })
   )
 
-// The value where it serves. With that the flight has its answer, and hears of no more spent values.
-const usable = <A, E>(
-  parts: Deps<A, E>,
-  flight: Flight<A>,
-  stored: Option.Option<A>
-): Effect.Effect<Option.Option<A>> =>
+// The stored value if it is fresh and no caller has rejected it. It is then the answer of the flight.
+const accept = <A, E>(deps: Deps<A, E>, flight: Flight<A>, stored: Option.Option<A>): Effect.Effect<Option.Option<A>> =>
   Option.match(stored, {
     onNone: () => Effect.succeedNone,
     onSome: (value) =>
-      Effect.map(parts.isFresh(value), (fresh) => {
-        if (!fresh || flight.rejected.some((spent) => parts.isSame(spent, value))) return Option.none()
-        flight.stage = "Answered"
+      Effect.map(deps.isFresh(value), (fresh) => {
+        if (!fresh || flight.rejected().some((rejected) => deps.isSame(rejected, value))) return Option.none()
+        flight.onAnswer()
         return Option.some(value)
       })
   })
 
 const contentOf = ({ content }: ObjectSnapshot) => {
   if (content === undefined)
-    throw new RangeError("RefreshOnce: the store must bring objects along: set its option content")
+    throw new RangeError("RefreshOnce: the store does not include the content of objects; set its option content")
   return content
 }
 
 const count = (outcome: "Written" | "NotWritten" | "Failed" | "Interrupted"): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(RefreshMetrics.refreshes, { outcome }), 1)
 
-const tell = (held: Held, level: "Warn" | "Error", message: string): Effect.Effect<void> =>
+const log = (held: Held, level: "Warn" | "Error", message: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWithLevel(level)(message), {
     "kubelock.id": held.id,
     "kubelock.holder": held.holderId

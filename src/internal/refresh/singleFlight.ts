@@ -1,133 +1,164 @@
-/** One piece of work per id, shared by all of this process who want it, and how long it may go on without them. */
+/**
+ * One flight per id: work that all callers of a process share.
+ *
+ * Go calls this pattern `singleflight`. In addition, a flight that has lost all its callers ends, but not while that
+ * would lose an answer of the upstream.
+ */
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 
-/** The work for an id while it is under way. */
+/** What the work of a flight sees of it. */
 export interface Flight<A> {
-  /**
-   * - `Waiting`: nothing is decided yet. It ends with its last waiter.
-   * - `Refreshing`: the upstream was asked, and may have answered. Without waiters it ends after the grace.
-   * - `Answered`: there is an answer, which must be written. Nothing ends it.
-   */
-  stage: "Waiting" | "Refreshing" | "Answered"
-  /** Values that are not to be had again. */
-  readonly rejected: Array<A>
+  /** The values that callers have rejected. None is added after `onRefresh` or `onAnswer`. */
+  readonly rejected: () => ReadonlyArray<A>
+  /** The work is about to call the upstream. From now on the flight survives its last caller by the grace. */
+  readonly onRefresh: () => void
+  /** The work has its answer, which may still have to be written. From now on nothing ends the flight. */
+  readonly onAnswer: () => void
 }
 
-/** The answer, and whether the flight knew what was spent before it decided. */
+/**
+ * The answer of a flight. `rejectedInTime` says whether the flight knew the caller's rejected values when it decided.
+ */
 export interface Shared<A> {
   readonly value: A
-  readonly heard: boolean
+  readonly rejectedInTime: boolean
 }
 
-/** All flights of a process. */
+/** The flights of a process. */
 export interface SingleFlight<A, E> {
-  /** Joins the flight for an id, or starts it; the errors are shared as well. Interrupting one caller ends no other. */
-  readonly join: (id: string, spent: ReadonlyArray<A>) => Effect.Effect<Shared<A>, E>
+  /**
+   * Joins the flight of an id, or starts one. All callers get its answer or its error. Interrupting one caller affects
+   * no other.
+   */
+  readonly join: (id: string, rejected: ReadonlyArray<A>) => Effect.Effect<Shared<A>, E>
 }
 
-interface Entry<A, E> extends Flight<A> {
+/**
+ * - `Deciding`: the work waits or reads. Callers can still reject values. The flight ends with its last caller.
+ * - `Refreshing`: the upstream was called and may have answered. Without callers the flight ends after the grace.
+ * - `Answered`: there is an answer. Nothing ends the flight.
+ */
+type Stage = "Deciding" | "Refreshing" | "Answered"
+
+interface Entry<A, E> {
   readonly id: string
-  waiters: number
+  stage: Stage
+  readonly rejected: Array<A>
+  callers: number
   fiber: Fiber.Fiber<A, E> | undefined
-  leaving: Fiber.Fiber<void> | undefined
+  /** Ends the flight, because no caller is left. Interrupted if one joins. */
+  abandonment: Fiber.Fiber<void> | undefined
 }
 
-/** Makes the flights. When the scope closes, those that refresh have the grace to finish, and those that write finish. */
+/**
+ * Makes the flights. `work` produces the answer for an id.
+ *
+ * When the scope closes, a flight that calls the upstream has the grace to finish, and a flight with an answer
+ * finishes.
+ */
 export const make = Effect.fnUntraced(function* <A, E>(
   work: (id: string, flight: Flight<A>) => Effect.Effect<A, E>,
   grace: Duration.Duration
 ): Effect.fn.Return<SingleFlight<A, E>, never, Scope.Scope> {
-  const flights = new Map<string, Entry<A, E>>()
-  let closed = false
+  const entries = new Map<string, Entry<A, E>>()
+  let isClosed = false
 
-  const end = (flight: Entry<A, E>) => {
-    remove(flight)
-    flight.fiber?.interruptUnsafe()
+  const remove = (entry: Entry<A, E>) => {
+    if (entries.get(entry.id) === entry) entries.delete(entry.id)
   }
-  const remove = (flight: Entry<A, E>) => {
-    if (flights.get(flight.id) === flight) flights.delete(flight.id)
+  const cancel = (entry: Entry<A, E>) => {
+    remove(entry)
+    entry.fiber?.interruptUnsafe()
   }
 
-  const abandon = (flight: Entry<A, E>): Effect.Effect<void> =>
+  // Ends a flight as far as its stage allows.
+  const abandon = (entry: Entry<A, E>): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (flight.stage === "Waiting") end(flight)
-      if (flight.stage !== "Refreshing") return Effect.void
+      if (entry.stage === "Deciding") cancel(entry)
+      if (entry.stage !== "Refreshing") return Effect.void
       return Effect.andThen(
         Effect.sleep(grace),
         Effect.sync(() => {
-          if (flight.stage === "Refreshing") end(flight)
+          if (entry.stage === "Refreshing") cancel(entry)
         })
       )
     })
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      closed = true
+      isClosed = true
       return Effect.forEach(
-        [...flights.values()],
-        (flight) => Effect.raceFirst(Effect.andThen(abandon(flight), Effect.never), landed(flight)),
+        [...entries.values()],
+        (entry) => Effect.raceFirst(Effect.andThen(abandon(entry), Effect.never), Fiber.await(entry.fiber!)),
         { concurrency: "unbounded", discard: true }
       )
     })
   )
 
-  const start = (id: string, spent: ReadonlyArray<A>, context: Context.Context<never>): Entry<A, E> => {
-    const flight: Entry<A, E> = {
+  const start = (id: string, rejected: ReadonlyArray<A>, context: Context.Context<never>): Entry<A, E> => {
+    const entry: Entry<A, E> = {
       id,
-      stage: "Waiting",
-      rejected: [...spent],
-      waiters: 0,
+      stage: "Deciding",
+      rejected: [...rejected],
+      callers: 0,
       fiber: undefined,
-      leaving: undefined
+      abandonment: undefined
     }
-    flights.set(id, flight)
-    flight.fiber = Effect.runForkWith(context)(
+    const flight: Flight<A> = {
+      rejected: () => entry.rejected,
+      onRefresh: () => {
+        entry.stage = "Refreshing"
+      },
+      onAnswer: () => {
+        entry.stage = "Answered"
+      }
+    }
+    entries.set(id, entry)
+    entry.fiber = Effect.runForkWith(context)(
       Effect.onExit(work(id, flight), () =>
         Effect.sync(() => {
-          remove(flight)
-          flight.leaving?.interruptUnsafe()
+          remove(entry)
+          entry.abandonment?.interruptUnsafe()
         })
       )
     )
-    return flight
+    return entry
   }
 
-  const board = (id: string, spent: ReadonlyArray<A>, context: Context.Context<never>) => {
-    const flying = flights.get(id)
-    const heard = flying === undefined || flying.stage === "Waiting"
-    if (flying?.stage === "Waiting") flying.rejected.push(...spent)
-    const flight = flying ?? start(id, spent, context)
-    flight.waiters++
-    flight.leaving?.interruptUnsafe()
-    return { flight, heard, fiber: flight.fiber! }
+  const enter = (id: string, rejected: ReadonlyArray<A>, context: Context.Context<never>) => {
+    const running = entries.get(id)
+    const rejectedInTime = running === undefined || running.stage === "Deciding"
+    if (running?.stage === "Deciding") running.rejected.push(...rejected)
+    const entry = running ?? start(id, rejected, context)
+    entry.callers++
+    entry.abandonment?.interruptUnsafe()
+    return { entry, fiber: entry.fiber!, rejectedInTime }
   }
 
-  const leave = (flight: Entry<A, E>) =>
+  const leave = (entry: Entry<A, E>) =>
     Effect.contextWith((context: Context.Context<never>) => {
-      flight.waiters--
-      if (flight.waiters === 0 && flight.fiber!.pollUnsafe() === undefined) {
-        flight.leaving = Effect.runForkWith(context)(abandon(flight))
+      entry.callers--
+      if (entry.callers === 0 && entry.fiber!.pollUnsafe() === undefined) {
+        entry.abandonment = Effect.runForkWith(context)(abandon(entry))
       }
       return Effect.void
     })
 
-  const join = (id: string, spent: ReadonlyArray<A>): Effect.Effect<Shared<A>, E> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.contextWith((context: Context.Context<never>) => {
-        if (closed) return Effect.interrupt
-        const { fiber, flight, heard } = board(id, spent, context)
-        return restore(Fiber.join(fiber)).pipe(
-          Effect.map((value) => ({ value, heard })),
-          Effect.onExit(() => leave(flight))
-        )
-      })
-    )
-
-  return { join }
+  return {
+    join: (id, rejected) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.contextWith((context: Context.Context<never>) => {
+          if (isClosed) return Effect.interrupt
+          const { entry, fiber, rejectedInTime } = enter(id, rejected, context)
+          return restore(Fiber.join(fiber)).pipe(
+            Effect.map((value) => ({ value, rejectedInTime })),
+            Effect.onExit(() => leave(entry))
+          )
+        })
+      )
+  }
 })
-
-const landed = <A, E>({ fiber }: Entry<A, E>) => Fiber.await(fiber!)

@@ -1,36 +1,36 @@
 /**
- * Time that has passed, to judge a lease by.
+ * Readings of this process's clocks, and the time between two of them.
  *
- * The monotonic clock stands still while a machine sleeps, and the wall clock can be set back: whichever saw more time
- * pass is believed.
+ * The monotonic clock stands still while the machine sleeps, and the wall clock can be set back. A lease is judged by
+ * the clock that saw more time pass.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-/** A moment on this process's clocks, in milliseconds. */
+/** One reading of both clocks, in milliseconds. */
 export interface ClockReading {
   readonly monotonic: number
   readonly wall: number
 }
 
-/** Reads a clock. */
+/** Reads both clocks. */
 export const read = (clock: Clock.Clock): ClockReading => ({
   monotonic: monotonic(clock),
   wall: clock.currentTimeMillisUnsafe()
 })
 
-/** The monotonic clock alone, for what is not a lease's end. */
+/** The monotonic clock alone, in milliseconds. It is enough for everything except the end of a lease. */
 export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
-/** Now. */
+/** Reads the clocks of the running fiber. */
 export const now: Effect.Effect<ClockReading> = Clock.clockWith((clock) => Effect.succeed(read(clock)))
 
-/** The least and the most time that can have passed between two moments, in milliseconds. */
-export const elapsed = (from: ClockReading, to: ClockReading): { readonly least: number; readonly most: number } => {
+/** The time between two readings, in milliseconds: by the clock that saw less pass, and by the clock that saw more. */
+export const elapsed = (from: ClockReading, to: ClockReading): { readonly min: number; readonly max: number } => {
   const monotonic = Math.max(0, to.monotonic - from.monotonic)
   const wall = Math.max(0, to.wall - from.wall)
-  return { least: Math.min(monotonic, wall), most: Math.max(monotonic, wall) }
+  return { min: Math.min(monotonic, wall), max: Math.max(monotonic, wall) }
 }
 
-/** How far the rates of two clocks may differ: half a percent, a hundred times what quartz needs (our choice). */
+/** By how much the rates of two clocks may differ: half a percent, a hundred times what quartz needs (our choice). */
 export const maxDrift = 0.005

@@ -1,13 +1,16 @@
 /**
- * RFC 3339 exactly as Go's `time.Parse(time.RFC3339, value)` reads it, since Go is who wrote the value and who will
- * read ours. JavaScript's `Date` accepts what Go rejects and the other way round.
+ * RFC 3339 times, read exactly as Go's `time.Parse(time.RFC3339, value)` reads them.
  *
- * Go takes one or two digits for the hour, `.` or `,` before a fraction of any length (cut at nanoseconds), offsets up
- * to 24 hours and 60 minutes, and years 0000 to 9999 of the proleptic Gregorian calendar; it knows no leap second.
+ * Dex, which is written in Go, writes these values and reads ours. JavaScript's `Date` accepts values that Go rejects,
+ * and rejects values that Go accepts.
+ *
+ * Go accepts an hour of one or two digits, `.` or `,` before a fraction of any length (cut off at nanoseconds), offsets
+ * up to 24 hours and 60 minutes, and the years 0000 to 9999 of the proleptic Gregorian calendar. It accepts no leap
+ * second.
  */
 import * as DateTime from "effect/DateTime"
 
-/** A point in time; `nanos` counts from the whole second, 0 to 999,999,999. */
+/** A point in time: whole seconds since 1970, and `nanos` within that second (0 to 999,999,999). */
 export interface Instant {
   readonly seconds: number
   readonly nanos: number
@@ -15,7 +18,8 @@ export interface Instant {
 
 const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 
-// Date.UTC takes the years 0 to 99 for 1900 to 1999: count in the next cycle of 400 years, where days fall alike.
+// Date.UTC maps the years 0 to 99 to 1900 to 1999. The calendar repeats every 400 years, so the next cycle is used
+// instead.
 const cycleYears = 400
 const cycleSeconds = 146_097 * 86_400
 
@@ -28,7 +32,7 @@ const daysInMonth = (year: number, month: number): number =>
       ? 30
       : 31
 
-/** Reads a value as Go does; `undefined` where Go answers an error. */
+/** Reads a value as Go does. Returns `undefined` if Go would return an error. */
 export const parse = (value: string): Instant | undefined => {
   const match = pattern.exec(value)
   if (match === null) return undefined
@@ -49,6 +53,6 @@ export const parse = (value: string): Instant | undefined => {
   return { seconds: local - offset, nanos: Number(fraction.slice(0, 9).padEnd(9, "0")) }
 }
 
-/** Writes whole seconds since 1970 as Go's RFC 3339 in UTC: `2026-11-24T10:20:00Z`. */
+/** Writes whole seconds since 1970 in UTC, in the form that Go writes: `2026-11-24T10:20:00Z`. */
 export const format = (seconds: number): string =>
   `${DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, 19)}Z`

@@ -1,61 +1,74 @@
 /**
- * The API server's clock, learnt from the `Date` headers of its answers: pure.
+ * An estimate of the API server's clock, from the `Date` headers of its responses. Pure.
  *
- * An answer that was sent for at `sent` and came at `received` says: at some moment between the two the server's clock
- * showed a time within the whole second of the header. Each answer narrows what the clock can be now, and the time
- * since the last one widens it by the drift that clocks may have.
+ * A response that was requested at `sent` and arrived at `received` says one thing: at some moment in between, the
+ * server's clock showed a time within the whole second of its header. Each response narrows the estimate. The time
+ * since the last response widens it, by the drift that two clocks may have.
  *
- * Several API servers behind one address may have clocks that contradict each other. The gap between them then stays a
- * part of the uncertainty for as long as contradictions were seen in the last ten minutes.
+ * Several API servers behind one address can have clocks that contradict each other. The estimate then stays wider by
+ * the gap between them, until no contradiction has been seen for ten minutes (our choice).
  */
-import type { ServerTime } from "../../ObjectStore.ts"
 import { elapsed, maxDrift, type ClockReading } from "./clockReading.ts"
 
-/** What is known of the server's clock: what it showed at a local moment, and how far servers contradict each other. */
-export interface ServerClock {
-  readonly at: ClockReading
-  readonly time: ServerTime
-  readonly contradiction: { readonly gap: number; readonly seen: number } | undefined
+/**
+ * The time on the server's clock, in milliseconds since 1970: no earlier than `earliest`, no later than `latest`.
+ * Google's TrueTime calls this an interval.
+ */
+export interface ServerTime {
+  readonly earliest: number
+  readonly latest: number
 }
 
-/** An answer: when it was asked for and when it came, and its `Date` header in milliseconds since 1970. */
+/** What is known about the server's clock. */
+export interface ServerClock {
+  /** The local time of the last response. */
+  readonly at: ClockReading
+  /** What the server's clock showed then. */
+  readonly time: ServerTime
+  /**
+   * The largest gap between contradictory responses, and the monotonic time at which the last contradiction was seen.
+   */
+  readonly contradiction: { readonly gap: number; readonly seenAt: number } | undefined
+}
+
+/** One response: when it was requested, when it arrived, and its `Date` header in milliseconds since 1970. */
 export interface Sample {
   readonly sent: ClockReading
   readonly received: ClockReading
   readonly date: number
 }
 
-const contradictionLasts = 600_000
+const contradictionTtl = 600_000
 
-/** What the server's clock shows at a local moment. */
+/** What the server's clock shows at a local time. */
 export const at = (self: ServerClock, now: ClockReading): ServerTime => {
-  const { latest, earliest } = widened(self, now)
+  const { latest, earliest } = widen(self, now)
   const gap =
-    self.contradiction !== undefined && now.monotonic - self.contradiction.seen < contradictionLasts
+    self.contradiction !== undefined && now.monotonic - self.contradiction.seenAt < contradictionTtl
       ? self.contradiction.gap
       : 0
   return { earliest: earliest - gap, latest: latest + gap }
 }
 
-/** Learns from an answer. */
+/** The estimate after one more response. */
 export const learn = (self: ServerClock | undefined, sample: Sample): ServerClock => {
   const { date, received, sent } = sample
-  const roundTrip = elapsed(sent, received).most * (1 + maxDrift)
-  const fresh: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
-  if (self === undefined) return { at: received, time: fresh, contradiction: undefined }
-  const known = widened(self, received)
-  const earliest = Math.max(fresh.earliest, known.earliest)
-  const latest = Math.min(fresh.latest, known.latest)
+  const roundTrip = elapsed(sent, received).max * (1 + maxDrift)
+  const sampled: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
+  if (self === undefined) return { at: received, time: sampled, contradiction: undefined }
+  const expected = widen(self, received)
+  const earliest = Math.max(sampled.earliest, expected.earliest)
+  const latest = Math.min(sampled.latest, expected.latest)
   if (earliest <= latest) return { at: received, time: { earliest, latest }, contradiction: self.contradiction }
-  const hull = Math.max(fresh.latest, known.latest) - Math.min(fresh.earliest, known.earliest)
+  const gap = Math.max(sampled.latest, expected.latest) - Math.min(sampled.earliest, expected.earliest)
   return {
     at: received,
-    time: fresh,
-    contradiction: { gap: Math.max(self.contradiction?.gap ?? 0, hull), seen: received.monotonic }
+    time: sampled,
+    contradiction: { gap: Math.max(self.contradiction?.gap ?? 0, gap), seenAt: received.monotonic }
   }
 }
 
-const widened = (self: ServerClock, now: ClockReading): ServerTime => {
-  const { least, most } = elapsed(self.at, now)
-  return { earliest: self.time.earliest + least * (1 - maxDrift), latest: self.time.latest + most * (1 + maxDrift) }
+const widen = (self: ServerClock, now: ClockReading): ServerTime => {
+  const { max, min } = elapsed(self.at, now)
+  return { earliest: self.time.earliest + min * (1 - maxDrift), latest: self.time.latest + max * (1 + maxDrift) }
 }

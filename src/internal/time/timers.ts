@@ -1,6 +1,8 @@
 /**
- * The timers of a process. Nearly all of them are called off before they ring, so that setting one costs next to nothing:
- * one fiber sleeps for them all, until the next is due, and there is none where no timer is set.
+ * The timers of a process.
+ *
+ * Nearly every timer is cancelled before it fires, so scheduling one must be cheap. One fiber sleeps for all timers
+ * until the next one is due. It ends when it wakes and no timer is pending.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -8,83 +10,80 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as ClockReading from "./clockReading.ts"
+import { TimerHeap } from "./timerHeap.ts"
 
-/** The timers of a process. */
+/** The timers of a process. All times are in milliseconds on the monotonic clock. */
 export interface Timers {
-  /** Rings in so many milliseconds, unless it is called off by what this answers. */
+  /** Calls `fire` after `millis`. Returns a function that cancels the timer. */
   readonly schedule: (millis: number, fire: () => void) => () => void
   /**
-   * Waits for a notify, for so many milliseconds at most. `listen` is given what to notify, at once or later, and answers how
-   * to listen no more.
+   * Waits until it is notified, for `millis` at most.
+   *
+   * `listen` receives the function that ends the wait, which it may call at once or later. It returns a function that
+   * stops listening.
    */
   readonly wait: (millis: number, listen: (notify: () => void) => () => void) => Effect.Effect<void>
 }
 
-interface Timer {
-  readonly due: number
-  readonly fire: () => void
-}
-
-// As good as due, in milliseconds: what a clock of whole nanoseconds and sums of fractions may differ by.
-const close = 0.001
+// A timer is due when no more than this is left of it. It covers the rounding of nanoseconds and of sums of fractions.
+const tolerance = 0.001
 
 /**
- * Makes the timers of a process. What is set when the scope closes rings all the same: a lock that is held longer than its
- * layer lasts must still be lost in time.
+ * Makes the timers of a process.
+ *
+ * Timers that are scheduled when the scope closes still fire. A lock that is held longer than its layer exists must
+ * still be reported as lost in time.
  */
 export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
-  const pending = new Set<Timer>()
+  const pending = new TimerHeap()
   const now = () => ClockReading.monotonic(clock)
   let fiber: Fiber.Fiber<void> | undefined
-  // Until when the fiber sleeps. While it rings nobody need wake it.
-  let sleepsUntil = Number.POSITIVE_INFINITY
+  // When the fiber wakes by itself. While it fires timers it need not be woken.
+  let wakesAt = Number.POSITIVE_INFINITY
   let isClosed = false
 
   const firing = Effect.gen(function* () {
-    // No timer rings before who set it knows how to notify it off.
+    // The caller of `schedule` must have the function that cancels the timer before it fires.
     yield* Effect.yieldNow
-    while (pending.size > 0) {
-      sleepsUntil = Number.NEGATIVE_INFINITY
+    while (!pending.isEmpty) {
+      wakesAt = Number.NEGATIVE_INFINITY
       const moment = now()
-      const due = [...pending].filter((timer) => timer.due - moment <= close)
-      for (const timer of due) {
-        // None of them may be the end of the others.
-        if (pending.delete(timer)) yield* Effect.catchCause(Effect.sync(timer.fire), Effect.logError)
+      for (let next = pending.first; next !== undefined && next.due - moment <= tolerance; next = pending.first) {
+        pending.remove(next)
+        // A timer that fails must not stop the others.
+        yield* Effect.catchCause(Effect.sync(next.fire), Effect.logError)
       }
-      let next = Number.POSITIVE_INFINITY
-      for (const { due } of pending) next = Math.min(next, due)
-      sleepsUntil = next
-      if (pending.size > 0) yield* Effect.sleep(Duration.millis(next - now()))
+      wakesAt = pending.first?.due ?? Number.POSITIVE_INFINITY
+      if (!pending.isEmpty) yield* Effect.sleep(Duration.millis(wakesAt - now()))
     }
-    sleepsUntil = Number.POSITIVE_INFINITY
+    wakesAt = Number.POSITIVE_INFINITY
   })
 
-  // Otherwise the fiber sleeps on, also when all timers are called off: the next one is not far.
-  const endIfClosed = () => {
-    if (!isClosed || pending.size > 0) return
-    sleepsUntil = Number.POSITIVE_INFINITY
+  // Before the scope closes, the fiber sleeps on even if all timers are cancelled: the next one is usually not far off.
+  const stopIfDone = () => {
+    if (!isClosed || !pending.isEmpty) return
+    wakesAt = Number.POSITIVE_INFINITY
     fiber?.interruptUnsafe()
   }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
-      endIfClosed()
+      stopIfDone()
     })
   )
 
   const schedule = (millis: number, fire: () => void) => {
-    const timer: Timer = { due: now() + Math.max(0, millis), fire }
-    pending.add(timer)
-    if (timer.due < sleepsUntil) {
-      sleepsUntil = timer.due
+    const timer = pending.add(now() + Math.max(0, millis), fire)
+    if (timer.due < wakesAt) {
+      wakesAt = timer.due
       fiber?.interruptUnsafe()
       fiber = fork(firing)
     }
     return () => {
-      pending.delete(timer)
-      endIfClosed()
+      pending.remove(timer)
+      stopIfDone()
     }
   }
 
@@ -92,20 +91,20 @@ export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(functi
     schedule,
     wait: (millis, listen) =>
       Effect.callback((resume) => {
-        let stop: (() => void) | undefined
+        let stopListening: (() => void) | undefined
         let isOver = false
         const end = () => {
           isOver = true
           cancel()
-          stop?.()
+          stopListening?.()
         }
         const notify = () => {
           end()
           resume(Effect.void)
         }
         const cancel = schedule(millis, notify)
-        stop = listen(notify)
-        if (isOver) stop()
+        stopListening = listen(notify)
+        if (isOver) stopListening()
         return Effect.sync(end)
       })
   }

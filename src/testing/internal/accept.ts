@@ -1,25 +1,28 @@
-/** What form of an object the `Accept` header asks for. */
+/** Content negotiation: the form of an object that the `Accept` header requests. */
 
-/** Whole objects, metadata of an object, metadata of a list; nothing where no form will do. */
+/**
+ * Whole objects, the metadata of an object, or the metadata of a list. `undefined` if the server has no acceptable
+ * form.
+ */
 export type Form = "Whole" | "Partial" | "PartialList" | undefined
 
-/** The first form in the header that the server has. */
+/** The first form in the header that the server supports. */
 export const parse = (header: string | undefined): Form => {
   if (header === undefined || header === "") return "Whole"
-  if (!known.has(header) && known.size < 100) known.set(header, negotiate(header))
-  return known.has(header) ? known.get(header) : negotiate(header)
+  if (!cached.has(header) && cached.size < 100) cached.set(header, negotiate(header))
+  return cached.has(header) ? cached.get(header) : negotiate(header)
 }
 
-const known = new Map<string, Form>()
+const cached = new Map<string, Form>()
 
 const negotiate = (header: string): Form => {
   for (const clause of header.split(",")) {
     const [type, ...parameters] = clause.split(";").map((part) => part.trim())
     if (type !== "application/json" && type !== "application/*" && type !== "*/*") continue
-    const asked = new Map(parameters.map((parameter) => parameter.split("=", 2) as [string, string | undefined]))
-    const as = asked.get("as")
+    const values = new Map(parameters.map((parameter) => parameter.split("=", 2) as [string, string | undefined]))
+    const as = values.get("as")
     if (as === undefined) return "Whole"
-    if (asked.get("g") !== "meta.k8s.io" || asked.get("v") !== "v1") continue
+    if (values.get("g") !== "meta.k8s.io" || values.get("v") !== "v1") continue
     if (as === "PartialObjectMetadata") return "Partial"
     if (as === "PartialObjectMetadataList") return "PartialList"
   }

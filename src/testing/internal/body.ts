@@ -1,11 +1,11 @@
-/** Request bodies: JSON with the complaints of Go's decoder, and the two kinds of patch. */
+/** Request bodies: JSON with the error messages of Go's decoder, and the two kinds of patch. */
 import * as Result from "effect/Result"
 import { apply as applyMergePatch } from "json-merge-patch"
 import { applyPatch, type Operation, Pointer } from "rfc6902"
 import { type Draft, goKind, isRecord, typeProblem } from "./kubeObject.ts"
 import { badRequest, invalidPatch, patchRejected, type Reply, unsupportedMediaType } from "./reply.ts"
 
-/** Parses JSON; the failure is the sentence of Go's decoder, as far as it can be told. */
+/** Parses JSON. The failure is the message of Go's decoder, as far as it can be derived. */
 export const parseJson = (text: string): Result.Result<unknown, string> =>
   Result.mapError(
     Result.try((): unknown => JSON.parse(text)),
@@ -25,7 +25,7 @@ const objectMediaTypes = "application/json, application/yaml, application/vnd.ku
 /** The media type without its parameters. */
 const mediaType = (header: string | undefined): string => (header ?? "").split(";", 1)[0]!.trim().toLowerCase()
 
-/** The body as JSON, if its media type says so, or nothing at all. */
+/** Checks that the media type is JSON or absent. */
 export const checkObjectMediaType = (contentType: string | undefined): Result.Result<void, Reply> => {
   const type = mediaType(contentType)
   return type === "" || type === "application/json"
@@ -33,16 +33,16 @@ export const checkObjectMediaType = (contentType: string | undefined): Result.Re
     : Result.fail(unsupportedMediaType(objectMediaTypes))
 }
 
-/** The object in a POST or PUT body. `kind` is what it ought to be, where that is known. */
+/** The object in the body of a POST or PUT. `kind` is the expected kind, if it is known. */
 export const parseObject = (
   text: string,
   kind: string | undefined,
   apiVersion: string
 ): Result.Result<Draft, Reply> => {
-  const unrecognized = (why: string) =>
+  const unrecognized = (reason: string) =>
     Result.fail(
       badRequest(
-        `the object provided is unrecognized (must be of type ${kind ?? "unknown"}): ${why} (${excerpt(text)})`
+        `the object provided is unrecognized (must be of type ${kind ?? "unknown"}): ${reason} (${excerpt(text)})`
       )
     )
   const parsed = parseJson(text)
@@ -75,10 +75,10 @@ const excerpt = (text: string): string =>
 
 const patchMediaTypes = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
 
-/** How a PATCH body is to be understood. */
+/** The kinds of patch. */
 export type PatchKind = "Merge" | "Json"
 
-/** The kind of patch that a media type stands for. */
+/** The kind of patch of a media type. */
 export const patchKind = (contentType: string | undefined): Result.Result<PatchKind, Reply> => {
   switch (mediaType(contentType)) {
     case "application/merge-patch+json":
@@ -90,7 +90,7 @@ export const patchKind = (contentType: string | undefined): Result.Result<PatchK
   }
 }
 
-/** Applies a patch to (a copy of) an object, given as JSON. */
+/** Applies a patch to an object, given as JSON. */
 export const applyPatchBody = (kind: PatchKind, patch: string, object: string): Result.Result<Draft, Reply> =>
   Result.flatMap(kind === "Merge" ? mergePatch(patch, object) : jsonPatch(patch, object), checkPatched)
 
@@ -117,7 +117,7 @@ const mergePatch = (text: string, object: string): Result.Result<Draft, Reply> =
   )
 }
 
-const operations = new Set(["add", "remove", "replace", "move", "copy", "test"])
+const operationNames = new Set(["add", "remove", "replace", "move", "copy", "test"])
 
 const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> => {
   const parsed = parseJson(text)
@@ -126,7 +126,7 @@ const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> =>
   if (!Array.isArray(patch)) return Result.fail(badRequest(notAPatch(patch, "[]handlers.jsonPatchOp")))
   for (const operation of patch) {
     if (!isRecord(operation)) return Result.fail(badRequest(notAPatch(operation, "handlers.jsonPatchOp")))
-    if (typeof operation["op"] !== "string" || !operations.has(operation["op"])) {
+    if (typeof operation["op"] !== "string" || !operationNames.has(operation["op"])) {
       return Result.fail(badRequest(`invalid operation ${JSON.stringify(operation)}: unsupported operation`))
     }
   }
@@ -140,7 +140,9 @@ const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> =>
 const notAPatch = (value: unknown, type: string) =>
   `error decoding patch: json: cannot unmarshal ${goKind(value)} into Go value of type ${type}`
 
-/** As the API server's library does, a test for null also passes where the key is absent, not where its parent is. */
+/**
+ * As in the library of the API server, a test for null passes if the key is absent, but not if its parent is absent.
+ */
 const applyOperation = (draft: unknown, operation: Operation): boolean => {
   if (operation.op === "test" && operation.value === null) {
     const { parent, value } = Pointer.fromJSON(operation.path).evaluate(draft)

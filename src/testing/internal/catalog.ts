@@ -1,9 +1,9 @@
-/** Which resources the server serves, and what it knows of them. */
+/** The resources that the server serves. */
 import * as Resource from "../../Resource.ts"
 import { resourceKey } from "./objectTable.ts"
 import type { Target } from "./requestPath.ts"
 
-/** The resource of namespaces, always served. */
+/** The resource of namespaces, which is always served. */
 export const namespaces = Resource.make({
   group: "",
   version: "v1",
@@ -12,44 +12,46 @@ export const namespaces = Resource.make({
   namespaced: false
 })
 
-/** What is known of the resource that a path names. */
+/** What the server knows about a resource. */
 export interface Entry {
   readonly key: string
   readonly kind: string | undefined
   readonly namespaced: boolean | undefined
 }
 
-/** The resources served: those given, or any. */
+/** The resources that the server serves: the given ones, or any. */
 export class Catalog {
-  readonly #known = new Map<string, Resource.Resource>()
-  readonly #learned = new Map<string, string>()
-  readonly #closed: boolean
+  readonly #resources = new Map<string, Resource.Resource>()
+  readonly #kinds = new Map<string, string>()
+  readonly #isClosed: boolean
 
   constructor(resources: ReadonlyArray<Resource.Resource> | undefined) {
-    this.#closed = resources !== undefined
+    this.#isClosed = resources !== undefined
     for (const resource of [
       namespaces,
       ...(resources ?? [Resource.configMap, Resource.secret, Resource.refreshToken])
     ]) {
-      this.#known.set(resourceKey(resource), resource)
+      this.#resources.set(resourceKey(resource), resource)
     }
   }
 
   find(target: Target): Entry | undefined {
     const key = resourceKey(target)
-    const known = this.#known.get(key)
-    if (known !== undefined) return { key, kind: known.kind, namespaced: known.namespaced }
-    return this.#closed ? undefined : { key, kind: this.#learned.get(key), namespaced: undefined }
+    const resource = this.#resources.get(key)
+    if (resource !== undefined) return { key, kind: resource.kind, namespaced: resource.namespaced }
+    return this.#isClosed ? undefined : { key, kind: this.#kinds.get(key), namespaced: undefined }
   }
 
-  /** Remembers the kind of objects of a resource that nobody described. */
-  learn(key: string, kind: string): void {
-    if (!this.#known.has(key)) this.#learned.set(key, kind)
+  /** Sets the kind of a resource that was not configured. */
+  setKind(key: string, kind: string): void {
+    if (!this.#resources.has(key)) this.#kinds.set(key, kind)
   }
 
-  /** The `APIResourceList` of a group's version, where it has resources. */
+  /** The `APIResourceList` of a group and version, as JSON. `undefined` if it has no resources. */
   discover(group: string, version: string): string | undefined {
-    const resources = [...this.#known.values()].filter((it) => it.group === group && it.version === version)
+    const resources = [...this.#resources.values()].filter(
+      (resource) => resource.group === group && resource.version === version
+    )
     if (resources.length === 0) return undefined
     return JSON.stringify({
       kind: "APIResourceList",

@@ -1,4 +1,4 @@
-/** From a request that has been read to the answer: authentication, the resource, the form, the verb. */
+/** Maps a request to its response: authentication, resource, form, verb. */
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import * as Accept from "./accept.ts"
@@ -11,16 +11,16 @@ import type { SeenRequest, Verb } from "./requests.ts"
 import * as Selectors from "./selectors.ts"
 import { isTrue, type Watches } from "./watches.ts"
 
-/** What the server is made of. */
-export interface Parts {
+/** The state of the server. */
+export interface State {
   readonly table: ObjectTable
   readonly watches: Watches
   readonly catalog: Catalog
-  /** Whether a namespace must exist before objects can be made in it. */
+  /** Whether a namespace must exist before objects are created in it. */
   readonly checkNamespaces: boolean
 }
 
-/** A request with all that its answer depends on. */
+/** A request, with everything that its response depends on. */
 export interface Request {
   readonly seen: SeenRequest
   readonly path: Path
@@ -31,10 +31,10 @@ export interface Request {
   readonly disconnect: () => void
 }
 
-/** An answer: at once, or as a watch. */
+/** A response: a complete one, or the stream of a watch. */
 export type Answer = Reply.Reply | Stream.Stream<Uint8Array>
 
-/** What a request does, by its method and its path. */
+/** The verb of a request, from its method and path. */
 export const verbOf = (method: string, path: Path, query: URLSearchParams): Verb => {
   if (path._tag !== "Resource") return "other"
   switch (method) {
@@ -54,7 +54,10 @@ export const verbOf = (method: string, path: Path, query: URLSearchParams): Verb
   }
 }
 
-/** Refuses a request that does not carry the token. No token at all is `system:anonymous`, who may read the health. */
+/**
+ * Denies a request without the token. A request without any token is from `system:anonymous`, which may read the
+ * health.
+ */
 export const authenticate = (
   token: string | undefined,
   authorization: string | undefined,
@@ -67,7 +70,7 @@ export const authenticate = (
   return forbid("system:anonymous", { seen, path })
 }
 
-/** 403 for a user who may not do this. */
+/** The response to a user that lacks the permission: 403. */
 export const forbid = (user: string, { seen, path }: Pick<Request, "seen" | "path">): Reply.Reply =>
   path._tag === "Resource"
     ? Reply.forbidden(user, rbacVerbs[seen.verb] ?? seen.verb, path.target)
@@ -75,12 +78,12 @@ export const forbid = (user: string, { seen, path }: Pick<Request, "seen" | "pat
 
 const rbacVerbs: { readonly [verb in Verb]?: string } = { post: "create", put: "update" }
 
-/** The answer to a request. Writes have happened when this returns. */
-export const dispatch = (parts: Parts, request: Request): Answer => {
+/** The response to a request. Its writes are applied when this function returns. */
+export const dispatch = (state: State, request: Request): Answer => {
   const { path, seen } = request
   switch (path._tag) {
     case "Resource":
-      return Result.merge(toResource(parts, request, path.target))
+      return Result.merge(toResource(state, request, path.target))
     case "Malformed":
       return Reply.text(400, "400 Bad Request")
     case "Unknown":
@@ -93,7 +96,7 @@ export const dispatch = (parts: Parts, request: Request): Answer => {
     case "Health":
       return Reply.text(200, "ok")
     case "Group": {
-      const resources = parts.catalog.discover(path.group, path.version)
+      const resources = state.catalog.discover(path.group, path.version)
       return resources === undefined ? Reply.unknownResource(false) : Reply.json(200, resources)
     }
   }
@@ -114,8 +117,8 @@ const version = Reply.json(
   })
 )
 
-const toResource = (parts: Parts, request: Request, target: Target): Result.Result<Answer, Reply.Reply> => {
-  const { catalog, table } = parts
+const toResource = (state: State, request: Request, target: Target): Result.Result<Answer, Reply.Reply> => {
+  const { catalog, table } = state
   const { seen } = request
   const builtIn = isBuiltIn(target.group)
   const entry = catalog.find(target)
@@ -150,7 +153,7 @@ const toResource = (parts: Parts, request: Request, target: Target): Result.Resu
     body: request.body,
     now: request.now,
     namespaceExists:
-      !parts.checkNamespaces || !inOneNamespace || table.get(namespacesKey, "", target.namespace) !== undefined
+      !state.checkNamespaces || !inOneNamespace || table.get(namespacesKey, "", target.namespace) !== undefined
   }
   switch (seen.verb) {
     case "get":
@@ -161,12 +164,12 @@ const toResource = (parts: Parts, request: Request, target: Target): Result.Resu
       if (Result.isFailure(selector)) return Result.fail(Reply.badRequest(selector.failure))
       return seen.verb === "list"
         ? Verbs.list(call, selector.success)
-        : parts.watches.stream({ ...call, selector: selector.success, disconnect: request.disconnect })
+        : state.watches.stream({ ...call, selector: selector.success, disconnect: request.disconnect })
     }
     case "post":
       if (builtIn && target.name !== undefined) return Result.fail(Reply.methodNotAllowed(undefined))
       return Result.map(Verbs.create(call), (reply) => {
-        if (kind === undefined) learnKind(catalog, table, entry.key, target.namespace)
+        if (kind === undefined) inferKind(catalog, table, entry.key, target.namespace)
         return reply
       })
     default:
@@ -179,7 +182,7 @@ const toResource = (parts: Parts, request: Request, target: Target): Result.Resu
   }
 }
 
-/** A namespaced object is reached through its namespace; only LIST and watch may go across all of them. */
+/** A namespaced object has a path through its namespace. Only LIST and watch work across all namespaces. */
 const isInScope = (namespaced: boolean | undefined, inOneNamespace: boolean, verb: Verb): boolean =>
   namespaced === undefined || (namespaced ? inOneNamespace || verb === "list" || verb === "watch" : !inOneNamespace)
 
@@ -187,7 +190,7 @@ const nameMissing = Reply.badRequest("name must be provided")
 
 const namespacesKey = resourceKey(namespaces)
 
-const learnKind = (catalog: Catalog, table: ObjectTable, key: string, namespace: string) => {
+const inferKind = (catalog: Catalog, table: ObjectTable, key: string, namespace: string) => {
   const [first] = table.list(key, namespace)
-  if (first !== undefined) catalog.learn(key, first.object.kind)
+  if (first !== undefined) catalog.setKind(key, first.object.kind)
 }

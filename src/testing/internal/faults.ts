@@ -1,22 +1,24 @@
-/** Faults on demand: which requests they strike, and when. */
+/** Injected faults: which requests they apply to, and when. */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type { SeenRequest } from "./requests.ts"
 
 /**
- * When a fault strikes: `Request` before the request is applied (nothing happens to any object), `Answer` after it was
- * applied, so that the client cannot know.
+ * When a fault takes effect.
+ *
+ * - `Request`: before the request is applied. No object changes.
+ * - `Answer`: after the request was applied. The client cannot know whether it was.
  */
 export type Moment = "Request" | "Answer"
 
 /**
- * What goes wrong.
+ * A fault.
  *
- * - `Delay`: waits for `duration`, then goes on.
- * - `Drop`: closes the connection without an answer.
- * - `Answer`: answers this instead. `contentType` is `text/plain; charset=utf-8` unless it is given; any body may be
- *   sent, a proxy's page or half of a JSON document.
- * - `Forbid`: 403 in RBAC's words, as if `user` (by default `kubelock`) lacked the verb. Never applied.
+ * - `Delay`: waits for `duration`, then continues.
+ * - `Drop`: closes the connection without a response.
+ * - `Answer`: sends this response instead. `contentType` is `text/plain; charset=utf-8` by default. The body can be
+ *   anything, for example the page of a proxy, or half of a JSON document.
+ * - `Forbid`: sends the 403 of RBAC, as if `user` (`kubelock` by default) lacked the verb. The request is not applied.
  */
 export type Fault = Data.TaggedEnum<{
   Delay: { readonly at: Moment; readonly duration: Duration.Input }
@@ -31,7 +33,7 @@ export type Fault = Data.TaggedEnum<{
   Forbid: { readonly user?: string | undefined }
 }>
 
-/** Constructors of `Fault`. */
+/** The constructors of `Fault`. */
 export const Fault = Data.taggedEnum<Fault>()
 
 interface Injected {
@@ -41,7 +43,7 @@ interface Injected {
   hits: number
 }
 
-/** The faults in force, in the order in which they were injected. */
+/** The injected faults, in the order of injection. */
 export class Faults {
   readonly #injected = new Set<Injected>()
 
@@ -55,19 +57,22 @@ export class Faults {
     this.#injected.delete(injected)
   }
 
-  /** The faults that strike this request: up to the first one that keeps it from being applied. Each counts it. */
-  strike(request: SeenRequest): ReadonlyArray<Fault> {
+  /**
+   * The faults that apply to a request, up to the first one that prevents it from being applied. Each of them counts
+   * it.
+   */
+  take(request: SeenRequest): ReadonlyArray<Fault> {
     if (this.#injected.size === 0) return none
-    const struck: Array<Fault> = []
+    const matching: Array<Fault> = []
     for (const injected of this.#injected) {
       if (injected.times <= 0 || !injected.when(request)) continue
       injected.times--
       injected.hits++
-      struck.push(injected.fault)
+      matching.push(injected.fault)
       if (injected.fault._tag === "Forbid") break
       if (injected.fault._tag !== "Delay" && injected.fault.at === "Request") break
     }
-    return struck
+    return matching
   }
 }
 

@@ -1,10 +1,10 @@
-/** HTTP: reads a request, lets the faults strike, and sends the answer. */
+/** The HTTP handler: reads a request, applies faults, and sends the response. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import { type Answer, authenticate, dispatch, forbid, type Parts, verbOf } from "./dispatch.ts"
+import { type Answer, authenticate, dispatch, forbid, type State, verbOf } from "./dispatch.ts"
 import type { Fault, Faults, Moment } from "./faults.ts"
 import { badRequest, bodyTooLarge, text as textReply } from "./reply.ts"
 import { parse as parsePath } from "./requestPath.ts"
@@ -18,8 +18,8 @@ export interface ServerClock {
   readonly timestamp: () => string
 }
 
-/** All that the handler works with. */
-export interface Options extends Parts {
+/** What the handler depends on. */
+export interface Options extends State {
   readonly faults: Faults
   readonly log: RequestLog
   readonly clock: ServerClock
@@ -28,7 +28,7 @@ export interface Options extends Parts {
 
 const noQuery = new URLSearchParams()
 
-/** The one route there is. */
+/** The handler of all requests. */
 export const makeHandler = (
   options: Options
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest> => {
@@ -36,9 +36,9 @@ export const makeHandler = (
 
   const handle = (request: HttpServerRequest): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
     const source = NodeHttpServerRequest.toIncomingMessage(request)
-    const mark = request.url.indexOf("?")
-    const rawPath = mark < 0 ? request.url : request.url.slice(0, mark)
-    const query = mark < 0 ? noQuery : new URLSearchParams(request.url.slice(mark + 1))
+    const queryStart = request.url.indexOf("?")
+    const rawPath = queryStart < 0 ? request.url : request.url.slice(0, queryStart)
+    const query = queryStart < 0 ? noQuery : new URLSearchParams(request.url.slice(queryStart + 1))
     const path = parsePath(rawPath)
     const { method } = request
     const seen = { method, verb: verbOf(method, path, query), path: rawPath, query }
@@ -61,9 +61,9 @@ export const makeHandler = (
       })
     }
 
-    const applied = Effect.suspend((): Effect.Effect<Answer> => {
-      const refusal = authenticate(options.token(), source.headers.authorization, { seen, path })
-      if (refusal !== undefined) return Effect.succeed(refusal)
+    const apply = Effect.suspend((): Effect.Effect<Answer> => {
+      const denial = authenticate(options.token(), source.headers.authorization, { seen, path })
+      if (denial !== undefined) return Effect.succeed(denial)
       const answer = (body: string): Answer =>
         dispatch(options, {
           seen,
@@ -86,26 +86,26 @@ export const makeHandler = (
       })
     })
 
-    const struck = faults.strike(seen)
-    if (struck.length === 0) return Effect.map(applied, respond)
+    const matching = faults.take(seen)
+    if (matching.length === 0) return Effect.map(apply, respond)
     const drop = Effect.andThen(Effect.sync(disconnect), Effect.never)
-    const strike = (moment: Moment): Effect.Effect<Answer | undefined> =>
+    const applyFaults = (moment: Moment): Effect.Effect<Answer | undefined> =>
       Effect.gen(function* () {
-        for (const fault of struck) {
+        for (const fault of matching) {
           if (at(fault) !== moment) continue
           if (fault._tag === "Delay") yield* Effect.sleep(fault.duration)
           else if (fault._tag === "Drop") return yield* drop
           else if (fault._tag === "Forbid") return forbid(fault.user ?? "kubelock", { seen, path })
-          else return ownAnswer(fault)
+          else return answerOf(fault)
         }
         return undefined
       })
-    // the server runs its handlers uninterruptibly; what waits here must not keep it from closing
+    // The HTTP server runs handlers uninterruptibly. A handler that waits must not prevent it from stopping.
     return Effect.gen(function* () {
-      const instead = yield* strike("Request")
-      if (instead !== undefined) return respond(instead)
-      const answer = yield* applied
-      return respond((yield* strike("Answer")) ?? answer)
+      const replacement = yield* applyFaults("Request")
+      if (replacement !== undefined) return respond(replacement)
+      const answer = yield* apply
+      return respond((yield* applyFaults("Answer")) ?? answer)
     }).pipe(Effect.interruptible)
   }
 
@@ -116,7 +116,7 @@ const cacheControl = "no-cache, private"
 
 const at = (fault: Fault): Moment => (fault._tag === "Forbid" ? "Request" : fault.at)
 
-const ownAnswer = (fault: Extract<Fault, { readonly _tag: "Answer" }>): Answer => {
+const answerOf = (fault: Extract<Fault, { readonly _tag: "Answer" }>): Answer => {
   const plain = textReply(fault.status, fault.body ?? "")
   return { ...plain, contentType: fault.contentType ?? plain.contentType, headers: fault.headers }
 }

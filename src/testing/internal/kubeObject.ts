@@ -1,4 +1,4 @@
-/** Kubernetes objects: their shape, and what the server checks in their metadata. */
+/** Kubernetes objects: their shape, and the validation of their metadata. */
 import { isDeepStrictEqual } from "node:util"
 import type { Cause } from "./reply.ts"
 
@@ -18,7 +18,7 @@ export interface ObjectMetadata {
   readonly [field: string]: unknown
 }
 
-/** A stored object; whatever is not metadata is opaque. It is never changed in place. */
+/** A stored object. Everything except the metadata is opaque. It is never changed in place. */
 export interface KubeObject {
   readonly apiVersion: string
   readonly kind: string
@@ -26,10 +26,10 @@ export interface KubeObject {
   readonly [field: string]: unknown
 }
 
-/** What a client sent: JSON, of which nothing is known yet. */
+/** A JSON object from a client, not validated yet. */
 export type Draft = Readonly<Record<string, unknown>>
 
-/** The metadata that a client sent, once `typeProblem` has found nothing wrong with it. */
+/** The metadata from a client, after `typeProblem` has found no problem. */
 export interface DraftMetadata {
   readonly name?: string | null
   readonly generateName?: string | null
@@ -47,7 +47,7 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** The metadata of a draft that has passed `typeProblem`. */
 export const metadataOf = (draft: Draft): DraftMetadata => (draft["metadata"] ?? {}) as DraftMetadata
 
-const strings = [
+const stringFields = [
   "name",
   "generateName",
   "namespace",
@@ -57,19 +57,19 @@ const strings = [
   "creationTimestamp"
 ]
 
-/** What Go's JSON decoder says of metadata with a value of the wrong type, or nothing. */
+/** The message of Go's JSON decoder about a metadata value of the wrong type. `undefined` if there is none. */
 export const typeProblem = (draft: Draft): string | undefined => {
   const metadata = draft["metadata"]
   if (metadata === undefined || metadata === null) return undefined
   if (!isRecord(metadata)) return cannotUnmarshal(metadata, "ObjectMeta", "ObjectMeta")
-  for (const field of strings) {
-    if (!isTextOrNothing(metadata[field])) return cannotUnmarshal(metadata[field], field, "string")
+  for (const field of stringFields) {
+    if (!isStringOrAbsent(metadata[field])) return cannotUnmarshal(metadata[field], field, "string")
   }
   for (const field of ["labels", "annotations"]) {
     const map = metadata[field]
     if (map === undefined || map === null) continue
     if (!isRecord(map)) return cannotUnmarshal(map, field, "map[string]string")
-    const wrong = Object.values(map).find((value) => !isTextOrNothing(value))
+    const wrong = Object.values(map).find((value) => !isStringOrAbsent(value))
     if (wrong !== undefined) return cannotUnmarshal(wrong, field, "string")
   }
   const finalizers = metadata["finalizers"]
@@ -79,16 +79,16 @@ export const typeProblem = (draft: Draft): string | undefined => {
   return wrong === undefined ? undefined : cannotUnmarshal(wrong, "finalizers", "string")
 }
 
-const isTextOrNothing = (value: unknown) => value === undefined || value === null || typeof value === "string"
+const isStringOrAbsent = (value: unknown) => value === undefined || value === null || typeof value === "string"
 
 const cannotUnmarshal = (value: unknown, field: string, type: string) =>
   `json: cannot unmarshal ${goKind(value)} into Go struct field ObjectMeta.${field} of type ${type}`
 
-/** The word of Go's JSON decoder for a value. */
+/** The name of the type of a value in messages of Go's JSON decoder. */
 export const goKind = (value: unknown): string =>
   Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
 
-/** What is wrong with the name, the labels and the annotations of an object. */
+/** The problems of the name, the labels and the annotations of an object. */
 export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => {
   const causes: Array<Cause> = []
   const add = (field: string, value: string, problem: string | undefined) => {
@@ -160,8 +160,8 @@ const labelValueProblem = (value: string): string | undefined => {
 }
 
 /**
- * The metadata to store: what the client may say, without what only the server says, and without what is empty (the
- * API server drops an empty map: its key is absent afterwards).
+ * The part of the metadata that a client can set, without empty values. The API server drops an empty map, so that its
+ * key is absent afterwards.
  */
 export const clientMetadata = (metadata: DraftMetadata): Record<string, unknown> => {
   const kept: Record<string, unknown> = {}
@@ -192,12 +192,12 @@ const isEmpty = (value: unknown) =>
 const withoutNulls = (map: Record<string, unknown>) =>
   Object.values(map).includes(null) ? Object.fromEntries(Object.entries(map).map(([k, v]) => [k, v ?? ""])) : map
 
-/** Whether two objects are equal outside their metadata. */
+/** Whether two objects are equal except for their metadata. */
 export const sameContent = (a: Draft, b: Draft): boolean => {
   const { metadata: _a, ...restA } = a
   const { metadata: _b, ...restB } = b
   return isDeepStrictEqual(restA, restB)
 }
 
-/** Whether two objects are equal altogether. */
+/** Whether two objects are equal. */
 export const same = (a: KubeObject, b: KubeObject): boolean => isDeepStrictEqual(a, b)

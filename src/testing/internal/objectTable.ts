@@ -1,18 +1,18 @@
 /**
- * All objects, each under its path; one counter of versions; a bounded history of what happened; and whoever watches.
+ * The objects, one version counter for all of them, a bounded history of events, and the watchers.
  *
- * Everything here is synchronous: one call is one transaction.
+ * Everything here is synchronous, so each call is a transaction.
  */
 import type { KubeObject } from "./kubeObject.ts"
 import type { Target } from "./requestPath.ts"
 
-/** The resource that a path is about; any object of it has this key in common. */
+/** The key of a resource. All of its objects share it. */
 export const resourceKey = (target: Pick<Target, "group" | "version" | "plural">): string =>
   `${target.group}/${target.version}/${target.plural}`
 
 const objectKey = (namespace: string, name: string) => `${namespace}/${name}`
 
-/** One version of one object, with the JSON that is made of it at most once. */
+/** One version of one object. Its JSON is made at most once. */
 export class Version {
   readonly object: KubeObject
   #full: string | undefined
@@ -28,47 +28,49 @@ export class Version {
   }
 }
 
-/** What a watch is told. */
+/** The type of a watch event. */
 export type EventType = "ADDED" | "MODIFIED" | "DELETED"
 
-/** A write that changed something; `after` is absent where the object is gone. */
+/** A write. `before` is absent if it created the object, `after` if it deleted it. */
 export class TableEvent {
   readonly version: number
   readonly before: Version | undefined
   readonly after: Version | undefined
   #lines = new Map<string, Buffer>()
-  #gone: Version | undefined
+  #deletedVersion: Version | undefined
   constructor(version: number, before: Version | undefined, after: Version | undefined) {
     this.version = version
     this.before = before
     this.after = after
   }
-  /** The line that a watch gets, encoded once for all watches of a kind. */
+  /** The line of a watch, encoded once for all watches with the same form. */
   line(type: EventType, partial: boolean): Buffer {
     const key = `${type} ${partial}`
-    const known = this.#lines.get(key)
-    if (known !== undefined) return known
-    const line = watchLine(type, (type === "DELETED" ? this.#removed() : this.after!).json(partial))
+    const cached = this.#lines.get(key)
+    if (cached !== undefined) return cached
+    const line = watchLine(type, (type === "DELETED" ? this.#deleted() : this.after!).json(partial))
     this.#lines.set(key, line)
     return line
   }
-  /** The old content under the new version: how a watch hears of an object that it sees no longer. */
-  #removed(): Version {
+  /** The old content with the new version, which a DELETED event contains. */
+  #deleted(): Version {
     const old = this.before!.object
-    return (this.#gone ??= new Version({
+    return (this.#deletedVersion ??= new Version({
       ...old,
       metadata: { ...old.metadata, resourceVersion: String(this.version) }
     }))
   }
 }
 
-/** One line of a watch. */
+/** A line of a watch. */
 export const watchLine = (type: string, object: string): Buffer =>
   Buffer.from(`{"type":"${type}","object":${object}}\n`)
 
 /**
- * Somebody who watches a resource; `namespace` `""` and no `name` mean all of them. With a `name`, events of other
- * objects are mostly kept away, which makes many watches cheap; the watcher looks at each event all the same.
+ * A watcher of a resource. `namespace` `""` means all namespaces, and no `name` means all objects.
+ *
+ * With a `name`, the table leaves out most events of other objects, which keeps many watches cheap. The watcher must
+ * still check each event.
  */
 export interface Watcher {
   readonly namespace: string
@@ -82,11 +84,11 @@ interface HistoryEntry {
   readonly event: TableEvent
 }
 
-/** The table. `historyLimit` is the number of events kept for watches that begin in the past. */
+/** The table. `historyLimit` is the least number of events that are kept for watches from a past version. */
 export class ObjectTable {
-  /** The last version given out. */
+  /** The last version that was assigned. */
   version = 1
-  /** The newest version whose events are forgotten: a watch from an older one is too old. */
+  /** The newest version whose event was dropped. A watch from an older version gets 410. */
   compacted = 1
   readonly #resources = new Map<string, Map<string, Version>>()
   readonly #watchers = new Map<string, Set<Watcher>>()
@@ -100,7 +102,7 @@ export class ObjectTable {
     return this.#resources.get(resource)?.get(objectKey(namespace, name))
   }
 
-  /** All objects of a resource in the order of their keys; in one namespace unless that is `""`. */
+  /** The objects of a resource, ordered by key. `namespace` `""` means all namespaces. */
   list(resource: string, namespace: string): ReadonlyArray<Version> {
     const objects = this.#resources.get(resource)
     if (objects === undefined) return []
@@ -110,12 +112,12 @@ export class ObjectTable {
       .map(([, version]) => version)
   }
 
-  /** The object as it would be if it were stored now: under the next version. */
+  /** The object with the next version. It is not stored yet. */
   next(object: KubeObject): Version {
     return new Version({ ...object, metadata: { ...object.metadata, resourceVersion: String(this.version + 1) } })
   }
 
-  /** Stores what `next` has just made, and tells the watches. */
+  /** Stores the result of `next`, and notifies the watchers. */
   put(resource: string, next: Version): void {
     const { name, namespace = "" } = next.object.metadata
     this.#commit(resource, namespace, name, next)
@@ -133,25 +135,25 @@ export class ObjectTable {
     if (after === undefined) objects.delete(key)
     else objects.set(key, after)
     this.#history.push({ resource, namespace, event })
-    // dropped in halves, so that a write does not move the whole history
-    if (this.#history.length > 2 * this.#historyLimit) this.#forget(this.#history.length - this.#historyLimit)
-    for (const place of watchedPlaces(resource, namespace, name)) {
-      for (const watcher of this.#watchers.get(place) ?? []) watcher.notify(event)
+    // Half of the history is dropped at once, so that not every write moves the rest.
+    if (this.#history.length > 2 * this.#historyLimit) this.#dropOldest(this.#history.length - this.#historyLimit)
+    for (const watcherKey of watcherKeys(resource, namespace, name)) {
+      for (const watcher of this.#watchers.get(watcherKey) ?? []) watcher.notify(event)
     }
   }
 
-  /** Forgets the history, and moves the version on, so that every version seen so far is too old to watch from. */
+  /** Drops the history and increments the version, so that a watch from any earlier version gets 410. */
   compact(): void {
     this.#history = []
     this.compacted = ++this.version
   }
 
-  #forget(count: number): void {
+  #dropOldest(count: number): void {
     this.compacted = this.#history[count - 1]!.event.version
     this.#history.splice(0, count)
   }
 
-  /** Tells a watcher what it missed since a version, and from then on what happens; the answer ends that. */
+  /** Notifies a watcher of the events after a version, and of all later ones. Returns a function that ends that. */
   watch(resource: string, watcher: Watcher, since: number): () => void {
     for (let i = this.#firstAfter(since); i < this.#history.length; i++) {
       const entry = this.#history[i]!
@@ -159,13 +161,13 @@ export class ObjectTable {
         watcher.notify(entry.event)
       }
     }
-    const place = `${resource} ${watcher.namespace} ${watcher.name ?? ""}`
-    let there = this.#watchers.get(place)
-    if (there === undefined) this.#watchers.set(place, (there = new Set()))
-    there.add(watcher)
+    const key = `${resource} ${watcher.namespace} ${watcher.name ?? ""}`
+    let watchers = this.#watchers.get(key)
+    if (watchers === undefined) this.#watchers.set(key, (watchers = new Set()))
+    watchers.add(watcher)
     return () => {
-      there.delete(watcher)
-      if (there.size === 0 && this.#watchers.get(place) === there) this.#watchers.delete(place)
+      watchers.delete(watcher)
+      if (watchers.size === 0 && this.#watchers.get(key) === watchers) this.#watchers.delete(key)
     }
   }
 
@@ -181,5 +183,5 @@ export class ObjectTable {
   }
 }
 
-const watchedPlaces = (resource: string, namespace: string, name: string): Set<string> =>
+const watcherKeys = (resource: string, namespace: string, name: string): Set<string> =>
   new Set([`${resource} ${namespace} ${name}`, `${resource} ${namespace} `, `${resource}  ${name}`, `${resource}  `])

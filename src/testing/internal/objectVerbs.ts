@@ -1,4 +1,4 @@
-/** What each verb does to the table: optimistic concurrency, validation and bookkeeping of metadata. */
+/** What each verb does: optimistic concurrency, validation, and metadata that the server sets. */
 import * as Result from "effect/Result"
 import { applyPatchBody, checkObjectMediaType, parseJson, parseObject, patchKind } from "./body.ts"
 import {
@@ -16,21 +16,21 @@ import * as Reply from "./reply.ts"
 import { isBuiltIn, type Target } from "./requestPath.ts"
 import type * as Selectors from "./selectors.ts"
 
-/** What a verb needs to know of the request. */
+/** The request, as a verb needs it. */
 export interface Call {
   readonly table: ObjectTable
   readonly target: Target
-  /** The table's key of the resource. */
+  /** The key of the resource in the table. */
   readonly resource: string
-  /** The kind of the resource's objects, where it is known. */
+  /** The kind of the objects, if it is known. */
   readonly kind: string | undefined
   readonly query: URLSearchParams
   readonly partial: boolean
   readonly contentType: string | undefined
   readonly body: string
-  /** The server's time, RFC 3339. */
+  /** The time of the server, RFC 3339. */
   readonly now: string
-  /** Whether new objects may be made in the namespace. */
+  /** Whether the namespace exists, so that objects can be created in it. */
   readonly namespaceExists: boolean
 }
 
@@ -43,10 +43,10 @@ const answer = (call: Call, version: Version, status = 200): Outcome =>
 
 export const get = (call: Call): Outcome => {
   const name = call.target.name ?? ""
-  const asked = call.query.get("resourceVersion")
-  if (asked) {
-    const version = parseVersion(asked)
-    if (version === undefined) return Result.fail(Reply.internalError(`resourceVersion: ${notAVersion(asked)}`))
+  const requested = call.query.get("resourceVersion")
+  if (requested) {
+    const version = parseVersion(requested)
+    if (version === undefined) return Result.fail(Reply.internalError(`resourceVersion: ${notAVersion(requested)}`))
     if (version > call.table.version) return Result.fail(Reply.versionTooLarge(version, call.table.version))
   }
   const found = call.table.get(call.resource, call.target.namespace, name)
@@ -54,11 +54,11 @@ export const get = (call: Call): Outcome => {
 }
 
 export const list = (call: Call, selector: Selectors.Selector): Outcome => {
-  const asked = call.query.get("resourceVersion")
-  if (asked) {
-    const version = parseVersion(asked)
+  const requested = call.query.get("resourceVersion")
+  if (requested) {
+    const version = parseVersion(requested)
     if (version === undefined) {
-      return Result.fail(Reply.badRequest(`invalid resource version: resourceVersion: ${notAVersion(asked)}`))
+      return Result.fail(Reply.badRequest(`invalid resource version: resourceVersion: ${notAVersion(requested)}`))
     }
     if (version > call.table.version) return Result.fail(Reply.versionTooLarge(version, call.table.version))
   }
@@ -115,8 +115,8 @@ export const update = (call: Call): Outcome => {
     parseObject(call.body, call.kind, apiVersionOf(target))
   )
   if (Result.isFailure(draft)) return Result.fail(draft.failure)
-  const misplaced = wrongPlace(draft.success, target)
-  if (misplaced !== undefined) return Result.fail(misplaced)
+  const mismatch = pathMismatch(draft.success, target)
+  if (mismatch !== undefined) return Result.fail(mismatch)
   const name = target.name!
   const old = call.table.get(call.resource, target.namespace, name)
   if (old === undefined) return Result.fail(Reply.notFound(target, name))
@@ -142,8 +142,8 @@ export const patch = (call: Call): Outcome => {
   if (old === undefined) return Result.fail(Reply.notFound(target, name))
   const draft = applyPatchBody(kind.success, call.body, old.json(false))
   if (Result.isFailure(draft)) return Result.fail(draft.failure)
-  const misplaced = wrongPlace(draft.success, target)
-  if (misplaced !== undefined) return Result.fail(misplaced)
+  const mismatch = pathMismatch(draft.success, target)
+  if (mismatch !== undefined) return Result.fail(mismatch)
   const { uid } = metadataOf(draft.success)
   if (uid && uid !== old.object.metadata.uid) {
     const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`
@@ -201,8 +201,8 @@ const deleteOptions = (
   call: Call
 ): Result.Result<{ readonly uid?: unknown; readonly resourceVersion?: unknown }, Reply.Reply> => {
   if (call.body === "") return Result.succeed({})
-  const served = checkObjectMediaType(call.contentType)
-  if (Result.isFailure(served)) return Result.fail(served.failure)
+  const mediaType = checkObjectMediaType(call.contentType)
+  if (Result.isFailure(mediaType)) return Result.fail(mediaType.failure)
   const parsed = parseJson(call.body)
   if (Result.isFailure(parsed)) {
     return Result.fail(Reply.badRequest(`couldn't get version/kind; json parse error: ${parsed.failure}`))
@@ -211,7 +211,7 @@ const deleteOptions = (
   return Result.succeed(isRecord(preconditions) ? preconditions : {})
 }
 
-/** The part that PUT and PATCH share: the version must be the stored one, then the new object takes its place. */
+/** The common part of PUT and PATCH: checks the version, then replaces the object. */
 const replace = (call: Call, old: Version, draft: Draft): Outcome => {
   const { table, target } = call
   const name = target.name!
@@ -220,7 +220,7 @@ const replace = (call: Call, old: Version, draft: Draft): Outcome => {
   const version = parseVersion(metadata.resourceVersion || "0")
   if (version === undefined) return Result.fail(Reply.internalError(notANumber(metadata.resourceVersion!)))
   if (version === 0) {
-    // ConfigMaps, Secrets and their like may be overwritten blindly; custom resources may not
+    // Built-in objects such as ConfigMaps may be overwritten without a version. Custom resources may not.
     if (target.group !== "") return Result.fail(Reply.invalid(target.plural, target.group, name, [versionMissing]))
   } else if (metadata.resourceVersion !== before.resourceVersion) {
     return Result.fail(Reply.modified(target, name))
@@ -254,7 +254,7 @@ const replace = (call: Call, old: Version, draft: Draft): Outcome => {
 const store = (call: Call, object: KubeObject, status = 200): Outcome => {
   const next = call.table.next(object)
   const json = next.json(false)
-  // etcd counts bytes; a string of a third of them cannot be too long
+  // etcd counts bytes. A character takes at most three of them in UTF-8, so shorter strings need no counting.
   if (json.length > maxObjectBytes / 3 && Buffer.byteLength(json) > maxObjectBytes) {
     return Result.fail(Reply.internalError("etcdserver: request is too large"))
   }
@@ -281,8 +281,8 @@ const invalidObject = (call: Call, draft: Draft, name: string): Reply.Reply | un
   return causes.length === 0 ? undefined : Reply.invalid(kind, target.group, name, causes)
 }
 
-/** What is wrong with an object that is not where its path says it is. */
-const wrongPlace = (draft: Draft, target: Target): Reply.Reply | undefined => {
+/** The error of an object whose name or namespace differs from its path. */
+const pathMismatch = (draft: Draft, target: Target): Reply.Reply | undefined => {
   const { name, namespace } = metadataOf(draft)
   if (!name) {
     return Reply.badRequest(
@@ -311,17 +311,17 @@ const versionMissing: Reply.Cause = {
 const storageKey = ({ group, plural, namespace, name }: Target) =>
   `/registry/${group === "" ? "" : `${group}/`}${plural}/${namespace === "" ? "" : `${namespace}/`}${name}`
 
-/** A resourceVersion as a number, or nothing where it is none. */
+/** A resourceVersion as a number, or `undefined` if it is not one. */
 export const parseVersion = (version: string): number | undefined =>
   /^[0-9]+$/.test(version) ? Number(version) : undefined
 
 const notANumber = (version: string) => `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`
 
-/** The sentence about a resourceVersion that is not a number. */
+/** The message about a resourceVersion that is not a number. */
 export const notAVersion = (version: string): string =>
   `Invalid value: ${JSON.stringify(version)}: ${notANumber(version)}`
 
-/** Five characters out of those that Kubernetes uses for generated names. */
+/** Five random characters, from those that Kubernetes uses for generated names. */
 const suffix = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) => alphabet[byte % alphabet.length]).join("")
 

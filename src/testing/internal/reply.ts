@@ -1,7 +1,7 @@
-/** What the server answers: bodies, and `metav1.Status` with the reasons and sentences of a real API server. */
+/** Responses of the server: bodies, and `metav1.Status` with the reasons and messages of a real API server. */
 import type { Target } from "./requestPath.ts"
 
-/** An answer that is ready to be sent. */
+/** A complete response. */
 export interface Reply {
   readonly status: number
   readonly body: string
@@ -9,7 +9,7 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-/** One field that is wrong, as in `details.causes`. */
+/** A rejected field, as in `details.causes`. */
 export interface Cause {
   readonly reason: string
   readonly message: string
@@ -25,13 +25,13 @@ interface Details {
   readonly retryAfterSeconds?: number | undefined
 }
 
-/** The largest request body in bytes. */
+/** The size limit of a request body, in bytes. */
 export const maxBodyBytes = 3_145_728
 
-/** A JSON body. */
+/** A response with a JSON body. */
 export const json = (status: number, body: string): Reply => ({ status, body, contentType: "application/json" })
 
-/** A text body, as `http.Error` in Go writes it. */
+/** A response with a text body, as Go's `http.Error` writes it. */
 export const text = (status: number, body: string): Reply => ({
   status,
   body,
@@ -39,14 +39,14 @@ export const text = (status: number, body: string): Reply => ({
   headers: { "x-content-type-options": "nosniff" }
 })
 
-/** The JSON of a failure. Parts that are absent are left out, as Go does. */
+/** A `metav1.Status` of a failure, as JSON. Absent fields are left out, as in Go. */
 export const failureStatus = (code: number, reason: string | undefined, message: string, details?: Details): string =>
   JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, details, code })
 
 const failure = (code: number, reason: string | undefined, message: string, details?: Details): Reply =>
   json(code, failureStatus(code, reason, message, details))
 
-/** `refreshtokens.dex.coreos.com`, `configmaps`. */
+/** The name with its group: `refreshtokens.dex.coreos.com`, `configmaps`. */
 export const qualified = (name: string, group: string): string => (group === "" ? name : `${name}.${group}`)
 
 const detailsOf = (target: Target, name: string): Details => ({
@@ -67,7 +67,7 @@ export const notFound = (target: Target, name: string): Reply =>
 export const namespaceNotFound = (name: string): Reply =>
   failure(404, "NotFound", `namespaces "${name}" not found`, { name, kind: "namespaces" })
 
-/** A path that leads nowhere: text, except among Kubernetes' own resources, where it is a Status. */
+/** The response to an unknown path: a Status among the built-in resources of Kubernetes, else text. */
 export const unknownResource = (builtIn: boolean): Reply =>
   builtIn
     ? failure(404, "NotFound", "the server could not find the requested resource", {})
@@ -95,11 +95,11 @@ export const alreadyExists = (target: Target, name: string): Reply =>
     detailsOf(target, name)
   )
 
-export const conflict = (target: Target, name: string, why: string): Reply =>
+export const conflict = (target: Target, name: string, reason: string): Reply =>
   failure(
     409,
     "Conflict",
-    `Operation cannot be fulfilled on ${qualified(target.plural, target.group)} "${name}": ${why}`,
+    `Operation cannot be fulfilled on ${qualified(target.plural, target.group)} "${name}": ${reason}`,
     detailsOf(target, name)
   )
 
@@ -119,18 +119,18 @@ export const unsupportedMediaType = (accepted: string): Reply =>
     `the body of the request was in an unknown format - accepted media types include: ${accepted}`
   )
 
-/** 422 with its causes. `kind` is a kind or a plural, whichever the real server names in that place. */
+/** 422 with its causes. `kind` is a kind or a plural, as the real server has it in the same case. */
 export const invalid = (kind: string, group: string, name: string, causes: ReadonlyArray<Cause>): Reply => {
-  const sentences = [...new Set(causes.map((cause) => `${cause.field}: ${cause.message}`))]
+  const problems = [...new Set(causes.map((cause) => `${cause.field}: ${cause.message}`))]
   return failure(
     422,
     "Invalid",
-    `${qualified(kind, group)} "${name}" is invalid: ${sentences.length === 1 ? sentences[0] : `[${sentences.join(", ")}]`}`,
+    `${qualified(kind, group)} "${name}" is invalid: ${problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`}`,
     { name: name === "" ? undefined : name, group: group === "" ? undefined : group, kind, causes }
   )
 }
 
-/** 422 for a patch whose result is not an object of that shape. */
+/** 422 for a patch whose result is not a valid object. */
 export const invalidPatch = (result: string, problem: string): Reply => {
   const message = `Invalid value: ${JSON.stringify(result)}: ${problem}`
   return failure(422, "Invalid", ` "" is invalid: patch: ${message}`, {
@@ -138,7 +138,7 @@ export const invalidPatch = (result: string, problem: string): Reply => {
   })
 }
 
-/** 422 for a JSON patch that cannot be applied, a `test` that fails included. */
+/** 422 for a JSON patch that cannot be applied, for example because a `test` fails. */
 export const patchRejected: Reply = failure(
   422,
   "Invalid",
@@ -146,15 +146,15 @@ export const patchRejected: Reply = failure(
   {}
 )
 
-export const versionTooLarge = (asked: number, current: number): Reply => ({
-  ...failure(504, "Timeout", `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+export const versionTooLarge = (requested: number, current: number): Reply => ({
+  ...failure(504, "Timeout", `Timeout: Too large resource version: ${requested}, current: ${current}`, {
     causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
     retryAfterSeconds: 1
   }),
   headers: { "retry-after": "1" }
 })
 
-/** 403 in the words of RBAC. */
+/** The 403 of RBAC for a resource. */
 export const forbidden = (user: string, verb: string, target: Target): Reply => {
   const name = target.name === undefined ? "" : ` "${target.name}"`
   const where = target.namespace === "" ? "at the cluster scope" : `in the namespace "${target.namespace}"`
@@ -166,7 +166,7 @@ export const forbidden = (user: string, verb: string, target: Target): Reply => 
   )
 }
 
-/** 403 for a path that is no resource. */
+/** The 403 of RBAC for a path without a resource. */
 export const forbiddenPath = (user: string, verb: string, path: string): Reply =>
   failure(403, "Forbidden", `forbidden: User "${user}" cannot ${verb} path "${path}"`, {})
 

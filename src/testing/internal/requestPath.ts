@@ -1,9 +1,9 @@
-/** What a URL path of the API means. */
+/** The meaning of a URL path. */
 import * as Result from "effect/Result"
 
 /**
- * The resource and the object that a path names. `namespace` is `""` without one, `name` is absent for a collection,
- * `subresource` is what follows the name.
+ * The resource and the object that a path names. `namespace` is `""` if the path has none. `name` is absent for a
+ * collection. `subresource` is the rest of the path after the name.
  */
 export interface Target {
   readonly group: string
@@ -14,13 +14,13 @@ export interface Target {
   readonly subresource: string | undefined
 }
 
-/** Everything else that is served: `/version`, `/readyz`, and the list of a group's resources. */
+/** A parsed path: a resource, the resource list of a group, `/version`, or `/readyz` and its like. */
 export type Path =
   | { readonly _tag: "Resource"; readonly target: Target }
   | { readonly _tag: "Group"; readonly group: string; readonly version: string }
   | { readonly _tag: "Version" | "Health" | "Unknown" | "Malformed" }
 
-/** One decoding for the whole path, then a split at the slashes: what the API server does, `%2f` included. */
+/** Parses a path as the API server does: it decodes the whole path, including `%2f`, then splits it at the slashes. */
 export const parse = (path: string): Path => {
   if (path === "/version") return { _tag: "Version" }
   if (path === "/readyz" || path === "/healthz" || path === "/livez") return { _tag: "Health" }
@@ -50,5 +50,5 @@ const inGroup = (group: string, version: string | undefined, rest: ReadonlyArray
   }
 }
 
-/** Whether a group is Kubernetes' own and not that of a custom resource. */
+/** Whether a group is built into Kubernetes, in contrast to that of a custom resource. */
 export const isBuiltIn = (group: string): boolean => !group.includes(".") || group.endsWith(".k8s.io")

@@ -1,12 +1,12 @@
-/** The requests that came in: what they are, and the record of them. */
+/** The log of received requests. */
 
-/** What a request does. `other` is everything that is not about objects, such as `/version` and discovery. */
+/** The verb of a request. `other` is a request that is not about objects, such as `/version` and discovery. */
 export type Verb = "get" | "list" | "watch" | "post" | "put" | "patch" | "delete" | "other"
 
-/** How many requests of each verb there were. */
+/** The number of requests by verb. */
 export type Counts = Readonly<Record<Verb, number>>
 
-/** A request as a fault's predicate sees it. `path` is as it was sent, without the query. */
+/** A request, as the predicate of a fault sees it. `path` is the path as sent, without the query. */
 export interface SeenRequest {
   readonly method: string
   readonly verb: Verb
@@ -14,22 +14,22 @@ export interface SeenRequest {
   readonly query: URLSearchParams
 }
 
-/** A request in the log. `status` is absent until it is answered, and for good where it was dropped. */
+/** A request in the log. `status` is absent until the response is sent, and stays absent if the request was dropped. */
 export interface LoggedRequest extends SeenRequest {
   readonly status: number | undefined
 }
 
-/** The newest requests, and the counts of all. */
+/** The last requests, and the counts of all requests. */
 export class RequestLog {
   #counts: Record<Verb, number> = zero()
   #requests: Array<LoggedRequest & { status: number | undefined }> = []
 
-  /** Notes a request; its status is to be set on what this gives back. */
+  /** Adds a request. The caller sets `status` on the result. */
   add(request: SeenRequest): { status: number | undefined } {
     const logged = { ...request, status: undefined }
     this.#counts[request.verb]++
     this.#requests.push(logged)
-    if (this.#requests.length > 2 * kept) this.#requests = this.#requests.slice(-kept)
+    if (this.#requests.length > 2 * limit) this.#requests = this.#requests.slice(-limit)
     return logged
   }
 
@@ -38,7 +38,7 @@ export class RequestLog {
   }
 
   get requests(): ReadonlyArray<LoggedRequest> {
-    return this.#requests.slice(-kept)
+    return this.#requests.slice(-limit)
   }
 
   clear(): void {
@@ -47,8 +47,8 @@ export class RequestLog {
   }
 }
 
-/** How many requests are kept. */
-const kept = 10_000
+/** The number of requests that are kept. */
+const limit = 10_000
 
 const zero = (): Record<Verb, number> => ({
   get: 0,

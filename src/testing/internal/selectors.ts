@@ -1,8 +1,8 @@
-/** Label and field selectors, as LIST and watch take them. */
+/** The label and field selectors of LIST and watch. */
 import * as Result from "effect/Result"
 import type { KubeObject } from "./kubeObject.ts"
 
-/** A parsed pair of selectors. `name` is set where only one object can match. */
+/** A parsed pair of selectors. `name` is set if only one object can match. */
 export interface Selector {
   readonly name: string | undefined
   readonly matches: (object: KubeObject) => boolean
@@ -12,7 +12,7 @@ type Test = (object: KubeObject) => boolean
 
 const everything: Selector = { name: undefined, matches: () => true }
 
-/** Parses both; the failure is the server's sentence about what it does not understand. */
+/** Parses both selectors. The failure is the message of the API server. */
 export const parse = (fields: string | null, labels: string | null): Result.Result<Selector, string> => {
   if (!fields && !labels) return Result.succeed(everything)
   const parts = [...split(fields ?? "").map(field), ...split(labels ?? "").map(label)]

@@ -1,4 +1,4 @@
-/** Open watches: what they begin with, what they hear, how they end. */
+/** The open watches: what they send, and how they end. */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -29,23 +29,23 @@ interface OpenWatch {
   readonly disconnect: () => void
 }
 
-/** Half an hour, the least that an API server grants where the client does not say. */
+/** Half an hour, the shortest default of a real API server. */
 const defaultTimeoutSeconds = 1800
 const bookmarkEverySeconds = 60
 const bookmarkBeforeEndSeconds = 2
 
-/** All watches of a server. */
+/** The watches of a server. */
 export class Watches {
   readonly #open = new Set<OpenWatch>()
   readonly #gate = Latch.makeUnsafe(true)
   #freezes = 0
 
-  /** How many are open. */
+  /** The number of open watches. */
   get size(): number {
     return this.#open.size
   }
 
-  /** Ends all of them as a time-out does, or with their connections; answers how many there were. */
+  /** Ends all watches as a timeout does, or by closing their connections. Returns their number. */
   end(abruptly: boolean): number {
     const ended = [...this.#open]
     for (const watch of ended) {
@@ -55,7 +55,7 @@ export class Watches {
     return ended.length
   }
 
-  /** Holds back everything that watches would say, until `thaw`. */
+  /** Holds back everything that watches send, until `thaw`. */
   freeze(): void {
     this.#freezes++
     this.#gate.closeUnsafe()
@@ -65,11 +65,11 @@ export class Watches {
     if (--this.#freezes === 0) this.#gate.openUnsafe()
   }
 
-  /** The body of a watch, or the refusal of one. It listens from the moment that the stream is run. */
+  /** The body of a watch, or the error response. The watch begins when the stream is run. */
   stream(call: Call): Result.Result<Stream.Stream<Uint8Array>, Reply> {
-    const asked = call.query.get("resourceVersion") || "0"
-    const version = parseVersion(asked)
-    if (version === undefined) return Result.fail(internalError(`resourceVersion: ${notAVersion(asked)}`))
+    const requested = call.query.get("resourceVersion") || "0"
+    const version = parseVersion(requested)
+    if (version === undefined) return Result.fail(internalError(`resourceVersion: ${notAVersion(requested)}`))
     const timeout = call.query.get("timeoutSeconds") || String(defaultTimeoutSeconds)
     if (!/^[0-9]+$/.test(timeout)) {
       return Result.fail(badRequest(`strconv.ParseInt: parsing ${JSON.stringify(timeout)}: invalid syntax`))
@@ -81,29 +81,29 @@ export class Watches {
   }
 
   readonly #listen = Effect.fnUntraced(
-    function* (this: Watches, call: Call, asked: number, timeout: number) {
+    function* (this: Watches, call: Call, requested: number, timeout: number) {
       const { table, partial, selector, target } = call
-      if (asked !== 0 && asked < table.compacted) return Stream.make(tooOld(asked, table.compacted))
+      if (requested !== 0 && requested < table.compacted) return Stream.make(tooOld(requested, table.compacted))
       const queue = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-      const say = (line: Uint8Array) => Queue.offerUnsafe(queue, line)
+      const send = (line: Uint8Array) => Queue.offerUnsafe(queue, line)
       const withBookmarks = isTrue(call.query.get("allowWatchBookmarks"))
-      const withPresentState = asked === 0 || isTrue(call.query.get("sendInitialEvents"))
-      let bookmarked = asked
+      const withInitialEvents = requested === 0 || isTrue(call.query.get("sendInitialEvents"))
+      let bookmarked = requested
       const bookmark = (annotations?: Readonly<Record<string, string>>) => {
         bookmarked = table.version
-        say(bookmarkLine(call, { resourceVersion: String(table.version), annotations }))
+        send(bookmarkLine(call, { resourceVersion: String(table.version), annotations }))
       }
-      const since = withPresentState ? table.version : asked
-      if (withPresentState) {
+      const since = withInitialEvents ? table.version : requested
+      if (withInitialEvents) {
         for (const version of table.list(call.resource, target.namespace)) {
-          if (selector.matches(version.object)) say(watchLine("ADDED", version.json(partial)))
+          if (selector.matches(version.object)) send(watchLine("ADDED", version.json(partial)))
         }
         if (withBookmarks) bookmark({ "k8s.io/initial-events-end": "true" })
       }
       const notify = (event: TableEvent) => {
         if (event.version <= since) return
         const line = lineFor(event, selector, partial)
-        if (line !== undefined) say(line)
+        if (line !== undefined) send(line)
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -120,20 +120,20 @@ export class Watches {
       )
       yield* Effect.forkScoped(
         Effect.gen(function* () {
-          let left = timeout
+          let remaining = timeout
           if (withBookmarks) {
-            while (left > bookmarkEverySeconds + bookmarkBeforeEndSeconds) {
+            while (remaining > bookmarkEverySeconds + bookmarkBeforeEndSeconds) {
               yield* Effect.sleep(bookmarkEverySeconds * 1000)
               bookmark()
-              left -= bookmarkEverySeconds
+              remaining -= bookmarkEverySeconds
             }
-            if (left > bookmarkBeforeEndSeconds) {
-              yield* Effect.sleep((left - bookmarkBeforeEndSeconds) * 1000)
+            if (remaining > bookmarkBeforeEndSeconds) {
+              yield* Effect.sleep((remaining - bookmarkBeforeEndSeconds) * 1000)
               if (table.version > bookmarked) bookmark()
-              left = bookmarkBeforeEndSeconds
+              remaining = bookmarkBeforeEndSeconds
             }
           }
-          yield* Effect.sleep(left * 1000)
+          yield* Effect.sleep(remaining * 1000)
           Queue.endUnsafe(queue)
         }),
         { startImmediately: true }
@@ -141,7 +141,7 @@ export class Watches {
       return Stream.fromQueue(queue).pipe(
         Stream.mapArrayEffect((lines) => Effect.as(this.#gate.await, lines)),
         Stream.concat(Stream.fromEffectDrain(this.#gate.await)),
-        // Node sends the head with the first write: this one makes the client know at once that it watches
+        // Node sends the head of the response with the first write. An empty write makes it send the head at once.
         Stream.prepend([new Uint8Array(0)])
       )
     },
@@ -149,7 +149,10 @@ export class Watches {
   )
 }
 
-/** What a watch with this selector hears of an event: an object that comes to match is new, one that ceases is gone. */
+/**
+ * The line that a watch with this selector sends for an event. An object that begins to match is ADDED; one that no
+ * longer matches is DELETED.
+ */
 const lineFor = (event: TableEvent, selector: Selector, partial: boolean): Buffer | undefined => {
   const { before, after } = event
   const matched = before !== undefined && selector.matches(before.object)
@@ -157,8 +160,8 @@ const lineFor = (event: TableEvent, selector: Selector, partial: boolean): Buffe
   return matched ? event.line("DELETED", partial) : undefined
 }
 
-const tooOld = (asked: number, compacted: number) =>
-  watchLine("ERROR", failureStatus(410, "Expired", `too old resource version: ${asked} (${compacted})`))
+const tooOld = (requested: number, compacted: number) =>
+  watchLine("ERROR", failureStatus(410, "Expired", `too old resource version: ${requested} (${compacted})`))
 
 const bookmarkLine = (
   { kind, partial, target }: Call,
@@ -175,6 +178,6 @@ const bookmarkLine = (
   )
 }
 
-/** A boolean parameter as the API server reads it: anything but `false` and `0` is true. */
+/** A boolean parameter, as the API server reads it. Every value except `false` and `0` is true. */
 export const isTrue = (parameter: string | null): boolean =>
   parameter !== null && parameter !== "false" && parameter !== "0"

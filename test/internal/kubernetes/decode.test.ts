@@ -16,14 +16,14 @@ const damaged: ReadonlyArray<unknown> = [
 
 describe("an object", () => {
   it("is read: its metadata alone, or with the rest of it", () => {
-    assert.deepStrictEqual(objects.fromJson(JSON.stringify(partial)), metadata)
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(partial)), metadata)
     const secret = { kind: "Secret", apiVersion: "v1", metadata, type: "Opaque", data: { key: "dg==" } }
-    assert.deepStrictEqual(objects.fromJson(JSON.stringify(secret)), {
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret)), {
       ...metadata,
       content: { type: "Opaque", data: { key: "dg==" } }
     })
     const { annotations: _annotations, labels: _labels, ...bare } = metadata
-    assert.deepStrictEqual(objects.fromJson(JSON.stringify({ ...partial, metadata: bare })), {
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata: bare })), {
       ...bare,
       annotations: {},
       labels: {}
@@ -32,10 +32,10 @@ describe("an object", () => {
 
   it("is none where its metadata is not what it should be", () => {
     for (const metadata of [...damaged, null, 1, "a", []]) {
-      assert.isUndefined(objects.fromJson(JSON.stringify({ ...partial, metadata })), JSON.stringify(metadata))
+      assert.isUndefined(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata })), JSON.stringify(metadata))
     }
     for (const text of ["", "{", "1", "null", "[]", '"a"', "<html>", "{}"]) {
-      assert.isUndefined(objects.fromJson(text), text)
+      assert.isUndefined(objects.snapshotFromJson(text), text)
     }
   })
 })

@@ -8,12 +8,12 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createServer, type Socket } from "node:net"
-import * as alarms from "../../../src/internal/time/timers.ts"
+import * as Timers from "../../../src/internal/time/timers.ts"
 import * as transport from "../../../src/internal/kubernetes/http.ts"
 
 const head = "HTTP/1.1 200 OK\r\nDate: today\r\n"
 
-/** A server that does with each connection what it is told, and the ways to ask it. */
+/** A server that does with each connection what it is told, and the ways to send it a request. */
 const serving = (serve: (socket: Socket, request: string) => void) =>
   Effect.gen(function* () {
     const sockets = new Set<Socket>()
@@ -39,23 +39,23 @@ const serving = (serve: (socket: Socket, request: string) => void) =>
         (agent) => Effect.promise(() => agent.destroy())
       )
     const pools = { requests: yield* agent(1), watches: yield* agent() }
-    const { ask, watch } = transport.make(pools, `http://127.0.0.1:${port}`, yield* alarms.make)
+    const { request: send, watch } = transport.make(pools, `http://127.0.0.1:${port}`, yield* Timers.make)
     const credentials = { Authorization: "Bearer t" }
-    const within = (bounds: Partial<transport.Bounds> = {}) => ({ millis: 5000, bytes: 1000, ...bounds })
+    const within = (limits: Partial<transport.Limits> = {}) => ({ timeoutMillis: 5000, maxBytes: 1000, ...limits })
     return {
-      ask: (request: transport.Request, bounds?: Partial<transport.Bounds>) =>
-        ask(request, credentials, within(bounds)),
-      watch: (bounds?: Partial<transport.Bounds>) => watch(get, credentials, within(bounds))
+      send: (request: transport.Request, limits?: Partial<transport.Limits>) =>
+        send(request, credentials, within(limits)),
+      watch: (limits?: Partial<transport.Limits>) => watch(get, credentials, within(limits))
     }
   })
 
 const get: transport.Request = { method: "GET", path: "/path", headers: {} }
 
-const refusal = (serve: (socket: Socket) => void, bounds?: Partial<transport.Bounds>) =>
+const refusal = (serve: (socket: Socket) => void, limits?: Partial<transport.Limits>) =>
   Effect.gen(function* () {
-    const { ask } = yield* serving(serve)
-    const error = yield* Effect.flip(ask(get, bounds))
-    assert.match(error.message, /^No answer from the API server: .*\.$/)
+    const { send } = yield* serving(serve)
+    const error = yield* Effect.flip(send(get, limits))
+    assert.match(error.message, /^No response from the API server: .*\.$/)
     return error.detail
   }).pipe(Effect.scoped)
 
@@ -63,14 +63,14 @@ describe("a request", () => {
   it.live("is sent with its headers and body, and answered as a whole", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { ask } = yield* serving((socket, request) => {
+      const { send } = yield* serving((socket, request) => {
         seen.push(request)
         socket.write(`${head}Content-Length: 6\r\n\r\ngr`)
         setImmediate(() => socket.write("ü\n!"))
       })
       const headers = { "content-type": "application/json-patch+json" }
       const request: transport.Request = { method: "PATCH", path: "/path?a=b", headers, body: "{}" }
-      assert.deepStrictEqual(yield* ask(request), {
+      assert.deepStrictEqual(yield* send(request), {
         status: 200,
         headers: { date: "today", "content-length": "6" },
         body: "grü\n!"
@@ -86,8 +86,12 @@ describe("a request", () => {
   it.live("fails where nobody listens", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent()
-      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
-      const { detail } = yield* Effect.flip(ask(get, {}, { millis: 5000, bytes: 10 }))
+      const { request: send } = transport.make(
+        { requests: agent, watches: agent },
+        "http://127.0.0.1:1",
+        yield* Timers.make
+      )
+      const { detail } = yield* Effect.flip(send(get, {}, { timeoutMillis: 5000, maxBytes: 10 }))
       assert.strictEqual(detail, "no connection (ECONNREFUSED)")
       yield* Effect.promise(() => agent.destroy())
     }).pipe(Effect.scoped)
@@ -97,16 +101,16 @@ describe("a request", () => {
     Effect.gen(function* () {
       assert.match(yield* refusal((socket) => socket.destroy()), /^no connection \(/)
       const half = (socket: Socket) => socket.write(`${head}Content-Length: 9\r\n\r\n{`, () => socket.destroy())
-      assert.strictEqual(yield* refusal(half), "the answer broke off")
+      assert.strictEqual(yield* refusal(half), "the connection broke before the response was complete")
     })
   )
 
   it.live("is given up when there is no answer in time, be it that only its end does not come", () =>
     Effect.gen(function* () {
-      const bounds = { millis: 30 }
-      assert.strictEqual(yield* refusal(() => {}, bounds), "no answer within 30ms")
+      const limits = { timeoutMillis: 30 }
+      assert.strictEqual(yield* refusal(() => {}, limits), "no response within 30ms")
       const silent = (socket: Socket) => socket.write(`${head}Content-Length: 9\r\n\r\n{`)
-      assert.strictEqual(yield* refusal(silent, bounds), "no answer within 30ms")
+      assert.strictEqual(yield* refusal(silent, limits), "no response within 30ms")
     })
   )
 
@@ -119,16 +123,20 @@ describe("a request", () => {
         }
         more()
       }
-      assert.strictEqual(yield* refusal(endless), "the answer is larger than 1000 bytes")
+      assert.strictEqual(yield* refusal(endless), "the response is larger than 1000 bytes")
     })
   )
 
   it.live("leaves no place taken when it is given up before there is a connection", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent({ connections: 1, connect: () => {} })
-      const { ask } = transport.make({ requests: agent, watches: agent }, "http://127.0.0.1:1", yield* alarms.make)
-      yield* Effect.flip(ask(get, {}, { millis: 20, bytes: 10 }))
-      const interrupted = yield* Effect.forkChild(ask(get, {}, { millis: 5000, bytes: 10 }))
+      const { request: send } = transport.make(
+        { requests: agent, watches: agent },
+        "http://127.0.0.1:1",
+        yield* Timers.make
+      )
+      yield* Effect.flip(send(get, {}, { timeoutMillis: 20, maxBytes: 10 }))
+      const interrupted = yield* Effect.forkChild(send(get, {}, { timeoutMillis: 5000, maxBytes: 10 }))
       yield* Effect.sleep("5 millis")
       yield* Fiber.interrupt(interrupted)
       const places = Object.values(agent.stats).map(({ pending, running, size }) => [pending, running, size])
@@ -141,11 +149,11 @@ describe("a request", () => {
     Effect.gen(function* () {
       const asked = yield* Deferred.make<void>()
       const closed = yield* Deferred.make<void>()
-      const { ask } = yield* serving((socket) => {
+      const { send } = yield* serving((socket) => {
         socket.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
         Deferred.doneUnsafe(asked, Effect.void)
       })
-      const asking = yield* Effect.forkChild(ask(get))
+      const asking = yield* Effect.forkChild(send(get))
       yield* Deferred.await(asked)
       yield* Fiber.interrupt(asking)
       yield* Effect.timeout(Deferred.await(closed), "5 seconds")
@@ -165,11 +173,11 @@ describe("a watch", () => {
   const end = "0\r\n\r\n"
 
   /** The lines that a server tells, and how they ended. */
-  const told = (serve: (socket: Socket) => void, bounds?: Partial<transport.Bounds>) =>
+  const told = (serve: (socket: Socket) => void, limits?: Partial<transport.Limits>) =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const { watch } = yield* serving(serve)
-      const answer = yield* watch(bounds)
+      const answer = yield* watch(limits)
       if (!("lines" in answer)) return assert.fail("it should go on")
       const ended = yield* Stream.runForEach(answer.lines, (line) => Effect.sync(() => lines.push(line))).pipe(
         Effect.as("done"),
@@ -205,11 +213,11 @@ describe("a watch", () => {
         socket.write(begin)
         socket.write(chunked("a\nb"), () => setTimeout(() => socket.destroy(), 20))
       })
-      assert.deepStrictEqual(broken, { lines: ["a"], ended: "the answer broke off" })
+      assert.deepStrictEqual(broken, { lines: ["a"], ended: "the connection broke before the response was complete" })
       const endless = yield* told(
         (socket) => socket.write(Buffer.concat([Buffer.from(begin), chunked("x".repeat(99))])),
         {
-          bytes: 98
+          maxBytes: 98
         }
       )
       assert.deepStrictEqual(endless, { lines: [], ended: "a line is larger than 98 bytes" })
@@ -227,7 +235,7 @@ describe("a watch", () => {
         }
         more()
       })
-      const answer = yield* watch({ bytes: line.length })
+      const answer = yield* watch({ maxBytes: line.length })
       if (!("lines" in answer)) return assert.fail("it should go on")
       yield* Effect.repeat(
         Effect.suspend(() => Effect.as(Effect.sleep("50 millis"), sent)),
@@ -244,18 +252,18 @@ describe("a watch", () => {
       const { watch } = yield* serving((socket) => socket.write(`${refused}gone`))
       assert.deepInclude(yield* watch(), { status: 410, body: "gone" })
       const slow = yield* serving((socket) => socket.write(refused))
-      assert.strictEqual((yield* Effect.flip(slow.watch({ millis: 30 }))).detail, "no answer within 30ms")
-      assert.strictEqual((yield* Effect.flip(watch({ bytes: 3 }))).detail, "the answer is larger than 3 bytes")
+      assert.strictEqual((yield* Effect.flip(slow.watch({ timeoutMillis: 30 }))).detail, "no response within 30ms")
+      assert.strictEqual((yield* Effect.flip(watch({ maxBytes: 3 }))).detail, "the response is larger than 3 bytes")
     }).pipe(Effect.scoped)
   )
 
   it.live("takes no connection from requests", () =>
     Effect.gen(function* () {
-      const { ask, watch } = yield* serving((socket, request) =>
+      const { send, watch } = yield* serving((socket, request) =>
         socket.write(request.startsWith("GET") ? begin : `${head}Content-Length: 2\r\n\r\nok`)
       )
       yield* watch()
-      assert.strictEqual((yield* ask({ ...get, method: "DELETE" })).body, "ok")
+      assert.strictEqual((yield* send({ ...get, method: "DELETE" })).body, "ok")
     }).pipe(Effect.scoped)
   )
 

@@ -1,4 +1,4 @@
-/** One fiber sleeps for all alarms: none rings late for it, none rings that was called off. */
+/** One fiber sleeps for all timers. None fires late, and a cancelled timer never fires. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,140 +6,141 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as alarms from "../../../src/internal/time/timers.ts"
+import * as Timers from "../../../src/internal/time/timers.ts"
 
-const setUp = Effect.map(alarms.make, ({ schedule: set, wait }) => {
-  const rung: Array<string> = []
-  return { wait, rung, setWith: set, set: (millis: number, name: string) => set(millis, () => rung.push(name)) }
+const setUp = Effect.map(Timers.make, ({ schedule, wait }) => {
+  const fired: Array<string> = []
+  const scheduleNamed = (millis: number, name: string) => schedule(millis, () => fired.push(name))
+  return { wait, fired, schedule, scheduleNamed }
 })
 
-describe("alarms", () => {
-  it.effect("ring when they are due, also one that is due before the others", () =>
+describe("timers", () => {
+  it.effect("fire when they are due, also one that is due before the others", () =>
     Effect.gen(function* () {
-      const { rung, set } = yield* setUp
-      set(100, "late")
-      set(10.5, "early")
-      set(0, "now")
+      const { fired, scheduleNamed } = yield* setUp
+      scheduleNamed(100, "late")
+      scheduleNamed(10.5, "early")
+      scheduleNamed(0, "now")
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(rung, ["now"])
+      assert.deepStrictEqual(fired, ["now"])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(rung, ["now", "early"])
-      set(20, "between")
+      assert.deepStrictEqual(fired, ["now", "early"])
+      scheduleNamed(20, "between")
       yield* TestClock.adjust("88 millis")
-      assert.deepStrictEqual(rung, ["now", "early", "between"])
+      assert.deepStrictEqual(fired, ["now", "early", "between"])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(rung, ["now", "early", "between", "late"])
+      assert.deepStrictEqual(fired, ["now", "early", "between", "late"])
       yield* TestClock.adjust("1 hour")
-      set(5, "again")
+      scheduleNamed(5, "again")
       yield* TestClock.adjust("5 millis")
-      assert.strictEqual(rung.pop(), "again")
+      assert.strictEqual(fired.pop(), "again")
     })
   )
 
-  it.effect("do not ring once they are called off, be it by another that rings at the same time", () =>
+  it.effect("do not fire once they are cancelled, even by another that fires at the same time", () =>
     Effect.gen(function* () {
-      const { schedule: set } = yield* alarms.make
-      const rung: Array<string> = []
-      const callOffs: Array<() => void> = []
+      const { schedule } = yield* Timers.make
+      const fired: Array<string> = []
+      const cancels: Array<() => void> = []
       for (const name of ["a", "b"]) {
-        callOffs.push(
-          set(10, () => {
-            rung.push(name)
-            for (const callOff of callOffs) callOff()
+        cancels.push(
+          schedule(10, () => {
+            fired.push(name)
+            for (const cancel of cancels) cancel()
           })
         )
       }
-      set(5, () => rung.push("never"))()
+      schedule(5, () => fired.push("never"))()
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(rung, ["a"])
+      assert.deepStrictEqual(fired, ["a"])
     })
   )
 
-  it.effect("ring also after all that were set before were called off", () =>
+  it.effect("fire also after all earlier ones were cancelled", () =>
     Effect.gen(function* () {
-      const { rung, set } = yield* setUp
-      set(10, "never")()
+      const { fired, scheduleNamed } = yield* setUp
+      scheduleNamed(10, "never")()
       yield* TestClock.adjust("1 second")
-      set(10, "then")
+      scheduleNamed(10, "then")
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(rung, ["then"])
+      assert.deepStrictEqual(fired, ["then"])
     })
   )
 
-  it.effect("may set the next one as they ring, without end", () =>
+  it.effect("may schedule the next one as they fire, without end", () =>
     Effect.gen(function* () {
-      const { schedule: set } = yield* alarms.make
+      const { schedule } = yield* Timers.make
       let times = 0
       const again = () => {
         times++
-        set(times < 5 ? 0 : 10, again)
+        schedule(times < 5 ? 0 : 10, again)
       }
-      set(0, again)
+      schedule(0, again)
       yield* TestClock.adjust("20 millis")
       assert.strictEqual(times, 7)
     })
   )
 
-  it.effect("ring although another failed", () =>
+  it.effect("fire although another failed", () =>
     Effect.gen(function* () {
-      const { rung, set, setWith } = yield* setUp
-      setWith(10, () => {
-        throw new Error("an alarm's own fault")
+      const { fired, schedule, scheduleNamed } = yield* setUp
+      schedule(10, () => {
+        throw new Error("a timer's own fault")
       })
-      set(10, "at once")
-      set(20, "later")
+      scheduleNamed(10, "at once")
+      scheduleNamed(20, "later")
       yield* TestClock.adjust("20 millis")
-      set(10, "anew")
+      scheduleNamed(10, "anew")
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(rung, ["at once", "later", "anew"])
+      assert.deepStrictEqual(fired, ["at once", "later", "anew"])
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  it.effect("ring also after their scope has closed", () =>
+  it.effect("fire also after their scope has closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { rung, set } = yield* Scope.provide(setUp, scope)
-      set(10, "set before")
+      const { fired, scheduleNamed } = yield* Scope.provide(setUp, scope)
+      scheduleNamed(10, "set before")
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust("10 millis")
-      set(10, "never")()
-      set(20, "set after")
+      scheduleNamed(10, "never")()
+      scheduleNamed(20, "set after")
       yield* TestClock.adjust("20 millis")
-      assert.deepStrictEqual(rung, ["set before", "set after"])
+      assert.deepStrictEqual(fired, ["set before", "set after"])
     })
   )
 })
 
 describe("a wait", () => {
-  it.effect("ends with the call, be it at once, or with the time", () =>
+  it.effect("ends with the notification, which may come at once, or with the time", () =>
     Effect.gen(function* () {
-      const { rung, wait } = yield* setUp
-      let call = () => {}
+      const { fired, wait } = yield* setUp
+      let notify = () => {}
       let listeners = 0
       const waitFor = (name: string, isThere: boolean) =>
         Effect.map(
-          wait(50, (wake) => {
+          wait(50, (notifyWait) => {
             listeners++
-            call = wake
-            if (isThere) wake()
+            notify = notifyWait
+            if (isThere) notifyWait()
             return () => {
               listeners--
             }
           }),
-          () => rung.push(name)
+          () => fired.push(name)
         )
       yield* waitFor("at once", true)
       const inNoTime = yield* Effect.forkChild(wait(0, () => () => {}))
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(inNoTime)
-      const called = yield* Effect.forkChild(waitFor("called", false), { startImmediately: true })
+      const notified = yield* Effect.forkChild(waitFor("notified", false), { startImmediately: true })
       yield* TestClock.adjust("49 millis")
-      assert.deepStrictEqual(rung, ["at once"])
-      call()
-      yield* Fiber.join(called)
+      assert.deepStrictEqual(fired, ["at once"])
+      notify()
+      yield* Fiber.join(notified)
       yield* Effect.forkChild(waitFor("in time", false), { startImmediately: true })
       yield* TestClock.adjust("50 millis")
-      assert.deepStrictEqual(rung, ["at once", "called", "in time"])
+      assert.deepStrictEqual(fired, ["at once", "notified", "in time"])
       const interrupted = yield* Effect.forkChild(waitFor("never", false), { startImmediately: true })
       yield* Fiber.interrupt(interrupted)
       assert.strictEqual(listeners, 0)

@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
-import * as LockError from "../../src/LockError.ts"
-import * as LockPolicy from "../../src/LockPolicy.ts"
-import { busy, id, pass, setUp } from "./fixture.ts"
+import * as LockError from "../../../src/LockError.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { busy, id, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -116,7 +116,7 @@ describe("who waits", () => {
         })
       )
       assert.deepStrictEqual(lines, [
-        "Warn Waiting for locks by polling, since they may not be watched: Not allowed to watch token: no. Grant the verb in a Role."
+        "Warn Waiters poll, since they may not watch. Not allowed to watch token: no. Grant the verb in a Role."
       ])
     })
   )

@@ -5,8 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as LockRecord from "../../src/LockRecord.ts"
-import { id, key, setUp } from "./fixture.ts"
+import * as LockQueue from "../../../src/LockQueue.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import type { Contender } from "../../utils/contend.ts"
+import { id, key, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -23,6 +25,128 @@ const setUpKnown = Effect.gen(function* () {
 })
 
 describe("a hand-over", () => {
+  it.effect("takes one write of each process in turn, in the order of arrival", () =>
+    Effect.gen(function* () {
+      const { aProcess, isUntouched, read } = yield* setUp
+      /** Starts a waiter in a process of its own, and counts its requests from then on. */
+      const arrive = Effect.fnUntraced(function* (name: string) {
+        const process = yield* aProcess(name)
+        const contender = yield* process.wants()
+        process.requests.length = 0
+        return { ...process, ...contender }
+      })
+      const tokens: Array<bigint> = []
+      const passes = Effect.fnUntraced(function* (from: Contender, to: Contender) {
+        yield* from.letGo
+        yield* soon
+        const { fencingToken, holderId, isValid } = yield* to.held
+        tokens.push(fencingToken)
+        assert.isTrue(yield* isValid)
+        const { annotations, labels } = yield* read
+        assert.isTrue(annotations[LockRecord.holderKey(key)]?.startsWith(`${holderId}@`))
+        assert.strictEqual(labels[LockQueue.labelKey(key)], LockQueue.processIdOf(holderId))
+      })
+
+      const holder = yield* arrive("holder")
+      tokens.push((yield* holder.held).fencingToken)
+      const [first, second, third] = [yield* arrive("a"), yield* arrive("b"), yield* arrive("c")]
+      yield* passes(holder, first)
+      const fourth = yield* arrive("d")
+      yield* passes(first, second)
+      const fifth = yield* arrive("e")
+      assert.isFalse(yield* third.has)
+      yield* passes(second, third)
+      assert.isFalse(yield* fourth.has)
+      yield* passes(third, fourth)
+      assert.isFalse(yield* fifth.has)
+      yield* passes(fourth, fifth)
+      yield* fifth.letGo
+      yield* soon
+      yield* isUntouched
+
+      for (const { requests } of [first, second, third, fourth, fifth]) assert.deepStrictEqual(requests, ["write"])
+      // The holder acquired the lock before anybody waited. It finds the first waiter in the answer to its release.
+      assert.deepStrictEqual(holder.requests, ["write", "write"])
+      assert.deepStrictEqual(
+        tokens,
+        [...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1))
+      )
+    })
+  )
+
+  it.effect("keeps the order after a long hold, at no more requests of the waiters", () =>
+    Effect.gen(function* () {
+      const { aProcess, isUntouched } = yield* setUp
+      const holder = yield* aProcess("holder")
+      const ours = yield* holder.wants({ ttl: "1 minute" })
+      const processes = yield* Effect.forEach(["a", "b", "c"], (name) => aProcess(name))
+      const contenders = yield* Effect.forEach(processes, (process) => process.wants())
+      yield* TestClock.adjust("1500 millis")
+      for (const { requests } of [holder, ...processes]) requests.length = 0
+      yield* ours.letGo
+      for (const [index, contender] of contenders.entries()) {
+        yield* soon
+        yield* contender.held
+        for (const { requests } of processes.slice(index)) assert.deepStrictEqual(requests, [])
+        yield* contender.letGo
+      }
+      yield* soon
+      assert.deepStrictEqual(holder.requests, ["write", "write"])
+      yield* isUntouched
+    })
+  )
+
+  it.effect("comes after a hold of several leases, and may be held as long", () =>
+    Effect.gen(function* () {
+      const { aProcess, isUntouched } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants({ ttl: "1 second" })
+      const theirs = yield* them.wants({ ttl: "1 second" })
+      yield* TestClock.adjust("2500 millis")
+      assert.isFalse(yield* theirs.has)
+      assert.isTrue(yield* (yield* ours.held).isValid)
+      yield* ours.letGo
+      yield* soon
+      const held = yield* theirs.held
+      yield* TestClock.adjust("3500 millis")
+      assert.isTrue(yield* held.isValid)
+      yield* theirs.letGo
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
+  it.effect("is passed on by a waiter that is interrupted before it hears of it, or undone if nobody waits", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder, isUntouched } = yield* setUp
+      const deaf = (name: string) =>
+        Effect.tap(aProcess(name), ({ watching }) =>
+          Effect.sync(() => {
+            watching.fault = "Silent"
+          })
+        )
+      const ours = yield* Effect.flatMap(aProcess("holder"), (process) => process.wants())
+      const granted = yield* Effect.flatMap(deaf("granted"), (process) => process.wants())
+      yield* ours.letGo
+      yield* soon
+      assert.strictEqual(yield* holder, "granted")
+      const next = yield* Effect.flatMap(aProcess("next"), (process) => process.wants())
+      assert.isFalse(yield* granted.has)
+      yield* Fiber.interrupt(granted.fiber)
+      yield* soon
+      yield* next.held
+
+      const last = yield* Effect.flatMap(deaf("last"), (process) => process.wants())
+      yield* next.letGo
+      yield* soon
+      assert.strictEqual(yield* holder, "last")
+      assert.isFalse(yield* last.has)
+      yield* Fiber.interrupt(last.fiber)
+      yield* soon
+      yield* isUntouched
+    })
+  )
+
   it.effect("takes one write of the holder that knows who waits, and none of the next", () =>
     Effect.gen(function* () {
       const { holder, isUntouched, ours, theirs, them, us } = yield* setUpKnown

@@ -4,9 +4,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import { yieldFor as glance, yieldToDexFor as visit } from "../../src/LockProtocol.ts"
-import * as LockRecord from "../../src/LockRecord.ts"
-import { busy, dexLockUntil, key, pass, setUp } from "./fixture.ts"
+import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import { busy, dexLockUntil, key, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 

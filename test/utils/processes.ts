@@ -1,4 +1,4 @@
-/** One object, and processes that want its lock: each with its own way to the store, in virtual time. */
+/** One object, and processes that acquire its lock in virtual time. Each process has a store with faults of its own. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,23 +10,23 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { type MetadataPatch, type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
-import { contend } from "../utils/contend.ts"
-import * as FaultyStore from "../utils/FaultyStore.ts"
+import { contend } from "./contend.ts"
+import * as FaultyStore from "./FaultyStore.ts"
 
 export const id = "token"
 export const key = LockPolicy.dexAnnotation
 export const line = LockQueue.queueKey(key)
 
-/** What the object says before anybody wants its lock. */
+/** The annotations of the object before anybody acquires its lock. */
 export const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
 
-/** A contender that is no more, and left its name. */
+/** The holder ID of an acquisition of a process that is gone. */
 export const dead = (wish: number) => LockQueue.holderId("dead", "deaddeaddead", wish)
 
 /** The annotations of a lock as Dex writes it. */
 export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
 
-/** Makes the object, and what is needed to look at it and to write to it as a stranger would. */
+/** Makes the object, and the means to read it and to write to it as a stranger would. */
 export const setUp = Effect.gen(function* () {
   const memory = yield* ObjectStoreMemory.make({ createIfMissing: false })
   yield* memory.store.create(id, untouched)
@@ -47,7 +47,7 @@ export const setUp = Effect.gen(function* () {
     return { ...faulty, lock, scope, wants }
   })
   const annotations = Effect.map(read, ({ annotations }) => annotations)
-  /** Wipes the queue, as Dex does. Answers how many stood in it. */
+  /** Wipes the queue, as Dex does. Gives the number of waiters in it. */
   const wipe = Effect.gen(function* () {
     const queue = LockQueue.fromAnnotations(key, (yield* read).annotations)
     yield* annotate(LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
@@ -65,7 +65,7 @@ export const setUp = Effect.gen(function* () {
     waiting: Effect.map(annotations, (annotations) =>
       LockQueue.fromAnnotations(key, annotations).waiters.map((name) => name.split("/")[0])
     ),
-    /** That nothing of the lock is left. */
+    /** Asserts that nothing of the lock is left. */
     isUntouched: Effect.map(read, ({ annotations, labels }) => {
       assert.deepStrictEqual({ ...annotations }, untouched)
       assert.deepStrictEqual({ ...labels }, {})
@@ -76,7 +76,7 @@ export const setUp = Effect.gen(function* () {
 /** One of the processes. */
 export type Process = Effect.Success<ReturnType<Effect.Success<typeof setUp>["aProcess"]>>
 
-/** A fiber that wants the lock again and again, for 20 milliseconds, and the times at which it got it. */
+/** A fiber that acquires the lock again and again, for 20 ms each time, and the times at which it got it. */
 export const busy = (process: Process) =>
   Effect.gen(function* () {
     const had: Array<number> = []

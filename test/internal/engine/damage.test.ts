@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import * as LockPolicy from "../../src/LockPolicy.ts"
-import * as LockQueue from "../../src/LockQueue.ts"
-import { dead, key, line, setUp } from "./fixture.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import * as LockQueue from "../../../src/LockQueue.ts"
+import { dead, key, line, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 

@@ -1,0 +1,144 @@
+/**
+ * The timings and limits that the docs quote are those of the code.
+ *
+ * The table "Timings" of `docs/protocol.md` holds each of them once. Wherever a page quotes one it writes the name of
+ * the row in italics and the value in parentheses: `*TTL* (10 s)`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { patience as commitPatience } from "../src/internal/engine/commit.ts"
+import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
+import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
+import { idleMillis } from "../src/internal/engine/watchPool.ts"
+import { backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
+import * as fairness from "../src/internal/protocol/fairness.ts"
+import { retriesPerInterval } from "../src/internal/protocol/holding.ts"
+import { maxDrift } from "../src/internal/time/clockReading.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
+import * as LockProtocol from "../src/LockProtocol.ts"
+import * as LockQueue from "../src/LockQueue.ts"
+import * as RefreshOnce from "../src/RefreshOnce.ts"
+
+const root = join(import.meta.dirname, "..")
+
+const pages = [
+  "README.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name))
+].map((name) => ({ name, text: readFileSync(join(root, name), "utf8") }))
+
+const time = (millis: number): string =>
+  millis < 1000 ? `${millis} ms` : millis >= 120_000 ? `${millis / 60_000} min` : `${millis / 1000} s`
+
+/** The delays of a schedule, in milliseconds, until it ends. */
+const delaysOf = (schedule: LockPolicy.WaitSchedule): ReadonlyArray<number> =>
+  Effect.runSync(
+    Effect.gen(function* () {
+      const step = yield* Schedule.toStep(schedule)
+      const delays: Array<number> = []
+      for (let now = 0; ; now += delays.at(-1)!) {
+        const delay = yield* step(now, undefined).pipe(
+          Effect.map(([, delay]) => Duration.toMillis(delay)),
+          Pull.catchDone(() => Effect.undefined)
+        )
+        if (delay === undefined) return delays
+        delays.push(delay)
+      }
+    })
+  )
+
+const { renewEvery, ttl, waitSchedule } = LockPolicy.dex
+// Durations are whole nanoseconds, which do not divide evenly.
+const ratio =
+  renewEvery === false ? 0 : Math.round((1000 * Duration.toMillis(ttl)) / Duration.toMillis(renewEvery)) / 1000
+const polls = delaysOf(waitSchedule)
+const refreshPolls = delaysOf(RefreshOnce.defaultPolicy.waitSchedule)
+const refreshWait = refreshPolls.reduce((sum, delay) => sum + delay, 0)
+
+/** The rows of the table, by the constants of the code. */
+const inCode: Readonly<Record<string, string>> = {
+  TTL: time(Duration.toMillis(ttl)),
+  "renewal interval": `1/${ratio} of the TTL`,
+  "hand-over lease": time(LockProtocol.handOverTtl),
+  "poll interval": [...new Set(polls)].map(time).join(", "),
+  polls: String(polls.length),
+  "queue capacity": String(LockQueue.capacity),
+  recheck: time(LockProtocol.stableHolderAfter),
+  yield: time(LockProtocol.yieldFor),
+  "extended yield": time(LockProtocol.yieldToDexFor),
+  gap: time(fairness.dexGap),
+  "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
+  "minimum claim": time(LockProtocol.minClaim),
+  "release retries": time(Duration.toMillis(releasePatience)),
+  "commit retries": time(Duration.toMillis(commitPatience)),
+  "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
+  "slow answer": time(slowAnswer),
+  "spread factor": String(backOffBounds.perLatency),
+  "shortest spread": time(backOffBounds.atLeast),
+  "longest spread": time(backOffBounds.atMost),
+  "longest spread in the queue": time(backOffBounds.queued),
+  stagger: time(LockProtocol.recheckStagger.perPosition),
+  "longest stagger": time(LockProtocol.recheckStagger.atMost),
+  "idle watch": time(idleMillis),
+  "first fairness budget": time(fairness.budgetLength.first),
+  "longest fairness budget": time(fairness.budgetLength.atMost),
+  "contended fairness budget": time(fairness.budgetLength.contended),
+  "local hand-offs": maxLocalHandOffs.toLocaleString("en"),
+  "hand-over chain": time(LockProtocol.maxHandOverChain),
+  "clock drift": `${maxDrift * 100} %`,
+  "first refresh poll": time(Math.min(...refreshPolls)),
+  "longest refresh poll": time(Math.max(...refreshPolls)),
+  // The schedule ends with the first step that ends after its time.
+  "refresh wait": time(Math.floor(refreshWait / 1000) * 1000)
+}
+
+/**
+ * The rows whose constants no module exports yet, and where they are. A constant that gets exported moves from here into
+ * `inCode`.
+ */
+const notExported: Readonly<Record<string, string>> = {
+  "request time-out": "ObjectStoreKubernetes.ts: default of requestTimeout",
+  "watch duration": "watchStream.ts: watchSeconds",
+  "request connections": "connections.ts: makePools",
+  "reported skew": "apiClient.ts: reportableSkew",
+  "contradiction memory": "serverClock.ts: contradictionLasts",
+  "refresh grace": "RefreshOnce.ts: default of grace",
+  "remembered values": "RefreshOnce.ts: default of capacity"
+}
+
+const protocolPage = pages.find(({ name }) => name === join("docs", "protocol.md"))!.text
+const section = protocolPage.split(/^## /m).find((text) => text.startsWith("Timings\n"))!
+const inDocs: Readonly<Record<string, string>> = Object.fromEntries(
+  [...section.matchAll(/^\| ([^|]+) \| ([^|]+) \| [^|]+ \| [^|]+ \|$/gm)]
+    .map(([, name, value]) => [name!, value!] as const)
+    .filter(([name]) => name !== "timing" && name !== "---")
+)
+
+describe("the numbers of the docs", () => {
+  it("are those of the code, row by row", () => {
+    const compared = Object.fromEntries(Object.entries(inDocs).filter(([name]) => !(name in notExported)))
+    assert.deepStrictEqual(compared, inCode)
+  })
+
+  it("have a row for each constant that is not exported yet", () => {
+    for (const [name, where] of Object.entries(notExported)) assert.property(inDocs, name, where)
+  })
+
+  it("are the same wherever they are quoted", () => {
+    let quotes = 0
+    for (const { name: page, text } of pages) {
+      for (const [quote, name, value] of text.matchAll(/(?<!\*)\*([^*\n]+)\* \(([^)\n]+)\)/g)) {
+        if (!/\d/.test(value!)) continue
+        quotes++
+        assert.strictEqual(value, inDocs[name!], `${page}: ${quote}`)
+      }
+    }
+    assert.isAbove(quotes, 30)
+  })
+})

@@ -1,0 +1,148 @@
+/**
+ * Imports run one way: a wing imports only the wings that its entry names, and an entry names only wings above it.
+ *
+ * The linter cannot state this in one place: `no-restricted-imports` compares the text of a specifier, and each override
+ * replaces the rule as a whole. It does reject cycles, also those of types (`import/no-cycle`).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { root } from "./utils/publicModules.ts"
+
+interface Wing {
+  /** Files, or folders with a slash at the end. The longest match decides. */
+  readonly files: ReadonlyArray<string>
+  readonly imports: ReadonlyArray<string>
+}
+
+const port = ["time", "port"]
+const lock = [...port, "protocol", "engine", "memory"]
+const kubernetes = [...port, "tracing", "kubernetes"]
+const library = [
+  "boundedMap",
+  "index",
+  "testing",
+  "Shutdown",
+  ...lock,
+  "Lock",
+  ...kubernetes,
+  "client",
+  "store",
+  "refresh",
+  "RefreshOnce"
+]
+
+const wings: Readonly<Record<string, Wing>> = {
+  tracing: { files: ["src/internal/tracing.ts"], imports: [] },
+  boundedMap: { files: ["src/internal/boundedMap.ts"], imports: [] },
+  time: { files: ["src/internal/time/"], imports: [] },
+  port: {
+    files: [
+      "src/Held.ts",
+      "src/LockError.ts",
+      "src/LockKind.ts",
+      "src/LockMetrics.ts",
+      "src/LockPolicy.ts",
+      "src/LockProtocol.ts",
+      "src/LockQueue.ts",
+      "src/LockRecord.ts",
+      "src/ObjectStore.ts",
+      "src/Resource.ts"
+    ],
+    imports: ["time"]
+  },
+  memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
+  protocol: { files: ["src/internal/protocol/"], imports: port },
+  engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
+  Lock: { files: ["src/Lock.ts"], imports: lock },
+  kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing"] },
+  client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
+  store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
+  refresh: {
+    files: ["src/internal/refresh/", "src/RefreshError.ts", "src/RefreshMetrics.ts"],
+    imports: [...lock, "boundedMap", "Lock"]
+  },
+  RefreshOnce: { files: ["src/RefreshOnce.ts"], imports: [...port, "Lock", "refresh", "client", "store"] },
+  Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
+  index: {
+    files: ["src/index.ts"],
+    imports: [...port, "memory", "Lock", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
+  },
+  testing: { files: ["src/testing/"], imports: ["port"] },
+  bench: { files: ["bench/"], imports: library },
+  test: { files: ["test/"], imports: library },
+  "test/bench": { files: ["test/bench/"], imports: [...library, "test", "bench"] }
+}
+
+/** Imports that break the rule until somebody mends them. */
+const known: ReadonlyArray<string> = [
+  "bench/ -> test/cluster/",
+  "test/cluster/ -> bench/",
+  "test/contract/ -> bench/",
+  "test/refresh/ -> bench/",
+  "test/simulation/ -> bench/"
+]
+
+const names = Object.keys(wings)
+
+const wingOf = (file: string): string => {
+  const matches = names.flatMap((wing) =>
+    wings[wing]!.files.filter((one) => matchesPath(one, file)).map((one) => ({ wing, one }))
+  )
+  assert.isNotEmpty(matches, `${file} belongs to no wing: add it to the table in test/imports.test.ts`)
+  return matches.toSorted((a, b) => b.one.length - a.one.length)[0]!.wing
+}
+
+const matchesPath = (pattern: string, file: string): boolean =>
+  pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern
+
+const imports = ["src", "bench", "test"]
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name))
+  )
+  .filter((file) => file.endsWith(".ts"))
+  .flatMap((file) =>
+    [...readFileSync(join(root, file), "utf8").matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]*)"/g)].map(
+      ([, target]) => ({
+        file,
+        target: relative(root, join(root, dirname(file), target!))
+      })
+    )
+  )
+
+const isAllowed = (file: string, target: string): boolean => {
+  const [from, to] = [wingOf(file), wingOf(target)]
+  return from === to || wings[from]!.imports.includes(to)
+}
+
+const violations = imports.filter(({ file, target }) => !isAllowed(file, target))
+
+const isKnown = (line: string, { file, target }: { readonly file: string; readonly target: string }): boolean => {
+  const [from, to] = line.split(" -> ")
+  return matchesPath(from!, file) && matchesPath(to!, target)
+}
+
+describe("imports", () => {
+  it("have a table in which every wing imports only wings above it", () => {
+    for (const [index, name] of names.entries()) {
+      for (const other of wings[name]!.imports) assert.include(names.slice(0, index), other, `${name} imports ${other}`)
+    }
+  })
+
+  it("run one way", () => {
+    assert.isAbove(imports.length, 100)
+    assert.deepStrictEqual(
+      violations
+        .filter((one) => !known.some((line) => isKnown(line, one)))
+        .map(({ file, target }) => `${file} -> ${target}`),
+      []
+    )
+  })
+
+  it("break the rule where the list says so, or the list is out of date: delete the line", () => {
+    assert.deepStrictEqual(
+      known.filter((line) => !violations.some((one) => isKnown(line, one))),
+      []
+    )
+  })
+})
