@@ -9,11 +9,11 @@ import {
   type WriteAnswer
 } from "./library.ts"
 import { answered, request, sending } from "./requests.ts"
-import type { Emit, Rules } from "./rules.ts"
+import { type Emit, type Rules, tokenIsNoGreater } from "./rules.ts"
 import * as wire from "./wire.ts"
 import { type Actor, ended, letGo, type Release, see, type Seen, withActor, type World } from "./world.ts"
 
-/** A contender's move: what it is in, and where it leads to. */
+/** A contender at its move, and where to tell what it leads to. */
 interface Move {
   readonly world: World
   readonly index: number
@@ -89,7 +89,7 @@ const seek = (move: Move): void => {
         const found = library.found(actor, index, "Found", uncertainty)
         acquired(move, found, uncertainty)
         const changed = library.found(actor, index, "Changed", uncertainty)
-        if (changed._tag !== found._tag) acquired(move, changed, uncertainty + 1)
+        if (differ(found, changed)) acquired(move, changed, uncertainty + 1)
       }
       break
     case "BackingOff":
@@ -114,6 +114,9 @@ const seek = (move: Move): void => {
       to(move, "is interrupted before it sends", cutOff(actor, index, library, false))
   }
 }
+
+// Most of what a watch brings comes to the same as a reading.
+const differ = (a: Acquired, b: Acquired): boolean => a._tag !== b._tag || a.hasYielded !== b.hasYielded
 
 // What an acquisition does next.
 const acquired = (move: Move, next: Acquired, detail: number): void => {
@@ -173,9 +176,6 @@ const succeed = (
   const claimed: Actor = { ...holder, token: seen.current ? 2 : 1, robbed: isPresent ? 0 : actor.robbed }
   to(move, "claims the lock", claimed, isOutdone ? tokenIsNoGreater : undefined, detail)
 }
-
-/** The violation of a fencing token that does not grow. */
-export const tokenIsNoGreater = "a fencing token is no greater than that of an acquisition before it"
 
 const cutOff = (actor: Actor, index: number, library: Library, isSent: boolean): Actor => {
   const { held, queued } = library.cutOff(actor, index, isSent)

@@ -291,6 +291,12 @@ export const make = ({ mutation, renews, sharedWithDex }: Options) => {
     handsOver: actor.release.handsOver === "atOnce"
   })
 
+  const releases = memo<Released>()
+  const looks = memo<Released>()
+
+  const codeOf = (actor: Actor, index: number, uncertainty: number): number =>
+    ((uncertainty * 8 + index) * 16 + requeueOf(actor)) * 2 + (actor.release.handsOver === "atOnce" ? 1 : 0)
+
   const planOf = (actor: Actor) => {
     const { patch } = actor.request!
     const { waiters } = patch
@@ -442,12 +448,12 @@ export const make = ({ mutation, renews, sharedWithDex }: Options) => {
 
     /** A holder gives up its lease. */
     release: (actor: Actor, index: number, uncertainty: number): Released => {
-      const now = nowOf(uncertainty)
       const seen = wire.snapshotOfQueue(actor.known!)
-      return released(
-        contenderOf(index, now),
-        release.release(releaseOf(actor, index), leaseOf(actor, index), seen, now)
-      )
+      return releases(seen, codeOf(actor, index, uncertainty) * 256 + actor.lease + 128, () => {
+        const now = nowOf(uncertainty)
+        const next = release.release(releaseOf(actor, index), leaseOf(actor, index), seen, now)
+        return released(contenderOf(index, now), next)
+      })
     },
 
     /** A releaser hands over a lock that is free. */
@@ -466,10 +472,13 @@ export const make = ({ mutation, renews, sharedWithDex }: Options) => {
 
     /** A releaser reads what is left of its own. */
     looked: (actor: Actor, index: number, seen: Seen, uncertainty: number): Released => {
-      const now = nowOf(uncertainty)
-      const contender = contenderOf(index, now)
-      const heard = heardBy(contender, { _tag: "Found", snapshot: wire.snapshot(seen) }, "read")
-      return released(contender, release.step(releaseOf(actor, index), stateOf(actor), heard, now))
+      const snapshot = wire.snapshot(seen)
+      return looks(snapshot, codeOf(actor, index, uncertainty), () => {
+        const now = nowOf(uncertainty)
+        const contender = contenderOf(index, now)
+        const heard = heardBy(contender, { _tag: "Found", snapshot }, "read")
+        return released(contender, release.step(releaseOf(actor, index), stateOf(actor), heard, now))
+      })
     },
 
     /** A holder commits. */

@@ -33,3 +33,6 @@ export type Emit = (action: Action, next: World, violation?: string | undefined)
 
 /** Takes what a contender may be next. */
 export type To = (name: string, next: Actor, violation?: string, detail?: number) => void
+
+/** The violation of a fencing token that does not grow. */
+export const tokenIsNoGreater = "a fencing token is no greater than that of an acquisition before it"

@@ -1,10 +1,11 @@
 /** The API server works on one write. What no contender can see tells whether the write may happen. */
-import { type Library } from "./library.ts"
-import { tokenIsNoGreater } from "./kubelock.ts"
+import type { Library } from "./library.ts"
 import { apply, holds as conditionHolds, kept } from "./patch.ts"
+import { tokenIsNoGreater } from "./rules.ts"
 import * as wire from "./wire.ts"
 import { type Actor, holds, outdated, type Request, see, seeks, ttl, withActor, type World } from "./world.ts"
 
+/** What comes of a write: whether it was applied, and what it violates. */
 export interface Served {
   readonly world: World
   readonly done: boolean
@@ -71,7 +72,7 @@ const isExpired = (world: World): boolean => world.annotations.lock < 0
 
 const isLocked = (world: World): boolean => world.annotations.lock !== wire.absent
 
-// Dex removes what it finds (its defect 2) and breaks by a wrong clock (its defect 7); an operator removes any lock.
+// Dex removes whatever lock it finds (its defect 2) and takes over by a wrong clock (its defect 7). An operator removes any lock.
 const robbed = (world: World, index: number, request: Request): number | undefined => {
   const { kind } = world.actors[index]!
   if (kind === "kubelock" || !isLocked(world) || world.owner === index || world.owner === wire.nobody) return undefined

@@ -8,7 +8,7 @@ import type { Answer } from "../../src/internal/protocol/answer.ts"
 import type { StoreError } from "../../src/LockError.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
-import type { InSimulation } from "../mutations/mutations.ts"
+import { type InSimulation, mutations as all } from "../mutations/mutations.ts"
 import type { Machine } from "./machine.ts"
 
 type Store = ObjectStore["Service"]
@@ -25,8 +25,7 @@ export interface Mutation {
   readonly seen?: (machine: Machine, seen: Seen) => Seen
 }
 
-/** Does a mutation. */
-export const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
+const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
   served: (store) => (how.wipes === undefined ? store : wiping(store, how.wipes)),
   seen: (machine, seen) => {
     const changed = changing({ ...how, ...own?.(machine) }, machine, seen)
@@ -123,3 +122,10 @@ const stopping = ({ clock, store }: Seen): Seen => {
     }
   }
 }
+
+/** The mutations, by name. */
+export const mutations: Readonly<Record<string, Mutation>> = Object.fromEntries(
+  all.flatMap(({ how = {}, name, simulation }) =>
+    simulation === undefined ? [] : [[name, mutate(how, simulation.how)]]
+  )
+)
