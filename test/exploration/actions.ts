@@ -1,5 +1,5 @@
 /** Everything that can happen next: a contender's own step, the network's whims, time, strangers. */
-import { isValid, type Library } from "./library.ts"
+import type { Library } from "./library/library.ts"
 import { steps, unanswered } from "./contender.ts"
 import type { Emit, Rules } from "./rules.ts"
 import { rob, serve } from "./server.ts"
@@ -102,7 +102,7 @@ export const judge = (world: World, { foresight, library }: Rules): string | und
   let valid = 0
   for (let index = 0; index < world.actors.length; index++) {
     const { kind, left, robbed, stage, token } = world.actors[index]!
-    if (isValid(world.actors[index]!, library)) {
+    if (library.isValid(world.actors[index]!)) {
       if (robbed === 0) {
         valid++
         if (foresight && owner === index && annotations.lock < left) {
@@ -123,5 +123,4 @@ export const judge = (world: World, { foresight, library }: Rules): string | und
 }
 
 /** Whether two contenders hold the lock at once: no violation if one of them was robbed of it. */
-export const isShared = (world: World, library: Library): boolean =>
-  world.actors.filter((actor) => isValid(actor, library)).length > 1
+export const isShared = (world: World, library: Library): boolean => world.actors.filter(library.isValid).length > 1

@@ -1,5 +1,5 @@
 /** What contenders share: requests sent and answered. */
-import type { Sent } from "./library.ts"
+import type { Sent } from "./library/port.ts"
 import * as wire from "./wire.ts"
 import type { Actor, Request } from "./world.ts"
 

@@ -1,5 +1,5 @@
 /** By which rules a world goes on, and what an action is. */
-import type { Library } from "./library.ts"
+import type { Library } from "./library/library.ts"
 import type { Actor, World } from "./world.ts"
 
 /**

@@ -1,5 +1,5 @@
 /** The API server works on one write. What no contender can see tells whether the write may happen. */
-import type { Library } from "./library.ts"
+import type { Library } from "./library/library.ts"
 import { apply, holds as conditionHolds, kept } from "./patch.ts"
 import { tokenIsNoGreater } from "./rules.ts"
 import * as wire from "./wire.ts"
@@ -134,7 +134,7 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
   return is.some(isNew) ? "a contender stands in the queue that had left it" : undefined
 }
 
-const isNoOlder = ({ token }: Actor, { mutation }: Library): boolean =>
-  mutation.constantToken === true ? token > 0 : token === 2
+const isNoOlder = ({ token }: Actor, { hasConstantToken }: Library): boolean =>
+  hasConstantToken ? token > 0 : token === 2
 
 const givesUp = ({ write }: Request): boolean => write === "release" || write === "commit"

@@ -1,6 +1,7 @@
 /** The worlds that are explored, and how deep: together some seconds. */
 import { acquires, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
-import * as library from "./library.ts"
+import * as library from "./library/library.ts"
+import type { Mutation } from "./library/port.ts"
 import type { Setting } from "./search.ts"
 import type { Cast } from "./world.ts"
 
@@ -14,7 +15,7 @@ export type Place = Cast &
   Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
 
 /** A world. `foresight` is explained in `rules.ts`. */
-export const setting = (title: string, place: Place, foresight: boolean, mutation: library.Mutation = {}): Setting => {
+export const setting = (title: string, place: Place, foresight: boolean, mutation: Mutation = {}): Setting => {
   const { actors, renews = true, sharedWithDex = actors.includes("dex") } = place
   return {
     title,

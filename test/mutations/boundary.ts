@@ -3,8 +3,8 @@
  * done here, from outside, so that the library itself has no switches. A write without its precondition, for one, is the same as a
  * server that does not check it.
  *
- * Pure. The simulation applies it to the store of every process (`test/simulation/mutated.ts`), the exploration to the commands and
- * events of the machines (`test/exploration/library.ts`).
+ * Pure. The simulation applies it to the store of every process (`test/simulation/mutations.ts`), the exploration to the commands and
+ * events of the machines (`test/exploration/library/port.ts`).
  */
 import type { Answer } from "../../src/internal/protocol/answer.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"

@@ -19,7 +19,7 @@ import {
   renews,
   timePasses
 } from "../exploration/beginnings.ts"
-import type * as library from "../exploration/library.ts"
+import type { Mutation as ExploredMutation } from "../exploration/library/port.ts"
 import type { Place } from "../exploration/worlds.ts"
 import type { Machine } from "../simulation/machine.ts"
 import type { Theme } from "../simulation/plan.ts"
@@ -54,7 +54,7 @@ export interface InExploration {
   readonly depth: number
   readonly in: Place
   readonly name?: string
-  readonly how?: library.Mutation
+  readonly how?: ExploredMutation
 }
 
 /** The violation of exclusion, as the exploration calls it. */
@@ -88,7 +88,7 @@ const hasGotNoAnswer: NonNullable<Place["before"]> = [
 const isOfQueue = (annotation: string): boolean => annotation.startsWith(queueKey)
 
 // The lease that a holder would write that knows of no lease that stands.
-const shortening = (kind: boundary.RequestKind): library.Mutation => ({
+const shortening = (kind: boundary.RequestKind): ExploredMutation => ({
   sends: (write, { holderId, server, ttl }) =>
     kindOf(write) === kind
       ? {
@@ -117,7 +117,7 @@ const seenAs = (snapshot: ObjectSnapshot, holderId: string): ObjectSnapshot => (
   annotations: renamed(snapshot.annotations, sharedId, holderId)
 })
 
-const sharingId: library.Mutation = {
+const sharingId: ExploredMutation = {
   sends: (write, { holderId }) => ({ ...write, annotations: renamed(write.annotations, holderId, sharedId) }),
   hears: (answer, _, { holderId }) => withSnapshot(answer, (snapshot) => seenAs(snapshot, holderId)),
   watches: (snapshot, { holderId }) => seenAs(snapshot, holderId)
