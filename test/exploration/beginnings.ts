@@ -33,6 +33,12 @@ export const claims = (index: number): ReadonlyArray<Step> => [
   ["claims the lock", index]
 ]
 
+/** It commits, and waits for the answer. */
+export const commits = (index: number): ReadonlyArray<Step> => [
+  ["sends a commit", index],
+  ["the server works on the write of", index]
+]
+
 export const timePasses: ReadonlyArray<Step> = [["time passes", 15]]
 
 /** A holder that knows of one waiter. */

@@ -130,7 +130,11 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
       limbo.length * 64
     into[at++] = actor.left + actor.sent * 8 + actor.token * 32 + (actor.hasYielded ? 128 : 0)
     into[at++] = actor.robbed * 16 + named(actor.next)
-    into[at++] = handOverCode[release.handsOver] + (release.requeues ? 4 : 0) + (written === 0 ? 0 : 8)
+    into[at++] =
+      handOverCode[release.handsOver] +
+      (release.requeues ? 4 : 0) +
+      (written === 0 ? 0 : 8) +
+      (actor.hasCommitted ? 16 : 0)
     if (written !== 0) {
       into[at++] = written & 255
       into[at++] = written >> 8
@@ -238,6 +242,7 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
       stage: W.stages[what & 31]!,
       unanswered: (has & 1) === 1,
       mayQueue: (has & 2) === 2,
+      hasCommitted: (release & 16) === 16,
       release: releases[release & 7]!,
       lease,
       written,

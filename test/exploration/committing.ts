@@ -15,7 +15,7 @@ export const beginCommit = (move: Move): void => {
 
 /** What may happen to it. */
 export const commit = (move: Move): void => {
-  const { actor, index, rules, world } = move
+  const { actor, index, rules } = move
   const { library } = rules
   if (actor.request === undefined) {
     for (const uncertainty of timesOf(actor)) {
@@ -24,18 +24,7 @@ export const commit = (move: Move): void => {
     return to(move, "gives up its commit", lost(actor))
   }
   const answer = answerTo(actor)
-  if (answer === undefined) return
-  const next = library.commit.committed(actor, index, answer)
-  if (next._tag !== "Reads") return committed(move, next, 0)
-  const reading = { ...move, actor: answered(actor, "Committing") }
-  committed(
-    reading,
-    library.commit.found(actor, index, see(world), world.committed),
-    0,
-    "reads that it may commit again",
-    world.annotations.queue
-  )
-  committed(reading, library.commit.found(actor, index, "lost", world.committed), 0, "gets no answer to its read")
+  if (answer !== undefined) committed(move, library.commit.committed(actor, index, answer), 0)
 }
 
 /** What a commit does next. `known` is the queue as it knows it then. */
@@ -46,7 +35,7 @@ export const committed = (
   name = "sends a commit",
   known = move.actor.known
 ): void => {
-  const { actor, index, world } = move
+  const { actor } = move
   switch (next._tag) {
     case "Sends":
       return to(move, name, sending(actor, "Committing", request("commit", next)), undefined, detail)
@@ -59,12 +48,24 @@ export const committed = (
       return handOver(move, "has committed", spent(actor), actor.seen!)
     case "Lost":
     case "Unsettled": {
-      const isApplied = next._tag === "Lost" && world.committed === index
-      const violation = isApplied ? "a commit that was applied is taken for lost" : undefined
+      const violation =
+        next._tag === "Lost" && actor.hasCommitted ? "a commit that was applied is taken for lost" : undefined
       return to(move, "reads that the lock is gone", lost(actor), violation)
     }
     case "Rejected":
       return to(move, "fails to commit", lost(actor), "a commit was refused for no reason")
     case "Reads":
+      return read(move)
   }
+}
+
+// It reads the object after a refused commit, or gets no answer to its read.
+const read = (move: Move): void => {
+  const { index, rules, world } = move
+  const { found } = rules.library.commit
+  const actor = answered(move.actor, "Committing")
+  const next = { ...move, actor }
+  const { queue } = world.annotations
+  committed(next, found(actor, index, see(world), world.committed), 0, "reads that it may commit again", queue)
+  committed(next, found(actor, index, "lost", world.committed), 0, "gets no answer to its read")
 }

@@ -10,6 +10,7 @@ import { type Actor, ended, letGo, type Release, see, type Seen, withActor } fro
 export const lost = (actor: Actor): Actor => ({
   ...answered(actor, "Lost"),
   unanswered: false,
+  hasCommitted: false,
   written: 0,
   left: 0,
   robbed: 0
@@ -129,4 +130,4 @@ export const end = (
 const noLease = { lease: 0, written: 0, left: 0, robbed: 0, known: undefined }
 
 /** A contender that relies on its lease no more. */
-export const spent = (actor: Actor): Actor => ({ ...actor, ...noLease, unanswered: false })
+export const spent = (actor: Actor): Actor => ({ ...actor, ...noLease, unanswered: false, hasCommitted: false })

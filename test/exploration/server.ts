@@ -22,7 +22,9 @@ export const serve = (world: World, index: number, request: Request, late: boole
   const changed = !wire.same(annotations, world.annotations)
   let next: World = changed ? { ...world, annotations, actors: outdated(world.actors) } : world
   if (late && request.write === "join") next = { ...next, litter: next.litter | (1 << index) }
-  if (request.write === "commit") next = { ...next, committed: index }
+  if (request.write === "commit") {
+    next = withActor({ ...next, committed: index }, index, { ...next.actors[index]!, hasCommitted: true })
+  }
   const victim = robbed(world, index, request)
   if (victim !== undefined) next = rob(next, victim)
   if (request.patch.lock !== kept) next = given(next, index, request, late)

@@ -90,6 +90,7 @@ export interface Release {
  * A contender.
  *
  * - `unanswered`: a write that takes the lock, or that commits, got no answer. It may have been applied, or may still be.
+ * - `hasCommitted`: its commit was applied, whether it knows or not.
  * - `mayQueue`: it may be in the queue.
  * - `hasYielded`: it left the free lock to others.
  * - `lease`, `written`: the expiry of its lease, and a bit for each other expiry that this hold may have written (`writtenBit`).
@@ -108,6 +109,7 @@ export interface Actor {
   readonly kind: Kind
   readonly stage: Stage
   readonly unanswered: boolean
+  readonly hasCommitted: boolean
   readonly mayQueue: boolean
   readonly hasYielded: boolean
   readonly release: Release
@@ -163,6 +165,7 @@ const idle = (kind: Kind): Actor => ({
   kind,
   stage: "Idle",
   unanswered: false,
+  hasCommitted: false,
   mayQueue: false,
   hasYielded: false,
   release: handsOverAtOnce,

@@ -10,6 +10,7 @@ import type { ConditionalPatch, MetadataPatch, ObjectSnapshot } from "../../src/
 import {
   acquires,
   claims,
+  commits,
   handsOver,
   isAwaited,
   isAwaitedByTwo,
@@ -342,6 +343,33 @@ export const mutations: ReadonlyArray<Mutation> = [
     exploration: [{ breaks: "a malformed value was not left alone", depth: 4, in: { ...two, scribbles: 1 } }]
   },
 
+  {
+    name: "takes a commit without an answer for one that was refused",
+    how: {
+      hears: (answer, request) => (answer._tag === "Failed" && request === "release" ? { _tag: "Refused" } : answer)
+    },
+    exploration: [
+      {
+        breaks: "a commit that was applied is taken for lost",
+        depth: 1,
+        in: {
+          ...two,
+          commits: true,
+          before: [...acquires(0), ...commits(0), ...acquires(1), ...commits(1)]
+        }
+      }
+    ]
+  },
+  {
+    name: "commits on a precondition that cannot hold",
+    how: boundary.sending("release", (write) =>
+      "annotations" in write.expect ? { ...write, expect: { ...write.expect, hasLabels: true } } : write
+    ),
+    exploration: [
+      { breaks: "a commit was refused for no reason", depth: 3, in: { ...two, commits: true, before: acquires(0) } }
+    ]
+  },
+
   // Time.
   {
     name: "counts validity from the answer to the write",
@@ -377,7 +405,8 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "never takes over from an expired holder",
     how: { now: ({ latest }) => ({ earliest: 0, latest }) },
-    simulation: { by: ["takeover"], within: 50 }
+    simulation: { by: ["takeover"], within: 50 },
+    exploration: [{ breaks: waitsForEver, depth: 1, in: { ...two, before: acquires(0), calmTo: 1 } }]
   },
   {
     name: "shortens a lease of its own that it finds when it acquires",
@@ -480,7 +509,10 @@ export const mutations: ReadonlyArray<Mutation> = [
         labels: Object.fromEntries(Object.entries(write.labels ?? {}).filter(([name]) => name !== labelKey))
       })
     },
-    simulation: { by: ["woken"], within: 50 }
+    simulation: { by: ["woken"], within: 50 },
+    exploration: [
+      { breaks: "the lock was handed to a waiter that is not woken", depth: 2, in: { ...two, before: isAwaited } }
+    ]
   },
   {
     name: "believes the label: the process that it names has the lock, whatever the lock says",
@@ -497,7 +529,8 @@ export const mutations: ReadonlyArray<Mutation> = [
             )
           : answer
     },
-    simulation: { by: ["theft"], within: 50 }
+    simulation: { by: ["theft"], within: 50 },
+    exploration: [{ breaks: tookLive, depth: 3, in: { ...three, before: isHandedOverByTwo } }]
   },
   {
     name: "leaves an expired lock to the first waiter, whether or not it is there",
