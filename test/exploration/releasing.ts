@@ -6,7 +6,7 @@ import { answered, request, sending } from "./requests.ts"
 import * as wire from "./wire.ts"
 import { type Actor, ended, letGo, type Release, see, type Seen, withActor } from "./world.ts"
 
-/** A contender that knows that it has lost the lock, or that nobody can tell whether it has. */
+/** A contender that has lost the lock, or does not know whether it has. It does not rely on the lock any more. */
 export const lost = (actor: Actor): Actor => ({
   ...answered(actor, "Lost"),
   unanswered: false,

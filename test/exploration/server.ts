@@ -113,9 +113,8 @@ const judge = (before: World, after: World, index: number, request: Request, lib
   return jumbled(before, after, index, write)
 }
 
-// Whoever waits keeps its place whatever others write, and nobody is put into the queue who has not come by itself. Only
-// who breaks an expired lock passes over those whose move it would have been. Of those who stand in the queue without
-// treceiver doing nothing is expected.
+// A waiter keeps its place whatever others write, and nobody puts a contender into the queue that did not join. Only a contender
+// that takes over from an expired holder passes over the waiters before it. Contenders that others put there do not count.
 const jumbled = (before: World, after: World, index: number, write: Request["write"]): string | undefined => {
   if (before.annotations === after.annotations) return undefined
   const others = ({ annotations }: World) =>

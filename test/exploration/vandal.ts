@@ -1,6 +1,6 @@
 /**
- * A vandal meddles with the queue. It writes everything that anybody may write who knows no better, except to the lock itself:
- * whoever forges that has the lock.
+ * A vandal meddles with the queue: everything that an ignorant writer may do. It leaves the lock itself alone, since a forged
+ * lock is a lock.
  */
 import * as wire from "./wire.ts"
 import type { World } from "./world.ts"

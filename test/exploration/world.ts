@@ -97,8 +97,8 @@ export interface Release {
  * - `left`: for how many ticks it goes on relying on its lease.
  * - `sent`: ticks since the write under way was sent. From the TTL on they are all the same.
  * - `token`: the fencing token: 0 none, 1 an older version, 2 the current version.
- * - `robbed`: 0, or one more than the ticks that were left of its lock when somebody took it who may (operator, Dex, a stranger).
- *   For so long it may go on relying on it.
+ * - `robbed`: 0, or one more than the ticks that were left of its lock when an operator, a Dex or a stranger took it. For that long
+ *   it may go on relying on it.
  * - `limbo`: writes given up on, which the server may still receive.
  * - `seen`: the object as last read, or as the answer to its write shows it.
  * - `watched`: the object as a watch brings it, sooner or later: from the moment in which the contender became its holder.

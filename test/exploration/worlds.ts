@@ -10,7 +10,7 @@ export interface ExploredWorld extends Setting {
   readonly depth: number
 }
 
-/** Who takes part, and what differs from a world without Dex in which holders renew and do not commit. */
+/** The contenders, and what differs from a world in which holders renew and do not commit. */
 export type Place = Cast &
   Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
 
