@@ -10,7 +10,7 @@ import { type Actor, ended, letGo, see } from "./world.ts"
 
 /** What may happen to it. */
 export const seek = (move: Move): void => {
-  const { actor, index, rules, world } = move
+  const { actor, index, rules } = move
   const { library } = rules
   const answer = answerTo(actor)
   switch (actor.stage) {
@@ -19,7 +19,7 @@ export const seek = (move: Move): void => {
         acquired(move, library.acquisition.begun(actor, index, uncertainty), uncertainty)
       break
     case "Idle":
-      to(move, "reads", { ...actor, stage: "Read", seen: see(world) })
+      reads(move)
       if (actor.watched !== undefined) {
         to(move, "sees by a watch that the lock is its own", {
           ...actor,
@@ -38,7 +38,7 @@ export const seek = (move: Move): void => {
       }
       break
     case "BackingOff":
-      acquired(move, library.acquisition.backedOff(actor, index), 0)
+      acquired(move, library.acquisition.elapsed(actor, index), 0)
       break
     case "Joining":
       if (answer !== undefined) {
@@ -52,12 +52,20 @@ export const seek = (move: Move): void => {
         library.acquisition.acquired(actor, index, answer).forEach((next, detail) => acquired(move, next, detail))
       }
   }
-  if (actor.request === undefined) to(move, "gives up waiting", cutOff(actor, index, library, true))
-  else {
+  if (actor.stage === "Idle" || actor.stage === "BackingOff") {
+    acquired(move, library.acquisition.exhausted(actor, index), 0)
+  } else {
     to(move, "is interrupted", cutOff(actor, index, library, true))
-    if (actor.request.answer === "none")
+    if (actor.request?.answer === "none")
       to(move, "is interrupted before it sends", cutOff(actor, index, library, false))
   }
+}
+
+// It reads once its wait is over, or at once. A watch event from before is old news then: the machine ignores older versions.
+const reads = (move: Move): void => {
+  const { actor, index, rules, world } = move
+  const { hasYielded, mayQueue, unanswered } = rules.library.acquisition.elapsed(actor, index)
+  to(move, "reads", { ...actor, hasYielded, mayQueue, unanswered, stage: "Read", seen: see(world), watched: undefined })
 }
 
 // Most of what a watch brings comes to the same as a reading.
@@ -88,7 +96,13 @@ export const acquired = (move: Move, next: Acquired, detail: number): void => {
     case "Succeeds":
       return succeed(move, next, detail)
     case "Fails":
-      return to(move, "fails", withdrawn(actor, unanswered || mayQueue), undefined, detail)
+      return to(
+        move,
+        actor.stage === "Read" ? "fails" : "gives up waiting",
+        withdrawn(actor, unanswered || mayQueue),
+        undefined,
+        detail
+      )
   }
 }
 

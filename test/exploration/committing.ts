@@ -8,7 +8,7 @@ import { see } from "./world.ts"
 /** It commits. */
 export const beginCommit = (move: Move): void => {
   const { actor, index, rules } = move
-  for (const uncertainty of timesOf(actor)) {
+  for (const uncertainty of timesOf(move)) {
     committed(move, rules.library.commit.commit(actor, index, uncertainty), uncertainty)
   }
 }
@@ -18,7 +18,7 @@ export const commit = (move: Move): void => {
   const { actor, index, rules } = move
   const { library } = rules
   if (actor.request === undefined) {
-    for (const uncertainty of timesOf(actor)) {
+    for (const uncertainty of timesOf(move)) {
       committed(move, library.commit.elapsed(actor, index, uncertainty), uncertainty, "commits again")
     }
     return to(move, "gives up its commit", lost(actor))

@@ -17,15 +17,16 @@ export const lost = (actor: Actor): Actor => ({
 })
 
 /** How uncertain a releaser may be of the time. If nobody waits, releases at different times come to the same. */
-export const timesOf = ({ known }: Actor): ReadonlyArray<number> =>
-  wire.waitingInQueue(known!).length > 0 ? uncertainties : [0]
+export const timesOf = (move: Move): ReadonlyArray<number> => (isAwaited(move) ? uncertainties : [0])
+
+const isAwaited = ({ actor, index, rules }: Move): boolean => rules.library.holding.isAwaited(actor, index)
 
 /** Gives up a lease. A contender of the same process may ask for a place in the queue with the same write, if others wait. */
 export const giveUp = (move: Move): void => {
   const { actor, index, rules } = move
-  const times = timesOf(actor)
-  const isAwaited = times.length > 1
-  for (const release of releasesOf(actor, isAwaited ? "known" : "afterwards", isAwaited)) {
+  const times = timesOf(move)
+  const knowsWaiters = isAwaited(move)
+  for (const release of releasesOf(actor, knowsWaiters ? "known" : "afterwards", knowsWaiters)) {
     for (const uncertainty of times) {
       const releaser: Actor = { ...letGo(actor), release }
       const next = rules.library.release.release(releaser, index, uncertainty)

@@ -35,7 +35,15 @@ export const serve = (world: World, index: number, request: Request, late: boole
       token: actor.kind === "kubelock" ? 2 : 0
     })
   }
-  if (!late && actor.kind === "kubelock") next = withActor(next, index, { ...next.actors[index]!, seen: see(next) })
+  if (!late && actor.kind === "kubelock") {
+    const { watched, ...sender } = next.actors[index]!
+    // The answer to a join makes old news of watch events from before.
+    next = withActor(next, index, {
+      ...sender,
+      watched: request.write === "join" ? undefined : watched,
+      seen: see(next)
+    })
+  }
   return { world: next, done: true, violation: judge(world, next, index, request, library) }
 }
 

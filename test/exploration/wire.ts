@@ -163,9 +163,8 @@ export const snapshot = (self: Annotations): ObjectSnapshot => {
 }
 
 /** A snapshot in which only the queue matters. */
-export const snapshotOfQueue = (queue: Queue): ObjectSnapshot => snapshot(withQueue(queue))
-
-const withQueue = (queue: Queue): Annotations => ({ lock: absent, by: nobody, byUntil: 0, foreign: 0, queue })
+export const snapshotOfQueue = (queue: Queue): ObjectSnapshot =>
+  snapshot({ lock: absent, by: nobody, byUntil: 0, foreign: 0, queue })
 
 const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
   const { garbled, joined, waiters } = self.queue
@@ -195,9 +194,6 @@ export const waitingIn = (self: Annotations): ReadonlyArray<number> => {
   readWaiters.set(found, waiters)
   return waiters
 }
-
-/** The contenders in a queue. */
-export const waitingInQueue = (queue: Queue): ReadonlyArray<number> => waitingIn(withQueue(queue))
 
 export const sameWaiters = (a: Waiters | undefined, b: Waiters | undefined): boolean =>
   a === b ||

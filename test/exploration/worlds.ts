@@ -1,5 +1,5 @@
 /** The worlds that are explored, and how deep: together some seconds. */
-import { acquires, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
+import { acquires, commits, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
 import * as library from "./library/library.ts"
 import type { Mutation } from "./library/port.ts"
 import type { Setting } from "./search.ts"
@@ -58,6 +58,11 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
     actors: ["kubelock", "kubelock"],
     commits: true,
     before: isAwaited
+  }),
+  explored("a commit without an answer, and a commit after it", 6, {
+    actors: ["kubelock", "kubelock"],
+    commits: true,
+    before: [...acquires(0), ...commits(0), ...acquires(1), ...commits(1)]
   }),
   explored("a holder, a waiter and a newcomer", 7, {
     actors: ["kubelock", "kubelock", "kubelock"],

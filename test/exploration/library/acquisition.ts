@@ -1,5 +1,6 @@
 /** The machine of an acquisition (`src/internal/protocol/acquisition.ts`) in the world's numbers. */
 import * as machine from "../../../src/internal/protocol/acquisition.ts"
+import * as holding from "../../../src/internal/protocol/holding.ts"
 import * as wire from "../wire.ts"
 import { type Actor, ttl } from "../world.ts"
 import {
@@ -90,8 +91,8 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
         return { _tag: "Joins", ...doubts, mayQueue, ...send(command.write) }
       }
       case "Succeed": {
-        const { issuedAt, lease, validFor } = mutation.grants?.(command.grant, contender) ?? command.grant
-        return { _tag: "Succeeds", ...doubts, lease: wire.tickOf(lease.expiry), left: ticksLeft(validFor, issuedAt) }
+        const hold = holding.begin(mutation.grants?.(command.grant, contender) ?? command.grant)
+        return { _tag: "Succeeds", ...doubts, lease: wire.tickOf(hold.lease.expiry), left: ticksLeft(hold) }
       }
       case "Fail":
         return { _tag: "Fails", ...doubts }
@@ -110,7 +111,7 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
 
   const decisions = memo<Acquired>()
 
-  // With the object in hand, what follows depends on the object and on a few flags.
+  // What follows depends on the object in hand, if there is one, and on a few flags.
   const decided = (
     actor: Actor,
     index: number,
@@ -118,10 +119,10 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
     by: (typeof decisive)[number],
     eventOf: (step: Step) => machine.Event
   ): Acquired => {
-    const { hasYielded, mayQueue, unanswered } = actor
-    const flags = (unanswered ? 1 : 0) + (mayQueue ? 2 : 0) + (hasYielded ? 4 : 0)
-    const code = ((flags * 3 + decisive.indexOf(by)) * 8 + index) * 4 + uncertainty
-    return decisions(wire.snapshot(actor.seen!), code, () => {
+    const { hasYielded, mayQueue, seen, stage, unanswered } = actor
+    const flags = (unanswered ? 1 : 0) + (mayQueue ? 2 : 0) + (hasYielded ? 4 : 0) + (stage === "BackingOff" ? 8 : 0)
+    const code = ((flags * decisive.length + decisive.indexOf(by)) * 8 + index) * 4 + uncertainty
+    return decisions(seen === undefined ? nothing : wire.snapshot(seen), code, () => {
       const step = port(index, uncertainty)
       return after(actor, index, step, eventOf(step))
     })
@@ -172,8 +173,13 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
       )
     },
 
-    /** The back-off is over. */
-    backedOff: (actor: Actor, index: number): Acquired => after(actor, index, port(index, 0), { _tag: "Elapsed" }),
+    /** The time of a wait or a back-off has passed. */
+    elapsed: (actor: Actor, index: number): Acquired =>
+      decided(actor, index, 0, "Elapsed", () => ({ _tag: "Elapsed" })),
+
+    /** The wait schedule has ended. */
+    exhausted: (actor: Actor, index: number): Acquired =>
+      decided(actor, index, 0, "Exhausted", () => ({ _tag: "Exhausted" })),
 
     /** What may be left of an acquisition that is cut off. `isSent`: its request was sent. */
     cutOff: (actor: Actor, index: number, isSent: boolean): machine.State["inDoubt"] => {
@@ -183,4 +189,6 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
   }
 }
 
-const decisive = ["Found", "Changed", "Written"] as const
+const decisive = ["Found", "Changed", "Written", "Elapsed", "Exhausted"] as const
+
+const nothing = wire.snapshotOfQueue(wire.emptyQueue)

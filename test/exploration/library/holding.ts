@@ -7,6 +7,7 @@ import {
   clockAt,
   issuedAt,
   leaseOf,
+  memo,
   type Options,
   type Port,
   type Sent,
@@ -53,11 +54,19 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
       next: next._tag,
       lease: wire.tickOf(state.lease.expiry),
       written: otherExpiries(state),
-      left: ticksLeft(state.validFor, state.issuedAt)
+      left: ticksLeft(state)
     }
   }
 
+  const awaited = memo<boolean>()
+
   return {
+    /** Whether others were in the queue when the holder saw it last. */
+    isAwaited: (actor: Actor, index: number): boolean =>
+      awaited(wire.snapshotOfQueue(actor.known!), index, () =>
+        machine.isAwaited(stateOf(actor, index), termsOf(index))
+      ),
+
     /** A holder renews its lease. */
     renew: (actor: Actor, index: number, uncertainty: number): Sent & Pick<Actor, "written"> => {
       const { now, send } = port(index, uncertainty, leaseOf(actor.lease, index))

@@ -3,6 +3,7 @@ import * as LockError from "../../../src/LockError.ts"
 import type { Lease } from "../../../src/LockRecord.ts"
 import type { ConditionalPatch, ObjectSnapshot, ServerTime } from "../../../src/ObjectStore.ts"
 import type * as acquisition from "../../../src/internal/protocol/acquisition.ts"
+import * as holding from "../../../src/internal/protocol/holding.ts"
 import type { Answer, Now } from "../../../src/internal/protocol/answer.ts"
 import type { Boundary, Process, RequestKind } from "../../mutations/boundary.ts"
 import { type Condition, conditionOf, type Patch, patchOf } from "../patch.ts"
@@ -103,9 +104,9 @@ export const clockAt = (tick: number) => ({ monotonic: tick * 1000, wall: tick *
 /** From when a lease is relied on whose write is answered now. */
 export const issuedAt = ({ sent }: Actor, { clockStops }: Mutation) => clockAt(clockStops === true ? 0 : -sent)
 
-/** How many ticks are left of so many milliseconds from a moment. */
-export const ticksLeft = (validFor: number, { monotonic }: Now["clock"]): number =>
-  Math.max(0, Math.floor((validFor + monotonic) / 1000))
+/** For how many ticks a holder relies on its lease from now on. */
+export const ticksLeft = (state: holding.State): number =>
+  Math.max(0, Math.ceil(holding.remaining(state, clockAt(0)) / 1000))
 
 /** The lease of a holder. */
 export const leaseOf = (lease: number, index: number): Lease => ({
