@@ -1,5 +1,5 @@
 /** Everything that can happen next: a contender's own step, the network's whims, time, strangers. */
-import { type Behaviour, isValid } from "./behaviour.ts"
+import type { Library } from "./library/library.ts"
 import { steps, unanswered } from "./contender.ts"
 import type { Emit, Rules } from "./rules.ts"
 import { rob, serve } from "./server.ts"
@@ -9,11 +9,10 @@ import { type Actor, ended, letGo, outdated, tick, withActor, type World } from 
 
 /** Everything that can happen next, and what it breaks. */
 export const actions = (world: World, rules: Rules, emit: Emit): void => {
-  const { behaviour } = rules
   const judged: Emit = (action, next, violation) => emit(action, next, violation ?? judge(next, rules))
   for (let index = 0; index < world.actors.length; index++) {
     steps(world, index, rules, judged)
-    network(world, index, behaviour, judged)
+    network(world, index, rules, judged)
     const actor = world.actors[index]!
     if (canCrash(actor)) {
       judged({ name: "crashes", index, detail: 0 }, withActor(world, index, ended(letGo(actor), "Crashed")))
@@ -47,63 +46,63 @@ const strangers = (world: World, emit: Emit): void => {
   }
 }
 
-// A request reaches the server or is lost; its answer comes, late or never; what its sender gave up on may still arrive.
-const network = (world: World, index: number, behaviour: Behaviour, emit: Emit): void => {
+// A request reaches the server or is lost. Its answer comes, late or never. A write that its sender gave up on may still arrive.
+const network = (world: World, index: number, rules: Rules, emit: Emit): void => {
+  const { library } = rules
   const actor = world.actors[index]!
   const { limbo, request } = actor
   if (request !== undefined) {
     if (request.answer === "none") {
-      const { next, violation } = answer(world, index, behaviour)
+      const { next, violation } = answer(world, index, library)
       emit({ name: "the server works on the write of", index, detail: 0 }, next, violation)
-      emit(
-        { name: "the network loses the write of", index, detail: 0 },
-        withActor(world, index, unanswered({ ...actor, sent: 0, request: undefined }, behaviour))
-      )
+      unanswered(world, index, true, rules, named("the network loses the write of", emit))
     }
-    emit(
-      { name: "the network loses the answer to", index, detail: 0 },
-      withActor(world, index, unanswered({ ...letGo(actor), sent: 0 }, behaviour))
-    )
+    unanswered(world, index, false, rules, named("the network loses the answer to", emit))
   }
   for (let at = 0; at < limbo.length; at++) {
     const without = withActor(world, index, { ...actor, limbo: limbo.filter((_, other) => other !== at) })
-    const { violation, world: next } = serve(without, index, limbo[at]!, true, behaviour)
+    const { violation, world: next } = serve(without, index, limbo[at]!, true, library)
     emit({ name: "the server works on a write given up by", index, detail: at }, next, violation)
   }
 }
+
+const named =
+  (name: string, emit: Emit): Emit =>
+  ({ index }, next, violation) =>
+    emit({ name, index, detail: 0 }, next, violation)
 
 /** The server works on the request of a contender, and its answer is on the way. */
 export const answer = (
   world: World,
   index: number,
-  behaviour: Behaviour
+  library: Library
 ): { readonly next: World; readonly violation: string | undefined } => {
   const request = world.actors[index]!.request!
-  const { done, violation, world: served } = serve(world, index, request, false, behaviour)
+  const { done, violation, world: served } = serve(world, index, request, false, library)
   const actor = { ...served.actors[index]!, request: { ...request, answer: done ? "done" : "refused" } as const }
   return { next: withActor(served, index, actor), violation }
 }
 
-// To crash is to be scheduled no more, which any contender can be. It is told apart where something may be left behind.
-const canCrash = ({ kind, mayHold, mayQueue, stage }: Actor): boolean =>
+// A crashed contender is one that is not scheduled any more. It makes a difference only if it may leave something behind.
+const canCrash = ({ kind, mayQueue, stage, unanswered }: Actor): boolean =>
   kind === "kubelock" &&
   stage !== "Done" &&
   stage !== "Crashed" &&
   stage !== "Local" &&
-  (mayHold || mayQueue || (stage !== "Idle" && stage !== "Read"))
+  (unanswered || mayQueue || (stage !== "Idle" && stage !== "Read"))
 
 /**
- * What must hold in every state; what must hold of a write, `server.ts` judges.
+ * What must hold in every state. (`server.ts` judges writes.)
  *
- * Who was robbed (by an operator, a stranger, or a Dex with its defects) may think itself valid beside a new holder,
- * but only until the lease ends that it had when it was robbed, and only with a token that the resource rejects.
+ * A contender that was robbed (by an operator, a stranger, or a Dex with its defects) may take its lock to be valid beside a new
+ * holder, but only until the lease ends that it had when it was robbed, and only with a token that the resource rejects.
  */
-export const judge = (world: World, { behaviour, foresight }: Rules): string | undefined => {
+export const judge = (world: World, { foresight, library }: Rules): string | undefined => {
   const { annotations, late, litter, owner } = world
   let valid = 0
   for (let index = 0; index < world.actors.length; index++) {
     const { kind, left, robbed, stage, token } = world.actors[index]!
-    if (isValid(world, index, behaviour)) {
+    if (library.isValid(world.actors[index]!)) {
       if (robbed === 0) {
         valid++
         if (foresight && owner === index && annotations.lock < left) {
@@ -123,6 +122,5 @@ export const judge = (world: World, { behaviour, foresight }: Rules): string | u
   return valid > 1 ? "two contenders hold the lock at once" : undefined
 }
 
-/** Whether two contenders hold the lock at once: no violation where one of them was robbed of it. */
-export const isShared = (world: World, behaviour: Behaviour): boolean =>
-  world.actors.filter((_, index) => isValid(world, index, behaviour)).length > 1
+/** Whether two contenders hold the lock at once: no violation if one of them was robbed of it. */
+export const isShared = (world: World, library: Library): boolean => world.actors.filter(library.isValid).length > 1

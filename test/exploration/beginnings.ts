@@ -1,4 +1,4 @@
-/** What may have happened before an exploration begins, contender by contender. */
+/** What may have happened before an exploration begins. */
 import type { Step } from "./search.ts"
 
 export const acquires = (index: number): ReadonlyArray<Step> => [
@@ -12,11 +12,10 @@ export const queues = (index: number): ReadonlyArray<Step> => [
   ["reads", index],
   ["joins the queue", index],
   ["the server works on the write of", index],
-  ["stands in the queue", index],
-  ["waits", index]
+  ["waits in the queue", index]
 ]
 
-/** Renews, and so hears of those who have come. */
+/** It renews its lease, and so hears of waiters that have joined. */
 export const renews = (index: number): ReadonlyArray<Step> => [
   ["sends a renewal", index],
   ["the server works on the write of", index],
@@ -34,17 +33,23 @@ export const claims = (index: number): ReadonlyArray<Step> => [
   ["claims the lock", index]
 ]
 
+/** It commits, and waits for the answer. */
+export const commits = (index: number): ReadonlyArray<Step> => [
+  ["sends a commit", index],
+  ["the server works on the write of", index]
+]
+
 export const timePasses: ReadonlyArray<Step> = [["time passes", 15]]
 
-/** A holder that knows of one who waits. */
+/** A holder that knows of one waiter. */
 export const isAwaited: ReadonlyArray<Step> = [...acquires(0), ...queues(1), ...renews(0)]
 
-/** The first has the lock, two others wait for it, and it knows. */
+/** A holder that knows of two waiters. */
 export const isAwaitedByTwo: ReadonlyArray<Step> = [...acquires(0), ...queues(1), ...queues(2), ...renews(0)]
 
 /**
- * Beside Dex: a lock that has gone from hand to hand for more than a second, from the first contender to the second, is
- * left free though others wait for it.
+ * With Dex: a lock that has gone from hand to hand for more than a second, from the first contender to the second, is left free
+ * although others wait for it.
  */
 export const isLeftFree = (...others: ReadonlyArray<number>): ReadonlyArray<Step> => [
   ...acquires(0),
@@ -59,8 +64,8 @@ export const isLeftFree = (...others: ReadonlyArray<number>): ReadonlyArray<Step
   ...handsOver(1)
 ]
 
-/** Gives up, and is about to leave the queue. */
+/** It gives up, and is about to leave the queue. */
 export const leaves = (index: number): ReadonlyArray<Step> => [
   ["gives up waiting", index],
-  ["reads its place in the queue and leaves it", index]
+  ["reads what is left of its own and leaves the queue", index]
 ]

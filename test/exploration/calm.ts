@@ -1,7 +1,7 @@
 /**
- * What comes of a world in which nothing goes wrong any more: every write arrives and is answered, everybody does what it
- * has to do, and who waits looks at the object once a second, without ever being told anything. However it came about,
- * everybody then gets the lock in the end.
+ * A world in which nothing goes wrong any more. Every write arrives and is answered, every contender does what it has to do, and a
+ * waiter reads the object once a second, without any watch event. Then every contender gets the lock in the end, however the world
+ * came about.
  */
 import { answer, judge } from "./actions.ts"
 import * as codec from "./codec.ts"
@@ -9,10 +9,10 @@ import { steps } from "./contender.ts"
 import type { Rules } from "./rules.ts"
 import { type Actor, tick, type World } from "./world.ts"
 
-/** How many seconds it may take: enough for the longest lease that stands, and a claim of each who is gone. */
+/** How many seconds it may take: enough for the longest lease, and one hand-over to each contender that is gone. */
 const patience = 20
 
-/** Remembers what it found, for worlds that come to the same. */
+/** Judges worlds. It remembers what it found, for worlds that come to the same. */
 export class Calm {
   private readonly rules: Rules
   private readonly settled = new Map<string, number>()
@@ -24,7 +24,7 @@ export class Calm {
     this.rules = rules
   }
 
-  /** What goes wrong in the end, if anything. */
+  /** What goes wrong in the end; `undefined` if nothing does. */
   violation(world: World): string | undefined {
     const passed: Array<string> = []
     let next = world
@@ -34,7 +34,7 @@ export class Calm {
         this.settle(passed, found ?? 0)
         return undefined
       }
-      if (passed.length > patience) return "somebody waits for ever"
+      if (passed.length > patience) return "a contender waits for ever"
       passed.push(this.idOf(next))
       for (let index = 0; index < next.actors.length; index++) {
         const { violation, world: driven } = drive(next, index, this.rules)
@@ -70,7 +70,7 @@ const drive = (
     const violation = next.violation ?? judge(next.world, rules)
     if (violation !== undefined) return { world, violation }
     world = next.world
-    if (next.name === "waits") return { world, violation }
+    if (next.name.startsWith("waits")) return { world, violation }
   }
 }
 
@@ -82,7 +82,7 @@ interface Next {
 
 const nextOf = (world: World, index: number, rules: Rules): Next | undefined => {
   if (world.actors[index]!.request?.answer === "none") {
-    const { next, violation } = answer(world, index, rules.behaviour)
+    const { next, violation } = answer(world, index, rules.library)
     return { name: "is answered", world: next, violation }
   }
   let found: Next | undefined
@@ -94,9 +94,11 @@ const nextOf = (world: World, index: number, rules: Rules): Next | undefined => 
 
 const whims = new Set([
   "gets no answer to its read",
+  "gives up its commit",
   "gives up waiting",
   "is interrupted",
-  "is told that the lock is its own",
+  "is interrupted before it sends",
+  "sees by a watch that the lock is its own",
   "sends a commit",
   "sends a renewal"
 ])

@@ -1,25 +1,25 @@
 /**
  * A world as bytes and back.
  *
- * kubelock's contenders are alike: the bytes name them in an order that depends only on what each of them is doing, so
- * that worlds which differ in who is who are one. Only those who have arrived in the queue keep their order: by it they come
- * into the line.
+ * The contenders of kubelock are alike. The bytes number them in an order that depends only on what each of them is doing, so
+ * that worlds which differ only in the numbers are one. Contenders whose joins stand on the object keep their order: in that
+ * order they come into the queue.
  */
-import type { Condition, MaybeLine, Patch } from "./patch.ts"
+import type { Condition, MaybeWaiters, Patch } from "./patch.ts"
 import * as wire from "./wire.ts"
 import * as W from "./world.ts"
 
 /** Bytes enough for any world. */
 export const maxBytes = 1024
 
-/** In which order the bytes name the contenders: at place i stands the contender that was `order[i]`. */
+/** The order in which the bytes number the contenders: contender i is the one that was `order[i]`. */
 export const orderOf = (world: W.World): ReadonlyArray<number> => {
   const { actors } = world
   let alike = 0
   while (alike < actors.length && actors[alike]!.kind === "kubelock") alike++
   const order = actors.map((_, index) => index)
-  const { arrived } = world.annotations.queue
-  if (alike < 2 || (arrived & (arrived - 1)) !== 0) return order
+  const { joined } = world.annotations.queue
+  if (alike < 2 || (joined & (joined - 1)) !== 0) return order
   const weights = actors.map((actor, index) => (index < alike ? weigh(world, actor, index) : 0))
   for (let at = 1; at < alike; at++) {
     for (let to = at; to > 0 && weights[order[to]!]! < weights[order[to - 1]!]!; to--) {
@@ -31,18 +31,18 @@ export const orderOf = (world: W.World): ReadonlyArray<number> => {
   return order
 }
 
-// Whatever tells contenders apart without naming any, so far as it fits.
+// What tells contenders apart without numbers, as far as it fits.
 const weigh = (world: W.World, actor: W.Actor, index: number): number => {
-  const { line, arrived } = world.annotations.queue
+  const { waiters, joined } = world.annotations.queue
   const { request, seen } = actor
   let weight = stageCode[actor.stage]
   const add = (value: number, size: number) => {
     weight = weight * size + ((value + 2 * size) % size)
   }
   add(world.owner === index ? 1 : 0, 2)
-  add(line === undefined ? 0 : line.names.indexOf(index) + 1, 8)
-  add(arrived >> index, 2)
-  add((actor.mayHold ? 1 : 0) + (actor.mayQueue ? 2 : 0), 4)
+  add(waiters === undefined ? 0 : waiters.ids.indexOf(index) + 1, 8)
+  add(joined >> index, 2)
+  add((actor.unanswered ? 1 : 0) + (actor.mayQueue ? 2 : 0), 4)
   add(actor.lease, 64)
   add(actor.left, 8)
   add(actor.token, 4)
@@ -57,7 +57,7 @@ const weigh = (world: W.World, actor: W.Actor, index: number): number => {
   return weight
 }
 
-/** Writes a world, its contenders in that order; answers how many bytes it takes. */
+/** Writes a world with its contenders in that order, and answers how many bytes it takes. */
 export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8Array): number => {
   let at = 0
   const named = (index: number) => (index < order.length ? order.indexOf(index) : index)
@@ -66,18 +66,18 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
     if (bits !== renamed) order.forEach((index, place) => (renamed |= ((bits >> index) & 1) << place))
     into[at++] = renamed
   }
-  const putLine = ({ names, since }: wire.Line) => {
-    into[at++] = since + 128
-    into[at++] = names.length
-    for (const name of names) into[at++] = named(name)
+  const putWaiters = ({ chainStartedAt, ids }: wire.Waiters) => {
+    into[at++] = chainStartedAt + 128
+    into[at++] = ids.length
+    for (const id of ids) into[at++] = named(id)
   }
-  const putQueue = ({ arrived, forged, label, line }: wire.Queue) => {
-    const has = (line === undefined ? 0 : 16) + (arrived + forged === 0 ? 0 : 32)
+  const putQueue = ({ joined, garbled, label, waiters }: wire.Queue) => {
+    const has = (waiters === undefined ? 0 : 16) + (joined + garbled === 0 ? 0 : 32)
     into[at++] = named(label) + has
-    if (line !== undefined) putLine(line)
+    if (waiters !== undefined) putWaiters(waiters)
     if (has >= 32) {
-      putBits(arrived)
-      putBits(forged)
+      putBits(joined)
+      putBits(garbled)
     }
   }
   const putAnnotations = (found: wire.Annotations) => {
@@ -90,50 +90,60 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
     putAnnotations(seen)
     into[at++] = named(seen.owner) * 16 + (seen.current ? 1 : 0)
   }
-  const putMaybeLine = (line: MaybeLine) => {
-    if (line !== "any" && line !== undefined) putLine(line)
+  const putMaybeWaiters = (waiters: MaybeWaiters) => {
+    if (waiters !== "any" && waiters !== undefined) putWaiters(waiters)
   }
   const putRequest = ({ answer, condition, current, patch, target, write }: W.Request) => {
     into[at++] = writeCode[write] * 16 + answerCode[answer] * 4 + (current ? 1 : 0)
     into[at++] =
       (condition.version ? 1 : 0) +
       (condition.hasHolder ? 2 : 0) +
-      lineCode(condition.line) * 4 +
+      waitersCode(condition.waiters) * 4 +
       (condition.hasLabel === undefined ? 0 : condition.hasLabel ? 32 : 16)
     into[at++] = condition.lease + 128
     into[at++] = named(condition.by) * 16 + named(target)
-    putMaybeLine(condition.line)
-    putBits(condition.arrived)
-    putBits(condition.forged)
+    putMaybeWaiters(condition.waiters)
+    putBits(condition.joined)
+    putBits(condition.garbled)
     into[at++] = patch.lock + 128
-    into[at++] = named(patch.by) * 16 + named(patch.arrives)
-    into[at++] = named(patch.label) * 4 + lineCode(patch.line)
+    into[at++] = named(patch.by) * 16 + named(patch.joins)
+    into[at++] = named(patch.label) * 4 + waitersCode(patch.waiters)
     putBits(patch.clears)
-    putMaybeLine(patch.line)
+    putMaybeWaiters(patch.waiters)
   }
   putAnnotations(world.annotations)
   into[at++] = named(world.owner) * 16 + (world.late ? 1 : 0)
   into[at++] = world.strangers + world.scribbles * 4 + world.vandals * 16
+  into[at++] = named(world.committed)
   putBits(world.litter)
   for (const index of order) {
     const actor = world.actors[index]!
-    const { known, limbo, request, seen, told } = actor
-    into[at++] = kindCode[actor.kind] * 16 + stageCode[actor.stage]
+    const { known, limbo, release, request, seen, watched, written } = actor
+    into[at++] = kindCode[actor.kind] * 32 + stageCode[actor.stage]
     into[at++] =
-      (actor.mayHold ? 1 : 0) +
+      (actor.unanswered ? 1 : 0) +
       (actor.mayQueue ? 2 : 0) +
       (request === undefined ? 0 : 4) +
       (seen === undefined ? 0 : 8) +
-      (told === undefined ? 0 : 16) +
+      (watched === undefined ? 0 : 16) +
       (known === undefined ? 0 : 32) +
       limbo.length * 64
-    into[at++] = actor.left + actor.sent * 8 + actor.token * 32 + (actor.leftGap ? 128 : 0)
+    into[at++] = actor.left + actor.sent * 8 + actor.token * 32 + (actor.hasYielded ? 128 : 0)
     into[at++] = actor.robbed * 16 + named(actor.next)
+    into[at++] =
+      handOverCode[release.handsOver] +
+      (release.requeues ? 4 : 0) +
+      (written === 0 ? 0 : 8) +
+      (actor.hasCommitted ? 16 : 0)
+    if (written !== 0) {
+      into[at++] = written & 255
+      into[at++] = written >> 8
+    }
     into[at++] = actor.lease + 128
     if (request !== undefined) putRequest(request)
     for (const write of limbo) putRequest(write)
     if (seen !== undefined) putSeen(seen)
-    if (told !== undefined) putSeen(told)
+    if (watched !== undefined) putSeen(watched)
     if (known !== undefined) putQueue(known)
   }
   return at
@@ -142,19 +152,19 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
 /** Reads a world. */
 export const decode = (bytes: Uint8Array, from: number, to: number): W.World => {
   let at = from
-  const getLine = (): wire.Line => {
-    const since = bytes[at++]! - 128
-    const names: Array<number> = []
-    for (let left = bytes[at++]!; left > 0; left--) names.push(bytes[at++]!)
-    return { since, names }
+  const getWaiters = (): wire.Waiters => {
+    const chainStartedAt = bytes[at++]! - 128
+    const ids: Array<number> = []
+    for (let left = bytes[at++]!; left > 0; left--) ids.push(bytes[at++]!)
+    return { chainStartedAt, ids }
   }
   const getQueue = (): wire.Queue => {
     const has = bytes[at++]!
     return {
       label: has & 15,
-      line: (has & 16) === 0 ? undefined : getLine(),
-      arrived: (has & 32) === 0 ? 0 : bytes[at++]!,
-      forged: (has & 32) === 0 ? 0 : bytes[at++]!
+      waiters: (has & 16) === 0 ? undefined : getWaiters(),
+      joined: (has & 32) === 0 ? 0 : bytes[at++]!,
+      garbled: (has & 32) === 0 ? 0 : bytes[at++]!
     }
   }
   const getAnnotations = (): wire.Annotations => {
@@ -168,7 +178,7 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     const last = bytes[at++]!
     return { lock, by, byUntil, foreign, queue, owner: last >> 4, current: (last & 1) === 1 }
   }
-  const getMaybeLine = (code: number): MaybeLine => (code === 0 ? "any" : code === 1 ? undefined : getLine())
+  const getMaybeWaiters = (code: number): MaybeWaiters => (code === 0 ? "any" : code === 1 ? undefined : getWaiters())
   const getCondition = (): Condition & { readonly target: number } => {
     const first = bytes[at++]!
     const lease = bytes[at++]! - 128
@@ -180,9 +190,9 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
       lease,
       by: named >> 4,
       target: named & 15,
-      line: getMaybeLine((first >> 2) & 3),
-      arrived: bytes[at++]!,
-      forged: bytes[at++]!
+      waiters: getMaybeWaiters((first >> 2) & 3),
+      joined: bytes[at++]!,
+      garbled: bytes[at++]!
     }
   }
   const getPatch = (): Patch => {
@@ -192,10 +202,10 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     return {
       lock,
       by: named >> 4,
-      arrives: named & 15,
+      joins: named & 15,
       label: more >> 2,
       clears: bytes[at++]!,
-      line: getMaybeLine(more & 3)
+      waiters: getMaybeWaiters(more & 3)
     }
   }
   const getRequest = (): W.Request => {
@@ -213,6 +223,7 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
   const annotations = getAnnotations()
   const owned = bytes[at++]!
   const budgets = bytes[at++]!
+  const committed = bytes[at++]!
   const litter = bytes[at++]!
   const actors: Array<W.Actor> = []
   while (at < to) {
@@ -220,26 +231,31 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     const has = bytes[at++]!
     const counts = bytes[at++]!
     const more = bytes[at++]!
+    const release = bytes[at++]!
+    const written = (release & 8) === 0 ? 0 : bytes[at++]! + bytes[at++]! * 256
     const lease = bytes[at++]! - 128
     const request = (has & 4) === 0 ? undefined : getRequest()
     const limbo: Array<W.Request> = []
     for (let left = has >> 6; left > 0; left--) limbo.push(getRequest())
     actors.push({
-      kind: W.kinds[what >> 4]!,
-      stage: W.stages[what & 15]!,
-      mayHold: (has & 1) === 1,
+      kind: W.kinds[what >> 5]!,
+      stage: W.stages[what & 31]!,
+      unanswered: (has & 1) === 1,
       mayQueue: (has & 2) === 2,
+      hasCommitted: (release & 16) === 16,
+      release: releases[release & 7]!,
       lease,
+      written,
       left: counts & 7,
       sent: (counts >> 3) & 3,
       token: (counts >> 5) & 3,
-      leftGap: counts >> 7 === 1,
+      hasYielded: counts >> 7 === 1,
       robbed: more >> 4,
       next: more & 15,
       request,
       limbo,
       seen: (has & 8) === 0 ? undefined : getSeen(),
-      told: (has & 16) === 0 ? undefined : getSeen(),
+      watched: (has & 16) === 0 ? undefined : getSeen(),
       known: (has & 32) === 0 ? undefined : getQueue()
     })
   }
@@ -248,6 +264,7 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     owner: owned >> 4,
     late: (owned & 1) === 1,
     litter,
+    committed,
     strangers: budgets & 3,
     scribbles: (budgets >> 2) & 3,
     vandals: budgets >> 4,
@@ -255,7 +272,7 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
   }
 }
 
-const lineCode = (line: MaybeLine): number => (line === "any" ? 0 : line === undefined ? 1 : 2)
+const waitersCode = (waiters: MaybeWaiters): number => (waiters === "any" ? 0 : waiters === undefined ? 1 : 2)
 
 const codes = <const A extends ReadonlyArray<string>>(names: A): Readonly<Record<A[number], number>> =>
   Object.fromEntries(names.map((name, code) => [name, code])) as Record<A[number], number>
@@ -264,3 +281,9 @@ const kindCode = codes(W.kinds)
 const stageCode = codes(W.stages)
 const writeCode = codes(W.writes)
 const answerCode = codes(W.answers)
+const handOverCode = codes(W.handOvers)
+
+// By their codes.
+const releases: ReadonlyArray<W.Release | undefined> = [false, true].flatMap((requeues) =>
+  [0, 1, 2, 3].map((code) => (code === 3 ? undefined : { handsOver: W.handOvers[code]!, requeues }))
+)

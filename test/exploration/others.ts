@@ -1,11 +1,13 @@
-/** Who is no kubelock: Dex as it is known, and an operator's `Lock.break`. */
-import { keptLabel, onVersion, patchOf, type Patch, unconditional } from "./patch.ts"
-import { answered, request, sending, serverTime } from "./requests.ts"
+/** Contenders that are not kubelock: a Dex, and an operator that runs `Lock.break`. */
+import * as LockProtocol from "../../src/LockProtocol.ts"
+import { leaseOf } from "../../src/LockRecord.ts"
+import { type Condition, keptLabel, onVersion, type Patch } from "./patch.ts"
+import { answered, request, sending } from "./requests.ts"
 import type { Rules, To } from "./rules.ts"
 import * as wire from "./wire.ts"
 import { type Actor, ended, see, type World } from "./world.ts"
 
-/** What a Dex may do next. It replaces all annotations whenever it writes. */
+/** What a Dex may do next. Each of its writes replaces all annotations. */
 export const dex = (world: World, actor: Actor, ahead: number, to: To): void => {
   switch (actor.stage) {
     case "Idle":
@@ -13,9 +15,9 @@ export const dex = (world: World, actor: Actor, ahead: number, to: To): void => 
       return
     case "Read": {
       const { current, lock } = actor.seen!
-      if (lock === wire.malformed) to("fails on a malformed lock", ended(actor, "Done"))
+      if (lock === wire.malformed) to("fails", ended(actor, "Done"))
       else if (lock === wire.absent || ahead > lock) {
-        const write = request("acquire", onVersion, dexPatch(ahead + dexTtl), current)
+        const write = request("acquire", dexWrite(ahead + dexTtl), current)
         to("sends an acquiring write", sending(actor, "Acquiring", write))
       } else to("waits", { ...actor, stage: "Idle", seen: undefined })
       return
@@ -29,7 +31,7 @@ export const dex = (world: World, actor: Actor, ahead: number, to: To): void => 
       return
     case "Removing": {
       const { current, owner } = actor.seen!
-      const write = request("release", onVersion, dexPatch(wire.absent), current, owner)
+      const write = request("release", dexWrite(wire.absent), current, owner)
       to("sends its release", sending(actor, "Releasing", write))
       return
     }
@@ -40,17 +42,19 @@ export const dex = (world: World, actor: Actor, ahead: number, to: To): void => 
 
 const dexTtl = 2
 
-const dexPatch = (lock: number): Patch => ({
-  lock,
-  by: wire.nobody,
-  line: undefined,
-  clears: 0,
-  arrives: wire.nobody,
-  label: keptLabel
+const dexWrite = (lock: number): { readonly condition: Condition; readonly patch: Patch } => ({
+  condition: onVersion,
+  patch: { lock, by: wire.nobody, waiters: undefined, clears: 0, joins: wire.nobody, label: keptLabel }
 })
 
-/** What an operator may do next, who breaks the lock: the first in the queue has it then. */
-export const operator = (world: World, actor: Actor, { behaviour, sharedWithDex }: Rules, to: To): void => {
+/** What an operator may do next. It breaks the lock, and the first waiter has it then. */
+export const operator = (
+  world: World,
+  index: number,
+  actor: Actor,
+  { library, sharedWithDex }: Rules,
+  to: To
+): void => {
   switch (actor.stage) {
     case "Idle":
       to("reads", { ...actor, stage: "Read", seen: see(world) })
@@ -61,13 +65,13 @@ export const operator = (world: World, actor: Actor, { behaviour, sharedWithDex 
         to("finds nothing to break", ended(actor, "Done"))
         return
       }
-      const found = wire.read(actor.seen!)
-      const holder = found.record._tag === "Present" ? (found.record.holder ?? "") : ""
-      const leaving = { key: wire.key, holderId: holder, requeue: undefined, sharedWithDex }
-      const { write } = behaviour.succession(found, serverTime(0), leaving)
-      const condition = behaviour.expects.break === "version" ? onVersion : unconditional
-      const removal = request("release", condition, patchOf(write.annotations, write.labels), current, owner)
-      to("sends the removal", sending(actor, "Releasing", removal))
+      const found = wire.snapshot(actor.seen!)
+      const { kind } = wire
+      const holderId = leaseOf(kind.decode(found.annotations))?.holderId ?? ""
+      const now = { earliest: wire.millis(0), latest: wire.millis(0) }
+      const { patch } = LockProtocol.planHandOver(found, now, { kind, holderId, requeue: undefined, sharedWithDex })
+      const sent = library.sent(index, { expect: { resourceVersion: found.resourceVersion }, ...patch })
+      to("sends the removal", sending(actor, "Releasing", request("release", sent, current, owner)))
       return
     }
     case "Releasing":

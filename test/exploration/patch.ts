@@ -1,46 +1,46 @@
 /** A write of the library in the world's numbers, and what the API server makes of it. */
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { MetadataPatch, ConditionalPatch } from "../../src/ObjectStore.ts"
+import type { ConditionalPatch, MetadataPatch } from "../../src/ObjectStore.ts"
 import * as wire from "./wire.ts"
 
-/** What is expected of the line, or is to become of it: `undefined` for a line that is not there. */
-export type MaybeLine = "any" | wire.Line | undefined
+/** What a write expects of the annotation of the queue, or makes of it. `undefined`: there is none. */
+export type MaybeWaiters = "any" | wire.Waiters | undefined
 
-/** The condition of a write. A `lease` of `absent` is not a condition, nor is a label of `undefined`. */
+/** The precondition of a write. A `lease` of `absent` and a label of `undefined` are no precondition. */
 export interface Condition {
   readonly version: boolean
   readonly lease: number
   readonly by: number
   readonly hasHolder: boolean
-  readonly line: MaybeLine
-  readonly arrived: number
-  readonly forged: number
+  readonly waiters: MaybeWaiters
+  readonly joined: number
+  readonly garbled: number
   readonly hasLabel: boolean | undefined
 }
 
-/** What a write changes. `lock` and `label` are `kept` where they stay as they are. */
+/** What a write changes. `lock` and `label` are `kept` and `keptLabel` if it does not touch them. */
 export interface Patch {
   readonly lock: number
   readonly by: number
-  readonly line: MaybeLine
+  readonly waiters: MaybeWaiters
   readonly clears: number
-  readonly arrives: number
+  readonly joins: number
   readonly label: number
 }
 
-/** In the place of an expiry or a label that a write does not touch. */
+/** Instead of an expiry or a label that a write does not touch. */
 export const kept = -102
 export const keptLabel = 14
 
-export const unconditional: Condition = {
+const unconditional: Condition = {
   version: false,
   lease: wire.absent,
   by: wire.nobody,
   hasHolder: false,
-  line: "any",
-  arrived: 0,
-  forged: 0,
+  waiters: "any",
+  joined: 0,
+  garbled: 0,
   hasLabel: undefined
 }
 
@@ -48,10 +48,10 @@ export const onVersion: Condition = { ...unconditional, version: true }
 
 const lockKey = wire.key
 const holderKey = LockRecord.holderKey(wire.key)
-const lineKey = LockQueue.queueKey(wire.key)
+const queueKey = LockQueue.queueKey(wire.key)
 const labelKey = LockQueue.labelKey(wire.key)
 
-/** The condition of a library's write. */
+/** The precondition of a library's write. */
 export const conditionOf = (expect: ConditionalPatch["expect"]): Condition => {
   if ("resourceVersion" in expect) return onVersion
   const found = { ...unconditional, hasLabel: expect.hasLabels }
@@ -63,11 +63,11 @@ export const conditionOf = (expect: ConditionalPatch["expect"]): Condition => {
         found.lease = until
         found.by = by
       }
-    } else if (key === lineKey) found.line = typeof value === "string" ? wire.lineOf(value) : undefined
+    } else if (key === queueKey) found.waiters = typeof value === "string" ? wire.waitersOf(value) : undefined
     else if (key !== lockKey) {
-      const index = wire.arrivalOf(key)!
-      if (value === wire.arrivalText(index)) found.arrived |= 1 << index
-      else found.forged |= 1 << index
+      const index = wire.joinerOf(key)!
+      if (value === wire.joinText(index)) found.joined |= 1 << index
+      else found.garbled |= 1 << index
     }
   }
   return found
@@ -78,51 +78,54 @@ export const patchOf = (annotations: MetadataPatch, labels: MetadataPatch | unde
   const found = {
     lock: kept,
     by: wire.nobody,
-    line: "any" as MaybeLine,
+    waiters: "any" as MaybeWaiters,
     clears: 0,
-    arrives: wire.nobody,
+    joins: wire.nobody,
     label: keptLabel
   }
   for (const key in annotations) {
     const value = annotations[key]!
     if (key === lockKey) found.lock = value === null ? wire.absent : wire.tickOf(value)
     else if (key === holderKey) found.by = value === null ? wire.nobody : wire.leaseOf(value).by
-    else if (key === lineKey) found.line = value === null ? undefined : wire.lineOf(value)
+    else if (key === queueKey) found.waiters = value === null ? undefined : wire.waitersOf(value)
     else {
-      const index = wire.arrivalOf(key)!
+      const index = wire.joinerOf(key)!
       if (value === null) found.clears |= 1 << index
-      else found.arrives = index
+      else found.joins = index
     }
   }
   const label = labels?.[labelKey]
-  if (label !== undefined) found.label = label === null ? wire.nobody : wire.labelled(label)
+  if (label !== undefined) found.label = label === null ? wire.nobody : wire.indexOfProcess(label)
   return found
 }
 
-/** Whether a condition holds, but for the version. */
+/** Whether the write wakes a waiter: its label names a process. */
+export const wakes = ({ label }: Patch): boolean => label !== wire.nobody && label !== keptLabel
+
+/** Whether a precondition holds, except for the version. */
 export const holds = (condition: Condition, self: wire.Annotations): boolean => {
-  const { arrived, forged, label, line } = self.queue
+  const { garbled, joined, label, waiters } = self.queue
   return (
     (condition.lease === wire.absent ||
       (self.lock === condition.lease && self.byUntil === condition.lease && self.by === condition.by)) &&
     (!condition.hasHolder || self.by !== wire.nobody) &&
-    (condition.line === "any" || wire.sameLine(condition.line, line)) &&
-    (arrived & condition.arrived) === condition.arrived &&
-    (forged & condition.forged) === condition.forged &&
+    (condition.waiters === "any" || wire.sameWaiters(condition.waiters, waiters)) &&
+    (joined & condition.joined) === condition.joined &&
+    (garbled & condition.garbled) === condition.garbled &&
     (condition.hasLabel === undefined || condition.hasLabel === (label !== wire.nobody))
   )
 }
 
-/** A patch touches what it names; `whole` replaces all annotations, as Dex does: of the queue only the label is left. */
+/** A patch touches what it names. `whole` replaces all annotations, as Dex does: of the queue only the label stays. */
 export const apply = (self: wire.Annotations, patch: Patch, whole: boolean): wire.Annotations => {
-  const { arrived, forged, label, line } = self.queue
-  const arrives = patch.arrives === wire.nobody ? 0 : 1 << patch.arrives
+  const { garbled, joined, label, waiters } = self.queue
+  const joins = patch.joins === wire.nobody ? 0 : 1 << patch.joins
   const queue: wire.Queue = whole
     ? { ...wire.emptyQueue, label }
     : {
-        line: patch.line === "any" ? line : patch.line,
-        arrived: (arrived & ~patch.clears) | arrives,
-        forged: forged & ~patch.clears & ~arrives,
+        waiters: patch.waiters === "any" ? waiters : patch.waiters,
+        joined: (joined & ~patch.clears) | joins,
+        garbled: garbled & ~patch.clears & ~joins,
         label: patch.label === keptLabel ? label : patch.label
       }
   const foreign = whole ? 0 : self.foreign
@@ -133,21 +136,23 @@ export const apply = (self: wire.Annotations, patch: Patch, whole: boolean): wir
 
 /** One tick on. */
 export const conditionEarlier = (condition: Condition): Condition =>
-  condition.lease === wire.absent && !hasTime(condition.line)
+  condition.lease === wire.absent && !hasTime(condition.waiters)
     ? condition
     : {
         ...condition,
         lease: condition.lease === wire.absent ? wire.absent : condition.lease - 1,
-        line: maybeEarlier(condition.line)
+        waiters: maybeEarlier(condition.waiters)
       }
 
 /** One tick on. */
 export const patchEarlier = (patch: Patch): Patch => ({
   ...patch,
   lock: patch.lock <= wire.absent ? patch.lock : patch.lock - 1,
-  line: maybeEarlier(patch.line)
+  waiters: maybeEarlier(patch.waiters)
 })
 
-const maybeEarlier = (line: MaybeLine): MaybeLine => (line === "any" ? line : wire.lineEarlier(line))
+const maybeEarlier = (waiters: MaybeWaiters): MaybeWaiters =>
+  waiters === "any" ? waiters : wire.waitersEarlier(waiters)
 
-const hasTime = (line: MaybeLine): boolean => line !== "any" && line !== undefined && line.since !== wire.absent
+const hasTime = (waiters: MaybeWaiters): boolean =>
+  waiters !== "any" && waiters !== undefined && waiters.chainStartedAt !== wire.absent

@@ -1,23 +1,27 @@
 /** By which rules a world goes on, and what an action is. */
-import type { Behaviour } from "./behaviour.ts"
+import type { Library } from "./library/library.ts"
 import type { Actor, World } from "./world.ts"
 
-/** How the contenders behave. */
+/**
+ * The rules of a world.
+ *
+ * - `library`: how kubelock behaves.
+ * - `dexAhead`: by how many ticks Dex's clock is ahead of the server's.
+ * - `sharedWithDex`: whether Dex shares the object.
+ * - `renews`: whether a holder renews its lease.
+ * - `commits`: whether a holder may end with a commit.
+ * - `foresight`: whether to blame a holder that relies on its lock for longer than it stands, before another takes advantage.
+ */
 export interface Rules {
-  readonly behaviour: Behaviour
-  /** By how many ticks Dex's clock is ahead of the server's. */
+  readonly library: Library
   readonly dexAhead: number
-  /** Whether a lock that went from hand to hand for a second is left free for a moment. */
   readonly sharedWithDex: boolean
-  /** Whether a holder may end with a commit: the lock is given up by a write that its holder waits for while it holds. */
-  readonly commits: boolean
-  /** Whether a holder renews its lease. */
   readonly renews: boolean
-  /** Whether to blame a holder that relies on its lock for longer than it stands, before another takes advantage. */
+  readonly commits: boolean
   readonly foresight: boolean
 }
 
-/** What can be done in a world. `index` is the contender, `detail` tells apart what it could do otherwise. */
+/** What can be done in a world. `index` is the contender, `detail` tells actions of one name apart. */
 export interface Action {
   readonly name: string
   readonly index: number
@@ -29,3 +33,6 @@ export type Emit = (action: Action, next: World, violation?: string | undefined)
 
 /** Takes what a contender may be next. */
 export type To = (name: string, next: Actor, violation?: string, detail?: number) => void
+
+/** The violation of a fencing token that does not grow. */
+export const tokenIsNoGreater = "a fencing token is no greater than that of an acquisition before it"

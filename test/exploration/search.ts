@@ -1,4 +1,4 @@
-/** Walks every interleaving of a world breadth first, each state once, down to a depth; the first violation ends it. */
+/** Walks every interleaving of a world breadth first, each state once, down to a depth. The first violation ends the walk. */
 import { actions, isShared } from "./actions.ts"
 import { Calm } from "./calm.ts"
 import * as codec from "./codec.ts"
@@ -7,16 +7,17 @@ import { States } from "./states.ts"
 import { tell } from "./tell.ts"
 import { begin, type Cast, type World } from "./world.ts"
 
-/** A world to explore: who takes part, how they behave, and what they did before. */
+/**
+ * A world to explore. `before` is what has happened already, so that what is rare is near. `calmTo` is the depth down to which to
+ * check that every contender gets the lock once nothing goes wrong any more.
+ */
 export interface Setting extends Cast, Rules {
   readonly title: string
-  /** What has happened already, so that what is rare is near: actions by their names and contenders. */
   readonly before?: ReadonlyArray<Step>
-  /** To which depth to look whether everybody gets the lock once nothing goes wrong any more. */
   readonly calmTo?: number
 }
 
-/** An action that is taken: of several of that name the first. */
+/** An action, by its name and contender. If there are several, the first. */
 export type Step = readonly [name: string, index: number]
 
 // The world in which an exploration begins: a state like any other.
@@ -26,27 +27,30 @@ const start = (setting: Setting): World =>
     return found.next
   }, begin(setting))
 
-/** Told after each depth: how many states were reached so far, and how many of them for the first time there. */
+/** The progress after a depth: how many states were reached so far, and how many of them at this depth first. */
 export interface Progress {
   readonly depth: number
   readonly states: number
   readonly fresh: number
 }
 
-/** What came of it. `history` is the shortest one that leads to the violation. */
+/**
+ * The outcome. `history` is the shortest one that leads to the violation.
+ *
+ * - `shared`: in how many states two contenders held the lock at once, one of them robbed of it.
+ * - `slowest`: how many seconds it took at most until every contender had had the lock, once nothing went wrong any more.
+ * - `taken`: how often each action was taken.
+ */
 export interface Outcome {
   readonly states: number
   readonly depth: number
-  /** In how many states two contenders held the lock at once, one of them robbed of it. */
   readonly shared: number
-  /** How many seconds it took at most until everybody had had the lock, once nothing went wrong any more. */
   readonly slowest: number
-  /** How often each action was taken. */
   readonly taken: ReadonlyMap<string, number>
   readonly violation: { readonly what: string; readonly history: ReadonlyArray<string> } | undefined
 }
 
-/** Explores down to a depth: to the states that so many actions lead to. */
+/** Explores down to a depth: all states that so many actions lead to. */
 export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress: Progress) => void): Outcome => {
   const states = new States()
   const scratch = new Uint8Array(codec.maxBytes)
@@ -56,7 +60,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
   const add = (world: World, parent: number, way: number): boolean => {
     const length = codec.encode(world, codec.orderOf(world), scratch)
     const isNew = states.add(scratch, length, parent, way)
-    if (isNew && isShared(world, setting.behaviour)) shared++
+    if (isNew && isShared(world, setting.library)) shared++
     return isNew
   }
   add(start(setting), 0, 0)
@@ -92,7 +96,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
   return { states: states.size, depth, shared, slowest: calm.slowest, taken, violation: undefined }
 }
 
-// Takes the same ways again. Each state renames the contenders: `names` says who is who.
+// Takes the same ways again. Each state renumbers the contenders: `names` keeps track.
 const retrace = (setting: Setting, path: ReadonlyArray<number>): ReadonlyArray<string> => {
   const scratch = new Uint8Array(codec.maxBytes)
   let { names, world } = renamed(start(setting), namesOf(setting), scratch)

@@ -1,24 +1,30 @@
-/** The API server: works on one write, and judges with an eye that no contender has whether it may happen. */
-import type { Behaviour } from "./behaviour.ts"
+/** The API server works on one write. What no contender can see tells whether the write may happen. */
+import type { Library } from "./library/library.ts"
 import { apply, holds as conditionHolds, kept } from "./patch.ts"
+import { tokenIsNoGreater } from "./rules.ts"
 import * as wire from "./wire.ts"
 import { type Actor, holds, outdated, type Request, see, seeks, ttl, withActor, type World } from "./world.ts"
 
+/** What comes of a write: whether it was applied, and what it violates. */
 export interface Served {
   readonly world: World
   readonly done: boolean
   readonly violation: string | undefined
 }
 
-/** Works on a request of an actor; the request itself stays where it is. `late`: its sender waits no longer. */
-export const serve = (world: World, index: number, request: Request, late: boolean, behaviour: Behaviour): Served => {
+/** Works on a request of an actor. The request itself stays where it is. `late`: its sender waits no longer. */
+export const serve = (world: World, index: number, request: Request, late: boolean, library: Library): Served => {
   const actor = world.actors[index]!
   const isMet = request.condition.version ? request.current : conditionHolds(request.condition, world.annotations)
   if (!isMet) return { world, done: false, violation: undefined }
-  const annotations = apply(world.annotations, request.patch, actor.kind === "dex" || behaviour.writesWhole)
+  const replacesAll = actor.kind === "dex" || library.replacesAll
+  const annotations = apply(world.annotations, request.patch, replacesAll)
   const changed = !wire.same(annotations, world.annotations)
   let next: World = changed ? { ...world, annotations, actors: outdated(world.actors) } : world
   if (late && request.write === "join") next = { ...next, litter: next.litter | (1 << index) }
+  if (request.write === "commit") {
+    next = withActor({ ...next, committed: index }, index, { ...next.actors[index]!, hasCommitted: true })
+  }
   const victim = robbed(world, index, request)
   if (victim !== undefined) next = rob(next, victim)
   if (request.patch.lock !== kept) next = given(next, index, request, late)
@@ -29,38 +35,46 @@ export const serve = (world: World, index: number, request: Request, late: boole
       token: actor.kind === "kubelock" ? 2 : 0
     })
   }
-  if (!late && actor.kind === "kubelock") next = withActor(next, index, { ...next.actors[index]!, seen: see(next) })
-  return { world: next, done: true, violation: judge(world, next, index, request, behaviour) }
+  if (!late && actor.kind === "kubelock") {
+    const { watched, ...sender } = next.actors[index]!
+    // The answer to a join makes old news of watch events from before.
+    next = withActor(next, index, {
+      ...sender,
+      watched: request.write === "join" ? undefined : watched,
+      seen: see(next)
+    })
+  }
+  return { world: next, done: true, violation: judge(world, next, index, request, library) }
 }
 
-// Whose lock it is now. A contender that still seeks one may be told so by a watch, sooner or later.
+// The owner of the lock after a write. A contender that still seeks the lock may hear of it by a watch, sooner or later.
 const given = (world: World, index: number, { patch, write }: Request, late: boolean): World => {
   const { kind } = world.actors[index]!
   if (patch.lock === wire.absent) return { ...world, owner: wire.nobody, late: false }
   const owner = write === "acquire" || write === "renew" || kind === "dex" ? index : patch.by
-  const heir = world.actors[owner]
+  const receiver = world.actors[owner]
   const next = {
     ...world,
     owner,
-    late: owner === index ? late && write === "acquire" && heir?.stage === "Done" : hasLitter(world, owner)
+    late: owner === index ? late && write === "acquire" && receiver?.stage === "Done" : hasLitter(world, owner)
   }
-  if (heir?.kind !== "kubelock" || !seeks(heir.stage) || (owner === index && !late)) return next
-  return withActor(next, owner, { ...heir, robbed: 0, told: see(next) })
+  if (receiver?.kind !== "kubelock" || !seeks(receiver.stage) || (owner === index && !late)) return next
+  return withActor(next, owner, { ...receiver, robbed: 0, watched: see(next) })
 }
 
 const hasLitter = ({ litter }: World, index: number): boolean => index === wire.ghost || ((litter >> index) & 1) === 1
 
-/** The lock that stands is taken from under a contender: remembered where it relies on it, or is about to. */
+/** Somebody takes the lock from its owner. The owner remembers it if it relies on the lock, or is about to. */
 export const rob = (world: World, victim: number): World => {
   const actor = world.actors[victim]
   if (actor?.kind !== "kubelock") return world
-  const { left, request, seen, sent, stage, told } = actor
+  const { left, request, seen, sent, stage, watched } = actor
   const answered = request?.answer === "done" ? ttl - sent : 0
   if (holds(stage) || (stage === "Acquiring" && answered > 0)) {
     return withActor(world, victim, { ...actor, robbed: 1 + Math.max(left, answered) })
   }
-  return seeks(stage) && (told !== undefined || seen?.by === victim)
-    ? withActor(world, victim, { ...actor, robbed: 1 + Math.max(0, told?.lock ?? 0, seen?.lock ?? 0) })
+  return seeks(stage) && (watched !== undefined || seen?.by === victim)
+    ? withActor(world, victim, { ...actor, robbed: 1 + Math.max(0, watched?.lock ?? 0, seen?.lock ?? 0) })
     : world
 }
 
@@ -68,20 +82,14 @@ const isExpired = (world: World): boolean => world.annotations.lock < 0
 
 const isLocked = (world: World): boolean => world.annotations.lock !== wire.absent
 
-// Dex removes what it finds (its defect 2) and breaks by a wrong clock (its defect 7); an operator removes any lock.
+// Dex removes whatever lock it finds (its defect 2) and takes over by a wrong clock (its defect 7). An operator removes any lock.
 const robbed = (world: World, index: number, request: Request): number | undefined => {
   const { kind } = world.actors[index]!
   if (kind === "kubelock" || !isLocked(world) || world.owner === index || world.owner === wire.nobody) return undefined
-  return request.write === "release" || !isExpired(world) ? world.owner : undefined
+  return givesUp(request) || !isExpired(world) ? world.owner : undefined
 }
 
-const judge = (
-  before: World,
-  after: World,
-  index: number,
-  request: Request,
-  behaviour: Behaviour
-): string | undefined => {
+const judge = (before: World, after: World, index: number, request: Request, library: Library): string | undefined => {
   const { kind } = before.actors[index]!
   const { write } = request
   if (kind === "dex") return undefined
@@ -95,27 +103,26 @@ const judge = (
     return "a malformed value was not left alone"
   }
   const others = isLocked(before) && before.owner !== index
-  if (others && write === "release") return "a contender removed a lock that is not its own"
+  if (others && givesUp(request)) return "a contender removed a lock that is not its own"
   if (others && write === "renew") return "a renewal overwrote a lock that is not its own"
   if (others && write === "acquire" && !isExpired(before)) return "a lock was taken that had not expired"
-  if (isLocked(before) && write === "grant") return "a lock was handed over that was not free"
+  if (isLocked(before) && write === "handOver") return "a lock was handed over that was not free"
   const isDexs = others && !isExpired(before) && before.actors[before.owner]?.kind === "dex"
   if (isDexs && before.annotations !== after.annotations) {
     return "a contender wrote to an object that Dex has locked"
   }
-  if (write === "acquire" && after.actors.some((other, at) => at !== index && isNoOlder(other, behaviour))) {
-    return "a fencing token is no greater than that of an acquisition before it"
+  if (write === "acquire" && after.actors.some((other, at) => at !== index && isNoOlder(other, library))) {
+    return tokenIsNoGreater
   }
   const { by, label } = request.patch
-  if ((write === "release" || write === "grant") && by !== wire.nobody && by !== label) {
-    return "the lock was handed to one who is not woken"
+  if ((givesUp(request) || write === "handOver") && by !== wire.nobody && by !== label) {
+    return "the lock was handed to a waiter that is not woken"
   }
   return jumbled(before, after, index, write)
 }
 
-// Whoever waits keeps its place whatever others write, and nobody is put into the queue who has not come by itself. Only
-// who breaks an expired lock passes over those whose move it would have been. Of those who stand in the queue without
-// their doing nothing is expected.
+// A waiter keeps its place whatever others write, and nobody puts a contender into the queue that did not join. Only a contender
+// that takes over from an expired holder passes over the waiters before it. Contenders that others put there do not count.
 const jumbled = (before: World, after: World, index: number, write: Request["write"]): string | undefined => {
   if (before.annotations === after.annotations) return undefined
   const others = ({ annotations }: World) =>
@@ -123,11 +130,11 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
   const [was, is] = [others(before), others(after)]
   const stayed = was.filter((waiter) => is.includes(waiter))
   if (is.filter((waiter) => was.includes(waiter)).some((waiter, place) => waiter !== stayed[place])) {
-    return "those who wait changed places"
+    return "waiters changed places"
   }
-  const breaks = write === "acquire" && isLocked(before)
+  const takesOver = write === "acquire" && isLocked(before)
   const isLost = (waiter: number) =>
-    !is.includes(waiter) && after.owner !== waiter && !breaks && seeks(before.actors[waiter]!.stage)
+    !is.includes(waiter) && after.owner !== waiter && !takesOver && seeks(before.actors[waiter]!.stage)
   if (was.some(isLost)) return "a waiter lost its place in the queue"
   const isNew = (waiter: number) => {
     const { mayQueue, stage } = before.actors[waiter]!
@@ -136,5 +143,7 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
   return is.some(isNew) ? "a contender stands in the queue that had left it" : undefined
 }
 
-const isNoOlder = ({ token }: Actor, behaviour: Behaviour): boolean =>
-  behaviour.token === "resourceVersion" ? token === 2 : token > 0
+const isNoOlder = ({ token }: Actor, { hasConstantToken }: Library): boolean =>
+  hasConstantToken ? token > 0 : token === 2
+
+const givesUp = ({ write }: Request): boolean => write === "release" || write === "commit"

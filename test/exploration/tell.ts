@@ -1,10 +1,10 @@
 /** An action in words: what was done, and what it came to. */
-import { kept, keptLabel, type MaybeLine } from "./patch.ts"
+import { kept, keptLabel, type MaybeWaiters } from "./patch.ts"
 import type { Action } from "./rules.ts"
 import * as wire from "./wire.ts"
 import type { Request, World } from "./world.ts"
 
-/** One line, times counted from the beginning. `seconds` is the time after the action. */
+/** One line. Times count from the beginning; `seconds` is the time after the action. */
 export const tell = (
   { detail, index, name }: Action,
   before: World,
@@ -13,8 +13,8 @@ export const tell = (
   seconds: number
 ): string => {
   const words = wording(names, seconds)
-  if (index === wire.nobody) return name.startsWith("a vandal") ? `${name}: ${words.standing(after)}` : name
-  const who = names[index]!
+  if (index === wire.nobody) return name.startsWith("a vandal") ? `${name}: ${words.object(after)}` : name
+  const contender = names[index]!
   const actor = after.actors[index]!
   if (name.startsWith("the server works")) {
     const request =
@@ -26,36 +26,37 @@ export const tell = (
         ? "refused"
         : before.annotations === after.annotations
           ? "nothing changes"
-          : words.standing(after)
-    return `${name} ${who} (${words.written(request)}): ${outcome}`
+          : words.object(after)
+    return `${name} ${contender} (${words.written(request)}): ${outcome}`
   }
-  if (name.startsWith("the network")) return `${name} ${who} (${words.written(before.actors[index]!.request!)})`
+  if (name.startsWith("the network")) return `${name} ${contender} (${words.written(before.actors[index]!.request!)})`
   if (actor.request !== undefined && before.actors[index]!.request !== actor.request) {
-    return `${who} ${name} (${words.written(actor.request)})`
+    return `${contender} ${name} (${words.written(actor.request)})`
   }
-  return name.startsWith("reads") ? `${who} ${name}: ${words.standing(before)}` : `${who} ${name}`
+  return name.startsWith("reads") ? `${contender} ${name}: ${words.object(before)}` : `${contender} ${name}`
 }
 
 const wording = (names: ReadonlyArray<string>, seconds: number) => {
   const nameOf = (index: number) => names[index] ?? (index === wire.rubbish ? "rubbish" : "a ghost")
-  const line = (line: MaybeLine) =>
-    line === undefined || line === "any"
-      ? "no line"
-      : `line ${line.since === wire.absent ? "" : `since ${line.since + seconds} s `}${line.names.map(nameOf).join(" ")}`
+  const list = (waiters: MaybeWaiters) => {
+    if (waiters === undefined || waiters === "any") return "no queue"
+    const { chainStartedAt, ids } = waiters
+    return `queue ${chainStartedAt === wire.absent ? "" : `since ${chainStartedAt + seconds} s `}${ids.map(nameOf).join(" ")}`
+  }
   const bits = (mask: number) =>
     names
       .concat(Array.from({ length: 8 - names.length }, () => "a ghost"))
       .filter((_, index) => ((mask >> index) & 1) === 1)
       .join(" ")
-  const queue = ({ arrived, forged, label, line: found }: wire.Queue) =>
+  const queue = ({ garbled, joined, label, waiters }: wire.Queue) =>
     [
-      found === undefined ? "" : `, ${line(found)}`,
-      arrived === 0 ? "" : `, arrived ${bits(arrived)}`,
-      forged === 0 ? "" : `, garbled arrivals ${bits(forged)}`,
+      waiters === undefined ? "" : `, ${list(waiters)}`,
+      joined === 0 ? "" : `, joined ${bits(joined)}`,
+      garbled === 0 ? "" : `, garbled joins ${bits(garbled)}`,
       label === wire.nobody ? "" : `, label ${nameOf(label)}`
     ].join("")
 
-  const standing = ({ annotations, owner }: World): string => {
+  const object = ({ annotations, owner }: World): string => {
     const rest = queue(annotations.queue)
     switch (annotations.lock) {
       case wire.absent:
@@ -72,17 +73,17 @@ const wording = (names: ReadonlyArray<string>, seconds: number) => {
       write,
       patch.lock === kept || patch.lock === wire.absent ? "" : ` until ${patch.lock + seconds} s`,
       patch.by === wire.nobody ? "" : ` for ${nameOf(patch.by)}`,
-      patch.line === "any" ? "" : `, ${line(patch.line)}`,
+      patch.waiters === "any" ? "" : `, ${list(patch.waiters)}`,
       patch.label === keptLabel ? "" : `, label ${patch.label === wire.nobody ? "removed" : nameOf(patch.label)}`,
       condition.version ? "; if the version is the one read" : "",
       condition.hasHolder ? "; if the holder has a name" : "",
       condition.lease === wire.absent
         ? ""
         : `; if ${nameOf(condition.by)}'s lease until ${condition.lease + seconds} s stands`,
-      condition.line === "any" ? "" : `; if ${line(condition.line)}`,
-      condition.arrived === 0 ? "" : `; if arrived ${bits(condition.arrived)}`,
+      condition.waiters === "any" ? "" : `; if ${list(condition.waiters)}`,
+      condition.joined === 0 ? "" : `; if joined ${bits(condition.joined)}`,
       condition.hasLabel === undefined ? "" : `; if ${condition.hasLabel ? "a" : "no"} label`
     ].join("")
 
-  return { standing, written }
+  return { object, written }
 }

@@ -1,32 +1,33 @@
 /**
  * The world's numbers and the library's texts, both ways.
  *
- * Times are ticks of one second **relative to the present**: the present is always 0, and passing time makes every
- * number smaller. So states that differ only in when they happen are one state.
+ * Times are ticks of one second, relative to the present. The present is always 0, and passing time makes every number smaller.
+ * So states that differ only in when they happen are one state.
  */
+import * as LockKind from "../../src/LockKind.ts"
 import { dexAnnotation } from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
 
-/** The line as it stands on the object: contenders by number, in the order of their turns. */
-export interface Line {
-  readonly since: number
-  readonly names: ReadonlyArray<number>
+/** The annotation that holds the queue: contenders by number, the next first. */
+export interface Waiters {
+  readonly chainStartedAt: number
+  readonly ids: ReadonlyArray<number>
 }
 
 /**
- * The queue. `arrived` has a bit for each contender that has arrived, `forged` one where the annotation of a contender's
- * arrival holds something else. `label` is whom the label names.
+ * The queue. `joined` has a bit for each contender whose join stands on the object, `garbled` one for each contender whose join
+ * was replaced by something else. `label` is the contender that the label names.
  */
 export interface Queue {
-  readonly line: Line | undefined
-  readonly arrived: number
-  readonly forged: number
+  readonly waiters: Waiters | undefined
+  readonly joined: number
+  readonly garbled: number
   readonly label: number
 }
 
-/** What the object says: expiry of the lock, whom `-holder` names and with which expiry, a stranger's value, the queue. */
+/** What the object says: the expiry of the lock, the holder and expiry in `-holder`, a stranger's value, the queue. */
 export interface Annotations {
   readonly lock: number
   readonly by: number
@@ -35,19 +36,20 @@ export interface Annotations {
   readonly queue: Queue
 }
 
-/** In the place of a time: it is not there, or is no time. */
+/** Instead of a time: there is none, or what stands there is no time. */
 export const absent = -100
 export const malformed = -101
 
-/** In the place of a contender: nobody; one that is not there at all; what is no name. */
+/** Instead of a contender: nobody, a contender that does not exist, or what is no holder ID. */
 export const nobody = 15
 export const ghost = 7
 export const rubbish = 8
 
-/** The key of the lock. */
-export const key = dexAnnotation
+/** The kind of lock, and the annotation that holds it. */
+export const kind = LockKind.exclusive(dexAnnotation)
+export const key = kind.key
 
-export const emptyQueue: Queue = { line: undefined, arrived: 0, forged: 0, label: nobody }
+export const emptyQueue: Queue = { waiters: undefined, joined: 0, garbled: 0, label: nobody }
 
 const present = Date.UTC(2026, 10, 24, 10, 20)
 const foreignKey = "example.com/stranger"
@@ -70,38 +72,36 @@ const memo = <A>(make: (tick: number) => A): ((tick: number) => A) => {
 
 const processOf = (index: number): string => `process0000${index}`
 
-/** The name under which a contender holds, or stands in the queue. */
-export const holderName = memo((index) =>
+/** The holder ID of a contender. */
+export const holderId = memo((index) =>
   index === rubbish ? rubbishText : LockQueue.holderId("contender", processOf(index), index)
 )
 
-const indices = new Map(Array.from({ length: 9 }, (_, index) => [holderName(index), index]))
+const indices = new Map(Array.from({ length: 9 }, (_, index) => [holderId(index), index]))
 
-/** The contender of a name. */
-export const indexOf = (name: string): number => {
-  const index = indices.get(name)
-  if (index === undefined) throw new Error(`no contender of this world: ${name}`)
+/** The contender of a holder ID. */
+export const indexOf = (holderId: string): number => {
+  const index = indices.get(holderId)
+  if (index === undefined) throw new Error(`no contender of this world: ${holderId}`)
   return index
 }
 
-const arrivalKeys = new Map(
-  Array.from({ length: 8 }, (_, index) => [LockQueue.joinKey(dexAnnotation, holderName(index)), index])
-)
+const joinKeys = new Map(Array.from({ length: 8 }, (_, index) => [LockQueue.joinKey(key, holderId(index)), index]))
+
+/** The version of each snapshot. Whether it is the current one, the world knows. */
+export const version = "1"
 
 /**
- * What an arrival holds. All have found the same version, so that they come into the line by their numbers: any order does,
- * since who is who differs from world to world.
+ * The value of a join. All waiters have found the same version, so that they come into the queue by their numbers. Any order
+ * does, since the numbers differ from world to world.
  */
-export const arrivalText = (index: number): string => `${holderName(index)}@${foundVersion}`
+export const joinText = (index: number): string => `${holderId(index)}@${version}`
 
-/** The version that all who arrive have found. */
-export const foundVersion = "1"
-
-/** The contender whose arrival an annotation is. */
-export const arrivalOf = (key: string): number | undefined => arrivalKeys.get(key)
+/** The contender whose join an annotation is. */
+export const joinerOf = (key: string): number | undefined => joinKeys.get(key)
 
 /** The contender whose process a label names. */
-export const labelled = (process: string): number => Number(process.slice(-1))
+export const indexOfProcess = (process: string): number => Number(process.slice(-1))
 
 /** The expiry of a tick as it is written. */
 export const expiryText = memo((tick) => LockRecord.expiryAt(millis(tick)))
@@ -115,91 +115,98 @@ export const tickOf = (expiry: string): number => {
   return tick
 }
 
-/** The tick and the contender of what `-holder` says. */
+/** The contender and the tick in a value of `-holder`. */
 export const leaseOf = (named: string): { readonly by: number; readonly until: number } => {
   const mark = named.lastIndexOf("@")
   return { by: indexOf(named.slice(0, mark)), until: tickOf(named.slice(mark + 1)) }
 }
 
-const lineText = ({ names, since }: Line): string =>
-  [...(since === absent ? [] : [`since=${millis(since)}`]), ...names.map(holderName)].join(" ")
+const chainStart = "since="
 
-/** The line of what the annotation says. */
-export const lineOf = (text: string): Line => {
+const waitersText = ({ ids, chainStartedAt }: Waiters): string =>
+  [...(chainStartedAt === absent ? [] : [`${chainStart}${millis(chainStartedAt)}`]), ...ids.map(holderId)].join(" ")
+
+/** The waiters in the annotation of the queue. */
+export const waitersOf = (text: string): Waiters => {
   const tokens = text.split(" ")
-  const mark = tokens[0]!.startsWith("since=") ? tokens.shift() : undefined
-  const since = mark === undefined ? absent : (Number(mark.slice("since=".length)) - present) / 1000
-  return { since, names: tokens.map(indexOf) }
+  const isMarked = tokens[0]!.startsWith(chainStart)
+  return {
+    chainStartedAt: isMarked ? (Number(tokens[0]!.slice(chainStart.length)) - present) / 1000 : absent,
+    ids: (isMarked ? tokens.slice(1) : tokens).map(indexOf)
+  }
 }
 
-const keyOfQueue = ({ arrived, forged, label, line }: Queue): string =>
-  line === undefined ? `${arrived},${forged},${label}` : `${arrived},${forged},${label},${line.since}:${line.names}`
+const keyOfQueue = ({ garbled, joined, label, waiters }: Queue): string =>
+  waiters === undefined
+    ? `${joined},${garbled},${label}`
+    : `${joined},${garbled},${label},${waiters.chainStartedAt}:${waiters.ids}`
 
 const keyOf = ({ by, byUntil, foreign, lock, queue }: Annotations): string =>
   `${lock},${by},${byUntil},${foreign},${keyOfQueue(queue)}`
 
-/** How the library reads an object. */
-export interface Reading extends Pick<ObjectSnapshot, "annotations" | "labels"> {
-  readonly record: LockRecord.LockRecord
-  readonly queue: LockQueue.Queue
-}
+const snapshots = new Map<string, ObjectSnapshot>()
 
-const readings = new Map<string, Reading>()
-
-/** As the API server has it, and as the library reads it. */
-export const read = (self: Annotations): Reading => {
+/** The object as the API server answers it. The same annotations give the very same snapshot. */
+export const snapshot = (self: Annotations): ObjectSnapshot => {
   const id = keyOf(self)
-  const known = readings.get(id)
+  const known = snapshots.get(id)
   if (known !== undefined) return known
-  const made = textsOf(self)
-  const reading: Reading = {
-    annotations: made,
-    labels: self.queue.label === nobody ? {} : { [LockQueue.labelKey(dexAnnotation)]: processOf(self.queue.label) },
-    record: LockRecord.fromAnnotations(dexAnnotation, made),
-    queue: LockQueue.fromAnnotations(dexAnnotation, made)
+  const made: ObjectSnapshot = {
+    uid: "uid",
+    resourceVersion: version,
+    annotations: textsOf(self),
+    labels: self.queue.label === nobody ? {} : { [LockQueue.labelKey(key)]: processOf(self.queue.label) }
   }
-  if (readings.size > 200_000) readings.clear()
-  readings.set(id, reading)
-  return reading
+  if (snapshots.size > 200_000) snapshots.clear()
+  snapshots.set(id, made)
+  return made
 }
 
-/** A queue as a holder knows it, who knows nothing else of the object that matters. */
-export const readQueue = (queue: Queue): Reading => read({ lock: absent, by: nobody, byUntil: 0, foreign: 0, queue })
+/** A snapshot in which only the queue matters. */
+export const snapshotOfQueue = (queue: Queue): ObjectSnapshot =>
+  snapshot({ lock: absent, by: nobody, byUntil: 0, foreign: 0, queue })
 
 const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
-  const { arrived, forged, line } = self.queue
+  const { garbled, joined, waiters } = self.queue
   const made: Record<string, string> = {}
-  if (self.lock !== absent) made[dexAnnotation] = self.lock === malformed ? malformedText : expiryText(self.lock)
-  if (self.by !== nobody) {
-    made[LockRecord.holderKey(dexAnnotation)] = `${holderName(self.by)}@${expiryText(self.byUntil)}`
-  }
-  if (line !== undefined) made[LockQueue.queueKey(dexAnnotation)] = lineText(line)
-  if (arrived + forged > 0) {
-    for (const [key, index] of arrivalKeys) {
-      if ((arrived >> index) & 1) made[key] = arrivalText(index)
-      if ((forged >> index) & 1) made[key] = rubbishText
+  if (self.lock !== absent) made[key] = self.lock === malformed ? malformedText : expiryText(self.lock)
+  if (self.by !== nobody) made[LockRecord.holderKey(key)] = `${holderId(self.by)}@${expiryText(self.byUntil)}`
+  if (waiters !== undefined) made[LockQueue.queueKey(key)] = waitersText(waiters)
+  if (joined + garbled > 0) {
+    for (const [key, index] of joinKeys) {
+      if ((joined >> index) & 1) made[key] = joinText(index)
+      if ((garbled >> index) & 1) made[key] = rubbishText
     }
   }
   if (self.foreign !== 0) made[foreignKey] = String(self.foreign)
   return made
 }
 
-/** Who stands in a queue, as the library reads it. */
-export const waitingIn = (self: Annotations): ReadonlyArray<number> =>
-  self.queue.line === undefined && self.queue.arrived === 0 ? [] : read(self).queue.waiters.map(indexOf)
+const readWaiters = new WeakMap<ObjectSnapshot, ReadonlyArray<number>>()
 
-export const sameLine = (a: Line | undefined, b: Line | undefined): boolean =>
+/** The contenders in the queue, as the library reads it. */
+export const waitingIn = (self: Annotations): ReadonlyArray<number> => {
+  if (self.queue.waiters === undefined && self.queue.joined === 0) return []
+  const found = snapshot(self)
+  const known = readWaiters.get(found)
+  if (known !== undefined) return known
+  const waiters = LockQueue.fromAnnotations(key, found.annotations).waiters.map(indexOf)
+  readWaiters.set(found, waiters)
+  return waiters
+}
+
+export const sameWaiters = (a: Waiters | undefined, b: Waiters | undefined): boolean =>
   a === b ||
   (a !== undefined &&
     b !== undefined &&
-    a.since === b.since &&
-    a.names.length === b.names.length &&
-    a.names.every((name, place) => name === b.names[place]))
+    a.chainStartedAt === b.chainStartedAt &&
+    a.ids.length === b.ids.length &&
+    a.ids.every((id, place) => id === b.ids[place]))
 
 export const sameQueue = (a: Queue, b: Queue): boolean =>
-  a.arrived === b.arrived && a.forged === b.forged && a.label === b.label && sameLine(a.line, b.line)
+  a.joined === b.joined && a.garbled === b.garbled && a.label === b.label && sameWaiters(a.waiters, b.waiters)
 
-/** Whether a write changed nothing: then the resourceVersion stays as it is. */
+/** Whether a write changed nothing. Then the resourceVersion stays as it is. */
 export const same = (a: Annotations, b: Annotations): boolean =>
   a.lock === b.lock &&
   a.by === b.by &&
@@ -208,11 +215,13 @@ export const same = (a: Annotations, b: Annotations): boolean =>
   sameQueue(a.queue, b.queue)
 
 /** One tick on. */
-export const lineEarlier = (line: Line | undefined): Line | undefined =>
-  line === undefined || line.since === absent ? line : { ...line, since: line.since - 1 }
+export const waitersEarlier = (waiters: Waiters | undefined): Waiters | undefined =>
+  waiters === undefined || waiters.chainStartedAt === absent
+    ? waiters
+    : { ...waiters, chainStartedAt: waiters.chainStartedAt - 1 }
 
 /** One tick on. */
 export const queueEarlier = (queue: Queue): Queue => {
-  const line = lineEarlier(queue.line)
-  return line === queue.line ? queue : { ...queue, line }
+  const waiters = waitersEarlier(queue.waiters)
+  return waiters === queue.waiters ? queue : { ...queue, waiters }
 }

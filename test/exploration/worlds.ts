@@ -1,29 +1,40 @@
 /** The worlds that are explored, and how deep: together some seconds. */
-import { acquires, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
-import { kubelock } from "./behaviour.ts"
+import { acquires, commits, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
+import * as library from "./library/library.ts"
+import type { Mutation } from "./library/port.ts"
 import type { Setting } from "./search.ts"
 import type { Cast } from "./world.ts"
 
+/** A world, and how deep `npm test` goes. */
 export interface ExploredWorld extends Setting {
-  /** How deep `npm test` goes. */
   readonly depth: number
 }
 
-type Place = Cast & Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
+/** The contenders, and what differs from a world in which holders renew and do not commit. */
+export type Place = Cast &
+  Partial<Pick<Setting, "dexAhead" | "sharedWithDex" | "commits" | "renews" | "before" | "calmTo">>
+
+/** A world. `foresight` is explained in `rules.ts`. */
+export const setting = (title: string, place: Place, foresight: boolean, mutation: Mutation = {}): Setting => {
+  const { actors, renews = true, sharedWithDex = actors.includes("dex") } = place
+  return {
+    title,
+    dexAhead: 0,
+    commits: false,
+    ...place,
+    renews,
+    sharedWithDex,
+    foresight,
+    library: library.make({ renews, sharedWithDex, mutation })
+  }
+}
 
 const explored = (title: string, depth: number, place: Place): ExploredWorld => ({
-  title,
-  depth,
-  dexAhead: 0,
-  sharedWithDex: place.actors.includes("dex"),
-  commits: false,
-  renews: true,
-  calmTo: depth - 3,
-  ...place,
-  behaviour: kubelock,
-  foresight: true
+  ...setting(title, { calmTo: depth - 3, ...place }, true),
+  depth
 })
 
+/** The worlds. */
 export const worlds: ReadonlyArray<ExploredWorld> = [
   explored("one kubelock", 15, { actors: ["kubelock"] }),
   explored("one kubelock that does not renew", 16, { actors: ["kubelock"], renews: false }),
@@ -39,59 +50,64 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
     scribbles: 1,
     dexAhead: 3
   }),
-  explored("a holder, and one who waits without its knowing", 8, {
+  explored("a holder, and a waiter that it does not know of", 8, {
     actors: ["kubelock", "kubelock"],
     before: [...acquires(0), ...queues(1)]
   }),
-  explored("a holder that may commit, and one who waits", 7, {
+  explored("a holder that may commit, and a waiter", 7, {
     actors: ["kubelock", "kubelock"],
     commits: true,
     before: isAwaited
   }),
-  explored("a holder, one who waits, and a newcomer", 7, {
+  explored("a commit without an answer, and a commit after it", 6, {
+    actors: ["kubelock", "kubelock"],
+    commits: true,
+    before: [...acquires(0), ...commits(0), ...acquires(1), ...commits(1)]
+  }),
+  explored("a holder, a waiter and a newcomer", 7, {
     actors: ["kubelock", "kubelock", "kubelock"],
     before: isAwaited
   }),
-  explored("two who wait, the first of them named", 9, {
+  explored("a lock handed over to a waiter, and another waiter", 9, {
     actors: ["kubelock", "kubelock", "kubelock"],
     before: [...isAwaitedByTwo, ...handsOver(0)]
   }),
-  explored("one who is named, and a Dex three seconds ahead", 9, {
+  explored("a lock handed over to a waiter, and a Dex three seconds ahead", 9, {
     actors: ["kubelock", "kubelock", "dex"],
     dexAhead: 3,
     before: [...isAwaited, ...handsOver(0)]
   }),
-  explored("one who is named, one who waits, and an operator", 7, {
+  explored("a lock handed over to a waiter, another waiter and an operator", 7, {
     actors: ["kubelock", "kubelock", "kubelock", "operator"],
     before: [...isAwaitedByTwo, ...handsOver(0)]
   }),
-  explored("a holder that is wanted again in its process, and one who waits", 7, {
+  explored("a holder, a contender of the same process, and a waiter", 7, {
     actors: ["kubelock", "again", "kubelock"],
     before: [...acquires(0), ...queues(2), ...renews(0)]
   }),
-  explored("a holder, one who waits, and an operator", 7, {
+  explored("a holder, a waiter and an operator", 7, {
     actors: ["kubelock", "kubelock", "operator"],
     before: isAwaited
   }),
-  explored("a holder, one who waits, and a Dex", 7, {
+  explored("a holder, a waiter and a Dex", 7, {
     actors: ["kubelock", "kubelock", "dex"],
     before: isAwaited
   }),
-  explored("a lock left free beside Dex, one who waits for it, and two newcomers", 8, {
+  explored("a lock left free for Dex, a waiter and two newcomers", 8, {
     actors: ["kubelock", "kubelock", "kubelock", "kubelock", "kubelock"],
     sharedWithDex: true,
     before: isLeftFree(2)
   }),
-  explored("a lock left free beside Dex, two who wait for it, and Dex", 8, {
+  explored("a lock left free for Dex, two waiters and a Dex", 8, {
     actors: ["kubelock", "kubelock", "kubelock", "kubelock", "dex"],
     before: isLeftFree(2, 3)
   }),
-  explored("a holder, one who waits, and a vandal", 6, {
+  explored("a holder, a waiter and a vandal", 6, {
     actors: ["kubelock", "kubelock"],
     vandals: 1,
     before: isAwaited
   }),
-  explored("one who is named, one who waits, and a vandal", 7, {
+  explored("a lock handed over to a waiter, another waiter and a vandal", 7, {
     actors: ["kubelock", "kubelock", "kubelock"],
     vandals: 1,
     before: [...isAwaitedByTwo, ...handsOver(0)]

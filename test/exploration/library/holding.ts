@@ -1,0 +1,94 @@
+/** What a holder knows and does (`src/internal/protocol/holding.ts`) in the world's numbers. */
+import type { Answer } from "../../../src/internal/protocol/answer.ts"
+import * as machine from "../../../src/internal/protocol/holding.ts"
+import * as wire from "../wire.ts"
+import { type Actor, type Seen, ttl, writtenBit, writtenTicks } from "../world.ts"
+import {
+  clockAt,
+  issuedAt,
+  leaseOf,
+  memo,
+  type Options,
+  type Port,
+  type Sent,
+  type Step,
+  ticksLeft,
+  type WriteAnswer
+} from "./port.ts"
+
+/** What a holder does next, and what it knows of its lease. */
+export interface Renewed extends Pick<Actor, "lease" | "written" | "left"> {
+  readonly next: machine.Next["_tag"]
+}
+
+const interval = 1000
+
+/** Makes the holds of a library. */
+export const make = ({ mutation, renews }: Options, port: Port) => {
+  const termsOf = (index: number): machine.Terms => ({
+    kind: wire.kind,
+    holderId: wire.holderId(index),
+    ttl: ttl * 1000,
+    renewEvery: renews ? interval : undefined
+  })
+
+  const stateOf = (actor: Actor, index: number): machine.State => ({
+    lease: leaseOf(actor.lease, index),
+    issuedAt: clockAt(0),
+    validFor: actor.left * 1000,
+    written: [actor.lease, ...writtenTicks(actor.written)].map(wire.expiryText),
+    snapshot: wire.snapshotOfQueue(actor.known!),
+    uid: "uid",
+    phase: "Held",
+    inDoubt: false,
+    loss: undefined
+  })
+
+  const after = (actor: Actor, index: number, eventOf: (step: Step) => Answer): Renewed => {
+    const renewal: machine.Renewal = {
+      lease: leaseOf(actor.request?.patch.lock ?? actor.lease, index),
+      issuedAt: issuedAt(actor, mutation),
+      validFor: ttl * 1000,
+      write: { expect: { annotations: {} }, annotations: {} }
+    }
+    const step = port(index, 0, leaseOf(actor.lease, index))
+    const answer = eventOf(step)
+    const [state, next] = machine.onAnswer(stateOf(actor, index), termsOf(index), renewal, answer, interval, step.now)
+    return {
+      next: next._tag,
+      lease: wire.tickOf(state.lease.expiry),
+      written: otherExpiries(state),
+      left: ticksLeft(state)
+    }
+  }
+
+  const awaited = memo<boolean>()
+
+  return {
+    /** Whether others were in the queue when the holder saw it last. */
+    isAwaited: (actor: Actor, index: number): boolean =>
+      awaited(wire.snapshotOfQueue(actor.known!), index, () =>
+        machine.isAwaited(stateOf(actor, index), termsOf(index))
+      ),
+
+    /** A holder renews its lease. */
+    renew: (actor: Actor, index: number, uncertainty: number): Sent & Pick<Actor, "written"> => {
+      const { now, send } = port(index, uncertainty, leaseOf(actor.lease, index))
+      const [state, { write }] = machine.planRenewal(stateOf(actor, index), termsOf(index), now)
+      return { ...send(write), written: otherExpiries(state) }
+    },
+
+    /** The renewal is answered. */
+    renewed: (actor: Actor, index: number, answer: WriteAnswer): Renewed =>
+      after(actor, index, ({ hear }) => hear(answer, actor.seen, "renew")),
+
+    /** A holder reads the object after a refused renewal. */
+    verified: (actor: Actor, index: number, seen: Seen | "lost"): Renewed =>
+      after(actor, index, ({ read }) => read(seen))
+  }
+}
+
+const otherExpiries = ({ lease, written }: machine.State): number =>
+  written
+    .filter((expiry) => expiry !== lease.expiry)
+    .reduce((bits, expiry) => bits | writtenBit(wire.tickOf(expiry)), 0)

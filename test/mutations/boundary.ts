@@ -1,0 +1,148 @@
+/**
+ * The boundary between a process and the world: requests out, answers and watch events in, clocks. A mutation of the protocol is
+ * done here, from outside, so that the library itself has no switches. A write without its precondition, for one, is the same as a
+ * server that does not check it.
+ *
+ * Pure. The simulation applies it to the store of every process (`test/simulation/mutations.ts`), the exploration to the commands and
+ * events of the machines (`test/exploration/library/port.ts`).
+ */
+import type { Answer } from "../../src/internal/protocol/answer.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
+import type { ConditionalPatch, ObjectSnapshot, ServerTime } from "../../src/ObjectStore.ts"
+
+/** What requests are for. `handOverFree` hands over a lock that is free already, `break` is an operator's. */
+export type RequestKind =
+  | "read"
+  | "create"
+  | "acquire"
+  | "renew"
+  | "release"
+  | "handOver"
+  | "handOverFree"
+  | "break"
+  | "join"
+  | "leave"
+
+/** The process whose boundary it is. */
+export interface Process {
+  readonly owns: (holderId: string) => boolean
+}
+
+/**
+ * What is different at the boundary. What is left out is as it should be.
+ *
+ * - `sends`: the write that arrives in place of this one.
+ * - `hears`: the answer that the library gets in place of this one.
+ * - `watches`: the snapshot of a watch event. `byLabel` says whether the watch is for the turn of this process.
+ * - `now`: the time on the server's clock.
+ * - `wipes`: which annotations a write removes although it does not name them.
+ * - `clockStops`: the clocks of a process stand still while a write is under way.
+ * - `constantToken`: every fencing token is the same.
+ */
+export interface Boundary<P extends Process = Process> {
+  readonly sends?: (write: ConditionalPatch, process: P) => ConditionalPatch
+  readonly hears?: (answer: Answer, request: RequestKind, process: P) => Answer
+  readonly watches?: (snapshot: ObjectSnapshot, process: P, byLabel: boolean) => ObjectSnapshot
+  readonly now?: (now: ServerTime) => ServerTime
+  readonly wipes?: (annotation: string, request: RequestKind) => boolean
+  readonly clockStops?: true
+  readonly constantToken?: true
+}
+
+/** The annotations of the lock. */
+export const key = LockPolicy.dexAnnotation
+export const holderKey = LockRecord.holderKey(key)
+export const queueKey = LockQueue.queueKey(key)
+export const labelKey = LockQueue.labelKey(key)
+
+/** What a write is for. */
+export const kindOf = ({ annotations, expect, labels }: ConditionalPatch): Exclude<RequestKind, "read" | "create"> => {
+  const isRemoval = annotations[key] === null
+  if ("resourceVersion" in expect) return isRemoval ? "break" : labels === undefined ? "acquire" : "handOverFree"
+  if (expect.annotations[holderKey] === true) return "join"
+  if (!(key in annotations)) return "leave"
+  if (isRemoval) return "release"
+  return holderIn(annotations) === holderIn(expect.annotations) ? "renew" : "handOver"
+}
+
+/** The holder ID in the annotations of a lease. */
+export const holderIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined => {
+  const holder = annotations[holderKey]
+  return typeof holder === "string" ? holder.split("@")[0] : undefined
+}
+
+type Sends = NonNullable<Boundary["sends"]>
+
+const only =
+  (kinds: ReadonlyArray<RequestKind> | undefined, change: (write: ConditionalPatch) => ConditionalPatch): Sends =>
+  (write) =>
+    kinds?.includes(kindOf(write)) === false ? write : change(write)
+
+/** Sends writes of these kinds without a precondition. */
+export const unconditional = (...kinds: ReadonlyArray<RequestKind>): Boundary => ({
+  sends: only(kinds, (write) => ({ ...write, expect: { annotations: {} } }))
+})
+
+/** Sends writes of these kinds with a precondition on these annotations alone. */
+export const conditionalOn = (
+  isExpected: (annotation: string) => boolean,
+  ...kinds: ReadonlyArray<RequestKind>
+): Boundary => ({
+  sends: only(kinds, (write) =>
+    "annotations" in write.expect
+      ? { ...write, expect: { ...write.expect, annotations: filtered(write.expect.annotations, isExpected) } }
+      : write
+  )
+})
+
+/** Writes another queue with writes of these kinds, or with every write. */
+export const requeueing = (
+  change: (tokens: ReadonlyArray<string>) => ReadonlyArray<string>,
+  ...kinds: ReadonlyArray<RequestKind>
+): Boundary => ({
+  sends: only(kinds.length === 0 ? undefined : kinds, (write) => {
+    const queue = write.annotations[queueKey]
+    if (typeof queue !== "string") return write
+    const changed = change(queue.split(" ")).join(" ")
+    return { ...write, annotations: { ...write.annotations, [queueKey]: changed === "" ? null : changed } }
+  })
+})
+
+/** Sends something else in place of writes of one kind. */
+export const sending = (kind: RequestKind, change: (write: ConditionalPatch) => ConditionalPatch): Boundary => ({
+  sends: only([kind], change)
+})
+
+/** Shows other snapshots in the answers to requests of these kinds. */
+export const showing = (
+  change: (snapshot: ObjectSnapshot) => ObjectSnapshot,
+  ...kinds: ReadonlyArray<RequestKind>
+): Boundary => ({
+  hears: (answer, request) => (kinds.includes(request) ? withSnapshot(answer, change) : answer)
+})
+
+/** The answer with another snapshot, if it has one. */
+export const withSnapshot = (answer: Answer, change: (snapshot: ObjectSnapshot) => ObjectSnapshot): Answer =>
+  answer._tag === "Found" || answer._tag === "Written" ? { ...answer, snapshot: change(answer.snapshot) } : answer
+
+/** The snapshot with other annotations. */
+export const withAnnotations = (
+  snapshot: ObjectSnapshot,
+  annotations: Readonly<Record<string, string>>
+): ObjectSnapshot => ({ ...snapshot, annotations: { ...snapshot.annotations, ...annotations } })
+
+/** The snapshot without some of its annotations. */
+export const without = (snapshot: ObjectSnapshot, ...names: ReadonlyArray<string>): ObjectSnapshot => ({
+  ...snapshot,
+  annotations: filtered(snapshot.annotations, (name) => !names.includes(name))
+})
+
+/** The snapshot of a lock that is free. */
+export const unlocked = (snapshot: ObjectSnapshot): ObjectSnapshot => without(snapshot, key, holderKey)
+
+const filtered = <A>(
+  values: Readonly<Record<string, A>>,
+  isKept: (name: string) => boolean
+): Readonly<Record<string, A>> => Object.fromEntries(Object.entries(values).filter(([name]) => isKept(name)))

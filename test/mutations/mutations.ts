@@ -1,0 +1,562 @@
+/**
+ * The protocol with one thing wrong, so that both proofs are known to bite: what is wrong, and what each proof must find.
+ *
+ * `how` does it at the boundary that both proofs share. A proof that has its own way to do it says so.
+ */
+import * as LockError from "../../src/LockError.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
+import * as LockRecord from "../../src/LockRecord.ts"
+import type { ConditionalPatch, MetadataPatch, ObjectSnapshot } from "../../src/ObjectStore.ts"
+import {
+  acquires,
+  claims,
+  commits,
+  handsOver,
+  isAwaited,
+  isAwaitedByTwo,
+  isLeftFree,
+  leaves,
+  queues,
+  renews,
+  timePasses
+} from "../exploration/beginnings.ts"
+import type { Mutation as ExploredMutation } from "../exploration/library/port.ts"
+import type { Place } from "../exploration/worlds.ts"
+import type { Machine } from "../simulation/machine.ts"
+import type { Theme } from "../simulation/plan.ts"
+import * as boundary from "./boundary.ts"
+import { type Boundary, key, kindOf, labelKey, queueKey, withSnapshot } from "./boundary.ts"
+
+/**
+ * A mutation. The name completes "finds a protocol that". Worlds of one mutation in which the exploration finds different things
+ * have names of their own.
+ */
+export interface Mutation {
+  readonly name: string
+  readonly how?: Boundary
+  readonly simulation?: InSimulation
+  readonly exploration?: ReadonlyArray<InExploration>
+}
+
+/**
+ * What the simulation must find: the breach of one of the rules `by`, within so many seeds from the first. `theme` is of the worlds
+ * in which it can be found.
+ */
+export interface InSimulation {
+  readonly by: ReadonlyArray<string>
+  readonly within: number
+  readonly theme?: Theme
+  readonly how?: (machine: Machine) => Boundary
+}
+
+/** What the exploration must find in a world: the violation, and after how many actions at least. */
+export interface InExploration {
+  readonly breaks: string
+  readonly depth: number
+  readonly in: Place
+  readonly name?: string
+  readonly how?: ExploredMutation
+}
+
+/** The violation of exclusion, as the exploration calls it. */
+export const twoAtOnce = "two contenders hold the lock at once"
+const leftLock = "a contender is done and has left its lock behind"
+const leftPlace = "a contender is done and has left its place in the queue behind"
+const tookLive = "a lock was taken that had not expired"
+const removedOthers = "a contender removed a lock that is not its own"
+const reliesTooLong = "a holder relies on its lock for longer than it stands"
+const tokenIsNoGreater = "a fencing token is no greater than that of an acquisition before it"
+const handedOverHeld = "a lock was handed over that was not free"
+const waitsForEver = "a contender waits for ever"
+
+const one: Place = { actors: ["kubelock"] }
+const two: Place = { actors: ["kubelock", "kubelock"] }
+const three: Place = { actors: ["kubelock", "kubelock", "kubelock"] }
+const four: Place = { actors: ["kubelock", "kubelock", "kubelock", "kubelock"] }
+const five: Place = { actors: ["kubelock", "kubelock", "kubelock", "kubelock", "kubelock"] }
+
+const isHandedOver = [...isAwaited, ...handsOver(0)]
+const isHandedOverByTwo = [...isAwaitedByTwo, ...handsOver(0)]
+
+const hasGotNoAnswer: NonNullable<Place["before"]> = [
+  ["reads", 0],
+  ["sends an acquiring write", 0],
+  ["the server works on the write of", 0],
+  ["the network loses the answer to", 0],
+  ["reads", 0]
+]
+
+const isOfQueue = (annotation: string): boolean => annotation.startsWith(queueKey)
+
+// The lease that a holder would write that knows of no lease that stands.
+const shortening = (kind: boundary.RequestKind): ExploredMutation => ({
+  sends: (write, { holderId, server, ttl }) =>
+    kindOf(write) === kind
+      ? {
+          ...write,
+          annotations: {
+            ...write.annotations,
+            ...LockRecord.toAnnotations(key, { holderId, expiry: LockRecord.expiryAt(server.latest + ttl) })
+          }
+        }
+      : write
+})
+
+// All contenders go by one holder ID.
+const sharedId = LockQueue.holderId("contender", "process00000", 0)
+
+const renamed = <A>(values: Readonly<Record<string, A>>, from: string, to: string): Readonly<Record<string, A>> =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === "string" ? (value.replaceAll(from, to) as A) : value
+    ])
+  )
+
+const seenAs = (snapshot: ObjectSnapshot, holderId: string): ObjectSnapshot => ({
+  ...snapshot,
+  annotations: renamed(snapshot.annotations, sharedId, holderId)
+})
+
+const sharingId: ExploredMutation = {
+  sends: (write, { holderId }) => ({ ...write, annotations: renamed(write.annotations, holderId, sharedId) }),
+  hears: (answer, _, { holderId }) => withSnapshot(answer, (snapshot) => seenAs(snapshot, holderId)),
+  watches: (snapshot, { holderId }) => seenAs(snapshot, holderId)
+}
+
+const freeIfMalformed = (snapshot: ObjectSnapshot): ObjectSnapshot =>
+  LockRecord.fromAnnotations(key, snapshot.annotations)._tag === "Malformed" ? boundary.unlocked(snapshot) : snapshot
+
+// Joins with versions that run backwards.
+const backwards = (annotations: MetadataPatch): MetadataPatch =>
+  Object.fromEntries(
+    Object.entries(annotations).map(([name, value]) => {
+      const [holder, version] = value!.split("@")
+      return [name, `${holder}@${1_000_000 - Number(version)}`]
+    })
+  )
+
+const withLease = (snapshot: ObjectSnapshot, holderId: string | undefined, expiry: string): ObjectSnapshot =>
+  boundary.withAnnotations(
+    snapshot,
+    holderId === undefined ? { [key]: expiry } : LockRecord.toAnnotations(key, { holderId, expiry })
+  )
+
+// Nobody but its holder sees that the lock will ever expire.
+const never = (snapshot: ObjectSnapshot, { owns }: boundary.Process): ObjectSnapshot => {
+  const lease = LockRecord.leaseOf(LockRecord.fromAnnotations(key, snapshot.annotations))
+  return lease === undefined || owns(lease.holderId ?? "")
+    ? snapshot
+    : withLease(snapshot, lease.holderId, "2099-01-01T00:00:00Z")
+}
+
+// Nobody but the first waiter sees that the lock will ever expire.
+const farAway = (snapshot: ObjectSnapshot, process: boundary.Process): ObjectSnapshot => {
+  const [first] = LockQueue.fromAnnotations(key, snapshot.annotations).waiters
+  return first === undefined || process.owns(first) ? snapshot : never(snapshot, process)
+}
+
+// Shows a lease of its own seven seconds longer than it is, and writes as if it did not know.
+const prolonging = (): Boundary => {
+  const real = new Map<string, string>()
+  const prolonged = (snapshot: ObjectSnapshot, { owns }: boundary.Process): ObjectSnapshot => {
+    const lease = LockRecord.leaseOf(LockRecord.fromAnnotations(key, snapshot.annotations))
+    if (lease?.holderId === undefined || !owns(lease.holderId)) return snapshot
+    const expiry = LockRecord.expiryAt(lease.expiresAt + 7000)
+    real.set(expiry, lease.expiry)
+    return withLease(snapshot, lease.holderId, expiry)
+  }
+  const asWritten = (write: ConditionalPatch): ConditionalPatch => {
+    if (!("annotations" in write.expect)) return write
+    const expiry = write.expect.annotations[key]
+    const written = typeof expiry === "string" ? real.get(expiry) : undefined
+    if (written === undefined) return write
+    const lease = { holderId: boundary.holderIn(write.expect.annotations)!, expiry: written }
+    const annotations = { ...write.expect.annotations, ...LockRecord.toAnnotations(key, lease) }
+    return { ...write, expect: { ...write.expect, annotations } }
+  }
+  return {
+    watches: (snapshot, process, byLabel) => (byLabel ? prolonged(snapshot, process) : snapshot),
+    sends: asWritten
+  }
+}
+
+/** The mutations. */
+export const mutations: ReadonlyArray<Mutation> = [
+  // Preconditions.
+  {
+    name: "acquires without compare-and-swap",
+    how: boundary.unconditional("acquire"),
+    simulation: { by: ["theft"], within: 10 },
+    exploration: [
+      { breaks: tookLive, depth: 6, in: two },
+      {
+        name: "takes over from a waiter that does not claim the lock without compare-and-swap",
+        breaks: "a contender stands in the queue that had left it",
+        depth: 7,
+        in: { ...three, before: isHandedOverByTwo }
+      }
+    ]
+  },
+  {
+    name: "renews whatever lease stands",
+    how: boundary.unconditional("renew"),
+    simulation: { by: ["theft"], within: 100 },
+    exploration: [{ breaks: leftLock, depth: 9, in: two }]
+  },
+  {
+    name: "releases whatever lease stands",
+    how: boundary.unconditional("release", "break"),
+    simulation: { by: ["theft"], within: 50 },
+    exploration: [{ breaks: removedOthers, depth: 12, in: { actors: ["kubelock", "dex"] } }]
+  },
+  {
+    name: "hands over whatever lease stands",
+    how: boundary.unconditional("handOver"),
+    simulation: { by: ["theft"], within: 50 },
+    exploration: [
+      {
+        breaks: removedOthers,
+        depth: 5,
+        in: {
+          ...four,
+          before: [...isHandedOverByTwo, ...claims(1), ...timePasses, ...timePasses, ...timePasses, ...timePasses]
+        }
+      }
+    ]
+  },
+  {
+    name: "hands over whatever the queue is by then",
+    how: boundary.conditionalOn((annotation) => !isOfQueue(annotation), "release", "handOver"),
+    exploration: [{ breaks: leftLock, depth: 6, in: { ...two, before: isAwaited } }]
+  },
+  {
+    name: "hands over a lock that was free without compare-and-swap",
+    how: boundary.unconditional("handOverFree"),
+    exploration: [{ breaks: handedOverHeld, depth: 7, in: { ...three, before: [...acquires(0), ...queues(1)] } }]
+  },
+  {
+    name: "breaks without compare-and-swap",
+    how: boundary.unconditional("break"),
+    exploration: [
+      {
+        breaks: "an operator's break removed another lock than the one it saw",
+        depth: 12,
+        in: { actors: ["kubelock", "dex", "operator"] }
+      }
+    ]
+  },
+  {
+    name: "joins the queue whoever holds the lock, Dex included",
+    how: boundary.unconditional("join"),
+    simulation: { by: ["handsOff"], within: 600, theme: "dex" },
+    exploration: [
+      {
+        breaks: "a contender wrote to an object that Dex has locked",
+        depth: 8,
+        in: { actors: ["kubelock", "kubelock", "dex"], before: acquires(0) }
+      }
+    ]
+  },
+  {
+    name: "replaces all annotations, as Dex does",
+    how: { wipes: () => true },
+    simulation: { by: ["foreign"], within: 10 },
+    exploration: [{ breaks: "a stranger's annotation did not survive a write", depth: 3, in: two }]
+  },
+
+  // What answers mean.
+  {
+    name: "takes an acquiring write without an answer for one that was refused",
+    how: {
+      hears: (answer, request) =>
+        answer._tag === "Failed" && request === "acquire"
+          ? { ...answer, error: new LockError.Rejected({ object: "", verb: "patch", status: 400, detail: "" }) }
+          : answer
+    },
+    exploration: [{ breaks: leftLock, depth: 4, in: two }]
+  },
+  {
+    name: "does not know its own lock when it reads it",
+    how: boundary.showing((snapshot) => boundary.without(snapshot, boundary.holderKey), "read"),
+    simulation: { by: ["leftovers"], within: 100 },
+    exploration: [
+      { breaks: leftLock, depth: 5, in: two },
+      {
+        name: "waits out a lock of its own",
+        breaks: "a contender waits out a lock of its own",
+        depth: 1,
+        in: { ...two, before: hasGotNoAnswer }
+      }
+    ]
+  },
+  {
+    name: "takes a refused renewal for a success",
+    how: {
+      hears: (answer, request) =>
+        answer._tag === "Refused" && request === "renew"
+          ? { _tag: "Written", snapshot: { uid: "", resourceVersion: "1", annotations: {}, labels: {} } }
+          : answer
+    },
+    simulation: { by: ["noticed"], within: 200 },
+    exploration: [
+      {
+        breaks: "a lock was relied on anew after it had been taken away",
+        depth: 11,
+        in: { actors: ["kubelock", "operator"] }
+      }
+    ]
+  },
+  {
+    name: "takes any lock found after a refused renewal for its own",
+    exploration: [
+      {
+        breaks: "a renewal after the loss did not notice it",
+        depth: 11,
+        in: { actors: ["kubelock", "dex"], sharedWithDex: false, dexAhead: 3 },
+        how: {
+          hears: (answer, request, { lease }) =>
+            request === "read" && lease !== undefined
+              ? withSnapshot(answer, (found) =>
+                  key in found.annotations
+                    ? boundary.withAnnotations(found, LockRecord.toAnnotations(key, lease))
+                    : found
+                )
+              : answer
+        }
+      }
+    ]
+  },
+  {
+    name: "takes the lock for free once it has left the queue",
+    how: boundary.showing(boundary.unlocked, "leave"),
+    exploration: [
+      {
+        breaks: handedOverHeld,
+        depth: 7,
+        in: {
+          ...five,
+          sharedWithDex: true,
+          before: [...isLeftFree(2), ...leaves(2), ["reads", 3], ["sends an acquiring write", 3]]
+        }
+      }
+    ]
+  },
+  {
+    name: "takes a malformed lock for a free one",
+    how: boundary.showing(freeIfMalformed, "read"),
+    exploration: [{ breaks: "a malformed value was not left alone", depth: 4, in: { ...two, scribbles: 1 } }]
+  },
+
+  {
+    name: "takes a commit without an answer for one that was refused",
+    how: {
+      hears: (answer, request) => (answer._tag === "Failed" && request === "release" ? { _tag: "Refused" } : answer)
+    },
+    exploration: [
+      {
+        breaks: "a commit that was applied is taken for lost",
+        depth: 1,
+        in: {
+          ...two,
+          commits: true,
+          before: [...acquires(0), ...commits(0), ...acquires(1), ...commits(1)]
+        }
+      }
+    ]
+  },
+  {
+    name: "commits on a precondition that cannot hold",
+    how: boundary.sending("release", (write) =>
+      "annotations" in write.expect ? { ...write, expect: { ...write.expect, hasLabels: true } } : write
+    ),
+    exploration: [
+      { breaks: "a commit was refused for no reason", depth: 3, in: { ...two, commits: true, before: acquires(0) } }
+    ]
+  },
+
+  // Time.
+  {
+    name: "counts validity from the answer to the write",
+    how: { clockStops: true },
+    simulation: { by: ["exclusion"], within: 200 },
+    exploration: [{ breaks: twoAtOnce, depth: 11, in: two }]
+  },
+  {
+    name: "judges an expiry by the clock of its own machine",
+    simulation: {
+      by: ["exclusion", "theft", "expiries"],
+      within: 10,
+      how: ({ clock }) => ({
+        now: () => {
+          const now = clock.currentTimeMillisUnsafe()
+          return { earliest: now, latest: now }
+        }
+      })
+    }
+  },
+  {
+    name: "judges an expiry by the latest that the time can be",
+    how: { now: ({ latest }) => ({ earliest: latest, latest }) },
+    simulation: { by: ["theft"], within: 50 },
+    exploration: [{ breaks: tookLive, depth: 7, in: two }]
+  },
+  {
+    name: "writes an expiry by the earliest that the time can be",
+    how: { now: ({ earliest }) => ({ earliest, latest: earliest }) },
+    simulation: { by: ["exclusion"], within: 100 },
+    exploration: [{ breaks: twoAtOnce, depth: 9, in: two }]
+  },
+  {
+    name: "never takes over from an expired holder",
+    how: {
+      hears: (answer, request, process) =>
+        request === "read" ? withSnapshot(answer, (snapshot) => never(snapshot, process)) : answer,
+      watches: never
+    },
+    simulation: { by: ["takeover"], within: 50 },
+    exploration: [{ breaks: waitsForEver, depth: 1, in: { ...two, before: acquires(0), calmTo: 1 } }]
+  },
+  {
+    name: "shortens a lease of its own that it finds when it acquires",
+    exploration: [{ breaks: reliesTooLong, depth: 14, in: { ...one, renews: false }, how: shortening("acquire") }]
+  },
+  {
+    name: "shortens its lease when it renews",
+    exploration: [{ breaks: reliesTooLong, depth: 8, in: one, how: shortening("renew") }]
+  },
+  {
+    name: "relies on a lock that was handed over for as long as on one that it has written",
+    simulation: { by: ["exclusion"], within: 200, how: prolonging },
+    exploration: [
+      {
+        breaks: reliesTooLong,
+        depth: 4,
+        in: { ...two, before: isHandedOver },
+        how: { grants: (grant, { ttl }) => ({ ...grant, validFor: ttl }) }
+      }
+    ]
+  },
+  {
+    name: "relies on a lock that was handed over by the earliest that the time can be",
+    exploration: [
+      {
+        breaks: reliesTooLong,
+        depth: 2,
+        in: { ...two, before: isHandedOver },
+        how: {
+          grants: (grant, { server }) => ({ ...grant, validFor: grant.validFor + server.latest - server.earliest })
+        }
+      }
+    ]
+  },
+  {
+    name: "relies on a lock that a commit under way may have given up",
+    exploration: [
+      { breaks: twoAtOnce, depth: 10, in: { ...two, commits: true }, how: { isValidWhileCommitting: true } }
+    ]
+  },
+
+  // The fencing token and the holder ID.
+  {
+    name: "gives every acquisition the same fencing token",
+    how: { constantToken: true },
+    simulation: { by: ["tokens"], within: 10 },
+    exploration: [{ breaks: tokenIsNoGreater, depth: 9, in: two }]
+  },
+  {
+    name: "names the process as the holder, not the acquisition",
+    exploration: [{ breaks: tokenIsNoGreater, depth: 5, in: two, how: sharingId }]
+  },
+
+  // The queue.
+  {
+    name: "forgets the joins that it does not know of when it hands over",
+    how: { wipes: (annotation, request) => request === "handOver" && annotation.startsWith(`${queueKey}-`) },
+    simulation: { by: ["kept"], within: 50 }
+  },
+  {
+    name: "forgets the end of a long queue",
+    how: boundary.requeueing((tokens) => tokens.slice(0, 2)),
+    simulation: { by: ["kept"], within: 50 }
+  },
+  {
+    name: "forgets the waiters behind the one that it hands over to",
+    how: boundary.requeueing(() => [], "handOver"),
+    exploration: [
+      { breaks: "a waiter lost its place in the queue", depth: 2, in: { ...three, before: isAwaitedByTwo } }
+    ]
+  },
+  {
+    name: "serves the last waiter first",
+    how: boundary.requeueing((tokens) => tokens.toReversed(), "handOver"),
+    simulation: { by: ["order"], within: 50 },
+    exploration: [
+      {
+        breaks: "waiters changed places",
+        depth: 2,
+        in: { ...four, before: [...acquires(0), ...queues(1), ...queues(2), ...queues(3), ...renews(0)] }
+      }
+    ]
+  },
+  {
+    name: "joins with an earlier version the later it comes",
+    how: boundary.sending("join", (write) => ({ ...write, annotations: backwards(write.annotations) })),
+    simulation: { by: ["arrivals"], within: 200 }
+  },
+  {
+    name: "gives up without leaving the queue",
+    how: boundary.sending("leave", () => ({ expect: { annotations: {} }, annotations: {} })),
+    simulation: { by: ["claims"], within: 50 },
+    exploration: [{ breaks: leftPlace, depth: 4, in: { ...two, before: isAwaited } }]
+  },
+  {
+    name: "hands over without waking the next holder",
+    how: {
+      sends: (write) => ({
+        ...write,
+        labels: Object.fromEntries(Object.entries(write.labels ?? {}).filter(([name]) => name !== labelKey))
+      })
+    },
+    simulation: { by: ["woken"], within: 50 },
+    exploration: [
+      { breaks: "the lock was handed to a waiter that is not woken", depth: 2, in: { ...two, before: isAwaited } }
+    ]
+  },
+  {
+    name: "believes the label: the process that it names has the lock, whatever the lock says",
+    how: { watches: (snapshot, _, byLabel) => (byLabel ? boundary.unlocked(snapshot) : snapshot) },
+    simulation: { by: ["theft"], within: 50 }
+  },
+  {
+    name: "believes the queue: the first waiter has the lock, whatever the lock says",
+    how: {
+      hears: (answer, request, { owns }) =>
+        request === "read"
+          ? withSnapshot(answer, (snapshot) =>
+              owns(snapshot.annotations[queueKey]?.split(" ")[0] ?? "") ? boundary.unlocked(snapshot) : snapshot
+            )
+          : answer
+    },
+    simulation: { by: ["theft"], within: 50 },
+    exploration: [{ breaks: tookLive, depth: 3, in: { ...three, before: isHandedOverByTwo } }]
+  },
+  {
+    name: "leaves an expired lock to the first waiter, whether or not it is there",
+    how: {
+      hears: (answer, request, process) =>
+        request === "read" ? withSnapshot(answer, (snapshot) => farAway(snapshot, process)) : answer,
+      watches: farAway
+    },
+    simulation: { by: ["takeover"], within: 50 },
+    exploration: [
+      { breaks: waitsForEver, depth: 2, in: { ...three, before: isAwaitedByTwo, calmTo: 4 } },
+      {
+        name: "leaves an expired lock to a contender that a vandal puts before it",
+        breaks: waitsForEver,
+        depth: 2,
+        in: { ...two, vandals: 1, before: isAwaited, calmTo: 4 }
+      }
+    ]
+  }
+]
