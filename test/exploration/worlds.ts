@@ -98,6 +98,20 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
     sharedWithDex: true,
     before: isLeftFree(2)
   }),
+  explored("a lock left free for Dex, a waiter that is about to lose the race for it, and two newcomers", 6, {
+    actors: ["kubelock", "kubelock", "kubelock", "kubelock", "kubelock"],
+    sharedWithDex: true,
+    before: [
+      ...isLeftFree(2),
+      ["reads", 3],
+      ["sends an acquiring write", 3],
+      ["reads", 2],
+      ["waits", 2],
+      ["reads", 2],
+      ["sends an acquiring write", 2],
+      ["the server works on the write of", 3]
+    ]
+  }),
   explored("a lock left free for Dex, two waiters and a Dex", 8, {
     actors: ["kubelock", "kubelock", "kubelock", "kubelock", "dex"],
     before: isLeftFree(2, 3)
