@@ -160,8 +160,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { id } = lease.contender
     yield* Effect.yieldNow
     const [again] = entry.waiters
-    const { mayQueue, outcome } = yield* freeing(id, entry, send(again?.contender.holderId))
-    if (again !== undefined && mayQueue) {
+    const requeue = again?.contender.holderId
+    const sent = yield* freeing(id, entry, send(requeue))
+    // The known waiters have left, and another one joined meanwhile.
+    const isAwaited = sent.outcome?._tag === "Awaited"
+    const { mayQueue, outcome } = isAwaited
+      ? yield* freeing(id, entry, handOver(lease.contender, sent.outcome.snapshot, requeue))
+      : sent
+    if (again !== undefined && (mayQueue || sent.mayQueue)) {
       again.start = { queued: true, snapshot: outcome?.requeued }
       if (!entry.waiters.has(again)) yield* withdrawing(again.contender)
     }

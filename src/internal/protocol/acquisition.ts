@@ -343,7 +343,10 @@ const onRefused = (state: State, now: Now): Step => {
   const undone = unsent(state)
   if (state.phase._tag === "Joining") return backOff(undone, state.phase.seen, "Read", true)
   if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
-  return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, "Join", true)
+  // A contender that may already stand in the queue, or hold the lock, reads first: it must not join behind itself.
+  const { held, queued } = undone.inDoubt
+  const next = held || queued ? "Read" : "Join"
+  return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, next, true)
 }
 
 const isCachedWrite = ({ phase }: State): boolean => phase._tag === "Writing" && phase.isCached

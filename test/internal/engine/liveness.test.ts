@@ -7,8 +7,11 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
+import * as LockQueue from "../../../src/LockQueue.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import { contend } from "../../utils/contend.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
-import { dexLockUntil, id, key, setUp } from "../../utils/processes.ts"
+import { dead, dexLockUntil, id, key, setUp } from "../../utils/processes.ts"
 
 describe("several locks", () => {
   it.effect("are answered all valid, or none: one that ran out meanwhile fails the whole", () =>
@@ -97,6 +100,41 @@ describe("a watch that failed", () => {
       yield* TestClock.adjust("10 seconds")
       assert.isAtMost(us.requests.length, 2)
       assert.isFalse(yield* ours.has)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a waiter that joins in the moment of a release", () => {
+  it.effect("is handed the lock, though the waiter that the holder knew of has left", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const them = yield* world.aProcess("them")
+      const joins = LockQueue.joinPatch(key, dead(1), "1")
+      let releases = 0
+      const store = them.sound
+      const lock = yield* Lock.make({ identity: "us" }).pipe(
+        Effect.provideService(ObjectStore, {
+          ...store,
+          compareAndSwap: (id, patch) => {
+            const next = patch.annotations[LockRecord.holderKey(key)]
+            const isRelease = next === null || next?.startsWith("us/") === false
+            if (isRelease && ++releases === 2) {
+              return Effect.andThen(Effect.orDie(world.annotate(joins)), store.compareAndSwap(id, patch))
+            }
+            return store.compareAndSwap(id, patch)
+          }
+        })
+      )
+      const ours = yield* contend(lock, id)
+      yield* ours.held
+      const theirs = yield* them.wants()
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.interrupt(theirs.fiber)
+      yield* TestClock.adjust("100 millis")
+      yield* ours.letGo
+      yield* TestClock.adjust("500 millis")
+      assert.isAtLeast(releases, 2)
+      assert.strictEqual(yield* world.holder, "dead")
     }).pipe(Effect.scoped)
   )
 })
