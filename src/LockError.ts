@@ -207,6 +207,20 @@ export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejecte
 }
 
 /**
+ * The API server accepted a write, and its answer shows that something else was stored. Something changes annotations on their
+ * way: most likely a mutating webhook. A lock cannot work there, so the write does not count.
+ */
+export class Altered extends Schema.Error<Altered>("kubelock/LockError/Altered")({
+  _tag: Schema.tag("LockAltered"),
+  object: Schema.String,
+  verb: Schema.String
+}) {
+  override get message(): string {
+    return `The API server accepted to ${this.verb} ${this.object}, but did not store the lock's annotations as sent. Look for a mutating webhook that changes annotations.`
+  }
+}
+
+/**
  * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or
  * the response is not from Kubernetes (the page of a proxy, truncated JSON). Sending the request again may help.
  *
@@ -227,7 +241,7 @@ export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/U
 }
 
 /** All errors of an `ObjectStore`. */
-export const StoreError = Schema.Union([InvalidName, NotFound, Unauthorized, Forbidden, Rejected, Unavailable])
+export const StoreError = Schema.Union([InvalidName, NotFound, Unauthorized, Forbidden, Rejected, Altered, Unavailable])
 
 /** All errors of an `ObjectStore`. */
 export type StoreError = typeof StoreError.Type

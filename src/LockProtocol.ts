@@ -240,6 +240,10 @@ export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck =>
   return other === undefined ? { _tag: "Removed" } : { _tag: "TakenOver", ...infoOf(other) }
 }
 
+/** Whether the answer to a write shows this very lease. What an answer does not show did not happen. */
+export const isStored = (record: LockRecord, { expiry, holderId }: Lease): boolean =>
+  record._tag === "Leases" && record.leases.some((lease) => lease.holderId === holderId && lease.expiry === expiry)
+
 /**
  * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
  * place in the queue.

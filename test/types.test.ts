@@ -11,6 +11,7 @@ type StoreTag =
   | "LockUnauthorized"
   | "LockForbidden"
   | "LockRejected"
+  | "LockAltered"
   | "LockUnavailable"
 
 type TagOf<F extends (...args: never) => unknown> =

@@ -40,6 +40,7 @@ export interface Process {
  * - `wipes`: which annotations a write removes although it does not name them.
  * - `clockStops`: the clocks of a process stand still while a write is under way.
  * - `constantToken`: every fencing token is the same.
+ * - `believesRenewals`: a renewal that was refused is answered as if it had been written.
  */
 export interface Boundary<P extends Process = Process> {
   readonly sends?: (write: ConditionalPatch, process: P) => ConditionalPatch
@@ -49,6 +50,7 @@ export interface Boundary<P extends Process = Process> {
   readonly wipes?: (annotation: string, request: RequestKind) => boolean
   readonly clockStops?: true
   readonly constantToken?: true
+  readonly believesRenewals?: true
 }
 
 /** The annotations of the lock. */

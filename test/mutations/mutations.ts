@@ -292,12 +292,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "takes a refused renewal for a success",
-    how: {
-      hears: (answer, request) =>
-        answer._tag === "Refused" && request === "renew"
-          ? { _tag: "Written", snapshot: { uid: "", resourceVersion: "1", annotations: {}, labels: {} } }
-          : answer
-    },
+    how: { believesRenewals: true },
     simulation: { by: ["noticed"], within: 200 },
     exploration: [
       {

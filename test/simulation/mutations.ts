@@ -6,7 +6,7 @@ import * as Stream from "effect/Stream"
 import * as requests from "../../src/internal/engine/requests.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
 import type { StoreError } from "../../src/LockError.ts"
-import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
 import { type InSimulation, mutations as all } from "../mutations/mutations.ts"
 import type { Machine } from "./machine.ts"
@@ -33,8 +33,16 @@ const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
   }
 })
 
+// The object as the answer to a renewal shows it.
+const renewed = ({ annotations }: ConditionalPatch): ObjectSnapshot => ({
+  uid: "",
+  resourceVersion: "1",
+  annotations: Object.fromEntries(Object.entries(annotations).map(([name, value]) => [name, value ?? ""])),
+  labels: {}
+})
+
 const changing = (
-  { constantToken, hears, now, sends, watches }: Boundary,
+  { believesRenewals, constantToken, hears, now, sends, watches }: Boundary,
   { name }: Machine,
   { clock, store }: Seen
 ): Seen => {
@@ -56,7 +64,11 @@ const changing = (
         ),
       compareAndSwap: (id, write) =>
         Effect.flatMap(requests.write(store, id, sends?.(write, process) ?? write), (answer) =>
-          resultOf(heard(answer, kindOf(write)))
+          resultOf(
+            believesRenewals === true && answer._tag === "Refused" && kindOf(write) === "renew"
+              ? { _tag: "Written", snapshot: renewed(write) }
+              : heard(answer, kindOf(write))
+          )
         ),
       watch: (id, options) =>
         watches === undefined

@@ -334,9 +334,25 @@ const create = (self: Acquisition, state: State, now: Now): Step => {
 
 const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const { phase } = state
-  return phase._tag === "Writing"
-    ? [state, { _tag: "Succeed", grant: { ...phase.grant, snapshot } }]
-    : contend(self, { ...state, followedUp: false }, snapshot, now)
+  if (phase._tag !== "Writing") return onJoined(self, { ...state, followedUp: false }, snapshot, now)
+  if (LockProtocol.isStored(self.kind.decode(snapshot.annotations), phase.grant.lease)) {
+    return [state, { _tag: "Succeed", grant: { ...phase.grant, snapshot } }]
+  }
+  // What was stored in its place may still name this holder.
+  const error = new LockError.Altered({ object: self.object, verb: "patch" })
+  return [
+    { ...state, phase: { _tag: "Reading" } },
+    { _tag: "Fail", error }
+  ]
+}
+
+// If the answer does not show the join, the waiter does without a place in the queue: the queue is advice.
+const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  const known = { ...state, lastVersion: snapshot.resourceVersion }
+  const decision = decide(self, snapshot, now, self.sharedWithDex && !state.hasYielded)
+  return decision._tag === "Wait" && decision.canJoin
+    ? waitFor({ ...known, contended: true }, decision, "Object", now)
+    : follow(self, known, snapshot, decision, now, false)
 }
 
 const onRefused = (state: State, now: Now): Step => {

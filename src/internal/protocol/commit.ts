@@ -58,7 +58,7 @@ export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, now:
 export const step = (self: Commit, state: State, event: Event, now: Now): Step => {
   switch (event._tag) {
     case "Written":
-      return [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, event.snapshot) }]
+      return onWritten(self, state, event.snapshot)
     case "Refused":
       return [{ ...state, request: "Read" }, { _tag: "Read" }]
     case "Found":
@@ -91,6 +91,15 @@ const write = (
     { request: "Write", lease, snapshot, plan, unanswered, failure: undefined },
     { _tag: "Write", write: { ...write, content: self.content } }
   ]
+}
+
+// A store that brings no content shows only that the lock was released.
+const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step => {
+  const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
+  const isStored = snapshot.content === undefined || self.content.every((field) => holds(snapshot.content, field))
+  return check._tag === "Ours" || !isStored
+    ? [state, { _tag: "Fail", error: new LockError.Altered({ object: self.object, verb: "patch" }), inDoubt: true }]
+    : [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
 }
 
 // An error that no repetition mends. If the answer to an earlier write was lost, a reading tells whether that was applied.

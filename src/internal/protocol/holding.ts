@@ -146,6 +146,9 @@ export const onAnswer = (
   }
   switch (answer._tag) {
     case "Written":
+      if (!LockProtocol.isStored(terms.kind.decode(answer.snapshot.annotations), renewal.lease)) {
+        return onFound(state, terms, answer.snapshot, now, retry)
+      }
       return [
         {
           ...state,

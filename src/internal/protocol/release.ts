@@ -114,8 +114,10 @@ const passed: Outcome = { _tag: "Passed", requeued: undefined }
 const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
 
 const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   switch (state._tag) {
     case "Releasing":
+      if (check._tag === "Ours") return later("The API server accepted the release and did not store it.")
       return settle(self, state, state.plan, snapshot, now)
     case "HandingOver": {
       const requeued = state.plan.requeued ? snapshot : undefined

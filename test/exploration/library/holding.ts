@@ -52,7 +52,12 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
       write: { expect: { annotations: {} }, annotations: {} }
     }
     const step = port(index, 0, leaseOf(actor.lease, index))
-    const answer = eventOf(step)
+    const heard = eventOf(step)
+    const annotations = wire.kind.encode(renewal.lease)
+    const answer: Answer =
+      mutation.believesRenewals === true && heard._tag === "Refused"
+        ? { _tag: "Written", snapshot: { uid: "", resourceVersion: "1", annotations, labels: {} } }
+        : heard
     const [state, next] = machine.onAnswer(stateOf(actor, index), termsOf(index), renewal, answer, interval, step.now)
     return {
       next: next._tag,
