@@ -77,18 +77,25 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("obeys the Retry-After of an overloaded server only: a server that starts is ready long before", () =>
-    Effect.gen(function* () {
-      const { id, server, store } = yield* aToken
-      const starting = Fault.Answer({ at: "Request", status: 503, body: "starting", headers: { "retry-after": "10" } })
-      yield* server.inject(starting, { times: 1 })
-      const error = yield* Effect.flip(store.read(id))
-      assert.deepInclude(error, { _tag: "LockUnavailable", status: 503 })
-      assert.notProperty(error, "retryAfter")
-    }).pipe(Effect.scoped)
+  it.effect(
+    "obeys the Retry-After of an overloaded server, but not of a starting one, which is ready long before",
+    () =>
+      Effect.gen(function* () {
+        const { id, server, store } = yield* aToken
+        const starting = Fault.Answer({
+          at: "Request",
+          status: 503,
+          body: "starting",
+          headers: { "retry-after": "10" }
+        })
+        yield* server.inject(starting, { times: 1 })
+        const error = yield* Effect.flip(store.read(id))
+        assert.deepInclude(error, { _tag: "LockUnavailable", status: 503 })
+        assert.notProperty(error, "retryAfter")
+      }).pipe(Effect.scoped)
   )
 
-  it.effect("reads and writes the content if it is told to", () =>
+  it.effect("reads and writes the content if `content` is set", () =>
     Effect.gen(function* () {
       const { id, server } = yield* aToken
       const before = yield* Effect.flatMap(ObjectStore, (store) =>
@@ -117,7 +124,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("maps each kind of answer to an error of its own", () =>
+  it.effect("maps each kind of answer to its own error", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const answers: ReadonlyArray<readonly [fault: ApiServer.Fault, expected: object]> = [
@@ -187,7 +194,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("says so if nothing listens", () =>
+  it.effect("reports that nothing listens", () =>
     Effect.gen(function* () {
       const nowhere = KubernetesClient.layerKubeConfigYaml(kubeConfigFor("http://127.0.0.1:1"))
       const error = yield* Effect.flatMap(ObjectStore, (store) => store.read("a")).pipe(
@@ -210,7 +217,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("tells the time by the server's clock, which may be far from that of this machine", () =>
+  it.effect("gives the time of the server, which may differ much from the clock of this machine", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* server.setClockOffset("-1 hour")
@@ -227,7 +234,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("goes on telling of changes after a watch ends, breaks, or has expired", () =>
+  it.effect("goes on reporting changes after a watch ends, breaks, or has expired", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const changes = yield* Queue.unbounded<WatchEvent>()

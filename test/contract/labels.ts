@@ -121,7 +121,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("begins with the object if it has the label, and tells every change while it has", () =>
+  it.effect("begins with the object if it has the label, and reports every change while it has", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
@@ -134,7 +134,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells of an object only while it has the label", () =>
+  it.effect("reports an object only while it has the label", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject({ [name]: "you" })
       const changes = yield* changesOf(id, { label: mine })
@@ -151,7 +151,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells the end of an object that has the label, and not of one that does not", () =>
+  it.effect("reports the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World
       const id = yield* labelledObject({ [name]: "me" })
@@ -167,7 +167,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells what happened to the label after a resourceVersion, and nothing from before", () =>
+  it.effect("reports what happened to the label after a resourceVersion, and nothing from before", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject()
       const before = yield* write(id, {}, "2")
@@ -185,7 +185,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells each of two watches for different values only of its own value", () =>
+  it.effect("reports to each of two watches for different values only its own value", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject()
       const me = yield* changesOf(id, { label: mine })

@@ -1,4 +1,4 @@
-/** Requests about refresh tokens and ConfigMaps, and tests that have a server of their own. */
+/** Requests for RefreshTokens and ConfigMaps, and tests with a server of their own. */
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

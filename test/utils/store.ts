@@ -29,7 +29,7 @@ export const changesOf = (id: string, options?: WatchOptions) =>
     return queue
   })
 
-/** Takes watch events until one is as wanted. A watch may tell a state more than once, and may skip states. */
+/** Takes watch events until one is as wanted. A watch may report a state more than once, and may skip states. */
 export const takeUntil = (queue: Queue.Dequeue<WatchEvent>, wanted: (change: WatchEvent) => boolean) =>
   Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("30 seconds"))
 

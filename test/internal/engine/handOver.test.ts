@@ -25,7 +25,7 @@ const setUpKnown = Effect.gen(function* () {
 })
 
 describe("a hand-over", () => {
-  it.effect("takes one write of each process in turn, in the order of arrival", () =>
+  it.effect("takes one write of each process, in the order of arrival", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched, read } = yield* setUp
       /** Starts a waiter in a process of its own, and counts its requests from then on. */
@@ -96,7 +96,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("comes after a hold of several leases, and may be held as long", () =>
+  it.effect("can come after a hold of several leases, and the next hold can last as long", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
