@@ -161,7 +161,7 @@ const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | Lo
 
 export {
   /**
-   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort. If others wait for it, the
+   * Removes the lock of any holder, and returns the state that it was in: an operator's last resort. If others wait for it, the
    * first of them gets it.
    *
    * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `Conflict` if the object keeps

@@ -1,5 +1,5 @@
 /**
- * A kind of lock: a codec for its record, and a rule that says who may join whom.
+ * A kind of lock: a codec for its record, and a rule that says which contenders may hold the lock together.
  *
  * Everything else (acquiring, the queue, hand-overs, renewal, clocks, lost answers, telemetry) is one engine that does not
  * know which kind it serves.

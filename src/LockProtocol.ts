@@ -99,7 +99,7 @@ export const yieldToDexFor = 500
  */
 export const stableHolderAfter = 1000
 
-/** A claim with less than this left is written anew before anybody relies on it, in milliseconds. Our choice. */
+/** A claim with less than this left is written anew before its holder relies on it, in milliseconds. Our choice. */
 export const minClaim = 1000
 
 /** How long a lease lasts that a releaser writes for the next holder, in milliseconds. Our choice. */
@@ -211,7 +211,7 @@ export const isClockUsable = ({ earliest, latest }: ServerTime, ttl: number): bo
  *
  * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: others never read
  * an earlier expiry than the holder relies on. But it ends no later than the TTL and its margin after the earliest that the clock
- * can be, so that a process that knows the time badly blocks nobody for long. Then the holder relies on less (`validFor`).
+ * can be, so that a process that knows the time badly does not block others for long. Then the holder relies on less (`validFor`).
  *
  * Nor does it end before `standing`, the expiry of a lease of the same holder that may stand: a process that learns more about the
  * server's clock may compute an earlier time than before, and a write whose answer was lost may arrive after a later one. None of

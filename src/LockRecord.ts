@@ -6,7 +6,7 @@
  * **Details**
  *
  * - `<key>` (`dexidp.com/resource-lock` by default) holds the expiry in RFC 3339. This annotation alone is the lock: while
- *   it is present and has not expired, the lock is held, whoever wrote it.
+ *   it is present and has not expired, the lock is held, no matter which process wrote it.
  * - `<key>-holder` is kubelock's own: `<holder ID>@<expiry>`. It names the holder. It counts only while it repeats the
  *   expiry of the lock: Dex replaces the whole annotation map, so it may vanish at any moment, and a peer that knows only
  *   the first annotation may leave it behind.
@@ -14,7 +14,7 @@
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/** One hold of a lock, as it is written: by whom, and until when (RFC 3339). No two acquisitions share a holder ID. */
+/** One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. */
 export interface Lease {
   readonly holderId: string
   readonly expiry: string

@@ -47,7 +47,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   }
   if (runs.every(({ acquisitions }) => acquisitions === 0)) {
     return yield* new LoadError({
-      message: `nobody acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
+      message: `no contender acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
     })
   }
 })

@@ -48,7 +48,7 @@ export const tryAcquire = (
 ): Effect.Effect<Acquired, TryFailure> =>
   run(contender, start, withdraw, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
 
-/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch told last. */
+/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch reported last. */
 interface Run {
   readonly contender: Contender
   state: acquisition.State

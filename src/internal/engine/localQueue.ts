@@ -73,7 +73,7 @@ export const maxRemembered = 16_384
 /** How often a lock is handed on within a process before it is released. Our choice. */
 export const maxLocalHandOffs = 10_000
 
-/** Makes the contenders of a process. `detach` starts what nobody waits for but the end of the layer. */
+/** Makes the contenders of a process. `detach` starts work for which only the end of the layer waits. */
 export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): LocalQueue => {
   const entries = new Map<string, Entry>()
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
@@ -150,7 +150,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       freeVersions.set(id, resourceVersion)
     })
 
-  // Others wait. It is not sent at once, and nobody waits for the answer: a contender of this process that wants the lock again
+  // Others wait. It is not sent at once, and no fiber waits for the answer: a contender of this process that wants the lock again
   // right away is in the local queue by then, and gets a place in the object's queue with the same request.
   const handOverLater = Effect.fnUntraced(function* (
     { lease }: Holding,

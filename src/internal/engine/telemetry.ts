@@ -123,7 +123,7 @@ const acquired = (
   )
 }
 
-/** Observes a hold, until its end is told. Its span is the parent of those of renewals and of the release. */
+/** Observes a hold until its end is reported. Its span is the parent of those of renewals and of the release. */
 export const holding = (
   contender: Contender,
   { fencingToken, lease }: Holding

@@ -1,5 +1,5 @@
 /**
- * The watches of a process: one for each id that somebody waits for, shared by all contenders that wait for it.
+ * The watches of a process: one for each id that has waiters, shared by all of them.
  *
  * A watch outlives its last listener by a second, so that a process that comes back to a lock in demand again and again need not
  * open it anew each time. A watch that failed is forgotten after a few seconds, and opened anew if a contender still waits.
@@ -16,9 +16,9 @@ import { quiet } from "../tracing.ts"
 
 /** The watch of one object. */
 export interface Watch {
-  /** What it told last. Earlier events matter to nobody. */
+  /** The last event. Earlier ones do not matter. */
   readonly latest: () => Latest | undefined
-  /** Calls `notify` if more is told than `known`, at once if it has been. Answers how to stop listening. */
+  /** Calls `notify` when there is an event newer than `known`, at once if there already is one. Returns how to stop listening. */
   readonly listen: (known: Latest | undefined, notify: () => void) => () => void
 }
 

@@ -319,7 +319,7 @@ const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
 const clockUnknown = ({ object }: Acquisition): LockError.Unavailable =>
   new LockError.Unavailable({ object, verb: "get", detail: "the answers do not tell what time it is on the server" })
 
-// Writes on a version in which the lock is known to be free, and nobody waits.
+// Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
   const grant = newGrant(self, now)
   const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
@@ -358,7 +358,7 @@ const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, n
     : [unsent(state), { _tag: "Fail", error }]
 }
 
-// A write whose answer was lost is followed up at once, so that nobody waits for a lock of its own.
+// A write whose answer was lost is followed up at once, so that no contender waits for its own lock.
 const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): Step =>
   state.inDoubt.held && !state.followedUp
     ? read({ ...state, followedUp: true }, now)

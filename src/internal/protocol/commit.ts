@@ -20,7 +20,7 @@ export interface Commit extends LockProtocol.ReleaseRequest {
 
 /**
  * What a commit knows: which request is under way, the lease and the object as last seen, its plan, the error of a write whose
- * answer was lost, and the error that ends the commit once a reading has told whether that write was applied.
+ * answer was lost, and the error that ends the commit once a reading has shown whether that write was applied.
  */
 export interface State {
   readonly request: "Write" | "Read"
@@ -36,7 +36,7 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 
 /**
  * What to do next. `WriteLater`: wait for a moment; if there is no time left, fail with `error`. `Done` without an outcome: it was
- * applied, and nothing more is known. `Lost`: the lock is somebody else's or nobody's, and nothing was written. A failure `inDoubt`:
+ * applied, and nothing more is known. `Lost`: another holder has the lock, or the lock is gone, and nothing was written. A failure `inDoubt`:
  * it may have been applied, or may still be.
  */
 export type Command =
@@ -111,7 +111,7 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
     if (content.every((field) => holds(found.content, field))) return [state, { _tag: "Done", outcome: undefined }]
-    // If an answer was lost, the write may have been applied, and another holder may have written over it: nobody can tell.
+    // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
     return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
   }
   if (state.failure !== undefined) return fail(state, state.failure)

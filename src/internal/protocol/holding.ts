@@ -35,7 +35,7 @@ export interface Terms {
  * - `phase`: `Committing` while a commit is under way, `Released` after one that was applied and after the release.
  * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
  *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
- * - `loss`: why the lock is lost. It is told once no commit is under way, since a commit that is applied looks like a loss.
+ * - `loss`: why the lock is lost. It is reported once no commit is under way, since a commit that is applied looks like a loss.
  */
 export interface State {
   readonly lease: Lease
@@ -167,7 +167,7 @@ export const onAnswer = (
     case "Failed": {
       const { error } = answer
       if (error._tag !== "LockUnavailable") return retry(state, error)
-      // An overloaded server may ask for any time. A lease that runs out meanwhile helps nobody.
+      // An overloaded server may ask for any time. A lease that runs out meanwhile is of no use.
       return retry(state, undefined, error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter))
     }
   }
@@ -179,7 +179,7 @@ const lost = (
   seen: Partial<LockProtocol.HolderInfo> = {}
 ): readonly [State, Next] => [state, { _tag: "Lost", loss: { reason, seen } }]
 
-// Did an earlier renewal whose answer was lost change the lease, or somebody else? A lease of ours that was found stands until its
+// Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found stands until its
 // expiry, by the latest that the server's clock can be.
 const onFound = (
   state: State,

@@ -40,9 +40,9 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 /**
  * How it ended. `requeued` is the object in which the waiter of the same process got its place in the queue.
  *
- * - `Freed`: the lock is free in this snapshot, and nobody waits.
+ * - `Freed`: the lock is free in this snapshot, and there are no waiters.
  * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing.
- * - `Passed`: somebody else has the lock, or was told that it is free.
+ * - `Passed`: another contender has the lock, or was notified that it is free.
  */
 export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
   | { readonly _tag: "Freed" | "Awaited"; readonly snapshot: ObjectSnapshot }
