@@ -205,7 +205,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("tells a write that may have happened from one that has not", () =>
+  it.effect("distinguishes a write that may have happened from one that has not", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const { resourceVersion } = yield* store.read(id)

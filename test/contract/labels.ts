@@ -79,7 +79,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("writes nothing if the object was said to have labels and has none, or the other way round", () =>
+  it.effect("writes nothing if `hasLabels` is wrong in either direction", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const bare = yield* labelledObject()
@@ -93,7 +93,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves labels alone, and need not know them, if none is written", () =>
+  it.effect("leaves labels alone, and needs no `hasLabels`, if it writes no label", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* labelledObject({ app: "x" })

@@ -246,7 +246,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
   )
 
   // From the tests that Dex has of its lock: storage/kubernetes/lock_test.go
-  it.effect("times out if it is acquired within itself, and the outer update stands", () =>
+  it.effect("times out if it is acquired within itself, and the outer update is kept", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const outer = Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -8,19 +8,12 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { send, watch } from "./http.ts"
+import * as requests from "./requests.ts"
 
 const { Answer, Delay, Drop, Forbid } = ApiServer.Fault
-const tokens = Resource.collectionPath(Resource.refreshToken, "dex")
-const get = ApiServer.ApiServer.use(({ url }) => send(url, { path: `${tokens}/a` }))
-const write = (value: string) =>
-  ApiServer.ApiServer.use(({ url }) =>
-    send(url, {
-      method: "PATCH",
-      path: `${tokens}/a`,
-      headers: { "content-type": "application/merge-patch+json" },
-      body: JSON.stringify({ token: value })
-    })
-  )
+const { ask, patch, tokens } = requests
+const get = ask({ path: `${tokens}/a` })
+const write = (value: string) => patch("a", { token: value })
 const stored = ApiServer.ApiServer.use((server) =>
   Effect.map(server.get(Resource.refreshToken, "dex", "a"), (object) => Option.getOrThrow(object)["token"])
 )
@@ -32,10 +25,11 @@ const statuses = Effect.fnUntraced(function* (count: number) {
   return seen
 })
 const test = (name: string, effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>) =>
-  it.effect(name, () =>
+  requests.test(
+    name,
     ApiServer.ApiServer.use((server) =>
       server.put(Resource.refreshToken, "dex", { metadata: { name: "a" }, token: "0" })
-    ).pipe(Effect.andThen(effect), Effect.provide(ApiServer.layer()))
+    ).pipe(Effect.andThen(effect))
   )
 
 describe("faults", () => {

@@ -1,12 +1,10 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { send, watch, type WatchEvent } from "./http.ts"
-
-const tokens = Resource.collectionPath(Resource.refreshToken, "dex")
+import { patch, test, tokens } from "./requests.ts"
 
 const put = (name: string, labels: Readonly<Record<string, string>> = {}, namespace = "dex") =>
   ApiServer.ApiServer.use((server) => server.put(Resource.refreshToken, namespace, { metadata: { name, labels } }))
@@ -15,11 +13,6 @@ const observe = (query: string, path = tokens) =>
   ApiServer.ApiServer.use(({ url }) => watch(url, { path: `${path}?watch=1&${query}` }))
 const summary = (events: ReadonlyArray<WatchEvent>) =>
   events.map(({ object, type }) => `${type} ${object.metadata.name} ${object.metadata.labels?.["k"] ?? ""}`.trim())
-const test = (
-  name: string,
-  effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>,
-  options?: ApiServer.Options
-) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer(options))))
 
 describe("watch", () => {
   test(
@@ -84,12 +77,9 @@ describe("watch", () => {
   test(
     "does not report a write that changes nothing",
     Effect.gen(function* () {
-      const { url } = yield* ApiServer.ApiServer
       yield* put("a", { k: "1" })
       const open = yield* observe("")
-      const headers = { "content-type": "application/merge-patch+json" }
-      const body = JSON.stringify({ metadata: { labels: { k: "1" } } })
-      yield* send(url, { method: "PATCH", path: `${tokens}/a`, headers, body })
+      yield* patch("a", { metadata: { labels: { k: "1" } } })
       yield* put("b")
       assert.deepStrictEqual(summary(yield* open.until(2)), ["ADDED a 1", "ADDED b"])
     })

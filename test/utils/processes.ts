@@ -17,7 +17,7 @@ export const id = "token"
 export const key = LockPolicy.dexAnnotation
 export const line = LockQueue.queueKey(key)
 
-/** The annotations of the object before anybody acquires its lock. */
+/** The annotations of the object before any acquisition of its lock. */
 export const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
 
 /** The holder ID of an acquisition of a process that is gone. */

@@ -188,7 +188,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("whose waiter is forged into the lock makes the holder lose it as taken over", () =>
+  it.effect("whose waiter is forged into the lock makes the holder lose it with the reason TakenOver", () =>
     Effect.gen(function* () {
       const { annotate, annotations, ours, theirs } = yield* setUpWait
       const held = yield* ours.held

@@ -65,7 +65,7 @@ describe("a hand-over", () => {
       yield* isUntouched
 
       for (const { requests } of [first, second, third, fourth, fifth]) assert.deepStrictEqual(requests, ["write"])
-      // The holder acquired the lock before anybody waited. It finds the first waiter in the answer to its release.
+      // The holder acquired the lock before there was a waiter. It finds the first waiter in the answer to its release.
       assert.deepStrictEqual(holder.requests, ["write", "write"])
       assert.deepStrictEqual(
         tokens,
@@ -116,7 +116,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("is passed on by a waiter that is interrupted before it hears of it, or undone if nobody waits", () =>
+  it.effect("is handed on by a waiter that is interrupted before it hears of it, or undone if nobody else waits", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched } = yield* setUp
       const deaf = (name: string) =>
