@@ -100,7 +100,7 @@ export const format = (report: Report): string => {
     ],
     ["longest time without a holder", seconds(findings.longestGap)],
     [
-      `afterwards the holders had the lock again within (bound ${seconds(settings.recovery)})`,
+      `holders had the lock again within (bound ${seconds(settings.recovery)})`,
       report.recovered.map(({ after }) => (after === undefined ? "never" : seconds(after))).join(", ")
     ],
     [

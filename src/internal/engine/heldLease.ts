@@ -92,11 +92,20 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
       }
     })
 
+  const verifyOnce = Effect.gen(function* () {
+    const answer = yield* requests.read(store, id)
+    const [after, next] = holding.onReading(state, terms, answer, yield* requests.now(store))
+    state = after
+    if (next._tag === "Lost") yield* lose(next.loss)
+  })
+
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms),
     renew: Effect.suspend(() => telemetry.span("renew", contender, span)(renewOnce(terms.renewEvery!))),
     expire: lose(expired),
+    onGone: (notify) => engine.watches.onGone(id, notify),
+    verify: verifyOnce,
     broke: (cause) => Effect.andThen(telemetry.tell(contender, "Error", cause), lose(expired))
   })
 

@@ -15,6 +15,7 @@ import type { Timers } from "../time/timers.ts"
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
  * - `renew`: renews it once, and answers when to renew it next; `undefined` if it is lost.
  * - `expire`: called once, when it has run out. `broke`: called if `renew` dies.
+ * - `onGone`: listens for the object's deletion, and answers how to stop listening. `verify`: called then.
  */
 export interface Renewable {
   readonly remaining: () => number
@@ -22,6 +23,8 @@ export interface Renewable {
   readonly renew: Effect.Effect<number | undefined>
   readonly expire: Effect.Effect<void>
   readonly broke: (cause: Cause.Cause<never>) => Effect.Effect<void>
+  readonly onGone: (notify: () => void) => () => void
+  readonly verify: Effect.Effect<void>
 }
 
 /** Keeps leases. */
@@ -73,11 +76,16 @@ export const make = (timers: Timers): Renewer => ({
         if (renewal?.pollUnsafe() === undefined) arm(undefined)
       }
 
+      const stopListening = lease.onGone(() => {
+        if (!isOver) fork(lease.verify)
+      })
+
       arm(lease.renewIn)
       return Effect.succeed(
         Effect.suspend(() => {
           isOver = true
           cancel()
+          stopListening()
           return renewal === undefined ? Effect.void : Fiber.interrupt(renewal)
         })
       )

@@ -32,6 +32,8 @@ export interface WatchPool {
    * watch.
    */
   readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
+  /** Calls `notify` if a watch of the object, opened for others, tells that it is gone. Answers how to stop listening. */
+  readonly onGone: (id: string, notify: () => void) => () => void
 }
 
 /** How long a watch without listeners goes on, in milliseconds. Our choice. */
@@ -125,7 +127,23 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 
-  const objects = pool(store.watch)
+  const goneListeners = new Map<string, Set<() => void>>()
+  const tellGone = (id: string, { _tag }: WatchEvent) =>
+    Effect.sync(() => {
+      if (_tag === "Deleted") goneListeners.get(id)?.forEach((notify) => notify())
+    })
+
+  const objects = pool((id) => Stream.tap(store.watch(id), (event) => tellGone(id, event)))
   const turns = pool((id) => withoutDeletions(store.watch(id, { label })))
-  return { open: (id, on) => (on === "Object" ? objects : turns)(id) }
+  return {
+    open: (id, on) => (on === "Object" ? objects : turns)(id),
+    onGone: (id, notify) => {
+      const listeners = goneListeners.get(id) ?? new Set()
+      goneListeners.set(id, listeners.add(notify))
+      return () => {
+        listeners.delete(notify)
+        if (listeners.size === 0) goneListeners.delete(id)
+      }
+    }
+  }
 })

@@ -173,6 +173,19 @@ export const onAnswer = (
   }
 }
 
+/** Takes the answer to a reading that was made because the object may be gone. */
+export const onReading = (state: State, terms: Terms, answer: Answer, now: Now): readonly [State, Next] => {
+  const goOn = (state: State): readonly [State, Next] => [state, { _tag: "Retry", next: 0, warning: undefined }]
+  switch (answer._tag) {
+    case "Found":
+      return onFound(state, terms, answer.snapshot, now, goOn)
+    case "Missing":
+      return answer.error.missing === "object" ? lost(state, "Deleted") : goOn(state)
+    default:
+      return goOn(state)
+  }
+}
+
 const lost = (
   state: State,
   reason: LockError.Lost["reason"],

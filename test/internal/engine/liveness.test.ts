@@ -139,6 +139,28 @@ describe("a waiter that joins at the moment of a release", () => {
   )
 })
 
+describe("an object that is deleted under its holder", () => {
+  it.effect("is noticed at once if the process still watches it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const theirs = yield* them.wants()
+      yield* theirs.held
+      const ours = yield* us.wants()
+      yield* TestClock.adjust("5 seconds")
+      yield* theirs.letGo
+      yield* TestClock.adjust("200 millis")
+      const held = yield* ours.held
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost), { startImmediately: true })
+      yield* us.delete(id)
+      yield* TestClock.adjust("100 millis")
+      assert.deepInclude(lost.pollUnsafe(), { _tag: "Success" })
+      assert.deepInclude(yield* Fiber.join(lost), { _tag: "LockLost", reason: "Deleted" })
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a lock that is wiped with its queue intact", () => {
   it.effect("is handed to the first waiter when its holder releases", () =>
     Effect.gen(function* () {
