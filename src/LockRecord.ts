@@ -1,5 +1,5 @@
 /**
- * The record of a lock: which leases stand on an object. Pure.
+ * The record of a lock: the leases on an object. Pure.
  *
  * The functions read and write the record of an exclusive lock, which is Dex's.
  *
@@ -21,8 +21,8 @@ export interface Lease {
 }
 
 /**
- * A lease that stands on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex gives
- * no holder ID.
+ * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
+ * ID.
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
@@ -57,7 +57,7 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   return { _tag: "Leases", leases: [{ holderId, expiry, expiresAt }] }
 }
 
-/** The annotations of a lease. As a precondition they mean: this very lease still stands. */
+/** The annotations of a lease. As a precondition they mean that exactly this lease is still on the object. */
 export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string, string>> => ({
   [key]: lease.expiry,
   [holderKey(key)]: `${lease.holderId}@${lease.expiry}`
@@ -66,7 +66,7 @@ export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string
 /** The patch that removes the lock, and nothing else. */
 export const removal = (key: string): MetadataPatch => ({ [key]: null, [holderKey(key)]: null })
 
-/** The expiry to write for a lock that must stand until `millis`: rounded up to the whole second. */
+/** The expiry to write for a lock that must last until `millis`: rounded up to the whole second. */
 export const expiryAt = (millis: number): string => rfc3339.format(Math.ceil(millis / 1000))
 
 /** The expiry a second after this one, which must be an expiry that `expiryAt` gave. */

@@ -15,7 +15,7 @@ import type { Timers } from "../time/timers.ts"
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
  * - `renew`: renews it once, and answers when to renew it next; `undefined` if it is lost.
  * - `expire`: called once, when it has run out. `broke`: called if `renew` dies.
- * - `onGone`: listens for the object's deletion, and answers how to stop listening. `verify`: called then.
+ * - `onGone`: listens for the deletion of the object, and returns how to stop listening. `verify` runs when it is deleted.
  */
 export interface Renewable {
   readonly remaining: () => number

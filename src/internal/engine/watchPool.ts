@@ -32,7 +32,7 @@ export interface WatchPool {
    * watch.
    */
   readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
-  /** Calls `notify` if a watch of the object, opened for others, tells that it is gone. Answers how to stop listening. */
+  /** Calls `notify` if a watch that waiters opened reports the object as gone. Returns how to stop listening. */
   readonly onGone: (id: string, notify: () => void) => () => void
 }
 
@@ -128,12 +128,12 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const goneListeners = new Map<string, Set<() => void>>()
-  const tellGone = (id: string, { _tag }: WatchEvent) =>
+  const reportGone = (id: string, { _tag }: WatchEvent) =>
     Effect.sync(() => {
       if (_tag === "Deleted") goneListeners.get(id)?.forEach((notify) => notify())
     })
 
-  const objects = pool((id) => Stream.tap(store.watch(id), (event) => tellGone(id, event)))
+  const objects = pool((id) => Stream.tap(store.watch(id), (event) => reportGone(id, event)))
   const turns = pool((id) => withoutDeletions(store.watch(id, { label })))
   return {
     open: (id, on) => (on === "Object" ? objects : turns)(id),

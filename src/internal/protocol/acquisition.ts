@@ -90,7 +90,7 @@ export type Phase =
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
  * - `followedUp`: whether a lost answer of this attempt was followed up.
- * - `inDoubt`: what may be true without its knowing: that it holds the lock, that it stands in the queue.
+ * - `inDoubt`: what it cannot rule out: that it holds the lock, that it is in the queue.
  */
 export interface State {
   readonly phase: Phase
@@ -343,7 +343,7 @@ const onRefused = (state: State, now: Now): Step => {
   const undone = unsent(state)
   if (state.phase._tag === "Joining") return backOff(undone, state.phase.seen, "Read", true)
   if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
-  // A contender that may already stand in the queue, or hold the lock, reads first: it must not join behind itself.
+  // A contender that may already be in the queue, or hold the lock, reads first: it must not join behind itself.
   const { held, queued } = undone.inDoubt
   const next = held || queued ? "Read" : "Join"
   return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, next, true)

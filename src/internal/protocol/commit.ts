@@ -50,7 +50,7 @@ export type Command =
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
 
-/** Begins a commit of a lease that stands, by the object as last seen. */
+/** Begins a commit under a lease, from the object as last seen. */
 export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, now: Now): Step =>
   write(self, lease, snapshot, undefined, now)
 

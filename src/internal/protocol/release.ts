@@ -1,5 +1,5 @@
 /**
- * Giving up: a lock that is held, a free lock that others wait for, or an acquisition that may hold the lock or stand in the
+ * Giving up: a lock that is held, a free lock that others wait for, or an acquisition that may hold the lock or be in the
  * queue without knowing. A pure machine: state, event and time in; state and one command out.
  *
  * The engine performs the commands (`engine/release.ts`), and the exhaustive exploration drives the same `step`.
@@ -64,7 +64,7 @@ export type Command =
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
 
-/** Begins with a lease that stands, by the object as last seen: one write if nothing goes wrong. */
+/** Begins the release of a lease, from the object as last seen: one write if nothing goes wrong. */
 export const release = (self: Release, lease: Lease, seen: ObjectSnapshot, now: Now): Step => {
   const { plan, write } = LockProtocol.planRelease(seen, lease, now.server, self)
   return [
@@ -135,7 +135,7 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
     : [{ _tag: "Leaving" }, { _tag: "Write", write, requeues: false }]
 }
 
-// The lease that stands may be ours with another expiry, by a renewal whose answer was lost.
+// The lease on the object may be ours with another expiry, from a renewal whose answer was lost.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   if (check._tag !== "Ours" && self.cutOff !== undefined) return settleCutOff(self, self.cutOff, snapshot, now)
@@ -144,7 +144,7 @@ const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step 
     : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
-// Nothing of ours stands in this snapshot. What was cut off may still arrive.
+// Nothing of ours is in this snapshot. What was cut off may still arrive.
 const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, now: Now): Step => {
   if (cutOff._tag === "Write") {
     const { write } = cutOff

@@ -139,7 +139,7 @@ describe("a waiter that joins at the moment of a release", () => {
   )
 })
 
-describe("an object that is deleted under its holder", () => {
+describe("the deletion of a locked object", () => {
   it.effect("is noticed at once if the process still watches it", () =>
     Effect.gen(function* () {
       const world = yield* setUp
