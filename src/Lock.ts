@@ -114,7 +114,7 @@ export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<H
  *
  * It acquires them one after the other in the order of their names, the same in all processes, so that no two processes wait for
  * each other. The answer follows the order of `ids`. An id named twice is locked once. Each has the whole wait schedule to itself.
- * All are valid when it answers: if one is lost while it waits for another, it fails with `Lost`.
+ * All are valid when it succeeds: if one is lost while it waits for another, it fails with `Lost`.
  */
 export const scopedAll = (
   ids: ReadonlyArray<string>,

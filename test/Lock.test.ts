@@ -49,7 +49,7 @@ const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"]
   return times
 })
 
-/** Runs an effect twenty times, with random numbers from a seed, and gives the longest time. */
+/** Runs an effect twenty times, with random numbers from a seed, and returns the longest time. */
 const longestOf = <E, R>(millis: Effect.Effect<number, E, R>, seed: string): Effect.Effect<number, E, R> =>
   Effect.forEach(Array.from({ length: 20 }), () => millis).pipe(
     Random.withSeed(seed),

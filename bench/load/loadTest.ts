@@ -52,7 +52,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   }
 })
 
-/** Runs a load test without a word, and answers with the figures. */
+/** Runs a load test silently, and returns the figures. */
 export const measure = Effect.fnUntraced(function* (settings: Settings) {
   const test = makeTest(settings)
   yield* Effect.scoped(playAll(test, () => Effect.never))

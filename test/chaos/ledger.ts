@@ -71,7 +71,7 @@ export class Ledger {
   #staleRefused = 0
   #staleAccepted = 0
 
-  /** Takes a testimony. Answers false if the fence refuses the write. */
+  /** Takes a testimony. Returns false if the fence refuses the write. */
   take(testimony: Testimony): boolean {
     switch (testimony._tag) {
       case "Claim":

@@ -87,7 +87,7 @@ const cutOffBy = (command: acquisition.Command): CutOff | undefined => {
   }
 }
 
-// Steps the machine and performs its commands, up to a command that satisfies.
+// Steps the machine and performs its commands, up to a command for which `until` is true.
 const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
     while: () => !until(run.command) && !hasEnded(run.command),

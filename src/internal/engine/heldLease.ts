@@ -1,4 +1,4 @@
-/** A lock that this process holds, for whichever of its contenders has it now: kept, lost, committed, released. */
+/** A lock that this process holds, for the contender that has it now: kept, lost, committed, released. */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"

@@ -1,4 +1,4 @@
-/** What a process has in hand of a lock that it holds. */
+/** What a process knows about a lock that it holds, and can do with it. */
 import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"

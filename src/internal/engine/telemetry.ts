@@ -155,7 +155,7 @@ export const holding = (
     })
   })
 
-/** Tells that a lock was lost. */
+/** Reports that a lock was lost. */
 export const lost = (contender: Contender, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>
   Effect.suspend(() => {
     quietly(() => span?.attribute("kubelock.outcome", error.reason))

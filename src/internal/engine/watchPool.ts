@@ -42,7 +42,7 @@ export const idleMillis = 1000
 /** How long contenders poll after a watch failed, in milliseconds. Our choice. */
 export const failedMillis = 5000
 
-// That the lock was handed on to another process says nothing to a waiter.
+// A waiter need not hear that the lock was handed to another process.
 const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
   Stream.filter(events, ({ _tag }) => _tag === "Changed")
 

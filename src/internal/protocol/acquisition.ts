@@ -168,7 +168,7 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     followedUp: false,
     inDoubt: { held: false, queued }
   }
-  // The answer to a reading tells the time.
+  // The answer to a read also gives the time.
   if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
   if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
   return freeVersion === undefined ? read(state, now) : acquireFree(self, state, freeVersion, now)
@@ -210,7 +210,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
   }
 }
 
-/** The holder that the acquisition waits for, as errors tell it. */
+/** The holder that the acquisition waits for, as errors name it. */
 export const seenBy = ({ phase }: State): Seen => {
   switch (phase._tag) {
     case "Waiting":
@@ -251,7 +251,7 @@ const decide = (
   return LockProtocol.decide(kind.decode(annotations), queue, now.server, { kind, holderId, ttl, renews, yields })
 }
 
-// Decides by the object as it is, or as it was not long ago, and does so.
+// Decides from the object, as just read or as cached, and acts on the decision.
 const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
   const known = { ...state, lastVersion: snapshot.resourceVersion }
   return follow(
@@ -389,7 +389,7 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
 export const slowAnswer = 20
 
 /**
- * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, since that tells
+ * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, which shows
  * how many processes write at once. A waiter that may be in the queue waits no longer than `queued`, since its turn may come.
  */
 export const backOffBounds = { atLeast: 20, perLatency: 8, queued: 100, atMost: 1000 }
@@ -418,7 +418,7 @@ const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
   ]
 }
 
-// The version of an object that was not there.
+// The version of a missing object.
 const absentVersion = "0"
 
 // A waiter in the queue watches for its own turn, and once one holder keeps the lock for long, the object. A waiter outside the
@@ -445,7 +445,7 @@ const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_t
 
 type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
 
-// A watch may tell what is older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
+// A watch event may be older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
 // to Dex.
 const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const { phase } = before

@@ -1,8 +1,8 @@
 /**
  * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
- * The write's precondition is that the lock is still ours. If its answer is lost, a reading tells whether it was applied: the
- * content shows it.
+ * The write's precondition is that the lock is still ours. If its answer is lost, a read shows from the
+ * content whether it was applied.
  */
 import * as Equal from "effect/Equal"
 import * as LockError from "../../LockError.ts"
@@ -93,7 +93,7 @@ const write = (
   ]
 }
 
-// An error that no repetition mends. If the answer to an earlier write was lost, a reading tells whether that was applied.
+// An error that a retry cannot fix. If the answer to an earlier write was lost, a read shows whether that write was applied.
 const onFailure = (state: State, error: LockError.StoreError): Step =>
   state.unanswered !== undefined && state.failure === undefined
     ? [{ ...state, request: "Read", failure: error }, { _tag: "Read" }]

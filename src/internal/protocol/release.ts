@@ -12,10 +12,10 @@ import type { Answer, Now } from "./answer.ts"
 
 /**
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
- * tells, and the caller does it (`handOver`).
+ * says so, and the caller hands it over (`handOver`).
  *
- * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes its
- * fate certain: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
+ * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes
+ * certain what becomes of it: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
  * relies on no version. The release looks for it several times.
  */
 export interface Release extends LockProtocol.ReleaseRequest {
@@ -28,7 +28,7 @@ export type CutOff = { readonly _tag: "Write"; readonly write: ConditionalPatch 
 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
- * own, leaving the queue, or settling the fate of a write that was cut off.
+ * own, leaving the queue, or settling whether a write that was cut off is applied.
  */
 export type State =
   | { readonly _tag: "Releasing" | "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
@@ -156,7 +156,7 @@ const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, n
   return settle({ ...self, cutOff: undefined }, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
-// A waiter that joined without the releaser's knowing was not thought of. The answer tells.
+// The plan did not know a waiter that joined meanwhile. The answer shows it.
 const settle = (
   self: Release,
   state: State,
@@ -170,7 +170,7 @@ const settle = (
     : [state, { _tag: "Done", outcome }]
 }
 
-/** What a snapshot that answers a release says: by the plan of the write that it answers, if it answers one. */
+/** Reads the outcome of a release from a snapshot. `plan` is that of the write that the snapshot answers, if there is one. */
 export const outcomeOf = (
   { kind }: LockProtocol.ReleaseRequest,
   plan: LockProtocol.HandOverPlan | undefined,

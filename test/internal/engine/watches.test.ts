@@ -13,7 +13,7 @@ const soon = TestClock.adjust("1 millis")
 const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
 
-/** Runs an effect, and gives the lines that it logged. */
+/** Runs an effect, and returns the lines that it logged. */
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
