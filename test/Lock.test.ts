@@ -102,8 +102,8 @@ describe("waiting", () => {
         })
       )
       const waited = Effect.gen(function* () {
-        const polling = LockPolicy.fixedPolls("100 millis", 5)
-        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { waitSchedule: polling }))))
+        const waitSchedule = LockPolicy.fixedPolls("100 millis", 5)
+        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { waitSchedule }))))
         yield* TestClock.adjust("3 seconds")
         const error = yield* Fiber.join(waiting)
         assert.strictEqual(error._tag, "LockTimeout")
@@ -150,8 +150,8 @@ describe("waiting", () => {
       const { annotate, requests, us } = yield* setUp
       yield* annotate(dexLockUntil(3600))
       requests.length = 0
-      const polling = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
-      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule: polling })))
+      const waitSchedule = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule })))
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout" })
       assert.lengthOf(requests, 1)

@@ -64,9 +64,9 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
   it.effect("never reads or changes the content of an object", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
-      const metadata = yield* store.read(id)
-      assert.notInclude(JSON.stringify(metadata), "s3cr3t")
-      const { resourceVersion } = metadata
+      const snapshot = yield* store.read(id)
+      assert.notInclude(JSON.stringify(snapshot), "s3cr3t")
+      const { resourceVersion } = snapshot
       const written = yield* store.compareAndSwap(id, {
         expect: { resourceVersion },
         annotations: { "example.com/a": "1" }

@@ -128,8 +128,8 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const changes = yield* changesOf(id, { label: mine })
       assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: present })
       for (const value of ["2", "3", "4"]) {
-        const metadata = yield* write(id, {}, value)
-        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
+        const snapshot = yield* write(id, {}, value)
+        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot })
       }
     })
   )
@@ -162,8 +162,8 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* world.make(id)
       yield* world.delete(id)
       yield* world.make(id)
-      const metadata = yield* write(id, { [name]: "me" })
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
+      const snapshot = yield* write(id, { [name]: "me" })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot })
     })
   )
 

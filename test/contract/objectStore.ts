@@ -17,10 +17,10 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ "example.com/a": "1" })
-      const metadata = yield* store.read(id)
-      assert.deepStrictEqual({ ...metadata.annotations }, { "example.com/a": "1" })
-      assert.match(metadata.resourceVersion, /^\d+$/)
-      assert.isNotEmpty(metadata.uid)
+      const snapshot = yield* store.read(id)
+      assert.deepStrictEqual({ ...snapshot.annotations }, { "example.com/a": "1" })
+      assert.match(snapshot.resourceVersion, /^\d+$/)
+      assert.isNotEmpty(snapshot.uid)
       const error = yield* Effect.flip(store.read(freshId()))
       assert.deepInclude(error, { _tag: "LockNotFound", missing: "object" })
     })

@@ -19,10 +19,8 @@ const key = LockPolicy.dexAnnotation
 const setUpWith = (policy: LockPolicy.Options) =>
   Effect.gen(function* () {
     const faulty = yield* FaultyStore.make([id])
-    const aProcess = (holder: string) =>
-      Lock.make({ identity: holder, policy: LockPolicy.make(policy) }).pipe(
-        Effect.provideService(ObjectStore, faulty.store)
-      )
+    const aProcess = (identity: string) =>
+      Lock.make({ identity, policy: LockPolicy.make(policy) }).pipe(Effect.provideService(ObjectStore, faulty.store))
     return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them") }
   })
 
