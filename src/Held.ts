@@ -8,7 +8,7 @@ import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
  *
  * **Details**
  *
- * - `holderId`: the holder ID that stands on the object. It names the process and one of its acquisitions.
+ * - `holderId`: the holder ID on the object. It names the process and one of its acquisitions.
  * - `fencingToken`: greater than the token of every earlier acquisition of this id, by whatever process, and also if the lock was
  *   handed on within this process. It grows with the resourceVersion of the acquiring write. Send it with each write, and let the
  *   protected resource reject smaller ones. (A process that lost the lock and has not noticed may still hand it on within itself.

@@ -114,7 +114,7 @@ export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<H
  *
  * It acquires them one after the other in the order of their names, the same in all processes, so that no two processes wait for
  * each other. The answer follows the order of `ids`. An id named twice is locked once. Each has the whole wait schedule to itself.
- * All are valid when it answers: if one is lost while it waits for another, it fails with `Lost`.
+ * All are valid when it succeeds: if one is lost while it waits for another, it fails with `Lost`.
  */
 export const scopedAll = (
   ids: ReadonlyArray<string>,
@@ -161,7 +161,7 @@ const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | Lo
 
 export {
   /**
-   * Removes a lock, whoever holds it, and tells what state it was in: an operator's last resort. If others wait for it, the
+   * Removes the lock of any holder, and returns the state that it was in: an operator's last resort. If others wait for it, the
    * first of them gets it.
    *
    * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `Conflict` if the object keeps

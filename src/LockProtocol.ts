@@ -99,7 +99,7 @@ export const yieldToDexFor = 500
  */
 export const stableHolderAfter = 1000
 
-/** A claim with less than this left is written anew before anybody relies on it, in milliseconds. Our choice. */
+/** A claim with less than this left is written anew before its holder relies on it, in milliseconds. Our choice. */
 export const minClaim = 1000
 
 /** How long a lease lasts that a releaser writes for the next holder, in milliseconds. Our choice. */
@@ -188,7 +188,7 @@ const acquire = (
 /**
  * How long until a waiter that hears nothing looks again, in milliseconds: until the lock would have expired, the first in the
  * queue before the second. A waiter that hears of its own turn alone looks after a second in any case: the queue may have been
- * wiped, or may stand still.
+ * wiped, or may not move.
  */
 export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, watchesObject: boolean): number => {
   const left = Math.max(1, until + 1 - now.earliest)
@@ -211,27 +211,27 @@ export const isClockUsable = ({ earliest, latest }: ServerTime, ttl: number): bo
  *
  * It ends no earlier than `ttl` after the latest that the server's clock can be, rounded up to whole seconds: others never read
  * an earlier expiry than the holder relies on. But it ends no later than the TTL and its margin after the earliest that the clock
- * can be, so that a process that knows the time badly blocks nobody for long. Then the holder relies on less (`validFor`).
+ * can be, so that a process that knows the time badly does not block others for long. Then the holder relies on less (`validFor`).
  *
- * Nor does it end before `standing`, the expiry of a lease of the same holder that may stand: a process that learns more about the
- * server's clock may compute an earlier time than before, and a write whose answer was lost may arrive after a later one. None of
- * them may shorten what another promised.
+ * Nor does it end before `existing`, the expiry of a lease of the same holder that may be on the object. A process that learns more
+ * about the server's clock may compute an earlier time than before, and a write whose answer was lost may arrive after a later one.
+ * No write may shorten what another promised.
  */
 export const nextLease = (
   now: ServerTime,
   { holderId, ttl }: Pick<Contender, "holderId" | "ttl">,
-  standing?: string
+  existing?: string
 ): Lease => {
   const expiry = expiryAt(Math.min(now.latest, now.earliest + expiryMargin(ttl)) + ttl)
   // Both are our own writing, whole seconds in UTC, so they sort as text.
-  return { holderId, expiry: standing !== undefined && standing > expiry ? standing : expiry }
+  return { holderId, expiry: existing !== undefined && existing > expiry ? existing : expiry }
 }
 
-/** For how long, in milliseconds, a holder may rely on a lease that it writes now: no longer than others read that it stands. */
+/** For how long, in milliseconds, a holder may rely on a lease that it writes now: no longer than others see it as held. */
 export const validFor = (now: ServerTime, ttl: number): number =>
   Math.min(ttl, now.earliest + expiryMargin(ttl) + ttl - now.latest)
 
-/** Tells from a later reading whether the lease of a holder still stands. */
+/** Compares a later record with the lease of a holder: whether it is still the holder's. */
 export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {
   if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
   const own = record.leases.find((lease) => lease.holderId === holderId)

@@ -1,12 +1,12 @@
 /**
- * The record of a lock: which leases stand on an object. Pure.
+ * The record of a lock: the leases on an object. Pure.
  *
  * The functions read and write the record of an exclusive lock, which is Dex's.
  *
  * **Details**
  *
  * - `<key>` (`dexidp.com/resource-lock` by default) holds the expiry in RFC 3339. This annotation alone is the lock: while
- *   it is present and has not expired, the lock is held, whoever wrote it.
+ *   it is present and has not expired, the lock is held, no matter which process wrote it.
  * - `<key>-holder` is kubelock's own: `<holder ID>@<expiry>`. It names the holder. It counts only while it repeats the
  *   expiry of the lock: Dex replaces the whole annotation map, so it may vanish at any moment, and a peer that knows only
  *   the first annotation may leave it behind.
@@ -14,15 +14,15 @@
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/** One hold of a lock, as it is written: by whom, and until when (RFC 3339). No two acquisitions share a holder ID. */
+/** One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. */
 export interface Lease {
   readonly holderId: string
   readonly expiry: string
 }
 
 /**
- * A lease that stands on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex gives
- * no holder ID.
+ * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
+ * ID.
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
@@ -57,7 +57,7 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   return { _tag: "Leases", leases: [{ holderId, expiry, expiresAt }] }
 }
 
-/** The annotations of a lease. As a precondition they mean: this very lease still stands. */
+/** The annotations of a lease. As a precondition they mean that exactly this lease is still on the object. */
 export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string, string>> => ({
   [key]: lease.expiry,
   [holderKey(key)]: `${lease.holderId}@${lease.expiry}`
@@ -66,7 +66,7 @@ export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string
 /** The patch that removes the lock, and nothing else. */
 export const removal = (key: string): MetadataPatch => ({ [key]: null, [holderKey(key)]: null })
 
-/** The expiry to write for a lock that must stand until `millis`: rounded up to the whole second. */
+/** The expiry to write for a lock that must last until `millis`: rounded up to the whole second. */
 export const expiryAt = (millis: number): string => rfc3339.format(Math.ceil(millis / 1000))
 
 /** The expiry a second after this one, which must be an expiry that `expiryAt` gave. */

@@ -45,7 +45,7 @@ export type MetadataPatch = Readonly<Record<string, string | null>>
  * - `annotations`: each annotation named has just that value; with `true` any value, with `false` none. The write then survives
  *   other changes of the object, as when the holder of a lock writes to the object that it locked. At least one annotation that
  *   is there must be named.
- * - `hasLabels`: whether the object has any label. It counts only under `annotations`, and must be told if the write sets a label
+ * - `hasLabels`: whether the object has any label. It counts only under `annotations`, and must be given if the write sets a label
  *   there: a JSON patch can set a label only if it knows.
  */
 export type Precondition = ConditionalPatch["expect"]

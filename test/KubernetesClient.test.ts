@@ -35,7 +35,7 @@ describe("a kubeconfig that cannot be used", () => {
     ["has plain http", kubeConfig({ cluster: { server: "http://127.0.0.1:1" } }), "is not an https URL"],
     ["has no URL", kubeConfig({ cluster: { server: "nowhere" } }), "is not an https URL"],
     [
-      "has a certificate that is not there",
+      "has a certificate file that does not exist",
       kubeConfig({ cluster: { "certificate-authority": "/no/such/file" } }),
       "ENOENT"
     ],
@@ -53,7 +53,7 @@ describe("a kubeconfig that cannot be used", () => {
     )
   }
 
-  it.live("is a file that is not there", () =>
+  it.live("is a file that does not exist", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Layer.build(KubernetesClient.layerKubeConfig({ file: "/no/such/file" })))
       assert.include(error.message, "/no/such/file")
@@ -100,7 +100,7 @@ layer(Layer.merge(ApiServer.layer({ token: "first" }), NodeFileSystem.layer), { 
 )
 
 describe("connections", () => {
-  it.live("are few, however many requests there are", () =>
+  it.live("stay few, also with many requests", () =>
     Effect.gen(function* () {
       let connections = 0
       const server = yield* Effect.acquireRelease(

@@ -49,7 +49,7 @@ const timesOfWrites = Effect.fnUntraced(function* (store: ObjectStore["Service"]
   return times
 })
 
-/** Runs an effect twenty times, with random numbers from a seed, and gives the longest time. */
+/** Runs an effect twenty times, with random numbers from a seed, and returns the longest time. */
 const longestOf = <E, R>(millis: Effect.Effect<number, E, R>, seed: string): Effect.Effect<number, E, R> =>
   Effect.forEach(Array.from({ length: 20 }), () => millis).pipe(
     Random.withSeed(seed),
@@ -102,8 +102,8 @@ describe("waiting", () => {
         })
       )
       const waited = Effect.gen(function* () {
-        const polling = LockPolicy.fixedPolls("100 millis", 5)
-        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { waitSchedule: polling }))))
+        const waitSchedule = LockPolicy.fixedPolls("100 millis", 5)
+        const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lock.scoped(id, { waitSchedule }))))
         yield* TestClock.adjust("3 seconds")
         const error = yield* Fiber.join(waiting)
         assert.strictEqual(error._tag, "LockTimeout")
@@ -150,8 +150,8 @@ describe("waiting", () => {
       const { annotate, requests, us } = yield* setUp
       yield* annotate(dexLockUntil(3600))
       requests.length = 0
-      const polling = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
-      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule: polling })))
+      const waitSchedule = Schedule.exponential("1 second").pipe(Schedule.upTo({ duration: "10 seconds" }))
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id, { waitSchedule })))
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* Fiber.join(waiting), { _tag: "LockTimeout" })
       assert.lengthOf(requests, 1)
@@ -238,7 +238,7 @@ describe("waiting", () => {
 })
 
 describe("holding", () => {
-  it.effect("costs three requests the first time, two the next, and one for each renewal", () =>
+  it.effect("costs three requests the first time, two the next time, and one for each renewal", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       yield* Effect.scoped(us.scoped(id))
@@ -315,7 +315,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("ends with the lease if renewal is off, and says so", () =>
+  it.effect("ends with the lease if renewal is off, and reports the loss", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUp
       const held = yield* us.scoped(id, { renewEvery: false })
@@ -343,7 +343,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("is renewed, or lost in time, also after its layer is closed: only its own scope ends it", () =>
+  it.effect("is renewed, or lost in time, also after its layer is closed, because only its own scope ends it", () =>
     Effect.gen(function* () {
       const { faults, store } = yield* setUp
       const held = yield* Lock.scoped(id).pipe(
@@ -380,7 +380,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("knows after a sleep of the machine that time has passed, although no timer ran", () =>
+  it.effect("notices after a sleep of the machine that time has passed, although no timer ran", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -407,7 +407,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: interrupts work when the lock is lost, and refuses work afterwards", () =>
+  it.effect("interrupts guarded work when the lock is lost, and refuses work afterwards", () =>
     Effect.gen(function* () {
       const { annotate, us } = yield* setUp
       const held = yield* us.scoped(id)
@@ -421,7 +421,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: fails if the process stalled for longer than the lease", () =>
+  it.effect("fails guarded work if the process stalled for longer than the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -431,7 +431,7 @@ describe("holding", () => {
     })
   )
 
-  it.effect("guards: fails if the work ended after the lease", () =>
+  it.effect("fails guarded work that ended after the lease", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const held = yield* us.scoped(id, { renewEvery: false })
@@ -488,7 +488,7 @@ describe("an answer that gets lost", () => {
     })
   )
 
-  it.effect("when the schedule ends before it would come: the lock is freed in the background", () =>
+  it.effect("when the schedule ends before it arrives: the lock is freed in the background", () =>
     Effect.gen(function* () {
       const { annotations, faults, us } = yield* setUp
       faults.push(["read", "None"], ["write", "Lost"], ["read", "Refused"], ["read", "Refused"])

@@ -30,7 +30,7 @@ describe("LockPolicy", () => {
     })
   )
 
-  it("renews three times in a TTL, whatever the TTL", () => {
+  it("renews three times in a TTL, for any TTL", () => {
     const renewal = (policy: LockPolicy.LockPolicy) =>
       policy.renewEvery && Math.round(Duration.toMillis(policy.renewEvery))
     assert.strictEqual(renewal(LockPolicy.dex), 3333)
@@ -40,7 +40,7 @@ describe("LockPolicy", () => {
     assert.isFalse(renewal(LockPolicy.withOverrides(LockPolicy.make({ renewEvery: false }), { ttl: "30 seconds" })))
   })
 
-  it("refuses what does not fit together", () => {
+  it("refuses options that contradict each other", () => {
     for (const options of [
       { ttl: "10 millis" },
       { ttl: "2 days" },

@@ -29,13 +29,13 @@ describe("LockProtocol.lockState", () => {
     ["at the expiry itself", dexLock, at, { _tag: "Held", until: at, expiry }],
     ["strictly after the expiry", dexLock, at + 1, { _tag: "Expired", since: at, expiry }],
     ["a lock with a holder", lockOf("a"), at, { _tag: "Held", until: at, expiry, holder: "a" }],
-    ["what Go cannot read", record({ [key]: "soon" }), at, { _tag: "Malformed", value: "soon" }]
+    ["an expiry that Go cannot parse", record({ [key]: "soon" }), at, { _tag: "Malformed", value: "soon" }]
   ]
   it.each(cases)("%s", (_, record, now, expected) => {
     assert.deepStrictEqual(LockProtocol.lockState(record, exactly(now)), expected)
   })
 
-  it("does not call expired what might still be valid by the server's clock", () => {
+  it("does not call a lock expired that may still be valid by the server's clock", () => {
     assert.strictEqual(LockProtocol.lockState(dexLock, { earliest: at, latest: at + 60_000 })._tag, "Held")
     assert.strictEqual(LockProtocol.lockState(dexLock, { earliest: at + 1, latest: at + 60_000 })._tag, "Expired")
   })
@@ -54,11 +54,11 @@ describe("LockProtocol.decide", () => {
     })
   })
 
-  it("breaks an expired lock", () => {
+  it("takes over an expired lock", () => {
     assert.deepInclude(decide({ [key]: expiry }, exactly(at + 1), me), { _tag: "Acquire", tookOverFrom: { expiry } })
   })
 
-  it("waits for a held lock, whoever holds it, and joins the queue where the holder has a name", () => {
+  it("waits for a held lock, and may join the queue if the holder has an ID", () => {
     assert.deepStrictEqual(decide({ [key]: expiry }, exactly(at), me), {
       _tag: "Wait",
       seen: { expiry },
@@ -75,20 +75,22 @@ describe("LockProtocol.decide", () => {
     })
   })
 
-  it("knows its place in the queue", () => {
+  it("knows its position in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
     assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: 1, canJoin: false })
-    const arrived = { ...queue, [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
-    assert.deepInclude(decide({ ...heldBy(you), ...arrived }, exactly(at), fourth), { position: 2, canJoin: false })
+    const joined = { ...queue, [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
+    assert.deepInclude(decide({ ...heldBy(you), ...joined }, exactly(at), fourth), { position: 2, canJoin: false })
   })
 
   it("does not join a queue that is full", () => {
-    const names = Array.from({ length: LockQueue.capacity }, (_, wish) => LockQueue.holderId("x", "c0c0c0c0c0c0", wish))
+    const names = Array.from({ length: LockQueue.capacity }, (_, index) =>
+      LockQueue.holderId("x", "c0c0c0c0c0c0", index)
+    )
     const queue = { [LockQueue.queueKey(key)]: names.join(" ") }
     assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: undefined, canJoin: false })
   })
 
-  it("claims a lock that was handed to it, for no longer than it lasts by the latest that it can be", () => {
+  it("claims a lock that was handed to it, and relies on it as if the server's clock were at its latest", () => {
     assert.deepStrictEqual(decide(heldBy(me.holderId), { earliest: at - 3000, latest: at - 2000 }, me), {
       _tag: "Claim",
       lease: { holderId: me.holderId, expiry },
@@ -96,14 +98,14 @@ describe("LockProtocol.decide", () => {
     })
   })
 
-  it("writes a lock of its own anew where little is left of it, or nobody will renew it", () => {
+  it("writes its own lock anew if little is left of it, or if it will not be renewed", () => {
     const rewritten = { _tag: "Acquire", tookOverFrom: undefined } as const
     assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 999), me), rewritten)
     assert.deepInclude(decide(heldBy(me.holderId), exactly(at + 1), me), rewritten)
     assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 3000), { ...me, renews: false }), rewritten)
   })
 
-  it("leaves itself out of the queue, and where it breaks a lock puts those whose move it was at its end", () => {
+  it("removes itself from the queue, and moves the waiters before it to the end if it takes over", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId} ${fourth.holderId}` }
     const rest = (annotations: Record<string, string>) => {
       const decision = decide({ ...annotations, ...queue }, exactly(at + 1), me)
@@ -113,7 +115,7 @@ describe("LockProtocol.decide", () => {
     assert.strictEqual(rest(heldBy(you)), `${fourth.holderId} ${third}`)
   })
 
-  it("leaves a free lock to Dex for a moment, once, if it stands in the queue", () => {
+  it("leaves a free lock to Dex for a moment, once, if it is in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
     const wait = { _tag: "Wait", seen: {}, until: at + LockProtocol.yieldFor, position: 1, canJoin: false } as const
     assert.deepStrictEqual(decide(queue, exactly(at), { ...me, yields: true }), wait)
@@ -126,30 +128,30 @@ describe("LockProtocol.decide", () => {
   })
 })
 
-describe("LockProtocol.lookAgainIn", () => {
-  const standing = { seen: { expiry }, until: at, position: 2, canJoin: false }
+describe("LockProtocol.recheckDelay", () => {
+  const wait = { seen: { expiry }, until: at, position: 2, canJoin: false }
 
-  it("is when the lock would have expired by the earliest that it can be, the first in the queue first", () => {
-    for (const isToldAll of [false, true]) {
-      assert.strictEqual(LockProtocol.recheckDelay(standing, { earliest: at - 500, latest: at }, isToldAll), 701)
+  it("lasts until the lock has expired by the earliest time of the server's clock, and longer for each position", () => {
+    for (const watchesObject of [false, true]) {
+      assert.strictEqual(LockProtocol.recheckDelay(wait, { earliest: at - 500, latest: at }, watchesObject), 701)
       assert.strictEqual(
-        LockProtocol.recheckDelay({ ...standing, position: undefined }, exactly(at - 500), isToldAll),
+        LockProtocol.recheckDelay({ ...wait, position: undefined }, exactly(at - 500), watchesObject),
         501
       )
-      assert.strictEqual(LockProtocol.recheckDelay({ ...standing, position: 0 }, exactly(at + 9), isToldAll), 1)
+      assert.strictEqual(LockProtocol.recheckDelay({ ...wait, position: 0 }, exactly(at + 9), watchesObject), 1)
     }
   })
 
-  it("is after a second, by place, for who is told only of its own turn", () => {
-    assert.strictEqual(LockProtocol.recheckDelay(standing, exactly(at - 60_000), false), 1200)
-    assert.strictEqual(LockProtocol.recheckDelay(standing, exactly(at - 60_000), true), 60_201)
-    assert.strictEqual(LockProtocol.recheckDelay({ ...standing, position: 100 }, exactly(at - 60_000), false), 3000)
+  it("is a second, and longer for each position, for a waiter that hears only of its own turn", () => {
+    assert.strictEqual(LockProtocol.recheckDelay(wait, exactly(at - 60_000), false), 1200)
+    assert.strictEqual(LockProtocol.recheckDelay(wait, exactly(at - 60_000), true), 60_201)
+    assert.strictEqual(LockProtocol.recheckDelay({ ...wait, position: 100 }, exactly(at - 60_000), false), 3000)
   })
 })
 
-describe("LockProtocol.relinquish", () => {
+describe("LockProtocol.planRelease", () => {
   const lease = { holderId: me.holderId, expiry }
-  const leaving = { kind, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
+  const request = { kind, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
   const claimed = (holder: string, millis = at) =>
     LockRecord.toAnnotations(
       key,
@@ -161,19 +163,19 @@ describe("LockProtocol.relinquish", () => {
     labels
   })
 
-  it("removes the lock where nobody waits, and asks for nothing but the lease", () => {
-    assert.deepStrictEqual(LockProtocol.planRelease(object({}), lease, exactly(at), leaving), {
+  it("removes the lock if nobody waits, and requires only the lease", () => {
+    assert.deepStrictEqual(LockProtocol.planRelease(object({}), lease, exactly(at), request), {
       write: { expect: { annotations: heldBy(me.holderId) }, annotations: LockRecord.removal(key) },
       plan: { patch: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
     })
   })
 
-  it("hands over to the first who waits, and names it in the label", () => {
+  it("hands over to the first waiter, and names its process in the label", () => {
     const queue = { [LockQueue.queueKey(key)]: `${you} ${third}` }
-    const arrival = { [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
-    const { plan, write } = LockProtocol.planRelease(object({ ...queue, ...arrival }), lease, exactly(at), leaving)
+    const join = { [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
+    const { plan, write } = LockProtocol.planRelease(object({ ...queue, ...join }), lease, exactly(at), request)
     assert.deepStrictEqual(write, {
-      expect: { annotations: { ...heldBy(me.holderId), ...queue, ...arrival }, hasLabels: false },
+      expect: { annotations: { ...heldBy(me.holderId), ...queue, ...join }, hasLabels: false },
       annotations: {
         ...claimed(you),
         [LockQueue.queueKey(key)]: `${third} ${fourth.holderId}`,
@@ -184,8 +186,8 @@ describe("LockProtocol.relinquish", () => {
     assert.deepInclude(plan, { wakes: true, requeued: false })
   })
 
-  it("gives who wants it again the last place, and never the lock at once", () => {
-    const again = { ...leaving, requeue: third }
+  it("gives the next waiter of its own process the last position, and never the lock at once", () => {
+    const again = { ...request, requeue: third }
     const one = LockProtocol.planRelease(object({ [LockQueue.queueKey(key)]: you }), lease, exactly(at), again)
     assert.deepInclude(one.write.annotations, { ...claimed(you), [LockQueue.queueKey(key)]: third })
     assert.isTrue(one.plan.requeued)
@@ -193,17 +195,17 @@ describe("LockProtocol.relinquish", () => {
     assert.isFalse(none.plan.requeued)
   })
 
-  it("takes away the label of the last hand-over with the lock", () => {
+  it("removes the label of the last hand-over with the lock", () => {
     const labelled = object({}, { [label]: "0123456789ab", app: "x" })
-    assert.deepInclude(LockProtocol.planRelease(labelled, lease, exactly(at), leaving).write, {
+    assert.deepInclude(LockProtocol.planRelease(labelled, lease, exactly(at), request).write, {
       expect: { annotations: heldBy(me.holderId), hasLabels: true },
       labels: { [label]: null }
     })
   })
 
-  it("removes a queue that nobody can read, if it is still there", () => {
+  it("removes a queue that cannot be parsed, on condition that it has not changed", () => {
     const garbage = { [LockQueue.queueKey(key)]: "?? !!", [`${LockQueue.queueKey(key)}-x`]: "y" }
-    assert.deepInclude(LockProtocol.planRelease(object(garbage), lease, exactly(at), leaving).write, {
+    assert.deepInclude(LockProtocol.planRelease(object(garbage), lease, exactly(at), request).write, {
       expect: { annotations: { ...heldBy(me.holderId), ...garbage } },
       annotations: {
         ...LockRecord.removal(key),
@@ -213,14 +215,14 @@ describe("LockProtocol.relinquish", () => {
     })
   })
 
-  it("leaves the lock free for Dex once it went from hand to hand for a while", () => {
-    const beside = { ...leaving, sharedWithDex: true }
+  it("leaves the lock free for Dex once the hand-over chain has lasted long enough", () => {
+    const beside = { ...request, sharedWithDex: true }
     const queued = (since: string) => object({ [LockQueue.queueKey(key)]: `${since}${you}` })
-    const line = (since: string, now: number) =>
+    const patch = (since: string, now: number) =>
       LockProtocol.planRelease(queued(since), lease, exactly(now), beside).write.annotations
-    assert.deepInclude(line("", at), claimed(you))
-    assert.deepInclude(line(`since=${at} `, at + 250), claimed(you, at + 250))
-    assert.deepStrictEqual(line(`since=${at} `, at + 251), {
+    assert.deepInclude(patch("", at), claimed(you))
+    assert.deepInclude(patch(`since=${at} `, at + 250), claimed(you, at + 250))
+    assert.deepStrictEqual(patch(`since=${at} `, at + 251), {
       ...LockRecord.removal(key),
       [LockQueue.queueKey(key)]: you
     })
@@ -235,7 +237,7 @@ describe("LockProtocol.nextLease", () => {
   const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 }))
   const Ttl = Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: 86_400_000 }))
 
-  it.prop("never ends before its holder relies on it no longer", [Millis, Millis, Ttl], ([a, b, ttl]) => {
+  it.prop("never ends while its holder relies on it", [Millis, Millis, Ttl], ([a, b, ttl]) => {
     const now = { earliest: Math.min(a, b), latest: Math.max(a, b) }
     const lease = LockProtocol.nextLease(now, { holderId: "me", ttl })
     const validFor = LockProtocol.validFor(now, ttl)
@@ -263,7 +265,7 @@ describe("LockProtocol.verifyLease", () => {
     ["another's lease stands", lockOf("you"), { _tag: "TakenOver", expiry, holder: "you" }],
     ["Dex's lease stands", dexLock, { _tag: "TakenOver", expiry }],
     ["no lease stands", record({}), { _tag: "Removed" }],
-    ["somebody wrote nonsense", record({ [key]: "soon" }), { _tag: "TakenOver", expiry: "soon" }]
+    ["the annotation is malformed", record({ [key]: "soon" }), { _tag: "TakenOver", expiry: "soon" }]
   ]
   it.each(cases)("%s", (_, record, expected) => {
     assert.deepStrictEqual(LockProtocol.verifyLease(record, "me"), expected)

@@ -5,26 +5,29 @@ import * as LockQueue from "../src/LockQueue.ts"
 import type { MetadataPatch } from "../src/ObjectStore.ts"
 
 const key = "example.com/lock"
-const line = LockQueue.queueKey(key)
-const named = (process: string, wish = 1) => LockQueue.holderId("pod", process, wish)
+const queueKey = LockQueue.queueKey(key)
+const named = (process: string, acquisition = 1) => LockQueue.holderId("pod", process, acquisition)
 const a = named("aaaaaaaaaaaa")
 const b = named("bbbbbbbbbbbb")
 const c = named("cccccccccccc")
-const arrivedAt = (version: string, ...holders: ReadonlyArray<string>): Record<string, string> =>
+const joinedAt = (version: string, ...holders: ReadonlyArray<string>): Record<string, string> =>
   Object.fromEntries(holders.map((holder) => [LockQueue.joinKey(key, holder), `${holder}@${version}`]))
-const arrived = (...holders: ReadonlyArray<string>) => arrivedAt("7", ...holders)
+const joined = (...holders: ReadonlyArray<string>) => joinedAt("7", ...holders)
 const waiting = (annotations: Record<string, string>) => LockQueue.fromAnnotations(key, annotations).waiters
-const many = (count: number, from = 0) => Array.from({ length: count }, (_, wish) => named("dddddddddddd", from + wish))
+const many = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => named("dddddddddddd", from + index))
 
 /** The annotations as they are after a write. */
-const apply = (annotations: Readonly<Record<string, string>>, changes: MetadataPatch): Record<string, string> => {
-  const after: Record<string, string | null> = { ...annotations, ...changes }
+const apply = (annotations: Readonly<Record<string, string>>, patch: MetadataPatch): Record<string, string> => {
+  const after: Record<string, string | null> = { ...annotations, ...patch }
   return Object.fromEntries(Object.entries(after).flatMap(([name, value]) => (value === null ? [] : [[name, value]])))
 }
 
-describe("joins beyond what a JSON patch can carry", () => {
-  it("wait for the next release", () => {
-    const junk = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`${line}-${index}`, "junk"] as const))
+describe("a queue with more joins than a JSON patch can remove", () => {
+  it("leaves the rest to the next release", () => {
+    const junk = Object.fromEntries(
+      Array.from({ length: 5000 }, (_, index) => [`${queueKey}-${index}`, "junk"] as const)
+    )
     const queue = LockQueue.fromAnnotations(key, junk)
     const removed = Object.keys(LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
     assert.lengthOf(removed, LockQueue.maxJoins)
@@ -37,35 +40,39 @@ describe("LockQueue.fromAnnotations", () => {
     readonly [what: string, annotations: Record<string, string>, waiting: ReadonlyArray<string>, since?: number]
   > = [
     ["nothing", {}, []],
-    ["a line, in its order", { [line]: `${b} ${a} ${c}` }, [b, a, c]],
-    ["one who arrived", arrived(a), [a]],
-    ["who arrived, after the line", { ...arrived(a, b), [line]: c }, [c, a, b]],
-    ["who arrived, first who found the earlier version", { ...arrivedAt("10", a, b), ...arrivedAt("9", c) }, [c, a, b]],
-    ["who found no object, before all others", { ...arrived(a), ...arrivedAt("0", b) }, [b, a]],
-    ["one who arrived and stands in the line already, once", { ...arrived(b, c), [line]: `${b} ${a}` }, [b, a, c]],
-    ["a line that names somebody twice, where it names them first", { [line]: `${a} ${b} ${a}` }, [a, b]],
-    ["when the lock was last free", { [line]: `since=1795515600000 ${a}` }, [a], 1_795_515_600_000],
-    ["when the lock was last free, and nobody", { [line]: "since=5" }, [], 5],
-    ["no such time where it is none", { [line]: `since=soon ${a}` }, [a]],
-    ["no such time where it has more digits than any", { [line]: `since=1234567890123456 ${a}` }, [a]],
-    ["no such time where it is not the beginning", { [line]: `${a} since=5` }, [a]],
-    ["no more than has room", { [line]: many(200).join(" ") }, many(LockQueue.capacity)],
-    ["who arrived at a full line", { [line]: many(128).join(" "), ...arrived(a) }, [...many(128), a]],
-    ["an empty line", { [line]: "" }, []],
-    ["what is no name, not at all", { [line]: ` ${a}  x ☃ "${b}" ${b},${c} pod/aaaaaaaaaaaa\n ${c} ` }, [a, c]],
-    ["a title that is too long, not at all", { [line]: `${"x".repeat(64)}/aaaaaaaaaaaa.1 ${a}` }, [a]],
-    ["processes that are none, not at all", { [line]: `pod/AAAAAAAAAAAA.1 pod/aaaaaaaaaaa.1 pod/aaaaaaaaaaaaa.1` }, []],
+    ["a queue, in its order", { [queueKey]: `${b} ${a} ${c}` }, [b, a, c]],
+    ["a join", joined(a), [a]],
+    ["joins after the queue", { ...joined(a, b), [queueKey]: c }, [c, a, b]],
+    ["joins in the order of their versions", { ...joinedAt("10", a, b), ...joinedAt("9", c) }, [c, a, b]],
+    ["a join that found no object before all others", { ...joined(a), ...joinedAt("0", b) }, [b, a]],
+    ["a join that is already in the queue once", { ...joined(b, c), [queueKey]: `${b} ${a}` }, [b, a, c]],
+    ["a name that is there twice at its first position", { [queueKey]: `${a} ${b} ${a}` }, [a, b]],
+    ["when the lock was last free", { [queueKey]: `since=1795515600000 ${a}` }, [a], 1_795_515_600_000],
+    ["when the lock was last free, in an empty queue", { [queueKey]: "since=5" }, [], 5],
+    ["no such time if it is not a number", { [queueKey]: `since=soon ${a}` }, [a]],
+    ["no such time if it has too many digits", { [queueKey]: `since=1234567890123456 ${a}` }, [a]],
+    ["no such time if it is not at the beginning", { [queueKey]: `${a} since=5` }, [a]],
+    ["no more waiters than the capacity", { [queueKey]: many(200).join(" ") }, many(LockQueue.capacity)],
+    ["a join after a full queue", { [queueKey]: many(128).join(" "), ...joined(a) }, [...many(128), a]],
+    ["an empty queue", { [queueKey]: "" }, []],
+    ["no text that is not a name", { [queueKey]: ` ${a}  x ☃ "${b}" ${b},${c} pod/aaaaaaaaaaaa\n ${c} ` }, [a, c]],
+    ["no name whose identity is too long", { [queueKey]: `${"x".repeat(64)}/aaaaaaaaaaaa.1 ${a}` }, [a]],
     [
-      "wishes that are none, not at all",
-      { [line]: `pod/aaaaaaaaaaaa. pod/aaaaaaaaaaaa.A pod/aaaaaaaaaaaa.${"1".repeat(12)}` },
+      "no name with an invalid process ID",
+      { [queueKey]: `pod/AAAAAAAAAAAA.1 pod/aaaaaaaaaaa.1 pod/aaaaaaaaaaaaa.1` },
       []
     ],
-    ["an arrival in another's name, not at all", { [LockQueue.joinKey(key, a)]: `${b}@7`, ...arrived(c) }, [c]],
-    ["an arrival of two, not at all", { [LockQueue.joinKey(key, a)]: `${a} ${b}@7` }, []],
-    ["an arrival without a version, not at all", { [LockQueue.joinKey(key, a)]: a, ...arrivedAt("", b) }, []],
-    ["arrivals with what is no version, not at all", { ...arrivedAt("7x", a), ...arrivedAt("1".repeat(21), b) }, []],
-    ["the annotations of another lock, not at all", { [`${key}2-queue`]: a, "example.com/queue": b }, []],
-    ["the lock itself, not at all", { [key]: a, [`${key}-holder`]: b, [`${key}-queued`]: c }, []]
+    [
+      "no name with an invalid acquisition number",
+      { [queueKey]: `pod/aaaaaaaaaaaa. pod/aaaaaaaaaaaa.A pod/aaaaaaaaaaaa.${"1".repeat(12)}` },
+      []
+    ],
+    ["no join in the name of another", { [LockQueue.joinKey(key, a)]: `${b}@7`, ...joined(c) }, [c]],
+    ["no join of two", { [LockQueue.joinKey(key, a)]: `${a} ${b}@7` }, []],
+    ["no join without a version", { [LockQueue.joinKey(key, a)]: a, ...joinedAt("", b) }, []],
+    ["no join with an invalid version", { ...joinedAt("7x", a), ...joinedAt("1".repeat(21), b) }, []],
+    ["nothing from the annotations of another lock", { [`${key}2-queue`]: a, "example.com/queue": b }, []],
+    ["nothing from the annotations of the lock itself", { [key]: a, [`${key}-holder`]: b, [`${key}-queued`]: c }, []]
   ]
   for (const [what, annotations, waiting, since] of cases) {
     it(`reads ${what}`, () => {
@@ -75,129 +82,129 @@ describe("LockQueue.fromAnnotations", () => {
     })
   }
 
-  it("remembers every annotation of the queue as it was, those that it cannot read included", () => {
-    const theirs = { [`${line}-x`]: "y", [LockQueue.joinKey(key, a)]: `${b}@7`, [line]: "☃" }
-    const queue = LockQueue.fromAnnotations(key, { ...theirs, [key]: "1", [`${key}-holder`]: "2", other: "3" })
-    assert.deepStrictEqual(queue.annotations, theirs)
+  it("keeps every annotation of the queue as it was, also those that it cannot parse", () => {
+    const found = { [`${queueKey}-x`]: "y", [LockQueue.joinKey(key, a)]: `${b}@7`, [queueKey]: "☃" }
+    const queue = LockQueue.fromAnnotations(key, { ...found, [key]: "1", [`${key}-holder`]: "2", other: "3" })
+    assert.deepStrictEqual(queue.annotations, found)
   })
 })
 
-describe("LockQueue.changes", () => {
-  const changes = (
+describe("LockQueue.queuePatch", () => {
+  const patch = (
     annotations: Record<string, string>,
     next: { readonly waiters: ReadonlyArray<string>; readonly chainStartedAt?: number }
   ) => LockQueue.queuePatch(key, LockQueue.fromAnnotations(key, annotations), { chainStartedAt: undefined, ...next })
 
-  it("writes the line, and takes away who arrived and what cannot be read", () => {
-    const found = { [line]: a, ...arrived(b), [`${line}-x`]: "y" }
-    assert.deepStrictEqual(changes(found, { waiters: [a, b] }), {
-      [line]: `${a} ${b}`,
+  it("writes the queue, and removes joins and what it cannot parse", () => {
+    const found = { [queueKey]: a, ...joined(b), [`${queueKey}-x`]: "y" }
+    assert.deepStrictEqual(patch(found, { waiters: [a, b] }), {
+      [queueKey]: `${a} ${b}`,
       [LockQueue.joinKey(key, b)]: null,
-      [`${line}-x`]: null
+      [`${queueKey}-x`]: null
     })
   })
 
-  it("writes since when the lock goes from hand to hand", () => {
-    assert.deepStrictEqual(changes({}, { waiters: [a], chainStartedAt: 5 }), { [line]: `since=5 ${a}` })
+  it("writes the start of the hand-over chain", () => {
+    assert.deepStrictEqual(patch({}, { waiters: [a], chainStartedAt: 5 }), { [queueKey]: `since=5 ${a}` })
   })
 
-  it("leaves nothing of a queue in which nobody is", () => {
-    const found = { [line]: `since=5 ${a}`, ...arrived(b) }
-    assert.deepStrictEqual(apply(found, changes(found, { waiters: [], chainStartedAt: 5 })), {})
-    assert.deepStrictEqual(changes({}, { waiters: [] }), {})
+  it("leaves nothing of an empty queue", () => {
+    const found = { [queueKey]: `since=5 ${a}`, ...joined(b) }
+    assert.deepStrictEqual(apply(found, patch(found, { waiters: [], chainStartedAt: 5 })), {})
+    assert.deepStrictEqual(patch({}, { waiters: [] }), {})
   })
 
-  it("writes no more than has room", () => {
-    assert.deepStrictEqual(changes({}, { waiters: many(200) }), { [line]: many(LockQueue.capacity).join(" ") })
+  it("writes no more waiters than the capacity", () => {
+    assert.deepStrictEqual(patch({}, { waiters: many(200) }), { [queueKey]: many(LockQueue.capacity).join(" ") })
   })
 })
 
-describe("LockQueue.departure", () => {
-  it("is from the line, under the condition that it is as it was", () => {
-    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: `since=5 ${a} ${b} ${c}` }, b), {
-      expect: { annotations: { [line]: `since=5 ${a} ${b} ${c}` } },
-      annotations: { [line]: `since=5 ${a} ${c}` }
+describe("LockQueue.leavePatch", () => {
+  it("removes the waiter from the queue, on condition that the queue has not changed", () => {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [queueKey]: `since=5 ${a} ${b} ${c}` }, b), {
+      expect: { annotations: { [queueKey]: `since=5 ${a} ${b} ${c}` } },
+      annotations: { [queueKey]: `since=5 ${a} ${c}` }
     })
   })
 
-  it("is from where one arrived", () => {
-    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: a, ...arrived(b, c) }, b), {
-      expect: { annotations: arrived(b) },
+  it("removes the join of the waiter", () => {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [queueKey]: a, ...joined(b, c) }, b), {
+      expect: { annotations: joined(b) },
       annotations: { [LockQueue.joinKey(key, b)]: null }
     })
   })
 
-  it("is from both", () => {
-    assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: `${a} ${b}`, ...arrived(b) }, b), {
-      expect: { annotations: { [line]: `${a} ${b}`, ...arrived(b) } },
-      annotations: { [line]: a, [LockQueue.joinKey(key, b)]: null }
+  it("removes the waiter from the queue and its join", () => {
+    assert.deepStrictEqual(LockQueue.leavePatch(key, { [queueKey]: `${a} ${b}`, ...joined(b) }, b), {
+      expect: { annotations: { [queueKey]: `${a} ${b}`, ...joined(b) } },
+      annotations: { [queueKey]: a, [LockQueue.joinKey(key, b)]: null }
     })
   })
 
-  it("leaves nothing where the last one leaves, not even what nobody can read", () => {
+  it("leaves nothing when the last waiter leaves, not even what cannot be parsed", () => {
     for (const last of [a, `since=5 ${a}`, `since=5 ${a} ☃ ${a}`]) {
-      assert.deepStrictEqual(LockQueue.leavePatch(key, { [line]: last }, a)?.annotations, { [line]: null })
+      assert.deepStrictEqual(LockQueue.leavePatch(key, { [queueKey]: last }, a)?.annotations, { [queueKey]: null })
     }
   })
 
-  it("is none for who is not there, nor from what another forged in one's name", () => {
+  it("is undefined if the waiter is not there, or if another forged its join", () => {
     assert.isUndefined(LockQueue.leavePatch(key, {}, a))
-    assert.isUndefined(LockQueue.leavePatch(key, { [line]: `${b} ${c}`, ...arrived(b) }, a))
+    assert.isUndefined(LockQueue.leavePatch(key, { [queueKey]: `${b} ${c}`, ...joined(b) }, a))
     assert.isUndefined(LockQueue.leavePatch(key, { [LockQueue.joinKey(key, a)]: `${b}@7` }, a))
-    assert.isUndefined(LockQueue.leavePatch(key, arrived(named("aaaaaaaaaaaa", 2)), a))
+    assert.isUndefined(LockQueue.leavePatch(key, joined(named("aaaaaaaaaaaa", 2)), a))
   })
 })
 
-describe("LockQueue.condition", () => {
-  const condition = (annotations: Record<string, string>) =>
+describe("LockQueue.precondition", () => {
+  const precondition = (annotations: Record<string, string>) =>
     LockQueue.precondition(key, LockQueue.fromAnnotations(key, annotations))
 
-  it("wants the queue as it was read, and minds nobody who arrived since", () => {
-    assert.deepStrictEqual(condition({ [line]: `${a} ${b}`, ...arrived(c), [key]: "1" }), {
-      [line]: `${a} ${b}`,
-      ...arrived(c)
+  it("requires the queue as it was read, and allows joins that came since", () => {
+    assert.deepStrictEqual(precondition({ [queueKey]: `${a} ${b}`, ...joined(c), [key]: "1" }), {
+      [queueKey]: `${a} ${b}`,
+      ...joined(c)
     })
   })
 
-  it("wants no line to have been written where there was none", () => {
-    assert.deepStrictEqual(condition({}), { [line]: false })
-    assert.deepStrictEqual(condition(arrived(c)), { [line]: false, ...arrived(c) })
+  it("requires that nobody has written a queue if there was none", () => {
+    assert.deepStrictEqual(precondition({}), { [queueKey]: false })
+    assert.deepStrictEqual(precondition(joined(c)), { [queueKey]: false, ...joined(c) })
   })
 })
 
-describe("the names of contenders", () => {
-  it("have what of a title may stand in them, at most 63 characters", () => {
+describe("holder IDs", () => {
+  it("begin with the identity: its valid characters, at most 63", () => {
     const process = LockQueue.newProcessId()
-    const titles: ReadonlyArray<readonly [title: string, kept: string]> = [
+    const identities: ReadonlyArray<readonly [identity: string, kept: string]> = [
       ["dex-7b9c.prod_1", "dex-7b9c.prod_1"],
       ["a b/c@d=e\nf", "a-b-c-d-e-f"],
       ["ünï☃", "-n--"],
       ["", "kubelock"],
       ["x".repeat(64), "x".repeat(63)]
     ]
-    for (const [title, kept] of titles)
-      assert.strictEqual(LockQueue.holderId(title, process, 71), `${kept}/${process}.1z`)
+    for (const [identity, kept] of identities)
+      assert.strictEqual(LockQueue.holderId(identity, process, 71), `${kept}/${process}.1z`)
   })
 
-  it("are those that can be read, of any title and as many wishes as there can be", () => {
+  it("can be parsed, for any identity and any number of acquisitions", () => {
     const process = LockQueue.newProcessId()
-    for (const title of ["pod", "ü b", "", "-", ".", "x".repeat(300)]) {
-      for (const wish of [0, 1, 35, 36, Number.MAX_SAFE_INTEGER]) {
-        const holder = LockQueue.holderId(title, process, wish)
+    for (const identity of ["pod", "ü b", "", "-", ".", "x".repeat(300)]) {
+      for (const acquisition of [0, 1, 35, 36, Number.MAX_SAFE_INTEGER]) {
+        const holder = LockQueue.holderId(identity, process, acquisition)
         assert.strictEqual(LockQueue.processIdOf(holder), process)
-        assert.deepStrictEqual(waiting({ [line]: holder }), [holder])
-        assert.deepStrictEqual(waiting(arrived(holder)), [holder])
+        assert.deepStrictEqual(waiting({ [queueKey]: holder }), [holder])
+        assert.deepStrictEqual(waiting(joined(holder)), [holder])
       }
     }
   })
 
-  it("are of no process where they are no names: Dex's lock, or a forged one", () => {
+  it("have no process ID if they are malformed, as in Dex's lock or in a forged one", () => {
     for (const name of ["", "pod", "pod/", "pod/aaaaaaaaaaaa", `${a} ${b}`]) {
       assert.strictEqual(LockQueue.processIdOf(name), "")
     }
   })
 
-  it("are of a process of their own", () => {
+  it("have a process ID that no other process has", () => {
     const processes = Array.from({ length: 1000 }, LockQueue.newProcessId)
     assert.lengthOf(new Set(processes), 1000)
     for (const process of processes) assert.match(process, /^[a-z0-9]{12}$/)
@@ -208,7 +215,7 @@ describe("the keys on the object", () => {
   // Kubernetes: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
   const name = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 
-  it("are such as Kubernetes allows, with the longest key that a policy may have", () => {
+  it("are valid in Kubernetes, also with the longest annotation name of a policy", () => {
     const longest = `example.com/${"k".repeat(44)}`
     const { annotation: key } = LockPolicy.make({ annotation: longest })
     const keys = [LockQueue.queueKey(key), LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
@@ -217,47 +224,49 @@ describe("the keys on the object", () => {
     assert.throws(() => LockPolicy.make({ annotation: `${longest}k` }), RangeError)
   })
 
-  it("are all different, and none but the line and who arrived is read as the queue", () => {
-    const keys = [key, `${key}-holder`, line, LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
+  it("are all different, and only those of the queue and of joins are read as the queue", () => {
+    const keys = [key, `${key}-holder`, queueKey, LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
     assert.lengthOf(new Set(keys), keys.length)
     const all = Object.fromEntries(keys.map((key) => [key, a]))
     assert.deepStrictEqual(Object.keys(LockQueue.fromAnnotations(key, all).annotations).toSorted(), [
-      line,
+      queueKey,
       LockQueue.joinKey(key, a)
     ])
   })
 })
 
-/** Contenders that meet each other: few processes, few wishes. */
+/** Contenders that meet often: few processes, few acquisitions. */
 const Contender = Schema.Struct({
   process: Schema.Literals(["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"]),
-  wish: Schema.Literals([1, 2, 3])
+  acquisition: Schema.Literals([1, 2, 3])
 })
-/** What stands in a line: a contender, the mark of a time, or whatever. */
+/** One word of a queue: a holder ID, a time, or any text. */
 const Token = Schema.Union([Contender, Schema.Literals(["since=7", "since=", "", " ", "-"]), Schema.String])
-const Arrival = Schema.Struct({
+const Join = Schema.Struct({
   process: Schema.Union([Contender.fields.process, Schema.String]),
   value: Token,
   found: Schema.Literals(["@7", "@10", "@", ""])
 })
-const Annotations = Schema.Struct({ line: Schema.Array(Token), arrivals: Schema.Array(Arrival) })
+const Annotations = Schema.Struct({ queue: Schema.Array(Token), joins: Schema.Array(Join) })
 
 const tokenOf = (token: typeof Token.Type): string =>
-  typeof token === "string" ? token : named(token.process, token.wish)
-const annotationsOf = ({ arrivals, line: tokens }: typeof Annotations.Type): Record<string, string> => ({
-  ...(tokens.length === 0 ? {} : { [line]: tokens.map(tokenOf).join(" ") }),
+  typeof token === "string" ? token : named(token.process, token.acquisition)
+const annotationsOf = ({ joins, queue: tokens }: typeof Annotations.Type): Record<string, string> => ({
+  ...(tokens.length === 0 ? {} : { [queueKey]: tokens.map(tokenOf).join(" ") }),
   ...Object.fromEntries(
-    arrivals.map(({ found, process, value }) => [`${line}-${process}`, `${tokenOf(value)}${found}`])
+    joins.map(({ found, process, value }) => [`${queueKey}-${process}`, `${tokenOf(value)}${found}`])
   ),
   "example.com/other": "o"
 })
-const anybody = [1, 2, 3].flatMap((wish) => ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"].map((p) => named(p, wish)))
+const everyContender = [1, 2, 3].flatMap((number) =>
+  ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"].map((process) => named(process, number))
+)
 
-describe("of any annotations whatsoever", () => {
+describe("with any annotations", () => {
   const runs = { arbitrary: { runs: 300 } }
 
   it.prop(
-    "a queue is read: each name once, and each is a contender's",
+    "a queue is read with each name once, and each name is valid",
     [Annotations],
     ([given]) => {
       const { annotations, waiters: waiting } = LockQueue.fromAnnotations(key, annotationsOf(given))
@@ -269,7 +278,7 @@ describe("of any annotations whatsoever", () => {
   )
 
   it.prop(
-    "a queue that is written is read as it was written, and nothing else is left of the one before",
+    "a queue that is written is read back, and nothing of the queue before it is left",
     [
       Annotations,
       Schema.Array(Contender),
@@ -282,17 +291,17 @@ describe("of any annotations whatsoever", () => {
       const queue = LockQueue.fromAnnotations(key, after)
       assert.deepStrictEqual(queue.waiters, next.waiters)
       assert.strictEqual(queue.chainStartedAt, next.waiters.length === 0 ? undefined : since)
-      assert.sameMembers(Object.keys(after), ["example.com/other", ...(next.waiters.length === 0 ? [] : [line])])
+      assert.sameMembers(Object.keys(after), ["example.com/other", ...(next.waiters.length === 0 ? [] : [queueKey])])
     },
     runs
   )
 
   it.prop(
-    "who leaves is gone, all others keep their order, and who was not there changes nothing",
+    "a waiter that leaves is gone, the others keep their order, and a contender that was not there changes nothing",
     [Annotations],
     ([given]) => {
       const before = annotationsOf(given)
-      for (const holder of anybody) {
+      for (const holder of everyContender) {
         const write = LockQueue.leavePatch(key, before, holder)
         if (write === undefined) {
           assert.notInclude(waiting(before), holder)
@@ -302,7 +311,7 @@ describe("of any annotations whatsoever", () => {
           waiting(apply(before, write.annotations)),
           waiting(before).filter((other) => other !== holder)
         )
-        if (!("annotations" in write.expect)) return assert.fail("a departure is a write under annotations")
+        if (!("annotations" in write.expect)) return assert.fail("a leave patch has annotations as its precondition")
         for (const [name, value] of Object.entries(write.expect.annotations)) assert.strictEqual(before[name], value)
         assert.isNotEmpty(write.expect.annotations)
       }
@@ -311,17 +320,17 @@ describe("of any annotations whatsoever", () => {
   )
 
   it.prop(
-    "who arrives is in the queue, behind all who stood in the line",
+    "a contender that joins is in the queue, behind all waiters that were there",
     [Annotations],
     ([given]) => {
       const before = annotationsOf(given)
-      for (const holder of anybody) {
+      for (const holder of everyContender) {
         if (waiting(before).includes(holder)) continue
-        const { [line]: tokens = "" } = before
+        const { [queueKey]: tokens = "" } = before
         const after = waiting(apply(before, LockQueue.joinPatch(key, holder, "8")))
-        const stood = waiting({ [line]: tokens })
-        assert.deepStrictEqual(after.slice(0, stood.length), stood)
-        assert.isAtLeast(after.indexOf(holder), stood.length)
+        const queued = waiting({ [queueKey]: tokens })
+        assert.deepStrictEqual(after.slice(0, queued.length), queued)
+        assert.isAtLeast(after.indexOf(holder), queued.length)
       }
     },
     runs

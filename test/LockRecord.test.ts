@@ -12,7 +12,7 @@ describe("LockRecord", () => {
     assert.deepStrictEqual(LockRecord.fromAnnotations(key, { other: "x" }), { _tag: "Leases", leases: [] })
   })
 
-  it("reads Dex's lock, which names no holder", () => {
+  it("reads Dex's lock, which has no holder ID", () => {
     assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: "2026-11-24T11:20:00+01:00" }), {
       _tag: "Leases",
       leases: [{ expiry: "2026-11-24T11:20:00+01:00", expiresAt: 1_795_515_600_000, holderId: undefined }]
@@ -26,12 +26,12 @@ describe("LockRecord", () => {
     })
   })
 
-  it("does not believe a holder that was left behind by another lock", () => {
+  it("ignores a holder ID that an earlier lock left behind", () => {
     const left = { ...LockRecord.toAnnotations(key, lease), [key]: "2026-11-24T10:20:07Z" }
     assert.propertyVal(leaseIn(left), "holderId", undefined)
   })
 
-  it("calls malformed what Go cannot read, the empty string included", () => {
+  it("calls a value malformed that Go cannot parse, also the empty string", () => {
     for (const value of ["", "soon", "2026-11-24", "1764000000"]) {
       assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: value }), { _tag: "Malformed", value })
     }
@@ -43,7 +43,7 @@ describe("LockRecord", () => {
     assert.propertyVal(leaseIn({ [key]: "2026-11-24T10:20:00.000000001Z" }), "expiresAt", 1_795_515_600_001)
   })
 
-  it.prop("reads back any holder", [Schema.String], ([holder]) => {
+  it.prop("reads back any holder ID", [Schema.String], ([holder]) => {
     const annotations = LockRecord.toAnnotations(key, { ...lease, holderId: holder })
     assert.propertyVal(leaseIn(annotations), "holderId", holder)
   })

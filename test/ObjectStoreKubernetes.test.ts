@@ -64,9 +64,9 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
   it.effect("never reads or changes the content of an object", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
-      const metadata = yield* store.read(id)
-      assert.notInclude(JSON.stringify(metadata), "s3cr3t")
-      const { resourceVersion } = metadata
+      const snapshot = yield* store.read(id)
+      assert.notInclude(JSON.stringify(snapshot), "s3cr3t")
+      const { resourceVersion } = snapshot
       const written = yield* store.compareAndSwap(id, {
         expect: { resourceVersion },
         annotations: { "example.com/a": "1" }
@@ -77,18 +77,25 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("obeys the Retry-After of an overloaded server only: a server that starts is ready long before", () =>
-    Effect.gen(function* () {
-      const { id, server, store } = yield* aToken
-      const starting = Fault.Answer({ at: "Request", status: 503, body: "starting", headers: { "retry-after": "10" } })
-      yield* server.inject(starting, { times: 1 })
-      const error = yield* Effect.flip(store.read(id))
-      assert.deepInclude(error, { _tag: "LockUnavailable", status: 503 })
-      assert.notProperty(error, "retryAfter")
-    }).pipe(Effect.scoped)
+  it.effect(
+    "obeys the Retry-After of an overloaded server, but not of a starting one, which is ready long before",
+    () =>
+      Effect.gen(function* () {
+        const { id, server, store } = yield* aToken
+        const starting = Fault.Answer({
+          at: "Request",
+          status: 503,
+          body: "starting",
+          headers: { "retry-after": "10" }
+        })
+        yield* server.inject(starting, { times: 1 })
+        const error = yield* Effect.flip(store.read(id))
+        assert.deepInclude(error, { _tag: "LockUnavailable", status: 503 })
+        assert.notProperty(error, "retryAfter")
+      }).pipe(Effect.scoped)
   )
 
-  it.effect("reads and writes the content if it is told to", () =>
+  it.effect("reads and writes the content if `content` is set", () =>
     Effect.gen(function* () {
       const { id, server } = yield* aToken
       const before = yield* Effect.flatMap(ObjectStore, (store) =>
@@ -117,7 +124,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("maps each kind of answer to an error of its own", () =>
+  it.effect("maps each kind of answer to its own error", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const answers: ReadonlyArray<readonly [fault: ApiServer.Fault, expected: object]> = [
@@ -187,7 +194,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("says so if nothing listens", () =>
+  it.effect("reports that nothing listens", () =>
     Effect.gen(function* () {
       const nowhere = KubernetesClient.layerKubeConfigYaml(kubeConfigFor("http://127.0.0.1:1"))
       const error = yield* Effect.flatMap(ObjectStore, (store) => store.read("a")).pipe(
@@ -198,7 +205,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("tells a write that may have happened from one that has not", () =>
+  it.effect("distinguishes a write that may have happened from one that has not", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const { resourceVersion } = yield* store.read(id)
@@ -210,7 +217,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     }).pipe(Effect.scoped)
   )
 
-  it.effect("tells the time by the server's clock, which may be far from that of this machine", () =>
+  it.effect("gives the time of the server, which may differ much from the clock of this machine", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* server.setClockOffset("-1 hour")
@@ -227,7 +234,7 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
     })
   )
 
-  it.effect("goes on telling of changes after a watch ends, breaks, or has expired", () =>
+  it.effect("goes on reporting changes after a watch ends, breaks, or has expired", () =>
     Effect.gen(function* () {
       const { id, server, store } = yield* aToken
       const changes = yield* Queue.unbounded<WatchEvent>()

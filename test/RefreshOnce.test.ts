@@ -13,7 +13,7 @@ import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, Token
 const generations = Effect.map((tokens: ReadonlyArray<Parameters<typeof generationOf>[0]>) => tokens.map(generationOf))
 
 describe("a fresh value", () => {
-  it.effect("costs no request, until isFresh says no", () =>
+  it.effect("costs no request until isFresh says no", () =>
     Effect.gen(function* () {
       const { aProcess, requests, upstream } = yield* setUp
       const tokens = yield* aProcess()
@@ -28,7 +28,7 @@ describe("a fresh value", () => {
     })
   )
 
-  it.effect("that another process stored costs one look", () =>
+  it.effect("that another process stored costs one read", () =>
     Effect.gen(function* () {
       const { aProcess, requests, upstream } = yield* setUp
       yield* (yield* aProcess()).get(id)
@@ -39,7 +39,7 @@ describe("a fresh value", () => {
     })
   )
 
-  it.effect("is remembered for as many ids as the capacity says, the last used first", () =>
+  it.effect("is remembered for as many ids as the capacity allows, and the least recently used is dropped first", () =>
     Effect.gen(function* () {
       const { aProcess, create, requests } = yield* Effect.map(setUp, (world) => ({
         ...world,
@@ -62,7 +62,7 @@ describe("a fresh value", () => {
 })
 
 describe("a rotation", () => {
-  it.effect("costs two requests where the process had the lock last", () =>
+  it.effect("costs two requests if the process was the last holder of the lock", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, requests } = yield* setUp
       const tokens = yield* aProcess()
@@ -77,7 +77,7 @@ describe("a rotation", () => {
     })
   )
 
-  it.effect("is one for all callers, in all processes", () =>
+  it.effect("happens once for all callers in all processes", () =>
     Effect.gen(function* () {
       const { aProcess, upstream } = yield* setUp
       upstream.before = Effect.sleep("3 seconds")
@@ -101,7 +101,7 @@ describe("a rotation", () => {
     })
   )
 
-  it.effect("leaves those who lost the race without a single write", () =>
+  it.effect("costs the processes that lost the race no write", () =>
     Effect.gen(function* () {
       const { aProcess, requests, upstream } = yield* setUp
       upstream.before = Effect.sleep("3 seconds")
@@ -125,7 +125,7 @@ describe("a rotation", () => {
     })
   )
 
-  it.effect("hands refresh the stored value and the fencing token", () =>
+  it.effect("passes the stored value and the fencing token to refresh", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const seen: Array<readonly [generation: number | undefined, context: RefreshOnce.RefreshContext]> = []
@@ -148,7 +148,7 @@ describe("a rotation", () => {
 })
 
 describe("invalidate", () => {
-  it.effect("refreshes a value that is still the stored one, once for all who say so", () =>
+  it.effect("refreshes a value that is still the stored one, once for all callers that reject it", () =>
     Effect.gen(function* () {
       const { aProcess, upstream } = yield* setUp
       upstream.before = Effect.sleep("1 second")
@@ -169,7 +169,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.effect("answers the stored value where that is another already", () =>
+  it.effect("returns the stored value if that is a newer one", () =>
     Effect.gen(function* () {
       const { aProcess, requests, upstream } = yield* setUp
       const [one, two] = yield* Effect.all([aProcess(), aProcess()])
@@ -184,7 +184,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.effect("is heard by a flight that has not decided yet", () =>
+  it.effect("reaches a flight that has not decided yet", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
       const spent = yield* (yield* aProcess()).get(id)
@@ -192,15 +192,15 @@ describe("invalidate", () => {
       const two = yield* aProcess({}, us.store)
       yield* us.pause
       const flight = yield* Effect.forkChild(two.get(id), { startImmediately: true })
-      const told = yield* Effect.forkChild(two.invalidate(id, spent), { startImmediately: true })
+      const invalidated = yield* Effect.forkChild(two.invalidate(id, spent), { startImmediately: true })
       yield* us.resume
-      assert.strictEqual(generationOf(yield* Fiber.join(told)), 2)
+      assert.strictEqual(generationOf(yield* Fiber.join(invalidated)), 2)
       assert.strictEqual(generationOf(yield* Fiber.join(flight)), 2)
       assert.strictEqual(upstream.calls, 2)
     })
   )
 
-  it.effect("does not take the answer of a flight that decided before it was told", () =>
+  it.effect("does not accept the answer of a flight that decided before the call", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
       const slow = yield* slowWrites(sound)
@@ -210,19 +210,19 @@ describe("invalidate", () => {
       const spent = yield* one.get(id)
       slow.by("1 second")
       const flight = yield* Effect.forkChild(two.get(id))
-      // It tried what it remembered, took the lock then, has seen that the value serves, and is about to release.
+      // The flight tried its remembered value, took the lock, found that the stored value is fresh, and is about to release.
       yield* TestClock.adjust("2500 millis")
-      const told = yield* Effect.forkChild(two.invalidate(id, spent))
+      const invalidated = yield* Effect.forkChild(two.invalidate(id, spent))
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(flight)), 2)
-      assert.strictEqual(generationOf(yield* Fiber.join(told)), 3)
+      assert.strictEqual(generationOf(yield* Fiber.join(invalidated)), 3)
       assert.strictEqual(upstream.calls, 3)
     })
   )
 })
 
 describe("callers", () => {
-  it.effect("can leave one by one, and with the last of them a flight that waits for the lock", () =>
+  it.effect("can leave one by one, and the last one ends a flight that waits for the lock", () =>
     Effect.gen(function* () {
       const { aProcess, annotations, requests, upstream } = yield* setUp
       upstream.before = Effect.never
@@ -243,7 +243,7 @@ describe("callers", () => {
     })
   )
 
-  it.effect("that leave do not stop an upstream that is at work: its answer is written", () =>
+  it.effect("that leave do not stop a running upstream, whose answer is written", () =>
     Effect.gen(function* () {
       const { aProcess, requests, stored, upstream } = yield* setUp
       upstream.after = Effect.sleep("3 seconds")
@@ -259,7 +259,7 @@ describe("callers", () => {
     })
   )
 
-  it.effect("that leave do not stop the writing, and may come back to it", () =>
+  it.effect("that leave do not stop the write, and can come back to it", () =>
     Effect.gen(function* () {
       const { aProcess, requests, store, upstream } = yield* setUp
       const slow = yield* slowWrites(store)
@@ -279,7 +279,7 @@ describe("callers", () => {
     })
   )
 
-  it.effect("may come back to a flight that they left", () =>
+  it.effect("can come back to a flight that they left", () =>
     Effect.gen(function* () {
       const { aProcess, upstream } = yield* setUp
       upstream.after = Effect.sleep("15 seconds")
@@ -296,7 +296,7 @@ describe("callers", () => {
     })
   )
 
-  it.effect("leave a hanging upstream to its end after the grace, and the lock is released", () =>
+  it.effect("that leave let a hanging upstream run for the grace period, then the lock is released", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, upstream } = yield* setUp
       upstream.before = Effect.never
@@ -312,7 +312,7 @@ describe("callers", () => {
     })
   )
 
-  it.effect("share a defect", () =>
+  it.effect("all get a defect of the upstream", () =>
     Effect.gen(function* () {
       const { annotations, aProcess } = yield* setUp
       const tokens = yield* aProcess({ refresh: () => Effect.die("a bug") })
@@ -326,7 +326,7 @@ describe("callers", () => {
 })
 
 describe("closing the scope", () => {
-  it.effect("lets a refresh finish within the grace, and writes what it answered", () =>
+  it.effect("lets a refresh finish within the grace period, and writes its answer", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, stored, upstream } = yield* setUp
       upstream.after = Effect.sleep("3 seconds")
@@ -346,7 +346,7 @@ describe("closing the scope", () => {
     })
   )
 
-  it.effect("ends flights that wait at once, and what hangs after the grace", () =>
+  it.effect("ends waiting flights at once, and hanging ones after the grace period", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, upstream } = yield* setUp
       upstream.before = Effect.never
@@ -366,7 +366,7 @@ describe("closing the scope", () => {
   )
 })
 
-it.effect("refresh has the services that were there when it was made", () =>
+it.effect("refresh gets the services that its RefreshOnce was made with", () =>
   Effect.gen(function* () {
     class Generation extends Context.Service<Generation, { readonly first: number }>()("test/Generation") {}
     const { store } = yield* setUp
@@ -379,7 +379,7 @@ it.effect("refresh has the services that were there when it was made", () =>
   })
 )
 
-it.effect("an error of the upstream is typed, and no more than the schema says is stored", () =>
+it.effect("an error of the upstream is typed, and nothing is stored", () =>
   Effect.gen(function* () {
     const { aProcess, sound } = yield* setUp
     const tokens = yield* aProcess({ refresh: () => new Refused({ why: "unavailable" }) })

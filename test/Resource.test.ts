@@ -14,13 +14,13 @@ describe("Resource", () => {
     assert.strictEqual(Resource.objectPath(node, "default", "n1"), "/api/v1/nodes/n1")
   })
 
-  it("accepts names as Kubernetes does", () => {
+  it("accepts the names that Kubernetes accepts", () => {
     for (const name of ["a", "tok-a", "a.b-c.d", "0", "a".repeat(253)]) {
       assert.isTrue(Result.isSuccess(Resource.checkName(name)), name)
     }
   })
 
-  it("refuses what would be another URL, or no name at all", () => {
+  it("refuses names that would lead to another URL, and invalid names", () => {
     for (const name of [
       "",
       "../x",
@@ -52,7 +52,7 @@ describe("Resource", () => {
     }
   })
 
-  it("refuses a resource that could not stand in a URL", () => {
+  it("refuses a resource that cannot be part of a URL", () => {
     const parts = { group: "example.com", version: "v1", plural: "things", kind: "Thing" }
     assert.throws(() => Resource.make({ ...parts, group: "../.." }), RangeError)
     assert.throws(() => Resource.make({ ...parts, version: "v1/x" }), RangeError)

@@ -1,8 +1,8 @@
 /**
  * Every TypeScript example of the README and the docs, compiled and run as a program of its own.
  *
- * A fenced block `text` right after an example is what it prints. Examples find the embedded API server by
- * `KUBECONFIG`, as they would find a real one.
+ * A fenced block `text` right after an example is the output that it must print. Examples find the embedded API server
+ * by `KUBECONFIG`, as they find a real one.
  */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -55,7 +55,7 @@ const run = (file: string, args: ReadonlyArray<string>, env: Record<string, stri
   )
 
 layer(ApiServer.layer(), { excludeTestServices: true })("the examples of the docs", (it) => {
-  it.effect("are there, and compile", () =>
+  it.effect("exist and compile", () =>
     Effect.gen(function* () {
       assert.isAbove(examples.length, 5)
       const { failed, stdout } = yield* run(join(root, "node_modules/.bin/tsc"), ["-p", folder])
@@ -64,7 +64,7 @@ layer(ApiServer.layer(), { excludeTestServices: true })("the examples of the doc
   )
 
   for (const { file, name, output, page } of examples) {
-    it.effect(`${name} of ${page} runs, and prints what it says`, () =>
+    it.effect(`${name} of ${page} runs, and prints what the page says`, () =>
       Effect.gen(function* () {
         const { kubeConfig } = yield* ApiServer.ApiServer
         const kubeConfigFile = join(folder, `${name}.kubeconfig`)

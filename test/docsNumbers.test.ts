@@ -64,7 +64,7 @@ const delaysOf = (schedule: LockPolicy.WaitSchedule): ReadonlyArray<number> =>
   )
 
 const { renewEvery, ttl, waitSchedule } = LockPolicy.dex
-// Durations are whole nanoseconds, which do not divide evenly.
+// A duration is a whole number of nanoseconds, which does not always divide evenly.
 const ratio =
   renewEvery === false ? 0 : Math.round((1000 * Duration.toMillis(ttl)) / Duration.toMillis(renewEvery)) / 1000
 const polls = delaysOf(waitSchedule)
@@ -131,11 +131,11 @@ const inDocs: Readonly<Record<string, string>> = Object.fromEntries(
 )
 
 describe("the numbers of the docs", () => {
-  it("are those of the code, row by row", () => {
+  it("equal those of the code, row by row", () => {
     assert.deepStrictEqual(inDocs, inCode)
   })
 
-  it("are the same wherever they are quoted", () => {
+  it("are the same on every page that quotes them", () => {
     let quotes = 0
     for (const { name: page, text } of pages) {
       for (const [quote, name, value] of text.matchAll(/(?<!\*)\*([^*\n]+)\* \(([^)\n]+)\)/g)) {

@@ -122,7 +122,7 @@ const isStoreError = Schema.is(LockError.StoreError)
 const isLockError = Schema.is(LockError.LockError)
 const runs = { arbitrary: { runs: 300 } }
 
-describe("answers that are not what they should be", () => {
+describe("broken answers", () => {
   it.live.prop(
     "become a typed error or a sound value, for every request",
     [Answered, Answered],
@@ -157,7 +157,7 @@ describe("answers that are not what they should be", () => {
               storeOf(
                 answers
                   .map(toAnswer)
-                  // An object without the lock's annotation does say that the lock is free.
+                  // An object without the lock's annotation really says that the lock is free.
                   .filter(({ body }) => !body.includes('"uid"') || body.includes('resource-lock":"2999'))
               )
             ),
@@ -169,7 +169,7 @@ describe("answers that are not what they should be", () => {
   )
 
   it.effect.prop(
-    "make a watch tell sound changes, and then go on or fail with a typed error",
+    "make a watch report sound changes, and then go on or fail with a typed error",
     [Schema.Array(Damaged)],
     ([lines]) =>
       Effect.gen(function* () {

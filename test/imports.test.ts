@@ -2,7 +2,7 @@
  * Imports run one way: a wing imports only the wings that its entry names, and an entry names only wings above it.
  *
  * The linter cannot state this in one place: `no-restricted-imports` compares the text of a specifier, and each override
- * replaces the rule as a whole. It does reject cycles, also those of types (`import/no-cycle`).
+ * replaces the whole rule. It does reject cycles, also cycles of types (`import/no-cycle`).
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"

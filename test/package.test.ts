@@ -1,4 +1,4 @@
-/** The package as others get it: packed, unpacked into a fresh project, and used there. No registry is asked. */
+/** The package as users get it: packed, unpacked into a fresh project, and used there. No registry is contacted. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import {
@@ -45,7 +45,7 @@ beforeAll(async () => {
     readonly dependencies: Record<string, string>
     readonly peerDependencies: Record<string, string>
   }
-  // What npm would fetch is installed here already.
+  // The dependencies that npm would fetch are installed here already.
   for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
     const link = join(project, "node_modules", name)
     mkdirSync(dirname(link), { recursive: true })
@@ -72,7 +72,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     assert.strictEqual(await node(project, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
 
-  it("opens its public modules and its package.json, and nothing internal", async () => {
+  it("exports its public modules and its package.json, and nothing internal", async () => {
     const specifiers = Object.keys(publicModules)
     const code = `for (const one of ${JSON.stringify(specifiers)}) await import(one)`
     await node(project, "--input-type=module", "-e", code)
@@ -89,7 +89,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     )
   })
 
-  // All declarations are checked, also those of the packages that ours import. Effect's own need the DOM's types.
+  // Checks all declarations, also those of imported packages. Effect's own need the types of the DOM.
   for (const compiler of ["typescript", "typescript-5.9"]) {
     it(`type-checks without skipLibCheck, by ${compiler}`, async () => {
       write(
@@ -114,7 +114,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     })
   }
 
-  it("has nothing that publint complains of", async () => {
+  it("passes publint", async () => {
     const data = readFileSync(tarball())
     const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(data).buffer }, level: "suggestion" })
     assert.deepStrictEqual(
@@ -123,7 +123,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     )
   })
 
-  it("has types that resolve like its modules do (attw)", async () => {
+  it("has types that resolve as its modules do (attw)", async () => {
     const entries = Object.keys(publicModules).map((specifier) => specifier.replace(/^kubelock\/?/, "") || ".")
     await node(
       project,
@@ -137,7 +137,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     )
   })
 
-  it("has no relative link in its README, which npm's page could not follow, and brings all pages that it names", () => {
+  it("has a README without relative links, which do not work on npm, and contains all pages that it names", () => {
     const readme = readFileSync(join(installed, "README.md"), "utf8")
     const links = linksOf(readme)
     assert.deepStrictEqual(
@@ -165,7 +165,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
 const linksOf = (markdown: string): ReadonlyArray<string> =>
   [...markdown.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!)
 
-describe("what is loaded", () => {
+describe("what a program loads", () => {
   it("is little: @kubernetes/client-node only for a kubeconfig, and no HTTP for the lock alone", async () => {
     const loadedBy = (specifier: string): Promise<string> =>
       node(

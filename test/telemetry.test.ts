@@ -1,4 +1,4 @@
-/** What operators see: each span, metric and line of log, driven once and read back from where they would read it. */
+/** What operators see: every span, metric and log line is caused once and read where an operator reads it. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -38,7 +38,7 @@ const lock = (options?: Lock.Options) =>
     Layer.provideMerge(ApiServer.layer({ token: secret }))
   )
 
-/** A day in the life of a lock: everything that is counted, traced or logged happens. */
+/** Causes everything that is counted, traced or logged. */
 const everything = Effect.gen(function* () {
   const server = yield* ApiServer.ApiServer
   const seed = (name: string, annotations: Record<string, string> = {}) =>
@@ -48,7 +48,7 @@ const everything = Effect.gen(function* () {
   yield* seed("wiped")
   yield* seed("stuck")
 
-  // acquired, renewed, waited for in vain, released
+  // Acquired, renewed, waited for until the time-out, released.
   yield* Effect.gen(function* () {
     yield* Lock.scoped("quiet", { renewEvery: "200 millis" })
     yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 10) })).pipe(
@@ -56,22 +56,22 @@ const everything = Effect.gen(function* () {
       Effect.provide(Lock.layer({ identity: "them" }), { local: true })
     )
   }).pipe(Effect.scoped)
-  // broken
+  // Taken over from an expired holder.
   yield* Effect.scoped(Lock.scoped("expired"))
-  // lost
+  // Lost.
   yield* Effect.gen(function* () {
     const held = yield* Lock.scoped("wiped", { renewEvery: "200 millis" })
     yield* seed("wiped")
     yield* Effect.flip(held.lost)
   }).pipe(Effect.scoped)
-  // not released
+  // Not released.
   const scope = yield* Effect.scope
   yield* Effect.scoped(
     Effect.andThen(Lock.scoped("stuck"), Scope.provide(server.inject(ApiServer.Fault.Forbid({}), { times: 1 }), scope))
   )
 }).pipe(Effect.scoped)
 
-/** A collector that keeps the bodies that it is sent. */
+/** A collector that keeps the bodies of its requests. */
 const collector = Effect.gen(function* () {
   const bodies: Array<string> = []
   const routes = HttpRouter.add(
@@ -116,8 +116,8 @@ const attribute = (span: OtlpSpan, key: string) => {
   return found === undefined ? undefined : Object.values(found.value)[0]
 }
 
-describe("from outside", () => {
-  it.live("an OTLP collector sees the spans of a lock's life, with requests as their children", () =>
+describe("telemetry", () => {
+  it.live("an OTLP collector gets the spans of a lock, with the requests as their children", () =>
     Effect.gen(function* () {
       const { bodies, url } = yield* collector
       yield* everything.pipe(
@@ -178,7 +178,7 @@ describe("from outside", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("a Prometheus page counts it all, without ids", () =>
+  it.live("a Prometheus page counts everything, without ids", () =>
     Effect.gen(function* () {
       const page = yield* Effect.gen(function* () {
         yield* Effect.provide(everything, lock())
@@ -218,7 +218,7 @@ describe("from outside", () => {
     })
   )
 
-  it.live("metrics have ids where they are asked for", () =>
+  it.live("metrics have ids if `idInMetrics` is set", () =>
     Effect.gen(function* () {
       const page = yield* Lock.withLock("quiet")(PrometheusMetrics.format()).pipe(
         Effect.provide(Lock.layerMemory({ idInMetrics: true })),
@@ -228,7 +228,7 @@ describe("from outside", () => {
     })
   )
 
-  it.live("the log has one line for what an operator must know, and no secret", () =>
+  it.live("the log has one line for each thing that an operator must know, and no secret", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const keep = Logger.make(({ logLevel, message }) => {

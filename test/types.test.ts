@@ -1,4 +1,4 @@
-/** What each operation can fail with, as types: checked by the compiler. */
+/** The errors of each operation, as types. The compiler checks them. */
 import { describe, it } from "@effect/vitest"
 import type * as Effect from "effect/Effect"
 import { expectTypeOf } from "vitest"
@@ -18,7 +18,7 @@ type TagOf<F extends (...args: never) => unknown> =
   ReturnType<F> extends Effect.Effect<unknown, infer E extends { readonly _tag: string }, unknown> ? E["_tag"] : never
 
 describe("the errors of an operation", () => {
-  it("are those that it can fail with, and no others", () => {
+  it("are exactly those that it can fail with", () => {
     expectTypeOf<TagOf<typeof Lock.scoped>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
     expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<
       "LockTimeout" | "LockMalformed" | "LockLost" | StoreTag

@@ -31,7 +31,7 @@ export const make = (take: Take, task: Task): Contest => {
   let errors = 0
   let firstError: string | undefined
 
-  // Without a hold the section still lasts until the other fibers have had their turn. Otherwise no overlap would be seen.
+  // Without a hold time the section still lasts until the other fibers have run. Otherwise no overlap could be seen.
   const work = holdMillis === 0 ? Effect.yieldNow : Effect.sleep(holdMillis)
 
   const turn = (index: number) =>

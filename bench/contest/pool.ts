@@ -12,7 +12,7 @@ import { now, type Order, type Report, type Task } from "./task.ts"
  * Plays a round: one task for each worker, all beginning at the same moment. Workers that are missing are started.
  *
  * `onStart` runs when all are ready, with that moment (`task.now`). `onEnd` gets the reports, also if the round is
- * interrupted: the workers are then told to stop, and have 15 seconds to report.
+ * interrupted: it then asks the workers to stop, and they have 15 seconds to report.
  */
 export interface Pool {
   readonly play: (
@@ -70,7 +70,7 @@ const make = Effect.fnUntraced(function* (
   }
 })
 
-/** Lets an effect run to its end, also if it is interrupted: it is then told to stop. */
+/** Lets an effect run to its end. If it is interrupted, `stop` asks it to end early. */
 const orStopped = <A, E>(effect: Effect.Effect<A, E>, stop: Effect.Effect<void, E>): Effect.Effect<A, E> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.forkChild(Effect.interruptible(effect)), (fiber) =>

@@ -40,7 +40,7 @@ export interface Records {
   readonly handoff: RecordableHistogram
 }
 
-/** A worker prepares a task, begins it at a moment on the monotonic clock, and may be told to end it early. */
+/** A worker prepares a task, begins it at a moment on the monotonic clock, and ends it early on request. */
 export type Order =
   | { readonly _tag: "Prepare"; readonly task: Task }
   | { readonly _tag: "Go"; readonly at: number }

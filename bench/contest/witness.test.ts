@@ -33,7 +33,7 @@ describe("Witness", () => {
     assert.strictEqual(Witness.verdict(witness).violations, 0)
   })
 
-  it("says when and between whom, and loses an update, if two are inside", () => {
+  it("reports the time and the two contenders, and loses an update, if two are inside", () => {
     const witness = Witness.make(1)
     const first = Witness.enter(witness, 0, 7, 100n)
     const second = Witness.enter(witness, 0, 9, 200n)

@@ -2,7 +2,7 @@
  * Proof of mutual exclusion, in memory that all threads share. It knows nothing of locks, and its size is constant.
  *
  * A contender that enters the critical section of an id exchanges the id's cell from 0 to its own number, atomically, and
- * back when it leaves. If the exchange finds another number, there is an overlap, and the number says with whom.
+ * back when it leaves. If the exchange finds another number, there is an overlap, and the number names the other contender.
  * Independently, a plain counter is read on entering and written one larger on leaving. Overlaps lose updates, and the sum
  * falls behind the number of acquisitions.
  */

@@ -19,7 +19,7 @@ export interface Options {
   readonly object: string
 }
 
-/** Sends a request, and answers with the body of a success. Any other status is an error. */
+/** Sends a request, and returns the body of a success. Any other status is an error. */
 export type Api = (options: Options) => Effect.Effect<string, LockError.StoreError>
 
 /** The API server of the client in context. A request takes five seconds at most. */

@@ -92,7 +92,7 @@ const messageOf = (error: unknown): string => {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
-/** In a worker: answers questions until it is told to end. */
+/** In a worker: answers questions until the parent asks it to end. */
 export const serve = Effect.fnUntraced(function* <Q, A, R>(
   answer: (question: Q) => Effect.Effect<A, { readonly message: string }, R>
 ) {

@@ -47,12 +47,12 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   }
   if (runs.every(({ acquisitions }) => acquisitions === 0)) {
     return yield* new LoadError({
-      message: `nobody acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
+      message: `no contender acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
     })
   }
 })
 
-/** Runs a load test without a word, and answers with the figures. */
+/** Runs a load test silently, and returns the figures. */
 export const measure = Effect.fnUntraced(function* (settings: Settings) {
   const test = makeTest(settings)
   yield* Effect.scoped(playAll(test, () => Effect.never))

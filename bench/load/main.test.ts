@@ -94,7 +94,7 @@ describe("load tester", () => {
   )
 
   it.live(
-    "ends with 1 if exclusion breaks, as Dex's does after ten seconds, and says when and between whom",
+    "ends with 1 if exclusion breaks, as Dex's does after ten seconds, and reports the time and the two contenders",
     () =>
       Effect.gen(function* () {
         const { code, stderr, stdout } = yield* run(

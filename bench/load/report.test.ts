@@ -76,7 +76,7 @@ describe("report", () => {
     assert.strictEqual(report.verdict(dex), "dex: 3 violations in 0 acquisitions: mutual exclusion was BROKEN")
   })
 
-  it("says when exclusion broke and between whom", () => {
+  it("reports when exclusion broke, and between which contenders", () => {
     assert.strictEqual(
       report.incident({ nanos: 5_250_000_000, id: 2, who: 9, other: 1 }, 4_000_000_000, 8),
       "after 1.250 s: thread 1 fiber 0 was in the critical section of id 2 together with thread 0 fiber 0"

@@ -110,7 +110,7 @@ export const losses = (run: Measurements): string => {
   return found.length === 0
     ? "Nowhere in this run: no other lock was better by more than a tenth in any figure of the contention."
     : `The figures in which another lock was better by more than a tenth (kubelock in brackets). One process that takes the lock again before the others look makes for a high throughput, a short median wait and few requests, while the others starve. The last two columns show that.\n\n${markdown(
-        ["server", "processes", "who", "better in", "its Jain's index", "its wait p99"],
+        ["server", "processes", "lock", "better in", "its Jain's index", "its wait p99"],
         found,
         4
       )}`

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
 import { goals } from "./goals.ts"
 import { type Kind, kinds } from "../contest/kind.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
@@ -180,6 +181,26 @@ describe("the page", () => {
 
   it("links the plots", () => {
     assert.include(text, "![Acquisitions a second](benchmarks/throughput.svg)")
+  })
+})
+
+describe("docs/benchmarks.md", () => {
+  /** The paragraphs and the heads of tables of a page, without numbers. */
+  const prose = (text: string) =>
+    text
+      .split("\n")
+      .filter((line, index, lines) => !line.startsWith("|") || lines[index + 1]?.startsWith("| ---"))
+      .filter((line) => !line.startsWith("!["))
+      .map((line) => line.replaceAll(/\d[\d.,]*/g, "#").replace(/with `--[^`]*`/, "with `flags`"))
+
+  it("has the words of the page that a run makes now", () => {
+    const made = new Set(prose(page({ ...run, machine: { ...run.machine, loadBefore: 3 } }, [])))
+    const published = prose(readFileSync(new URL("../../docs/benchmarks.md", import.meta.url), "utf8"))
+    assert.isAbove(published.length, 30)
+    assert.deepStrictEqual(
+      published.filter((line) => !made.has(line)),
+      []
+    )
   })
 })
 

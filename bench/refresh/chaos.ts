@@ -204,7 +204,7 @@ const account = (
       service === spender.service &&
       at >= spender.at - slack &&
       at <= Math.min(refusal.at, spender.at + writing) &&
-      // A suspended process writes when it goes on, if nobody else did.
+      // A suspended process writes when it continues, unless another process has written.
       (stored === spender.spent || (signal === "SIGSTOP" && stored === spender.issued))
   )
   if (struck !== undefined) return "CrashBetweenAnswerAndWrite"

@@ -23,7 +23,7 @@ const secretName = "upstream-token"
 
 const Answer = Schema.Struct({ access_token: Schema.String, expires_at: Schema.String })
 
-/** A replica. Answers its address, and what it has printed so far. */
+/** A replica. Returns its address, and what it has printed so far. */
 const replica = (env: Record<string, string>) =>
   Effect.gen(function* () {
     const port = yield* Ports.free

@@ -82,7 +82,7 @@ const mint = async (provider: Provider): Promise<string> => {
 }
 
 /**
- * Starts the provider and answers with its address. It ends with the scope. `onRefresh` is called for each refresh before
+ * Starts the provider and returns its address. It ends with the scope. `onRefresh` is called for each refresh before
  * the answer is sent.
  */
 export const start = Effect.fnUntraced(function* (onRefresh: (service: string) => void = () => {}) {

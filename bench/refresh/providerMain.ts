@@ -1,4 +1,4 @@
-/** A worker that runs an OpenID provider. It answers with its address. */
+/** A worker that runs an OpenID provider. It reports its address. */
 import * as Effect from "effect/Effect"
 import * as Workers from "../harness/workers.ts"
 import * as Provider from "./provider.ts"

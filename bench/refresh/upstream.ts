@@ -61,7 +61,7 @@ export interface Options {
 const Answer = Schema.Struct({ access_token: Schema.String, refresh_token: Schema.String })
 const Problem = Schema.Struct({ error: Schema.String, error_description: Schema.optional(Schema.String) })
 
-/** Spends the refresh token of a value, or the first one, and answers with the next value. */
+/** Spends the refresh token of a value, or the first one, and returns the next value. */
 export const refresh =
   ({ first, lifetimeMillis, provider, rounds, service }: Options) =>
   (current: Option.Option<Token>): Effect.Effect<Token, Refused | Unreachable, HttpClient.HttpClient> =>

@@ -16,7 +16,7 @@ export const quietly = (observe: () => void): void => {
   try {
     observe()
   } catch {
-    // Nobody can be told: the logger itself may be what throws.
+    // This cannot be logged: the logger itself may be what throws.
   }
 }
 

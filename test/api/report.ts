@@ -1,8 +1,8 @@
 /**
  * The report of the public API: the declarations that `tsc` emits for every public module, without comments.
  *
- * A public signature may name a type of an internal module. The report also holds those declarations, and the ones that
- * they name in turn, so that every change that a user can see changes the report.
+ * A public signature may name a type of an internal module. The report includes those declarations as well, and all that
+ * they name, so that every change that a user can see changes the report.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -19,7 +19,7 @@ const head = `# The public API
 \`npm run api\` writes this file from the declarations that \`tsc\` emits. Do not edit it.
 `
 
-/** The report of the code as it is. Fails if the code does not compile. */
+/** The report of the current code. Fails if the code does not compile. */
 export const make = (): string => {
   const folder = mkdtempSync(join(tmpdir(), "kubelock-api-"))
   try {
@@ -53,7 +53,7 @@ const sections = (folder: string): ReadonlyArray<string> => {
 
 const section = (title: string, text: string): string => `## ${title}\n\n\`\`\`ts\n${text.trim()}\n\`\`\`\n`
 
-/** The declarations as a program in which only relative imports resolve: other packages' types are of no concern. */
+/** The declarations as a program. Only relative imports resolve, because the types of other packages do not matter. */
 const program = (files: ReadonlyArray<string>): ts.Program => {
   const options: ts.CompilerOptions = {
     module: ts.ModuleKind.NodeNext,

@@ -1,4 +1,4 @@
-/** Where chaos takes place: an API server, one object on it, a witness, and holders, each behind a proxy of its own. */
+/** The processes of a chaos run: an API server with one object, a witness, and holders, each behind its own proxy. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -20,20 +20,20 @@ export interface Options {
   readonly holders: ReadonlyArray<HolderOptions>
 }
 
-/** A holder to be. `clock` is how far its wall clock is ahead, in seconds; `conduct` what it leaves out (`holder.ts`). */
+/** A holder to start. `clock`: by how many seconds its wall clock is ahead. `conduct`: what it leaves out (`holder.ts`). */
 export interface HolderOptions {
   readonly name: string
   readonly clock?: number | undefined
   readonly conduct?: "unguarded" | "careless" | undefined
 }
 
-/** A holder. `clock` is the file that its wall clock follows. */
+/** A running holder. `clock` is the file that sets its wall clock. */
 export interface Holder {
   readonly name: string
   readonly proxy: Proxy.Proxy
   readonly process: Daemon.Daemon
   readonly clock: string | undefined
-  /** Kills it, and has the witness know. */
+  /** Kills the process, and records that in the ledger. */
   readonly crash: Effect.Effect<void>
 }
 
@@ -43,11 +43,11 @@ export interface Arena {
   readonly holders: ReadonlyArray<Holder>
 }
 
-/** The object that is locked. */
+/** The locked object. */
 export const id = "tok-chaos"
 export const objects = "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
 
-/** Sets everything up, and starts the holders. */
+/** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
   const api = yield* Envtest.start({ server: options.server, fsync: false })
   const witness = yield* Witness.make
@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     })
   )
   if (made.status !== 201) {
-    return yield* new EnvtestError({ step: "chaos", detail: `making the object: ${JSON.stringify(made)}` })
+    return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
   }
   const holders = yield* makeHolders(api, witness, options).pipe(Effect.provide(NodeServices.layer))
   yield* Effect.forEach(holders, (holder) => holder.process.start, { concurrency: "unbounded", discard: true })
@@ -109,7 +109,7 @@ const makeHolders = Effect.fnUntraced(function* (
       const crash = Effect.gen(function* () {
         const at = now()
         yield* daemon.stop("SIGKILL")
-        // what it has sent is still to arrive
+        // Waits for what the process has already sent.
         yield* Effect.sleep("50 millis")
         witness.ledger.crashed(name, at)
       })

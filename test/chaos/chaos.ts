@@ -1,11 +1,12 @@
 /**
  * Chaos on a real API server: `node test/chaos/chaos.ts [--seed S] [--seconds N] [--server NAME]`.
  *
- * Holders that are real processes contend for one lock while they, their network and the API server are hurt; the
- * witness records every write. Then all is left in peace, and everybody must get the lock once more; who has had it
- * is told to stop, and in the end the object must be as it was.
+ * Holders are real processes that contend for one lock. Faults are injected into them, their network and the API server.
+ * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
+ * stopped. In the end the object must be as it was.
  *
- * A seed repeats what is injected, for how long and in which order; whom it strikes depends on who holds the lock then.
+ * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
+ * one holds the lock at that moment.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
@@ -34,7 +35,7 @@ export interface Options {
   readonly seconds: number
 }
 
-/** One relies on the fence alone; two go by clocks that are wrong, where that can be had. */
+/** One holder relies on the fence alone. Two have wrong wall clocks, if libfaketime is installed. */
 const holders: ReadonlyArray<Arena.HolderOptions> = [
   { name: "plain" },
   { name: "fence-only", conduct: "unguarded" },
@@ -42,7 +43,7 @@ const holders: ReadonlyArray<Arena.HolderOptions> = [
   { name: "clock-behind", clock: -300 }
 ]
 
-/** One whole run. */
+/** Runs it once. */
 export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
@@ -55,7 +56,7 @@ export const run = Effect.fnUntraced(function* (
       detail: "a holder did not get the lock before anything was injected"
     })
   }
-  const first = yield* crashInPeace(arena)
+  const first = yield* crashAlone(arena)
   const written: Array<string> = []
   const foreign = yield* Effect.forkScoped(writeForeign(api, written))
   const injected = yield* inject(arena, options)
@@ -79,7 +80,7 @@ export const run = Effect.fnUntraced(function* (
   }
 })
 
-/** Waits until holders have entered since then. Answers false where one has not within `limit`. */
+/** Waits until all these holders have entered after `since`. Returns false if that takes longer than `limit`. */
 const entered = (witness: Witness, names: ReadonlyArray<string>, since: number, limit: number) =>
   Effect.sleep("20 millis").pipe(
     Effect.repeat({ until: () => names.every((name) => (witness.ledger.lastEntered.get(name) ?? 0) > since) }),
@@ -87,8 +88,8 @@ const entered = (witness: Witness, names: ReadonlyArray<string>, since: number, 
     Effect.map(Option.isSome)
   )
 
-/** Kills whoever holds the lock while all is well, and waits until another has taken over. */
-const crashInPeace = Effect.fnUntraced(function* ({ holders, witness }: Arena.Arena) {
+/** Kills the holder while nothing else is injected, and waits until another process has taken over. */
+const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Arena) {
   const inside = () => holders.find(({ name }) => name === witness.ledger.inside)
   yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => inside() !== undefined }))
   const target = inside()!
@@ -99,7 +100,7 @@ const crashInPeace = Effect.fnUntraced(function* ({ holders, witness }: Arena.Ar
   return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
 })
 
-/** Waits until a holder has had the lock again, then tells it to stop, so that the others' turns come. */
+/** Waits until a holder has had the lock again, then stops it to make room for the others. */
 const retire = Effect.fnUntraced(function* (
   { witness }: Arena.Arena,
   { name, process }: Arena.Holder,
@@ -116,7 +117,7 @@ const retire = Effect.fnUntraced(function* (
   }
 })
 
-/** Somebody else's annotations on the locked object, a new one now and then: those acknowledged must stay. */
+/** Writes foreign annotations to the locked object, one after the other. Those that the server accepted must stay. */
 const writeForeign = (api: Envtest.ApiServerProcess, written: Array<string>) =>
   Effect.gen(function* () {
     for (let index = 1; ; index++) {
@@ -130,7 +131,7 @@ const writeForeign = (api: Envtest.ApiServerProcess, written: Array<string>) =>
     }
   })
 
-/** Injects until the time is up, several at once, and waits until all is well again. */
+/** Injects faults until the time is up, several at once, and waits until all of them have ended. */
 const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Arena, { seconds, seed }: Options) {
   const dice = Dice.make(seed, "injections")
   const injected: Array<Report.Injected> = []
@@ -151,7 +152,7 @@ const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Are
   const possible = ({ injection, on }: Card, holder: Arena.Holder) =>
     !hurt.has(holder.name) && (on === "server" || injection.possible === undefined || injection.possible(holder))
 
-  // Faults matter most while the lock is held, and to whoever holds it.
+  // Faults matter most while the lock is held, and to its holder.
   const strike = Effect.fnUntraced(function* (card: Card, millis: number) {
     const inside = () => holders.find((holder) => holder.name === witness.ledger.inside && possible(card, holder))
     yield* Effect.sleep("5 millis").pipe(
@@ -187,7 +188,7 @@ type Card =
   | { readonly on: "holder"; readonly injection: Injections.HolderInjection }
   | { readonly on: "server"; readonly injection: Injections.ServerInjection }
 
-/** Every kind once, in a new order. */
+/** Each kind of fault once, in random order. */
 const shuffled = (dice: Dice.Dice): Array<Card> => {
   const cards: ReadonlyArray<Card> = [
     ...Injections.onHolder

@@ -1,12 +1,12 @@
 /**
- * A wall clock of its own for a process, by libfaketime (Debian: `apt-get install faketime`) where that is installed.
+ * Gives a process its own wall clock, with libfaketime (Debian: `apt-get install faketime`) if it is installed.
  *
- * The clock's offset stands in a file, which the process reads again every second: so it can be stepped while it runs.
- * Its monotonic clock stays as it is, as on a machine whose wall clock is set.
+ * The offset of the clock is in a file. The process reads the file every second, so a test can step the clock while the
+ * process runs. The monotonic clock is not changed, as on a machine whose wall clock is set.
  */
 import * as Fs from "node:fs"
 
-/** The library, where it is installed. */
+/** The path of the library; `undefined` if it is not installed. */
 export const library: string | undefined = Fs.globSync("/usr/lib/{*/,}faketime/libfaketime.so.1")[0]
 
 /** Sets the offset, in seconds. */

@@ -1,11 +1,11 @@
 /**
- * A process that contends for one lock until it is told to stop; its arguments are `flags` below.
+ * A process that contends for one lock until it gets a signal. Its arguments are `flags` below.
  *
- * Under the lock it writes to the witness a few times, each time with the fencing token; for some of the writes it asks
- * first whether the lock is valid.
+ * While it holds the lock it writes to the witness several times, each time with the fencing token. Before some of the
+ * writes it asks whether the lock is valid.
  *
- * - `--unguarded`: works without `guard` and never asks whether the lock is valid: the fence alone must stop it.
- * - `--careless`: the same, and sends writes whose token nobody looks at.
+ * - `--unguarded`: works without `guard` and never asks whether the lock is valid. Only the fence can stop it.
+ * - `--careless`: does the same, and the witness does not check the tokens of its writes.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Duration from "effect/Duration"
@@ -43,7 +43,7 @@ const dice = Dice.make(Number(flags.seed), flags.name)
 
 const encode = Schema.encodeEffect(Testimony)
 
-/** Tells the witness. Answers false where it refused a write. */
+/** Reports to the witness. Returns false if the witness refused a write. */
 const tell = Effect.fnUntraced(function* (testimony: Testimony) {
   const body = yield* Effect.orDie(encode(testimony))
   const response = yield* HttpClientRequest.post(flags.witness).pipe(

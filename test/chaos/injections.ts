@@ -1,4 +1,4 @@
-/** What can be done to a holder or to the API server, each for a time, after which it is well again. */
+/** The faults of holders and of the API server. Each lasts for a time and then ends. */
 import * as Effect from "effect/Effect"
 import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
@@ -7,7 +7,7 @@ import * as Faketime from "./faketime.ts"
 import type { Mode } from "./proxy.ts"
 import * as settings from "./settings.ts"
 
-/** Something that can be done to a holder; `millis` is for how long, from least to most. */
+/** A fault of a holder. `millis`: the shortest and the longest duration. */
 export interface HolderInjection {
   readonly kind: string
   readonly millis: readonly [number, number]
@@ -15,7 +15,7 @@ export interface HolderInjection {
   readonly run: (holder: Holder, millis: number) => Effect.Effect<void, EnvtestError>
 }
 
-/** Something that can be done to the API server. */
+/** A fault of the API server. */
 export interface ServerInjection {
   readonly kind: string
   readonly millis: readonly [number, number]

@@ -24,6 +24,13 @@ const ending = (name: string, token: bigint, at: number, how: Ending["how"]): En
   ...(how === "Lost" ? { reason: "Expired" } : {})
 })
 
+/** Its findings about exclusion, as names: the earlier stay, then the later one. */
+const exclusion = (ledger: Ledger) => {
+  const { disorder, overlaps } = ledger.findings.exclusion
+  const names = (pairs: typeof overlaps) => pairs.map(({ earlier, later }) => `${earlier.stay.name} ${later.stay.name}`)
+  return { overlaps: names(overlaps), disorder: names(disorder) }
+}
+
 describe("the ledger", () => {
   it("finds nothing wrong with holders that follow each other, and measures the gap between them", () => {
     const ledger = new Ledger()
@@ -32,32 +39,63 @@ describe("the ledger", () => {
     assert.isUndefined(ledger.inside)
     assert.isTrue(ledger.take(claim("b", 2n, 15, { step: "Enter" })))
     assert.strictEqual(ledger.inside, "b")
-    const { bothValid, longestGap, overlaps, staleAccepted, staleRefused } = ledger.findings
-    assert.deepStrictEqual(
-      { bothValid, longestGap, overlaps, staleAccepted, staleRefused },
-      { bothValid: [], longestGap: 5, overlaps: {}, staleAccepted: 0, staleRefused: 0 }
-    )
+    assert.deepInclude(ledger.findings, {
+      exclusion: { overlaps: [], disorder: [] },
+      longestGap: 5,
+      overlaps: {},
+      staleAccepted: 0,
+      staleRefused: 0
+    })
   })
 
-  it("refuses a stale write under the fence, and counts it where there is none", () => {
+  it("refuses a stale write under the fence, and counts one that comes without the fence", () => {
     const ledger = new Ledger()
     ledger.take(claim("a", 1n, 0))
     ledger.take(claim("b", 2n, 10))
     assert.isFalse(ledger.take(claim("a", 1n, 20, { checked: false })))
     assert.isTrue(ledger.take(claim("a", 1n, 20, { checked: false, fenced: false })))
-    assert.deepInclude(ledger.findings, { staleRefused: 1, staleAccepted: 1, writes: 3, bothValid: [] })
+    assert.deepInclude(ledger.findings, {
+      staleRefused: 1,
+      staleAccepted: 1,
+      writes: 3,
+      exclusion: { overlaps: [], disorder: [] }
+    })
   })
 
-  it("sees two that were valid at one moment, in whatever order it hears of it", () => {
+  it("finds two stays that were valid at the same moment, in whatever order it hears of them", () => {
     const ledger = new Ledger()
     ledger.take(claim("b", 2n, 10))
     ledger.take(claim("a", 1n, 5))
-    assert.lengthOf(ledger.findings.bothValid, 0)
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: [] })
     ledger.take(claim("a", 1n, 11))
-    assert.lengthOf(ledger.findings.bothValid, 1)
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: ["a b"], disorder: [] })
   })
 
-  it("tells how those ended that were overtaken, and misses those that say nothing", () => {
+  it("finds a stay that calls its lock valid although a newer one has entered", () => {
+    const ledger = new Ledger()
+    ledger.take(claim("b", 2n, 10))
+    ledger.take(claim("a", 1n, 20))
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: ["b a"] })
+  })
+
+  it("finds a stay that enters while an older one is valid, also if it never asks whether it is valid itself", () => {
+    const ledger = new Ledger()
+    ledger.take(claim("a", 1n, 0))
+    ledger.take(claim("b", 2n, 10, { checked: false }))
+    ledger.take(claim("a", 1n, 20))
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: ["a b"], disorder: [] })
+  })
+
+  it("leaves to the fence a stay that enters late and never asks whether its lock is valid", () => {
+    const ledger = new Ledger()
+    ledger.take(claim("b", 2n, 10))
+    ledger.take(claim("a", 1n, 20, { checked: false }))
+    ledger.take(claim("b", 2n, 30))
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: [] })
+    assert.strictEqual(ledger.findings.staleRefused, 1)
+  })
+
+  it("counts stays that others overtook by how they ended, and as unaccounted if it never heard", () => {
     const ledger = new Ledger()
     for (const [index, name] of ["lost", "refused", "crashed", "silent", "last"].entries()) {
       ledger.take(claim(name, BigInt(index), index))
@@ -71,7 +109,7 @@ describe("the ledger", () => {
     })
   })
 
-  it("tells who came after a crash", () => {
+  it("knows the holder that came after a crash, and when it entered", () => {
     const ledger = new Ledger()
     ledger.take(claim("a", 1n, 0))
     ledger.crashed("a", 4)
@@ -81,10 +119,10 @@ describe("the ledger", () => {
     assert.deepInclude(ledger.findings.crashes[0], { at: 4, next: 9 })
   })
 
-  it("notices a shared token", () => {
+  it("finds a token that two stays share", () => {
     const ledger = new Ledger()
     ledger.take(claim("a", 1n, 0))
     ledger.take(claim("b", 1n, 5))
-    assert.strictEqual(ledger.findings.sharedTokens, 1)
+    assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: ["a b"] })
   })
 })

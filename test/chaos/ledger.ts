@@ -1,12 +1,14 @@
 /**
- * All that the witness was told, and what it proves: plain data, no clock.
+ * All that the holders reported to the witness, and what it proves: plain data, no clock.
  *
  * **Details**
  *
- * - The fence: a write is refused whose token is smaller than one already seen. Without a fence it passes, and counts.
- * - Exclusion is judged apart from the fence, by the moments at which holders called their lock valid: of two stays the
- *   one with the smaller token was granted first, so it must not call itself valid once the other has.
+ * - The fence refuses a write whose token is smaller than one that it has already seen. Without the fence such a write is
+ *   accepted, and counted.
+ * - Exclusion is judged apart from the fence, from the moments at which holders called their lock valid
+ *   (`src/testing/internal/exclusion.ts`).
  */
+import * as exclusion from "../../src/testing/internal/exclusion.ts"
 import type { Claim, Ending, Testimony } from "./testimony.ts"
 
 /** One acquisition, from its first write to the last that is known of it. */
@@ -15,14 +17,14 @@ export interface Stay {
   readonly holder: string
   readonly token: bigint
   readonly entered: number
-  /** The last moment at which the holder called its lock valid. */
-  lastValid: number
+  /** The last moment at which the holder called its lock valid. `undefined` if it never asked. */
+  lastValid: number | undefined
   /** Its last write that was not stale. */
   lastWrite: number
   end: { readonly how: "Left" | "Crashed" | Ending["how"]; readonly at: number } | undefined
 }
 
-/** A process that was killed while it held the lock, and when the next one came in. */
+/** A process that was killed while it held the lock, and the time at which the next one entered. */
 export interface Crash {
   readonly name: string
   readonly token: bigint
@@ -35,25 +37,28 @@ export interface Crash {
  *
  * - `stays`: all acquisitions, by token.
  * - `staleRefused`, `staleAccepted`: writes with a smaller token than one already seen.
- * - `bothValid`: pairs of stays that both called their lock valid at one moment.
- * - `sharedTokens`: acquisitions with the token of another.
- * - `overlaps`: stays that had not ended when the next one began, by how they ended: they noticed the loss themselves,
- *   the fence refused them, they were killed or told to stop first, or (`Unaccounted`) none of these.
+ * - `exclusion`: stays that were valid at the same time, and stays whose token is not greater than an earlier one's.
+ * - `overlaps`: stays that had not ended when the next one began, by how they ended. The holder noticed the loss, the
+ *   fence refused it, it was killed, it was asked to stop, or (`Unaccounted`) none of these.
  * - `losses`: by reason. `failures`: acquisitions that failed, by tag.
- * - `longestGap`: the longest time in which nobody was known to hold the lock.
+ * - `longestGap`: the longest time in which no holder is known.
  */
 export interface Findings {
   readonly stays: ReadonlyArray<Stay>
   readonly writes: number
   readonly staleRefused: number
   readonly staleAccepted: number
-  readonly bothValid: ReadonlyArray<readonly [Stay, Stay]>
-  readonly sharedTokens: number
+  readonly exclusion: exclusion.Findings<Validity>
   readonly overlaps: Readonly<Record<string, number>>
   readonly losses: Readonly<Record<string, number>>
   readonly failures: Readonly<Record<string, number>>
   readonly longestGap: number
   readonly crashes: ReadonlyArray<Crash>
+}
+
+/** A stay as an interval: from its entry to the last moment at which its lock was called valid. */
+export interface Validity extends exclusion.Interval {
+  readonly stay: Stay
 }
 
 export class Ledger {
@@ -66,7 +71,7 @@ export class Ledger {
   #staleRefused = 0
   #staleAccepted = 0
 
-  /** Takes a testimony. Answers false where it is a write that the fence refuses. */
+  /** Takes a testimony. Returns false if the fence refuses the write. */
   take(testimony: Testimony): boolean {
     switch (testimony._tag) {
       case "Claim":
@@ -92,7 +97,7 @@ export class Ledger {
     }
   }
 
-  /** The process inside, as far as is known. */
+  /** The process that is inside, as far as is known. */
   get inside(): string | undefined {
     return [...this.#stays.values()].find((stay) => stay.token === this.#newest && stay.end === undefined)?.name
   }
@@ -108,18 +113,13 @@ export class Ledger {
 
   get findings(): Findings {
     const stays = [...this.#stays.values()].toSorted((a, b) => (a.token < b.token ? -1 : a.token > b.token ? 1 : 0))
-    const bothValid: Array<readonly [Stay, Stay]> = []
     const overlaps = new Map<string, number>()
     let longestGap = 0
     let lastWrite = stays[0]?.entered ?? 0
     for (const [index, older] of stays.entries()) {
       longestGap = Math.max(longestGap, older.entered - lastWrite)
       lastWrite = Math.max(lastWrite, older.lastWrite)
-      const newer = stays.slice(index + 1)
-      for (const stay of newer) {
-        if (older.lastValid >= stay.entered) bothValid.push([older, stay])
-      }
-      if (newer.some((stay) => stay.entered < (older.end?.at ?? Number.POSITIVE_INFINITY))) {
+      if (stays.slice(index + 1).some((stay) => stay.entered < (older.end?.at ?? Number.POSITIVE_INFINITY))) {
         const how = older.end?.how ?? "Left"
         count(overlaps, how === "Left" ? "Unaccounted" : how)
       }
@@ -129,8 +129,7 @@ export class Ledger {
       writes: this.#writes,
       staleRefused: this.#staleRefused,
       staleAccepted: this.#staleAccepted,
-      bothValid,
-      sharedTokens: stays.length - new Set(stays.map(({ token }) => token)).size,
+      exclusion: exclusion.check(validities(stays)),
       overlaps: Object.fromEntries(overlaps),
       losses: Object.fromEntries(this.#losses),
       failures: Object.fromEntries(this.#failures),
@@ -148,7 +147,7 @@ export class Ledger {
     const { at, checked, fenced, holder, name, step, token } = claim
     let stay = this.#stays.get(holder)
     if (stay === undefined) {
-      stay = { name, holder, token, entered: at, lastValid: 0, lastWrite: at, end: undefined }
+      stay = { name, holder, token, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
       this.#stays.set(holder, stay)
     }
     if (checked) stay.lastValid = at
@@ -167,5 +166,17 @@ export class Ledger {
     return true
   }
 }
+
+/**
+ * The intervals to judge. A holder that never asks whether its lock is valid counts at its entry, unless a newer holder had
+ * already entered. In that case the lock was lost before the holder used it, and the fence alone protects.
+ */
+const validities = (stays: ReadonlyArray<Stay>): ReadonlyArray<Validity> =>
+  stays.flatMap((stay): ReadonlyArray<Validity> => {
+    const { entered: start, lastValid, token } = stay
+    if (lastValid !== undefined) return [{ stay, start, end: lastValid, token }]
+    const isLate = stays.some((other) => other.token > token && other.entered < start)
+    return isLate ? [] : [{ stay, start, end: start, token }]
+  })
 
 const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)

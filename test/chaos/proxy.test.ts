@@ -22,11 +22,11 @@ const world = Effect.gen(function* () {
   const proxy = yield* Proxy.make((server.address() as Net.AddressInfo).port)
   const connect = Effect.acquireRelease(
     Effect.sync(() => {
-      const told: Array<string> = []
+      const received: Array<string> = []
       const socket = Net.connect(proxy.port, "127.0.0.1")
-      socket.on("data", (data) => told.push(String(data)))
-      socket.on("error", (error) => told.push((error as NodeJS.ErrnoException).code ?? "error"))
-      return { told, socket }
+      socket.on("data", (data) => received.push(String(data)))
+      socket.on("error", (error) => received.push((error as NodeJS.ErrnoException).code ?? "error"))
+      return { received, socket }
     }),
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
@@ -35,15 +35,15 @@ const world = Effect.gen(function* () {
 
 const until = (condition: () => boolean) => Effect.sleep("2 millis").pipe(Effect.repeat({ until: condition }))
 
-/** Many turns of the event loop: whatever was sent arrives meanwhile, however busy the machine is. */
+/** Many rounds of the event loop. What was sent arrives meanwhile, also on a busy machine. */
 const aWhile = Effect.sleep("2 millis").pipe(Effect.repeat({ times: 25 }))
 
 describe("the proxy", () => {
-  it.live("passes on bytes, and the end of a side", () =>
+  it.live("passes on bytes, and the end of each side", () =>
     Effect.gen(function* () {
-      const { heard, socket, told } = yield* world
+      const { heard, socket, received } = yield* world
       socket.write("a")
-      yield* until(() => told[0] === "A")
+      yield* until(() => received[0] === "A")
       socket.end()
       yield* until(() => socket.closed)
       assert.deepStrictEqual(heard, ["a"])
@@ -52,46 +52,46 @@ describe("the proxy", () => {
 
   it.live("cuts open connections and new ones", () =>
     Effect.gen(function* () {
-      const { connect, proxy, socket, told } = yield* world
+      const { connect, proxy, socket, received } = yield* world
       socket.write("a")
-      yield* until(() => told[0] === "A")
+      yield* until(() => received[0] === "A")
       yield* proxy.set({ _tag: "Cut" })
-      yield* until(() => told[1] === "ECONNRESET")
+      yield* until(() => received[1] === "ECONNRESET")
       const another = yield* connect
-      yield* until(() => another.told[0] === "ECONNRESET")
+      yield* until(() => another.received[0] === "ECONNRESET")
       yield* proxy.set({ _tag: "Open" })
       const third = yield* connect
       third.socket.write("c")
-      yield* until(() => third.told[0] === "C")
+      yield* until(() => third.received[0] === "C")
     })
   )
 
-  it.live("swallows both sides, and then resets the connections that lost bytes", () =>
+  it.live("drops the bytes of both sides, and then resets the connections that lost some", () =>
     Effect.gen(function* () {
-      const { heard, proxy, socket, told } = yield* world
+      const { heard, proxy, socket, received } = yield* world
       yield* proxy.set({ _tag: "Blackhole" })
       socket.write("a")
       yield* aWhile
-      assert.deepStrictEqual([heard, told], [[], []])
+      assert.deepStrictEqual([heard, received], [[], []])
       yield* proxy.set({ _tag: "Open" })
-      yield* until(() => told[0] === "ECONNRESET")
+      yield* until(() => received[0] === "ECONNRESET")
     })
   )
 
-  it.live("swallows answers alone", () =>
+  it.live("drops only the answers", () =>
     Effect.gen(function* () {
-      const { heard, proxy, socket, told } = yield* world
+      const { heard, proxy, socket, received } = yield* world
       yield* proxy.set({ _tag: "LoseAnswers" })
       socket.write("a")
       yield* until(() => heard[0] === "a")
       yield* aWhile
-      assert.deepStrictEqual(told, [])
+      assert.deepStrictEqual(received, [])
     })
   )
 
-  it.live("holds back, and then delivers also what came from a side that has gone", () =>
+  it.live("holds bytes back, and later delivers them, also those of a side that has closed its connection", () =>
     Effect.gen(function* () {
-      const { connect, heard, proxy, socket, told } = yield* world
+      const { connect, heard, proxy, socket, received } = yield* world
       yield* proxy.set({ _tag: "HoldBack" })
       socket.write("a")
       const gone = yield* connect
@@ -101,17 +101,17 @@ describe("the proxy", () => {
       yield* aWhile
       assert.deepStrictEqual(heard, [])
       yield* proxy.set({ _tag: "Open" })
-      yield* until(() => told[0] === "A" && heard.includes("b"))
+      yield* until(() => received[0] === "A" && heard.includes("b"))
     })
   )
 
-  it.live("delays each way", () =>
+  it.live("delays both directions", () =>
     Effect.gen(function* () {
-      const { proxy, socket, told } = yield* world
+      const { proxy, socket, received } = yield* world
       yield* proxy.set({ _tag: "Slow", millis: 60 })
       const began = performance.now()
       socket.write("a")
-      yield* until(() => told[0] === "A")
+      yield* until(() => received[0] === "A")
       assert.isAtLeast(performance.now() - began, 115)
     })
   )

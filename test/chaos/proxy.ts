@@ -1,15 +1,15 @@
 /**
- * A TCP proxy on loopback between one holder and the API server, which can be told to misbehave.
+ * A TCP proxy on loopback between one holder and the API server. A test sets how it misbehaves.
  *
  * **Details**
  *
  * - `Open`: passes everything on.
  * - `Cut`: resets the open connections and every new one.
  * - `Slow`: passes everything on, `millis` later.
- * - `Blackhole`: swallows what either side says. When that ends, connections that lost something are reset.
- * - `LoseAnswers`: requests arrive, answers are swallowed.
- * - `HoldBack`: delivers nothing until that ends, and then everything, what was sent by a side that has long given up
- *   included: as TCP does after a partition.
+ * - `Blackhole`: drops the bytes of both sides. When this mode ends, it resets the connections that lost bytes.
+ * - `LoseAnswers`: delivers requests and drops answers.
+ * - `HoldBack`: delivers nothing until this mode ends, and then everything, also from a side that has closed its
+ *   connection meanwhile. TCP does that after a partition.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -1,11 +1,11 @@
-/** What a run injected, what was survived, and what was not. */
+/** The report of a run: what was injected, what was survived, and what was not. */
 import type { Findings } from "./ledger.ts"
 import * as settings from "./settings.ts"
 
-/** The target of what is done to the API server. */
+/** The target of a fault of the API server. */
 export const theServer = "the API server"
 
-/** One injection, with the time at which all was well again. */
+/** One injection. `until` is the time at which the target was healthy again. */
 export interface Injected {
   readonly kind: string
   readonly target: string
@@ -14,8 +14,8 @@ export interface Injected {
 }
 
 /**
- * A holder after the injections: when it had the lock again (if it did), how long it took to stop after that, and what
- * it logged.
+ * A holder after the injections: how long it took to get the lock again (`undefined` if it did not), how long it took to
+ * stop after that, and what it logged.
  */
 export interface Recovery {
   readonly name: string
@@ -24,7 +24,7 @@ export interface Recovery {
   readonly log: string
 }
 
-/** A whole run. `lockLeft` are the lock's annotations that were on the object after all holders had stopped. */
+/** A whole run. `lockLeft` names the lock's annotations that stayed on the object after all holders had stopped. */
 export interface Report {
   readonly server: string
   readonly version: string
@@ -39,33 +39,34 @@ export interface Report {
   readonly foreignLost: ReadonlyArray<string>
 }
 
-/** How long the others took to take over after a crash, where the server and one of them at least were well. */
+/** How long each takeover after a crash took, if the server and at least one other holder were healthy. */
 export const takeOvers = ({ findings, injected, recovered }: Report): ReadonlyArray<number> =>
   findings.crashes.flatMap(({ at, name, next }) => {
     if (next === undefined) return []
-    const isWell = (target: string, tail: number) =>
+    const isHealthy = (target: string, tail: number) =>
       !injected.some((one) => one.target === target && one.from < next && one.until + tail > at)
-    return isWell(theServer, settings.retryAfter + settings.requestTimeout) &&
-      recovered.some((other) => other.name !== name && isWell(other.name, 2 * settings.requestTimeout))
+    return isHealthy(theServer, settings.retryAfter + settings.requestTimeout) &&
+      recovered.some((other) => other.name !== name && isHealthy(other.name, 2 * settings.requestTimeout))
       ? [next - at]
       : []
   })
 
-/** The promises that were broken, a sentence each. */
+/** The broken promises, one sentence each. */
 export const problems = (report: Report): ReadonlyArray<string> => {
   const { findings } = report
   const slowest = Math.max(0, ...takeOvers(report))
+  const { disorder, overlaps } = findings.exclusion
   const unaccounted = findings.overlaps["Unaccounted"] ?? 0
   return [
-    findings.stays.length > 0 ? undefined : "nobody ever held the lock",
+    findings.stays.length > 0 ? undefined : "no holder ever got the lock",
     findings.staleAccepted === 0 ? undefined : `${findings.staleAccepted} stale writes were accepted`,
-    findings.bothValid.length === 0 ? undefined : `${findings.bothValid.length} pairs were valid at the same time`,
-    findings.sharedTokens === 0 ? undefined : `${findings.sharedTokens} acquisitions shared a fencing token`,
-    unaccounted === 0 ? undefined : `${unaccounted} holders stayed inside with another and never noticed`,
+    overlaps.length === 0 ? undefined : `${overlaps.length} pairs of locks were valid at the same time`,
+    disorder.length === 0 ? undefined : `${disorder.length} fencing tokens were not greater than an earlier one`,
+    unaccounted === 0 ? undefined : `${unaccounted} holders stayed inside with another and never reported the loss`,
     slowest <= settings.takeOver ? undefined : `it took ${seconds(slowest)} to take over after a crash`,
     ...report.recovered.map(({ after, log, name }) =>
       after === undefined
-        ? `${name} did not get the lock again within ${seconds(settings.recovery)} though all was well; it logged:\n${log}\n`
+        ? `${name} did not get the lock again within ${seconds(settings.recovery)} although nothing was injected any more; it logged:\n${log}\n`
         : undefined
     ),
     ...report.recovered.map(({ name, stopping }) =>
@@ -87,11 +88,11 @@ export const format = (report: Report): string => {
     ["acquisitions", findings.stays.length],
     ["acquisitions that failed", list(findings.failures)],
     ["writes accepted", findings.writes],
-    ["losses noticed", list(findings.losses)],
-    ["still inside when the next one came, by how that ended", list(findings.overlaps)],
+    ["losses that holders noticed", list(findings.losses)],
+    ["still inside when the next holder entered, by their end", list(findings.overlaps)],
     ["stale writes refused by the fence", findings.staleRefused],
     ["stale writes accepted", findings.staleAccepted],
-    ["pairs that called the lock valid at one moment", findings.bothValid.length],
+    ["pairs of locks that were valid at the same time", findings.exclusion.overlaps.length],
     ["crashes while holding", findings.crashes.length],
     [
       `taken over after a crash, undisturbed (bound ${seconds(settings.takeOver)})`,
@@ -99,7 +100,7 @@ export const format = (report: Report): string => {
     ],
     ["longest time without a holder", seconds(findings.longestGap)],
     [
-      `afterwards the holders had the lock again within (bound ${seconds(settings.recovery)})`,
+      `holders had the lock again within (bound ${seconds(settings.recovery)})`,
       report.recovered.map(({ after }) => (after === undefined ? "never" : seconds(after))).join(", ")
     ],
     [

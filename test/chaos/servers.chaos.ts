@@ -1,4 +1,4 @@
-/** Chaos on each real API server that is there, and the proof that the witness would see what goes wrong. */
+/** Chaos on each installed API server, and the proof that the witness sees a violation. */
 import { assert, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
@@ -15,7 +15,7 @@ const options = Config.all({
 })
 
 describeServers("chaos", (server) => {
-  it.live("is survived", () =>
+  it.live("breaks no promise of the lock", () =>
     Effect.gen(function* () {
       const report = yield* run({ server, ...(yield* options) })
       yield* Console.log(Report.format(report))
@@ -23,7 +23,7 @@ describeServers("chaos", (server) => {
     })
   )
 
-  it.live("is not survived by a holder that is careless, and the witness sees it", () =>
+  it.live("lets the witness see the stale write of a holder that ignores its fencing token", () =>
     Effect.gen(function* () {
       const arena = yield* Arena.make({
         server,

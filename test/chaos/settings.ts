@@ -1,33 +1,33 @@
-/** The numbers of a chaos run, times in milliseconds, and the bounds that follow from them. */
+/** The numbers of a chaos run and the bounds that follow from them. Times are in milliseconds. */
 
 export const ttl = 3000
 export const pollInterval = 100
 export const requestTimeout = 1000
 
-/** The pause before each write of a stay under the lock, from least to most. */
+/** The shortest and the longest pause before each write of a stay. */
 export const pause = [20, 150] as const
 
-/** How many writes a stay has: most are short; long ones need renewals, and outlast a fault. */
+/** The number of writes of a stay. Most stays are short. Long ones need renewals, and outlast a fault. */
 export const shortStay = [1, 5] as const
 export const longStay = [20, 80] as const
 export const longStays = 0.3
 
 /**
- * How long nobody may have the lock after its holder crashed: the TTL, one second of rounding, what holder and
- * contender may be unsure of the server's clock by (its `Date` has whole seconds: one second each), one poll, and
- * a second for the machine.
+ * The longest time without a holder after the holder crashed. It is the sum of the TTL, one second of rounding, the
+ * error of the server's clock as holder and contender know it (`Date` has whole seconds: one second each), one poll,
+ * and one second for the machine.
  */
 export const takeOver = ttl + 1000 + 2 * 1000 + pollInterval + 1000
 
-/** How long a kube-apiserver that is about to serve custom resources tells its clients to stay away (503). */
+/** The `Retry-After` of a kube-apiserver that does not serve custom resources yet (503). */
 export const retryAfter = 10_000
 
 /**
- * How long it may take, once all is well, until every holder has had the lock: they may have been told to stay away, or
- * the lease of one that crashed may have to run out. Then each waits for those before it, which stop as soon as they
- * have had it.
+ * The longest time until every holder has had the lock, after the last fault has ended. Holders may have been asked to
+ * come back later, or the lease of a crashed one must run out. Then each waits for those before it, which stop as soon
+ * as they have had the lock.
  */
 export const recovery = Math.max(retryAfter, takeOver) + 4000
 
-/** How long a holder may take to release and exit: less than what a process is given before it is killed. */
+/** The longest time in which a holder releases and exits: less than the grace period before a process is killed. */
 export const stopping = 5000

@@ -1,4 +1,4 @@
-/** SIGINT and SIGTERM through `NodeRuntime.runMain`: all held locks are released before the process exits. */
+/** SIGINT and SIGTERM with `NodeRuntime.runMain`: the process releases all held locks before it exits. */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -41,14 +41,14 @@ const holding = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   }
 })
 
-/** Releases give up after five seconds. A process that does not wait for them ends much earlier. */
+/** A release gives up after five seconds. A process that does not wait for it ends much earlier. */
 const atOnce = "4 seconds"
 
-/** Every request from now on takes longer than anything waits for it. */
+/** From now on every request takes longer than any time-out. */
 const hang = (server: ApiServer.ApiServer["Service"]) =>
   server.inject(ApiServer.Fault.Delay({ at: "Request", duration: "1 minute" }))
 
-it.live.each(["SIGINT", "SIGTERM"] as const)("%s releases all locks, then the process exits", (signal) =>
+it.live.each(["SIGINT", "SIGTERM"] as const)("a process that gets %s releases all locks, then exits", (signal) =>
   Effect.gen(function* () {
     const { exit, kill, locked } = yield* holding()
     kill(signal)
@@ -61,7 +61,7 @@ it.live.each([
   ["SIGINT", "SIGINT"],
   ["SIGTERM", "SIGTERM"],
   ["SIGINT", "SIGTERM"]
-] as const)("%s, then %s while the server hangs: the process exits at once", ([first, second]) =>
+] as const)("a process that gets %s, then %s while the server hangs, exits at once", ([first, second]) =>
   Effect.gen(function* () {
     const { exit, kill, server } = yield* holding()
     const struck = yield* hang(server)
@@ -73,7 +73,7 @@ it.live.each([
   })
 )
 
-it.live("without Shutdown a second signal waits for the releases", () =>
+it.live("a process without Shutdown waits for its releases, also after a second signal", () =>
   Effect.gen(function* () {
     const { exit, kill, server } = yield* holding("patient")
     const struck = yield* hang(server)

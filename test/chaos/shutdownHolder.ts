@@ -1,7 +1,7 @@
 /**
- * A program that holds two locks until it is told to stop: `node test/chaos/shutdownHolder.ts KUBECONFIG [patient]`.
+ * A program that holds two locks until it gets a signal: `node test/chaos/shutdownHolder.ts KUBECONFIG [patient]`.
  *
- * Prints `held` when it holds them. A `patient` one does without `Shutdown`.
+ * It prints `held` when it holds them. With `patient` it runs without `Shutdown`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"

@@ -1,7 +1,8 @@
 /**
- * What a holder tells the witness.
+ * What a holder reports to the witness.
  *
- * `at` is in milliseconds on the machine's monotonic clock, which all processes share, whatever their wall clocks show.
+ * `at` is in milliseconds on the machine's monotonic clock. All processes share that clock, however their wall clocks
+ * are set.
  */
 import * as Schema from "effect/Schema"
 
@@ -15,11 +16,11 @@ const about = {
 }
 
 /**
- * A write to what the lock protects; the first and the last of a stay are `Enter` and `Leave`.
+ * A write to what the lock protects. The first and the last of a stay are `Enter` and `Leave`.
  *
- * - `checked`: at `at` the holder's lock was valid by its own judgement. `at` was read before `isValid` was, so that a
- *   suspension between the two does no wrong.
- * - `fenced`: the fencing token is to be looked at.
+ * - `checked`: the holder's own check said that its lock was valid at `at`. The holder read `at` before it called
+ *   `isValid`, so a suspension between the two cannot make the claim wrong.
+ * - `fenced`: the witness checks the fencing token.
  */
 export const Claim = Schema.TaggedStruct("Claim", {
   ...about,
@@ -29,7 +30,7 @@ export const Claim = Schema.TaggedStruct("Claim", {
 })
 export type Claim = typeof Claim.Type
 
-/** How a stay ended that did not come to its `Leave`. `reason` is that of the loss. */
+/** The end of a stay that has no `Leave`. `reason` is the reason of the loss. */
 export const Ending = Schema.TaggedStruct("Ending", {
   ...about,
   how: Schema.Literals(["Lost", "Refused", "Interrupted"]),
@@ -37,7 +38,7 @@ export const Ending = Schema.TaggedStruct("Ending", {
 })
 export type Ending = typeof Ending.Type
 
-/** The lock could not be had. */
+/** An acquisition that failed. */
 export const Failure = Schema.TaggedStruct("Failure", { name: Schema.String, tag: Schema.String })
 
 export const Testimony = Schema.Union([Claim, Ending, Failure])

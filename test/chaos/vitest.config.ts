@@ -1,4 +1,4 @@
-/** The long runs: one at a time, for each has processes of its own. */
+/** The long runs, one at a time, because each starts several processes. */
 import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
 

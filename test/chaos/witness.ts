@@ -1,7 +1,8 @@
 /**
- * The witness: an HTTP server in the test's own process, which no fault ever touches.
+ * The witness: an HTTP server in the process of the test, which no fault ever hits.
  *
- * It stands for what the lock protects: 200 to a write, 412 to one that comes with too small a fencing token.
+ * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
+ * small.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -20,7 +21,7 @@ export interface Witness {
 
 export const make: Effect.Effect<Witness, never, Scope.Scope> = Effect.gen(function* () {
   const ledger = new Ledger()
-  // a holder that was suspended in the middle of a request may finish it
+  // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const server = yield* NodeHttpServer.make(() => createServer(patient), {
     host: "127.0.0.1",

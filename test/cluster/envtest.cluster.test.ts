@@ -56,7 +56,7 @@ describeServers("a running API server", (server) => {
       })
     )
 
-    it.effect("compares and swaps: a fresh resourceVersion is taken, a stale one refused", () =>
+    it.effect("compares and swaps: it accepts a current resourceVersion and refuses a stale one", () =>
       Effect.gen(function* () {
         const api = yield* Envtest.ApiServer
         const version = yield* create(api, "swap")
@@ -134,7 +134,7 @@ describeServers("a running API server", (server) => {
       })
     )
 
-    it.effect("hands out kubeconfigs of the administrator and of others", () =>
+    it.effect("gives kubeconfigs of the administrator and of other users", () =>
       Effect.gen(function* () {
         const api = yield* Envtest.ApiServer
         assert.strictEqual(Fs.readFileSync(api.kubeConfigPath, "utf8"), api.kubeConfig)
@@ -145,7 +145,7 @@ describeServers("a running API server", (server) => {
       })
     )
 
-    it.effect.runIf(server === "kube-apiserver")("holds plain users to RBAC", () =>
+    it.effect.runIf(server === "kube-apiserver")("applies RBAC to plain users", () =>
       Effect.gen(function* () {
         const api = yield* Envtest.ApiServer
         const ann = yield* api.clientFor({ name: "ann", groups: ["lockers"] })
@@ -245,7 +245,7 @@ describe("without usable binaries", () => {
     })
   )
 
-  // an etcd that only notes its pid, and an API server that notes its attempts and dies of `problem`
+  // An etcd that only records its pid, and an API server that counts its attempts and dies of `problem`.
   const brokenAssets = (folder: string, problem: string) => {
     const write = (name: string, script: string) =>
       Fs.writeFileSync(Path.join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
@@ -269,7 +269,7 @@ describe("without usable binaries", () => {
     })
   )
 
-  it.effect("tries other ports where somebody else took one first", () =>
+  it.effect("tries other ports if another process took one first", () =>
     Effect.gen(function* () {
       const { error, attempts, alive } = yield* brokenAssets(
         yield* temporaryFolder,
@@ -287,7 +287,7 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-/** Everything that runs with this folder in its arguments. */
+/** Every process that has this folder in its arguments. */
 const processesOf = (folder: string): ReadonlyArray<string> =>
   ChildProcess.execFileSync("ps", ["-A", "-o", "args"], { encoding: "utf8" })
     .split("\n")

@@ -17,7 +17,7 @@ const suites = <E>(
   options: { readonly resources: ReadonlyArray<Resource.Resource>; readonly namespace: string }
 ) =>
   layer(client, { timeout: "120 seconds", excludeTestServices: true })("reached by a kubeconfig", (it) => {
-    it.effect("is the server meant", () =>
+    it.effect("is the intended server", () =>
       Effect.map(KubernetesClient.KubernetesClient, ({ server }) => assert.match(server, /^https?:/))
     )
     for (const resource of options.resources) {

@@ -1,4 +1,4 @@
-/** Suites against real API servers, one file at a time: two cores carry one cluster well, but not three. */
+/** The suites on real API servers, one file at a time: two cores can run one cluster, but not three. */
 import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
 

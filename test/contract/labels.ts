@@ -79,7 +79,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("writes nothing if the object was said to have labels and has none, or the other way round", () =>
+  it.effect("writes nothing if `hasLabels` is wrong in either direction", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const bare = yield* labelledObject()
@@ -93,7 +93,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("leaves labels alone, and need not know them, if none is written", () =>
+  it.effect("leaves labels alone, and needs no `hasLabels`, if it writes no label", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* labelledObject({ app: "x" })
@@ -121,20 +121,20 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("begins with the object if it has the label, and tells every change while it has", () =>
+  it.effect("begins with the object if it has the label, and reports every change while it has", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject({ [name]: "me" })
       const present = yield* Effect.flatMap(ObjectStore, (store) => store.read(id))
       const changes = yield* changesOf(id, { label: mine })
       assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: present })
       for (const value of ["2", "3", "4"]) {
-        const metadata = yield* write(id, {}, value)
-        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
+        const snapshot = yield* write(id, {}, value)
+        assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot })
       }
     })
   )
 
-  it.effect("tells of an object only while it has the label", () =>
+  it.effect("reports an object only while it has the label", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject({ [name]: "you" })
       const changes = yield* changesOf(id, { label: mine })
@@ -151,7 +151,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells the end of an object that has the label, and not of one that does not", () =>
+  it.effect("reports the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World
       const id = yield* labelledObject({ [name]: "me" })
@@ -162,12 +162,12 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* world.make(id)
       yield* world.delete(id)
       yield* world.make(id)
-      const metadata = yield* write(id, { [name]: "me" })
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: metadata })
+      const snapshot = yield* write(id, { [name]: "me" })
+      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot })
     })
   )
 
-  it.effect("tells what happened to the label after a resourceVersion, and nothing from before", () =>
+  it.effect("reports what happened to the label after a resourceVersion, and nothing from before", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject()
       const before = yield* write(id, {}, "2")
@@ -185,7 +185,7 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells each of two watches for different values only of its own value", () =>
+  it.effect("reports to each of two watches for different values only its own value", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject()
       const me = yield* changesOf(id, { label: mine })

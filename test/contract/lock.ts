@@ -40,7 +40,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("refuses a try while it is held, and says who holds it and until when", () =>
+  it.effect("refuses a try while it is held, and names the holder and the expiry", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const held = yield* Lock.scoped(id)
@@ -169,7 +169,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("tells a holder that the lock was taken over, and by whom, and interrupts the work", () =>
+  it.effect("tells a holder that the lock was taken over, names the new holder, and interrupts the work", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const started = yield* Deferred.make<void>()
@@ -223,7 +223,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     })
   )
 
-  it.effect("creates a missing object if it is told to, also if several processes do so at once", () =>
+  it.effect("creates a missing object if `createIfMissing` is set, also if several processes do so at once", () =>
     Effect.gen(function* () {
       const id = freshId()
       assert.deepInclude(yield* Effect.flip(Effect.scoped(Lock.scoped(id))), {
@@ -246,7 +246,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
   )
 
   // From the tests that Dex has of its lock: storage/kubernetes/lock_test.go
-  it.effect("times out if it is acquired within itself, and the outer update stands", () =>
+  it.effect("times out if it is acquired within itself, and the outer update is kept", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
       const outer = Effect.gen(function* () {

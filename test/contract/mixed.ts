@@ -21,21 +21,21 @@ export const mixed = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock 
       const dex = yield* DexClient.make({ resource: Resource.refreshToken, namespace: "dex" })
 
       let inside: string | undefined
-      const enter = (who: string) =>
+      const enter = (name: string) =>
         Effect.gen(function* () {
-          assert.isUndefined(inside, `${who} entered while ${inside} was inside`)
-          inside = who
+          assert.isUndefined(inside, `${name} entered while ${inside} was inside`)
+          inside = name
           yield* Effect.sleep("2 millis")
-          assert.strictEqual(inside, who)
+          assert.strictEqual(inside, name)
           inside = undefined
         })
-      const asDex = (who: string) => Effect.scoped(Effect.andThen(Dex.scoped(dex, id), enter(who)))
-      const asKubelock = (who: string) => Lock.withLock(id)(enter(who))
+      const asDex = (name: string) => Effect.scoped(Effect.andThen(Dex.scoped(dex, id), enter(name)))
+      const asKubelock = (name: string) => Lock.withLock(id)(enter(name))
 
-      const contender = (once: (who: string) => Effect.Effect<void, unknown, Lock.Lock>, who: string) =>
+      const contender = (once: (name: string) => Effect.Effect<void, unknown, Lock.Lock>, name: string) =>
         Effect.gen(function* () {
           for (let round = 0; round < rounds; round++) {
-            yield* once(who)
+            yield* once(name)
             yield* Effect.sleep(yield* Random.nextIntBetween(1, 20))
           }
           return rounds

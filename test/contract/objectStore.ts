@@ -17,10 +17,10 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ "example.com/a": "1" })
-      const metadata = yield* store.read(id)
-      assert.deepStrictEqual({ ...metadata.annotations }, { "example.com/a": "1" })
-      assert.match(metadata.resourceVersion, /^\d+$/)
-      assert.isNotEmpty(metadata.uid)
+      const snapshot = yield* store.read(id)
+      assert.deepStrictEqual({ ...snapshot.annotations }, { "example.com/a": "1" })
+      assert.match(snapshot.resourceVersion, /^\d+$/)
+      assert.isNotEmpty(snapshot.uid)
       const error = yield* Effect.flip(store.read(freshId()))
       assert.deepInclude(error, { _tag: "LockNotFound", missing: "object" })
     })
@@ -68,7 +68,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("writes under the present resourceVersion, and leaves other annotations alone", () =>
+  it.effect("writes under the current resourceVersion, and leaves other annotations alone", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ "example.com/keep": "k", "example.com/drop": "d", "example.com/set": "1" })
@@ -227,7 +227,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells the present state, each change, and the end of an object", () =>
+  it.effect("reports the current state, each change, and the end of an object", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const world = yield* World
@@ -252,7 +252,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells nothing of an object until it is there", () =>
+  it.effect("reports nothing of an object until it exists", () =>
     Effect.gen(function* () {
       const world = yield* World
       const id = freshId()
@@ -263,7 +263,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("tells of what changed after a resourceVersion, and misses nothing that was written since", () =>
+  it.effect("reports what changed after a resourceVersion, and misses nothing that was written since", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const id = yield* anObject({ "example.com/a": "1" })

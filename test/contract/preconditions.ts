@@ -13,7 +13,7 @@ const writing = (id: string, annotations: Expected) =>
     store.compareAndSwap(id, { expect: { annotations }, annotations: { "example.com/written": "w" } })
   )
 
-const standing = { "example.com/a": "1", "example.com/b": "" }
+const existing = { "example.com/a": "1", "example.com/b": "" }
 
 /** Declares the suite. `it` is that of a layer that provides `World | ObjectStore`, on live clocks. */
 export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
@@ -29,10 +29,10 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
   for (const [what, expected] of holding) {
     it.effect(`writes if ${what}`, () =>
       Effect.gen(function* () {
-        const id = yield* anObject(standing)
+        const id = yield* anObject(existing)
         assert.deepStrictEqual(
           { ...written(yield* writing(id, expected)).annotations },
-          { ...standing, "example.com/written": "w" }
+          { ...existing, "example.com/written": "w" }
         )
       })
     )
@@ -49,7 +49,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     it.effect(`writes nothing if ${what}`, () =>
       Effect.gen(function* () {
         const store = yield* ObjectStore
-        const id = yield* anObject(standing)
+        const id = yield* anObject(existing)
         const before = yield* store.read(id)
         refused(yield* writing(id, expected))
         assert.deepStrictEqual(yield* store.read(id), before)
@@ -79,7 +79,7 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
   it.effect("writes content, annotations and labels together, or none of them", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject(standing)
+      const id = yield* anObject(existing)
       const write = (expected: Expected): ConditionalPatch => ({
         expect: { annotations: expected, hasLabels: false },
         annotations: { "example.com/a": null, "example.com/written": "w" },

@@ -27,7 +27,7 @@ const labelledObject = Effect.gen(function* () {
   return id
 })
 
-/** Another process, whose store may differ in some methods. */
+/** Another process. Its store may override some methods. */
 const aProcess = (identity: string, change: Partial<ObjectStore["Service"]> = {}) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -118,7 +118,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("passes over a waiter that was interrupted, wherever its place was written", () =>
+  it.effect("skips a waiter that was interrupted, in the queue or as a join", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject
       const holder = yield* contender(id, "holder")

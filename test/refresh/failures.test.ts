@@ -1,4 +1,4 @@
-/** What happens when something goes wrong: each line of the table in docs/refresh.md. */
+/** What happens when something goes wrong: one test for each line of the table in docs/refresh.md. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,32 +22,35 @@ const scenario = <E>(name: string, body: () => Effect.Effect<void, E, Scope.Scop
 const ended = (outcome: string) =>
   Effect.map(Metric.value(Metric.withAttributes(RefreshMetrics.refreshes, { outcome })), ({ count }) => count)
 
-/** Takes the lock's annotations off, as Dex's late release does. */
+/** Removes the annotations of the lock, as a late release of Dex does. */
 const wipe = (world: Effect.Success<typeof setUp>) =>
   Effect.flatMap(world.sound.read(id), ({ resourceVersion }) =>
     world.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: LockRecord.removal(key) })
   )
 
 describe("the upstream refuses", () => {
-  scenario("all waiters of the flight get its typed error, the lock is released, the next caller tries again", () =>
-    Effect.gen(function* () {
-      const { annotations, aProcess, upstream } = yield* setUp
-      upstream.before = Effect.andThen(Effect.sleep("1 second"), new Refused({ why: "unavailable" }))
-      const tokens = yield* aProcess()
-      const callers = yield* Effect.forkChild(
-        Effect.all([tokens.get(id), tokens.get(id), tokens.get(id)].map(Effect.flip), { concurrency: "unbounded" })
-      )
-      yield* TestClock.adjust("1 second")
-      for (const error of yield* Fiber.join(callers)) assert.deepInclude(error, { _tag: "Refused", why: "unavailable" })
-      assert.strictEqual(upstream.calls, 1)
-      assert.deepStrictEqual(yield* annotations, {})
-      assert.strictEqual(yield* ended("Failed"), 1)
-      upstream.before = Effect.void
-      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
-    })
+  scenario(
+    "and all waiters of the flight get its typed error, the lock is released, and the next caller tries again",
+    () =>
+      Effect.gen(function* () {
+        const { annotations, aProcess, upstream } = yield* setUp
+        upstream.before = Effect.andThen(Effect.sleep("1 second"), new Refused({ why: "unavailable" }))
+        const tokens = yield* aProcess()
+        const callers = yield* Effect.forkChild(
+          Effect.all([tokens.get(id), tokens.get(id), tokens.get(id)].map(Effect.flip), { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust("1 second")
+        for (const error of yield* Fiber.join(callers))
+          assert.deepInclude(error, { _tag: "Refused", why: "unavailable" })
+        assert.strictEqual(upstream.calls, 1)
+        assert.deepStrictEqual(yield* annotations, {})
+        assert.strictEqual(yield* ended("Failed"), 1)
+        upstream.before = Effect.void
+        assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      })
   )
 
-  scenario("a waiter in another process asks by itself then", () =>
+  scenario("and a waiter in another process then asks itself", () =>
     Effect.gen(function* () {
       const { aProcess, upstream } = yield* setUp
       upstream.before = Effect.andThen(Effect.sleep("1 second"), new Refused({ why: "unavailable" }))
@@ -64,7 +67,7 @@ describe("the upstream refuses", () => {
 })
 
 describe("the upstream hangs", () => {
-  scenario("renewal keeps the lock, each caller's own time-out holds, others wait as the policy says", () =>
+  scenario("and the lock is renewed, each caller keeps its own time-out, and others wait as the policy says", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, upstream } = yield* setUp
       upstream.before = Effect.sleep("1 minute")
@@ -91,7 +94,7 @@ describe("the upstream hangs", () => {
 })
 
 describe("the lock is lost during the upstream call", () => {
-  scenario("and nobody took over: the answer is written all the same", () =>
+  scenario("and no process took over: the answer is written anyway", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, sound, stored, upstream } = yield* setUp
       const us = yield* pausable(sound)
@@ -109,7 +112,7 @@ describe("the lock is lost during the upstream call", () => {
     })
   )
 
-  scenario("to somebody who only wiped it, as Dex may: the answer is written under the lock, taken anew", () =>
+  scenario("because it was wiped, as Dex may do: the process takes the lock again and writes the answer", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const { annotations, aProcess, stored, upstream } = world
@@ -125,14 +128,14 @@ describe("the lock is lost during the upstream call", () => {
     })
   )
 
-  scenario("to a successor who stored a value: that one is never overwritten, and ours is reported", () =>
+  scenario("to a process that stored a value: its value is never overwritten, and ours is reported", () =>
     Effect.gen(function* () {
       const { aProcess, sound, stored, upstream } = yield* setUp
       const us = yield* pausable(sound)
       const one = yield* aProcess({}, us.store)
       yield* one.get(id)
       yield* TestClock.adjust(lifetime)
-      // The upstream forgives, as one with a reuse interval does: both get a token.
+      // The upstream accepts a spent token, as one with a reuse interval does. Both processes get a token.
       upstream.after = Effect.sleep("20 seconds")
       const paused = yield* Effect.forkChild(one.get(id))
       yield* TestClock.adjust("1 second")
@@ -159,7 +162,7 @@ describe("the lock is lost during the upstream call", () => {
     })
   )
 
-  scenario("to a successor whose value is stale by now: a typed error", () =>
+  scenario("to a process whose value is stale by now: the caller gets a typed error", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
       const us = yield* pausable(sound)
@@ -194,7 +197,7 @@ describe("the lock is lost during the upstream call", () => {
 })
 
 describe("a process that was paused right after it took the lock", () => {
-  scenario("does not spend what it read: it looks again", () =>
+  scenario("does not spend what it read, but reads again", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
       let slow = true
@@ -216,7 +219,7 @@ describe("a process that was paused right after it took the lock", () => {
 })
 
 describe("a crash between the upstream's answer and the writing", () => {
-  scenario("is told by the upstream to the next, once: nothing is tried again with a spent token", () =>
+  scenario("makes the upstream refuse the next process once, and a spent token is not tried again", () =>
     Effect.gen(function* () {
       const { aProcess, sound, stored, upstream } = yield* setUp
       const us = yield* pausable(sound)
@@ -241,7 +244,7 @@ describe("a crash between the upstream's answer and the writing", () => {
 })
 
 describe("the write", () => {
-  scenario("whose answer is lost is read back: no second refresh", () =>
+  scenario("whose answer is lost is read back, without a second refresh", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, faults, stored, upstream } = yield* setUp
       faults.push(["write", "None"], ["write", "Lost"])
@@ -266,7 +269,7 @@ describe("the write", () => {
     })
   )
 
-  scenario("that stays impossible is a typed error that says why", () =>
+  scenario("that never succeeds is a typed error that says why", () =>
     Effect.gen(function* () {
       const { aProcess, faults } = yield* setUp
       faults.push(["write", "None"], ...Array.from({ length: 500 }, () => ["write", "Refused"] as const))
@@ -280,7 +283,7 @@ describe("the write", () => {
 })
 
 describe("the API server", () => {
-  scenario("that is out of reach is asked again, and then the error says so", () =>
+  scenario("that is out of reach is asked again, and finally the error says so", () =>
     Effect.gen(function* () {
       const { aProcess, faults, upstream } = yield* setUp
       faults.push(["read", "Refused"], ...Array.from({ length: 3 }, () => ["write", "Refused"] as const))
@@ -296,7 +299,7 @@ describe("the API server", () => {
     })
   )
 
-  scenario("that says when to come back is not asked before", () =>
+  scenario("that says when to come back is not asked earlier", () =>
     Effect.gen(function* () {
       const { aProcess, faults, requests } = yield* setUp
       const overloaded = { object: id, verb: "get", status: 429, detail: "overloaded", retryAfter: Duration.seconds(5) }
@@ -311,11 +314,11 @@ describe("the API server", () => {
 })
 
 describe("the stored value", () => {
-  scenario("that is none by the schema is an error, and is left alone", () =>
+  scenario("that does not match the schema is an error, and is left alone", () =>
     Effect.gen(function* () {
       const world = yield* setUp
-      const tokens = yield* world.aProcess({ location: { ...world.place, path: ["spec"] } })
-      const other = yield* world.aProcess({ location: { ...world.place, path: ["spec", "token"] } })
+      const tokens = yield* world.aProcess({ location: { ...world.location, path: ["spec"] } })
+      const other = yield* world.aProcess({ location: { ...world.location, path: ["spec", "token"] } })
       yield* other.get(id)
       const before = yield* world.sound.read(id)
       const error = yield* Effect.flip(tokens.get(id))

@@ -1,4 +1,4 @@
-/** A token, an upstream that rotates it and revokes what is spent twice, and processes that share one store. */
+/** A token, an upstream that rotates it and revokes the grant if a token is spent twice, and processes that share one store. */
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
@@ -13,7 +13,7 @@ import * as FaultyStore from "../utils/FaultyStore.ts"
 
 export const id = "token"
 
-/** What is shared. */
+/** The shared value. */
 export const Token = Schema.Struct({
   access: Schema.Redacted(Schema.String),
   refresh: Schema.Redacted(Schema.String),
@@ -23,7 +23,7 @@ export type Token = typeof Token.Type
 
 export const lifetime = "1 minute"
 
-/** A token of a generation. Its secrets are easy to find wherever they might turn up. */
+/** A token of a generation. A test can find its secrets in any text. */
 export const token = (generation: number) =>
   Effect.map(DateTime.now, (now): Token => ({
     access: Redacted.make(`s3cr3t-access-${generation}`),
@@ -31,15 +31,15 @@ export const token = (generation: number) =>
     expiresAt: DateTime.addDuration(now, lifetime)
   }))
 
-/** The generation of a token. */
+/** Reads the generation from a token. */
 export const generationOf = ({ refresh }: Token): number => Number(Redacted.value(refresh).split("-").at(-1))
 
-/** The upstream said no. */
+/** The upstream refused. */
 export class Refused extends Data.TaggedError("Refused")<{ readonly why: "revoked" | "unavailable" }> {}
 
 /**
- * The upstream. `before` runs before it decides, `after` between its decision and its answer; both can be set. A spent
- * token revokes the grant.
+ * The upstream. `before` runs before it decides, `after` between its decision and its answer. A test can set both. A
+ * spent token revokes the grant.
  */
 export interface Upstream {
   generation: number
@@ -74,7 +74,7 @@ export const makeUpstream = (): Upstream => {
   return upstream
 }
 
-/** A store with the object, an upstream, and processes on it: by default all of them see the store's faults. */
+/** A store with the object, an upstream, and processes. By default all processes see the faults of the store. */
 export const setUp = Effect.gen(function* () {
   const faulty = yield* FaultyStore.make([id])
   const upstream = makeUpstream()
@@ -83,22 +83,22 @@ export const setUp = Effect.gen(function* () {
       schema: Token,
       isFresh: ({ expiresAt }) => DateTime.isFuture(expiresAt),
       refresh: upstream.refresh,
-      // A test that fails shall not wait for a clock that nobody adjusts.
+      // Otherwise a test that fails would wait for a clock that nothing adjusts.
       grace: 0,
       ...options
     }).pipe(Effect.provideService(ObjectStore, store))
-  const annotations = Effect.map(faulty.sound.read(id), (metadata) => metadata.annotations)
-  /** The generation that is stored; nothing where none is. */
+  const annotations = Effect.map(faulty.sound.read(id), (snapshot) => snapshot.annotations)
+  /** The stored generation; `undefined` if there is none. */
   const stored = Effect.map(faulty.sound.read(id), ({ content }) => {
     const data = content?.["data"] as { readonly value?: string } | undefined
     return data?.value === undefined
       ? undefined
       : Number(/s3cr3t-refresh-(\d+)/.exec(Buffer.from(data.value, "base64").toString())![1])
   })
-  return { ...faulty, upstream, aProcess, annotations, stored, place: RefreshOnce.inSecret("value") }
+  return { ...faulty, upstream, aProcess, annotations, stored, location: RefreshOnce.inSecret("value") }
 })
 
-/** A store of one process whose requests stand still while the process is paused, or for good once it has died. */
+/** The store of one process. While the process is paused, its requests wait. */
 export const pausable = (store: ObjectStore["Service"]) =>
   Effect.map(Latch.make(true), (running) => ({
     pause: Latch.close(running),
@@ -107,11 +107,11 @@ export const pausable = (store: ObjectStore["Service"]) =>
       ...store,
       read: (id) => Latch.whenOpen(running, store.read(id)),
       create: (id, annotations) => Latch.whenOpen(running, store.create(id, annotations)),
-      compareAndSwap: (id, write) => Latch.whenOpen(running, store.compareAndSwap(id, write))
+      compareAndSwap: (id, patch) => Latch.whenOpen(running, store.compareAndSwap(id, patch))
     })
   }))
 
-/** A store whose writes take as long as it is told. */
+/** A store whose writes take as long as a test says. */
 export const slowWrites = (store: ObjectStore["Service"]) =>
   Effect.sync(() => {
     let delay: Duration.Input = 0
@@ -121,8 +121,8 @@ export const slowWrites = (store: ObjectStore["Service"]) =>
       },
       store: ObjectStore.of({
         ...store,
-        compareAndSwap: (id, write) =>
-          Effect.suspend(() => Effect.andThen(Effect.sleep(delay), store.compareAndSwap(id, write)))
+        compareAndSwap: (id, patch) =>
+          Effect.suspend(() => Effect.andThen(Effect.sleep(delay), store.compareAndSwap(id, patch)))
       })
     }
   })

@@ -1,4 +1,4 @@
-/** The value is in the object, and nowhere else: not in logs, spans, metrics, errors, annotations. */
+/** The value is in the object and nowhere else: not in logs, spans, metrics, errors or annotations. */
 import { assert, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
@@ -24,7 +24,7 @@ const embedded = Layer.unwrap(
 const secret = /s3cr3t|czNjcjN0|MzY3IzdC|zM2NyM3/
 
 layer(embedded, { excludeTestServices: true })("the value", (it) => {
-  it.effect("turns up nowhere but in the object, whatever goes wrong", () =>
+  it.effect("is nowhere but in the object, also when something goes wrong", () =>
     Effect.gen(function* () {
       const heard: Array<unknown> = []
       const hear = (thing: unknown) => heard.push(typeof thing === "string" ? thing : inspect(thing, { depth: 12 }))
@@ -65,7 +65,7 @@ layer(embedded, { excludeTestServices: true })("the value", (it) => {
         lifetime = -1
         hear(yield* Effect.flip(tokens.get("s")))
         refused = false
-        // A write that the server refuses, quoting it.
+        // The server refuses a write and quotes it.
         yield* server.inject(
           ApiServer.Fault.Answer({
             at: "Request",
@@ -83,7 +83,7 @@ layer(embedded, { excludeTestServices: true })("the value", (it) => {
         const stored = Option.getOrThrow(yield* server.get(Resource.secret, "default", "s"))
         assert.match(inspect(stored["data"]), secret)
         hear(stored.metadata)
-        // What is stored is not what the schema says.
+        // The stored value does not match the schema.
         yield* server.put(Resource.secret, "default", {
           metadata: { name: "s" },
           data: { value: Buffer.from(`{"access":"s3cr3t-access-1","refresh":17}`).toString("base64") }
@@ -97,7 +97,7 @@ layer(embedded, { excludeTestServices: true })("the value", (it) => {
         Effect.withTracer(tracer),
         Effect.provideService(Metric.MetricRegistry, metrics)
       )
-      // What an exporter sends: of a span that succeeded not the value.
+      // What an exporter sends. It never sends the result of a span that succeeded.
       for (const { attributes, events, name, status } of spans) {
         hear([name, [...attributes], events])
         if (status._tag === "Ended" && Exit.isFailure(status.exit)) hear(status.exit.cause)

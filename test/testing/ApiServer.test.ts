@@ -14,7 +14,7 @@ import { ask, post, test, token, tokens } from "./requests.ts"
 
 describe("ApiServer", () => {
   test(
-    "the table itself",
+    "lets a test read, write and remove objects directly",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const put = yield* server.put(Resource.refreshToken, "dex", { metadata: { name: "a" }, token: "1" })
@@ -30,7 +30,7 @@ describe("ApiServer", () => {
   )
 
   test(
-    "counts and remembers requests",
+    "counts and records requests",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* post(token("a"))
@@ -49,7 +49,7 @@ describe("ApiServer", () => {
   )
 
   test(
-    "the clock is Effect's, with an offset",
+    "takes the time from Effect's clock, with an offset",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* TestClock.setTime(Date.UTC(2026, 10, 24, 10, 0, 0, 999))
@@ -60,7 +60,7 @@ describe("ApiServer", () => {
     })
   )
 
-  it.effect("asks for the token, and takes a new one", () =>
+  it.effect("requires the token, and accepts a new one", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const statusWith = (authorization?: string) =>
@@ -79,7 +79,7 @@ describe("ApiServer", () => {
     }).pipe(Effect.provide(ApiServer.layer({ token: "one" })))
   )
 
-  it.effect("the official client understands the kubeconfig", () =>
+  it.effect("has a kubeconfig that the official client understands", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* server.put(Resource.configMap, "default", { metadata: { name: "a" }, data: { x: "1" } })
@@ -92,7 +92,7 @@ describe("ApiServer", () => {
     }).pipe(Effect.provide(ApiServer.layer({ token: `quotes " and 'such'` })))
   )
 
-  it.live("closes at once with watches, delayed and unfinished requests open", () =>
+  it.live("closes at once, also with open watches and with delayed or unfinished requests", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const server = yield* ApiServer.make().pipe(Scope.provide(scope))
@@ -110,7 +110,7 @@ describe("ApiServer", () => {
       )
       yield* Effect.sleep(20)
       const [duration] = yield* Effect.timed(Scope.close(scope, Exit.void))
-      // What is open would last for a minute.
+      // The open requests would last for a minute.
       assert.isBelow(Duration.toSeconds(duration), 20)
       assert.strictEqual(yield* open.ended, "clean")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(send(server.url, { path: "/readyz" }))))

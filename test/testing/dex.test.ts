@@ -44,18 +44,20 @@ const makeWorld = (annotations?: Readonly<Record<string, string>>) => {
 const at = (text: string) => TestClock.setTime(new Date(text).getTime())
 
 describe("dex", () => {
-  it.effect("takes a free lock with GET and PUT, for ten seconds cut to whole ones, and drops other annotations", () =>
-    Effect.gen(function* () {
-      yield* at("2026-11-24T10:00:00.900Z")
-      const { lock, world } = makeWorld({ other: "1" })
-      yield* lock().lock
-      assert.deepStrictEqual(world.annotations(), { [key]: "2026-11-24T10:00:10Z" })
-      assert.strictEqual(world.object()["token"], "secret")
-      assert.deepStrictEqual(world.log, ["get", "put"])
-    })
+  it.effect(
+    "takes a free lock with GET and PUT for ten seconds, rounded down to whole seconds, and drops other annotations",
+    () =>
+      Effect.gen(function* () {
+        yield* at("2026-11-24T10:00:00.900Z")
+        const { lock, world } = makeWorld({ other: "1" })
+        yield* lock().lock
+        assert.deepStrictEqual(world.annotations(), { [key]: "2026-11-24T10:00:10Z" })
+        assert.strictEqual(world.object()["token"], "secret")
+        assert.deepStrictEqual(world.log, ["get", "put"])
+      })
   )
 
-  it.effect("releases with GET and PUT, whoever holds the lock", () =>
+  it.effect("releases the lock of any holder with GET and PUT", () =>
     Effect.gen(function* () {
       const { lock, world } = makeWorld()
       const first = lock()
@@ -67,7 +69,7 @@ describe("dex", () => {
     })
   )
 
-  it.effect("waits in steps of 100 ms, takes the lock when it is free, and releases it then", () =>
+  it.effect("waits in steps of 100 ms, takes the lock when it is free, and releases it", () =>
     Effect.gen(function* () {
       const { lock, world } = makeWorld({ [key]: "2099-01-01T00:00:00Z" })
       const second = lock()
@@ -95,7 +97,7 @@ describe("dex", () => {
     })
   )
 
-  it.effect("holds a lock that expires now for held, and breaks it a moment later", () =>
+  it.effect("treats a lock that expires now as held, and breaks it a moment later", () =>
     Effect.gen(function* () {
       yield* at("2026-11-24T10:00:00Z")
       const { lock, world } = makeWorld({ [key]: "2026-11-24T10:00:00Z" })
@@ -155,7 +157,7 @@ describe("dex", () => {
     })
   )
 
-  it.effect("tries a release once, and drops the error", () =>
+  it.effect("tries a release once, and ignores an error", () =>
     Effect.gen(function* () {
       const { lock, world } = makeWorld()
       const first = lock()
@@ -167,7 +169,7 @@ describe("dex", () => {
     })
   )
 
-  it.effect("releases what an interrupted acquisition had taken", () =>
+  it.effect("releases a lock that an interrupted acquisition had taken", () =>
     Effect.gen(function* () {
       const { client, world } = makeWorld()
       world.beforePut = Effect.sleep("1 second")

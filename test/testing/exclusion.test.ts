@@ -10,11 +10,11 @@ const disorder = (...acquisitions: ReadonlyArray<exclusion.Interval>) =>
   exclusion.check(acquisitions).disorder.map(({ earlier, later }) => [earlier.token, later.token])
 
 describe("overlaps", () => {
-  it("are none if each starts after the last one ended, in whatever order they are given", () => {
+  it("are empty if each acquisition starts after the previous one ended, in any order of the input", () => {
     assert.deepStrictEqual(overlaps(held(10, 11), held(30, 31), held(1, 2), held(20, 30)), [])
   })
 
-  it("are all pairs, also of an acquisition that ends long after its neighbours", () => {
+  it("contain all pairs, also those of an acquisition that ends long after its neighbors", () => {
     assert.deepStrictEqual(overlaps(held(1, 100), held(2, 60), held(50, 51)), [
       [1, 2],
       [1, 50],
@@ -22,17 +22,17 @@ describe("overlaps", () => {
     ])
   })
 
-  it("include an acquisition that never ended", () => {
+  it("contain an acquisition that never ended", () => {
     assert.deepStrictEqual(overlaps(held(1, Number.POSITIVE_INFINITY), held(9, 10)), [[1, 9]])
   })
 })
 
 describe("disorder", () => {
-  it("is none if each token is greater than all before it", () => {
+  it("is empty if each token is greater than all before it", () => {
     assert.deepStrictEqual(disorder(held(3, 4, 9n), held(1, 2, 5n), held(5, 6)), [])
   })
 
-  it("is a token that is not greater than the greatest before it", () => {
+  it("contains each token that is not greater than the greatest before it", () => {
     assert.deepStrictEqual(disorder(held(1, 2, 7n), held(3, 4, 5n), held(5, 6, 6n), held(7, 8, 7n), held(9, 10, 8n)), [
       [7n, 5n],
       [7n, 6n],

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -8,19 +8,12 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { send, watch } from "./http.ts"
+import * as requests from "./requests.ts"
 
 const { Answer, Delay, Drop, Forbid } = ApiServer.Fault
-const tokens = Resource.collectionPath(Resource.refreshToken, "dex")
-const get = ApiServer.ApiServer.use(({ url }) => send(url, { path: `${tokens}/a` }))
-const write = (value: string) =>
-  ApiServer.ApiServer.use(({ url }) =>
-    send(url, {
-      method: "PATCH",
-      path: `${tokens}/a`,
-      headers: { "content-type": "application/merge-patch+json" },
-      body: JSON.stringify({ token: value })
-    })
-  )
+const { ask, patch, tokens } = requests
+const get = ask({ path: `${tokens}/a` })
+const write = (value: string) => patch("a", { token: value })
 const stored = ApiServer.ApiServer.use((server) =>
   Effect.map(server.get(Resource.refreshToken, "dex", "a"), (object) => Option.getOrThrow(object)["token"])
 )
@@ -32,15 +25,16 @@ const statuses = Effect.fnUntraced(function* (count: number) {
   return seen
 })
 const test = (name: string, effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>) =>
-  it.effect(name, () =>
+  requests.test(
+    name,
     ApiServer.ApiServer.use((server) =>
       server.put(Resource.refreshToken, "dex", { metadata: { name: "a" }, token: "0" })
-    ).pipe(Effect.andThen(effect), Effect.provide(ApiServer.layer()))
+    ).pipe(Effect.andThen(effect))
   )
 
 describe("faults", () => {
   test(
-    "the next two requests, then no more",
+    "hit the next two requests, then no more",
     Effect.gen(function* () {
       const hits = yield* inject(ApiServer.tooManyRequests(7), { times: 2 })
       const first = yield* get
@@ -53,7 +47,7 @@ describe("faults", () => {
   )
 
   test(
-    "only those that match, until the scope closes",
+    "hit only requests that match, until the scope closes",
     Effect.gen(function* () {
       const fault = Answer({ at: "Request", status: 503 })
       yield* Effect.scoped(
@@ -69,7 +63,7 @@ describe("faults", () => {
   )
 
   test(
-    "a dropped request is not applied, a dropped answer was",
+    "drop a request before it is applied, or its answer afterwards",
     Effect.gen(function* () {
       yield* inject(Drop({ at: "Request" }), { times: 1 })
       assert.isTrue(Exit.isFailure(yield* Effect.exit(write("1"))))
@@ -85,7 +79,7 @@ describe("faults", () => {
   )
 
   test(
-    "garbage instead of the answer to a write that happened",
+    "answer a write with garbage, before or after it is applied",
     Effect.gen(function* () {
       const page = "<html>Bad Gateway</html>"
       yield* inject(Answer({ at: "Answer", status: 502, body: page, contentType: "text/html" }), { times: 1 })
@@ -102,7 +96,7 @@ describe("faults", () => {
   )
 
   test(
-    "delays before and after",
+    "delay a request before or after it is applied",
     Effect.gen(function* () {
       const counts = ApiServer.ApiServer.use((server) => server.counts)
       yield* inject(Delay({ at: "Request", duration: "5 seconds" }), { times: 1 })
@@ -121,7 +115,7 @@ describe("faults", () => {
   )
 
   test(
-    "forbids a verb in RBAC's words",
+    "forbid a verb with the message of RBAC",
     Effect.gen(function* () {
       yield* inject(Forbid({ user: "dex" }), { when: ({ verb }) => verb === "patch" || verb === "put" })
       const { json, status } = yield* write("1")
@@ -136,7 +130,7 @@ describe("faults", () => {
   )
 
   test(
-    "several strike in turn, up to the first that ends it",
+    "hit one after the other, up to the first that ends the request",
     Effect.gen(function* () {
       const delays = yield* inject(Delay({ at: "Request", duration: 0 }))
       const refusals = yield* inject(Answer({ at: "Request", status: 500 }), { times: 1 })
@@ -149,7 +143,7 @@ describe("faults", () => {
   )
 
   test(
-    "strikes watches too",
+    "hit watches too",
     Effect.gen(function* () {
       const { url } = yield* ApiServer.ApiServer
       yield* inject(ApiServer.tooManyRequests(), { when: ({ verb }) => verb === "watch", times: 1 })

@@ -1,4 +1,4 @@
-/** A plain HTTP client: paths and bodies go out as they are written, watches are read line by line. */
+/** A plain HTTP client. It sends paths and bodies exactly as given, also invalid ones, and reads watches line by line. */
 import * as Effect from "effect/Effect"
 import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as nodeRequest } from "node:http"
 
@@ -9,7 +9,7 @@ export interface Sent {
   readonly body?: string
 }
 
-/** JSON that the server sends, with whatever fields a test looks at. */
+/** JSON from the server, with the fields that tests look at. */
 export interface Body {
   readonly kind: string
   readonly apiVersion: string
@@ -31,7 +31,7 @@ export interface Body {
   readonly [field: string]: unknown
 }
 
-/** A line of a watch. */
+/** One line of a watch. */
 export interface WatchEvent {
   readonly type: string
   readonly object: Body
@@ -41,7 +41,7 @@ export interface Received {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly text: string
-  /** The body as JSON; `undefined` where it is none. */
+  /** The body as JSON; `undefined` if it is not JSON. */
   readonly json: Body
 }
 
@@ -61,7 +61,7 @@ const open = (url: string, sent: Sent, onAnswer: (message: IncomingMessage) => v
   return request
 }
 
-/** Sends a request and reads the answer; fails where the connection breaks. */
+/** Sends a request and reads the answer. Fails if the connection breaks. */
 export const send = (url: string, sent: Sent): Effect.Effect<Received, Error> =>
   Effect.callback((resume) => {
     const fail = (error: Error) => resume(Effect.fail(error))
@@ -97,15 +97,15 @@ export interface Watch {
   readonly status: number
   /** The events so far. */
   readonly events: ReadonlyArray<WatchEvent>
-  /** Waits for that many events in all. */
+  /** Waits until there are so many events in all. */
   readonly until: (count: number) => Effect.Effect<ReadonlyArray<WatchEvent>>
-  /** Whether the body has come to its end. */
+  /** Whether the body has ended. */
   readonly isOver: () => boolean
-  /** Waits for the end of the body; `broken` where the connection was cut. */
+  /** Waits for the end of the body: `broken` if the connection was cut. */
   readonly ended: Effect.Effect<"clean" | "broken">
 }
 
-/** Opens a watch, for as long as the scope is open; answers when the head of the answer is there. */
+/** Opens a watch until the scope closes. Succeeds when the head of the answer has arrived. */
 export const watch = (url: string, sent: Sent) =>
   Effect.acquireRelease(
     Effect.callback<readonly [ClientRequest, Watch], Error>((resume) => {

@@ -8,7 +8,7 @@ import { ask, json, maps, mergePatch, metadataOnly, patch, post, test, token, to
 describe("reads", () => {
   describe("forms", () => {
     test(
-      "metadata only, from every verb",
+      "return only metadata from every verb",
       Effect.gen(function* () {
         const partial = (body: { readonly kind: string; readonly apiVersion: string }) => {
           assert.strictEqual(body.kind, "PartialObjectMetadata")
@@ -34,7 +34,7 @@ describe("reads", () => {
     )
 
     test(
-      "the first acceptable clause counts",
+      "use the first acceptable clause",
       Effect.gen(function* () {
         yield* post(token("a"))
         const accept = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json"
@@ -47,7 +47,7 @@ describe("reads", () => {
 
   describe("paths", () => {
     test(
-      "odd methods",
+      "refuse odd methods",
       Effect.gen(function* () {
         yield* post(token("a"))
         const statusOf = (method: string, path: string) => Effect.map(ask({ method, path }), ({ status }) => status)
@@ -64,7 +64,7 @@ describe("reads", () => {
     )
 
     test(
-      "encoded names and attempts to climb",
+      "decode names, and do not climb out of a collection",
       Effect.gen(function* () {
         yield* post(token("a"))
         const statusOf = (path: string) => Effect.map(ask({ path }), ({ status }) => status)
@@ -82,7 +82,7 @@ describe("reads", () => {
     )
 
     test(
-      "health, version and discovery",
+      "serve health, version and discovery",
       Effect.gen(function* () {
         for (const path of ["/readyz", "/healthz", "/livez"]) assert.strictEqual((yield* ask({ path })).text, "ok")
         assert.strictEqual((yield* ask({ path: "/version" })).json["minor"], "36")
@@ -96,7 +96,7 @@ describe("reads", () => {
     )
 
     test(
-      "any resource is served, cluster-scoped ones too",
+      "serve any resource, also cluster-scoped ones",
       Effect.gen(function* () {
         const path = "/apis/acme.io/v2/gates"
         const body = JSON.stringify({ apiVersion: "acme.io/v2", kind: "Gate", metadata: { name: "north" } })
@@ -109,7 +109,7 @@ describe("reads", () => {
       })
     )
 
-    it.effect("only the resources and namespaces that were asked for", () =>
+    it.effect("serve only the resources and namespaces in the options", () =>
       Effect.gen(function* () {
         assert.strictEqual((yield* post(token("a"))).status, 404)
         const create = (namespace: string) =>
@@ -132,7 +132,7 @@ describe("reads", () => {
 
   describe("selectors", () => {
     test(
-      "of labels and fields",
+      "select by labels and fields",
       Effect.gen(function* () {
         yield* post(JSON.stringify({ ...JSON.parse(token("a")), metadata: { name: "a", labels: { k: "1", l: "" } } }))
         yield* post(JSON.stringify({ ...JSON.parse(token("b")), metadata: { name: "b", labels: { k: "2" } } }))

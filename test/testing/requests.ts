@@ -1,4 +1,4 @@
-/** Requests about refresh tokens and ConfigMaps, and tests that have a server of their own. */
+/** Requests for RefreshTokens and ConfigMaps, and tests with a server of their own. */
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -20,5 +20,8 @@ export const post = (body: string, headers: Readonly<Record<string, string>> = {
   ask({ method: "POST", path: tokens, headers: { ...json, ...headers }, body })
 export const patch = (name: string, body: unknown, headers: Readonly<Record<string, string>> = mergePatch) =>
   ask({ method: "PATCH", path: `${tokens}/${name}`, headers, body: JSON.stringify(body) })
-export const test = (name: string, effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>) =>
-  it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer())))
+export const test = (
+  name: string,
+  effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>,
+  options?: ApiServer.Options
+) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer(options))))

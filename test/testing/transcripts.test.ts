@@ -1,11 +1,11 @@
 /**
- * Sends what was sent to real API servers, in the same order, and compares what comes back: status, media type and the
- * whole body. Only versions, uids and times may differ, and those must differ consistently: where the real server kept a
- * version, so must this one, and where it gave out a new one, this one must too.
+ * Repeats requests that were recorded on real API servers, in the same order, and compares the answers: status, media
+ * type and the whole body. Only versions, uids and times may differ, and only consistently: if the real server kept a
+ * version, the embedded one must keep it, and if the real server made a new one, so must the embedded one.
  *
- * Of the transcripts these are left out: server-side apply (56 to 60), LIST in pieces and of the past (75, 88, 89),
- * `/version` (01, its build), a second user with a Role (72); of the full server also what differs from 1.36, Lease
- * validation and strategic merge.
+ * Some transcripts are left out: server-side apply (56 to 60), LIST in pages and of the past (75, 88, 89), `/version`
+ * (01, its build), and a second user with a Role (72). Of the full server, those that differ from 1.36, Lease validation
+ * and strategic merge are left out as well.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -46,7 +46,7 @@ const layer = ApiServer.layer({
 const admin = { authorization: `Bearer ${token}` }
 const tokens = "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
 
-/** What the recorded server called by one name and this one by another. */
+/** The versions and uids of the recorded server, and the embedded server's own for them. */
 class Names {
   readonly #ours = new Map<string, string>()
   readonly #taken = new Set<string>()
@@ -67,7 +67,7 @@ class Names {
       .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, (uid) => this.#ours.get(uid) ?? uid)
   }
 
-  /** Compares two bodies, learning new names on the way. */
+  /** Compares two bodies, and learns new names on the way. */
   compare(recorded: unknown, ours: unknown, path: string): void {
     if (typeof recorded !== "object" || recorded === null) return assert.deepStrictEqual(ours, recorded, path)
     assert.deepStrictEqual(keys(ours), keys(recorded), path)
@@ -113,7 +113,7 @@ const patch = (name: string, body: object): Sent => ({
 })
 const holder = (value: string) => ({ metadata: { annotations: { "lock/holder": value } } })
 
-/** What the recording did besides, before a transcript, or during one that is a watch. */
+/** Other requests of the recording, made while a watch was open. */
 const meanwhile: Readonly<Record<number, ReadonlyArray<Sent>>> = {
   79: [
     post({ metadata: { name: "tok-w" }, token: "w0" }),
@@ -176,7 +176,7 @@ const replay = Effect.fnUntraced(function* (transcripts: ReturnType<typeof load>
     const sent: Sent = {
       method: request.method,
       path: names.translate(request.path),
-      // 73 was sent by a second user, whom here a fault stands for; 91 with a client certificate
+      // A second user sent 73: here a fault plays that user. 91 was sent with a client certificate.
       headers: { ...request.headers, ...(number === 73 || number === 91 ? admin : {}) },
       ...(body === undefined ? {} : { body: names.translate(body) })
     }
@@ -202,7 +202,7 @@ const replay = Effect.fnUntraced(function* (transcripts: ReturnType<typeof load>
   }
 })
 
-/** A discovery document without what is not served, or not told. */
+/** A discovery document without the parts that the embedded server leaves out. */
 const discovered = ({ resources, ...rest }: Body) => ({
   ...rest,
   resources: resources.map((resource) =>
@@ -216,10 +216,14 @@ const served = (verbs: unknown) => Array.isArray(verbs) && verbs.filter((verb) =
 
 describe("transcripts", () => {
   const ext = load("ext")
-  // the watch from a version long gone comes last: here the history must be compacted for it
+  // The watch from a version long gone comes last, because it needs a compacted history.
   const order = [...ext.filter(({ number }) => number !== 85), ...ext.filter(({ number }) => number === 85)]
 
-  it.effect("a Kubernetes 1.36 server with the CRD of Dex", () => replay(order).pipe(Effect.provide(layer)))
+  it.effect("of a Kubernetes 1.36 server with the CRD of Dex get the same answers", () =>
+    replay(order).pipe(Effect.provide(layer))
+  )
 
-  it.effect("a Kubernetes 1.20 server: Leases and ConfigMaps", () => replay(load("full")).pipe(Effect.provide(layer)))
+  it.effect("of a Kubernetes 1.20 server, Leases and ConfigMaps, get the same answers", () =>
+    replay(load("full")).pipe(Effect.provide(layer))
+  )
 })

@@ -1,54 +1,47 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { send, watch, type WatchEvent } from "./http.ts"
-
-const tokens = Resource.collectionPath(Resource.refreshToken, "dex")
+import { patch, test, tokens } from "./requests.ts"
 
 const put = (name: string, labels: Readonly<Record<string, string>> = {}, namespace = "dex") =>
   ApiServer.ApiServer.use((server) => server.put(Resource.refreshToken, namespace, { metadata: { name, labels } }))
 const remove = (name: string) => ApiServer.ApiServer.use((server) => server.remove(Resource.refreshToken, "dex", name))
 const observe = (query: string, path = tokens) =>
   ApiServer.ApiServer.use(({ url }) => watch(url, { path: `${path}?watch=1&${query}` }))
-const told = (events: ReadonlyArray<WatchEvent>) =>
+const summary = (events: ReadonlyArray<WatchEvent>) =>
   events.map(({ object, type }) => `${type} ${object.metadata.name} ${object.metadata.labels?.["k"] ?? ""}`.trim())
-const test = (
-  name: string,
-  effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>,
-  options?: ApiServer.Options
-) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer(options))))
 
 describe("watch", () => {
   test(
-    "tells the present, then the changes",
+    "reports the current objects, then the changes",
     Effect.gen(function* () {
       yield* put("a")
       const open = yield* observe("")
-      assert.deepStrictEqual(told(yield* open.until(1)), ["ADDED a"])
+      assert.deepStrictEqual(summary(yield* open.until(1)), ["ADDED a"])
       yield* put("b")
       yield* put("a", { k: "1" })
       yield* remove("b")
-      assert.deepStrictEqual(told(yield* open.until(4)), ["ADDED a", "ADDED b", "MODIFIED a 1", "DELETED b"])
+      assert.deepStrictEqual(summary(yield* open.until(4)), ["ADDED a", "ADDED b", "MODIFIED a 1", "DELETED b"])
     })
   )
 
   test(
-    "goes on from a version without a gap or a repetition",
+    "continues from a version without a gap or a repetition",
     Effect.gen(function* () {
       const { metadata } = yield* put("a", { k: "1" })
       yield* put("a", { k: "2" })
       yield* put("other", {}, "elsewhere")
       const open = yield* observe(`resourceVersion=${metadata.resourceVersion}`)
       yield* put("a", { k: "3" })
-      assert.deepStrictEqual(told(yield* open.until(2)), ["MODIFIED a 2", "MODIFIED a 3"])
+      assert.deepStrictEqual(summary(yield* open.until(2)), ["MODIFIED a 2", "MODIFIED a 3"])
     })
   )
 
   test(
-    "of one name hears of no other; of all namespaces hears of all",
+    "reports only the object of a field selector, and the objects of all namespaces without a namespace",
     Effect.gen(function* () {
       const one = yield* observe("fieldSelector=metadata.name%3Da&resourceVersion=1")
       const all = yield* observe("resourceVersion=1", "/apis/dex.coreos.com/v1/refreshtokens")
@@ -59,14 +52,14 @@ describe("watch", () => {
       yield* put("b")
       yield* put("a", { k: "x" }, "elsewhere")
       yield* put("a", { k: "y" })
-      assert.deepStrictEqual(told(yield* one.until(1)), ["ADDED a y"])
-      assert.deepStrictEqual(told(yield* all.until(3)), ["ADDED b", "ADDED a x", "ADDED a y"])
-      assert.deepStrictEqual(told(yield* named.until(2)), ["ADDED a x", "ADDED a y"])
+      assert.deepStrictEqual(summary(yield* one.until(1)), ["ADDED a y"])
+      assert.deepStrictEqual(summary(yield* all.until(3)), ["ADDED b", "ADDED a x", "ADDED a y"])
+      assert.deepStrictEqual(summary(yield* named.until(2)), ["ADDED a x", "ADDED a y"])
     })
   )
 
   test(
-    "with a label: ADDED when the object comes to match, DELETED with its old content and the new version when it ceases",
+    "reports ADDED when an object gets the selected label, and DELETED with old content and new version when it loses it",
     Effect.gen(function* () {
       const { metadata } = yield* put("a", { k: "1" })
       const open = yield* observe(`labelSelector=k%3D2&resourceVersion=${metadata.resourceVersion}`)
@@ -76,27 +69,24 @@ describe("watch", () => {
       yield* put("a", { k: "2" })
       yield* remove("a")
       const events = yield* open.until(4)
-      assert.deepStrictEqual(told(events), ["ADDED a 2", "DELETED a 2", "ADDED a 2", "DELETED a 2"])
+      assert.deepStrictEqual(summary(events), ["ADDED a 2", "DELETED a 2", "ADDED a 2", "DELETED a 2"])
       assert.strictEqual(events[1]!.object.metadata.resourceVersion, gone.metadata.resourceVersion)
     })
   )
 
   test(
-    "a write that changes nothing is not told",
+    "does not report a write that changes nothing",
     Effect.gen(function* () {
-      const { url } = yield* ApiServer.ApiServer
       yield* put("a", { k: "1" })
       const open = yield* observe("")
-      const headers = { "content-type": "application/merge-patch+json" }
-      const body = JSON.stringify({ metadata: { labels: { k: "1" } } })
-      yield* send(url, { method: "PATCH", path: `${tokens}/a`, headers, body })
+      yield* patch("a", { metadata: { labels: { k: "1" } } })
       yield* put("b")
-      assert.deepStrictEqual(told(yield* open.until(2)), ["ADDED a 1", "ADDED b"])
+      assert.deepStrictEqual(summary(yield* open.until(2)), ["ADDED a 1", "ADDED b"])
     })
   )
 
   test(
-    "bookmarks: after the present state, each minute, and before the end where there is news",
+    "sends bookmarks after the current state, each minute, and before the end if there is news",
     Effect.gen(function* () {
       yield* put("a")
       const open = yield* observe("allowWatchBookmarks=true&timeoutSeconds=100")
@@ -119,7 +109,7 @@ describe("watch", () => {
   )
 
   test(
-    "a version that was compacted is too old",
+    "refuses a version that was compacted",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const { metadata } = yield* put("a")
@@ -133,12 +123,12 @@ describe("watch", () => {
       const { json: list } = yield* send(server.url, { path: tokens })
       const fresh = yield* observe(`resourceVersion=${list.metadata.resourceVersion}`)
       yield* put("b")
-      assert.deepStrictEqual(told(yield* fresh.until(1)), ["ADDED b"])
+      assert.deepStrictEqual(summary(yield* fresh.until(1)), ["ADDED b"])
     })
   )
 
   test(
-    "the history is bounded",
+    "keeps a bounded history",
     Effect.gen(function* () {
       const { metadata } = yield* put("a")
       for (let i = 0; i < 25; i++) yield* put("a", { k: String(i) })
@@ -146,7 +136,7 @@ describe("watch", () => {
       assert.strictEqual((yield* old.until(1))[0]!.type, "ERROR")
       const recent = yield* observe(`resourceVersion=${Number(metadata.resourceVersion) + 20}`)
       assert.deepStrictEqual(
-        told(yield* recent.until(5)),
+        summary(yield* recent.until(5)),
         [20, 21, 22, 23, 24].map((k) => `MODIFIED a ${k}`)
       )
     }),
@@ -154,7 +144,7 @@ describe("watch", () => {
   )
 
   test(
-    "ends on demand, cleanly or not, and is counted while it is open",
+    "ends on request, cleanly or abruptly, and is counted while it is open",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const first = yield* observe("")
@@ -170,7 +160,7 @@ describe("watch", () => {
   )
 
   test(
-    "says nothing while it is frozen, and everything afterwards",
+    "reports nothing while it is frozen, and everything afterwards",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const open = yield* observe("resourceVersion=1")
@@ -186,13 +176,13 @@ describe("watch", () => {
         })
       )
       assert.strictEqual(yield* open.ended, "clean")
-      assert.deepStrictEqual(told(open.events), ["ADDED a"])
+      assert.deepStrictEqual(summary(open.events), ["ADDED a"])
       assert.strictEqual(yield* quiet.ended, "clean")
     })
   )
 
   test(
-    "a client that goes away is forgotten",
+    "forgets a client that goes away",
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       yield* Effect.scoped(observe(""))
@@ -203,7 +193,7 @@ describe("watch", () => {
   )
 
   test(
-    "a time-out that is not a number, a selector that is none",
+    "refuses a time-out that is not a number, and an invalid selector",
     Effect.gen(function* () {
       const { url } = yield* ApiServer.ApiServer
       assert.strictEqual((yield* send(url, { path: `${tokens}?watch=1&timeoutSeconds=x` })).status, 400)

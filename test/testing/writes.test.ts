@@ -4,7 +4,7 @@ import { ask, json, jsonPatch, maps, mergePatch, patch, post, test, token, token
 
 describe("writes", () => {
   test(
-    "of many PUTs of one version one wins",
+    "succeed once, if many PUTs name the same version",
     Effect.gen(function* () {
       const { json: object } = yield* post(token("a"))
       const answers = yield* Effect.forEach(
@@ -28,7 +28,7 @@ describe("writes", () => {
   )
 
   test(
-    "of many POSTs of one name one wins",
+    "succeed once, if many POSTs name the same object",
     Effect.gen(function* () {
       const answers = yield* Effect.forEach(Array.from({ length: 20 }), () => post(token("a")), {
         concurrency: "unbounded"
@@ -39,7 +39,7 @@ describe("writes", () => {
   )
 
   test(
-    "the last annotation takes the map with it, and a JSON patch below it fails then",
+    "remove the annotation map with its last entry, so that a JSON patch below it fails",
     Effect.gen(function* () {
       yield* post(token("a"))
       const nothingThere = [{ op: "test", path: "/metadata/annotations/x", value: null }]
@@ -59,7 +59,7 @@ describe("writes", () => {
   )
 
   test(
-    "generation counts what is outside metadata, on custom resources only",
+    "count changes outside of metadata in `generation`, on custom resources only",
     Effect.gen(function* () {
       yield* post(token("a", { token: "1" }))
       assert.strictEqual((yield* patch("a", { metadata: { labels: { x: "1" } } })).json.metadata.generation, 1)
@@ -72,7 +72,7 @@ describe("writes", () => {
   )
 
   test(
-    "server-owned metadata cannot be written",
+    "cannot change metadata that the server owns",
     Effect.gen(function* () {
       const { json: before } = yield* post(token("a"))
       const forged = { generation: 77, creationTimestamp: "2001-01-01T00:00:00Z", managedFields: [{ manager: "x" }] }
@@ -82,7 +82,7 @@ describe("writes", () => {
   )
 
   test(
-    "names, keys and values are checked",
+    "fail with invalid names, keys or values",
     Effect.gen(function* () {
       const refused = (body: object, contains: string) =>
         Effect.map(patch("a", { metadata: body }), ({ json, status }) => {
@@ -106,7 +106,7 @@ describe("writes", () => {
   )
 
   test(
-    "malformed bodies and unknown media types are refused, and nothing happens",
+    "fail with malformed bodies or unknown media types, and change nothing",
     Effect.gen(function* () {
       const { json: object } = yield* post(token("a"))
       const bodies: ReadonlyArray<readonly [string, string, Readonly<Record<string, string>>, number]> = [
@@ -142,7 +142,7 @@ describe("writes", () => {
   )
 
   test(
-    "a dry run changes nothing",
+    "change nothing in a dry run",
     Effect.gen(function* () {
       const { json: object } = yield* post(token("a"))
       const path = `${tokens}/a?dryRun=All`

@@ -8,7 +8,7 @@ import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 /** What happens to a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
 export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockError.StoreError
 
-/** The watches of a store: how many were opened, and what happens to them. `Silent`: they tell nothing. */
+/** The watches of a store: how many were opened, and what happens to them. `Silent`: they report nothing. */
 export interface Watching {
   opened: number
   fault: LockError.StoreError | "Silent" | undefined

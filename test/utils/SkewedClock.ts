@@ -1,4 +1,4 @@
-/** A clock whose wall time differs from the clock in context, as on a machine that was set wrong, or that slept. */
+/** A clock whose wall time differs from the clock in context, as on a machine that was set wrong or that slept. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 

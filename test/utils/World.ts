@@ -38,7 +38,7 @@ let count = 0
 /** An ID that no other test uses. */
 export const freshId = (): string => `test-${process.pid}-${++count}`
 
-/** Creates an object as its owner does, and gives its ID. */
+/** Creates an object as its owner does, and returns its ID. */
 export const anObject = (annotations?: Readonly<Record<string, string>>) =>
   Effect.gen(function* () {
     const id = freshId()

@@ -9,7 +9,7 @@ import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import { World } from "./World.ts"
 
-/** What the objects hold besides their metadata. It must not get lost. */
+/** The content of the objects. It must not get lost. */
 export const content = (resource: Resource.Resource, bytes: number): object =>
   resource.plural === "refreshtokens"
     ? { token: "s".repeat(bytes), claims: { userID: "1" } }

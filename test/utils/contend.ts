@@ -1,4 +1,4 @@
-/** A fiber that acquires a lock and holds it until it is told to let go. */
+/** A fiber that acquires a lock and holds it until `letGo`. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"

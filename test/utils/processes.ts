@@ -17,16 +17,16 @@ export const id = "token"
 export const key = LockPolicy.dexAnnotation
 export const line = LockQueue.queueKey(key)
 
-/** The annotations of the object before anybody acquires its lock. */
+/** The annotations of the object before any acquisition of its lock. */
 export const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
 
 /** The holder ID of an acquisition of a process that is gone. */
-export const dead = (wish: number) => LockQueue.holderId("dead", "deaddeaddead", wish)
+export const dead = (acquisition: number) => LockQueue.holderId("dead", "deaddeaddead", acquisition)
 
 /** The annotations of a lock as Dex writes it. */
 export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
 
-/** Makes the object, and the means to read it and to write to it as a stranger would. */
+/** Makes the object, and functions that read it and write to it as a stranger would. */
 export const setUp = Effect.gen(function* () {
   const memory = yield* ObjectStoreMemory.make({ createIfMissing: false })
   yield* memory.store.create(id, untouched)
@@ -47,7 +47,7 @@ export const setUp = Effect.gen(function* () {
     return { ...faulty, lock, scope, wants }
   })
   const annotations = Effect.map(read, ({ annotations }) => annotations)
-  /** Wipes the queue, as Dex does. Gives the number of waiters in it. */
+  /** Wipes the queue, as Dex does. Returns the number of waiters in it. */
   const wipe = Effect.gen(function* () {
     const queue = LockQueue.fromAnnotations(key, (yield* read).annotations)
     yield* annotate(LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined }))
@@ -80,12 +80,12 @@ export type Process = Effect.Success<ReturnType<Effect.Success<typeof setUp>["aP
 export const busy = (process: Process) =>
   Effect.gen(function* () {
     const had: Array<number> = []
-    const turn = Effect.gen(function* () {
+    const hold = Effect.gen(function* () {
       yield* process.lock.scoped(id)
       had.push(yield* Clock.currentTimeMillis)
       yield* Effect.sleep("20 millis")
     }).pipe(Effect.scoped)
-    const fiber = yield* Effect.forkChild(Effect.forever(turn), { startImmediately: true })
+    const fiber = yield* Effect.forkChild(Effect.forever(hold), { startImmediately: true })
     return { had, fiber }
   })
 

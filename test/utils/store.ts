@@ -6,7 +6,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type WatchEvent, type WatchOptions, ObjectStore } from "../../src/ObjectStore.ts"
 
-/** Asserts that a write was accepted, and gives the answer. */
+/** Asserts that a write was accepted, and returns the answer. */
 export const written = <A>(answer: Option.Option<A>): A => {
   assert.isTrue(Option.isSome(answer), "the write should have been accepted")
   return Option.getOrThrow(answer)
@@ -17,7 +17,7 @@ export const refused = (answer: Option.Option<unknown>): void => {
   assert.isTrue(Option.isNone(answer), "the write should have been refused")
 }
 
-/** Watches an object, and gives its watch events one by one. */
+/** Watches an object, and returns its watch events one by one. */
 export const changesOf = (id: string, options?: WatchOptions) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
@@ -29,7 +29,7 @@ export const changesOf = (id: string, options?: WatchOptions) =>
     return queue
   })
 
-/** Takes watch events until one is as wanted. A watch may tell a state more than once, and may skip states. */
+/** Takes watch events until one is as wanted. A watch may report a state more than once, and may skip states. */
 export const takeUntil = (queue: Queue.Dequeue<WatchEvent>, wanted: (change: WatchEvent) => boolean) =>
   Queue.take(queue).pipe(Effect.repeat({ until: wanted }), Effect.timeout("30 seconds"))
 

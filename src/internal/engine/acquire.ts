@@ -48,7 +48,7 @@ export const tryAcquire = (
 ): Effect.Effect<Acquired, TryFailure> =>
   run(contender, start, withdraw, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
 
-/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch told last. */
+/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch reported last. */
 interface Run {
   readonly contender: Contender
   state: acquisition.State
@@ -87,7 +87,7 @@ const cutOffBy = (command: acquisition.Command): CutOff | undefined => {
   }
 }
 
-// Steps the machine and performs its commands, up to a command that satisfies.
+// Steps the machine and performs its commands, up to a command for which `until` is true.
 const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
     while: () => !until(run.command) && !hasEnded(run.command),

@@ -1,4 +1,4 @@
-/** A lock that this process holds, for whichever of its contenders has it now: kept, lost, committed, released. */
+/** A lock that this process holds, for the contender that has it now: kept, lost, committed, released. */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -19,7 +19,7 @@ import * as requests from "./requests.ts"
 import * as telemetry from "./telemetry.ts"
 
 /**
- * Holds a granted lock until `release` is run: the renewer keeps it, and its loss is told.
+ * Holds a granted lock until `release` is run: the renewer keeps it, and a loss is reported.
  *
  * It must not be interrupted between the grant and its return, so that the release is certain to run.
  */
@@ -67,7 +67,7 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
 
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
-      // The answer to a reading tells the time, if the process has lost it: after a sleep, say.
+      // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
       const { server } = yield* requests.now(store)
       if (!LockProtocol.isClockUsable(server, ttl)) yield* requests.read(store, id)
       const [planned, renewal] = holding.planRenewal(state, terms, yield* requests.now(store))

@@ -1,4 +1,4 @@
-/** What a process has in hand of a lock that it holds. */
+/** What a process knows about a lock that it holds, and can do with it. */
 import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
@@ -9,11 +9,11 @@ import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
 
 /**
- * A lock that this process holds, for whichever of its contenders has it now.
+ * A lock that this process holds, for the contender that has it now.
  *
  * - `contender`: the contender in whose name it is held.
  * - `lease`: the lease as last written.
- * - `isAwaited`: whether others stood in the queue when the object was last seen.
+ * - `isAwaited`: whether others were in the queue when the object was last seen.
  * - `isValid`: whether the lease is valid, as far as this process knows.
  * - `lost`: fails once the lock is lost; never succeeds.
  * - `check`: succeeds if the lease is valid, and fails if not.
@@ -50,7 +50,7 @@ export interface Holding {
 }
 
 /**
- * How a release ended; no outcome if it failed. `mayQueue`: the waiter that wanted the lock again may stand in the queue. The
+ * How a release ended; no outcome if it failed. `mayQueue`: the waiter that wanted the lock again may be in the queue. The
  * snapshot of the outcome says whether it does.
  */
 export interface Released {

@@ -25,14 +25,14 @@ import * as waitBudget from "./waitBudget.ts"
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Goes and gets the lock from the API server. */
+/** Gets the lock from the API server. */
 export type Seek<E> = (start: Start, withdraw: Withdraw) => Effect.Effect<Acquired, E>
 
 /** The contenders of one process, for all ids. */
 export interface LocalQueue {
   /**
-   * Waits for the contender's move, and gets the lock with `seek` unless it is handed on. To be called where it cannot be
-   * interrupted: `restore` lets that happen to the wait and to `seek`, and to nothing in between.
+   * Waits until the contender may proceed, and gets the lock with `seek` unless it is handed on. Call it in an uninterruptible
+   * region: `restore` makes the wait and `seek` interruptible, and nothing in between.
    */
   readonly acquire: <E>(
     contender: Contender,
@@ -48,11 +48,11 @@ export interface LocalQueue {
     restore: Restore,
     busy: (seen: Partial<LockProtocol.HolderInfo>) => Effect.Effect<never, E>
   ) => Effect.Effect<Holding, E>
-  /** Gives the lock on: to the next contender of the process, or back. */
+  /** Hands the lock on to the next contender of the process, or releases it. */
   readonly leave: (holding: Holding) => Effect.Effect<void>
 }
 
-/** A contender that waits. `granted` once it is its move: with the lock in hand, or to go and get it. */
+/** A contender that waits. `granted` is done once it may proceed: with the lock, or to get it with `seek`. */
 interface Waiter {
   readonly contender: Contender
   start: Start
@@ -60,7 +60,7 @@ interface Waiter {
   notify: () => void
 }
 
-/** What happens to one id. It is there while a contender wants or has the lock. */
+/** The state of one id. It exists while a contender wants or has the lock. */
 interface Entry {
   readonly waiters: Set<Waiter>
   budget: fairness.Budget | undefined
@@ -73,7 +73,7 @@ export const maxRemembered = 16_384
 /** How often a lock is handed on within a process before it is released. Our choice. */
 export const maxLocalHandOffs = 10_000
 
-/** Makes the contenders of a process. `detach` starts what nobody waits for but the end of the layer. */
+/** Makes the contenders of a process. `detach` starts work for which only the end of the layer waits. */
 export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): LocalQueue => {
   const entries = new Map<string, Entry>()
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
@@ -91,7 +91,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     waiter.notify()
   }
 
-  // Whose move it is next. Without a waiter the id is forgotten.
+  // Lets the next waiter proceed. Without a waiter the id is forgotten.
   const grantNext = (id: string, entry: Entry) =>
     Effect.sync(() => {
       entry.holding = undefined
@@ -150,8 +150,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       freeVersions.set(id, resourceVersion)
     })
 
-  // Others wait. It is not sent at once, and nobody waits for the answer: a contender of this process that wants the lock again
-  // right away is in the local queue by then, and gets a place in the object's queue with the same request.
+  // Other processes wait. The release is not sent at once, and no fiber waits for the answer. A contender of this process that wants
+  // the lock again right away is then in the local queue, and gets a place in the object's queue with the same request.
   const handOverLater = Effect.fnUntraced(function* (
     { lease }: Holding,
     entry: Entry,
@@ -198,8 +198,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     yield* detach(handOverLater(holding, entry, (requeue) => handOver(lease.contender, free, requeue)))
   })
 
-  // Answers the lock if it is handed on, or where to start to get it.
-  const waitForMove = (
+  // Returns the lock if it is handed on, or else where to start to get it.
+  const waitToProceed = (
     entry: Entry,
     contender: Contender,
     start: Start,
@@ -211,7 +211,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return Effect.map(
         Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
           entry.waiters.delete(waiter)
-          // It was granted in the very moment in which it gave up: on to the next.
+          // It was granted at the moment at which it gave up. The next contender gets it.
           if (waiter.granted === undefined) return Effect.void
           const { holding } = waiter.granted
           if (holding !== undefined) return leave(holding)
@@ -228,7 +228,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         const entry = entries.get(contender.id)
         return entry === undefined
           ? seekLock(contender, start, open(contender.id), seek, restore, pauseForDex(contender, start))
-          : Effect.flatMap(waitForMove(entry, contender, start, restore), ({ holding, start }) =>
+          : Effect.flatMap(waitToProceed(entry, contender, start, restore), ({ holding, start }) =>
               holding === undefined
                 ? seekLock(contender, start, entry, seek, restore, pauseForDex(contender, start))
                 : Effect.succeed(holding)
@@ -251,7 +251,7 @@ const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
   fencingToken: (BigInt(lease.grant.snapshot.resourceVersion) << 20n) + BigInt(localHandOffs)
 })
 
-// A waiter whose policy would have made another lease gets one of its own.
+// A waiter whose policy asks for a different lease gets its own.
 const canTake = ({ policy }: Contender, { lease, localHandOffs }: Holding): boolean =>
   lease.isValid() && localHandOffs < maxLocalHandOffs && isSameLease(policy, lease.contender.policy)
 

@@ -1,4 +1,4 @@
-/** What one contender has in hand of a lock that its process holds: until its own scope closes, and no longer. */
+/** What one contender can do with a lock that its process holds, until the scope of the contender closes. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"

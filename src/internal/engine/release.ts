@@ -53,7 +53,7 @@ export const handOver = (
 }
 
 /**
- * Withdraws an acquisition that may stand in the queue, or may have the lock, without knowing. A write that was cut off gets a
+ * Withdraws an acquisition that may be in the queue, or may have the lock, without knowing. A write that was cut off gets a
  * moment to arrive first: most have arrived by then.
  */
 export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefined): Effect.Effect<void> => {

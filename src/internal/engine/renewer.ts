@@ -13,9 +13,9 @@ import type { Timers } from "../time/timers.ts"
  *
  * - `remaining`: how long it is still valid.
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
- * - `renew`: renews it once, and answers when to renew it next; `undefined` if it is lost.
+ * - `renew`: renews it once, and returns when to renew it next; `undefined` if it is lost.
  * - `expire`: called once, when it has run out. `broke`: called if `renew` dies.
- * - `onGone`: listens for the object's deletion, and answers how to stop listening. `verify`: called then.
+ * - `onGone`: listens for the deletion of the object, and returns how to stop listening. `verify` runs when it is deleted.
  */
 export interface Renewable {
   readonly remaining: () => number
@@ -29,7 +29,7 @@ export interface Renewable {
 
 /** Keeps leases. */
 export interface Renewer {
-  /** Keeps a lease until the answer is run. A renewal that is under way is interrupted then. */
+  /** Keeps a lease until the returned function is called. A renewal that is under way is interrupted then. */
   readonly keep: (lease: Renewable) => Effect.Effect<Effect.Effect<void>>
 }
 
@@ -92,5 +92,5 @@ export const make = (timers: Timers): Renewer => ({
     })
 })
 
-// What is left of a lease can be less than a clock can tell, in milliseconds.
+// The rest of a lease can be shorter than the resolution of a clock. In milliseconds.
 const shortestTimer = 0.001

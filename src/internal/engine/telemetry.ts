@@ -123,7 +123,7 @@ const acquired = (
   )
 }
 
-/** Observes a hold, until its end is told. Its span is the parent of those of renewals and of the release. */
+/** Observes a hold until its end is reported. Its span is the parent of those of renewals and of the release. */
 export const holding = (
   contender: Contender,
   { fencingToken, lease }: Holding
@@ -155,7 +155,7 @@ export const holding = (
     })
   })
 
-/** Tells that a lock was lost. */
+/** Reports that a lock was lost. */
 export const lost = (contender: Contender, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>
   Effect.suspend(() => {
     quietly(() => span?.attribute("kubelock.outcome", error.reason))

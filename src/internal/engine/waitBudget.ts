@@ -47,7 +47,7 @@ export const make = (schedule: WaitSchedule): WaitBudget => {
   })
 }
 
-/** The shortest step of a schedule, in milliseconds: one without delays would ask on and on. Our choice. */
+/** The shortest step of a schedule, in milliseconds: one without delays would retry without a pause. Our choice. */
 export const shortestStep = 10
 
 // A schedule may have very short delays.

@@ -1,5 +1,5 @@
 /**
- * The watches of a process: one for each id that somebody waits for, shared by all contenders that wait for it.
+ * The watches of a process: one for each id that has waiters, shared by all of them.
  *
  * A watch outlives its last listener by a second, so that a process that comes back to a lock in demand again and again need not
  * open it anew each time. A watch that failed is forgotten after a few seconds, and opened anew if a contender still waits.
@@ -16,9 +16,9 @@ import { quiet } from "../tracing.ts"
 
 /** The watch of one object. */
 export interface Watch {
-  /** What it told last. Earlier events matter to nobody. */
+  /** The last event. Earlier ones do not matter. */
   readonly latest: () => Latest | undefined
-  /** Calls `notify` if more is told than `known`, at once if it has been. Answers how to stop listening. */
+  /** Calls `notify` when there is an event newer than `known`, at once if there already is one. Returns how to stop listening. */
   readonly listen: (known: Latest | undefined, notify: () => void) => () => void
 }
 
@@ -32,7 +32,7 @@ export interface WatchPool {
    * watch.
    */
   readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
-  /** Calls `notify` if a watch of the object, opened for others, tells that it is gone. Answers how to stop listening. */
+  /** Calls `notify` if a watch that waiters opened reports the object as gone. Returns how to stop listening. */
   readonly onGone: (id: string, notify: () => void) => () => void
 }
 
@@ -42,7 +42,7 @@ export const idleMillis = 1000
 /** How long contenders poll after a watch failed, in milliseconds. Our choice. */
 export const failedMillis = 5000
 
-// That the lock was handed on to another process says nothing to a waiter.
+// A waiter need not hear that the lock was handed to another process.
 const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
   Stream.filter(events, ({ _tag }) => _tag === "Changed")
 
@@ -128,12 +128,12 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const goneListeners = new Map<string, Set<() => void>>()
-  const tellGone = (id: string, { _tag }: WatchEvent) =>
+  const reportGone = (id: string, { _tag }: WatchEvent) =>
     Effect.sync(() => {
       if (_tag === "Deleted") goneListeners.get(id)?.forEach((notify) => notify())
     })
 
-  const objects = pool((id) => Stream.tap(store.watch(id), (event) => tellGone(id, event)))
+  const objects = pool((id) => Stream.tap(store.watch(id), (event) => reportGone(id, event)))
   const turns = pool((id) => withoutDeletions(store.watch(id, { label })))
   return {
     open: (id, on) => (on === "Object" ? objects : turns)(id),

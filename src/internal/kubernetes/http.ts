@@ -197,7 +197,7 @@ const readLines: Reader<Response | LineStream> = (response, limits, outcome) => 
   else readWhole(response, limits, outcome)
 }
 
-// Lines that nobody has pulled yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
+// Lines that are not consumed yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
 // line end is dropped.
 const linesOf = (body: Readable, maxBytes: number): Stream.Stream<string, TransportError> => {
   let partial = ""

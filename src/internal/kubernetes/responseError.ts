@@ -51,7 +51,7 @@ export const isPreconditionFailed = (response: Response): boolean => {
     : status?.reason === "Invalid" && status.message === patchTestFailed
 }
 
-/** The error that an unsuccessful response stands for. */
+/** The error of an unsuccessful response. */
 export const toError = (response: Response, info: RequestInfo): LockError.StoreError => {
   const status = Option.getOrUndefined(decodeStatus(response.body))
   const { id, object, verb } = info

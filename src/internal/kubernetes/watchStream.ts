@@ -39,7 +39,7 @@ interface Step {
  * the server was asked to keep it open, the connection is considered dead.
  *
  * A watch that ends soon and without news is opened again after a pause, which doubles each time. A server that ends every
- * watch at once is asked no more than twice a second, and as seldom as it wishes (`Retry-After`).
+ * watch at once is asked no more than twice a second, and no earlier than it asks (`Retry-After`).
  */
 export const make = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
   Stream.suspend(() => {

@@ -90,7 +90,7 @@ export type Phase =
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
  * - `followedUp`: whether a lost answer of this attempt was followed up.
- * - `inDoubt`: what may be true without its knowing: that it holds the lock, that it stands in the queue.
+ * - `inDoubt`: what it cannot rule out: that it holds the lock, that it is in the queue.
  */
 export interface State {
   readonly phase: Phase
@@ -168,7 +168,7 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     followedUp: false,
     inDoubt: { held: false, queued }
   }
-  // The answer to a reading tells the time.
+  // The answer to a read also gives the time.
   if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
   if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
   return freeVersion === undefined ? read(state, now) : acquireFree(self, state, freeVersion, now)
@@ -210,7 +210,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
   }
 }
 
-/** The holder that the acquisition waits for, as errors tell it. */
+/** The holder that the acquisition waits for, as errors name it. */
 export const seenBy = ({ phase }: State): Seen => {
   switch (phase._tag) {
     case "Waiting":
@@ -251,7 +251,7 @@ const decide = (
   return LockProtocol.decide(kind.decode(annotations), queue, now.server, { kind, holderId, ttl, renews, yields })
 }
 
-// Decides by the object as it is, or as it was not long ago, and does so.
+// Decides from the object, as just read or as cached, and acts on the decision.
 const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
   const known = { ...state, lastVersion: snapshot.resourceVersion }
   return follow(
@@ -319,7 +319,7 @@ const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
 const clockUnknown = ({ object }: Acquisition): LockError.Unavailable =>
   new LockError.Unavailable({ object, verb: "get", detail: "the answers do not tell what time it is on the server" })
 
-// Writes on a version in which the lock is known to be free, and nobody waits.
+// Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
   const grant = newGrant(self, now)
   const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
@@ -359,7 +359,7 @@ const onRefused = (state: State, now: Now): Step => {
   const undone = unsent(state)
   if (state.phase._tag === "Joining") return backOff(undone, state.phase.seen, "Read", true)
   if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
-  // A contender that may already stand in the queue, or hold the lock, reads first: it must not join behind itself.
+  // A contender that may already be in the queue, or hold the lock, reads first: it must not join behind itself.
   const { held, queued } = undone.inDoubt
   const next = held || queued ? "Read" : "Join"
   return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, next, true)
@@ -374,7 +374,7 @@ const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, n
     : [unsent(state), { _tag: "Fail", error }]
 }
 
-// A write whose answer was lost is followed up at once, so that nobody waits for a lock of its own.
+// A write whose answer was lost is followed up at once, so that no contender waits for its own lock.
 const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): Step =>
   state.inDoubt.held && !state.followedUp
     ? read({ ...state, followedUp: true }, now)
@@ -405,7 +405,7 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
 export const slowAnswer = 20
 
 /**
- * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, since that tells
+ * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, which shows
  * how many processes write at once. A waiter that may be in the queue waits no longer than `queued`, since its turn may come.
  */
 export const backOffBounds = { atLeast: 20, perLatency: 8, queued: 100, atMost: 1000 }
@@ -434,7 +434,7 @@ const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
   ]
 }
 
-// The version of an object that was not there.
+// The version of a missing object.
 const absentVersion = "0"
 
 // A waiter in the queue watches for its own turn, and once one holder keeps the lock for long, the object. A waiter outside the
@@ -461,7 +461,7 @@ const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_t
 
 type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
 
-// A watch may tell what is older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
+// A watch event may be older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
 // to Dex.
 const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const { phase } = before

@@ -1,4 +1,4 @@
-/** What the machines are told: the answer to a request, and the time. */
+/** The input of the machines: the answer to a request, and the time. */
 import type * as LockError from "../../LockError.ts"
 import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 import type { ClockReading } from "../time/clockReading.ts"

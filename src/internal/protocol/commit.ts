@@ -1,8 +1,8 @@
 /**
  * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
- * The write's precondition is that the lock is still ours. If its answer is lost, a reading tells whether it was applied: the
- * content shows it.
+ * The write's precondition is that the lock is still ours. If its answer is lost, a read shows from the
+ * content whether it was applied.
  */
 import * as Equal from "effect/Equal"
 import * as LockError from "../../LockError.ts"
@@ -20,7 +20,7 @@ export interface Commit extends LockProtocol.ReleaseRequest {
 
 /**
  * What a commit knows: which request is under way, the lease and the object as last seen, its plan, the error of a write whose
- * answer was lost, and the error that ends the commit once a reading has told whether that write was applied.
+ * answer was lost, and the error that ends the commit once a reading has shown whether that write was applied.
  */
 export interface State {
   readonly request: "Write" | "Read"
@@ -36,7 +36,7 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 
 /**
  * What to do next. `WriteLater`: wait for a moment; if there is no time left, fail with `error`. `Done` without an outcome: it was
- * applied, and nothing more is known. `Lost`: the lock is somebody else's or nobody's, and nothing was written. A failure `inDoubt`:
+ * applied, and nothing more is known. `Lost`: another holder has the lock, or the lock is gone, and nothing was written. A failure `inDoubt`:
  * it may have been applied, or may still be.
  */
 export type Command =
@@ -50,7 +50,7 @@ export type Command =
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
 
-/** Begins a commit of a lease that stands, by the object as last seen. */
+/** Begins a commit under a lease, from the object as last seen. */
 export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, now: Now): Step =>
   write(self, lease, snapshot, undefined, now)
 
@@ -102,7 +102,7 @@ const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step =
     : [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
 }
 
-// An error that no repetition mends. If the answer to an earlier write was lost, a reading tells whether that was applied.
+// An error that a retry cannot fix. If the answer to an earlier write was lost, a read shows whether that write was applied.
 const onFailure = (state: State, error: LockError.StoreError): Step =>
   state.unanswered !== undefined && state.failure === undefined
     ? [{ ...state, request: "Read", failure: error }, { _tag: "Read" }]
@@ -120,7 +120,7 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
     if (content.every((field) => holds(found.content, field))) return [state, { _tag: "Done", outcome: undefined }]
-    // If an answer was lost, the write may have been applied, and another holder may have written over it: nobody can tell.
+    // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
     return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
   }
   if (state.failure !== undefined) return fail(state, state.failure)

@@ -2,8 +2,8 @@
  * How long a process may keep a lock among its own contenders. Pure.
  *
  * A process that hands a lock on within itself makes no request, so it does not hear of waiters elsewhere. Its budget ends with
- * a release, whose answer tells. A first budget is one second. If nobody came, the next one is twice as long, up to two
- * seconds. If somebody came, or was already there, it is short.
+ * a release, whose answer shows it. A first budget is one second. If no other process came, the next one is twice as long, up to two
+ * seconds. If one came, or was already there, it is short.
  *
  * Dex does not queue; it polls every 100 ms. If Dex shares the object, each budget is followed by a gap that is longer than its
  * poll.
@@ -35,7 +35,7 @@ export const hasBudget = ({ length, since }: Budget, now: number): boolean => no
 
 /**
  * The budget of an acquisition: a new one, or the rest of the last. `contended` says that others were met: the lock had to be
- * waited for, or somebody wrote to the object since it was released.
+ * waited for, or the object was written to since it was released.
  */
 export const nextBudget = (
   spent: SpentBudget | undefined,

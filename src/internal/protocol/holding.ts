@@ -35,7 +35,7 @@ export interface Terms {
  * - `phase`: `Committing` while a commit is under way, `Released` after one that was applied and after the release.
  * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
  *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
- * - `loss`: why the lock is lost. It is told once no commit is under way, since a commit that is applied looks like a loss.
+ * - `loss`: why the lock is lost. It is reported once no commit is under way, since a commit that is applied looks like a loss.
  */
 export interface State {
   readonly lease: Lease
@@ -76,7 +76,7 @@ export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): num
 export const isValid = (state: State, now: ClockReading): boolean =>
   state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
 
-/** Whether others stood in the queue when the object was last seen. */
+/** Whether others were in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
   LockQueue.fromAnnotations(kind.key, snapshot.annotations).waiters.length > 0
 
@@ -92,7 +92,7 @@ export interface Renewal {
   readonly write: AnnotationGuardedPatch
 }
 
-/** Plans a renewal, on condition that the lease stands as last written. */
+/** Plans a renewal, on condition that the lease on the object is the one last written. */
 export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: Now): readonly [State, Renewal] => {
   const { expiry } = state.lease
   const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
@@ -110,9 +110,9 @@ export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: N
 /**
  * What follows on an answer.
  *
- * - `Renewed`: the lease stands anew. Renew again in `next` milliseconds.
+ * - `Renewed`: the lease is renewed. Renew again in `next` milliseconds.
  * - `Retry`: renew again in `next` milliseconds. `warning` is worth a line of log.
- * - `Read`: the precondition did not hold. A reading tells why.
+ * - `Read`: the precondition did not hold. A read shows why.
  * - `Lost`: the lock is lost.
  */
 export type Next =
@@ -170,13 +170,13 @@ export const onAnswer = (
     case "Failed": {
       const { error } = answer
       if (error._tag !== "LockUnavailable") return retry(state, error)
-      // An overloaded server may ask for any time. A lease that runs out meanwhile helps nobody.
+      // An overloaded server may ask for any time. A lease that runs out meanwhile is of no use.
       return retry(state, undefined, error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter))
     }
   }
 }
 
-/** Takes the answer to a reading that was made because the object may be gone. */
+/** Takes the answer to a read that was made because the object may be gone. */
 export const onReading = (state: State, terms: Terms, answer: Answer, now: Now): readonly [State, Next] => {
   const goOn = (state: State): readonly [State, Next] => [state, { _tag: "Retry", next: 0, warning: undefined }]
   switch (answer._tag) {
@@ -195,7 +195,7 @@ const lost = (
   seen: Partial<LockProtocol.HolderInfo> = {}
 ): readonly [State, Next] => [state, { _tag: "Lost", loss: { reason, seen } }]
 
-// Did an earlier renewal whose answer was lost change the lease, or somebody else? A lease of ours that was found stands until its
+// Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found is valid until its
 // expiry, by the latest that the server's clock can be.
 const onFound = (
   state: State,

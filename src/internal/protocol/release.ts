@@ -1,5 +1,5 @@
 /**
- * Giving up: a lock that is held, a free lock that others wait for, or an acquisition that may hold the lock or stand in the
+ * Giving up: a lock that is held, a free lock that others wait for, or an acquisition that may hold the lock or be in the
  * queue without knowing. A pure machine: state, event and time in; state and one command out.
  *
  * The engine performs the commands (`engine/release.ts`), and the exhaustive exploration drives the same `step`.
@@ -12,10 +12,10 @@ import type { Answer, Now } from "./answer.ts"
 
 /**
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
- * tells, and the caller does it (`handOver`).
+ * says so, and the caller hands it over (`handOver`).
  *
- * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes its
- * fate certain: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
+ * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes
+ * certain what becomes of it: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
  * relies on no version. The release looks for it several times.
  */
 export interface Release extends LockProtocol.ReleaseRequest {
@@ -28,7 +28,7 @@ export type CutOff = { readonly _tag: "Write"; readonly write: ConditionalPatch 
 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
- * own, leaving the queue, or settling the fate of a write that was cut off.
+ * own, leaving the queue, or settling whether a write that was cut off is applied.
  */
 export type State =
   | { readonly _tag: "Releasing" | "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
@@ -40,9 +40,9 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 /**
  * How it ended. `requeued` is the object in which the waiter of the same process got its place in the queue.
  *
- * - `Freed`: the lock is free in this snapshot, and nobody waits.
+ * - `Freed`: the lock is free in this snapshot, and there are no waiters.
  * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing.
- * - `Passed`: somebody else has the lock, or was told that it is free.
+ * - `Passed`: another contender has the lock, or was notified that it is free.
  */
 export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
   | { readonly _tag: "Freed" | "Awaited"; readonly snapshot: ObjectSnapshot }
@@ -64,7 +64,7 @@ export type Command =
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
 
-/** Begins with a lease that stands, by the object as last seen: one write if nothing goes wrong. */
+/** Begins the release of a lease, from the object as last seen: one write if nothing goes wrong. */
 export const release = (self: Release, lease: Lease, seen: ObjectSnapshot, now: Now): Step => {
   const { plan, write } = LockProtocol.planRelease(seen, lease, now.server, self)
   return [
@@ -137,7 +137,7 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
     : [{ _tag: "Leaving" }, { _tag: "Write", write, requeues: false }]
 }
 
-// The lease that stands may be ours with another expiry, by a renewal whose answer was lost.
+// The lease on the object may be ours with another expiry, from a renewal whose answer was lost.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   if (check._tag !== "Ours" && self.cutOff !== undefined) return settleCutOff(self, self.cutOff, snapshot, now)
@@ -146,7 +146,7 @@ const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step 
     : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
-// Nothing of ours stands in this snapshot. What was cut off may still arrive.
+// Nothing of ours is in this snapshot. What was cut off may still arrive.
 const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, now: Now): Step => {
   if (cutOff._tag === "Write") {
     const { write } = cutOff
@@ -158,7 +158,7 @@ const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, n
   return settle({ ...self, cutOff: undefined }, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
-// A waiter that joined without the releaser's knowing was not thought of. The answer tells.
+// The plan did not know a waiter that joined meanwhile. The answer shows it.
 const settle = (
   self: Release,
   state: State,
@@ -172,7 +172,7 @@ const settle = (
     : [state, { _tag: "Done", outcome }]
 }
 
-/** What a snapshot that answers a release says: by the plan of the write that it answers, if it answers one. */
+/** Reads the outcome of a release from a snapshot. `plan` is that of the write that the snapshot answers, if there is one. */
 export const outcomeOf = (
   { kind }: LockProtocol.ReleaseRequest,
   plan: LockProtocol.HandOverPlan | undefined,

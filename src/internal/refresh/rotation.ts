@@ -89,7 +89,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
   }
 })
 
-// A fresh value is good wherever it was read. The lock is needed only if the value is stale and the lock is not held.
+// A fresh value is good, no matter where it was read. The lock is needed only if the value is stale and the lock is not held.
 const readThenTry = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,

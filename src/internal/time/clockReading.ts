@@ -1,7 +1,7 @@
 /**
  * Readings of this process's clocks, and the time between two of them.
  *
- * The monotonic clock stands still while the machine sleeps, and the wall clock can be set back. A lease is judged by
+ * The monotonic clock stops while the machine sleeps, and the wall clock can be set back. A lease is judged by
  * the clock that saw more time pass.
  */
 import * as Clock from "effect/Clock"

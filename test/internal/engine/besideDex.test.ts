@@ -1,4 +1,4 @@
-/** Beside Dex, which knows no queue and polls ten times a second. Dex gets the lock now and then, and its locks are left alone. */
+/** Beside Dex, which knows no queue and polls ten times a second. Dex gets the lock now and then. kubelock leaves its locks alone. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { busy, dexLockUntil, key, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-/** Dex as it waits: it reads every 100 ms, takes a free lock by replacing all annotations, and removes them all. */
+/** A waiting Dex: it reads every 100 ms, takes a free lock by replacing all annotations, and removes them all. */
 const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
   Effect.gen(function* () {
     const began = yield* Clock.currentTimeMillis
@@ -57,25 +57,27 @@ describe("beside Dex", () => {
     })
   )
 
-  it.effect("a lock is left free for one poll of Dex, and for longer if a Dex came: there may be more", () =>
-    Effect.gen(function* () {
-      const world = yield* setUp
-      const contenders = yield* twoBusy(world)
-      const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
-      yield* pass(3000)
-      const pauses = had()
-        .slice(1)
-        .map((at, index) => at - had()[index]!)
-      assert.isAtLeast(Math.max(...pauses), glance)
-      assert.isAtMost(Math.max(...pauses), glance + 50)
-      const waiting = yield* Effect.forkChild(dex(world, 10))
-      yield* pass(2000)
-      const { freed } = yield* Fiber.join(waiting)
-      const next = had().find((at) => at > freed)! - freed
-      assert.isAbove(next, glance)
-      assert.isAtMost(next, visit)
-      for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
-    })
+  it.effect(
+    "a lock is left free for one poll of Dex, and for longer if a Dex came, because more of them may wait",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const contenders = yield* twoBusy(world)
+        const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
+        yield* pass(3000)
+        const pauses = had()
+          .slice(1)
+          .map((at, index) => at - had()[index]!)
+        assert.isAtLeast(Math.max(...pauses), glance)
+        assert.isAtMost(Math.max(...pauses), glance + 50)
+        const waiting = yield* Effect.forkChild(dex(world, 10))
+        yield* pass(2000)
+        const { freed } = yield* Fiber.join(waiting)
+        const next = had().find((at) => at > freed)! - freed
+        assert.isAbove(next, glance)
+        assert.isAtMost(next, visit)
+        for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
+      })
   )
 
   it.effect("a lock that only kubelock acquires is handed over without a pause", () =>

@@ -9,7 +9,7 @@ import { dead, key, line, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-/** How many milliseconds it takes until something is so: at most half a minute. */
+/** How many milliseconds it takes until a condition holds: at most half a minute. */
 const until = Effect.fnUntraced(function* (isSo: Effect.Effect<boolean>) {
   for (let passed = 0; passed < 30_000; passed += 10) {
     if (yield* isSo) return passed
@@ -18,7 +18,7 @@ const until = Effect.fnUntraced(function* (isSo: Effect.Effect<boolean>) {
   return assert.fail("it never was")
 })
 
-/** We hold the lock by a short lease, since it was handed over to us. */
+/** We hold the lock with a short lease, because it was handed over to us. */
 const setUpShort = Effect.gen(function* () {
   const world = yield* setUp
   const before = yield* Effect.flatMap(world.aProcess("before"), (process) => process.wants())
@@ -36,7 +36,7 @@ const setUpShort = Effect.gen(function* () {
   return { ...world, ours, inFront }
 })
 
-/** And another process waits. */
+/** The same, and another process waits. */
 const setUpWait = Effect.gen(function* () {
   const world = yield* setUpShort
   return { ...world, theirs: yield* Effect.flatMap(world.aProcess("them"), (process) => process.wants()) }
@@ -62,7 +62,7 @@ describe("a damaged queue", () => {
   it.effect("costs no more if several are gone: the process that takes over puts them at the end", () =>
     Effect.gen(function* () {
       const { holder, inFront, ours, theirs } = yield* setUpWait
-      yield* inFront(...Array.from({ length: 20 }, (_, wish) => dead(wish)))
+      yield* inFront(...Array.from({ length: 20 }, (_, index) => dead(index)))
       yield* ours.letGo
       yield* soon
       assert.strictEqual(yield* holder, "dead")
@@ -92,7 +92,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("costs a waiter its lock if it sleeps through its hand-over, and it knows so when it wakes", () =>
+  it.effect("costs a waiter the lock if it sleeps through its hand-over, which it notices when it wakes", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched, ours } = yield* setUpShort
       const them = yield* aProcess("them")
@@ -154,7 +154,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("with garbage among its waiters passes over it, and is clean in the end", () =>
+  it.effect("with garbage among its waiters skips the garbage, and is clean in the end", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, isUntouched, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -175,7 +175,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("of nothing but garbage hinders nobody, and is clean in the end", () =>
+  it.effect("of nothing but garbage delays no contender, and is clean in the end", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, isUntouched } = yield* setUp
       yield* annotate({ [line]: "☃", [`${line}-x`]: "y" })
@@ -188,7 +188,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("whose waiter is forged into the lock makes the holder lose it as taken over", () =>
+  it.effect("whose waiter is forged into the lock makes the holder lose it with the reason TakenOver", () =>
     Effect.gen(function* () {
       const { annotate, annotations, ours, theirs } = yield* setUpWait
       const held = yield* ours.held
@@ -207,7 +207,7 @@ describe("a damaged queue", () => {
       const { annotate, aProcess, waiting } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
       const ours = yield* us.wants()
-      const full = Array.from({ length: LockQueue.capacity }, (_, wish) => dead(wish))
+      const full = Array.from({ length: LockQueue.capacity }, (_, index) => dead(index))
       yield* annotate({ [line]: full.join(" ") })
       const theirs = yield* them.wants()
       yield* TestClock.adjust("2 seconds")

@@ -25,7 +25,7 @@ const setUpKnown = Effect.gen(function* () {
 })
 
 describe("a hand-over", () => {
-  it.effect("takes one write of each process in turn, in the order of arrival", () =>
+  it.effect("takes one write of each process, in the order of arrival", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched, read } = yield* setUp
       /** Starts a waiter in a process of its own, and counts its requests from then on. */
@@ -65,7 +65,7 @@ describe("a hand-over", () => {
       yield* isUntouched
 
       for (const { requests } of [first, second, third, fourth, fifth]) assert.deepStrictEqual(requests, ["write"])
-      // The holder acquired the lock before anybody waited. It finds the first waiter in the answer to its release.
+      // The holder acquired the lock before there was a waiter. It finds the first waiter in the answer to its release.
       assert.deepStrictEqual(holder.requests, ["write", "write"])
       assert.deepStrictEqual(
         tokens,
@@ -96,7 +96,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("comes after a hold of several leases, and may be held as long", () =>
+  it.effect("can come after a hold of several leases, and the next hold can last as long", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -116,7 +116,7 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("is passed on by a waiter that is interrupted before it hears of it, or undone if nobody waits", () =>
+  it.effect("is handed on by a waiter that is interrupted before it hears of it, or undone if nobody else waits", () =>
     Effect.gen(function* () {
       const { aProcess, holder, isUntouched } = yield* setUp
       const deaf = (name: string) =>

@@ -1,4 +1,4 @@
-/** What a holder may rely on after a commit whose fate is not known, and what it is told. */
+/** What a holder can rely on after a commit that may or may not have been applied, and what it hears. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422
 
 describe("after a commit", () => {
   for (const error of [forbidden, unauthorized, rejected]) {
-    it.effect(`whose answer was lost, a permanent error (${error._tag}) does not make the lock valid again`, () =>
+    it.effect(`whose answer was lost, a permanent error (${error._tag}) leaves the lock in doubt`, () =>
       Effect.gen(function* () {
         const world = yield* setUp
         const us = yield* world.aProcess("us")
@@ -33,7 +33,7 @@ describe("after a commit", () => {
     )
   }
 
-  it.effect("whose answer was lost, a reading after a permanent error tells that it was applied", () =>
+  it.effect("whose answer was lost, a read after a permanent error finds that it was applied", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -45,7 +45,7 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("that never was applied, a renewal settles that the lock is still ours", () =>
+  it.effect("that was never applied, a renewal proves that the lock is still ours", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -79,7 +79,7 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("under which the lease ran out, the loss is told", () =>
+  it.effect("during which the lease ran out, the loss is reported", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -101,7 +101,7 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("within guard, the guard succeeds", () =>
+  it.effect("within a guard, the guard succeeds", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -110,7 +110,7 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("a second one fails, and tells nobody of a loss", () =>
+  it.effect("a second commit fails, and no loss is reported", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")

@@ -1,4 +1,4 @@
-/** Writes of an acquisition that was interrupted, and that land long after: nothing of them stays on the object. */
+/** Writes of an interrupted acquisition that land long after it. Nothing of them stays on the object. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,7 +8,7 @@ import * as LockPolicy from "../../../src/LockPolicy.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
 import { id, setUp } from "../../utils/processes.ts"
 
-/** A process whose next write lands so many milliseconds after it was sent, whether or not anybody waits for it. */
+/** A process whose next write lands so many milliseconds after it was sent, also if no fiber waits for it any more. */
 const slowProcess = (lands: number) =>
   Effect.gen(function* () {
     const world = yield* setUp

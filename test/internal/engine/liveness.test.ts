@@ -1,4 +1,4 @@
-/** Nothing spins, nothing stays dead, and several locks are answered all valid or not at all. */
+/** Nothing spins, nothing hangs for good, and several locks are either all valid or not given at all. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -14,7 +14,7 @@ import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { dead, dexLockUntil, id, key, setUp } from "../../utils/processes.ts"
 
 describe("several locks", () => {
-  it.effect("are answered all valid, or none: one that ran out meanwhile fails the whole", () =>
+  it.effect("are given only if all are valid: one that ran out meanwhile fails the whole acquisition", () =>
     Effect.gen(function* () {
       const faulty = yield* FaultyStore.make(["a", "b"])
       const lock = yield* Lock.make({ identity: "us" }).pipe(Effect.provideService(ObjectStore, faulty.store))
@@ -42,7 +42,7 @@ describe("several locks", () => {
 })
 
 describe("a wait schedule without delays", () => {
-  it.effect("asks no more than a hundred times a second", () =>
+  it.effect("makes at most a hundred attempts a second", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -57,7 +57,7 @@ describe("a wait schedule without delays", () => {
 })
 
 describe("a defect of the store in a release", () => {
-  it.effect("does not keep the id from the next contender of the process", () =>
+  it.effect("does not block the id for the next contender of the process", () =>
     Effect.gen(function* () {
       const faulty = yield* FaultyStore.make([id])
       let isBroken = false
@@ -86,7 +86,7 @@ describe("a defect of the store in a release", () => {
 })
 
 describe("a watch that failed", () => {
-  it.effect("is opened again within seconds, though contenders poll meanwhile", () =>
+  it.effect("is opened again within seconds, although contenders poll meanwhile", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const us = yield* world.aProcess("us")
@@ -104,8 +104,8 @@ describe("a watch that failed", () => {
   )
 })
 
-describe("a waiter that joins in the moment of a release", () => {
-  it.effect("is handed the lock, though the waiter that the holder knew of has left", () =>
+describe("a waiter that joins at the moment of a release", () => {
+  it.effect("gets the lock, although the waiter that the holder knew of has left", () =>
     Effect.gen(function* () {
       const world = yield* setUp
       const them = yield* world.aProcess("them")
@@ -139,7 +139,7 @@ describe("a waiter that joins in the moment of a release", () => {
   )
 })
 
-describe("an object that is deleted under its holder", () => {
+describe("the deletion of a locked object", () => {
   it.effect("is noticed at once if the process still watches it", () =>
     Effect.gen(function* () {
       const world = yield* setUp

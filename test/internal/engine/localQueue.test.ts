@@ -19,20 +19,18 @@ const key = LockPolicy.dexAnnotation
 const setUpWith = (policy: LockPolicy.Options) =>
   Effect.gen(function* () {
     const faulty = yield* FaultyStore.make([id])
-    const aProcess = (holder: string) =>
-      Lock.make({ identity: holder, policy: LockPolicy.make(policy) }).pipe(
-        Effect.provideService(ObjectStore, faulty.store)
-      )
+    const aProcess = (identity: string) =>
+      Lock.make({ identity, policy: LockPolicy.make(policy) }).pipe(Effect.provideService(ObjectStore, faulty.store))
     return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them") }
   })
 
 const setUp = setUpWith({})
 
-/** A fiber that takes the lock and keeps it until told to let go. */
+/** A fiber that takes the lock and keeps it until `letGo`. */
 const contend = (lock: Lock.Lock["Service"], options?: Lock.AcquireOptions) => contendFor(lock, id, options)
 
 describe("the contenders of one process", () => {
-  it.effect("are served in the order in which they came, without a request between them", () =>
+  it.effect("get the lock in the order in which they came, without a request in between", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const first = yield* contend(us)
@@ -51,7 +49,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("get larger fencing tokens one after the other, and smaller ones than whoever comes next", () =>
+  it.effect("get growing fencing tokens, all of them smaller than that of the next process", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUp
       const contenders = [yield* contend(us), yield* contend(us), yield* contend(us)]
@@ -68,7 +66,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("have nothing in hand of a lock that they passed on", () =>
+  it.effect("can no longer use a lock that they handed on", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const first = yield* contend(us)
@@ -83,7 +81,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("are all told of a loss by whoever has the lock, and the next gets a lock of its own", () =>
+  it.effect("hear of a loss from the one that holds the lock, and the next acquires it anew", () =>
     Effect.gen(function* () {
       const { sound, us } = yield* setUp
       const first = yield* contend(us)
@@ -99,7 +97,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("do not pass on a lease that has run out", () =>
+  it.effect("do not hand on a lease that has run out", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const machine = yield* SkewedClock.make
@@ -116,7 +114,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("time out as anybody does", () =>
+  it.effect("time out like any other contender", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const first = yield* contend(us)
@@ -131,7 +129,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("are refused at once where they only try", () =>
+  it.effect("are refused at once if they only try", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const first = yield* contend(us)
@@ -142,7 +140,7 @@ describe("the contenders of one process", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("go on without one that gave up", () =>
+  it.effect("pass over one that gave up", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
       const first = yield* contend(us)
@@ -156,7 +154,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("take over from a seeker that gave up", () =>
+  it.effect("continue the acquisition of one that gave up", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUp
       const other = yield* contend(them)
@@ -171,7 +169,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("pass on what they were called for in the moment of giving up", () =>
+  it.effect("hand the lock on if they get it at the moment at which they give up", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const first = yield* contend(us)
@@ -185,7 +183,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("hand the lock to others once their tenure is over, and stand in line behind them", () =>
+  it.effect("hand the lock to other processes when the fairness budget is spent, and queue behind them", () =>
     Effect.gen(function* () {
       const { requests, them, us } = yield* setUp
       const first = yield* contend(us)
@@ -206,7 +204,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("leave a gap for Dex once their tenure is over", () =>
+  it.effect("leave a gap for Dex when the fairness budget is spent", () =>
     Effect.gen(function* () {
       const { requests, sound, us } = yield* setUpWith({ sharedWithDex: true })
       const first = yield* contend(us)
@@ -224,11 +222,11 @@ describe("the contenders of one process", () => {
     })
   )
 
-  /** What turns of 10 milliseconds look like, one after the other, until so many were waited for. */
-  const turns = Effect.fnUntraced(function* (us: Lock.Lock["Service"], wanted: { gaps: number; turns: number }) {
-    const gaps: Array<number> = []
+  /** Holds the lock again and again for 10 ms each. Returns for how long in all it was held before each wait. */
+  const holdAgain = Effect.fnUntraced(function* (us: Lock.Lock["Service"], wanted: { waits: number; holds: number }) {
+    const spans: Array<number> = []
     let held = 0
-    for (let turn = 0; turn < wanted.turns && gaps.length < wanted.gaps; turn++) {
+    for (let hold = 0; hold < wanted.holds && spans.length < wanted.waits; hold++) {
       const contender = yield* contend(us)
       let waited = 0
       while (!(yield* contender.has)) {
@@ -236,41 +234,41 @@ describe("the contenders of one process", () => {
         waited += 10
       }
       if (waited > 0) {
-        gaps.push(held)
+        spans.push(held)
         held = 0
       }
       yield* TestClock.adjust("10 millis")
       held += 10
       yield* contender.letGo
     }
-    return gaps
+    return spans
   })
 
-  it.effect("keep the lock longer from turn to turn, beside Dex, where nobody else comes", () =>
+  it.effect("keep the lock longer from budget to budget beside Dex, if no other process comes", () =>
     Effect.gen(function* () {
       const { us } = yield* setUpWith({ sharedWithDex: true })
-      const tenures = yield* turns(us, { gaps: 5, turns: 1500 })
-      assert.lengthOf(tenures, 5)
+      const budgets = yield* holdAgain(us, { waits: 5, holds: 1500 })
+      assert.lengthOf(budgets, 5)
       assert.deepStrictEqual(
-        tenures,
-        tenures.toSorted((a, b) => a - b)
+        budgets,
+        budgets.toSorted((a, b) => a - b)
       )
-      assert.isAbove(tenures.at(-1)!, 1000)
+      assert.isAbove(budgets.at(-1)!, 1000)
     })
   )
 
-  it.effect("never wait where nobody else comes and no Dex is about", () =>
+  it.effect("never wait if no other process comes and Dex does not share the object", () =>
     Effect.gen(function* () {
       const { us } = yield* setUp
-      assert.deepStrictEqual(yield* turns(us, { gaps: 1, turns: 500 }), [])
+      assert.deepStrictEqual(yield* holdAgain(us, { waits: 1, holds: 500 }), [])
     })
   )
 
-  it.effect("look for others at the end of each tenure: a release and an acquisition", () =>
+  it.effect("look for other processes at the end of each fairness budget, by a release and an acquisition", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       let last = yield* contend(us)
-      for (let turn = 0; turn < 450; turn++) {
+      for (let hold = 0; hold < 450; hold++) {
         const next = yield* contend(us)
         yield* TestClock.adjust("10 millis")
         yield* last.letGo
@@ -282,7 +280,7 @@ describe("the contenders of one process", () => {
     })
   )
 
-  it.effect("do not share a lease that one of them wants otherwise", () =>
+  it.effect("do not share a lease if their policies differ", () =>
     Effect.gen(function* () {
       const { requests, us } = yield* setUp
       const first = yield* contend(us)

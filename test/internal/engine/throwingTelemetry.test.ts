@@ -1,4 +1,4 @@
-/** A logger or a tracer that throws: no lock is held that nobody owns, and no loss goes untold. */
+/** A logger or a tracer that throws. No lock stays held without an owner, and every loss is reported. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

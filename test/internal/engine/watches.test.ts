@@ -13,7 +13,7 @@ const soon = TestClock.adjust("1 millis")
 const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
 
-/** Runs an effect, and gives the lines that it logged. */
+/** Runs an effect, and returns the lines that it logged. */
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
@@ -25,7 +25,7 @@ const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 describe("a waiter", () => {
-  it.effect("makes no request but to join, to read once after a second, and then to watch the whole object", () =>
+  it.effect("only joins, reads once after a second, and then watches the whole object", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
@@ -153,7 +153,7 @@ describe("a waiter", () => {
     })
   )
 
-  it.effect("gets the lock also if its watch never says anything", () =>
+  it.effect("gets the lock also if its watch never reports anything", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]

@@ -6,7 +6,7 @@ const partial = { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", m
 
 const withPart = (part: string) => (value: unknown) => ({ ...metadata, [part]: value })
 
-/** What is no metadata: something else stands in the place of one of its parts. */
+/** Invalid metadata: one part has the wrong type. */
 const damaged: ReadonlyArray<unknown> = [
   ...["uid", "resourceVersion"].flatMap((part) => [undefined, null, 1, {}, []].map(withPart(part))),
   ...["annotations", "labels"].flatMap((part) =>
@@ -15,7 +15,7 @@ const damaged: ReadonlyArray<unknown> = [
 ]
 
 describe("an object", () => {
-  it("is read: its metadata alone, or with the rest of it", () => {
+  it("is decoded with its metadata alone, or with its content", () => {
     assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(partial)), metadata)
     const secret = { kind: "Secret", apiVersion: "v1", metadata, type: "Opaque", data: { key: "dg==" } }
     assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret)), {
@@ -30,7 +30,7 @@ describe("an object", () => {
     })
   })
 
-  it("is none where its metadata is not what it should be", () => {
+  it("is not decoded if its metadata is invalid", () => {
     for (const metadata of [...damaged, null, 1, "a", []]) {
       assert.isUndefined(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata })), JSON.stringify(metadata))
     }
@@ -43,7 +43,7 @@ describe("an object", () => {
 describe("an event", () => {
   const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }))
 
-  it("is read: what the object is now, that it is gone, how far the watch is, and why it ended", () => {
+  it("is decoded: the new state, the deletion, the position of the watch, and the reason of its end", () => {
     assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata })
     assert.deepStrictEqual(read("MODIFIED", partial), { _tag: "Changed", snapshot: metadata })
     assert.deepStrictEqual(read("DELETED", partial), { _tag: "Deleted", snapshot: metadata })
@@ -54,7 +54,7 @@ describe("an event", () => {
     assert.deepStrictEqual(read("ERROR", { kind: "Status", code: 410 }), { _tag: "Ended", code: 410 })
   })
 
-  it("is none where it is not what it should be", () => {
+  it("is not decoded if it is invalid", () => {
     for (const metadata of damaged) {
       for (const type of ["ADDED", "MODIFIED", "DELETED"]) {
         assert.isUndefined(read(type, { ...partial, metadata }), JSON.stringify(metadata))

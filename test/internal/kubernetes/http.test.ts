@@ -1,4 +1,4 @@
-/** A request and its answer, whole or line by line: from a server that says what it likes, byte by byte. */
+/** Requests and their answers, whole or line by line, against a server that controls every byte that it sends. */
 import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -13,7 +13,7 @@ import * as transport from "../../../src/internal/kubernetes/http.ts"
 
 const head = "HTTP/1.1 200 OK\r\nDate: today\r\n"
 
-/** A server that does with each connection what it is told, and the ways to send it a request. */
+/** A server that runs `serve` on each connection, and the functions that send it a request. */
 const serving = (serve: (socket: Socket, request: string) => void) =>
   Effect.gen(function* () {
     const sockets = new Set<Socket>()
@@ -83,7 +83,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("fails where nobody listens", () =>
+  it.live("fails if nothing listens", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent()
       const { request: send } = transport.make(
@@ -97,7 +97,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("fails with an answer that breaks off, before and after its head", () =>
+  it.live("fails if the answer breaks off, before or after its head", () =>
     Effect.gen(function* () {
       assert.match(yield* refusal((socket) => socket.destroy()), /^no connection \(/)
       const half = (socket: Socket) => socket.write(`${head}Content-Length: 9\r\n\r\n{`, () => socket.destroy())
@@ -105,7 +105,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("is given up when there is no answer in time, be it that only its end does not come", () =>
+  it.live("is given up if the answer, or only its end, does not come in time", () =>
     Effect.gen(function* () {
       const limits = { timeoutMillis: 30 }
       assert.strictEqual(yield* refusal(() => {}, limits), "no response within 30ms")
@@ -114,7 +114,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("is given up when the answer is too large, or never ends", () =>
+  it.live("is given up if the answer is too large or never ends", () =>
     Effect.gen(function* () {
       const endless = (socket: Socket) => {
         socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`)
@@ -127,7 +127,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("leaves no place taken when it is given up before there is a connection", () =>
+  it.live("frees its place in the pool if it is given up before there is a connection", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent({ connections: 1, connect: () => {} })
       const { request: send } = transport.make(
@@ -172,13 +172,13 @@ describe("a watch", () => {
   const begin = `${head}Transfer-Encoding: chunked\r\n\r\n`
   const end = "0\r\n\r\n"
 
-  /** The lines that a server tells, and how they ended. */
-  const told = (serve: (socket: Socket) => void, limits?: Partial<transport.Limits>) =>
+  /** The lines that a server sends, and how they ended. */
+  const linesOf = (serve: (socket: Socket) => void, limits?: Partial<transport.Limits>) =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const { watch } = yield* serving(serve)
       const answer = yield* watch(limits)
-      if (!("lines" in answer)) return assert.fail("it should go on")
+      if (!("lines" in answer)) return assert.fail("the answer is not a stream of lines")
       const ended = yield* Stream.runForEach(answer.lines, (line) => Effect.sync(() => lines.push(line))).pipe(
         Effect.as("done"),
         Effect.catch(({ detail }) => Effect.succeed(detail))
@@ -186,13 +186,13 @@ describe("a watch", () => {
       return { lines, ended }
     }).pipe(Effect.scoped)
 
-  it.live("is told line by line, wherever the bytes are cut, and without what is no whole line", () =>
+  it.live("arrives line by line, however the bytes are cut, without an incomplete last line", () =>
     Effect.gen(function* () {
       const bytes = Buffer.from("grün\n\nblau\nrot\nhalb")
       const cuts = Array.from(bytes, (_, at) => at)
       for (const cut of [...cuts, -1]) {
         const parts = cut < 1 ? [bytes] : [bytes.subarray(0, cut), bytes.subarray(cut)]
-        const answer = yield* told((socket) => {
+        const answer = yield* linesOf((socket) => {
           socket.write(begin)
           let part = 0
           const more = () => {
@@ -207,14 +207,14 @@ describe("a watch", () => {
     })
   )
 
-  it.live("says so where it breaks off, or where a line has no end", () =>
+  it.live("fails if it breaks off, or if a line has no end", () =>
     Effect.gen(function* () {
-      const broken = yield* told((socket) => {
+      const broken = yield* linesOf((socket) => {
         socket.write(begin)
         socket.write(chunked("a\nb"), () => setTimeout(() => socket.destroy(), 20))
       })
       assert.deepStrictEqual(broken, { lines: ["a"], ended: "the connection broke before the response was complete" })
-      const endless = yield* told(
+      const endless = yield* linesOf(
         (socket) => socket.write(Buffer.concat([Buffer.from(begin), chunked("x".repeat(99))])),
         {
           maxBytes: 98
@@ -224,7 +224,7 @@ describe("a watch", () => {
     })
   )
 
-  it.live("leaves to the server what nobody asks for yet", () =>
+  it.live("lets the server wait until the lines are consumed", () =>
     Effect.gen(function* () {
       const line = `${"x".repeat(999_999)}\n`
       let sent = 0
@@ -236,7 +236,7 @@ describe("a watch", () => {
         more()
       })
       const answer = yield* watch({ maxBytes: line.length })
-      if (!("lines" in answer)) return assert.fail("it should go on")
+      if (!("lines" in answer)) return assert.fail("the answer is not a stream of lines")
       yield* Effect.repeat(
         Effect.suspend(() => Effect.as(Effect.sleep("50 millis"), sent)),
         { until: (before) => before === sent }
@@ -246,7 +246,7 @@ describe("a watch", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that is refused is an answer like any other, and bounded as one", () =>
+  it.live("that is refused is an ordinary answer with the same limits", () =>
     Effect.gen(function* () {
       const refused = "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\n"
       const { watch } = yield* serving((socket) => socket.write(`${refused}gone`))

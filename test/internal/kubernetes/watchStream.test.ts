@@ -8,7 +8,7 @@ import * as LockError from "../../../src/LockError.ts"
 
 const info = { id: "a", object: "a", verb: "watch" }
 
-/** How often a watch is opened in a minute, if each is as `opened` says. */
+/** How often a watch is opened in a minute, if each one behaves like `opened`. */
 const opensInAMinute = (opened: Effect.Effect<Stream.Stream<string>, LockError.Unavailable>) =>
   Effect.gen(function* () {
     let opens = 0
@@ -37,13 +37,13 @@ const event = (resourceVersion: number) =>
   JSON.stringify({ type: "MODIFIED", object: { metadata: { uid: "u", resourceVersion: String(resourceVersion) } } })
 
 describe("a watch", () => {
-  it.effect("that the server ends at once is opened seldom", () =>
+  it.effect("that the server ends at once is opened rarely", () =>
     Effect.gen(function* () {
       assert.isAtMost(yield* opensInAMinute(Effect.succeed(Stream.empty)), 20)
     })
   )
 
-  it.effect("that is refused is opened as seldom as the server wishes", () =>
+  it.effect("that is refused is opened no earlier than the server asks", () =>
     Effect.gen(function* () {
       const retryAfter = Duration.seconds(20)
       const overloaded = new LockError.Unavailable({
@@ -72,7 +72,7 @@ describe("a watch", () => {
     })
   )
 
-  it.effect("that was open for long is opened again at once, however often that happens", () =>
+  it.effect("that was open for a long time is opened again at once, every time", () =>
     Effect.gen(function* () {
       const silent = Effect.succeed(Stream.drain(Stream.fromEffect(Effect.sleep("6 seconds"))))
       assert.isAtLeast(yield* opensInAMinute(silent), 9)

@@ -8,7 +8,7 @@ const released = (options: { since: number; last: number; length?: number }): fa
 })
 
 describe("a fairness budget", () => {
-  it("lasts a second where nobody was met, and is short where somebody was", () => {
+  it("lasts a second if no other process came before, and is short if one came", () => {
     assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: false }), {
       since: 5,
       length: 1000
@@ -19,7 +19,7 @@ describe("a fairness budget", () => {
     })
   })
 
-  it("goes on over releases within it", () => {
+  it("continues across releases", () => {
     const before = released({ since: 0, last: 50 })
     assert.strictEqual(fairness.pauseForDex(before, 60), 0)
     assert.deepInclude(fairness.nextBudget(before, 60, { sharedWithDex: true, contended: false }), {
@@ -29,7 +29,7 @@ describe("a fairness budget", () => {
     assert.isTrue(fairness.hasBudget(before, 99))
   })
 
-  it("ends with a gap, less what has passed of it", () => {
+  it("ends with a gap, minus the time that has passed since the release", () => {
     const before = released({ since: 0, last: 100 })
     assert.isFalse(fairness.hasBudget(before, 100))
     assert.strictEqual(fairness.pauseForDex(before, 100), fairness.dexGap)
@@ -37,7 +37,7 @@ describe("a fairness budget", () => {
     assert.strictEqual(fairness.pauseForDex(before, 10_000), 0)
   })
 
-  it("is twice as long after a gap in which nobody came, up to two seconds", () => {
+  it("doubles after a gap in which no other process came, up to two seconds", () => {
     const next = (length: number) =>
       fairness.nextBudget(released({ since: 0, last: 100, length }), 100 + fairness.dexGap, {
         sharedWithDex: true,
@@ -47,14 +47,14 @@ describe("a fairness budget", () => {
     assert.deepStrictEqual(next(1600), { since: 100 + fairness.dexGap, length: 2000 })
   })
 
-  it("needs no gap where no Dex is about", () => {
+  it("needs no gap if Dex does not share the object", () => {
     const next = (now: number) =>
       fairness.nextBudget(released({ since: 0, last: 90 }), now, { sharedWithDex: false, contended: false })
     assert.deepInclude(next(99), { since: 0, length: 100 })
     assert.deepStrictEqual(next(100), { since: 100, length: 200 })
   })
 
-  it("is short again where somebody came", () => {
+  it("is short again after another process came", () => {
     const before = released({ since: 0, last: 2000, length: 2000 })
     assert.deepStrictEqual(fairness.nextBudget(before, 2150, { sharedWithDex: true, contended: true }), {
       since: 2150,

@@ -11,12 +11,12 @@ const sample = (sent: number, received: number, serverTime: number) => ({
 const learnAll = (samples: ReadonlyArray<serverClock.Sample>) => samples.reduce(serverClock.learn, serverClock.initial)
 
 describe("serverClock", () => {
-  it("knows the time to a second and the round trip after one answer", () => {
+  it("knows the time to one second and one round trip after one answer", () => {
     const clock = learnAll([sample(0, 40, 100_500)])
     assert.deepStrictEqual(serverClock.at(clock, at(40)), { earliest: 100_000, latest: 101_040.2 })
   })
 
-  it("knows it to about a round trip after many", () => {
+  it("knows the time to about one round trip after many answers", () => {
     const offset = 100_500
     const samples = Array.from({ length: 100 }, (_, i) => sample(i * 97, i * 97 + 4, offset + i * 97 + 2))
     const now = 99 * 97 + 4
@@ -26,14 +26,14 @@ describe("serverClock", () => {
     assert.isAtMost(latest - earliest, 100)
   })
 
-  it("knows less the longer ago the last answer is", () => {
+  it("knows less, the longer ago the last answer is", () => {
     const clock = learnAll([sample(0, 0, 100_000)])
     const { earliest, latest } = serverClock.at(clock, at(100_000))
     assert.strictEqual(earliest, 100_000 + 99_500)
     assert.strictEqual(latest, 101_000 + 100_500)
   })
 
-  it("believes neither clock alone when a machine slept: an hour may have passed, or nothing", () => {
+  it("trusts neither clock alone after a sleep of the machine, because an hour may have passed, or nothing", () => {
     const clock = learnAll([sample(0, 0, 100_000)])
     const { earliest, latest } = serverClock.at(clock, { monotonic: 10, wall: 3_600_000 })
     assert.isAtMost(earliest, 100_010)
@@ -53,7 +53,7 @@ describe("serverClock", () => {
     assert.deepStrictEqual(serverClock.at(serverClock.initial, at(0)), serverClock.unknown)
   })
 
-  it("does not believe one absurd answer, first or later, and believes two that agree", () => {
+  it("does not trust one absurd answer, first or later, and trusts two that agree", () => {
     const hour = 3_600_000
     const first = learnAll([sample(0, 0, 5 * hour)])
     assert.deepStrictEqual(serverClock.at(first, at(0)), serverClock.unknown)
@@ -71,7 +71,7 @@ describe("serverClock", () => {
     assert.isUndefined(known.contradiction)
   })
 
-  it("widens where two servers contradict each other, and forgets that after ten minutes", () => {
+  it("widens if two servers contradict each other, and forgets that after ten minutes", () => {
     const clock = learnAll([sample(0, 0, 100_000), sample(10, 10, 105_000)])
     const { earliest, latest } = serverClock.at(clock, at(10))
     assert.isAtMost(earliest, 100_010)
@@ -90,7 +90,7 @@ describe("serverClock", () => {
   const Offset = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 }))
 
   it.prop(
-    "never excludes the true time, whatever the network and within the drift",
+    "never excludes the true time, on any network and at any drift within the bound",
     [Schema.Array(Trip), Drift, Offset],
     ([trips, drift, offset]) => {
       const trueTime = (local: number) => offset + local * (1 + drift)

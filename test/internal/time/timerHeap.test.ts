@@ -7,7 +7,7 @@ import { type Timer, TimerHeap } from "../../../src/internal/time/timerHeap.ts"
 const dues = (timers: ReadonlyArray<Timer>) => timers.map(({ due, sequence }) => `${due} ${sequence}`)
 
 describe("a heap of timers", () => {
-  it.effect("has the earliest first, and among equals the one added first, whatever is removed", () =>
+  it.effect("gives the earliest first, and of equal ones the one added first, also after removals", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 50; round++) {
         const heap = new TimerHeap()

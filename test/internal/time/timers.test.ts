@@ -37,7 +37,7 @@ describe("timers", () => {
     })
   )
 
-  it.effect("do not fire once they are cancelled, even by another that fires at the same time", () =>
+  it.effect("do not fire after they are cancelled, even by another that fires at the same time", () =>
     Effect.gen(function* () {
       const { schedule } = yield* Timers.make
       const fired: Array<string> = []
@@ -56,7 +56,7 @@ describe("timers", () => {
     })
   )
 
-  it.effect("fire also after all earlier ones were cancelled", () =>
+  it.effect("fire after all earlier ones were cancelled", () =>
     Effect.gen(function* () {
       const { fired, scheduleNamed } = yield* setUp
       scheduleNamed(10, "never")()
@@ -96,7 +96,7 @@ describe("timers", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  it.effect("fire also after their scope has closed", () =>
+  it.effect("fire after their scope has closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { fired, scheduleNamed } = yield* Scope.provide(setUp, scope)

@@ -1,4 +1,4 @@
-/** Where values live, on the embedded API server: what is made, what is left alone, and what it costs. */
+/** Where values are stored, on the embedded API server: what is created, what is left alone, and what it costs. */
 import { assert, layer } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -14,12 +14,12 @@ const embedded = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
 ).pipe(Layer.provideMerge(ApiServer.layer()))
 
-/** Values of a place whose upstream counts. Nothing is fresh while `stale` is set. */
-const counting = (place: RefreshOnce.Location) =>
+/** Values at a location. Their upstream counts generations. No value is fresh while `stale` is set. */
+const counting = (location: RefreshOnce.Location) =>
   Effect.gen(function* () {
     const upstream = { generation: 0, stale: false }
     const tokens = yield* RefreshOnce.make({
-      location: place,
+      location,
       namespace: "dex",
       schema: Token,
       isFresh: ({ expiresAt }) => (upstream.stale ? Effect.succeed(false) : DateTime.isFuture(expiresAt)),
@@ -31,7 +31,7 @@ const counting = (place: RefreshOnce.Location) =>
 const json = (base64: unknown): unknown => JSON.parse(Buffer.from(String(base64), "base64").toString())
 
 layer(embedded, { excludeTestServices: true })("a value", (it) => {
-  it.effect("in a Secret that is missing is created with it", () =>
+  it.effect("in a missing Secret is stored in a new one", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const tokens = yield* counting(RefreshOnce.inSecret("oauth"))
@@ -42,7 +42,7 @@ layer(embedded, { excludeTestServices: true })("a value", (it) => {
     })
   )
 
-  it.effect("in a Secret that is there leaves all else alone", () =>
+  it.effect("in an existing Secret leaves everything else alone", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const tokens = yield* counting(RefreshOnce.inSecret("oauth"))
@@ -64,7 +64,7 @@ layer(embedded, { excludeTestServices: true })("a value", (it) => {
     })
   )
 
-  it.effect("in Dex's RefreshToken is the upstream connector's data; a missing one is not made", () =>
+  it.effect("in Dex's RefreshToken is the connector data, and a missing RefreshToken is not created", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const tokens = yield* counting(RefreshOnce.inRefreshToken)
@@ -84,7 +84,7 @@ layer(embedded, { excludeTestServices: true })("a value", (it) => {
     })
   )
 
-  it.effect("is rotated with two requests, both of them writes, and has when fresh with none", () =>
+  it.effect("costs two writes when it is rotated, and no request while it is fresh", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.ApiServer
       const tokens = yield* counting(RefreshOnce.inSecret("oauth"))
