@@ -17,7 +17,8 @@ import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
  * - `lost`: fails with `Lost` when the lock is lost; never succeeds. By default that takes at most a third of the TTL.
  * - `guard`: runs an effect. If the lock is lost, it interrupts the effect and fails with `Lost`. It also fails if the lease ran
  *   out before the effect finished, as in a process that was suspended.
- * - `snapshot`: the object as it was when the lock was acquired, with its content if the store includes it.
+ * - `snapshot`: the object as it was when this process acquired the lock, with its content if the store includes it. If the lock is
+ *   handed on within the process, the snapshot stays the same: it does not show what the last holder of this process wrote.
  * - `commitAndRelease`: writes to the locked object and releases the lock, both or nothing, in one request whose precondition is
  *   that the lock is still ours. A holder that was paused past its lease can never overwrite what its successor wrote. It also
  *   succeeds after the lease has run out, as long as nobody took over. If somebody did, it fails with `Lost` and nothing was

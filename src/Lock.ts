@@ -30,7 +30,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
+import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender, Engine } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
@@ -185,8 +185,18 @@ export const make = Effect.fnUntraced(function* (
 
   const timing = yield* timers.make
   const unfinished = yield* FiberSet.make<void>()
-  yield* Effect.addFinalizer(() => FiberSet.awaitEmpty(unfinished))
-  const contenders = localQueue.make((effect) => FiberSet.run(unfinished, effect, { startImmediately: false }))
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isClosed = true
+      return FiberSet.awaitEmpty(unfinished)
+    })
+  )
+  const contenders = localQueue.make((effect) =>
+    Effect.suspend(() =>
+      isClosed ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
+    )
+  )
   const engine: Engine = {
     store,
     timers: timing,
@@ -220,7 +230,7 @@ export const make = Effect.fnUntraced(function* (
   const hold = <E extends LockError.LockError>(
     id: string,
     options: AcquireOptions | undefined,
-    acquisition: (contender: Contender, start: Start, restore: localQueue.Restore) => Effect.Effect<Holding, E>
+    acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
   ) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(contender(id, options), (contender) =>
@@ -256,9 +266,11 @@ export const make = Effect.fnUntraced(function* (
     if (state._tag === "Free") return state
     const holderId = state._tag === "Malformed" ? "" : (state.holder ?? "")
     const request = { kind, holderId, requeue: undefined, sharedWithDex }
+    const now = yield* store.now
+    if (!LockProtocol.isClockKnown(now)) return yield* LockProtocol.clockUnknown(store.describe(id))
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.planHandOver(found, yield* store.now, request).patch
+      ...LockProtocol.planHandOver(found, now, request).patch
     })
     return Option.isSome(answer) ? state : yield* conflict(id, "RaceLost")
   })
@@ -266,14 +278,19 @@ export const make = Effect.fnUntraced(function* (
   return Lock.of({
     scoped: (id, options) =>
       hold(id, options, (contender, start, restore) =>
-        contenders.acquire(contender, start, (start, withdraw) => acquire(contender, start, withdraw), restore)
+        contenders.acquire(
+          contender,
+          start,
+          (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
+          restore
+        )
       ),
     tryScoped: (id, options) =>
       hold(id, options, (contender, start, restore) =>
         contenders.acquireIfIdle(
           contender,
           start,
-          (start, withdraw) => tryAcquire(contender, start, withdraw),
+          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
           restore,
           (seen) => conflict(id, "Held", seen)
         )

@@ -5,6 +5,7 @@
  * Nothing here reads a clock or talks to a store. The library, the simulation and the exhaustive exploration run these very
  * functions.
  */
+import * as LockError from "./LockError.ts"
 import type { LockKind } from "./LockKind.ts"
 import type { Lease, LockRecord, RecordedLease } from "./LockRecord.ts"
 import { expiryAt } from "./LockRecord.ts"
@@ -201,6 +202,13 @@ export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, wa
  * exactly: by as much again, or 5 seconds if the TTL is shorter. Our choice.
  */
 export const expiryMargin = (ttl: number): number => Math.max(ttl, 5000)
+
+/** The error of a contender that cannot tell what time it is on the server. */
+export const clockUnknown = (object: string): LockError.Unavailable =>
+  new LockError.Unavailable({ object, verb: "get", detail: "the answers do not tell what time it is on the server" })
+
+/** Whether anything is known about the server's clock. */
+export const isClockKnown = ({ latest }: ServerTime): boolean => latest < Number.POSITIVE_INFINITY
 
 /** Whether the server's clock is known closely enough to write a lease of so many milliseconds without asking first. */
 export const isClockUsable = ({ earliest, latest }: ServerTime, ttl: number): boolean =>

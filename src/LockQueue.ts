@@ -4,8 +4,8 @@
  * **Details**
  *
  * - `<key>-queue` holds the holder IDs of the waiters in order, separated by spaces. Each hand-over writes it, and so does a
- *   waiter that leaves. If Dex shares the objects, it begins with `since=<milliseconds since 1970>`: when the lock was last
- *   free.
+ *   waiter that leaves. If Dex shares the objects, it begins with `since=<milliseconds since 1970>`: when the lock was handed
+ *   over first since it was free.
  * - `<key>-queue-<process>` is a join, `<holder ID>@<resourceVersion>`. Each process writes its own key, so joins conflict
  *   neither with each other nor with the holder. The next hand-over appends them to the queue in the order of their
  *   versions: a waiter that came after another join found a later version. Clocks play no part.

@@ -20,6 +20,9 @@ export interface Acquired {
   readonly contended: boolean
 }
 
+/** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /** Cleans up after an acquisition that ended without the lock. `cutOff` is a write that may still arrive. */
 export type Withdraw = (cutOff: CutOff | undefined) => Effect.Effect<void>
 
@@ -30,9 +33,10 @@ export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockE
 export const acquire = (
   contender: Contender,
   start: acquisition.Start,
-  withdraw: Withdraw
+  withdraw: Withdraw,
+  restore: Restore
 ): Effect.Effect<Acquired, acquisition.Failure> =>
-  run(contender, start, withdraw, (run) =>
+  run(contender, start, withdraw, restore, (run) =>
     Effect.flatMap(advance(run, isWait), () =>
       hasEnded(run.command)
         ? endOf(run)
@@ -44,9 +48,10 @@ export const acquire = (
 export const tryAcquire = (
   contender: Contender,
   start: acquisition.Start,
-  withdraw: Withdraw
+  withdraw: Withdraw,
+  restore: Restore
 ): Effect.Effect<Acquired, TryFailure> =>
-  run(contender, start, withdraw, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
+  run(contender, start, withdraw, restore, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
 
 /** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch reported last. */
 interface Run {
@@ -61,15 +66,16 @@ const run = <E>(
   contender: Contender,
   start: acquisition.Start,
   withdraw: Withdraw,
+  restore: Restore,
   use: (run: Run) => Effect.Effect<Acquired, E>
 ): Effect.Effect<Acquired, E> =>
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = acquisition.begin(contender, start, now)
     const run: Run = { contender, state, command, isPerforming: false, lastTold: undefined }
-    return Effect.onExitPrimitive(use(run), (exit) => {
+    return Effect.onExitPrimitive(restore(use(run)), (exit) => {
       const { attempts, inDoubt } = run.isPerforming ? run.state : acquisition.unsent(run.state)
       const noted = noteAttempts(attempts)
-      return exit._tag === "Success" || !(inDoubt.held || inDoubt.queued)
+      return exit._tag === "Success" || !(run.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
         ? noted
         : Effect.andThen(noted, withdraw(run.isPerforming ? cutOffBy(run.command) : undefined))
     })

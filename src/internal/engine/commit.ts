@@ -25,13 +25,14 @@ export const commit = Effect.fnUntraced(function* (
   contender: Contender,
   lease: Lease,
   seen: ObjectSnapshot,
+  inDoubt: boolean,
   content: ReadonlyArray<FieldPatch>
 ): Effect.fn.Return<Committed> {
   const { engine, id, object } = contender
   const { store } = engine
   const self = { ...requestOf(contender, undefined), object, content }
   const budget = waitBudget.make(retries)
-  let [state, command] = protocol.begin(self, lease, seen, yield* requests.now(store))
+  let [state, command] = protocol.begin(self, lease, seen, inDoubt, yield* requests.now(store))
   for (;;) {
     let event: protocol.Event
     switch (command._tag) {

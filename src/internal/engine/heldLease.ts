@@ -116,7 +116,11 @@ export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Gr
       if (state.phase !== "Held") return Effect.fail(lossBecause("Released"))
       state = { ...state, phase: "Committing" }
       return Effect.flatMap(
-        telemetry.span("commit", contender, span)(commit(contender, state.lease, state.snapshot, content)),
+        telemetry.span(
+          "commit",
+          contender,
+          span
+        )(commit(contender, state.lease, state.snapshot, state.inDoubt, content)),
         onCommitted
       )
     }).pipe(Effect.uninterruptible)

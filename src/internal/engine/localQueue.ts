@@ -14,7 +14,7 @@ import { type Start, timeout } from "../protocol/acquisition.ts"
 import * as fairness from "../protocol/fairness.ts"
 import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import type { Acquired, Withdraw } from "./acquire.ts"
+import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { hold } from "./heldLease.ts"
 import type { HeldLease, Holding, Released } from "./holding.ts"
@@ -22,11 +22,8 @@ import { handOver, withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
-/** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
-export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
 /** Gets the lock from the API server. */
-export type Seek<E> = (start: Start, withdraw: Withdraw) => Effect.Effect<Acquired, E>
+export type Seek<E> = (start: Start, withdraw: Withdraw, restore: Restore) => Effect.Effect<Acquired, E>
 
 /** The contenders of one process, for all ids. */
 export interface LocalQueue {
@@ -128,14 +125,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   ): Effect.fn.Return<Holding, E> {
     const { id } = contender
     const seeking = Effect.andThen(
-      pause,
+      Effect.onError(restore(pause), () => (start.queued ? withdrawing(contender) : Effect.void)),
       Effect.suspend(() => {
         const freeVersion = start.snapshot === undefined ? freeVersions.get(id) : undefined
         freeVersions.delete(id)
-        return seek({ ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff))
+        return seek({ ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff), restore)
       })
     )
-    const acquired = yield* Effect.onError(restore(seeking), () => grantNext(id, entry))
+    const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))
     const { monotonic } = yield* ClockReading.now
     const { contended, grant } = acquired
     const { sharedWithDex } = contender

@@ -10,14 +10,13 @@ import type { Lease } from "../../LockRecord.ts"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Now } from "../protocol/answer.ts"
 import * as protocol from "../protocol/release.ts"
-import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import type { Released } from "./holding.ts"
 import * as requests from "./requests.ts"
 import { tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
-/** How long a release goes on trying. A single request may take as long as the store gives it. Our choice. */
+/** How long a release goes on trying after its first failure. Our choice. */
 export const patience = Duration.seconds(5)
 
 /** Releases a lease, by the object as last seen. A failure is logged with the time at which the lock frees itself. */
@@ -94,7 +93,7 @@ const perform = (
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = begin(now)
     const run: Run = { contender, self, failure, state, command, mayQueue: false }
-    return Effect.flatMap(tryOnce(run), () => (isLater(run.command) ? retry(run, now.clock) : endOf(run)))
+    return Effect.flatMap(tryOnce(run), () => (isLater(run.command) ? retry(run) : endOf(run)))
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -121,14 +120,10 @@ const advance = (run: Run, event: protocol.Event): Effect.Effect<void> =>
 
 const isLater = ({ _tag }: protocol.Command): boolean => _tag === "ReadLater" || _tag === "LookLater"
 
-const retry = (run: Run, startedAt: ClockReading.ClockReading): Effect.Effect<Released> =>
-  Effect.flatMap(ClockReading.now, (now) => {
-    const problem = problemOf(run)
-    const left = Duration.toMillis(patience) - ClockReading.elapsed(startedAt, now).max
-    return left <= 0
-      ? fail(run, problem)
-      : Effect.timeoutOrElse(retryForever(run), { duration: left, orElse: () => outOfTime(run, problem) })
-  })
+const retry = (run: Run): Effect.Effect<Released> => {
+  const problem = problemOf(run)
+  return Effect.timeoutOrElse(retryForever(run), { duration: patience, orElse: () => outOfTime(run, problem) })
+}
 
 const outOfTime = (run: Run, problem: string): Effect.Effect<Released> =>
   run.command._tag === "LookLater" ? endOf(run) : fail(run, problem)

@@ -39,6 +39,9 @@ export interface WatchPool {
 /** How long a watch without listeners goes on, in milliseconds. Our choice. */
 export const idleMillis = 1000
 
+/** How long a process opens no watch after one was forbidden, in milliseconds: a role may change. Our choice. */
+export const forbiddenMillis = 300_000
+
 /** How long contenders poll after a watch failed, in milliseconds. Our choice. */
 export const failedMillis = 5000
 
@@ -53,11 +56,17 @@ export const make = Effect.fnUntraced(function* (
   timers: Timers
 ): Effect.fn.Return<WatchPool, never, Scope.Scope> {
   let isForbidden = false
+  let hasReported = false
 
   const noteForbidden = (error: StoreError) =>
     Effect.suspend(() => {
       if (isForbidden || error._tag !== "LockForbidden") return Effect.void
       isForbidden = true
+      timers.schedule(forbiddenMillis, () => {
+        isForbidden = false
+      })
+      if (hasReported) return Effect.void
+      hasReported = true
       return quiet(Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`))
     })
 

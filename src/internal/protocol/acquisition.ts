@@ -253,6 +253,7 @@ const decide = (
 
 // Decides from the object, as just read or as cached, and acts on the decision.
 const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
+  if (!LockProtocol.isClockKnown(now.server)) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
   const known = { ...state, lastVersion: snapshot.resourceVersion }
   return follow(
     self,
@@ -277,15 +278,14 @@ const follow = (
       const { lease, patch, tookOverFrom } = decision
       const validFor = LockProtocol.validFor(now.server, self.ttl)
       if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
-      if (validFor < LockProtocol.minClaim) return onUnavailable(state, clockUnknown(self), now)
+      if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
       const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom }
       const expect = { resourceVersion: snapshot.resourceVersion }
       return write(state, grant, isCached, { _tag: "Write", write: { expect, annotations: patch } }, now)
     }
     case "Claim": {
       const { lease, validFor } = decision
-      const grant: Grant = { lease, issuedAt: now.clock, validFor, tookOverFrom: undefined, snapshot }
-      return [state, { _tag: "Succeed", grant }]
+      return succeed(self, state, { lease, issuedAt: now.clock, validFor, tookOverFrom: undefined, snapshot })
     }
     case "Wait":
       return meet(self, state, decision, now)
@@ -316,9 +316,6 @@ const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
   tookOverFrom: undefined
 })
 
-const clockUnknown = ({ object }: Acquisition): LockError.Unavailable =>
-  new LockError.Unavailable({ object, verb: "get", detail: "the answers do not tell what time it is on the server" })
-
 // Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
   const grant = newGrant(self, now)
@@ -327,8 +324,9 @@ const acquireFree = (self: Acquisition, state: State, resourceVersion: string, n
 }
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
+  if (!LockProtocol.isClockKnown(now.server)) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
   const grant = newGrant(self, now)
-  if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, clockUnknown(self), now)
+  if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
   return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
 }
 
@@ -336,15 +334,29 @@ const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, no
   const { phase } = state
   if (phase._tag !== "Writing") return onJoined(self, { ...state, followedUp: false }, snapshot, now)
   if (LockProtocol.isStored(self.kind.decode(snapshot.annotations), phase.grant.lease)) {
-    return [state, { _tag: "Succeed", grant: { ...phase.grant, snapshot } }]
+    return succeed(self, state, { ...phase.grant, snapshot })
   }
-  // What was stored in its place may still name this holder.
-  const error = new LockError.Altered({ object: self.object, verb: "patch" })
-  return [
-    { ...state, phase: { _tag: "Reading" } },
-    { _tag: "Fail", error }
-  ]
+  return failHolding(state, new LockError.Altered({ object: self.object, verb: "patch" }))
 }
+
+const succeed = ({ object }: Acquisition, state: State, grant: Grant): Step =>
+  /^\d+$/.test(grant.snapshot.resourceVersion)
+    ? [state, { _tag: "Succeed", grant }]
+    : failHolding(
+        state,
+        new LockError.Rejected({
+          object,
+          verb: "get",
+          status: 200,
+          detail: "its resourceVersion is not a decimal number, which fencing tokens need"
+        })
+      )
+
+// The object may still name this holder.
+const failHolding = (state: State, error: Failure): Step => [
+  { ...state, phase: { _tag: "Reading" }, inDoubt: { ...state.inDoubt, held: true } },
+  { _tag: "Fail", error }
+]
 
 // If the answer does not show the join, the waiter does without a place in the queue: the queue is advice.
 const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {

@@ -50,9 +50,12 @@ export type Command =
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
 
-/** Begins a commit under a lease, from the object as last seen. */
-export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, now: Now): Step =>
-  write(self, lease, snapshot, undefined, now)
+/** Begins a commit under a lease, from the object as last seen. `inDoubt`: an earlier commit may have been applied. */
+export const begin = (self: Commit, lease: Lease, snapshot: ObjectSnapshot, inDoubt: boolean, now: Now): Step => {
+  const detail = "the answer to an earlier commit was lost"
+  const unanswered = inDoubt ? new LockError.Unavailable({ object: self.object, verb: "patch", detail }) : undefined
+  return write(self, lease, snapshot, unanswered, now)
+}
 
 /** What follows on an event. */
 export const step = (self: Commit, state: State, event: Event, now: Now): Step => {
@@ -119,7 +122,10 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
   const { content, holderId, kind, object } = self
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
-    if (content.every((field) => holds(found.content, field))) return [state, { _tag: "Done", outcome: undefined }]
+    const mayBeApplied = state.unanswered !== undefined && content.length > 0
+    if (mayBeApplied && content.every((field) => holds(found.content, field))) {
+      return [state, { _tag: "Done", outcome: undefined }]
+    }
     // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
     return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
   }

@@ -101,7 +101,8 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
         ? [state, { _tag: self.cutOff?._tag === "Create" ? "LookLater" : "Done", outcome: passed }]
         : later(event.error.message)
     case "Failed":
-      return event.error._tag === "LockUnavailable"
+      // A token that was just rotated is refused for a moment.
+      return event.error._tag === "LockUnavailable" || event.error._tag === "LockUnauthorized"
         ? later(event.error.message)
         : [state, { _tag: "Fail", problem: event.error.message }]
     case "Elapsed":
