@@ -114,7 +114,8 @@ describe("load tester", () => {
       Effect.gen(function* () {
         const { code, stdout } = yield* run("--duration 11s --hold 1m --threads 2 --fibers 1".split(" "))
         assert.strictEqual(code, 0)
-        assert.match(stdout, /kubelock: 0 violations in 1 acquisitions: mutual exclusion held/)
+        // On a busy machine the second contender may get the lock when the first is interrupted at the end.
+        assert.match(stdout, /kubelock: 0 violations in [12] acquisitions: mutual exclusion held/)
       }),
     60_000
   )
