@@ -19,6 +19,8 @@ const rules: ReadonlyArray<safety.Rule> = [
   liveness.expiries,
   liveness.leftovers,
   liveness.noticed,
+  liveness.robust,
+  liveness.late,
   liveness.told,
   queueing.order,
   queueing.arrivals,

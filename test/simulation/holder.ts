@@ -72,7 +72,10 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
         yield* writeFenced(name, held.fencingToken)
         yield* Effect.sleep(Math.min(step, left))
       }
-      if (dice.chance(0.2)) yield* commit(held)
+      if (!dice.chance(0.2)) return
+      const isDone = yield* commit(held)
+      // What it makes of a commit that failed shows only if it goes on.
+      if (!isDone) yield* Effect.sleep(dice.between(0, plan.ttl))
     })
 
   const commit = (held: Held) =>
@@ -82,7 +85,7 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
           _tag: "Committed",
           acquisition: name,
           how: Exit.isSuccess(exit) ? "done" : failureOf(exit.cause).problem
-        })
+        }).pipe(Effect.as(Exit.isSuccess(exit)))
       )
     )
 

@@ -1,6 +1,6 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
-import { stableHolderAfter, handOverTtl } from "../../src/LockProtocol.ts"
-import { yieldToDexFor as visit } from "../../src/LockProtocol.ts"
+import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
+import { expiryMargin, handOverTtl, stableHolderAfter, yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
@@ -11,11 +11,14 @@ import { sight } from "./witness.ts"
 export const roundTrip = (plan: Plan): number => 2 * plan.delay
 
 // How far the server's clock is known then: a `Date` tells whole seconds, and clocks drift a little between polls.
-const uncertainty = (plan: Plan): number => 1000 + roundTrip(plan) + 20
+// Without a `Date` it is known as well as the machine's own clock is.
+const uncertainty = (plan: Plan): number =>
+  plan.dating.some(({ dates }) => dates === "none") ? 2 * localClockError + 20 : 1000 + roundTrip(plan) + 20
 
 /**
- * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable` where the store
- * was out of reach then. Nothing else happens, and no defect.
+ * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable`, `Unauthorized` or
+ * `Forbidden` where the store was out of reach then, or refused the request. Who is about to write to an object that is deleted
+ * may be told so (`NotFound`). Nothing else happens, and no defect.
  */
 export const wishes: Rule = ({ crashes, end, history, plan, ...line }) => {
   const violation = (at: number, what: string): Violation => ({ rule: "wishes", at, what })
@@ -29,13 +32,18 @@ export const wishes: Rule = ({ crashes, end, history, plan, ...line }) => {
     ),
     ...line.wishes.flatMap((wish) => {
       const problem =
-        complaint(wish, line.peaceSince(wish.holder, wish.to) <= wish.to) ?? overlong({ plan, ...line }, wish)
+        complaint(wish, line.peaceSince(wish.holder, wish.to) <= wish.to, plan.deletions.length > 0) ??
+        overlong({ plan, ...line }, wish)
       return problem === undefined ? [] : [violation(wish.to, `${wish.acquisition} ${problem}`)]
     })
   ]
 }
 
-const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean): string | undefined => {
+const complaint = (
+  { end, from, holder, to }: timeline.Wish,
+  isInPeace: boolean,
+  isDeleted: boolean
+): string | undefined => {
   if (end?._tag !== "Failed") return undefined
   switch (end.problem) {
     case "LockConflict":
@@ -44,7 +52,11 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
       if (isPatient(holder)) return "never gets it, and has waited long enough"
       return to - from < ((holder.polls - 1) * holder.interval) / holder.rate - 1 ? "times out too soon" : undefined
     case "LockUnavailable":
+    case "LockUnauthorized":
+    case "LockForbidden":
       return isInPeace ? "fails though nothing is wrong" : undefined
+    case "LockNotFound":
+      return isDeleted ? undefined : "fails though the object is there"
     default:
       return `fails with ${end.problem}: ${end.detail}`
   }
@@ -117,22 +129,31 @@ const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timel
 
 /**
  * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second; of a lock that is
- * handed over, the lease of a claim. A renewal does not shorten that. Where requests go wrong the uncertainty has no bound of its own: there this rule is not applied.
+ * handed over, the lease of a claim. A renewal does not shorten that. Where requests or clocks go wrong the uncertainty has no
+ * bound of its own: there the TTL is exceeded by no more than its margin. (A renewal that settles a commit in doubt ends at
+ * least a second later than the lease before it.)
  */
-export const expiries: Rule = ({ history, plan }) =>
-  plan.theme !== "calm" && plan.theme !== "crashes"
-    ? []
-    : history.flatMap((event) => {
-        const holder = timeline.holderOf(plan, event.process)
-        if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
-        if (timeline.isSameLock(event.before?.lock, event.after.lock)) return []
-        const { owner, until } = event.after.lock
-        const lasts = until - event.at
-        const isOwn = owner !== undefined && processOf(owner) === event.process
-        return lasts > (isOwn ? Math.max(holder.ttl, handOverTtl) : handOverTtl) + uncertainty(plan) + 1000
-          ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
-          : []
-      })
+export const expiries: Rule = ({ history, plan }) => {
+  const isCertain =
+    (plan.theme === "calm" || plan.theme === "crashes") &&
+    plan.dating.length === 0 &&
+    plan.holders.every(({ blows }) => blows.every(({ _tag }) => _tag !== "SetWall"))
+  return history.flatMap((event) => {
+    const holder = timeline.holderOf(plan, event.process)
+    if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
+    if (timeline.isSameLock(event.before?.lock, event.after.lock)) return []
+    const { owner, until } = event.after.lock
+    const lasts = until - event.at
+    const isOwn = owner !== undefined && processOf(owner) === event.process
+    const ttl = isOwn ? holder.ttl : handOverTtl
+    const most = isCertain
+      ? Math.max(ttl, handOverTtl) + uncertainty(plan)
+      : Math.max(ttl + expiryMargin(ttl), handOverTtl + expiryMargin(handOverTtl)) + 1000
+    return lasts > most + 1000 + holder.serverAhead
+      ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
+      : []
+  })
+}
 
 /**
  * No lock is left lying about. Who waits for a lock and has it, by a write whose answer got lost, is granted it by the
@@ -197,12 +218,44 @@ export const noticed: Rule = (line) =>
     })
   })
 
+/** A lock whose requests go wrong one at a time, far apart, is not lost, however short its lease is beside the TTL. */
+export const robust: Rule = ({ history, plan }) =>
+  plan.theme !== "blips"
+    ? []
+    : history.flatMap((event) =>
+        event._tag === "Lost"
+          ? [{ rule: "robust", at: event.at, what: `${event.acquisition} is lost by a blip: ${event.reason}` }]
+          : []
+      )
+
+/**
+ * An acquiring write that arrives when its wish has long ended is not applied: whoever withdrew from it has made its fate
+ * certain, if nothing kept it from that. A creation cannot be made certain.
+ */
+export const late: Rule = (line) =>
+  line.history.flatMap((event) => {
+    if (event._tag !== "Written" || event.before === undefined) return []
+    const { after, at, before, process } = event
+    const owner = after.lock?.owner
+    if (owner === undefined || owner === before.lock?.owner || processOf(owner) !== process) return []
+    // Who has the lock may hand it over within its process, to whom a vandal put into the queue.
+    if ([...before.queue.line, ...before.queue.arrivals].includes(owner)) return []
+    const wish = line.wishes.find(({ acquisition }) => acquisition === owner)
+    if (wish === undefined || wish.end?._tag === "Granted") return []
+    const settled = wish.to + 50 / wish.holder.rate + 4 * roundTrip(line.plan) + 1
+    return at > settled && !line.isDisturbed(wish.holder, { from: wish.to + 1, to: settled })
+      ? [{ rule: "late", at, what: `${owner} takes the lock ${Math.round(at - wish.to)} ms after its wish has ended` }]
+      : []
+  })
+
 /** Who watches the object is told its last state. */
 export const told: Rule = ({ end, history, plan }) => {
   const last = (versions: ReadonlyArray<number>) => versions.at(-1) ?? 0
   const written = last(
     history.flatMap((event) =>
-      event._tag === "Written" && event.at < end - roundTrip(plan) - 1 ? [event.after.version] : []
+      event._tag === "Written" && event.verb !== "delete" && event.at < end - roundTrip(plan) - 1
+        ? [event.after.version]
+        : []
     )
   )
   const heard = last(history.flatMap((event) => (event._tag === "Told" ? [event.version] : [])))

@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as requests from "../../src/internal/engine/requests.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
+import type * as serverClock from "../../src/internal/time/serverClock.ts"
 import type { StoreError } from "../../src/LockError.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
@@ -21,6 +22,7 @@ export interface Seen {
 
 /** A mutation: of the store as the server keeps it, or of what the library runs on. */
 export interface Mutation {
+  readonly learn?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
 }

@@ -159,12 +159,13 @@ export const label: Rule = ({ history }) =>
 export const handsOff: Rule = ({ history, plan }) =>
   plan.vandal !== undefined
     ? []
-    : history.flatMap((event) =>
-        event._tag === "Written" &&
-        timeline.holderOf(plan, event.process) !== undefined &&
-        event.before?.lock !== undefined &&
-        event.before.lock.owner === undefined &&
-        event.at <= event.before.lock.until
+    : history.flatMap((event) => {
+        const holder = timeline.holderOf(plan, event.process)
+        return event._tag === "Written" &&
+          holder !== undefined &&
+          event.before?.lock !== undefined &&
+          event.before.lock.owner === undefined &&
+          event.at + holder.serverAhead <= event.before.lock.until
           ? [{ rule: "handsOff", at: event.at, what: `${event.process} writes to an object that Dex has locked` }]
           : []
-      )
+      })
