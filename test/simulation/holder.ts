@@ -72,7 +72,7 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
         yield* writeFenced(name, held.fencingToken)
         yield* Effect.sleep(Math.min(step, left))
       }
-      if (!dice.chance(0.2)) return
+      if (!dice.chance(plan.commits)) return
       const isDone = yield* commit(held)
       // What it makes of a commit that failed shows only if it goes on.
       if (!isDone) yield* Effect.sleep(dice.between(0, plan.ttl))

@@ -95,10 +95,11 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
   const drawTrouble = (verb: string): Trouble | undefined => {
     const now = trueClock.currentTimeMillisUnsafe()
     const weather = ofNow(plan.weather).filter(({ apart = 0 }) => troubledAt + apart <= now)
+    const times = verb === "read" ? 0.25 : verb === "commit" ? 2 : 1
     const found = troubles.find(
       (kind) =>
         (verb !== "read" || !ofWrites.has(kind)) &&
-        weather.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * (verb === "read" ? 0.25 : 1)))
+        weather.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * times))
     )
     if (found !== undefined) troubledAt = now
     return found
@@ -106,10 +107,10 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
 
   // Two absurd dates in a row would confirm each other. The first of all is not absurd: see `befall` in `world.ts`.
   const dateOf = (date: number): number | undefined => {
-    const dates = ofNow(plan.dating).map(({ dates }) => dates)
-    if (dates.includes("none")) return undefined
+    const spells = ofNow(plan.dating)
+    if (spells.some(({ dates }) => dates === "none")) return undefined
     const isSpared = learnt.estimate === undefined || learnt.unconfirmed !== undefined
-    if (!dates.includes("absurd") || isSpared || !dice.chance(0.2)) return date
+    if (spells.every(({ dates }) => dates !== "absurd") || isSpared || !dice.chance(0.2)) return date
     recorder.record(machine.name, { _tag: "Odd", what: "an absurd Date" })
     return dice.chance(0.3) ? 0 : date + dice.pick([-1, 1]) * dice.between(2, 100_000) * 3_600_000
   }
@@ -229,7 +230,8 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       }),
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
-      compareAndSwap: (id, write) => ask("write", served.compareAndSwap(id, write), Option.none()),
+      compareAndSwap: (id, write) =>
+        ask("content" in write ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
       watch: (id, from) => watch(id, from)
     }
   }

@@ -25,7 +25,7 @@ export type Trouble = (typeof troubles)[number]
 
 /**
  * For a while, requests go wrong: each kind of trouble with its probability. Of one process, or of all. A reading, of
- * which there are many, meets it a quarter as often as a write.
+ * which there are many, meets it a quarter as often as a write, and a commit, of which there are few, twice as often.
  */
 export interface Weather {
   readonly from: number
@@ -76,6 +76,8 @@ export interface HolderPlan extends ProcessPlan {
   readonly fibers: number
   /** Whether it leaves the lock free now and then for Dex to see. */
   readonly besideDex: boolean
+  /** How often it ends with a commit. */
+  readonly commits: number
   /** Whether it works on after it lost the lock, so that only the fencing token stops it. */
   readonly stubborn: boolean
   /** Whether its logger and its tracer throw. */
@@ -166,6 +168,7 @@ const draw = (seed: number): Plan => {
     polls: die.pick([10, 50, 100]),
     fibers: die.pick([1, 1, 2, 3]),
     besideDex: theme === "dex",
+    commits: theme === "network" || theme === "storm" ? 0.5 : 0.2,
     stubborn: die.chance(0.3),
     throws: false
   })
@@ -244,6 +247,7 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
       polls: patience / 500,
       fibers: 1,
       besideDex: false,
+      commits: 0.2,
       stubborn: die.chance(0.3),
       throws: die.chance(0.2)
     })),
@@ -282,31 +286,27 @@ const withMishaps = (plan: Plan, die: dice.Dice): Plan => {
     }
   })()
   const isUndated = dating.some(({ dates }) => dates === "none")
-  const jumps = dating.length === 0 && die.chance(0.3)
+  const jumps = theme !== "calm" && dating.length === 0 && die.chance(0.3)
+  const blowsTo = ({ blows }: HolderPlan): ReadonlyArray<Blow> => {
+    if (isUndated) return blows.filter(({ _tag }) => _tag !== "SetWall")
+    if (!jumps || die.chance(0.5)) return blows
+    const by = die.pick([1, 1, -1]) * die.between(3_600_000, 10_800_000)
+    return apart([...blows, { _tag: "SetWall", at: die.between(0, Math.max(0, calmFrom - 1)), by }])
+  }
+  const befallen = (holder: HolderPlan): HolderPlan => ({
+    ...holder,
+    throws: die.chance(0.1),
+    serverAhead: dates === "two servers" && die.chance(0.5) ? ClockReading.maxDrift * holder.ttl : 0,
+    skew: isUndated ? die.between(-undatedSkew, undatedSkew) : holder.skew,
+    blows: blowsTo(holder)
+  })
   const deletes = !exists && dexes.length === 0 && theme !== "calm" && die.chance(0.6)
   return {
     ...plan,
     weather: [...plan.weather, ...weather],
     dating,
     deletions: deletes ? Array.from({ length: die.between(1, 3) }, () => die.between(0, calmFrom)) : [],
-    holders: holders.map((holder) => ({
-      ...holder,
-      throws: die.chance(0.1),
-      serverAhead: dates === "two servers" && die.chance(0.5) ? ClockReading.maxDrift * holder.ttl : 0,
-      ...(isUndated ? { skew: die.between(-undatedSkew, undatedSkew) } : {}),
-      blows: isUndated
-        ? holder.blows.filter(({ _tag }) => _tag !== "SetWall")
-        : jumps && theme !== "calm" && die.chance(0.5)
-          ? apart([
-              ...holder.blows,
-              {
-                _tag: "SetWall",
-                at: die.between(0, Math.max(0, calmFrom - 1)),
-                by: die.pick([1, 1, -1]) * die.between(3_600_000, 10_800_000)
-              }
-            ])
-          : holder.blows
-    }))
+    holders: holders.map(befallen)
   }
 }
 

@@ -21,6 +21,7 @@ const holder = (name: string): HolderPlan => ({
   polls: 50,
   fibers: 1,
   besideDex: false,
+  commits: 0,
   stubborn: false,
   throws: false
 })
