@@ -20,6 +20,7 @@ const rules: ReadonlyArray<safety.Rule> = [
   liveness.leftovers,
   liveness.noticed,
   liveness.robust,
+  liveness.groundless,
   liveness.late,
   liveness.told,
   queueing.order,

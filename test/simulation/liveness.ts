@@ -218,6 +218,33 @@ export const noticed: Rule = (line) =>
     })
   })
 
+/**
+ * Nobody tells of a loss without grounds: that a lock is another's, or nobody's, or that the object is gone, is told only if it has
+ * been so since the lock was acquired. A commit of its own that was applied counts as one.
+ */
+export const groundless: Rule = (line) => {
+  const gone = new Set<string>()
+  return line.history.flatMap((event) => {
+    if (event._tag === "Written") {
+      const owner = event.before?.lock?.owner
+      if (owner !== undefined && owner !== event.after.lock?.owner) gone.add(owner)
+      return []
+    }
+    if (event._tag !== "Lost" || event.reason === "Expired") return []
+    const wish = line.wishes.find(({ acquisition }) => acquisition === event.acquisition)
+    const turn = wish?.end?._tag === "Granted" ? wish.end.turn : event.acquisition
+    return gone.has(turn)
+      ? []
+      : [
+          {
+            rule: "groundless",
+            at: event.at,
+            what: `${event.acquisition} is told of a loss that never was: ${event.reason}`
+          }
+        ]
+  })
+}
+
 /** A lock whose requests go wrong one at a time, far apart, is not lost, however short its lease is beside the TTL. */
 export const robust: Rule = ({ history, plan }) =>
   plan.theme !== "blips"

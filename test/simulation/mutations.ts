@@ -20,14 +20,15 @@ export interface Seen {
   readonly clock: Clock.Clock
 }
 
-/** A mutation: of the store as the server keeps it, or of what the library runs on. */
+/** A mutation: of the store as the server keeps it, of how the time is learnt, or of what the library runs on. */
 export interface Mutation {
-  readonly learn?: typeof serverClock.learn
+  readonly learns?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
 }
 
-const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
+const mutate = (how: Boundary, { how: own, learns }: InSimulation): Mutation => ({
+  ...(learns === undefined ? {} : { learns }),
   served: (store) => (how.wipes === undefined ? store : wiping(store, how.wipes)),
   seen: (machine, seen) => {
     const changed = changing({ ...how, ...own?.(machine) }, machine, seen)
@@ -36,7 +37,7 @@ const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
 })
 
 const changing = (
-  { constantToken, hears, now, sends, watches }: Boundary,
+  { constantToken, delays, hears, now, sends, watches }: Boundary,
   { name }: Machine,
   { clock, store }: Seen
 ): Seen => {
@@ -57,9 +58,11 @@ const changing = (
           Effect.map(resultOf(heard(answer, "read")), Option.getOrThrow)
         ),
       compareAndSwap: (id, write) =>
-        Effect.flatMap(requests.write(store, id, sends?.(write, process) ?? write), (answer) =>
-          resultOf(heard(answer, kindOf(write)))
-        ),
+        Effect.flatMap(requests.write(store, id, sends?.(write, process) ?? write), (answer) => {
+          const result = resultOf(heard(answer, kindOf(write)))
+          const delay = delays?.(answer, kindOf(write), process) ?? 0
+          return delay > 0 ? Effect.delay(result, delay) : result
+        }),
       watch: (id, options) =>
         watches === undefined
           ? store.watch(id, options)
@@ -127,7 +130,5 @@ const stopping = ({ clock, store }: Seen): Seen => {
 
 /** The mutations, by name. */
 export const mutations: Readonly<Record<string, Mutation>> = Object.fromEntries(
-  all.flatMap(({ how = {}, name, simulation }) =>
-    simulation === undefined ? [] : [[name, mutate(how, simulation.how)]]
-  )
+  all.flatMap(({ how = {}, name, simulation }) => (simulation === undefined ? [] : [[name, mutate(how, simulation)]]))
 )

@@ -76,6 +76,8 @@ export interface HolderPlan extends ProcessPlan {
   readonly fibers: number
   /** Whether it leaves the lock free now and then for Dex to see. */
   readonly besideDex: boolean
+  /** How often it gives up before it gets the lock. */
+  readonly hurries: number
   /** How often it ends with a commit. */
   readonly commits: number
   /** Whether it works on after it lost the lock, so that only the fencing token stops it. */
@@ -100,6 +102,8 @@ export interface Plan {
   readonly exists: boolean
   readonly weather: ReadonlyArray<Weather>
   readonly dating: ReadonlyArray<Dating>
+  /** How rarely its owner writes to the object, at most. */
+  readonly ownerWrites: number
   /** When somebody deletes the object. */
   readonly deletions: ReadonlyArray<number>
   readonly restarts: ReadonlyArray<{ readonly at: number; readonly lasts: number }>
@@ -113,7 +117,9 @@ export interface Plan {
 }
 
 /** What a world is mostly about, so that each kind of trouble is met often enough. */
-const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex", "blips"] as const
+const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex", "blips", "late"] as const
+
+const usualThemes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] as const
 
 /** One of them. */
 export type Theme = (typeof themes)[number]
@@ -129,16 +135,16 @@ const undatedSkew = 1000
 
 /** Draws the plan of a seed. */
 export const make = (seed: number): Plan => {
-  const plan = draw(seed)
-  return plan.theme === "blips" ? plan : withMishaps(plan, dice.make(seed, "mishaps"))
+  const rare = dice.make(seed, "rare")
+  const theme = rare.between(1, 100)
+  if (theme <= 6) return drawBlips(seed, rare)
+  if (theme <= 10) return drawLate(seed, rare)
+  return withMishaps(draw(seed), dice.make(seed, "mishaps"))
 }
 
 const draw = (seed: number): Plan => {
   const die = dice.make(seed, "plan")
-  const drawn = die.pick([...themes.filter((theme) => theme !== "blips"), "dex" as const])
-  const blips = dice.make(seed, "blips")
-  if (blips.chance(0.06)) return drawBlips(seed, blips)
-  const theme = drawn
+  const theme = die.pick([...usualThemes, "dex" as const])
   const ttl = theme === "slow" ? die.pick([2000, 3000]) : die.pick([2000, 3000, 5000, 10_000])
   const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 10 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 3 * ttl)
@@ -168,6 +174,7 @@ const draw = (seed: number): Plan => {
     polls: die.pick([10, 50, 100]),
     fibers: die.pick([1, 1, 2, 3]),
     besideDex: theme === "dex",
+    hurries: 0.15,
     commits: theme === "network" || theme === "storm" ? 0.5 : 0.2,
     stubborn: die.chance(0.3),
     throws: false
@@ -196,6 +203,7 @@ const draw = (seed: number): Plan => {
     busyUntil,
     weather: weather(die, theme, holderNames, calmFrom),
     dating: [],
+    ownerWrites: 4000,
     deletions: [],
     restarts:
       (theme === "network" || theme === "storm") && die.chance(0.6)
@@ -229,6 +237,7 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
       }
     ],
     dating: [],
+    ownerWrites: 4000,
     deletions: [],
     restarts: [],
     holders: Array.from({ length: die.between(2, 4) }, (_, index) => ({
@@ -247,6 +256,7 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
       polls: patience / 500,
       fibers: 1,
       besideDex: false,
+      hurries: 0.15,
       commits: 0.2,
       stubborn: die.chance(0.3),
       throws: die.chance(0.2)
@@ -255,6 +265,39 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
     vandal: undefined
   }
 }
+
+// An object that hardly anybody writes to, and writes that arrive when whoever sent them has given up.
+const drawLate = (seed: number, die: dice.Dice): Plan => {
+  const { holders, ...plan } = drawBlips(seed, die)
+  const ttl = die.pick([2000, 5000])
+  return {
+    ...plan,
+    theme: "late",
+    ownerWrites: 60_000,
+    weather: [
+      {
+        from: 0,
+        to: plan.calmFrom,
+        process: undefined,
+        troubles: { "request slow": die.pick([0.2, 0.4]), "request late": die.pick([0.1, 0.3]) }
+      }
+    ],
+    holders: holders.slice(0, 2).map(hurried(die, ttl))
+  }
+}
+
+const hurried =
+  (die: dice.Dice, ttl: number) =>
+  (holder: HolderPlan): HolderPlan => ({
+    ...holder,
+    ttl,
+    requestTimeout: 5000,
+    thinks: 10_000,
+    holds: 500,
+    hurries: 0.8,
+    interval: die.pick([200, 500]),
+    polls: 20
+  })
 
 const blips = ["429", "500", "500 though applied"] as const
 
@@ -265,12 +308,14 @@ const withMishaps = (plan: Plan, die: dice.Dice): Plan => {
     const from = die.between(0, Math.max(0, calmFrom - 1))
     return { from, to: die.between(from, calmFrom), process: die.chance(0.5) ? die.pick(holders).name : undefined }
   }
-  const isRough = theme === "network" || theme === "storm"
+  const isHurried = (theme === "network" || theme === "storm") && die.chance(0.5)
   const weather = [
     ...(theme !== "calm" && die.chance(0.3)
       ? [{ ...span(), troubles: { "401": die.pick([0, 0.1, 0.3]), "403": die.pick([0.05, 0.2, 0.4]) } }]
       : []),
-    ...(isRough && die.chance(0.4) ? [{ ...span(), troubles: { "request late": die.pick([0.05, 0.2]) } }] : [])
+    ...(isHurried
+      ? [{ ...span(), troubles: { "request slow": die.pick([0, 0.3]), "request late": die.pick([0.1, 0.3]) } }]
+      : [])
   ]
   const dates = die.pick(["as they are", "as they are", "none", "none for ever", "absurd", "two servers"])
   const dating = ((): ReadonlyArray<Dating> => {
@@ -296,6 +341,7 @@ const withMishaps = (plan: Plan, die: dice.Dice): Plan => {
   const befallen = (holder: HolderPlan): HolderPlan => ({
     ...holder,
     throws: die.chance(0.1),
+    hurries: isHurried ? 0.5 : holder.hurries,
     serverAhead: dates === "two servers" && die.chance(0.5) ? ClockReading.maxDrift * holder.ttl : 0,
     skew: isUndated ? die.between(-undatedSkew, undatedSkew) : holder.skew,
     blows: blowsTo(holder)
@@ -344,7 +390,8 @@ const blowsOf: Readonly<Record<Theme, ReadonlyArray<Blow["_tag"]>>> = {
   slow: ["Stall", "Partition"],
   storm: ["Crash", "Stall", "Suspend", "Partition", "SetWall"],
   dex: ["Stall", "Partition", "Crash"],
-  blips: []
+  blips: [],
+  late: []
 }
 
 // One blow at a time. A machine that slept while its wall clock was set back could not know that it slept at all.
@@ -405,5 +452,6 @@ const troublesOf: Readonly<Record<Theme, ReadonlyArray<Trouble>>> = {
   slow: ["request slow", "answer slow"],
   storm: anything,
   blips,
+  late: ["request slow", "request late"],
   dex: ["request dropped", "answer dropped", "request slow", "answer slow", "409"]
 }

@@ -21,6 +21,7 @@ const holder = (name: string): HolderPlan => ({
   polls: 50,
   fibers: 1,
   besideDex: false,
+  hurries: 0,
   commits: 0,
   stubborn: false,
   throws: false
@@ -37,6 +38,7 @@ const plan: Plan = {
   exists: true,
   weather: [],
   dating: [],
+  ownerWrites: 4000,
   deletions: [],
   restarts: [],
   holders: [holder("p1"), holder("p2")],
@@ -199,6 +201,16 @@ describe("a rule", () => {
     const lost = [...taken, at(300, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Expired" }), ...sound.slice(-6)]
     assert.deepStrictEqual(brokenBy(lost), [])
     assert.deepStrictEqual(brokenBy(lost, { theme: "blips" }), ["robust"])
+  })
+
+  it("forbids that a holder is told of a loss that never was", () => {
+    const told = (reason: string) => [
+      ...taken,
+      at(300, "p1", { _tag: "Lost", acquisition: "p1/1", reason }),
+      ...sound.slice(-6)
+    ]
+    assert.deepStrictEqual(brokenBy(told("Expired")), [])
+    assert.deepStrictEqual(brokenBy(told("Deleted")), ["groundless"])
   })
 
   it("forbids that an acquiring write arrives when its wish has long ended", () => {

@@ -112,7 +112,7 @@ describe("the lock's promises hold", () => {
         ","
       ),
       ..."no Date,an absurd Date,two servers,wall clock set by hours,its logger throws,its tracer throws".split(","),
-      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips".split(",")
+      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late".split(",")
     ]
     for (const what of expected) assert.isAtLeast(seen.get(what) ?? 0, 1, what)
   })

@@ -2,8 +2,10 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -35,7 +37,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists })
   const witness = witnesses.make(recorder)
   const served = mutation.served?.(server.store) ?? server.store
-  const surroundings = { plan, recorder, server, trueClock, learn: mutation.learn ?? serverClock.learn }
+  const surroundings = { plan, recorder, server, trueClock, learn: mutation.learns ?? serverClock.learn }
   const isBusy = () => now() < plan.busyUntil
   const resource = fencedResource(recorder)
   const working = new Set<string>()
@@ -125,13 +127,14 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
 
   for (const holderPlan of plan.holders) {
     yield* settle(holderPlan, holderPlan.throws, (machine, network, die) => {
+      const peek = () => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(servers.id))))
       const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
       const seen = mutation.seen?.(machine, { store: network.store, clock: machine.clock }) ?? {
         store: network.store,
         clock: machine.clock
       }
       return holder
-        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, writeFenced })
+        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, peek, writeFenced })
         .pipe(Effect.scoped, Effect.provideService(Clock.Clock, seen.clock))
     })
   }
@@ -193,7 +196,7 @@ const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.
   )
   return Effect.forever(
     Effect.andThen(
-      Effect.suspend(() => at(die.between(100, 4000))),
+      Effect.suspend(() => at(die.between(100, plan.ownerWrites))),
       Effect.sync(() => server.handle("owner", "annotate", change))
     )
   )

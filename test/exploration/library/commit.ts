@@ -71,7 +71,7 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
     /** The commit is answered. */
     committed: (actor: Actor, index: number, answer: WriteAnswer): Committed => {
       const step = port(index, 0)
-      return after(index, step, stateOf(actor, index, "Write"), step.hear(answer, actor.seen, "release"))
+      return after(index, step, stateOf(actor, index, "Write"), step.hear(answer, actor.seen, "commit"))
     },
 
     /** It reads the object after a refused commit. `last` is the contender whose commit was applied last. */
