@@ -108,6 +108,16 @@ const shortening = (kind: boundary.RequestKind): ExploredMutation => ({
       : write
 })
 
+// The lease that a holder would write whose commit is not in doubt: it may be the very lease that the commit expects.
+const renewingInPlace: ExploredMutation = {
+  sends: (write, { holderId, lease, server, ttl }) => {
+    if (kindOf(write) !== "renew" || lease === undefined) return write
+    const expiry = LockRecord.expiryAt(server.latest + ttl)
+    const written = { holderId, expiry: expiry > lease.expiry ? expiry : lease.expiry }
+    return { ...write, annotations: { ...write.annotations, ...LockRecord.toAnnotations(key, written) } }
+  }
+}
+
 // All contenders go by one holder ID.
 const sharedId = LockQueue.holderId("contender", "process00000", 0)
 
@@ -480,7 +490,38 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "relies on a lock that a commit under way may have given up",
     exploration: [
-      { breaks: twoAtOnce, depth: 10, in: { ...two, commits: true }, how: { isValidWhileCommitting: true } }
+      {
+        breaks: twoAtOnce,
+        depth: 10,
+        in: { ...two, commits: true },
+        how: { believes: (state) => ({ ...state, phase: "Held" }) }
+      }
+    ]
+  },
+  {
+    name: "relies on a lock while its commit is in doubt",
+    exploration: [
+      {
+        breaks: twoAtOnce,
+        depth: 6,
+        in: { ...two, commits: true, before: [...acquires(0), ...commits(0)] },
+        how: { believes: (state) => ({ ...state, inDoubt: false }) }
+      }
+    ]
+  },
+  {
+    name: "takes a commit in doubt for settled by a renewal after which it can still be applied",
+    exploration: [
+      {
+        breaks: twoAtOnce,
+        depth: 9,
+        in: {
+          ...two,
+          commits: true,
+          before: [...acquires(0), ["sends a commit", 0], ["the network loses the answer to", 0]]
+        },
+        how: renewingInPlace
+      }
     ]
   },
 
