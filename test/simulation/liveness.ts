@@ -264,8 +264,8 @@ export const robust: Rule = ({ history, plan }) =>
       )
 
 /**
- * An acquiring write that arrives when its wish has long ended is not applied: whoever withdrew from it has made its fate
- * certain, if nothing kept it from that. A creation cannot be made certain.
+ * An acquiring write that was interrupted and arrives long after is not applied: its sender has made its fate certain, if nothing
+ * kept it from that. A creation cannot be made certain.
  */
 export const late: Rule = (line) =>
   line.history.flatMap((event) => {
@@ -276,9 +276,9 @@ export const late: Rule = (line) =>
     // Who has the lock may hand it over within its process, to whom a vandal put into the queue.
     if ([...before.queue.line, ...before.queue.arrivals].includes(owner)) return []
     const wish = line.wishes.find(({ acquisition }) => acquisition === owner)
-    if (wish === undefined || wish.end?._tag === "Granted") return []
+    if (wish?.end?._tag !== "GivenUp") return []
     const settled = wish.to + 50 / wish.holder.rate + 4 * roundTrip(line.plan) + 1
-    return at > settled && !line.isDisturbed(wish.holder, { from: wish.to + 1, to: settled })
+    return at > settled && !line.isDisturbed(wish.holder, { from: wish.to, to: settled })
       ? [{ rule: "late", at, what: `${owner} takes the lock ${Math.round(at - wish.to)} ms after its wish has ended` }]
       : []
   })
