@@ -311,7 +311,7 @@ const withMishaps = (plan: Plan, die: dice.Dice): Plan => {
   const isHurried = (theme === "network" || theme === "storm") && die.chance(0.5)
   const weather = [
     ...(theme !== "calm" && die.chance(0.3)
-      ? [{ ...span(), troubles: { "401": die.pick([0, 0.1, 0.3]), "403": die.pick([0.05, 0.2, 0.4]) } }]
+      ? [{ ...span(), troubles: { "401": die.pick([0.1, 0.3]), "403": die.pick([0.1, 0.2, 0.4]) } }]
       : []),
     ...(isHurried
       ? [{ ...span(), troubles: { "request slow": die.pick([0, 0.3]), "request late": die.pick([0.1, 0.3]) } }]
