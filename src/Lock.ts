@@ -266,6 +266,8 @@ export const make = Effect.fnUntraced(function* (
     if (state._tag === "Free") return state
     const holderId = state._tag === "Malformed" ? "" : (state.holder ?? "")
     const request = { kind, holderId, requeue: undefined, sharedWithDex }
+    // An answer whose time is not believed needs a second one to confirm it.
+    if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(id)
     const now = yield* store.now
     if (!LockProtocol.isClockKnown(now)) return yield* LockProtocol.clockUnknown(store.describe(id))
     const answer = yield* store.compareAndSwap(id, {

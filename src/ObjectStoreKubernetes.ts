@@ -79,10 +79,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const read = Effect.fnUntraced(function* (id: string) {
     const info = yield* requestInfo(id, "get")
-    const request = encode.get(Resource.objectPath(resource, namespace, id))
-    const response = yield* send(request, info)
-    // A time that is not believed yet needs a second response to confirm it.
-    return yield* ApiClient.snapshotOf(apiClient.isTimeDoubtful() ? yield* send(request, info) : response, info)
+    const response = yield* send(encode.get(Resource.objectPath(resource, namespace, id)), info)
+    return yield* ApiClient.snapshotOf(response, info)
   })
 
   const write = Effect.fnUntraced(function* (id: string, verb: string, request: Http.Request) {

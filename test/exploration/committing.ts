@@ -21,7 +21,7 @@ export const commit = (move: Move): void => {
     for (const uncertainty of timesOf(move)) {
       committed(move, library.commit.elapsed(actor, index, uncertainty), uncertainty, "commits again")
     }
-    return to(move, "gives up its commit", lost(actor))
+    return to(move, "gives up its commit", answered(actor, "Holding"))
   }
   const answer = answerTo(actor)
   if (answer !== undefined) committed(move, library.commit.committed(actor, index, answer), 0)
@@ -46,12 +46,15 @@ export const committed = (
     case "Released":
       if (next.outcome !== "Awaited") return end(move, "has committed", next.outcome, false)
       return handOver(move, "has committed", spent(actor), actor.seen!)
-    case "Lost":
-    case "Unsettled": {
-      const violation =
-        next._tag === "Lost" && actor.hasCommitted ? "a commit that was applied is taken for lost" : undefined
+    case "Lost": {
+      const violation = actor.hasCommitted ? "a commit that was applied is taken for lost" : undefined
       return to(move, "reads that the lock is gone", lost(actor), violation)
     }
+    case "Unsettled":
+      return to(move, "cannot tell what became of its commit", {
+        ...answered(actor, "Holding"),
+        unanswered: next.inDoubt
+      })
     case "Rejected":
       return to(move, "fails to commit", lost(actor), "a commit was refused for no reason")
     case "Reads":

@@ -58,6 +58,7 @@ const everyAction = [
   "a vandal puts a ghost at the head of the queue",
   "a vandal sets the label",
   "a vandal wipes queue, joins and label",
+  "cannot tell what became of its commit",
   "claims the lock",
   "commits again",
   "crashes",

@@ -20,7 +20,8 @@ export const hold = (move: Move): void => {
           to(move, "sends a renewal", next, undefined, uncertainty)
         }
       }
-      if (commits) beginCommit(move)
+      // What a second commit would mean, the answer to the first would have to tell.
+      if (commits && !actor.unanswered) beginCommit(move)
       break
     case "Renewing": {
       const answer = answerTo(actor)

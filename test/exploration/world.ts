@@ -89,7 +89,8 @@ export interface Release {
 /**
  * A contender.
  *
- * - `unanswered`: a write that takes the lock, or that commits, got no answer. It may have been applied, or may still be.
+ * - `unanswered`: a write that takes the lock, or that commits, got no answer. It may have been applied, or may still be. A holder
+ *   whose commit it was is in doubt until a renewal settles it.
  * - `hasCommitted`: its commit was applied, whether it knows or not.
  * - `mayQueue`: it may be in the queue.
  * - `hasYielded`: it left the free lock to others.

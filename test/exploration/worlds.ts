@@ -59,6 +59,11 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
     commits: true,
     before: isAwaited
   }),
+  explored("a commit that arrives late or never, and another contender", 8, {
+    actors: ["kubelock", "kubelock"],
+    commits: true,
+    before: [...acquires(0), ["sends a commit", 0], ["the network loses the answer to", 0]]
+  }),
   explored("a commit without an answer, and a commit after it", 6, {
     actors: ["kubelock", "kubelock"],
     commits: true,

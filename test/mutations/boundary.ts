@@ -12,7 +12,7 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { ConditionalPatch, ObjectSnapshot, ServerTime } from "../../src/ObjectStore.ts"
 
-/** What requests are for. `handOverFree` hands over a lock that is free already, `break` is an operator's. */
+/** What requests are for. `commit` releases or hands over, and writes content; `handOverFree` hands over a lock that is free already, `break` is an operator's. */
 export type RequestKind =
   | "read"
   | "create"
@@ -22,6 +22,7 @@ export type RequestKind =
   | "handOver"
   | "handOverFree"
   | "break"
+  | "commit"
   | "join"
   | "leave"
 
@@ -35,6 +36,7 @@ export interface Process {
  *
  * - `sends`: the write that arrives in place of this one.
  * - `hears`: the answer that the library gets in place of this one.
+ * - `delays`: for how long an answer is held back, in milliseconds. Time is the simulation's alone.
  * - `watches`: the snapshot of a watch event. `byLabel` says whether the watch is for the turn of this process.
  * - `now`: the time on the server's clock.
  * - `wipes`: which annotations a write removes although it does not name them.
@@ -45,6 +47,7 @@ export interface Process {
 export interface Boundary<P extends Process = Process> {
   readonly sends?: (write: ConditionalPatch, process: P) => ConditionalPatch
   readonly hears?: (answer: Answer, request: RequestKind, process: P) => Answer
+  readonly delays?: (answer: Answer, request: RequestKind, process: P) => number
   readonly watches?: (snapshot: ObjectSnapshot, process: P, byLabel: boolean) => ObjectSnapshot
   readonly now?: (now: ServerTime) => ServerTime
   readonly wipes?: (annotation: string, request: RequestKind) => boolean
@@ -60,7 +63,9 @@ export const queueKey = LockQueue.queueKey(key)
 export const labelKey = LockQueue.labelKey(key)
 
 /** What a write is for. */
-export const kindOf = ({ annotations, expect, labels }: ConditionalPatch): Exclude<RequestKind, "read" | "create"> => {
+export const kindOf = (write: ConditionalPatch): Exclude<RequestKind, "read" | "create"> => {
+  if ("content" in write) return "commit"
+  const { annotations, expect, labels } = write
   const isRemoval = annotations[key] === null
   if ("resourceVersion" in expect) return isRemoval ? "break" : labels === undefined ? "acquire" : "handOverFree"
   if (expect.annotations[holderKey] === true) return "join"

@@ -3,10 +3,14 @@
  *
  * `how` does it at the boundary that both proofs share. A proof that has its own way to do it says so.
  */
+import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
+import type { Answer } from "../../src/internal/protocol/answer.ts"
 import * as LockError from "../../src/LockError.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
+import { expiryMargin } from "../../src/LockProtocol.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import type { ConditionalPatch, MetadataPatch, ObjectSnapshot } from "../../src/ObjectStore.ts"
+import * as serverClock from "../../src/internal/time/serverClock.ts"
+import type { ConditionalPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "../../src/ObjectStore.ts"
 import {
   acquires,
   claims,
@@ -47,6 +51,8 @@ export interface InSimulation {
   readonly within: number
   readonly theme?: Theme
   readonly how?: (machine: Machine) => Boundary
+  /** How a process learns the server's time from an answer. */
+  readonly learns?: typeof serverClock.learn
 }
 
 /** What the exploration must find in a world: the violation, and after how many actions at least. */
@@ -101,6 +107,16 @@ const shortening = (kind: boundary.RequestKind): ExploredMutation => ({
         }
       : write
 })
+
+// The lease that a holder would write whose commit is not in doubt: it may be the very lease that the commit expects.
+const renewingInPlace: ExploredMutation = {
+  sends: (write, { holderId, lease, server, ttl }) => {
+    if (kindOf(write) !== "renew" || lease === undefined) return write
+    const expiry = LockRecord.expiryAt(server.latest + ttl)
+    const written = { holderId, expiry: expiry > lease.expiry ? expiry : lease.expiry }
+    return { ...write, annotations: { ...write.annotations, ...LockRecord.toAnnotations(key, written) } }
+  }
+}
 
 // All contenders go by one holder ID.
 const sharedId = LockQueue.holderId("contender", "process00000", 0)
@@ -181,6 +197,27 @@ const prolonging = (): Boundary => {
   }
 }
 
+const unavailable = new LockError.Unavailable({ object: "", verb: "patch", detail: "" })
+
+const rejected: Answer = {
+  _tag: "Failed",
+  error: new LockError.Rejected({ object: "", verb: "patch", status: 422, detail: "" })
+}
+
+const isUnanswered = (answer: Answer): boolean => answer._tag === "Failed" && answer.error._tag === "LockUnavailable"
+
+const exactly = (millis: number): ServerTime => ({ earliest: millis, latest: millis })
+
+// Sends no write twice: whoever settles the fate of a write sends it again.
+const onlyOnce = (): NonNullable<Boundary["sends"]> => {
+  const sent = new WeakSet<ConditionalPatch>()
+  return (write) => {
+    if (sent.has(write)) return { expect: { annotations: { [key]: "never" } }, annotations: {} }
+    sent.add(write)
+    return write
+  }
+}
+
 /** The mutations. */
 export const mutations: ReadonlyArray<Mutation> = [
   // Preconditions.
@@ -206,7 +243,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "releases whatever lease stands",
-    how: boundary.unconditional("release", "break"),
+    how: boundary.unconditional("release", "commit", "break"),
     simulation: { by: ["theft"], within: 50 },
     exploration: [{ breaks: removedOthers, depth: 12, in: { actors: ["kubelock", "dex"] } }]
   },
@@ -346,7 +383,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "takes a commit without an answer for one that was refused",
     how: {
-      hears: (answer, request) => (answer._tag === "Failed" && request === "release" ? { _tag: "Refused" } : answer)
+      hears: (answer, request) => (answer._tag === "Failed" && request === "commit" ? { _tag: "Refused" } : answer)
     },
     exploration: [
       {
@@ -362,7 +399,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "commits on a precondition that cannot hold",
-    how: boundary.sending("release", (write) =>
+    how: boundary.sending("commit", (write) =>
       "annotations" in write.expect ? { ...write, expect: { ...write.expect, hasLabels: true } } : write
     ),
     exploration: [
@@ -448,8 +485,130 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "relies on a lock that a commit under way may have given up",
     exploration: [
-      { breaks: twoAtOnce, depth: 10, in: { ...two, commits: true }, how: { isValidWhileCommitting: true } }
+      {
+        breaks: twoAtOnce,
+        depth: 10,
+        in: { ...two, commits: true },
+        how: { believes: (state) => ({ ...state, phase: "Held" }) }
+      }
     ]
+  },
+  {
+    name: "relies on a lock while its commit is in doubt",
+    exploration: [
+      {
+        breaks: twoAtOnce,
+        depth: 6,
+        in: { ...two, commits: true, before: [...acquires(0), ...commits(0)] },
+        how: { believes: (state) => ({ ...state, inDoubt: false }) }
+      }
+    ]
+  },
+  {
+    name: "takes a commit in doubt for settled by a renewal after which it can still be applied",
+    exploration: [
+      {
+        breaks: "a commit that was applied is taken for lost",
+        depth: 8,
+        in: {
+          ...two,
+          commits: true,
+          before: [...acquires(0), ["sends a commit", 0], ["the network loses the answer to", 0]]
+        },
+        how: renewingInPlace
+      }
+    ]
+  },
+
+  // What an audit found (issue 16), put back.
+  {
+    name: "takes a commit without an answer for one that was rejected for good",
+    how: {
+      hears: (answer, request) => (isUnanswered(answer) && request === "commit" ? rejected : answer)
+    },
+    simulation: { by: ["exclusion"], within: 50 }
+  },
+  {
+    name: "believes the clock of its own machine before an answer has told the time",
+    simulation: {
+      by: ["theft", "exclusion"],
+      within: 50,
+      how: ({ clock }) => ({
+        now: (now) => (Number.isFinite(now.latest) ? now : exactly(clock.currentTimeMillisUnsafe()))
+      })
+    }
+  },
+  {
+    name: "believes the clock of its own machine to the millisecond if answers do not tell the time",
+    simulation: {
+      by: ["theft", "exclusion"],
+      within: 50,
+      how: ({ clock }) => ({
+        now: (now) => {
+          const wall = clock.currentTimeMillisUnsafe()
+          return now.latest - wall === localClockError && wall - now.earliest === localClockError ? exactly(wall) : now
+        }
+      })
+    }
+  },
+  {
+    name: "believes an absurd time that no second answer confirms",
+    simulation: {
+      by: ["clocks"],
+      within: 100,
+      learns: (known, sample) => serverClock.learn(serverClock.learn(known, sample), sample)
+    }
+  },
+  {
+    name: "writes an expiry by a clock that it does not know",
+    how: {
+      now: (now) => ({ ...now, earliest: Math.max(now.earliest, now.latest - expiryMargin(2000)) })
+    },
+    simulation: { by: ["expiries"], within: 50 }
+  },
+  {
+    name: "pauses after a failed renewal for a part of the TTL, however little is left of the lease",
+    how: {
+      delays: (answer, request) => (request === "renew" && isUnanswered(answer) ? 4000 : 0)
+    },
+    simulation: { by: ["robust"], within: 50, theme: "blips" }
+  },
+  {
+    name: "leaves a write that was cut off to its fate",
+    simulation: { by: ["late"], within: 100, theme: "late", how: () => ({ sends: onlyOnce() }) }
+  },
+  {
+    name: "talks to a server whose clock is ahead by more than the clock drift",
+    simulation: {
+      by: ["exclusion"],
+      within: 10,
+      how: ({ name }) => ({
+        now: ({ earliest, latest }) => {
+          const ahead = name === "p2" ? 2000 : 0
+          return { earliest: earliest + ahead, latest: latest + ahead }
+        }
+      })
+    }
+  },
+  {
+    name: "does not ask why it cannot renew its lease, not even if the object is gone",
+    how: {
+      hears: (answer, request) =>
+        (answer._tag === "Missing" || answer._tag === "Refused") && request === "renew"
+          ? { _tag: "Failed", error: unavailable }
+          : answer
+    },
+    simulation: { by: ["noticed"], within: 50 }
+  },
+  {
+    name: "takes an error that no repetition mends for the loss of its lock",
+    how: {
+      hears: (answer, request) =>
+        answer._tag === "Failed" && !isUnanswered(answer) && request === "renew"
+          ? { _tag: "Missing", error: new LockError.NotFound({ id: "", object: "", missing: "object" }) }
+          : answer
+    },
+    simulation: { by: ["groundless"], within: 50 }
   },
 
   // The fencing token and the holder ID.

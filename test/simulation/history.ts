@@ -42,7 +42,10 @@ export type WishEnd =
   | { readonly _tag: "Failed"; readonly problem: string; readonly detail: string }
   | { readonly _tag: "GivenUp" }
 
-/** What can happen. `process` is who did it or to whom it was done. */
+/**
+ * What can happen. `process` is who did it or to whom it was done. `Trouble` may keep a process from its work; what is `Odd` must
+ * not. The object is gone after a write whose verb is `delete`.
+ */
 export type Happening =
   | { readonly _tag: "Wished"; readonly acquisition: string }
   | { readonly _tag: "WishEnded"; readonly acquisition: string; readonly end: WishEnd }
@@ -56,6 +59,7 @@ export type Happening =
   | { readonly _tag: "Fenced"; readonly acquisition: string; readonly token: bigint; readonly accepted: boolean }
   | { readonly _tag: "Misjudged"; readonly off: number }
   | { readonly _tag: "Trouble"; readonly what: string }
+  | { readonly _tag: "Odd"; readonly what: string }
   | { readonly _tag: "Away"; readonly what: string }
   | { readonly _tag: "Back"; readonly what: string }
   | { readonly _tag: "Crashed" }
@@ -135,6 +139,8 @@ const describe = (event: Event): string => {
       return `misjudges the server's clock by ${event.off.toFixed(1)} ms`
     case "Trouble":
       return `trouble: ${event.what}`
+    case "Odd":
+      return `odd: ${event.what}`
     case "Away":
       return `${event.what} begins`
     case "Back":

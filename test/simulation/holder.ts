@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import type { Held } from "../../src/Held.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
-import { ObjectStore } from "../../src/ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import { type Happening, plainly, type Recorder } from "./history.ts"
 import type { HolderPlan } from "./plan.ts"
@@ -22,6 +22,8 @@ export interface Options {
   readonly recorder: Recorder
   readonly witness: Witness
   readonly store: ObjectStore["Service"]
+  /** The object as the process has just read it by other means. */
+  readonly peek: () => ObjectSnapshot | undefined
   /** Writes to the resource that the lock protects. */
   readonly writeFenced: (acquisition: string, token: bigint) => Effect.Effect<void>
 }
@@ -53,17 +55,22 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
 })
 
 // The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
-const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: Lock.Lock["Service"], name: string) => {
+const goOnce = (
+  { dice, peek, plan, recorder, witness, writeFenced }: Options,
+  lock: Lock.Lock["Service"],
+  name: string
+) => {
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
+  const snapshot = dice.chance(0.15) ? peek() : undefined
   const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(0.2)
-    ? lock.tryScoped(id)
-    : dice.chance(0.15)
-      ? Effect.timeoutOrElse(lock.scoped(id), {
+    ? lock.tryScoped(id, { snapshot })
+    : dice.chance(plan.hurries)
+      ? Effect.timeoutOrElse(lock.scoped(id, { snapshot }), {
           duration: dice.between(1, 2 * plan.ttl),
           orElse: () => Effect.undefined
         })
-      : lock.scoped(id)
+      : lock.scoped(id, { snapshot })
 
   const work = (held: Held) =>
     Effect.gen(function* () {
@@ -72,7 +79,10 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
         yield* writeFenced(name, held.fencingToken)
         yield* Effect.sleep(Math.min(step, left))
       }
-      if (dice.chance(0.2)) yield* commit(held)
+      if (!dice.chance(plan.commits)) return
+      const isDone = yield* commit(held)
+      // What it makes of a commit that failed shows only if it goes on.
+      if (!isDone) yield* Effect.sleep(dice.between(0, plan.ttl))
     })
 
   const commit = (held: Held) =>
@@ -82,7 +92,7 @@ const goOnce = ({ dice, plan, recorder, witness, writeFenced }: Options, lock: L
           _tag: "Committed",
           acquisition: name,
           how: Exit.isSuccess(exit) ? "done" : failureOf(exit.cause).problem
-        })
+        }).pipe(Effect.as(Exit.isSuccess(exit)))
       )
     )
 

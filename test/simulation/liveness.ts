@@ -1,6 +1,7 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
-import { stableHolderAfter, handOverTtl } from "../../src/LockProtocol.ts"
-import { yieldToDexFor as visit } from "../../src/LockProtocol.ts"
+import * as waitBudget from "../../src/internal/engine/waitBudget.ts"
+import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
+import { expiryMargin, handOverTtl, stableHolderAfter, yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 import { processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
@@ -11,11 +12,13 @@ import { sight } from "./witness.ts"
 export const roundTrip = (plan: Plan): number => 2 * plan.delay
 
 // How far the server's clock is known then: a `Date` tells whole seconds, and clocks drift a little between polls.
-const uncertainty = (plan: Plan): number => 1000 + roundTrip(plan) + 20
+// Without a `Date` it is known as well as the machine's own clock is.
+const uncertainty = (plan: Plan): number =>
+  plan.dating.some(({ dates }) => dates === "none") ? 2 * localClockError + 20 : 1000 + roundTrip(plan) + 20
 
 /**
- * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable` where the store
- * was out of reach then. Nothing else happens, and no defect.
+ * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable`, `Unauthorized` or
+ * `Forbidden` where the store was out of reach then, or refused the request. Nothing else happens, and no defect.
  */
 export const wishes: Rule = ({ crashes, end, history, plan, ...line }) => {
   const violation = (at: number, what: string): Violation => ({ rule: "wishes", at, what })
@@ -44,6 +47,8 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
       if (isPatient(holder)) return "never gets it, and has waited long enough"
       return to - from < ((holder.polls - 1) * holder.interval) / holder.rate - 1 ? "times out too soon" : undefined
     case "LockUnavailable":
+    case "LockUnauthorized":
+    case "LockForbidden":
       return isInPeace ? "fails though nothing is wrong" : undefined
     default:
       return `fails with ${end.problem}: ${end.detail}`
@@ -86,7 +91,7 @@ export const takeover: Rule = (line) =>
         ...line.locks.filter((one) => one.from <= free && one.to >= since).map(({ lock }) => lock.until - free)
       )
       const places = line.plan.vandal === undefined ? line.plan.holders.length * stagger : longestStagger
-      const deaf = Math.min(seen, stableHolderAfter) + 2 * places
+      const deaf = Math.min(seen, stableHolderAfter) + 2 * places + forbidden(line, holder)
       const due =
         free + uncertainty(line.plan) + (deaf + holder.interval + visit) / holder.rate + 2 * roundTrip(line.plan) + 1
       return wish.to > due &&
@@ -105,6 +110,13 @@ export const takeover: Rule = (line) =>
     })
   )
 
+// Who learns that it may not watch polls from then on, for the first time when the part of its schedule is over that it has set
+// aside for watching.
+const forbidden = ({ history }: timeline.Timeline, { name }: HolderPlan): number =>
+  history.some((event) => event._tag === "Trouble" && event.process === name && event.what === "watch: 403")
+    ? waitBudget.ahead
+    : 0
+
 // How the library staggers those who look, and by how much at most, in milliseconds.
 const stagger = 100
 const longestStagger = 2000
@@ -117,22 +129,31 @@ const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timel
 
 /**
  * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second; of a lock that is
- * handed over, the lease of a claim. A renewal does not shorten that. Where requests go wrong the uncertainty has no bound of its own: there this rule is not applied.
+ * handed over, the lease of a claim. A renewal does not shorten that. Where requests or clocks go wrong the uncertainty has no
+ * bound of its own: there the TTL is exceeded by no more than its margin. (A renewal that settles a commit in doubt ends at
+ * least a second later than the lease before it.)
  */
-export const expiries: Rule = ({ history, plan }) =>
-  plan.theme !== "calm" && plan.theme !== "crashes"
-    ? []
-    : history.flatMap((event) => {
-        const holder = timeline.holderOf(plan, event.process)
-        if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
-        if (timeline.isSameLock(event.before?.lock, event.after.lock)) return []
-        const { owner, until } = event.after.lock
-        const lasts = until - event.at
-        const isOwn = owner !== undefined && processOf(owner) === event.process
-        return lasts > (isOwn ? Math.max(holder.ttl, handOverTtl) : handOverTtl) + uncertainty(plan) + 1000
-          ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
-          : []
-      })
+export const expiries: Rule = ({ history, plan }) => {
+  const isCertain =
+    (plan.theme === "calm" || plan.theme === "crashes") &&
+    plan.dating.length === 0 &&
+    plan.holders.every(({ blows }) => blows.every(({ _tag }) => _tag !== "SetWall"))
+  return history.flatMap((event) => {
+    const holder = timeline.holderOf(plan, event.process)
+    if (event._tag !== "Written" || holder === undefined || event.after.lock === undefined) return []
+    if (timeline.isSameLock(event.before?.lock, event.after.lock)) return []
+    const { owner, until } = event.after.lock
+    const lasts = until - event.at
+    const isOwn = owner !== undefined && processOf(owner) === event.process
+    const ttl = isOwn ? holder.ttl : handOverTtl
+    const most = isCertain
+      ? Math.max(ttl, handOverTtl) + uncertainty(plan)
+      : Math.max(ttl + expiryMargin(ttl), handOverTtl + expiryMargin(handOverTtl)) + 1000
+    return lasts > most + 1000 + holder.serverAhead
+      ? [{ rule: "expiries", at: event.at, what: `${event.process} writes an expiry that is ${lasts} ms away` }]
+      : []
+  })
+}
 
 /**
  * No lock is left lying about. Who waits for a lock and has it, by a write whose answer got lost, is granted it by the
@@ -153,7 +174,7 @@ export const leftovers: Rule = (line) => {
     const leaves = Math.max(...had.map((one) => one.leaves))
     const due = leaves + attempt + conflicts(line.plan)
     return [
-      ...(unknown > holder.interval / holder.rate + attempt
+      ...(unknown > (holder.interval + forbidden(line, holder)) / holder.rate + attempt
         ? [{ rule: "leftovers", at: unknownTo, what: `${owner} has the lock and waits for it` }]
         : []),
       ...(from <= leaves && due < gone && timeline.inPeace(line, holder, { from: leaves, to: due })
@@ -197,12 +218,71 @@ export const noticed: Rule = (line) =>
     })
   })
 
+/**
+ * Nobody tells of a loss without grounds: that a lock is another's, or nobody's, or that the object is gone, is told only if it has
+ * been so since the lock was acquired. A commit of its own that was applied counts as one.
+ */
+export const groundless: Rule = (line) => {
+  const gone = new Set<string>()
+  return line.history.flatMap((event) => {
+    if (event._tag === "Written") {
+      const owner = event.before?.lock?.owner
+      if (owner !== undefined && owner !== event.after.lock?.owner) gone.add(owner)
+      return []
+    }
+    if (event._tag !== "Lost" || event.reason === "Expired") return []
+    const wish = line.wishes.find(({ acquisition }) => acquisition === event.acquisition)
+    const turn = wish?.end?._tag === "Granted" ? wish.end.turn : event.acquisition
+    return gone.has(turn)
+      ? []
+      : [
+          {
+            rule: "groundless",
+            at: event.at,
+            what: `${event.acquisition} is told of a loss that never was: ${event.reason}`
+          }
+        ]
+  })
+}
+
+/** A lock whose requests go wrong one at a time, far apart, is not lost, however short its lease is beside the TTL. */
+export const robust: Rule = ({ history, plan }) =>
+  plan.theme !== "blips"
+    ? []
+    : history.flatMap((event) =>
+        event._tag === "Lost"
+          ? [{ rule: "robust", at: event.at, what: `${event.acquisition} is lost by a blip: ${event.reason}` }]
+          : []
+      )
+
+/**
+ * An acquiring write that was interrupted and arrives long after is not applied: its sender has made its fate certain, if nothing
+ * kept it from that. A creation cannot be made certain.
+ */
+export const late: Rule = (line) =>
+  line.history.flatMap((event) => {
+    if (event._tag !== "Written" || event.before === undefined) return []
+    const { after, at, before, process } = event
+    const owner = after.lock?.owner
+    if (owner === undefined || owner === before.lock?.owner || processOf(owner) !== process) return []
+    // Who has the lock may hand it over within its process, to whom a vandal put into the queue.
+    if ([...before.queue.line, ...before.queue.arrivals].includes(owner)) return []
+    const wish = line.wishes.find(({ acquisition }) => acquisition === owner)
+    if (wish === undefined || wish.end === undefined || wish.end._tag === "Granted") return []
+    const settled = wish.to + 50 / wish.holder.rate + 4 * roundTrip(line.plan) + 1
+    return at > settled && !line.isDisturbed(wish.holder, { from: wish.to, to: settled })
+      ? [{ rule: "late", at, what: `${owner} takes the lock ${Math.round(at - wish.to)} ms after its wish has ended` }]
+      : []
+  })
+
 /** Who watches the object is told its last state. */
 export const told: Rule = ({ end, history, plan }) => {
   const last = (versions: ReadonlyArray<number>) => versions.at(-1) ?? 0
   const written = last(
     history.flatMap((event) =>
-      event._tag === "Written" && event.at < end - roundTrip(plan) - 1 ? [event.after.version] : []
+      event._tag === "Written" && event.verb !== "delete" && event.at < end - roundTrip(plan) - 1
+        ? [event.after.version]
+        : []
     )
   )
   const heard = last(history.flatMap((event) => (event._tag === "Told" ? [event.version] : [])))

@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as requests from "../../src/internal/engine/requests.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
+import type * as serverClock from "../../src/internal/time/serverClock.ts"
 import type { StoreError } from "../../src/LockError.ts"
 import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
@@ -19,13 +20,15 @@ export interface Seen {
   readonly clock: Clock.Clock
 }
 
-/** A mutation: of the store as the server keeps it, or of what the library runs on. */
+/** A mutation: of the store as the server keeps it, of how the time is learnt, or of what the library runs on. */
 export interface Mutation {
+  readonly learns?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
 }
 
-const mutate = (how: Boundary, own: InSimulation["how"]): Mutation => ({
+const mutate = (how: Boundary, { how: own, learns }: InSimulation): Mutation => ({
+  ...(learns === undefined ? {} : { learns }),
   served: (store) => (how.wipes === undefined ? store : wiping(store, how.wipes)),
   seen: (machine, seen) => {
     const changed = changing({ ...how, ...own?.(machine) }, machine, seen)
@@ -42,7 +45,7 @@ const renewed = ({ annotations }: ConditionalPatch): ObjectSnapshot => ({
 })
 
 const changing = (
-  { believesRenewals, constantToken, hears, now, sends, watches }: Boundary,
+  { believesRenewals, constantToken, delays, hears, now, sends, watches }: Boundary,
   { name }: Machine,
   { clock, store }: Seen
 ): Seen => {
@@ -63,13 +66,14 @@ const changing = (
           Effect.map(resultOf(heard(answer, "read")), Option.getOrThrow)
         ),
       compareAndSwap: (id, write) =>
-        Effect.flatMap(requests.write(store, id, sends?.(write, process) ?? write), (answer) =>
-          resultOf(
-            believesRenewals === true && answer._tag === "Refused" && kindOf(write) === "renew"
-              ? { _tag: "Written", snapshot: renewed(write) }
-              : heard(answer, kindOf(write))
+        Effect.flatMap(requests.write(store, id, sends?.(write, process) ?? write), (answer) => {
+          const isBelieved = believesRenewals === true && answer._tag === "Refused" && kindOf(write) === "renew"
+          const result = resultOf(
+            isBelieved ? { _tag: "Written", snapshot: renewed(write) } : heard(answer, kindOf(write))
           )
-        ),
+          const delay = delays?.(answer, kindOf(write), process) ?? 0
+          return delay > 0 ? Effect.delay(result, delay) : result
+        }),
       watch: (id, options) =>
         watches === undefined
           ? store.watch(id, options)
@@ -137,7 +141,5 @@ const stopping = ({ clock, store }: Seen): Seen => {
 
 /** The mutations, by name. */
 export const mutations: Readonly<Record<string, Mutation>> = Object.fromEntries(
-  all.flatMap(({ how = {}, name, simulation }) =>
-    simulation === undefined ? [] : [[name, mutate(how, simulation.how)]]
-  )
+  all.flatMap(({ how = {}, name, simulation }) => (simulation === undefined ? [] : [[name, mutate(how, simulation)]]))
 )

@@ -13,9 +13,10 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as serverClock from "../../src/internal/time/serverClock.ts"
+import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
 import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as LockError from "../../src/LockError.ts"
-import type { WatchEvent, WatchOptions, ObjectStore } from "../../src/ObjectStore.ts"
+import type { ObjectStore, ServerTime, WatchEvent, WatchOptions } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"
 import type { Machine } from "./machine.ts"
@@ -43,6 +44,8 @@ export interface Surroundings {
   readonly recorder: Recorder
   readonly server: Server
   readonly trueClock: Clock.Clock
+  /** How a process learns the server's time from an answer. */
+  readonly learn: typeof serverClock.learn
 }
 
 /** Whose network it is. `served` is the store as the server keeps it. */
@@ -50,39 +53,80 @@ export interface Options {
   readonly machine: Machine
   readonly dice: Dice
   readonly requestTimeout: number
+  /** By how much the clock of the server that it talks to is ahead. */
+  readonly serverAhead: number
   readonly served: ObjectStore["Service"]
 }
 
+// `date` is there if the server answered at all.
 interface Answer<A> {
   readonly exit: Exit.Exit<A, LockError.StoreError>
   readonly date?: number
 }
 
 /** Makes the network of a machine. */
-export const make = ({ plan, recorder, server, trueClock }: Surroundings, options: Options): Network => {
-  const { dice, machine, requestTimeout, served } = options
+export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings, options: Options): Network => {
+  const { dice, machine, requestTimeout, served, serverAhead } = options
   let learnt: serverClock.ServerClock = serverClock.initial
+  let hasDate = true
+  let troubledAt = -Infinity
   let asked = { second: 0, times: 0 }
 
   const pause = (millis: number) => (millis === 0 ? Effect.void : trueClock.sleep(Duration.millis(millis)))
   const usual = () => dice.between(0, plan.delay)
   const late = (trouble: Trouble | undefined, kind: Trouble) =>
-    trouble === kind ? dice.between(500, longestDelay) : usual()
+    trouble === kind
+      ? dice.between(500, longestDelay)
+      : trouble === "request late" && kind === "request slow"
+        ? dice.between(longestDelay, latest)
+        : usual()
 
-  const blowing = () => {
+  const ofNow = <A extends { readonly from: number; readonly to: number; readonly process: string | undefined }>(
+    all: ReadonlyArray<A>
+  ): ReadonlyArray<A> => {
     const now = trueClock.currentTimeMillisUnsafe()
-    return plan.weather.filter(
+    return all.filter(
       ({ from, process, to }) => from <= now && now < to && (process === undefined || process === machine.name)
     )
   }
 
   const drawTrouble = (verb: string): Trouble | undefined => {
-    const weather = blowing()
-    return troubles.find(
+    const now = trueClock.currentTimeMillisUnsafe()
+    const weather = ofNow(plan.weather).filter(({ apart = 0 }) => troubledAt + apart <= now)
+    const times = verb === "read" ? 0.25 : verb === "commit" ? 2 : 1
+    const found = troubles.find(
       (kind) =>
-        (kind !== "409" || verb !== "read") &&
-        weather.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * (verb === "read" ? 0.25 : 1)))
+        (verb !== "read" || !ofWrites.has(kind)) &&
+        weather.some(({ troubles }) => dice.chance((troubles[kind] ?? 0) * times))
     )
+    if (found !== undefined) troubledAt = now
+    return found
+  }
+
+  // Two absurd dates in a row would confirm each other. The first of all is not absurd: see `befall` in `world.ts`.
+  const dateOf = (date: number): number | undefined => {
+    const spells = ofNow(plan.dating)
+    if (spells.some(({ dates }) => dates === "none")) return undefined
+    const isSpared = learnt.unconfirmed !== undefined
+    if (spells.every(({ dates }) => dates !== "absurd") || isSpared || !dice.chance(0.2)) return date
+    recorder.record(machine.name, { _tag: "Odd", what: "an absurd Date" })
+    return dice.chance(0.3) ? 0 : date + dice.pick([-1, 1]) * dice.between(2, 100_000) * 3_600_000
+  }
+
+  const learnFrom = (date: number, sent: ClockReading.ClockReading) => {
+    const told = dateOf(date)
+    if (told === undefined && hasDate) recorder.record(machine.name, { _tag: "Odd", what: "no Date" })
+    hasDate = told !== undefined
+    if (told !== undefined) learnt = learn(learnt, { sent, received: ClockReading.read(machine.clock), date: told })
+  }
+
+  // As the client of the API server does it.
+  const estimate = (): ServerTime => {
+    const known = serverClock.at(learnt, ClockReading.read(machine.clock))
+    if (hasDate) return known
+    const wall = machine.clock.currentTimeMillisUnsafe()
+    const local = { earliest: wall - localClockError, latest: wall + localClockError }
+    return known.latest - known.earliest < 2 * localClockError ? known : local
   }
 
   // What the server answers without doing anything.
@@ -94,6 +138,10 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
         return Exit.fail(unavailable(verb, 429, Duration.millis(dice.pick([0, 1000, maxRetryAfter]))))
       case "500":
         return Exit.fail(unavailable(verb, 500))
+      case "401":
+        return Exit.fail(new LockError.Unauthorized({ object: id, detail: "the server answered 401" }))
+      case "403":
+        return Exit.fail(new LockError.Forbidden({ object: id, verb, status: 403, detail: "the server answered 403" }))
       default:
         return undefined
     }
@@ -113,7 +161,7 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
     yield* pause(late(trouble, "request slow"))
     if (network.cut || trouble === "request dropped") return undefined
     if (server.down || server.restarts !== connection) return reset
-    const date = Math.floor(server.time() / 1000) * 1000
+    const date = Math.floor((server.time() + serverAhead) / 1000) * 1000
     const exit = refusal(verb, trouble, conflict) ?? server.handle(machine.name, verb, request)
     yield* pause(late(trouble, "answer slow"))
     if (network.cut || trouble === "answer dropped") return undefined
@@ -145,9 +193,7 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
         Effect.andThen(Deferred.await(answer)),
         Effect.tap(machine.turn),
         Effect.flatMap(({ date, exit }) => {
-          if (date !== undefined) {
-            learnt = serverClock.learn(learnt, { sent, received: ClockReading.read(machine.clock), date })
-          }
+          if (date !== undefined) learnFrom(date, sent)
           return exit
         }),
         Effect.timeoutOrElse({ duration: requestTimeout, orElse: () => Effect.fail(unavailable(verb)) })
@@ -173,14 +219,16 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
       includesContent: served.includesContent,
       describe: served.describe,
       now: Effect.sync(() => {
-        const known = serverClock.at(learnt, ClockReading.read(machine.clock))
-        const off = Math.max(known.earliest - server.time(), server.time() - known.latest)
+        const known = estimate()
+        const time = server.time() + serverAhead
+        const off = Math.max(known.earliest - time, time - known.latest)
         if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
         return known
       }),
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
-      compareAndSwap: (id, write) => ask("write", served.compareAndSwap(id, write), Option.none()),
+      compareAndSwap: (id, write) =>
+        ask("content" in write ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
       watch: (id, from) => watch(id, from)
     }
   }
@@ -208,12 +256,22 @@ export const make = ({ plan, recorder, server, trueClock }: Surroundings, option
         recorder.record(machine.name, { _tag: "Back", what })
       })
     yield* pause(Math.max(1, usual()))
-    const isStormy = blowing().length > 0
+    const weather = ofNow(plan.weather).filter(({ apart }) => apart === undefined)
+    const isStormy = weather.length > 0
     if (server.down || server.restarts !== connection || (isStormy && dice.chance(0.1))) {
       yield* awayFor(dice.between(50, longestAway))
       return undefined
     }
     if (isStormy && dice.chance(0.1)) yield* awayFor(dice.between(500, longestDelay))
+    if (weather.some(({ troubles }) => dice.chance(troubles["403"] ?? 0))) {
+      recorder.record(machine.name, { _tag: "Trouble", what: "watch: 403" })
+      return yield* new LockError.Forbidden({
+        object: id,
+        verb: "watch",
+        status: 403,
+        detail: "the server answered 403"
+      })
+    }
     if (network.cut) {
       yield* awayFor(0)
       if (dice.chance(0.5)) return undefined
@@ -233,6 +291,11 @@ const mostAsked = 300
 
 // Longer than any process waits for an answer.
 const longestDelay = 8000
+
+// Longer than anybody tries to make the fate of a request certain.
+const latest = 30_000
+
+const ofWrites: ReadonlySet<Trouble> = new Set<Trouble>(["409", "request late"])
 
 const unavailable = (verb: string, status?: number, retryAfter?: Duration.Duration): LockError.Unavailable =>
   new LockError.Unavailable({

@@ -2,7 +2,10 @@
 import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as dice from "./dice.ts"
 
-/** What can go wrong with a request. A slow one arrives, or its answer does, long after it should have. */
+/**
+ * What can go wrong with a request. A slow one arrives, or its answer does, long after it should have; a late one when nobody
+ * thinks of it any more. 401 and 403 are errors that no repetition mends, and yet they pass.
+ */
 export const troubles = [
   "request dropped",
   "answer dropped",
@@ -11,7 +14,10 @@ export const troubles = [
   "409",
   "429",
   "500",
-  "500 though applied"
+  "500 though applied",
+  "request late",
+  "401",
+  "403"
 ] as const
 
 /** One of them. */
@@ -19,13 +25,23 @@ export type Trouble = (typeof troubles)[number]
 
 /**
  * For a while, requests go wrong: each kind of trouble with its probability. Of one process, or of all. A reading, of
- * which there are many, meets it a quarter as often as a write.
+ * which there are many, meets it a quarter as often as a write, and a commit, of which there are few, twice as often.
  */
 export interface Weather {
   readonly from: number
   readonly to: number
   readonly process: string | undefined
   readonly troubles: Readonly<Partial<Record<Trouble, number>>>
+  /** How far apart the troubles of one process are at least. */
+  readonly apart?: number
+}
+
+/** For a while, the answers to a process, or to all, have no `Date` (`none`), or some have one that is absurd. */
+export interface Dating {
+  readonly from: number
+  readonly to: number
+  readonly process: string | undefined
+  readonly dates: "none" | "absurd"
 }
 
 /** What befalls a machine. A crash lasts for ever; `by` is for the wall clock. */
@@ -40,6 +56,8 @@ export interface ProcessPlan {
   readonly name: string
   readonly skew: number
   readonly rate: number
+  /** By how much the clock of the API server that it talks to is ahead of the clock that expiries are judged by. */
+  readonly serverAhead: number
   readonly requestTimeout: number
   readonly startsAt: number
   /** The longest that the process thinks between rounds, and that it holds the lock. */
@@ -58,8 +76,14 @@ export interface HolderPlan extends ProcessPlan {
   readonly fibers: number
   /** Whether it leaves the lock free now and then for Dex to see. */
   readonly besideDex: boolean
+  /** How often it gives up before it gets the lock. */
+  readonly hurries: number
+  /** How often it ends with a commit. */
+  readonly commits: number
   /** Whether it works on after it lost the lock, so that only the fencing token stops it. */
   readonly stubborn: boolean
+  /** Whether its logger and its tracer throw. */
+  readonly throws: boolean
 }
 
 /** Somebody who spoils the queue, at intervals of `every` at most. */
@@ -77,6 +101,11 @@ export interface Plan {
   readonly delay: number
   readonly exists: boolean
   readonly weather: ReadonlyArray<Weather>
+  readonly dating: ReadonlyArray<Dating>
+  /** How rarely its owner writes to the object, at most. */
+  readonly ownerWrites: number
+  /** When somebody deletes the object. */
+  readonly deletions: ReadonlyArray<number>
   readonly restarts: ReadonlyArray<{ readonly at: number; readonly lasts: number }>
   readonly holders: ReadonlyArray<HolderPlan>
   readonly dexes: ReadonlyArray<ProcessPlan>
@@ -88,7 +117,9 @@ export interface Plan {
 }
 
 /** What a world is mostly about, so that each kind of trouble is met often enough. */
-const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] as const
+const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex", "blips", "late"] as const
+
+const usualThemes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] as const
 
 /** One of them. */
 export type Theme = (typeof themes)[number]
@@ -99,10 +130,21 @@ export const patience = 150_000
 /** How long an overloaded server asks to wait at most. */
 export const maxRetryAfter = 2000
 
+/** By how much a machine's clock may be off if no answer has a `Date`, less what it gains or loses in the time of a world. */
+const undatedSkew = 1000
+
 /** Draws the plan of a seed. */
 export const make = (seed: number): Plan => {
+  const rare = dice.make(seed, "rare")
+  const theme = rare.between(1, 100)
+  if (theme <= 6) return drawBlips(seed, rare)
+  if (theme <= 10) return drawLate(seed, rare)
+  return withMishaps(draw(seed), dice.make(seed, "mishaps"))
+}
+
+const draw = (seed: number): Plan => {
   const die = dice.make(seed, "plan")
-  const theme = die.pick([...themes, "dex" as const])
+  const theme = die.pick([...usualThemes, "dex" as const])
   const ttl = theme === "slow" ? die.pick([2000, 3000]) : die.pick([2000, 3000, 5000, 10_000])
   const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 10 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 3 * ttl)
@@ -116,6 +158,7 @@ export const make = (seed: number): Plan => {
     name,
     skew: die.chance(0.3) ? 0 : die.between(-300_000, 300_000),
     rate: die.pick([1, slowest, fastest, slowest + (fastest - slowest) * die.random.nextDoubleUnsafe()]),
+    serverAhead: 0,
     requestTimeout: theme === "slow" ? 5000 : die.pick([1000, 2000, 5000]),
     startsAt: die.between(0, ttl),
     thinks: die.pick([200, 1000, ttl]),
@@ -131,7 +174,10 @@ export const make = (seed: number): Plan => {
     polls: die.pick([10, 50, 100]),
     fibers: die.pick([1, 1, 2, 3]),
     besideDex: theme === "dex",
-    stubborn: die.chance(0.3)
+    hurries: 0.15,
+    commits: theme === "network" || theme === "storm" ? 0.5 : 0.2,
+    stubborn: die.chance(0.3),
+    throws: false
   })
 
   // One of those who wait beside a vandal is patient.
@@ -156,6 +202,9 @@ export const make = (seed: number): Plan => {
     calmFrom,
     busyUntil,
     weather: weather(die, theme, holderNames, calmFrom),
+    dating: [],
+    ownerWrites: 4000,
+    deletions: [],
     restarts:
       (theme === "network" || theme === "storm") && die.chance(0.6)
         ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
@@ -163,6 +212,147 @@ export const make = (seed: number): Plan => {
     holders: drawHolders(),
     dexes: dexNames.map(drawDex),
     vandal
+  }
+}
+
+// A lock with a long lease that goes from hand to hand, and now and then one request that goes wrong.
+const drawBlips = (seed: number, die: dice.Dice): Plan => {
+  const ttl = 60_000
+  const lasts = 40_000
+  return {
+    seed,
+    theme: "blips",
+    ahead: 1_795_515_600_000 + die.between(0, 999),
+    delay: die.pick([0, 2, 20]),
+    exists: true,
+    calmFrom: lasts,
+    busyUntil: lasts,
+    weather: [
+      {
+        from: 0,
+        to: lasts,
+        process: undefined,
+        troubles: Object.fromEntries(blips.map((kind) => [kind, die.pick([0.2, 0.4])])),
+        apart: 6000
+      }
+    ],
+    dating: [],
+    ownerWrites: 4000,
+    deletions: [],
+    restarts: [],
+    holders: Array.from({ length: die.between(2, 4) }, (_, index) => ({
+      name: `p${index + 1}`,
+      skew: die.between(-300_000, 300_000),
+      rate: die.pick([slowest, 1, fastest]),
+      serverAhead: 0,
+      requestTimeout: 1000,
+      startsAt: die.between(0, 1000),
+      thinks: die.pick([200, 1000]),
+      holds: die.pick([2000, 10_000]),
+      blows: [],
+      ttl,
+      renews: die.chance(0.9),
+      interval: 500,
+      polls: patience / 500,
+      fibers: 1,
+      besideDex: false,
+      hurries: 0.15,
+      commits: 0.2,
+      stubborn: die.chance(0.3),
+      throws: die.chance(0.2)
+    })),
+    dexes: [],
+    vandal: undefined
+  }
+}
+
+// An object that hardly anybody writes to, and writes that arrive when whoever sent them has given up.
+const drawLate = (seed: number, die: dice.Dice): Plan => {
+  const { holders, ...plan } = drawBlips(seed, die)
+  const ttl = die.pick([2000, 5000])
+  return {
+    ...plan,
+    theme: "late",
+    ownerWrites: 60_000,
+    weather: [
+      {
+        from: 0,
+        to: plan.calmFrom,
+        process: undefined,
+        troubles: { "request slow": die.pick([0.2, 0.4]), "request late": die.pick([0.1, 0.3]) }
+      }
+    ],
+    holders: holders.slice(0, 2).map(hurried(die, ttl))
+  }
+}
+
+const hurried =
+  (die: dice.Dice, ttl: number) =>
+  (holder: HolderPlan): HolderPlan => ({
+    ...holder,
+    ttl,
+    requestTimeout: 5000,
+    thinks: 10_000,
+    holds: 500,
+    hurries: 0.8,
+    interval: die.pick([200, 500]),
+    polls: 20
+  })
+
+const blips = ["429", "500", "500 though applied"] as const
+
+// What is rare befalls worlds of all themes, besides what they are about.
+const withMishaps = (plan: Plan, die: dice.Dice): Plan => {
+  const { calmFrom, dexes, exists, holders, theme } = plan
+  const span = () => {
+    const from = die.between(0, Math.max(0, calmFrom - 1))
+    return { from, to: die.between(from, calmFrom), process: die.chance(0.5) ? die.pick(holders).name : undefined }
+  }
+  const isHurried = (theme === "network" || theme === "storm") && die.chance(0.5)
+  const weather = [
+    ...(theme !== "calm" && die.chance(0.3)
+      ? [{ ...span(), troubles: { "401": die.pick([0.1, 0.3]), "403": die.pick([0.1, 0.2, 0.4]) } }]
+      : []),
+    ...(isHurried
+      ? [{ ...span(), troubles: { "request slow": die.pick([0, 0.3]), "request late": die.pick([0.1, 0.3]) } }]
+      : [])
+  ]
+  const dates = die.pick(["as they are", "as they are", "none", "none for ever", "absurd", "two servers"])
+  const dating = ((): ReadonlyArray<Dating> => {
+    switch (dates) {
+      case "none":
+        return [{ ...span(), dates: "none" }]
+      case "none for ever":
+        return [{ from: 0, to: Infinity, process: die.chance(0.5) ? die.pick(holders).name : undefined, dates: "none" }]
+      case "absurd":
+        return [{ ...span(), dates: "absurd" }]
+      default:
+        return []
+    }
+  })()
+  const isUndated = dating.some(({ dates }) => dates === "none")
+  const jumps = theme !== "calm" && dating.length === 0 && die.chance(0.3)
+  const blowsTo = ({ blows }: HolderPlan): ReadonlyArray<Blow> => {
+    if (isUndated) return blows.filter(({ _tag }) => _tag !== "SetWall")
+    if (!jumps || die.chance(0.5)) return blows
+    const by = die.pick([1, 1, -1]) * die.between(3_600_000, 10_800_000)
+    return apart([...blows, { _tag: "SetWall", at: die.between(0, Math.max(0, calmFrom - 1)), by }])
+  }
+  const befallen = (holder: HolderPlan): HolderPlan => ({
+    ...holder,
+    throws: die.chance(0.1),
+    hurries: isHurried ? 0.5 : holder.hurries,
+    serverAhead: dates === "two servers" && die.chance(0.5) ? ClockReading.maxDrift * holder.ttl : 0,
+    skew: isUndated ? die.between(-undatedSkew, undatedSkew) : holder.skew,
+    blows: blowsTo(holder)
+  })
+  const deletes = !exists && dexes.length === 0 && theme !== "calm" && die.chance(0.6)
+  return {
+    ...plan,
+    weather: [...plan.weather, ...weather],
+    dating,
+    deletions: deletes ? Array.from({ length: die.between(1, 3) }, () => die.between(0, calmFrom)) : [],
+    holders: holders.map(befallen)
   }
 }
 
@@ -199,7 +389,9 @@ const blowsOf: Readonly<Record<Theme, ReadonlyArray<Blow["_tag"]>>> = {
   network: ["Partition"],
   slow: ["Stall", "Partition"],
   storm: ["Crash", "Stall", "Suspend", "Partition", "SetWall"],
-  dex: ["Stall", "Partition", "Crash"]
+  dex: ["Stall", "Partition", "Crash"],
+  blips: [],
+  late: []
 }
 
 // One blow at a time. A machine that slept while its wall clock was set back could not know that it slept at all.
@@ -241,12 +433,25 @@ const weather = (
 const chances = (die: dice.Dice, kinds: ReadonlyArray<Trouble>) =>
   Object.fromEntries(kinds.map((kind) => [kind, die.pick([0.05, 0.2, 0.4])]))
 
+const anything: ReadonlyArray<Trouble> = [
+  "request dropped",
+  "answer dropped",
+  "request slow",
+  "answer slow",
+  "409",
+  "429",
+  "500",
+  "500 though applied"
+]
+
 const troublesOf: Readonly<Record<Theme, ReadonlyArray<Trouble>>> = {
   calm: [],
   crashes: [],
   stalls: [],
-  network: troubles,
+  network: anything,
   slow: ["request slow", "answer slow"],
-  storm: troubles,
+  storm: anything,
+  blips,
+  late: ["request slow", "request late"],
   dex: ["request dropped", "answer dropped", "request slow", "answer slow", "409"]
 }

@@ -105,8 +105,8 @@ export const kept: Rule = ({ history, plan }) =>
       })
 
 /**
- * Where nothing goes wrong who is handed the lock is told, and has it before long, if it still wants it. (Who does not renew
- * has to write its lease first, which others may make it do twice.)
+ * Where nothing goes wrong who is handed the lock is told, and has it before long, if it still wants it. (Who does not renew,
+ * or does not know the time well, has to write its lease first, which others may make it do twice.)
  */
 export const woken: Rule = ({ history, plan, wishes }) =>
   !isQuiet(plan)
@@ -114,7 +114,9 @@ export const woken: Rule = ({ history, plan, wishes }) =>
     : history.flatMap((event) => {
         const heir = event._tag === "Written" ? heirOf(event) : undefined
         const wish = wishes.find(({ acquisition }) => acquisition === heir)
-        return wish?.holder.renews === true && wish.to > event.at + 2 * roundTrip(plan) + longestSpread
+        return wish?.holder.renews === true &&
+          plan.dating.length === 0 &&
+          wish.to > event.at + 2 * roundTrip(plan) + longestSpread
           ? [{ rule: "woken", at: event.at, what: `${heir} is handed the lock, and does not hear of it` }]
           : []
       })
@@ -159,12 +161,13 @@ export const label: Rule = ({ history }) =>
 export const handsOff: Rule = ({ history, plan }) =>
   plan.vandal !== undefined
     ? []
-    : history.flatMap((event) =>
-        event._tag === "Written" &&
-        timeline.holderOf(plan, event.process) !== undefined &&
-        event.before?.lock !== undefined &&
-        event.before.lock.owner === undefined &&
-        event.at <= event.before.lock.until
+    : history.flatMap((event) => {
+        const holder = timeline.holderOf(plan, event.process)
+        return event._tag === "Written" &&
+          holder !== undefined &&
+          event.before?.lock !== undefined &&
+          event.before.lock.owner === undefined &&
+          event.at + holder.serverAhead <= event.before.lock.until
           ? [{ rule: "handsOff", at: event.at, what: `${event.process} writes to an object that Dex has locked` }]
           : []
-      )
+      })

@@ -9,6 +9,7 @@ const holder = (name: string): HolderPlan => ({
   name,
   skew: 0,
   rate: 1,
+  serverAhead: 0,
   requestTimeout: 1000,
   startsAt: 0,
   thinks: 1,
@@ -20,7 +21,10 @@ const holder = (name: string): HolderPlan => ({
   polls: 50,
   fibers: 1,
   besideDex: false,
-  stubborn: false
+  hurries: 0,
+  commits: 0,
+  stubborn: false,
+  throws: false
 })
 
 /** Uncertainty, two places in the queue for each of two looks, a poll, and a gap: so late may a lock be taken. */
@@ -33,6 +37,9 @@ const plan: Plan = {
   delay: 10,
   exists: true,
   weather: [],
+  dating: [],
+  ownerWrites: 4000,
+  deletions: [],
   restarts: [],
   holders: [holder("p1"), holder("p2")],
   dexes: [],
@@ -175,6 +182,48 @@ describe("a rule", () => {
     assert.deepStrictEqual(brokenBy(takenAt(4100 + late)), ["takeover"])
     const inTrouble = at(5000, "p2", { _tag: "Trouble", what: "read: 500" })
     assert.deepStrictEqual(brokenBy([...takenAt(4100 + late), inTrouble]), [])
+  })
+
+  it("forbids expiries further away than the TTL and its margin, whatever goes wrong", () => {
+    const until = (until: number) => [
+      taken[0]!,
+      written(100, "p1", object(1), object(2, lockOf("p1/1", until))),
+      ...granted(110, "p1/1", 2),
+      ...released(500, "p1/1"),
+      written(500, "p1", object(2, lockOf("p1/1", until)), object(3)),
+      ...finished(9000)
+    ]
+    assert.deepStrictEqual(brokenBy(until(9900), { theme: "storm" }), [])
+    assert.deepStrictEqual(brokenBy(until(10_200), { theme: "storm" }), ["expiries"])
+  })
+
+  it("forbids that a blip loses a lock", () => {
+    const lost = [...taken, at(300, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Expired" }), ...sound.slice(-6)]
+    assert.deepStrictEqual(brokenBy(lost), [])
+    assert.deepStrictEqual(brokenBy(lost, { theme: "blips" }), ["robust"])
+  })
+
+  it("forbids that a holder is told of a loss that never was", () => {
+    const told = (reason: string) => [
+      ...taken,
+      at(300, "p1", { _tag: "Lost", acquisition: "p1/1", reason }),
+      ...sound.slice(-6)
+    ]
+    assert.deepStrictEqual(brokenBy(told("Expired")), [])
+    assert.deepStrictEqual(brokenBy(told("Deleted")), ["groundless"])
+  })
+
+  it("forbids that an acquiring write arrives when its wish has long ended", () => {
+    const arrivesAt = (time: number) => [
+      wished(90, "p1/1"),
+      at(100, "p1", { _tag: "WishEnded", acquisition: "p1/1", end: { _tag: "GivenUp" } }),
+      at(100, "p1", { _tag: "Released", acquisition: "p1/1" }),
+      written(time, "p1", object(1), object(2, lockOf("p1/1", 4000))),
+      written(time + 50, "p1", object(2, lockOf("p1/1", 4000)), object(3)),
+      ...finished(9000)
+    ]
+    assert.deepStrictEqual(brokenBy(arrivesAt(200)), [])
+    assert.deepStrictEqual(brokenBy(arrivesAt(2000)), ["late"])
   })
 
   it("forbids expiries far away", () => {

@@ -93,17 +93,18 @@ export const tokens: Rule = (line) => {
   })
 }
 
-/** Nobody removes another's lock, nor takes it before it has expired by the server's clock. */
+/** Nobody removes another's lock, nor takes it before it has expired by the clock of the server that it talks to. */
 export const theft: Rule = ({ history, plan }) =>
   history.flatMap((event) => {
-    if (event._tag !== "Written" || !isHolder(plan, event.process)) return []
+    const holder = timeline.holderOf(plan, event.process)
+    if (event._tag !== "Written" || holder === undefined) return []
     const { after, at, before, process } = event
     if (before?.lock === undefined || timeline.isSameLock(before.lock, after.lock)) return []
     const owner = before.lock.owner
     if (owner !== undefined && processOf(owner) === process) return []
     const whose = owner ?? "somebody"
     if (after.lock === undefined) return [{ rule: "theft", at, what: `${process} removes the lock of ${whose}` }]
-    if (at > before.lock.until) return []
+    if (at + holder.serverAhead > before.lock.until) return []
     return [{ rule: "theft", at, what: `${process} takes the lock of ${whose} before it expired` }]
   })
 

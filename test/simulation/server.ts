@@ -22,6 +22,8 @@ export interface Server {
     verb: string,
     request: Effect.Effect<A, LockError.StoreError>
   ) => Exit.Exit<A, LockError.StoreError>
+  /** Deletes the object. */
+  readonly remove: () => void
   /** What the server's clock shows, in milliseconds since 1970. */
   readonly time: () => number
   /** How often it has been restarted: connections do not outlive that. */
@@ -39,7 +41,7 @@ export const make = (options: {
 }): Effect.Effect<Server> =>
   Effect.map(
     ObjectStoreMemory.make({ objects: options.exists ? [id] : [], createIfMissing: !options.exists }),
-    ({ store }): Server => {
+    ({ delete: remove, store }): Server => {
       const versionOf = makeVersionOf(options.ahead)
       const look = (): ObjectSnapshot | undefined =>
         Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
@@ -48,6 +50,14 @@ export const make = (options: {
         time: () => options.now() + options.ahead,
         restarts: 0,
         down: false,
+        remove: () => {
+          const before = look()
+          if (before === undefined) return
+          Effect.runSync(remove(id))
+          const version = Number(before.resourceVersion) + 1
+          const after = { version, lock: undefined, queue: emptyQueue, others: {}, written: undefined }
+          options.recorder.record("deleter", { _tag: "Written", verb: "delete", before: versionOf(before), after })
+        },
         handle: (process, verb, request) => {
           const before = look()
           const answer = Effect.runSyncExit(request)
@@ -65,6 +75,8 @@ export const make = (options: {
       }
     }
   )
+
+const emptyQueue: History.QueueOn = { line: [], arrivals: [], next: undefined }
 
 const lockKey = LockPolicy.dexAnnotation
 const holderKey = LockRecord.holderKey(lockKey)

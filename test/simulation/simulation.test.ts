@@ -12,6 +12,7 @@ const kindsOf = (history: History.History): ReadonlyArray<string> =>
   history.flatMap((event): ReadonlyArray<string> => {
     switch (event._tag) {
       case "Trouble":
+      case "Odd":
       case "Away":
         return [event.what]
       case "Lost":
@@ -27,7 +28,12 @@ const kindsOf = (history: History.History): ReadonlyArray<string> =>
             ? ["passed on"]
             : [event.end._tag]
       case "Written":
-        return [...(isTakenAfterCrash(history, event) ? ["taken after a crash"] : []), ...queueingOf(event)]
+        return [
+          ...(isTakenAfterCrash(history, event) ? ["taken after a crash"] : []),
+          ...(event.verb === "delete" && event.before?.lock !== undefined ? ["deleted while held"] : []),
+          ...(isTooLate(history, event) ? ["arrived after its wish"] : []),
+          ...queueingOf(event)
+        ]
       default:
         return [event._tag]
     }
@@ -44,6 +50,23 @@ const queueingOf = ({ after, before, process, verb }: History.Written): Readonly
     ...(isHandedOver && after.queue.line.some((name) => History.processOf(name) === process) ? ["queued again"] : [])
   ]
 }
+
+const kindsOfPlan = ({ holders, theme }: plans.Plan): ReadonlyArray<string> => [
+  theme,
+  ...(holders.some(({ serverAhead }) => serverAhead > 0) ? ["two servers"] : [])
+]
+
+// A place in the queue, or a lock on a new object, for a wish that ended more than a second before.
+const isTooLate = (history: History.History, { after, at, before, process }: History.Written): boolean =>
+  [after.lock?.owner, ...after.queue.arrivals].some(
+    (name) =>
+      name !== undefined &&
+      name !== before?.lock?.owner &&
+      before?.queue.arrivals.includes(name) !== true &&
+      before?.queue.line.includes(name) !== true &&
+      History.processOf(name) === process &&
+      history.some((event) => event._tag === "WishEnded" && event.acquisition === name && event.at < at - 1000)
+  )
 
 const isTakenAfterCrash = (history: History.History, { after, at, before }: History.Written): boolean => {
   const owner = before?.lock?.owner
@@ -64,7 +87,9 @@ describe("the lock's promises hold", () => {
         for (let seed = from; seed < from + chunk; seed++) {
           const verdict = yield* runSeed(seed)
           if (verdict.violations.length > 0) assert.fail(report(verdict))
-          for (const what of kindsOf(verdict.history)) seen.set(what, (seen.get(what) ?? 0) + 1)
+          for (const what of [...kindsOf(verdict.history), ...kindsOfPlan(verdict.plan)]) {
+            seen.set(what, (seen.get(what) ?? 0) + 1)
+          }
         }
       })
     )
@@ -73,13 +98,21 @@ describe("the lock's promises hold", () => {
   // Promises that nothing puts to the test hold always.
   it("in worlds in which everything happens that can go wrong", () => {
     const expected = [
-      ...plans.troubles.flatMap((trouble) => (trouble === "409" ? [] : [`read: ${trouble}`])),
+      ...plans.troubles.flatMap((trouble) =>
+        trouble === "409" || trouble === "request late" ? [] : [`read: ${trouble}`]
+      ),
       ...plans.troubles.map((trouble) => `write: ${trouble}`),
+      ...plans.troubles.flatMap((trouble) => (trouble === "request late" ? [] : [`commit: ${trouble}`])),
       ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,TakenOver,Removed".split(","),
       ..."watch,own watch,spoiled,line is full,handed over,handed to an arrival,handed to a ghost,queued again".split(
         ","
       ),
-      ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(",")
+      ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(","),
+      ..."LockForbidden,LockUnauthorized,commit LockUnavailable,commit LockForbidden,commit LockUnauthorized".split(
+        ","
+      ),
+      ..."no Date,an absurd Date,two servers,wall clock set by hours,its logger throws,its tracer throws".split(","),
+      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late".split(",")
     ]
     for (const what of expected) assert.isAtLeast(seen.get(what) ?? 0, 1, what)
   })

@@ -58,6 +58,8 @@ export interface Timeline {
   readonly crashes: ReadonlyMap<string, number>
   /** Since when nothing that went wrong can have kept the holder from its work at that time. */
   readonly peaceSince: (holder: HolderPlan, at: number) => number
+  /** Whether something goes wrong for the holder in that time. */
+  readonly isDisturbed: (holder: HolderPlan, stretch: Stretch) => boolean
 }
 
 /** Whether two locks are the same to whoever reads them. */
@@ -84,7 +86,13 @@ export const make = (plan: Plan, history: History): Timeline => {
         ? Infinity
         : disturbances
             .filter(({ from, process }) => from <= at && (process === holder.name || process === "server"))
-            .reduce((since, { to }) => Math.max(since, to + aftermath(holder)), 0)
+            .reduce((since, { to }) => Math.max(since, to + aftermath(holder)), 0),
+    isDisturbed: (holder, stretch) =>
+      stretch.to >= (crashes.get(holder.name) ?? Infinity) ||
+      disturbances.some(
+        ({ from, process, to }) =>
+          from <= stretch.to && to >= stretch.from && (process === holder.name || process === "server")
+      )
   }
 }
 

@@ -2,10 +2,16 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as serverClock from "../../src/internal/time/serverClock.ts"
 import type * as LockError from "../../src/LockError.ts"
 import * as dexPeer from "./dexPeer.ts"
 import * as dice from "./dice.ts"
@@ -31,7 +37,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists })
   const witness = witnesses.make(recorder)
   const served = mutation.served?.(server.store) ?? server.store
-  const surroundings = { plan, recorder, server, trueClock }
+  const surroundings = { plan, recorder, server, trueClock, learn: mutation.learns ?? serverClock.learn }
   const isBusy = () => now() < plan.busyUntil
   const resource = fencedResource(recorder)
   const working = new Set<string>()
@@ -48,9 +54,14 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
           machine.halt("Crash")
           working.delete(machine.name)
           return recorder.record(machine.name, { _tag: "Crashed" })
-        case "SetWall":
+        case "SetWall": {
+          const isByHours = Math.abs(blow.by) >= 3_600_000
           machine.setWall(blow.by)
-          return recorder.record(machine.name, { _tag: "Trouble", what: `wall clock set by ${blow.by} ms` })
+          return recorder.record(machine.name, {
+            _tag: "Trouble",
+            what: `wall clock set by ${isByHours ? "hours" : "a while"}`
+          })
+        }
         case "Partition":
           recorder.record(machine.name, { _tag: "Away", what: blow._tag })
           network.cut = true
@@ -78,13 +89,20 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
 
   const settle = Effect.fnUntraced(function* (
     process: ProcessPlan,
+    throws: boolean,
     body: (machine: machines.Machine, network: networks.Network, die: dice.Dice) => Effect.Effect<void>
   ) {
     const { name, rate } = process
     const machine = yield* machines.make({ name, wall: plan.ahead + process.skew, rate })
     machine.onWait = witness.look
     const die = dice.make(plan.seed, name)
-    const network = networks.make(surroundings, { machine, dice: die, requestTimeout: process.requestTimeout, served })
+    const network = networks.make(surroundings, {
+      machine,
+      dice: die,
+      requestTimeout: process.requestTimeout,
+      serverAhead: process.serverAhead,
+      served
+    })
     working.add(name)
     yield* start(
       body(machine, network, die).pipe(
@@ -98,32 +116,35 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
           })
         ),
         Effect.provideService(Random.Random, die.random),
-        Effect.provide(logTo(recorder, name))
+        Effect.provide(logTo(recorder, name, throws)),
+        throws ? Effect.provideService(Tracer.Tracer, throwingTracer(recorder, name)) : identity
       )
     )
     for (const blow of process.blows) yield* start(befall(machine, network, blow))
   })
 
   for (const holderPlan of plan.holders) {
-    yield* settle(holderPlan, (machine, network, die) => {
+    yield* settle(holderPlan, holderPlan.throws, (machine, network, die) => {
+      const peek = () => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(servers.id))))
       const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
       const seen = mutation.seen?.(machine, { store: network.store, clock: machine.clock }) ?? {
         store: network.store,
         clock: machine.clock
       }
       return holder
-        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, writeFenced })
+        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, peek, writeFenced })
         .pipe(Effect.scoped, Effect.provideService(Clock.Clock, seen.clock))
     })
   }
   for (const dexPlan of plan.dexes) {
-    yield* settle(dexPlan, (machine, network, die) =>
+    yield* settle(dexPlan, false, (machine, network, die) =>
       dexPeer
         .run({ plan: dexPlan, isBusy, dice: die, recorder, network, served: server.store })
         .pipe(Effect.provideService(Clock.Clock, machine.clock))
     )
   }
   for (const one of plan.restarts) yield* start(restart(one))
+  for (const one of plan.deletions) yield* start(Effect.andThen(at(one), Effect.sync(server.remove)))
   yield* start(own(plan, server, at))
   if (plan.vandal !== undefined) {
     yield* start(vandals.run({ plan: plan.vandal, dice: dice.make(plan.seed, "vandal's"), server, at, now }))
@@ -173,7 +194,7 @@ const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.
   )
   return Effect.forever(
     Effect.andThen(
-      Effect.suspend(() => at(die.between(100, 4000))),
+      Effect.suspend(() => at(die.between(100, plan.ownerWrites))),
       Effect.sync(() => server.handle("owner", "annotate", change))
     )
   )
@@ -188,6 +209,7 @@ const observe = Effect.fnUntraced(function* (
     machine,
     dice: dice.make(surroundings.plan.seed, "observer"),
     requestTimeout: 5000,
+    serverAhead: 0,
     served: surroundings.server.store
   })
   yield* Stream.runForEach(store.watch(servers.id), (change) =>
@@ -196,14 +218,32 @@ const observe = Effect.fnUntraced(function* (
       const version = Number(change.snapshot.resourceVersion)
       surroundings.recorder.record("observer", { _tag: "Told", version })
     })
-  )
+  ).pipe(Effect.retry(Schedule.spaced("100 millis")))
 })
 
 // The library's warnings belong to the history. Names in them are random.
-const logTo = (recorder: History.Recorder, process: string) =>
+const logTo = (recorder: History.Recorder, process: string, throws: boolean) =>
   Logger.layer([
     Logger.make(({ message }) => {
       const text = (Array.isArray(message) ? message : [message]).join(" ")
       recorder.record(process, { _tag: "Said", message: History.plainly(text) })
+      if (!throws) return
+      recorder.record(process, { _tag: "Odd", what: "its logger throws" })
+      throw new Error("a logger that throws")
     })
   ])
+
+const throwingTracer = (recorder: History.Recorder, process: string) => {
+  let spans = 0
+  const shatter = (): never => {
+    recorder.record(process, { _tag: "Odd", what: "its tracer throws" })
+    throw new Error("a tracer that throws")
+  }
+  return Tracer.make({
+    // Every other span can be begun, and then throws.
+    span: (options) =>
+      spans++ % 2 === 0
+        ? shatter()
+        : Object.assign(new Tracer.NativeSpan(options), { attribute: shatter, end: shatter })
+  })
+}

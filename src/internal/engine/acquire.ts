@@ -53,12 +53,16 @@ export const tryAcquire = (
 ): Effect.Effect<Acquired, TryFailure> =>
   run(contender, start, withdraw, restore, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
 
-/** An acquisition under way: its state, the command to perform, whether that is under way, and what a watch reported last. */
+/**
+ * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost, and
+ * what a watch told last.
+ */
 interface Run {
   readonly contender: Contender
   state: acquisition.State
   command: acquisition.Command
   isPerforming: boolean
+  unanswered: CutOff | undefined
   lastTold: Latest | undefined
 }
 
@@ -71,13 +75,13 @@ const run = <E>(
 ): Effect.Effect<Acquired, E> =>
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = acquisition.begin(contender, start, now)
-    const run: Run = { contender, state, command, isPerforming: false, lastTold: undefined }
+    const run: Run = { contender, state, command, isPerforming: false, unanswered: undefined, lastTold: undefined }
     return Effect.onExitPrimitive(restore(use(run)), (exit) => {
       const { attempts, inDoubt } = run.isPerforming ? run.state : acquisition.unsent(run.state)
       const noted = noteAttempts(attempts)
       return exit._tag === "Success" || !(run.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
         ? noted
-        : Effect.andThen(noted, withdraw(run.isPerforming ? cutOffBy(run.command) : undefined))
+        : Effect.andThen(noted, withdraw((run.isPerforming ? cutOffBy(run.command) : undefined) ?? run.unanswered))
     })
   })
 
@@ -102,6 +106,9 @@ const advance = (run: Run, until: (command: acquisition.Command) => boolean): Ef
       return Effect.flatMap(perform(run), (event) =>
         Effect.flatMap(requests.now(run.contender.engine.store), (now) => {
           const { conflicts } = run.state
+          if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
+            run.unanswered = cutOffBy(run.command) ?? run.unanswered
+          }
           const [state, command] = acquisition.step(run.contender, run.state, event, now)
           run.state = state
           run.command = command

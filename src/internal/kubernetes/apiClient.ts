@@ -41,8 +41,6 @@ export interface ApiClient {
   ) => Effect.Effect<Http.Response | Http.LineStream, LockError.Unavailable | LockError.Unauthorized, Scope.Scope>
   /** The time on the clock that expiries are judged by. Makes no request. */
   readonly now: Effect.Effect<ServerTime>
-  /** Whether the last response told a time that another one has to confirm, and nothing else is known. */
-  readonly isTimeDoubtful: () => boolean
 }
 
 /** Makes the client. `requestTimeout` limits each request. `clock` is the clock that `now` reads. */
@@ -119,7 +117,6 @@ export const make = (
   return {
     request: (request, info) => measured(info, client.request(request, limits)),
     watch: (request, info) => measured(info, client.watch(request, limits)),
-    isTimeDoubtful: () => serverClock.estimate === undefined && serverClock.unconfirmed !== undefined,
     now:
       options.clock === "local"
         ? Effect.map(Clock.Clock, (clock) => localTimeOf(clock, 0))

@@ -253,7 +253,7 @@ const decide = (
 
 // Decides from the object, as just read or as cached, and acts on the decision.
 const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
-  if (!LockProtocol.isClockKnown(now.server)) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  if (!LockProtocol.isClockKnown(now.server)) return askAgain(self, state, now)
   const known = { ...state, lastVersion: snapshot.resourceVersion }
   return follow(
     self,
@@ -323,8 +323,14 @@ const acquireFree = (self: Acquisition, state: State, resourceVersion: string, n
   return write({ ...state, lastVersion: resourceVersion }, grant, true, { _tag: "Write", write: patch }, now)
 }
 
+// An answer whose time is not believed needs a second one to confirm it.
+const askAgain = (self: Acquisition, state: State, now: Now): Step =>
+  state.followedUp
+    ? onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+    : read({ ...state, followedUp: true }, now)
+
 const create = (self: Acquisition, state: State, now: Now): Step => {
-  if (!LockProtocol.isClockKnown(now.server)) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  if (!LockProtocol.isClockKnown(now.server)) return askAgain(self, state, now)
   const grant = newGrant(self, now)
   if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
   return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
@@ -381,9 +387,9 @@ const isCachedWrite = ({ phase }: State): boolean => phase._tag === "Writing" &&
 
 const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, now: Now): Step => {
   if (state.phase._tag === "Joining" || isCachedWrite(state)) return onRefused(state, now)
-  return state.phase._tag === "Reading" && self.createIfMissing && error.missing === "object"
-    ? create(self, state, now)
-    : [unsent(state), { _tag: "Fail", error }]
+  if (!self.createIfMissing || error.missing !== "object") return [unsent(state), { _tag: "Fail", error }]
+  // The object may be deleted between a reading and a write.
+  return state.phase._tag === "Reading" ? create(self, state, now) : read(unsent(state), now)
 }
 
 // A write whose answer was lost is followed up at once, so that no contender waits for its own lock.

@@ -7,12 +7,16 @@ import type { Actor, Seen } from "../world.ts"
 import { leaseOf, type Options, type Port, type Sent, type Step, unavailable, type WriteAnswer } from "./port.ts"
 import { planOf } from "./release.ts"
 
-/** What a commit does next. `Unsettled`: nobody can tell whether it was applied. `Rejected`: the server refuses it for good. */
+/**
+ * What a commit does next. `Unsettled`: it has failed, and if it is in doubt, nobody can tell whether it was applied. `Rejected`: the
+ * server refuses it for good.
+ */
 export type Committed =
   | ({ readonly _tag: "Sends" } & Sent)
   | ({ readonly _tag: "Waits" } & Pick<Actor, "lease" | "unanswered">)
   | { readonly _tag: "Released"; readonly outcome: Outcome["_tag"] | undefined }
-  | { readonly _tag: "Reads" | "Lost" | "Unsettled" | "Rejected" }
+  | { readonly _tag: "Unsettled"; readonly inDoubt: boolean }
+  | { readonly _tag: "Reads" | "Lost" | "Rejected" }
 
 /** Makes the commits of a library. */
 export const make = ({ sharedWithDex }: Options, port: Port) => {
@@ -49,7 +53,9 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
       case "Lost":
         return { _tag: "Lost" }
       case "Fail":
-        return { _tag: command.error._tag === "LockUnavailable" ? "Unsettled" : "Rejected" }
+        return command.error._tag === "LockUnavailable"
+          ? { _tag: "Unsettled", inDoubt: command.inDoubt }
+          : { _tag: "Rejected" }
     }
   }
 
@@ -71,7 +77,7 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
     /** The commit is answered. */
     committed: (actor: Actor, index: number, answer: WriteAnswer): Committed => {
       const step = port(index, 0)
-      return after(index, step, stateOf(actor, index, "Write"), step.hear(answer, actor.seen, "release"))
+      return after(index, step, stateOf(actor, index, "Write"), step.hear(answer, actor.seen, "commit"))
     },
 
     /** It reads the object after a refused commit. `last` is the contender whose commit was applied last. */

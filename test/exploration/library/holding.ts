@@ -17,7 +17,7 @@ import {
 } from "./port.ts"
 
 /** What a holder does next, and what it knows of its lease. */
-export interface Renewed extends Pick<Actor, "lease" | "written" | "left"> {
+export interface Renewed extends Pick<Actor, "lease" | "written" | "left" | "unanswered"> {
   readonly next: machine.Next["_tag"]
 }
 
@@ -40,7 +40,7 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
     snapshot: wire.snapshotOfQueue(actor.known!),
     uid: "uid",
     phase: "Held",
-    inDoubt: false,
+    inDoubt: actor.unanswered,
     loss: undefined
   })
 
@@ -63,13 +63,29 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
       next: next._tag,
       lease: wire.tickOf(state.lease.expiry),
       written: otherExpiries(state),
-      left: ticksLeft(state)
+      left: ticksLeft(state),
+      unanswered: state.inDoubt
     }
   }
+
+  // Of all that a holder knows, this alone says whether its lease is valid.
+  const isValid = (phase: machine.State["phase"], inDoubt: boolean, left: number): boolean => {
+    const grant = { lease: leaseOf(0, 0), issuedAt: clockAt(0), validFor: left * 1000, tookOverFrom: undefined }
+    const held = machine.begin({ ...grant, snapshot: wire.snapshotOfQueue(wire.emptyQueue) })
+    const state = { ...held, phase, inDoubt }
+    return machine.isValid(mutation.believes?.(state) ?? state, clockAt(0))
+  }
+  const validity = (["Held", "Committing"] as const).map((phase) =>
+    [false, true].map((inDoubt) => Array.from({ length: 8 }, (_, left) => isValid(phase, inDoubt, left)))
+  )
 
   const awaited = memo<boolean>()
 
   return {
+    /** Whether a contender that holds a lease takes it to be valid. */
+    isValid: ({ left, stage, unanswered }: Actor): boolean =>
+      validity[stage === "Committing" ? 1 : 0]![unanswered ? 1 : 0]![left]!,
+
     /** Whether others were in the queue when the holder saw it last. */
     isAwaited: (actor: Actor, index: number): boolean =>
       awaited(wire.snapshotOfQueue(actor.known!), index, () =>

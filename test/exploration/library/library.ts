@@ -30,17 +30,17 @@ export interface Library {
 
 /** Makes a library. */
 export const make = (options: ports.Options): Library => {
-  const { constantToken, isValidWhileCommitting, wipes } = options.mutation
+  const { constantToken, wipes } = options.mutation
   const port = ports.make(options.mutation)
+  const holder = holding.make(options, port)
   return {
     acquisition: acquisition.make(options, port),
-    holding: holding.make(options, port),
+    holding: holder,
     release: release.make(options, port),
     commit: commit.make(options, port),
     sent: (index, write) => port(index, 0).send(write),
     replacesAll: wipes?.("example.com/stranger", "acquire") ?? false,
     hasConstantToken: constantToken ?? false,
-    isValid: ({ kind, left, stage }) =>
-      kind === "kubelock" && holds(stage) && (stage !== "Committing" || isValidWhileCommitting === true) && left > 0
+    isValid: (actor) => actor.kind === "kubelock" && holds(actor.stage) && holder.isValid(actor)
   }
 }

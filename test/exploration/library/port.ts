@@ -19,12 +19,12 @@ export interface Explored extends Process {
 }
 
 /**
- * What a mutation changes in the exploration: what passes the boundary, what a grant promises (`grants`), and whether a lock counts
- * as valid while a commit is under way (`isValidWhileCommitting`).
+ * What a mutation changes in the exploration: what passes the boundary, what a grant promises (`grants`), and what a holder believes
+ * of its state when it is asked whether its lease is valid (`believes`).
  */
 export interface Mutation extends Boundary<Explored> {
   readonly grants?: (grant: acquisition.Grant, contender: Explored) => acquisition.Grant
-  readonly isValidWhileCommitting?: true
+  readonly believes?: (state: holding.State) => holding.State
 }
 
 /** How the library runs. */

@@ -15,7 +15,6 @@ const opensInAMinute = (opened: Effect.Effect<Stream.Stream<string>, LockError.U
     const stream = watchStream.make({
       apiClient: {
         request: () => Effect.never,
-        isTimeDoubtful: () => false,
         now: Effect.succeed({ earliest: 0, latest: 0 }),
         watch: () =>
           Effect.suspend(() => {
