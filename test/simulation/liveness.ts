@@ -275,15 +275,16 @@ export const late: Rule = (line) =>
       : []
   })
 
-/** Who watches the object is told its last state. */
+/** Who watches the object is told its last state. A state before a deletion is none. */
 export const told: Rule = ({ end, history, plan }) => {
   const last = (versions: ReadonlyArray<number>) => versions.at(-1) ?? 0
+  const deleted = history.findLastIndex((event) => event._tag === "Written" && event.verb === "delete")
   const written = last(
-    history.flatMap((event) =>
-      event._tag === "Written" && event.verb !== "delete" && event.at < end - roundTrip(plan) - 1
-        ? [event.after.version]
-        : []
-    )
+    history
+      .slice(deleted + 1)
+      .flatMap((event) =>
+        event._tag === "Written" && event.at < end - roundTrip(plan) - 1 ? [event.after.version] : []
+      )
   )
   const heard = last(history.flatMap((event) => (event._tag === "Told" ? [event.version] : [])))
   return heard >= written ? [] : [{ rule: "told", at: end, what: `version ${written} is not told, but ${heard}` }]
