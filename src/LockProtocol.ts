@@ -146,7 +146,7 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
     const validFor = own.expiresAt - now.latest
     return contender.renews && validFor >= minClaim
       ? { _tag: "Claim", lease: { holderId, expiry: own.expiry }, validFor }
-      : acquire(leases, queue, others(), now, contender)
+      : planAcquire(leases, queue, others(), now, contender)
   }
   if (!kind.admits(live)) {
     const first = live.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
@@ -156,14 +156,14 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   }
   if (leases.length > live.length) {
     const passedOver = queue.waiters.slice(0, Math.max(0, index))
-    return acquire(leases, queue, [...queue.waiters.slice(index + 1), ...passedOver], now, contender)
+    return planAcquire(leases, queue, [...queue.waiters.slice(index + 1), ...passedOver], now, contender)
   }
   return contender.yields && position !== undefined
     ? { _tag: "Wait", seen: {}, until: now.earliest + yieldFor, position, canJoin: false }
-    : acquire(leases, queue, others(), now, contender)
+    : planAcquire(leases, queue, others(), now, contender)
 }
 
-const acquire = (
+const planAcquire = (
   leases: ReadonlyArray<RecordedLease>,
   queue: Queue,
   waiters: ReadonlyArray<string>,

@@ -36,11 +36,11 @@ export const acquire = (
   withdraw: Withdraw,
   restore: Restore
 ): Effect.Effect<Acquired, acquisition.Failure> =>
-  run(contender, start, withdraw, restore, (run) =>
-    Effect.flatMap(advance(run, isWait), () =>
-      hasEnded(run.command)
-        ? endOf(run)
-        : Effect.flatMap(span("wait", contender)(advance(run, hasEnded)), () => endOf(run))
+  drive(contender, start, withdraw, restore, (attempt) =>
+    Effect.flatMap(advance(attempt, isWait), () =>
+      hasEnded(attempt.command)
+        ? endOf(attempt)
+        : Effect.flatMap(span("wait", contender)(advance(attempt, hasEnded)), () => endOf(attempt))
     )
   )
 
@@ -51,13 +51,15 @@ export const tryAcquire = (
   withdraw: Withdraw,
   restore: Restore
 ): Effect.Effect<Acquired, TryFailure> =>
-  run(contender, start, withdraw, restore, (run) => Effect.flatMap(advance(run, isWait), () => endOfTry(run)))
+  drive(contender, start, withdraw, restore, (attempt) =>
+    Effect.flatMap(advance(attempt, isWait), () => endOfTry(attempt))
+  )
 
 /**
  * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost, and
  * what a watch told last.
  */
-interface Run {
+interface Attempt {
   readonly contender: Contender
   state: acquisition.State
   command: acquisition.Command
@@ -66,22 +68,32 @@ interface Run {
   lastTold: Latest | undefined
 }
 
-const run = <E>(
+const drive = <E>(
   contender: Contender,
   start: acquisition.Start,
   withdraw: Withdraw,
   restore: Restore,
-  use: (run: Run) => Effect.Effect<Acquired, E>
+  use: (attempt: Attempt) => Effect.Effect<Acquired, E>
 ): Effect.Effect<Acquired, E> =>
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = acquisition.begin(contender, start, now)
-    const run: Run = { contender, state, command, isPerforming: false, unanswered: undefined, lastTold: undefined }
-    return Effect.onExitPrimitive(restore(use(run)), (exit) => {
-      const { attempts, inDoubt } = run.isPerforming ? run.state : acquisition.unsent(run.state)
+    const attempt: Attempt = {
+      contender,
+      state,
+      command,
+      isPerforming: false,
+      unanswered: undefined,
+      lastTold: undefined
+    }
+    return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
+      const { attempts, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
       const noted = noteAttempts(attempts)
-      return exit._tag === "Success" || !(run.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
+      return exit._tag === "Success" || !(attempt.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
         ? noted
-        : Effect.andThen(noted, withdraw((run.isPerforming ? cutOffBy(run.command) : undefined) ?? run.unanswered))
+        : Effect.andThen(
+            noted,
+            withdraw((attempt.isPerforming ? cutOffBy(attempt.command) : undefined) ?? attempt.unanswered)
+          )
     })
   })
 
@@ -98,34 +110,34 @@ const cutOffBy = (command: acquisition.Command): CutOff | undefined => {
 }
 
 // Steps the machine and performs its commands, up to a command for which `until` is true.
-const advance = (run: Run, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
+const advance = (attempt: Attempt, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
-    while: () => !until(run.command) && !hasEnded(run.command),
+    while: () => !until(attempt.command) && !hasEnded(attempt.command),
     body: () => {
-      run.isPerforming = true
-      return Effect.flatMap(perform(run), (event) =>
-        Effect.flatMap(requests.now(run.contender.engine.store), (now) => {
-          const { conflicts } = run.state
+      attempt.isPerforming = true
+      return Effect.flatMap(perform(attempt), (event) =>
+        Effect.flatMap(requests.now(attempt.contender.engine.store), (now) => {
+          const { conflicts } = attempt.state
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
-            run.unanswered = cutOffBy(run.command) ?? run.unanswered
+            attempt.unanswered = cutOffBy(attempt.command) ?? attempt.unanswered
           }
-          const [state, command] = acquisition.step(run.contender, run.state, event, now)
-          run.state = state
-          run.command = command
-          run.isPerforming = false
-          return state.conflicts > conflicts ? measure(run.contender, LockMetrics.conflicts, 1) : Effect.void
+          const [state, command] = acquisition.step(attempt.contender, attempt.state, event, now)
+          attempt.state = state
+          attempt.command = command
+          attempt.isPerforming = false
+          return state.conflicts > conflicts ? measure(attempt.contender, LockMetrics.conflicts, 1) : Effect.void
         })
       )
     },
     step: () => {}
   })
 
-const endOf = ({ command, state }: Run): Effect.Effect<Acquired, acquisition.Failure> =>
+const endOf = ({ command, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>
   command._tag === "Succeed"
     ? Effect.succeed({ grant: command.grant, contended: state.contended })
     : Effect.fail((command as Extract<acquisition.Command, { readonly _tag: "Fail" }>).error)
 
-const endOfTry = ({ command, contender, state }: Run): Effect.Effect<Acquired, TryFailure> => {
+const endOfTry = ({ command, contender, state }: Attempt): Effect.Effect<Acquired, TryFailure> => {
   const { phase } = state
   if (command._tag === "Succeed") return Effect.succeed({ grant: command.grant, contended: state.contended })
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
@@ -140,8 +152,8 @@ const hasEnded = ({ _tag }: acquisition.Command): boolean => _tag === "Succeed" 
 const isWait = ({ _tag }: acquisition.Command): boolean =>
   _tag === "Join" || _tag === "BackOff" || _tag === "Poll" || _tag === "Watch"
 
-const perform = (run: Run): Effect.Effect<acquisition.Event> => {
-  const { command, contender } = run
+const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
+  const { command, contender } = attempt
   const { engine, id } = contender
   switch (command._tag) {
     case "Read":
@@ -156,7 +168,7 @@ const perform = (run: Run): Effect.Effect<acquisition.Event> => {
     case "Poll":
       return poll(contender, command)
     case "Watch":
-      return watch(run, command)
+      return watch(attempt, command)
     case "Succeed":
     case "Fail":
       return Effect.die(new Error("the acquisition has ended"))
@@ -194,10 +206,10 @@ const backOff = Effect.fnUntraced(function* (
 })
 
 const watch = Effect.fnUntraced(function* (
-  run: Run,
+  attempt: Attempt,
   { on, seen, until }: CommandOf<"Watch">
 ): Effect.fn.Return<acquisition.Event> {
-  const { engine, id, waitBudget: budget } = run.contender
+  const { engine, id, waitBudget: budget } = attempt.contender
   const watch = yield* engine.watches.open(id, on)
   if (watch === undefined) return { _tag: "WatchFailed" }
   for (;;) {
@@ -205,10 +217,12 @@ const watch = Effect.fnUntraced(function* (
     if (Option.isNone(left)) return exhausted
     const asleep = until - (yield* ClockReading.now).monotonic
     if (asleep <= 0) return elapsed
-    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) => watch.listen(run.lastTold, notify))
+    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) =>
+      watch.listen(attempt.lastTold, notify)
+    )
     const told = watch.latest()
-    if (told === undefined || told === run.lastTold) continue
-    run.lastTold = told
+    if (told === undefined || told === attempt.lastTold) continue
+    attempt.lastTold = told
     if (told._tag === "Failure") return { _tag: "WatchFailed" }
     return told.value._tag === "Deleted" ? { _tag: "Gone" } : told.value
   }

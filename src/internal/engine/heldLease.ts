@@ -23,7 +23,7 @@ import * as telemetry from "./telemetry.ts"
  *
  * It must not be interrupted between the grant and its return, so that the release is certain to run.
  */
-export const hold = Effect.fnUntraced(function* (contender: Contender, grant: Grant): Effect.fn.Return<HeldLease> {
+export const startHold = Effect.fnUntraced(function* (contender: Contender, grant: Grant): Effect.fn.Return<HeldLease> {
   const { engine, holderId, id, kind, object, policy, ttl } = contender
   const { store } = engine
   const clock = yield* Clock.Clock

@@ -16,7 +16,7 @@ import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
-import { hold } from "./heldLease.ts"
+import { startHold } from "./heldLease.ts"
 import type { HeldLease, Holding, Released } from "./holding.ts"
 import { handOver, withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
@@ -137,7 +137,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { contended, grant } = acquired
     const { sharedWithDex } = contender
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
-    entry.holding = holdingOf(yield* hold(contender, grant), 0)
+    entry.holding = holdingOf(yield* startHold(contender, grant), 0)
     return entry.holding
   })
 

@@ -60,7 +60,7 @@ export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefin
   return perform(
     contender,
     self,
-    () => protocol.withdraw,
+    () => protocol.beginWithReading,
     (lock, problem) =>
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
   ).pipe(Effect.delay(cutOff === undefined ? 0 : cutOffDelay), Effect.asVoid)

@@ -84,7 +84,7 @@ export const handOver = (self: Release, free: ObjectSnapshot, now: Now): Step =>
 }
 
 /** Begins with a reading: what is this holder's own is not known. */
-export const withdraw: Step = [{ _tag: "Reading" }, { _tag: "Read" }]
+export const beginWithReading: Step = [{ _tag: "Reading" }, { _tag: "Read" }]
 
 /** What follows on an event. */
 export const step = (self: Release, state: State, event: Event, now: Now): Step => {
@@ -106,7 +106,7 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
         ? later(event.error.message)
         : [state, { _tag: "Fail", problem: event.error.message }]
     case "Elapsed":
-      return withdraw
+      return beginWithReading
   }
 }
 

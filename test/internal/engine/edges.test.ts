@@ -1,4 +1,7 @@
-/** Faults that a review found: each of these tests failed before. */
+/**
+ * The edges of the engine: an interruption at the grant, a layer that closes first, a version that is no number, a request that
+ * hangs, a clock that is hours off.
+ */
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
