@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { resolve } from "node:path"
-import { flags } from "../../src/testing/internal/clusterFlags.ts"
+import { flags, joined } from "../../src/testing/internal/clusterFlags.ts"
 
-Command.make("test:cluster", flags, ({ context, kubeconfig, namespace }) =>
+const command = Command.make("test:cluster", flags, ({ context, kubeconfig, namespace }) =>
   Effect.gen(function* () {
     const env = Option.match(kubeconfig, {
       onNone: () => ({}),
@@ -38,4 +38,9 @@ Command.make("test:cluster", flags, ({ context, kubeconfig, namespace }) =>
     const { exitCode } = yield* vitest
     process.exitCode = yield* exitCode
   }).pipe(Effect.scoped)
-).pipe(Command.run({ version: "0" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+)
+
+Command.runWith(command, { version: "0" })(joined(process.argv.slice(2))).pipe(
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain
+)

@@ -14,4 +14,8 @@ Effect.gen(function* () {
   const { directory, kubeConfigPath, url, version } = api
   yield* Console.log(JSON.stringify({ server, version, url, kubeConfigPath, directory, pids: yield* api.pids }))
   return yield* Effect.never
-}).pipe(Effect.scoped, NodeRuntime.runMain)
+}).pipe(
+  Effect.scoped,
+  Effect.tapError(({ message }) => Console.error(`error: ${message}`)),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

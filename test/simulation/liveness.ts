@@ -218,6 +218,12 @@ export const noticed: Rule = (line) =>
     })
   })
 
+/** The owner under which an acquisition has the lock: another one of its process may have handed it over. */
+const turnOf = (line: timeline.Timeline, acquisition: string): string => {
+  const end = line.wishes.find((wish) => wish.acquisition === acquisition)?.end
+  return end?._tag === "Granted" ? end.turn : acquisition
+}
+
 /**
  * Nobody tells of a loss without grounds: that a lock is another's, or nobody's, or that the object is gone, is told only if it has
  * been so since the lock was acquired. A commit of its own that was applied counts as one.
@@ -231,9 +237,7 @@ export const groundless: Rule = (line) => {
       return []
     }
     if (event._tag !== "Lost" || event.reason === "Expired") return []
-    const wish = line.wishes.find(({ acquisition }) => acquisition === event.acquisition)
-    const turn = wish?.end?._tag === "Granted" ? wish.end.turn : event.acquisition
-    return gone.has(turn)
+    return gone.has(turnOf(line, event.acquisition))
       ? []
       : [
           {
@@ -245,15 +249,22 @@ export const groundless: Rule = (line) => {
   })
 }
 
-/** A lock whose requests go wrong one at a time, far apart, is not lost, however short its lease is beside the TTL. */
-export const robust: Rule = ({ history, plan }) =>
-  plan.theme !== "blips"
-    ? []
-    : history.flatMap((event) =>
-        event._tag === "Lost"
-          ? [{ rule: "robust", at: event.at, what: `${event.acquisition} is lost by a blip: ${event.reason}` }]
-          : []
-      )
+/**
+ * A lock whose requests go wrong one at a time, far apart, is not lost, however short its lease is beside the TTL. A commit gives
+ * the lock away: if its answer is lost, and the next holder has overwritten what it wrote, the loss is told and is none.
+ */
+export const robust: Rule = (line) => {
+  if (line.plan.theme !== "blips") return []
+  const gave = new Set<string>()
+  return line.history.flatMap((event) => {
+    if (event._tag === "Written" && event.verb === "commit") {
+      const owner = event.before?.lock?.owner
+      if (owner !== undefined && processOf(owner) === event.process) gave.add(owner)
+    }
+    if (event._tag !== "Lost" || gave.has(turnOf(line, event.acquisition))) return []
+    return [{ rule: "robust", at: event.at, what: `${event.acquisition} is lost by a blip: ${event.reason}` }]
+  })
+}
 
 /**
  * An acquiring write that was interrupted and arrives long after is not applied: its sender has made its fate certain, if nothing

@@ -203,6 +203,18 @@ describe("a rule", () => {
     assert.deepStrictEqual(brokenBy(lost, { theme: "blips" }), ["robust"])
   })
 
+  it("takes no commit for a blip that loses a lock", () => {
+    const gaveItAway = (verb: string) => [
+      ...taken,
+      at(300, "p1", { _tag: "Written", verb, before: object(2, lockOf("p1/1", 4000)), after: object(3) }),
+      ...released(310, "p1/1"),
+      at(320, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "TakenOver" }),
+      ...finished(9000)
+    ]
+    assert.notInclude(brokenBy(gaveItAway("commit"), { theme: "blips" }), "robust")
+    assert.include(brokenBy(gaveItAway("write"), { theme: "blips" }), "robust")
+  })
+
   it("forbids that a holder is told of a loss that never was", () => {
     const told = (reason: string) => [
       ...taken,
