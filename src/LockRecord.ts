@@ -41,6 +41,9 @@ const free: LockRecord = { _tag: "Leases", leases: [] }
 export const leaseOf = (record: LockRecord): RecordedLease | undefined =>
   record._tag === "Leases" ? record.leases[0] : undefined
 
+/** Whether no lease is on the object, not even an expired one. A record that cannot be read is not free. */
+export const isFree = (record: LockRecord): boolean => record._tag === "Leases" && record.leases.length === 0
+
 /** The name of the annotation that names the holder. */
 export const holderKey = (key: string): string => `${key}-holder`
 

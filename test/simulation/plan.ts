@@ -2,11 +2,8 @@
 import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as dice from "./dice.ts"
 
-/**
- * What can go wrong with a request. A slow one arrives, or its answer does, long after it should have; a late one when nobody
- * thinks of it any more. 401 and 403 are errors that no repetition mends, and yet they pass.
- */
-export const troubles = [
+// What goes wrong in passing.
+const passing = [
   "request dropped",
   "answer dropped",
   "request slow",
@@ -14,11 +11,14 @@ export const troubles = [
   "409",
   "429",
   "500",
-  "500 though applied",
-  "request late",
-  "401",
-  "403"
+  "500 though applied"
 ] as const
+
+/**
+ * What can go wrong with a request. A slow one arrives, or its answer does, long after it should have; a late one when nobody
+ * thinks of it any more. 401 and 403 are errors that no repetition mends, and yet they pass.
+ */
+export const troubles = [...passing, "request late", "401", "403"] as const
 
 /** One of them. */
 export type Trouble = (typeof troubles)[number]
@@ -433,24 +433,13 @@ const weather = (
 const chances = (die: dice.Dice, kinds: ReadonlyArray<Trouble>) =>
   Object.fromEntries(kinds.map((kind) => [kind, die.pick([0.05, 0.2, 0.4])]))
 
-const anything: ReadonlyArray<Trouble> = [
-  "request dropped",
-  "answer dropped",
-  "request slow",
-  "answer slow",
-  "409",
-  "429",
-  "500",
-  "500 though applied"
-]
-
 const troublesOf: Readonly<Record<Theme, ReadonlyArray<Trouble>>> = {
   calm: [],
   crashes: [],
   stalls: [],
-  network: anything,
+  network: passing,
   slow: ["request slow", "answer slow"],
-  storm: anything,
+  storm: passing,
   blips,
   late: ["request slow", "request late"],
   dex: ["request dropped", "answer dropped", "request slow", "answer slow", "409"]

@@ -7,7 +7,7 @@ import type { Renewer } from "./renewer.ts"
 import type { WaitBudget } from "./waitBudget.ts"
 import type { WatchPool } from "./watchPool.ts"
 
-/** What all contenders of a layer share. `attributes` go with every metric, if the layer wants any. */
+/** What all contenders of a layer share. */
 export interface Engine {
   readonly store: ObjectStore["Service"]
   readonly timers: Timers
@@ -15,7 +15,7 @@ export interface Engine {
   readonly renewer: Renewer
 }
 
-/** One contender. `waitBudget` says how long it goes on waiting. */
+/** One contender. `waitBudget` says how long it goes on waiting. `attributes` go with every metric, if the layer wants any. */
 export interface Contender extends Acquisition {
   readonly engine: Engine
   readonly policy: LockPolicy

@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Equal from "effect/Equal"
 import * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
-import type { Lease } from "../../LockRecord.ts"
+import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
@@ -512,15 +512,8 @@ const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boole
 // The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
 const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
 
-const isLeftFree = (
-  { kind }: Acquisition,
-  { annotations }: ObjectSnapshot,
-  decision: LockProtocol.Decision
-): boolean => {
-  if (decision._tag === "Wait") return decision.seen.holder === undefined
-  const record = kind.decode(annotations)
-  return record._tag === "Leases" && record.leases.length === 0
-}
+const isLeftFree = ({ kind }: Acquisition, { annotations }: ObjectSnapshot, decision: LockProtocol.Decision): boolean =>
+  decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations))
 
 // If a Dex came, the pause is longer: more of them may wait.
 const yieldingToDex = (state: LockProtocol.WaitState): LockProtocol.WaitState => ({

@@ -4,7 +4,7 @@
  *
  * The engine performs the commands (`engine/release.ts`), and the exhaustive exploration drives the same `step`.
  */
-import type { Lease } from "../../LockRecord.ts"
+import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
@@ -141,10 +141,10 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
 // The lease on the object may be ours with another expiry, from a renewal whose answer was lost.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
-  if (check._tag !== "Ours" && self.cutOff !== undefined) return settleCutOff(self, self.cutOff, snapshot, now)
-  return check._tag === "Ours"
-    ? release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
-    : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
+  if (check._tag === "Ours") return release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
+  return self.cutOff === undefined
+    ? settle(self, { _tag: "Reading" }, undefined, snapshot, now)
+    : settleCutOff(self, self.cutOff, snapshot, now)
 }
 
 // Nothing of ours is in this snapshot. What was cut off may still arrive.
@@ -180,9 +180,7 @@ export const outcomeOf = (
   snapshot: ObjectSnapshot
 ): Outcome => {
   const requeued = plan?.requeued === true ? snapshot : undefined
-  const record = kind.decode(snapshot.annotations)
-  const isFree = record._tag === "Leases" && record.leases.length === 0
-  if (plan?.wakes === true || !isFree) return { _tag: "Passed", requeued }
+  if (plan?.wakes === true || !isFree(kind.decode(snapshot.annotations))) return { _tag: "Passed", requeued }
   const { waiters } = LockQueue.fromAnnotations(kind.key, snapshot.annotations)
   return { _tag: waiters.length > 0 ? "Awaited" : "Freed", snapshot, requeued }
 }
