@@ -65,21 +65,25 @@ layer(embedded, { excludeTestServices: true })("the value", (it) => {
         lifetime = -1
         hear(yield* Effect.flip(tokens.get("s")))
         refused = false
-        // The server refuses a write and quotes it.
-        yield* server.inject(
-          ApiServer.Fault.Answer({
-            at: "Request",
-            status: 422,
-            body: JSON.stringify({
-              kind: "Status",
-              reason: "Invalid",
-              message: `Secret "s" is invalid: data: Invalid value: "s3cr3t-refresh-9"`
+        // The server, or a webhook, refuses a write and quotes it.
+        const quotes = [
+          [422, "Invalid", `Secret "s" is invalid: data: Invalid value: "s3cr3t-refresh-9"`],
+          [403, "Forbidden", `secrets "s" is forbidden: s3cr3t-refresh-9`],
+          [403, "s3cr3t-refresh-9", `admission webhook "a.example.com" denied the request: s3cr3t-refresh-9`],
+          [400, "s3cr3t-refresh-9", `admission webhook "a.example.com" denied the request: s3cr3t-refresh-9`]
+        ] as const
+        for (const [status, reason, message] of quotes) {
+          yield* server.inject(
+            ApiServer.Fault.Answer({
+              at: "Request",
+              status,
+              body: JSON.stringify({ kind: "Status", reason, message }),
+              headers: {}
             }),
-            headers: {}
-          }),
-          { when: ({ verb }) => verb === "patch", times: 1 }
-        )
-        hear(yield* Effect.flip(tokens.get("s")))
+            { when: ({ verb }) => verb === "patch", times: 1 }
+          )
+          hear(yield* Effect.flip(tokens.get("s")))
+        }
         const stored = Option.getOrThrow(yield* server.get(Resource.secret, "default", "s"))
         assert.match(inspect(stored["data"]), secret)
         hear(stored.metadata)
