@@ -3,8 +3,10 @@
  *
  * The embedded server runs in a thread of its own. It is warm when the measurement begins.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bench } from "tinybench"
@@ -16,7 +18,9 @@ import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
+import { run } from "../tools/program.ts"
 import * as Connection from "./harness/connection.ts"
+import { duration } from "./harness/flags.ts"
 import * as Objects from "./harness/objects.ts"
 import * as Target from "./harness/target.ts"
 
@@ -46,8 +50,8 @@ const pure = (bench: Bench): void => {
 
 const cycle = (id: string) => Effect.scoped(Lock.scoped(id))
 
-const program = Effect.gen(function* () {
-  const bench = new Bench({ time: 1000, warmupTime: 500 })
+const measure = Effect.fnUntraced(function* (time: number) {
+  const bench = new Bench({ time, warmupTime: time / 2 })
   pure(bench)
 
   const memory = yield* Layer.build(Lock.layerMemory())
@@ -81,4 +85,21 @@ const row = (task: Bench["tasks"][number]) => {
   }
 }
 
-NodeRuntime.runMain(Effect.scoped(program))
+const flags = {
+  duration: duration(
+    "duration",
+    [Duration.millis(1), Duration.hours(1)],
+    "How long each function is measured, after a warm-up of half that time (default 1s)"
+  ).pipe(Flag.withDefault(Duration.seconds(1)))
+}
+
+const command = Command.make("npm run bench --", flags, ({ duration }) =>
+  Effect.scoped(measure(Duration.toMillis(duration)))
+).pipe(
+  Command.withDescription(
+    "Measures what an acquisition costs: reading and writing a record, the decision, and an uncontended cycle on the memory store and over HTTP."
+  ),
+  Command.withExamples([{ command: "npm run bench" }])
+)
+
+run(command, process.argv.slice(2))

@@ -71,8 +71,9 @@ const wings: Readonly<Record<string, Wing>> = {
   },
   testing: { files: ["src/testing/"], imports: ["port"] },
   "testing/dex": { files: ["src/testing/dex/"], imports: [...kubernetes, "client"] },
-  bench: { files: ["bench/"], imports: library },
-  test: { files: ["test/"], imports: library }
+  tools: { files: ["tools/"], imports: [] },
+  bench: { files: ["bench/"], imports: [...library, "tools"] },
+  test: { files: ["test/"], imports: [...library, "tools"] }
 }
 
 const names = Object.keys(wings)
@@ -88,7 +89,7 @@ const wingOf = (file: string): string => {
 const matchesPath = (pattern: string, file: string): boolean =>
   pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern
 
-const imports = ["src", "bench", "test"]
+const imports = ["src", "tools", "bench", "test"]
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name))
   )

@@ -9,12 +9,15 @@ import * as Workers from "../harness/workers.ts"
 import { now, type Order, type Report, type Task } from "./task.ts"
 
 /**
- * Plays a round: one task for each worker, all beginning at the same moment. Workers that are missing are started.
+ * The workers.
  *
- * `onStart` runs when all are ready, with that moment (`task.now`). `onEnd` gets the reports, also if the round is
- * interrupted: it then asks the workers to stop, and they have 15 seconds to report.
+ * - `start`: starts workers, up to this number, and does not wait until they have loaded their code.
+ * - `play`: plays a round: one task for each worker, all beginning at the same moment. Workers that are missing are
+ *   started. `onStart` runs when all are ready, with that moment (`task.now`). `onEnd` gets the reports, also if the
+ *   round is interrupted: the workers are then asked to stop, and they have 15 seconds to report.
  */
 export interface Pool {
+  readonly start: (count: number) => Effect.Effect<void>
   readonly play: (
     tasks: ReadonlyArray<Task>,
     options?: {
@@ -43,7 +46,12 @@ const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Pool, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const workers: Array<Workers.Ask<Order, Report>> = []
-  const start = Scope.provide(Workers.start<Order, Report>("a contender", spawn), scope)
+  // Before its first round a worker has taken nothing. Only a warm-up makes an object on the API server.
+  let areExpendable = true
+  const start = Scope.provide(
+    Workers.start<Order, Report>("a contender", spawn, () => areExpendable),
+    scope
+  )
 
   const within = <A>(asked: Effect.Effect<A, LoadError>, seconds: number) =>
     Effect.timeoutOrElse(asked, {
@@ -52,10 +60,15 @@ const make = Effect.fnUntraced(function* (
     })
 
   return {
+    start: Effect.fnUntraced(function* (count) {
+      while (workers.length < count) workers.push(yield* start)
+    }),
     play: Effect.fnUntraced(function* (tasks, { onEnd = () => {}, onStart = () => Effect.void } = {}) {
       while (workers.length < tasks.length) workers.push(yield* start)
+      areExpendable &&= tasks.every(({ warmUpCpuMillis }) => warmUpCpuMillis === 0)
       const players = workers.slice(0, tasks.length)
       yield* Effect.forEach(players, (ask, index) => within(ask({ _tag: "Prepare", task: tasks[index]! }), 300), all)
+      areExpendable = false
       const at = now() + startDelay
       const seconds = Math.max(...tasks.map((task) => task.seconds)) + 60
       yield* onStart(at)

@@ -1,35 +1,11 @@
-/** Flags of the benchmarks' command lines: numbers and durations in a range, and the cluster. */
+/** Flags of the benchmarks' command lines: durations in a range, and the cluster. */
 import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Range } from "../../tools/flags.ts"
 import type { Connection } from "./connection.ts"
 import { LoadError } from "./loadError.ts"
-
-type Range<A> = readonly [min: A, max: A]
-
-const isIn =
-  ([min, max]: Range<number>) =>
-  (value: number) =>
-    value >= min && value <= max
-
-const numeric = (name: string, read: (text: string) => number, what: string, range: Range<number>, help: string) =>
-  Flag.String(name).pipe(
-    Flag.filterMap(
-      (text) => Option.filter(Option.some(read(text)), isIn(range)),
-      () => `${what} from ${range[0]} to ${range[1]}`
-    ),
-    Flag.withMetavar("N"),
-    Flag.withDescription(help)
-  )
-
-/** A flag for a whole number in a range. */
-export const whole = (name: string, range: Range<number>, help: string) =>
-  numeric(name, (text) => (/^\d+$/.test(text) ? Number(text) : Number.NaN), "a whole number", range, help)
-
-/** A flag for a number in a range. */
-export const number = (name: string, range: Range<number>, help: string) =>
-  numeric(name, (text) => (text.trim() === "" ? Number.NaN : Number(text)), "a number", range, help)
 
 /** A flag for a duration in a range. */
 export const duration = (name: string, range: Range<Duration.Duration>, help: string) =>
@@ -42,10 +18,6 @@ export const duration = (name: string, range: Range<Duration.Duration>, help: st
     Flag.withMetavar("DURATION"),
     Flag.withDescription(help)
   )
-
-/** A flag that is off by default. */
-export const toggle = (name: string, help: string) =>
-  Flag.Boolean(name).pipe(Flag.withDefault(false), Flag.withDescription(help))
 
 const units: Readonly<Record<string, Duration.Unit>> = { ms: "millis", s: "seconds", m: "minutes", h: "hours" }
 

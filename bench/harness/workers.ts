@@ -48,14 +48,21 @@ export const process = (file: URL, { nodeFlags = [], stderr = "inherit" }: Proce
     stdio: ["ignore", "ignore", stderr, "ipc"]
   })
 
-/** Starts a worker, which ends with the scope. Each question fails if the worker fails at it, or ends. */
+/**
+ * Starts a worker, which ends with the scope. Each question fails if the worker fails at it, or ends.
+ *
+ * A worker has time to clean up after itself, unless it still loads its code or `isExpendable`: then it is killed.
+ */
 export const start = Effect.fnUntraced(function* <Q, A>(
   name: string,
-  spawn: () => Thread | ChildProcess
+  spawn: () => Thread | ChildProcess,
+  isExpendable = () => false
 ): Effect.fn.Return<Ask<Q, A>, never, Scope.Scope> {
   const failed = (detail: string) => new LoadError({ message: `${name} failed: ${detail}` })
+  let spawned: Thread | ChildProcess | undefined
+  let isLoaded = false
   const worker = yield* Effect.flatMap(Worker.WorkerPlatform, (platform) => platform.spawn<Answer, Question>(0)).pipe(
-    Effect.provide(NodeWorker.layer(spawn)),
+    Effect.provide(NodeWorker.layer(() => (spawned = spawn()))),
     Effect.orDie
   )
   const asked = new Map<number, Deferred.Deferred<A, LoadError>>()
@@ -69,9 +76,14 @@ export const start = Effect.fnUntraced(function* <Q, A>(
         ? Deferred.fail(question, new LoadError({ message: answer.problem }))
         : Deferred.succeed(question, answer.answer as A)
     })
-  yield* worker.run(settle).pipe(
+  yield* worker.run(settle, { onSpawn: Effect.sync(() => (isLoaded = true)) }).pipe(
     Effect.catchCause((cause) => Deferred.fail(ended, failed(messageOf(Cause.squash(cause))))),
     Effect.forkScoped({ startImmediately: true })
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(async () => {
+      if (spawned !== undefined && (!isLoaded || isExpendable())) await kill(spawned)
+    })
   )
   let number = 0
   return (question) =>
@@ -85,6 +97,9 @@ export const start = Effect.fnUntraced(function* <Q, A>(
       )
     })
 })
+
+const kill = (worker: Thread | ChildProcess): unknown =>
+  "terminate" in worker ? worker.terminate() : worker.kill("SIGKILL")
 
 /** The message of the error that a worker threw, rather than of the event that reports it. */
 const messageOf = (error: unknown): string => {

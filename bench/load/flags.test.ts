@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as clusterFlags from "../../src/testing/internal/clusterFlags.ts"
+import * as clusterFlags from "../../tools/clusterFlags.ts"
 import { readDuration } from "../harness/flags.ts"
 import * as flags from "./flags.ts"
 import { turnsOf } from "./loadTest.ts"
@@ -82,8 +82,9 @@ describe("flags", () => {
 })
 
 describe("turns", () => {
-  it("is one for a single protocol", () => {
+  it("are a warm-up and the measurement for a single protocol", () => {
     assert.deepStrictEqual(turnsOf({ protocols: ["dex"], seconds: 60 }), [
+      { protocol: "dex", seconds: 3, warmUp: true },
       { protocol: "dex", seconds: 60, warmUp: false }
     ])
   })
@@ -93,8 +94,8 @@ describe("turns", () => {
     assert.deepStrictEqual(
       turns.map(({ protocol, seconds, warmUp }) => [protocol, seconds, warmUp]),
       [
-        ["kubelock", 3, true],
-        ["dex", 3, true],
+        ["kubelock", 2, true],
+        ["dex", 2, true],
         ["kubelock", 5, false],
         ["dex", 5, false],
         ["dex", 5, false],

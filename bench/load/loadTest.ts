@@ -3,6 +3,7 @@ import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { styleText } from "node:util"
+import { counted } from "../../tools/text.ts"
 import * as Pool from "../contest/pool.ts"
 import { now, type Records, type Report } from "../contest/task.ts"
 import * as Witness from "../contest/witness.ts"
@@ -11,7 +12,7 @@ import * as Objects from "../harness/objects.ts"
 import * as Progress from "../harness/progress.ts"
 import * as statistics from "../harness/statistics.ts"
 import * as Target from "../harness/target.ts"
-import { count, preciseTime } from "../harness/text.ts"
+import { preciseTime } from "../harness/text.ts"
 import * as Figures from "./figures.ts"
 import * as report from "./report.ts"
 
@@ -37,20 +38,22 @@ export interface Settings {
 /** Runs a load test. The report is also printed if it is interrupted. A violation of exclusion is an error. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
   const test = makeTest(settings)
-  yield* Effect.ensuring(
-    Effect.scoped(playAll(test, Progress.show)),
-    Effect.suspend(() => print(test))
+  yield* Effect.scoped(playAll(test, Progress.show)).pipe(
+    Effect.onInterrupt(() => (hasFigures(test) ? Effect.void : Console.error("Stopped before anything was measured."))),
+    Effect.ensuring(Effect.suspend(() => print(test)))
   )
   const runs = figuresOf(test)
   if (runs.some(({ violations }) => violations > 0)) {
     return yield* new LoadError({ message: "mutual exclusion was broken" })
   }
-  if (runs.every(({ acquisitions }) => acquisitions === 0)) {
+  if (!hasFigures(test)) {
     return yield* new LoadError({
       message: `no contender acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
     })
   }
 })
+
+const hasFigures = (test: Test): boolean => figuresOf(test).some(({ acquisitions }) => acquisitions > 0)
 
 /** Runs a load test silently, and returns the figures. */
 export const measure = Effect.fnUntraced(function* (settings: Settings) {
@@ -69,22 +72,21 @@ export interface Turn {
 /**
  * The rounds of a test in their order.
  *
- * Two protocols take turns as A B B A: server, client and threads get faster for many seconds, so A B A B would favor the
- * second. For the same reason each has a round before that is not counted.
+ * Server, client and threads get faster for many seconds. So each protocol has a round before that is not counted, and two
+ * protocols take turns as A B B A: A B A B would favor the second.
  */
 export const turnsOf = ({ protocols, seconds }: Pick<Settings, "seconds" | "protocols">): ReadonlyArray<Turn> => {
   const turns = (order: ReadonlyArray<Protocol>, seconds: number, warmUp: boolean) =>
     order.map((protocol): Turn => ({ protocol, seconds, warmUp }))
-  if (protocols.length === 1) return turns(protocols, seconds, false)
+  const warmUp = turns(protocols, Math.min(seconds * warmUpShare, longestWarmUpSeconds), true)
+  if (protocols.length === 1) return [...warmUp, ...turns(protocols, seconds, false)]
   const cycles = Math.max(1, Math.round(seconds / 10))
   const cycle = turns([...protocols, ...protocols.toReversed()], seconds / (2 * cycles), false)
-  return [
-    ...turns(protocols, Math.min(seconds, warmUpSeconds), true),
-    ...Array.from({ length: cycles }, () => cycle).flat()
-  ]
+  return [...warmUp, ...Array.from({ length: cycles }, () => cycle).flat()]
 }
 
-const warmUpSeconds = 3
+const warmUpShare = 0.2
+const longestWarmUpSeconds = 3
 
 /** A test that goes on. */
 interface Test {
@@ -119,9 +121,11 @@ const makeTest = (settings: Settings): Test => {
 type Show = (line: () => string) => Effect.Effect<unknown>
 
 const playAll = Effect.fnUntraced(function* (test: Test, show: Show) {
+  const pool = yield* Pool.threads
+  // The threads load their code while the server starts.
+  yield* pool.start(test.settings.threads)
   const target = yield* Target.open(test.settings.target)
   test.target = target.name
-  const pool = yield* Pool.threads
   for (const [round, turn] of turnsOf(test.settings).entries()) {
     yield* Effect.scoped(play(test, { ...turn, round, target, pool, show }))
   }
@@ -193,8 +197,8 @@ const figuresOf = ({ millis, records, settings, target, totals }: Test): Readonl
   })
 
 const print = (test: Test): Effect.Effect<void> => {
+  if (!hasFigures(test)) return Effect.void
   const runs = figuresOf(test)
-  if (runs.length === 0) return Effect.void
   const { json, fibers, protocols } = test.settings
   const incidents = protocols.flatMap((protocol) =>
     Witness.verdict(test.records[protocol].witness).incidents.map((found) =>
@@ -207,7 +211,11 @@ const print = (test: Test): Effect.Effect<void> => {
         Effect.forEach(notes, (note) => Console.error(note)),
         Console.log(report.json(runs))
       )
-    : Console.log(["", title(test), "", report.table(runs), "", ...runs.map(verdict), ...notes].join("\n"))
+    : Console.log(
+        ["", title(test), "", report.table(runs), "", ...report.remarks(runs), ...runs.map(verdict), ...notes].join(
+          "\n"
+        )
+      )
 }
 
 const verdict = (run: Figures.Figures): string =>
@@ -218,14 +226,14 @@ const verdict = (run: Figures.Figures): string =>
 const title = ({ settings, target }: Test): string => {
   const { fibers, holdMillis, ids, seed, threads } = settings
   const hold = Duration.format(Duration.millis(holdMillis))
-  return `${threads} threads of ${fibers} fibers on ${ids === 1 ? "one id" : `${ids} ids`}; hold ${hold}; target ${target}; seed ${seed}`
+  return `${counted(threads, "thread")} of ${counted(fibers, "fiber")} on ${counted(ids, "id")}; hold ${hold}; target ${target}; seed ${seed}`
 }
 
 const progressLine = ({ protocol, warmUp }: Turn, { wait, witness }: Records, began: number | undefined): string => {
-  if (began === undefined) return `${protocol}: connecting the threads`
+  if (began === undefined) return `${protocol}: connecting`
   const { acquisitions, overlaps } = Witness.verdict(witness)
   const { p50, p99 } = statistics.percentiles(wait)
   const waits = p50 === null || p99 === null ? "" : `, wait p50 ${preciseTime(p50)} p99 ${preciseTime(p99)}`
   const seconds = Math.max(0, (now() - began) / 1000).toFixed(1)
-  return `${seconds} s  ${protocol}${warmUp ? " (warming up)" : ""}: ${count(acquisitions)} acquisitions${waits}, ${overlaps} violations`
+  return `${seconds} s  ${protocol}${warmUp ? " (warming up)" : ""}: ${counted(acquisitions, "acquisition")}${waits}, ${counted(overlaps, "violation")}`
 }

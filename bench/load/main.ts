@@ -6,14 +6,14 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import { joined } from "../../src/testing/internal/clusterFlags.ts"
+import { joined } from "../../tools/clusterFlags.ts"
+import { run } from "../../tools/program.ts"
 import { prefix } from "../harness/objects.ts"
-import { inOneLine, run } from "../harness/program.ts"
 import * as flags from "./flags.ts"
 import * as LoadTest from "./loadTest.ts"
 
 const command = Command.make("npm start --", flags.flags, (given) =>
-  inOneLine(Effect.flatMap(flags.toSettings(given), LoadTest.run))
+  Effect.flatMap(flags.toSettings(given), LoadTest.run)
 ).pipe(
   Command.withDescription(
     "Makes threads full of fibers contend for a lock, proves that they exclude each other, and measures how well they do."
@@ -21,13 +21,18 @@ const command = Command.make("npm start --", flags.flags, (given) =>
   Command.withExamples(flags.examples)
 )
 
-// The first Ctrl-C ends the test and cleans up. A second one does not wait for that.
-let interrupts = 0
-process.on("SIGINT", () => {
-  interrupts++
-  if (interrupts === 1) return
-  process.stderr.write(`\nEnded without cleaning up: objects named ${prefix}... may be left on the cluster.\n`)
-  process.exit(130)
-})
+// The first signal ends the test and cleans up. A second one does not wait for that.
+let signals = 0
+for (const [signal, exitCode] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143]
+] as const) {
+  process.on(signal, () => {
+    signals++
+    if (signals === 1) return
+    process.stderr.write(`\nEnded without cleaning up: objects named ${prefix}... may be left on the cluster.\n`)
+    process.exit(exitCode)
+  })
+}
 
 run(command, joined(process.argv.slice(2)))

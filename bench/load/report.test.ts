@@ -59,10 +59,12 @@ describe("report", () => {
     assert.match(report.table([kubelock]), /^wait p99 +1\.23 s$/m)
   })
 
-  it("shows the ratio of two runs if both have the figure", () => {
-    const table = report.table([kubelock, dex])
+  it("shows the ratio of two runs if both have the figure, and whether the first is better", () => {
+    const table = report.table([kubelock, { ...dex, conflicts: 1 }])
     assert.match(table, /^ +kubelock +dex +ratio$/m)
-    assert.match(table, /^throughput +1,235 \/s +123 \/s +x 10\.0$/m)
+    assert.match(table, /^throughput +1,235 \/s +123 \/s +x 10\.0 better$/m)
+    assert.match(table, /^conflicts +7 +1 +x 7\.00 worse$/m)
+    assert.match(table, /^duration .* x 1\.00$/m)
     assert.match(table, /^wait p50 +2\.35 ms +-$/m)
     assert.match(table, /^requests: put +0 +50$/m)
   })
@@ -73,7 +75,26 @@ describe("report", () => {
 
   it("says whether exclusion held", () => {
     assert.strictEqual(report.verdict(kubelock), "kubelock: 0 violations in 12,345 acquisitions: mutual exclusion held")
-    assert.strictEqual(report.verdict(dex), "dex: 3 violations in 0 acquisitions: mutual exclusion was BROKEN")
+    assert.strictEqual(
+      report.verdict({ ...dex, acquisitions: 1, violations: 1 }),
+      "dex: 1 violation in 1 acquisition: mutual exclusion was BROKEN"
+    )
+  })
+
+  it("claims nothing if nothing was measured", () => {
+    assert.strictEqual(report.verdict(dex), "dex: no acquisition: nothing was measured")
+  })
+
+  it("explains kubelock's longest wait if the lock is handed on within a thread", () => {
+    assert.match(report.remarks([kubelock]).join("\n"), /wait max: .* for up to 2 s/)
+    for (const other of [
+      { ...kubelock, threads: 1 },
+      { ...kubelock, fibers: 1 },
+      { ...kubelock, holdMillis: 5000 },
+      dex
+    ]) {
+      assert.deepStrictEqual(report.remarks([other]), [])
+    }
   })
 
   it("reports when exclusion broke, and between which contenders", () => {

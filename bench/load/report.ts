@@ -1,4 +1,6 @@
 /** Figures for people, as a table, and for programs, as JSON: pure. */
+import * as fairness from "../../src/internal/protocol/fairness.ts"
+import { counted } from "../../tools/text.ts"
 import type { Incident } from "../contest/witness.ts"
 import type { Percentiles } from "../harness/statistics.ts"
 import { columns, count, preciseTime, significant } from "../harness/text.ts"
@@ -9,8 +11,8 @@ export const json = (runs: ReadonlyArray<Figures>): string =>
   JSON.stringify({ runs }, (_, value: unknown) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : value))
 
 /**
- * A table: a row for each figure, a column for each run and, if there are two, the ratio of the first to the second.
- * Kinds of requests that were not made are left out.
+ * A table: a row for each figure, a column for each run and, if there are two, the ratio of the first to the second and
+ * whether the first is the better one. Kinds of requests that were not made are left out.
  */
 export const table = (runs: ReadonlyArray<Figures>): string => {
   const head = ["", ...runs.map(({ protocol }) => protocol), ...(runs.length === 2 ? ["ratio"] : [])]
@@ -20,8 +22,27 @@ export const table = (runs: ReadonlyArray<Figures>): string => {
 }
 
 /** One line: whether exclusion held. */
-export const verdict = ({ acquisitions, protocol, violations }: Figures): string =>
-  `${protocol}: ${count(violations)} violations in ${count(acquisitions)} acquisitions: mutual exclusion ${violations === 0 ? "held" : "was BROKEN"}`
+export const verdict = ({ acquisitions, protocol, violations }: Figures): string => {
+  if (acquisitions === 0) return `${protocol}: no acquisition: nothing was measured`
+  const seen = `${counted(violations, "violation")} in ${counted(acquisitions, "acquisition")}`
+  return `${protocol}: ${seen}: mutual exclusion ${violations === 0 ? "held" : "was BROKEN"}`
+}
+
+/** Explains figures that look wrong and are not. */
+export const remarks = (runs: ReadonlyArray<Figures>): ReadonlyArray<string> => {
+  const longest = fairness.budgetLength.atMost
+  const isPassedOn = runs.some(
+    ({ fibers, holdMillis, protocol, threads }) =>
+      protocol === "kubelock" && threads > 1 && fibers > 1 && holdMillis < longest
+  )
+  return isPassedOn
+    ? [
+        `kubelock's wait max: a thread may hand the lock on among its own fibers for up to ${longest / 1000} s before another has it`,
+        "(the fairness budget in docs/protocol.md).",
+        ""
+      ]
+    : []
+}
 
 /** When there was an overlap, and between which contenders. `began` is the start of the run on the clock of the incident. */
 export const incident = ({ id, nanos, other, who }: Incident, began: number, fibers: number): string =>
@@ -34,48 +55,60 @@ interface Row {
   readonly label: string
   readonly format: (value: number) => string
   readonly read: (run: Figures) => number | null
+  /** What is better, if one can say. */
+  readonly better: "more" | "less" | undefined
   readonly isOptional: boolean
 }
 
-const row = (label: string, format: Row["format"], read: Row["read"], isOptional = false): Row => ({
-  label,
-  format,
-  read,
-  isOptional
-})
+const row = (
+  label: string,
+  better: Row["better"],
+  format: Row["format"],
+  read: Row["read"],
+  isOptional = false
+): Row => ({ label, format, read, better, isOptional })
 
 const percentiles = (label: string, read: (run: Figures) => Percentiles): ReadonlyArray<Row> =>
-  (["p50", "p95", "p99", "max"] as const).map((name) => row(`${label} ${name}`, preciseTime, (run) => read(run)[name]))
+  (["p50", "p95", "p99", "max"] as const).map((name) =>
+    row(`${label} ${name}`, "less", preciseTime, (run) => read(run)[name])
+  )
 
 const rows: ReadonlyArray<Row> = [
-  row("acquisitions", count, (run) => run.acquisitions),
-  row("duration", preciseTime, (run) => run.durationMillis),
+  row("acquisitions", "more", count, (run) => run.acquisitions),
+  row("duration", undefined, preciseTime, (run) => run.durationMillis),
   row(
     "throughput",
+    "more",
     (value) => `${significant(value)} /s`,
     (run) => run.throughputPerSecond
   ),
   ...percentiles("wait", (run) => run.waitMillis),
   ...percentiles("hand-off", (run) => run.handoffMillis),
   ...(["get", "put", "patch", "watch", "other"] as const).map((verb) =>
-    row(`requests: ${verb}`, count, (run) => run.requests[verb], true)
+    row(`requests: ${verb}`, undefined, count, (run) => run.requests[verb], true)
   ),
-  row("requests per acquisition", significant, (run) => run.requestsPerAcquisition),
-  row("conflicts", count, (run) => run.conflicts),
-  row("timeouts", count, (run) => run.timeouts),
-  row("errors", count, (run) => run.errors),
-  row("fairness: Jain's index", significant, (run) => run.fairness.jain),
-  row("fairness: smallest share", significant, (run) => run.fairness.min),
-  row("fairness: largest share", significant, (run) => run.fairness.max),
-  row("violations", count, (run) => run.violations)
+  row("requests per acquisition", "less", significant, (run) => run.requestsPerAcquisition),
+  row("conflicts", "less", count, (run) => run.conflicts),
+  row("timeouts", "less", count, (run) => run.timeouts),
+  row("errors", "less", count, (run) => run.errors),
+  row("fairness: Jain's index", "more", significant, (run) => run.fairness.jain),
+  row("fairness: smallest share", "more", significant, (run) => run.fairness.min),
+  row("fairness: largest share", "less", significant, (run) => run.fairness.max),
+  row("violations", "less", count, (run) => run.violations)
 ]
 
-const cells = ({ format, label, read }: Row, runs: ReadonlyArray<Figures>): ReadonlyArray<string> => {
-  const values = runs.map(read)
+const cells = (row: Row, runs: ReadonlyArray<Figures>): ReadonlyArray<string> => {
+  const values = runs.map(row.read)
   const [first, second] = values
   return [
-    label,
-    ...values.map((value) => (value === null ? "-" : format(value))),
-    ...(values.length === 2 ? [first && second ? `x ${significant(first / second)}` : ""] : [])
+    row.label,
+    ...values.map((value) => (value === null ? "-" : row.format(value))),
+    ...(values.length === 2 ? [first && second ? ratio(first / second, row.better) : ""] : [])
   ]
+}
+
+const ratio = (value: number, better: Row["better"]): string => {
+  const shown = `x ${significant(value)}`
+  if (better === undefined || shown === `x ${significant(1)}`) return shown
+  return `${shown} ${value > 1 === (better === "more") ? "better" : "worse"}`
 }

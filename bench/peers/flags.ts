@@ -1,7 +1,8 @@
 /** The command line of `npm run bench:peers`. */
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
-import { number, toggle, type Values } from "../harness/flags.ts"
+import { number, toggle } from "../../tools/flags.ts"
+import type { Values } from "../harness/flags.ts"
 import * as plan from "./plan.ts"
 
 const { defaults } = plan

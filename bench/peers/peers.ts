@@ -8,8 +8,8 @@ import { join } from "node:path"
 import { examples, flags, type Given, toSettings } from "./flags.ts"
 import type { Measurements } from "./measurements.ts"
 import { page } from "./page.ts"
+import * as program from "../../tools/program.ts"
 import { LoadError } from "../harness/loadError.ts"
-import * as program from "../harness/program.ts"
 import { draw } from "./plots.ts"
 import { report } from "./report.ts"
 import { run } from "./run.ts"
@@ -52,7 +52,7 @@ const overlapsOf = ({ servers }: Measurements): number =>
     .flatMap(({ rounds }) => rounds)
     .reduce((total, { overlaps }) => total + overlaps, 0)
 
-const command = Command.make("npm run bench:peers --", flags, (given) => program.inOneLine(bench(given))).pipe(
+const command = Command.make("npm run bench:peers --", flags, bench).pipe(
   Command.withDescription(
     "Measures kubelock against Dex's protocol, Lease locks and raw writes, on the real API servers in KUBEBUILDER_ASSETS."
   ),

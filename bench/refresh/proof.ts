@@ -6,10 +6,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as clusterFlags from "../../src/testing/internal/clusterFlags.ts"
-import { connection, toggle, whole } from "../harness/flags.ts"
+import * as clusterFlags from "../../tools/clusterFlags.ts"
+import { toggle, whole } from "../../tools/flags.ts"
+import { run } from "../../tools/program.ts"
+import { connection } from "../harness/flags.ts"
 import { LoadError } from "../harness/loadError.ts"
-import { inOneLine, run } from "../harness/program.ts"
 import * as RefreshProof from "./refreshProof.ts"
 
 const flags = {
@@ -22,20 +23,20 @@ const flags = {
   ...clusterFlags.flags
 }
 
-const command = Command.make("npm run refresh-proof --", flags, ({ context, kubeconfig, namespace, noLock, ...rest }) =>
-  inOneLine(
-    Effect.gen(function* () {
-      if (rest.threads + rest.processes === 0) {
-        return yield* new LoadError({ message: "there must be a thread or a process" })
-      }
-      yield* RefreshProof.run({
-        ...rest,
-        lock: !noLock,
-        kubeconfig: yield* connection({ kubeconfig, context }),
-        namespace: Option.getOrUndefined(namespace)
-      })
+const command = Command.make(
+  "npm run refresh-proof --",
+  flags,
+  Effect.fnUntraced(function* ({ context, kubeconfig, namespace, noLock, ...rest }) {
+    if (rest.threads + rest.processes === 0) {
+      return yield* new LoadError({ message: "there must be a thread or a process" })
+    }
+    yield* RefreshProof.run({
+      ...rest,
+      lock: !noLock,
+      kubeconfig: yield* connection({ kubeconfig, context }),
+      namespace: Option.getOrUndefined(namespace)
     })
-  )
+  })
 ).pipe(
   Command.withDescription(
     "Services in threads and processes share one rotating refresh token of an OpenID provider; the provider's own log shows that each rotation was one refresh."

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { counted } from "../../tools/text.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Objects from "../harness/objects.ts"
 import { quantile, sorted, sum } from "../harness/statistics.ts"
@@ -123,8 +124,8 @@ const json = (settings: Settings, verdict: Verdict): string => {
 }
 
 const figures = (settings: Settings, verdict: Verdict): ReadonlyArray<string> => [
-  `${settings.threads} threads and ${settings.processes} processes of ${callersPerService} callers, ${settings.lock ? (settings.dex ? "half of them Dex" : "kubelock") : "no lock"}`,
-  `${verdict.rotations} rotations in ${verdict.seconds.toFixed(1)} s`,
+  `${counted(settings.threads, "thread")} and ${counted(settings.processes, "process")} of ${callersPerService} callers, ${settings.lock ? (settings.dex ? "half of them Dex" : "kubelock") : "no lock"}`,
+  `${counted(verdict.rotations, "rotation")} in ${verdict.seconds.toFixed(1)} s`,
   `${verdict.requestsPerRotation} API requests for each rotation, by all services together`,
   `get: p50 ${verdict.getMillis.p50} ms, p99 ${verdict.getMillis.p99} ms`,
   ...verdict.problems
@@ -132,5 +133,5 @@ const figures = (settings: Settings, verdict: Verdict): ReadonlyArray<string> =>
 
 const sentence = (verdict: Verdict): string =>
   isRight(verdict)
-    ? `REFRESHED EXACTLY ONCE: the provider saw ${verdict.refreshes} refreshes for ${verdict.rotations} rotations, and revoked no grant.`
-    : `NOT REFRESHED ONCE: the provider saw ${verdict.refreshes} refreshes for ${verdict.rotations} rotations, refused ${verdict.refusals}, and revoked ${verdict.revoked} grants after ${verdict.seconds.toFixed(1)} s.`
+    ? `REFRESHED EXACTLY ONCE: the provider saw ${counted(verdict.refreshes, "refresh")} for ${counted(verdict.rotations, "rotation")}, and revoked no grant.`
+    : `NOT REFRESHED ONCE: the provider saw ${counted(verdict.refreshes, "refresh")} for ${counted(verdict.rotations, "rotation")}, refused ${verdict.refusals}, and revoked ${counted(verdict.revoked, "grant")} after ${verdict.seconds.toFixed(1)} s.`

@@ -1,5 +1,5 @@
 /**
- * Chaos on a real API server: `node test/chaos/chaos.ts [--seed S] [--seconds N] [--server NAME]`.
+ * Chaos on a real API server: `npx node test/chaos/chaos.ts --seed 7`. See `--help`.
  *
  * Holders are real processes that contend for one lock. Faults are injected into them, their network and the API server.
  * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
@@ -8,18 +8,20 @@
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { parseArgs } from "node:util"
 import { dexAnnotation } from "../../src/LockPolicy.ts"
 import type { Server } from "../../src/testing/envtest/Assets.ts"
 import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
+import { whole } from "../../tools/flags.ts"
+import * as program from "../../tools/program.ts"
 import * as Dice from "../simulation/dice.ts"
 import * as Arena from "./arena.ts"
 import * as Faketime from "./faketime.ts"
@@ -202,23 +204,25 @@ const shuffled = (dice: Dice.Dice): Array<Card> => {
     .map(({ card }) => card)
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: "string", default: "1" },
-      seconds: { type: "string", default: "25" },
-      server: { type: "string", default: "kube-apiserver" }
-    }
-  })
-  const server: Server = values.server === "apiextensions-apiserver" ? "apiextensions-apiserver" : "kube-apiserver"
-  run({ server, seed: Number(values.seed), seconds: Number(values.seconds) }).pipe(
-    Effect.tap((report) => Console.log(Report.format(report))),
-    Effect.flatMap((report) =>
-      Report.problems(report).length === 0
-        ? Effect.void
-        : new EnvtestError({ step: "chaos", detail: Report.problems(report).join("; ") })
-    ),
-    Effect.scoped,
-    NodeRuntime.runMain
-  )
-}
+const command = Command.make(
+  "npx node test/chaos/chaos.ts",
+  {
+    seed: whole("seed", [0, 2 ** 31 - 1], "Decides which faults are injected (default 1)").pipe(Flag.withDefault(1)),
+    seconds: whole("seconds", [1, 86_400], "How long faults are injected (default 25)").pipe(Flag.withDefault(25)),
+    server: Flag.Literals("server", ["kube-apiserver", "apiextensions-apiserver"]).pipe(
+      Flag.withDefault("kube-apiserver" as const),
+      Flag.withDescription("Which server of KUBEBUILDER_ASSETS (default kube-apiserver)")
+    )
+  },
+  Effect.fnUntraced(function* (settings) {
+    const report = yield* run(settings)
+    yield* Console.log(Report.format(report))
+    const problems = Report.problems(report)
+    if (problems.length > 0) return yield* new EnvtestError({ step: "chaos", detail: problems.join("; ") })
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription("Injects faults into processes that contend for one lock on a real API server."),
+  Command.withExamples([{ command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" }])
+)
+
+if (import.meta.main) program.run(command, process.argv.slice(2))

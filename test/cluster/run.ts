@@ -4,16 +4,15 @@
  * Without flags they start their own from `KUBEBUILDER_ASSETS`. With `--kubeconfig` the lock's suites run on that cluster
  * instead, in a namespace of yours, and delete what they made.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { resolve } from "node:path"
-import { flags, joined } from "../../src/testing/internal/clusterFlags.ts"
+import { flags, joined } from "../../tools/clusterFlags.ts"
+import { run } from "../../tools/program.ts"
 
-const command = Command.make("test:cluster", flags, ({ context, kubeconfig, namespace }) =>
+const command = Command.make("npm run test:cluster --", flags, ({ context, kubeconfig, namespace }) =>
   Effect.gen(function* () {
     const env = Option.match(kubeconfig, {
       onNone: () => ({}),
@@ -38,9 +37,10 @@ const command = Command.make("test:cluster", flags, ({ context, kubeconfig, name
     const { exitCode } = yield* vitest
     process.exitCode = yield* exitCode
   }).pipe(Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Runs the suites on real API servers: those in KUBEBUILDER_ASSETS or, with --kubeconfig, the lock's suite on that cluster."
+  )
 )
 
-Command.runWith(command, { version: "0" })(joined(process.argv.slice(2))).pipe(
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
-)
+run(command, joined(process.argv.slice(2)))

@@ -1,24 +1,40 @@
 /**
- * Explores deeper than `npm test` does: `npm run explore -- --depth N [--world TITLE]`.
+ * Explores deeper than `npm test` does: `npm run explore -- --depth N [--world TITLE]`. See `--help`.
  *
- * Ends with 1 and the shortest history if something is violated, with 2 if the flags are wrong.
+ * Ends with 1 and the shortest history if something is violated.
  */
-import { parseArgs } from "node:util"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import { whole } from "../../tools/flags.ts"
+import * as program from "../../tools/program.ts"
 import { explore } from "./search.ts"
 import { type ExploredWorld, worlds } from "./worlds.ts"
 
-const usage = `usage: explore [--depth N] [--world TITLE]; worlds: ${worlds.map(({ title }) => `"${title}"`).join(", ")}`
-
-const flags = () => {
-  const { values } = parseArgs({ options: { depth: { type: "string" }, world: { type: "string" } } })
-  if (values.depth !== undefined && !/^[1-9]\d?$/.test(values.depth)) {
-    throw new Error(`--depth must be 1 to 99, got "${values.depth}"`)
-  }
-  const chosen = worlds.filter(({ title }) => values.world === undefined || title === values.world)
-  if (chosen.length === 0) throw new Error(`no world "${values.world}"`)
-  return { chosen, depth: values.depth === undefined ? undefined : Number(values.depth) }
+class Violated extends Data.TaggedError("Violated") {
+  override readonly [Runtime.errorExitCode] = 1
+  override readonly [Runtime.errorReported] = false
 }
 
+const flags = {
+  depth: whole("depth", [1, 99], "How many moves deep (default: as deep as npm test, which differs by world)").pipe(
+    Flag.optional
+  ),
+  world: Flag.String("world").pipe(
+    Flag.filterMap(
+      (wanted) => Option.fromUndefinedOr(worlds.find(({ title }) => title === wanted)),
+      () => "the title of a world"
+    ),
+    Flag.withMetavar("TITLE"),
+    Flag.withDescription("Only this world (default: all)"),
+    Flag.optional
+  )
+}
+
+/** Explores a world. Whether nothing was violated. */
 const run = (world: ExploredWorld, depth: number): boolean => {
   console.log(`${world.title}, down to depth ${depth}`)
   const began = performance.now()
@@ -44,10 +60,25 @@ const run = (world: ExploredWorld, depth: number): boolean => {
   return false
 }
 
-try {
-  const { chosen, depth } = flags()
-  process.exitCode = chosen.every((world) => run(world, depth ?? world.depth)) ? 0 : 1
-} catch (error) {
-  console.error(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}; ${usage}`)
-  process.exitCode = 2
-}
+const command = Command.make("npm run explore --", flags, ({ depth, world }) =>
+  Effect.suspend(() => {
+    const chosen = Option.match(world, { onNone: () => worlds, onSome: (one) => [one] })
+    const isSound = chosen.every((one) =>
+      run(
+        one,
+        Option.getOrElse(depth, () => one.depth)
+      )
+    )
+    return isSound ? Effect.void : new Violated()
+  })
+).pipe(
+  Command.withDescription(
+    `Explores every interleaving of small worlds, and checks the lock's promises in each state. The worlds:\n${worlds.map(({ title }) => `  "${title}"`).join("\n")}`
+  ),
+  Command.withExamples([
+    { command: "npm run explore", description: "All worlds, as deep as npm test" },
+    { command: `npm run explore -- --world "two kubelocks" --depth 12`, description: "One world, deeper" }
+  ])
+)
+
+program.run(command, process.argv.slice(2))

@@ -4,20 +4,16 @@
  * Prints how many seeds a second it ran. At the first world that breaks a rule: its seed, the rule and the history, and
  * the exit code is 1.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as CliConfig from "effect/cli/CliConfig"
-import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import { whole } from "../../tools/flags.ts"
+import * as program from "../../tools/program.ts"
+import { counted } from "../../tools/text.ts"
 import { report, runSeed } from "./run.ts"
 
 class RuleBroken extends Data.TaggedError("RuleBroken") {
@@ -25,25 +21,11 @@ class RuleBroken extends Data.TaggedError("RuleBroken") {
   override readonly [Runtime.errorReported] = false
 }
 
-const whole = (name: string, min: number, byDefault: number, description: string) =>
-  Flag.String(name).pipe(
-    Flag.filterMap(
-      (text) => {
-        const value = /^\d{1,15}$/.test(text) ? Number(text) : -1
-        return value >= min ? Option.some(value) : Option.none()
-      },
-      (text) => `--${name} must be a whole number of at least ${min}, got ${JSON.stringify(text)}`
-    ),
-    Flag.withMetavar("N"),
-    Flag.withDescription(`${description} (default ${byDefault})`),
-    Flag.withDefault(byDefault)
-  )
-
 const command = Command.make(
   "npm run simulate --",
   {
-    seeds: whole("seeds", 1, 1000, "How many worlds to run"),
-    from: whole("from", 0, 1, "The seed of the first")
+    seeds: whole("seeds", [1, 1e9], "How many worlds to run (default 1000)").pipe(Flag.withDefault(1000)),
+    from: whole("from", [0, 1e15], "The seed of the first (default 1)").pipe(Flag.withDefault(1))
   },
   Effect.fnUntraced(function* ({ from, seeds }) {
     const began = yield* Clock.monotonicTimeNanos
@@ -55,21 +37,16 @@ const command = Command.make(
       }
     }
     const seconds = Number((yield* Clock.monotonicTimeNanos) - began) / 1e9
-    yield* Console.log(`${seeds} seeds from ${from}: no rule broken, ${(seeds / seconds).toFixed(1)} seeds a second.`)
+    yield* Console.log(
+      `${counted(seeds, "seed")} from ${from}: no rule broken, ${(seeds / seconds).toFixed(1)} seeds a second.`
+    )
   })
-).pipe(Command.withDescription("Runs deterministic worlds full of faults, and checks the lock's promises in each."))
-
-// A wrong invocation is one line; the help is for those who ask for it.
-const presenter = CliOutput.layerPresenter({
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? Console.error(
-          `error: ${event.errors.map(({ message }) => message).join("; ")} (see npm run simulate -- --help)`
-        )
-      : CliOutput.defaultPresenter.present(event)
-})
-
-Command.run(command, { version: "0.1.0" }).pipe(
-  Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, CliConfig.layer({ builtIns: [GlobalFlag.Help] }))),
-  NodeRuntime.runMain
+).pipe(
+  Command.withDescription("Runs deterministic worlds full of faults, and checks the lock's promises in each."),
+  Command.withExamples([
+    { command: "npm run simulate -- --seeds 5000 --from 1000", description: "Worlds that npm test does not run" },
+    { command: "npm run simulate -- --from 4711 --seeds 1", description: "One world again, the same to the byte" }
+  ])
 )
+
+program.run(command, process.argv.slice(2))
