@@ -20,10 +20,11 @@ import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
  * - `snapshot`: the object as it was when this process acquired the lock, with its content if the store includes it. If the lock is
  *   handed on within the process, the snapshot stays the same: it does not show what the last holder of this process wrote.
  * - `commitAndRelease`: writes to the locked object and releases the lock, both or nothing, in one request whose precondition is
- *   that the lock is still ours. A holder that was paused past its lease can never overwrite what its successor wrote. It also
+ *   that the lock is still ours. Fields on the way to a written one are made if they are missing; all others stay as they are. A holder that was paused past its lease can never overwrite what its successor wrote. It also
  *   succeeds after the lease has run out, as long as nobody took over. If somebody did, it fails with `Lost` and nothing was
  *   written. A write whose answer was lost is settled by a reading, which takes a store that includes content. If it cannot be
- *   settled, it fails with `Unavailable` and may have been written.
+ *   settled, it fails with `Unavailable` and may have been written. It is tried again for 30 seconds after any failure that may
+ *   pass: `Unavailable`, `Unauthorized`, `Forbidden`, and `NotFound` of a resource or a namespace.
  *
  * A lock is advisory. Work may outlive it for a moment, while another process holds it. Only the fencing token closes that gap.
  */

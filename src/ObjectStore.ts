@@ -45,14 +45,21 @@ export type MetadataPatch = Readonly<Record<string, string | null>>
  * - `annotations`: each annotation named has just that value; with `true` any value, with `false` none. The write then survives
  *   other changes of the object, as when the holder of a lock writes to the object that it locked. At least one annotation that
  *   is there must be named.
+ * - `absent`: each of these fields is missing, and the fields on the way to it are there. It counts only under `annotations`.
  * - `hasLabels`: whether the object has any label. It counts only under `annotations`, and must be given if the write sets a label
  *   there: a JSON patch can set a label only if it knows.
  */
 export type Precondition = ConditionalPatch["expect"]
 
-/** A field of an object to set, or to remove (`null`), by the names on the way to it. All but the last must be there. */
+/** The names on the way to a field of an object: `["data", "value"]`. */
+export type FieldPath = readonly [string, ...ReadonlyArray<string>]
+
+/**
+ * A field of an object to set, or to remove (`null`). In a write to a store all fields on the way to it must be there. Otherwise
+ * the write is refused, as one whose precondition does not hold.
+ */
 export interface FieldPatch {
-  readonly path: readonly [string, ...ReadonlyArray<string>]
+  readonly path: FieldPath
   readonly value: Schema.Json
 }
 
@@ -69,6 +76,7 @@ export type ConditionalPatch =
 export interface AnnotationGuardedPatch {
   readonly expect: {
     readonly annotations: Readonly<Record<string, string | boolean>>
+    readonly absent?: ReadonlyArray<FieldPath> | undefined
     readonly hasLabels?: boolean | undefined
   }
   readonly annotations: MetadataPatch

@@ -6,14 +6,17 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
 import {
   type Content,
   type FieldPatch,
+  type FieldPath,
   type MetadataPatch,
   type ObjectSnapshot,
   ObjectStore,
@@ -90,12 +93,11 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
             if (!isMet(patch.expect, current)) return Option.none()
             const annotations = apply(current.annotations, patch.annotations)
             const labels = apply(current.labels, patch.labels ?? {})
-            const fields = "content" in patch ? (patch.content ?? []) : []
-            return Option.some(
-              fields.length === 0 && isSame(annotations, current.annotations) && isSame(labels, current.labels)
-                ? current
-                : put(id, { ...current, annotations, labels, content: fields.reduce(setField, current.content ?? {}) })
-            )
+            const before = current.content ?? {}
+            const content = "content" in patch ? setFields(before, patch.content ?? []) : before
+            if (content === undefined) return Option.none()
+            const next = { ...current, annotations, labels, content }
+            return Option.some(Equal.equals(next, current) ? current : put(id, next))
           }),
         watch: (id, { label, since } = {}) =>
           Stream.unwrap(
@@ -141,6 +143,7 @@ const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
     : Object.entries(expect.annotations).every(([key, wanted]) =>
         typeof wanted === "string" ? current.annotations[key] === wanted : key in current.annotations === wanted
       ) &&
+      (expect.absent ?? []).every((path) => isAbsent(current.content ?? {}, path)) &&
       (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)
 
 // Filters as an API server does: an object that loses the label is reported once as deleted.
@@ -165,14 +168,28 @@ const apply = (values: Readonly<Record<string, string>>, patch: MetadataPatch): 
   return next
 }
 
-const setField = (content: Content, { path, value }: FieldPatch): Content => {
+const setFields = (content: Content, fields: ReadonlyArray<FieldPatch>): Content | undefined =>
+  fields.reduce<Content | undefined>((within, field) => within && setField(within, field), content)
+
+// A patch that passes through a field that is missing, or that has none within, is refused.
+const setField = (content: Content, { path, value }: FieldPatch): Content | undefined => {
   const [name, inner, ...rest] = path
-  const next = { ...content }
-  if (inner !== undefined) next[name] = setField((content[name] ?? {}) as Content, { path: [inner, ...rest], value })
-  else if (value === null) delete next[name]
-  else next[name] = value
-  return next
+  if (inner === undefined) {
+    const { [name]: _removed, ...others } = content
+    return value === null ? others : { ...content, [name]: value }
+  }
+  const parent = child(content, name)
+  const next = parent && setField(parent, { path: [inner, ...rest], value })
+  return next && { ...content, [name]: next }
 }
 
-const isSame = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean =>
-  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value)
+const isAbsent = (content: Content, [name, inner, ...rest]: FieldPath): boolean => {
+  if (inner === undefined) return !Object.hasOwn(content, name) || content[name] === null
+  const parent = child(content, name)
+  return parent !== undefined && isAbsent(parent, [inner, ...rest])
+}
+
+const child = (content: Content, name: string): Content | undefined => {
+  const found = Object.hasOwn(content, name) ? content[name] : undefined
+  return Predicate.isObject(found) ? (found as Content) : undefined
+}

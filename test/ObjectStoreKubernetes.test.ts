@@ -12,6 +12,7 @@ import { type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
@@ -31,6 +32,11 @@ const Thing = Resource.make({
 })
 
 layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) => {
+  it.layer(WorldKubernetes.layer({ resource: Resource.secret, namespace: "dex", content: true }))(
+    "the store of Secrets with their content",
+    content
+  )
+
   for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Thing]) {
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)

@@ -1,11 +1,14 @@
 import { layer } from "@effect/vitest"
 import * as Layer from "effect/Layer"
 import * as Lock from "../src/Lock.ts"
+import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { contract } from "./contract/objectStore.ts"
 import * as World from "./utils/World.ts"
 
 layer(World.layerMemory, { excludeTestServices: true })("ObjectStoreMemory", contract)
+
+layer(World.layerMemory, { excludeTestServices: true })("ObjectStoreMemory with content", content)
 
 layer(Lock.layer().pipe(Layer.provideMerge(World.layerMemory)), { excludeTestServices: true })(
   "Lock on ObjectStoreMemory",

@@ -58,7 +58,7 @@ const common = <E, R>(client: Dex.DexClient, isLocked: boolean, options: Options
 
   const put = (id: string, object: Dex.DexObject, token: Token): Effect.Effect<void, Dex.DexError> =>
     Effect.gen(function* () {
-      const [change] = yield* value.write(object as Readonly<Record<string, Schema.Json>>, token)
+      const [change] = yield* value.write(token)
       yield* client.put(id, set(object, change!.path, change!.value) as Dex.DexObject)
     }).pipe(Effect.catchTag("DexConflict", () => Effect.flatMap(client.get(id), (newer) => put(id, newer, token))))
 
@@ -82,4 +82,7 @@ const common = <E, R>(client: Dex.DexClient, isLocked: boolean, options: Options
 const set = (object: unknown, [name, ...rest]: ReadonlyArray<string>, value: Schema.Json): unknown =>
   name === undefined
     ? value
-    : { ...(object as object), [name]: set((object as Readonly<Record<string, unknown>>)[name], rest, value) }
+    : {
+        ...(object as object),
+        [name]: set((object as Readonly<Record<string, unknown>> | undefined)?.[name], rest, value)
+      }

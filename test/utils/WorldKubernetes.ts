@@ -16,7 +16,9 @@ export const content = (resource: Resource.Resource, bytes: number): object =>
     : { data: { key: "dmFs".repeat(Math.ceil(bytes / 4)) } }
 
 /** The world and the store of one resource in one namespace. */
-export const layer = (options: { readonly resource: Resource.Resource; readonly namespace: string }) => {
+export const layer = (
+  options: Pick<ObjectStoreKubernetes.Options, "content" | "resource"> & { readonly namespace: string }
+) => {
   const { namespace, resource } = options
   const world = Layer.effect(
     World,

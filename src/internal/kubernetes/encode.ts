@@ -47,6 +47,7 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
         withFieldManager(path),
         [
           ...Object.entries(write.expect.annotations).map(([key, value]) => precondition(annotationPath(key), value)),
+          ...(write.expect.absent ?? []).map((path) => precondition(path, false)),
           ...(write.expect.hasLabels === false ? createLabels : []),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),

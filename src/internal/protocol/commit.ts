@@ -1,18 +1,20 @@
 /**
  * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
- * The write's precondition is that the lock is still ours. If its answer is lost, a read shows from the
- * content whether it was applied.
+ * The write's precondition is that the lock is still ours, and that each field that it makes is still missing. If the object has
+ * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content whether it was applied.
  */
 import * as Equal from "effect/Equal"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
 import * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type { AnnotationGuardedPatch, Content, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { AnnotationGuardedPatch, Content, FieldPatch, FieldPath, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Answer, Now } from "./answer.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
-/** A commit. `object` is for messages. */
+/** A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. */
 export interface Commit extends LockProtocol.ReleaseRequest {
   readonly object: string
   readonly content: ReadonlyArray<FieldPatch>
@@ -20,7 +22,8 @@ export interface Commit extends LockProtocol.ReleaseRequest {
 
 /**
  * What a commit knows: which request is under way, the lease and the object as last seen, its plan, the error of a write whose
- * answer was lost, and the error that ends the commit once a reading has shown whether that write was applied.
+ * answer was lost, the error that ends the commit once a reading has shown whether that write was applied, and whether a write was
+ * told that the object is missing.
  */
 export interface State {
   readonly request: "Write" | "Read"
@@ -29,6 +32,7 @@ export interface State {
   readonly plan: LockProtocol.HandOverPlan
   readonly unanswered: LockError.Unavailable | undefined
   readonly failure: LockError.StoreError | undefined
+  readonly isMissing: boolean
 }
 
 /** What happened: the answer to a request, or that the time to try again has come. */
@@ -42,9 +46,12 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 export type Command =
   | { readonly _tag: "Write"; readonly write: AnnotationGuardedPatch }
   | { readonly _tag: "Read" }
-  | { readonly _tag: "WriteLater"; readonly error: LockError.Unavailable }
+  | { readonly _tag: "WriteLater"; readonly error: LockError.StoreError }
   | { readonly _tag: "Done"; readonly outcome: Outcome | undefined }
-  | { readonly _tag: "Lost"; readonly check: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> }
+  | {
+      readonly _tag: "Lost"
+      readonly check: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> | { readonly _tag: "Deleted" }
+    }
   | { readonly _tag: "Fail"; readonly error: LockError.StoreError; readonly inDoubt: boolean }
 
 /** A state and what to do in it. */
@@ -67,16 +74,8 @@ export const step = (self: Commit, state: State, event: Event, now: Now): Step =
     case "Found":
       return onFound(self, state, event.snapshot)
     case "Missing":
-      return onFailure(state, event.error)
-    case "Failed": {
-      const { error } = event
-      if (error._tag !== "LockUnavailable" || state.failure !== undefined) return onFailure(state, error)
-      const unanswered = state.request === "Read" ? state.unanswered : error
-      return [
-        { ...state, unanswered },
-        { _tag: "WriteLater", error }
-      ]
-    }
+    case "Failed":
+      return onError(state, event.error)
     case "Elapsed":
       return write(self, state.lease, state.snapshot, state.unanswered, now)
   }
@@ -91,9 +90,33 @@ const write = (
 ): Step => {
   const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
   return [
-    { request: "Write", lease, snapshot, plan, unanswered, failure: undefined },
-    { _tag: "Write", write: { ...write, content: self.content } }
+    { request: "Write", lease, snapshot, plan, unanswered, failure: undefined, isMissing: false },
+    { _tag: "Write", write: withContent(write, self.content, snapshot.content) }
   ]
+}
+
+// A patch can only add to a field that is there. It adds the first missing one, with the remaining path inside, on condition that
+// it is still missing.
+const withContent = (
+  write: AnnotationGuardedPatch,
+  fields: ReadonlyArray<FieldPatch>,
+  found: Content | undefined
+): AnnotationGuardedPatch => {
+  if (found === undefined) return { ...write, content: fields }
+  const content: Array<FieldPatch> = []
+  const absent: Array<FieldPath> = []
+  let result: unknown = found
+  for (const { path, value } of fields) {
+    const depth = path.findIndex((_, index) => valueAt(result, path.slice(0, index + 1)) === undefined) + 1
+    if (value === null && depth > 0) continue
+    const length = depth === 0 ? path.length : depth
+    const added = path.slice(0, length) as unknown as FieldPath
+    const field = { path: added, value: path.slice(length).reduceRight((inner, name) => ({ [name]: inner }), value) }
+    content.push(field)
+    if (length < path.length && valueAt(found, path.slice(0, length - 1)) !== undefined) absent.push(added)
+    result = withValueAt(result, added, field.value)
+  }
+  return { ...write, expect: { ...write.expect, absent }, content }
 }
 
 // A store that brings no content shows only that the lock was released.
@@ -103,6 +126,33 @@ const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step =
   return check._tag === "Ours" || !isStored
     ? [state, { _tag: "Fail", error: new LockError.Altered({ object: self.object, verb: "patch" }), inDoubt: true }]
     : [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
+}
+
+// Credentials are replaced, rights are loaded, and a server that starts does not know all resources yet: the write that took the
+// lock was allowed. So only what no repetition can mend ends the commit.
+const onError = (state: State, error: LockError.StoreError): Step => {
+  switch (error._tag) {
+    case "LockUnavailable":
+    case "LockUnauthorized":
+    case "LockForbidden":
+    case "LockNotFound": {
+      if (state.failure !== undefined) return onFailure(state, error)
+      if (error._tag === "LockNotFound" && error.missing === "object") return onMissing(state, error)
+      const isUnanswered = error._tag === "LockUnavailable" && state.request === "Write"
+      return [
+        { ...state, unanswered: isUnanswered ? error : state.unanswered },
+        { _tag: "WriteLater", error }
+      ]
+    }
+    default:
+      return onFailure(state, error)
+  }
+}
+
+// One answer alone may be wrong. If the object is gone, so is the lock.
+const onMissing = (state: State, error: LockError.NotFound): Step => {
+  if (state.request === "Write") return [{ ...state, request: "Read", isMissing: true }, { _tag: "Read" }]
+  return state.unanswered === undefined ? [state, { _tag: "Lost", check: { _tag: "Deleted" } }] : fail(state, error)
 }
 
 // An error that a retry cannot fix. If the answer to an earlier write was lost, a read shows whether that write was applied.
@@ -130,7 +180,8 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
     return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
   }
   if (state.failure !== undefined) return fail(state, state.failure)
-  if (found.resourceVersion === state.snapshot.resourceVersion) {
+  const isUnchanged = found.resourceVersion === state.snapshot.resourceVersion && !state.isMissing
+  if (isUnchanged && (state.snapshot.content !== undefined || found.content === undefined)) {
     const detail = "the lock is ours, and yet the write was refused: is a field missing on the way to what it sets"
     return fail(state, new LockError.Rejected({ object, verb: "patch", status: 422, detail }))
   }
@@ -144,6 +195,20 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
 }
 
 const holds = (content: Content | undefined, { path, value }: FieldPatch): boolean => {
-  const found = path.reduce<unknown>((within, name) => (within as Record<string, unknown> | undefined)?.[name], content)
+  const found = valueAt(content, path)
   return value === null ? found === undefined : Equal.equals(found, value)
+}
+
+// Kubernetes takes a field that is null for one that is missing.
+const valueAt = (content: unknown, path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>(
+    (within, name) =>
+      Predicate.isObject(within) && Object.hasOwn(within, name) ? (within[name] ?? undefined) : undefined,
+    content
+  )
+
+const withValueAt = (content: unknown, [name, ...rest]: ReadonlyArray<string>, value: Schema.Json): unknown => {
+  if (name === undefined) return value
+  const fields = Predicate.isObject(content) ? content : {}
+  return { ...fields, [name]: withValueAt(fields[name], rest, value) }
 }

@@ -11,8 +11,8 @@ export type Path = readonly [string, ...ReadonlyArray<string>]
 export interface Location<A> {
   /** The stored value, or nothing if the field is missing or empty. */
   readonly read: (content: Content) => Effect.Effect<Option.Option<A>, "Unreadable">
-  /** The patch that stores a value in an object with this content. */
-  readonly write: (content: Content, value: A) => Effect.Effect<ReadonlyArray<FieldPatch>>
+  /** The patch that stores a value. */
+  readonly write: (value: A) => Effect.Effect<ReadonlyArray<FieldPatch>>
 }
 
 /** The location of values with this schema at this path. */
@@ -27,10 +27,10 @@ export const make = <A>(path: Path, schema: Schema.Codec<A, unknown>): Location<
         ? Effect.succeedNone
         : Effect.mapError(Effect.asSome(decode(stored)), () => "Unreadable" as const)
     },
-    write: (content, value) =>
+    write: (value) =>
       encode(value).pipe(
         Effect.catch(() => Effect.die(new RangeError("RefreshOnce: the schema cannot encode the result of refresh"))),
-        Effect.map((text) => [patchOf(path, content, text)])
+        Effect.map((text) => [{ path, value: text }])
       )
   }
 }
@@ -44,16 +44,3 @@ const child = (parent: unknown, name: string): unknown =>
   typeof parent === "object" && parent !== null && Object.hasOwn(parent, name)
     ? (parent as Record<string, unknown>)[name]
     : undefined
-
-// A patch can only add to a parent that exists. It adds the first missing field, with the remaining path inside.
-const patchOf = (path: Path, content: Content, text: string): FieldPatch => {
-  let depth = 1
-  for (let parent: unknown = content; depth < path.length; depth++) {
-    parent = child(parent, path[depth - 1]!)
-    if (isAbsent(parent)) break
-  }
-  return {
-    path: path.slice(0, depth) as unknown as Path,
-    value: path.slice(depth).reduceRight<Schema.Json>((value, name) => ({ [name]: value }), text)
-  }
-}

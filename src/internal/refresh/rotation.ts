@@ -161,9 +161,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   flight.onRefresh()
   const refreshed = yield* restore(callUpstream(deps, held, previous))
   flight.onAnswer()
-  const written = yield* Effect.result(
-    held.commitAndRelease(yield* deps.location.write(contentOf(held.snapshot), refreshed))
-  )
+  const written = yield* Effect.result(held.commitAndRelease(yield* deps.location.write(refreshed)))
   if (written._tag === "Failure") return { _tag: "Unwritten", held, previous, refreshed, reason: written.failure }
   yield* count("Written")
   return { _tag: "Fresh", value: refreshed, hadLock: true }
@@ -215,7 +213,7 @@ const writeAgain = Effect.fnUntraced(function* <A, E>(
     const held = yield* deps.lock.scoped(id, { createIfMissing: false })
     const stored = yield* storedValue(deps, id, held.snapshot)
     if (!Option.makeEquivalence(deps.isSame)(stored, previous)) return yield* accept(deps, flight, stored)
-    yield* held.commitAndRelease(yield* deps.location.write(contentOf(held.snapshot), refreshed))
+    yield* held.commitAndRelease(yield* deps.location.write(refreshed))
     return Option.some(refreshed)
   }).pipe(
     Effect.scoped,

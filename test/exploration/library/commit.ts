@@ -32,10 +32,11 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
   const stateOf = (actor: Actor, index: number, request: machine.State["request"]): machine.State => ({
     request,
     lease: leaseOf(actor.lease, index),
-    snapshot: wire.snapshotOfQueue(actor.known!),
+    snapshot: { ...wire.snapshotOfQueue(actor.known!), content: {} },
     plan: planOf(actor),
     unanswered: actor.unanswered ? unavailable : undefined,
-    failure: undefined
+    failure: undefined,
+    isMissing: false
   })
 
   const committed = ({ send }: Step, [state, command]: machine.Step): Committed => {
