@@ -112,7 +112,7 @@ const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeCo
 
   const { connection } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
-    attempt(() => new RotatingConnections(connection)),
+    attempt(() => RotatingConnections.make(connection)),
     (connections) => Effect.promise(() => connections.destroy())
   )
   const http = Http.make(connections, cluster.server, yield* Timers.make)

@@ -8,24 +8,36 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import * as Effect from "effect/Effect"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
+import { rolldown } from "rolldown"
+import { ApiServer } from "../src/testing/index.ts"
 import { publicModules, root } from "./utils/publicModules.ts"
 
-const run = async (cwd: string, file: string, ...args: ReadonlyArray<string>): Promise<string> => {
-  const { stdout } = await promisify(execFile)(file, args, { cwd, env: { ...process.env, NODE_ENV: "" } }).catch(
-    (error: { readonly stdout: string; readonly stderr: string }) =>
-      Promise.reject(new Error(`${file} ${args.join(" ")} failed\n${error.stdout}\n${error.stderr}`))
+const run = async (
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  file: string,
+  ...args: ReadonlyArray<string>
+): Promise<string> => {
+  const { stdout } = await promisify(execFile)(file, args, {
+    cwd,
+    env: { ...process.env, NODE_ENV: "", ...env }
+  }).catch((error: { readonly stdout: string; readonly stderr: string }) =>
+    Promise.reject(new Error(`${file} ${args.join(" ")} failed\n${error.stdout}\n${error.stderr}`))
   )
   return stdout.trim()
 }
-const node = (cwd: string, ...args: ReadonlyArray<string>) => run(cwd, process.execPath, ...args)
+const node = (cwd: string, ...args: ReadonlyArray<string>) => run(cwd, {}, process.execPath, ...args)
 const bin = (name: string) => join(root, "node_modules", name)
 
 const project = mkdtempSync(join(tmpdir(), "kubelock-package-"))
@@ -38,9 +50,9 @@ const tarball = () =>
 const write = (name: string, text: string) => writeFileSync(join(project, name), text)
 
 beforeAll(async () => {
-  await run(root, "npm", "pack", "--silent", "--pack-destination", project)
+  await run(root, {}, "npm", "pack", "--silent", "--pack-destination", project)
   mkdirSync(installed, { recursive: true })
-  await run(project, "tar", "-xzf", tarball(), "--strip-components=1", "-C", installed)
+  await run(project, {}, "tar", "-xzf", tarball(), "--strip-components=1", "-C", installed)
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
     readonly dependencies: Record<string, string>
     readonly peerDependencies: Record<string, string>
@@ -165,20 +177,85 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
 const linksOf = (markdown: string): ReadonlyArray<string> =>
   [...markdown.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!)
 
+/** What an import loads, as the package and the size of each file. */
+const loadedBy = async (...specifiers: ReadonlyArray<string>): Promise<ReadonlyArray<Loaded>> => {
+  const output = await node(
+    project,
+    "--input-type=module",
+    "-e",
+    `import { registerHooks } from "node:module"
+     registerHooks({ load: (url, context, next) => (console.log(url), next(url, context)) })
+     for (const one of ${JSON.stringify(specifiers)}) await import(one)`
+  )
+  return output
+    .split("\n")
+    .filter((url) => url.startsWith("file:"))
+    .map((url) => {
+      const path = fileURLToPath(url)
+      const [, name] = /.*\/node_modules\/((?:@[^/]*\/)?[^/]*)\//.exec(path)!
+      return { name: name!, path, bytes: statSync(path).size }
+    })
+}
+
+interface Loaded {
+  readonly name: string
+  readonly path: string
+  readonly bytes: number
+}
+
+const bytesOf = (loaded: ReadonlyArray<Loaded>): number => loaded.reduce((sum, { bytes }) => sum + bytes, 0)
+
 describe("what a program loads", () => {
-  it("is little: @kubernetes/client-node only for a kubeconfig, and no HTTP for the lock alone", async () => {
-    const loadedBy = (specifier: string): Promise<string> =>
-      node(
-        root,
-        "--conditions=kubelock-source",
-        "--input-type=module",
-        "-e",
-        `import { registerHooks } from "node:module"
-         registerHooks({ load: (url, context, next) => (console.log(url), next(url, context)) })
-         await import("${specifier}")`
-      )
-    assert.include(await loadedBy("kubelock/KubernetesClient"), "platform-node")
-    assert.notInclude(await loadedBy("kubelock"), "client-node")
-    assert.notInclude(await loadedBy("kubelock/Lock"), "platform-node")
+  it("is hardly more than what every Effect service loads: connections come with the first client", async () => {
+    const service = await loadedBy("effect/Schema", "effect/Stream")
+    const front = await loadedBy("effect/Schema", "effect/Stream", "kubelock")
+    assert.sameMembers([...new Set(front.map(({ name }) => name))], ["effect", "kubelock"])
+    assert.isBelow(bytesOf(front), 1.25 * bytesOf(service))
   })
+
+  it("is one undici, also beside @effect/platform-node", async () => {
+    const same = `import { Agent } from "undici/index.js"
+      import { Agent as other } from "@effect/platform-node/Undici"
+      console.log(Agent === other)`
+    assert.strictEqual(await node(project, "--input-type=module", "-e", same), "true")
+  })
+})
+
+describe("a service in a cluster", { timeout: 120_000 }, () => {
+  const bundle = join(project, "bundle.mjs")
+
+  beforeAll(async () => {
+    write(
+      "service.ts",
+      `import { Effect, Layer } from "effect"
+       import { Lock, ObjectStoreKubernetes, Resource } from "kubelock"
+       const job = Lock.withLock("nightly-report")(Effect.sync(() => console.log("working")))
+       const LockLive = Lock.layer().pipe(
+         Layer.provide(ObjectStoreKubernetes.layerKubeConfig({ resource: Resource.configMap }))
+       )
+       await Effect.runPromise(job.pipe(Effect.provide(LockLive)))`
+    )
+    const built = await rolldown({
+      input: join(project, "service.ts"),
+      platform: "node",
+      external: ["@kubernetes/client-node"],
+      logLevel: "silent"
+    })
+    const { output } = await built.generate({ format: "esm", minify: true, codeSplitting: false })
+    writeFileSync(bundle, output[0].code)
+  })
+
+  it("is at most 1.5 MB when it is bundled and minified", () => {
+    assert.isAtMost(statSync(bundle).size, 1_500_000)
+  })
+
+  it("runs from its bundle", () =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const { kubeConfig } = yield* ApiServer.ApiServer
+        write("kubeconfig", kubeConfig)
+        const ran = run(tmpdir(), { KUBECONFIG: join(project, "kubeconfig") }, process.execPath, bundle)
+        assert.strictEqual(yield* Effect.promise(() => ran), "working")
+      }).pipe(Effect.provide(ApiServer.layer()))
+    ))
 })

@@ -1,5 +1,5 @@
 /** The plainest client: undici, one object, no Kubernetes library. All other clients are slower. */
-import * as Undici from "@effect/platform-node/Undici"
+import * as Undici from "undici/index.js"
 import { KubeConfig } from "@kubernetes/client-node"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -4,7 +4,7 @@
  * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches
  * are long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
  */
-import * as Undici from "@effect/platform-node/Undici"
+import type * as Undici from "undici/index.js"
 import type { Connection } from "./credentials.ts"
 
 /** The connections for requests, and those for watches. */
@@ -15,12 +15,19 @@ export interface Connections {
 
 /** The current connections. After a replacement, the old connections finish the requests that they have begun. */
 export class RotatingConnections implements Connections {
+  readonly #undici: typeof Undici
   #connection: Connection
   #current: Connections
 
-  constructor(connection: Connection) {
+  private constructor(undici: typeof Undici, connection: Connection) {
+    this.#undici = undici
     this.#connection = connection
-    this.#current = connect(connection)
+    this.#current = connect(undici, connection)
+  }
+
+  /** Connects. */
+  static async make(connection: Connection): Promise<RotatingConnections> {
+    return new RotatingConnections(await import("undici/index.js"), connection)
   }
 
   get requests(): Undici.Dispatcher {
@@ -36,7 +43,7 @@ export class RotatingConnections implements Connections {
     if (isSame(connection, this.#connection)) return
     const replaced = this.#current
     this.#connection = connection
-    this.#current = connect(connection)
+    this.#current = connect(this.#undici, connection)
     for (const dispatcher of Object.values(replaced)) dispatcher.close().catch(() => dispatcher.destroy())
   }
 
@@ -48,20 +55,21 @@ export class RotatingConnections implements Connections {
 /** How many connections requests use at most. Our choice. */
 export const requestConnections = 16
 
-const connect = (connection: Connection): Connections => ({
-  requests: makeDispatcher(connection, { allowH2: false, connections: requestConnections }),
-  watches: makeDispatcher(connection, { allowH2: true })
+const connect = (undici: typeof Undici, connection: Connection): Connections => ({
+  requests: makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections }),
+  watches: makeDispatcher(undici, connection, { allowH2: true })
 })
 
 const makeDispatcher = (
+  undici: typeof Undici,
   { proxy, tls }: Connection,
   options: { readonly allowH2: boolean; readonly connections?: number }
 ): Undici.Dispatcher => {
   if (proxy === undefined) {
-    return new Undici.Agent({ ...options, connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 30_000 } })
+    return new undici.Agent({ ...options, connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 30_000 } })
   }
   if (!proxy.startsWith("http")) throw new Error(`the proxy ${proxy} is not supported; use an HTTP proxy`)
-  return new Undici.ProxyAgent({ ...options, uri: proxy, requestTls: tls })
+  return new undici.ProxyAgent({ ...options, uri: proxy, requestTls: tls })
 }
 
 const isSame = (a: Connection, b: Connection): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)

@@ -5,7 +5,7 @@
  * takes twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. This
  * module does none of that.
  */
-import type * as Undici from "@effect/platform-node/Undici"
+import type * as Undici from "undici/index.js"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /** Requests and their answers, whole or line by line, against a server that controls every byte that it sends. */
-import * as Undici from "@effect/platform-node/Undici"
+import * as Undici from "undici/index.js"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
