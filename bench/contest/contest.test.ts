@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import * as Resource from "../../src/Resource.ts"
-import * as statistics from "../harness/statistics.ts"
+import * as histogram from "../harness/histogram.ts"
 import * as Contest from "./contest.ts"
 import { now, type Records, type Task } from "./task.ts"
 import * as Witness from "./witness.ts"
@@ -72,13 +72,13 @@ describe("a contest", () => {
       ] as const) {
         const records: Records = {
           witness: Witness.make(1),
-          wait: statistics.histogram(),
-          handoff: statistics.histogram()
+          wait: histogram.make(),
+          handoff: histogram.make()
         }
         const contest = yield* play(lockedBy(yield* Semaphore.make(permits)), { records })
         const { acquisitions, violations } = Witness.verdict(records.witness)
         assert.strictEqual(violations > 0, isBroken)
-        assert.strictEqual(records.wait.count, acquisitions)
+        assert.strictEqual(histogram.count(records.wait), acquisitions)
         assert.deepStrictEqual(contest.report(now()).visits, [])
       }
     })

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import * as statistics from "../harness/statistics.ts"
+import * as histogram from "../harness/histogram.ts"
 import { now, type Records, type Report, type Samples, type Task } from "./task.ts"
 import * as Witness from "./witness.ts"
 
@@ -83,8 +83,8 @@ const sharing = ({ handoff, wait, witness }: Records): Recorder => ({
       enter: () => {
         const now = process.hrtime.bigint()
         const visit = Witness.enter(witness, id, who, now)
-        statistics.record(wait, now - began)
-        if (visit.sinceLeft !== undefined) statistics.record(handoff, visit.sinceLeft)
+        histogram.record(wait, now - began)
+        if (visit.sinceLeft !== undefined) histogram.record(handoff, visit.sinceLeft)
         return () => Witness.leave(witness, visit, process.hrtime.bigint())
       }
     }

@@ -1,7 +1,7 @@
 /** What the main thread asks of the workers that contend, and what they report. */
-import type { RecordableHistogram } from "node:perf_hooks"
 import type { Resource } from "../../src/Resource.ts"
 import type { Connection } from "../harness/connection.ts"
+import type { Histogram } from "../harness/histogram.ts"
 import type { Requests } from "../harness/requests.ts"
 import type { Kind } from "./kind.ts"
 import type { Witness } from "./witness.ts"
@@ -35,9 +35,9 @@ export interface Task {
 export interface Records {
   readonly witness: Witness
   /** Nanoseconds from wanting the lock to having it. */
-  readonly wait: RecordableHistogram
+  readonly wait: Histogram
   /** Nanoseconds from the moment when the last holder left its critical section to the entry of the next one. */
-  readonly handoff: RecordableHistogram
+  readonly handoff: Histogram
 }
 
 /** A worker prepares a task, begins it at a moment on the monotonic clock, and ends it early on request. */

@@ -2,7 +2,7 @@
  * The requests of this thread to the Kubernetes API, counted where Node.js and undici announce them. So it does not matter
  * which library sends them.
  */
-import { subscribe } from "node:diagnostics_channel"
+import { channel, type Channel, subscribe } from "node:diagnostics_channel"
 
 /** Requests by verb. `conflicts` are the writes among them that were refused because their condition did not hold. */
 export interface Requests {
@@ -61,7 +61,14 @@ const answered = ({ request: { method, path }, response: { statusCode } }: Messa
   if (path.startsWith("/api") && (statusCode === 409 || (statusCode === 422 && method === "PATCH"))) counts.conflicts++
 }
 
-subscribe("undici:request:create", (message) => sent(message as Message))
-subscribe("undici:request:headers", (message) => answered(message as Message))
-subscribe("http.client.request.start", (message) => sent(message as Message))
-subscribe("http.client.response.finish", (message) => answered(message as Message))
+// The channels are kept: Bun forgets one that nothing refers to, with its subscribers (findings/bun-diagnostics-channel.sh).
+const channels: Array<Channel> = []
+const listen = (name: string, heard: (message: Message) => void): void => {
+  subscribe(name, (message) => heard(message as Message))
+  channels.push(channel(name))
+}
+
+listen("undici:request:create", sent)
+listen("undici:request:headers", answered)
+listen("http.client.request.start", sent)
+listen("http.client.response.finish", answered)

@@ -1,29 +1,6 @@
 /** What the benchmarks compute from what they measured. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { createHistogram, type RecordableHistogram } from "node:perf_hooks"
-
-/** Percentiles in milliseconds: `null` if nothing was measured. */
-export interface Percentiles {
-  readonly p50: number | null
-  readonly p95: number | null
-  readonly p99: number | null
-  readonly max: number | null
-}
-
-/**
- * A histogram of nanoseconds, of constant size and precise to a thousandth. Threads to which it is posted share it.
- */
-export const histogram = (): RecordableHistogram => createHistogram({ figures: 3 })
-
-/** Counts a duration in nanoseconds. */
-export const record = (self: RecordableHistogram, nanos: bigint): void => self.record(nanos < 1n ? 1n : nanos)
-
-/** The percentiles of a histogram. */
-export const percentiles = (self: RecordableHistogram): Percentiles => {
-  const at = (share: number) => (self.count === 0 ? null : self.percentile(share) / 1e6)
-  return { p50: at(50), p95: at(95), p99: at(99), max: at(100) }
-}
 
 /** Sorts samples in ascending order. */
 export const sorted = (samples: ReadonlyArray<number>): ReadonlyArray<number> => samples.toSorted((a, b) => a - b)

@@ -11,12 +11,13 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Worker from "effect/workers/Worker"
 import { isWorkerError } from "effect/workers/WorkerError"
 import * as WorkerRunner from "effect/workers/WorkerRunner"
 import { type ChildProcess, fork } from "node:child_process"
-import { Worker as Thread } from "node:worker_threads"
+import { isMainThread, parentPort, Worker as Thread } from "node:worker_threads"
 import { LoadError } from "./loadError.ts"
 
 interface Question {
@@ -128,10 +129,17 @@ export const serve = Effect.fnUntraced(function* <Q, A, R>(
 /** Runs the program of a worker, and then ends the worker. A process also ends with the process that started it. */
 export const main = <E>(program: Effect.Effect<void, E, WorkerRunner.WorkerRunnerPlatform>): void => {
   const end = () => globalThis.process.exit()
+  // Effect closes the port when the worker is to end. Deno's cannot be closed (findings/deno-workers.sh).
+  if (parentPort !== null && parentPort.close === undefined) Object.assign(parentPort, { close: () => {} })
   globalThis.process.on("disconnect", end)
   program.pipe(
     Effect.tap(() => Effect.sync(end)),
     Effect.provide(Layer.merge(NodeWorkerRunner.layer, Layer.succeed(Logger.LogToStderr, true))),
-    NodeRuntime.runMain
+    isMainThread ? NodeRuntime.runMain : runThread
   )
 }
+
+// Signals are for the main thread, which then ends the others. On Deno they reach every thread.
+const runThread = Runtime.makeRunMain(({ fiber, teardown }) =>
+  fiber.addObserver((exit) => teardown(exit, (code) => globalThis.process.exit(code)))
+)

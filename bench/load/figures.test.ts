@@ -1,16 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Records, Report } from "../contest/task.ts"
 import * as Witness from "../contest/witness.ts"
+import * as histogram from "../harness/histogram.ts"
 import * as requests from "../harness/requests.ts"
-import * as statistics from "../harness/statistics.ts"
 import * as Figures from "./figures.ts"
 
 const plan = { protocol: "kubelock", target: "embedded", threads: 2, fibers: 1, ids: 1, holdMillis: 0 } as const
 
 const makeRecords = (): Records => ({
   witness: Witness.make(1),
-  wait: statistics.histogram(),
-  handoff: statistics.histogram()
+  wait: histogram.make(),
+  handoff: histogram.make()
 })
 
 const report = (part: Partial<Report>): Report => ({
@@ -33,7 +33,7 @@ describe("figures", () => {
     const records = makeRecords()
     for (const contender of [0, 1, 1, 1]) {
       Witness.leave(records.witness, Witness.enter(records.witness, 0, contender + 1, 1n), 2n)
-      statistics.record(records.wait, 100_000n)
+      histogram.record(records.wait, 100_000n)
     }
     const first = Figures.add(undefined, [
       report({ acquisitions: [1], requests: { ...requests.none, get: 2, patch: 1, conflicts: 1 } }),

@@ -1,6 +1,7 @@
 /** The figures of a run, computed from the records and reports of its threads: pure. */
 import * as Witness from "../contest/witness.ts"
 import type { Records, Report } from "../contest/task.ts"
+import * as histogram from "../harness/histogram.ts"
 import * as requests from "../harness/requests.ts"
 import * as statistics from "../harness/statistics.ts"
 
@@ -33,8 +34,8 @@ export interface Figures extends Plan {
   readonly timeouts: number
   readonly errors: number
   readonly throughputPerSecond: number
-  readonly waitMillis: statistics.Percentiles
-  readonly handoffMillis: statistics.Percentiles
+  readonly waitMillis: histogram.Percentiles
+  readonly handoffMillis: histogram.Percentiles
   readonly requests: Omit<requests.Requests, "conflicts">
   readonly requestsPerAcquisition: number | null
   readonly conflicts: number
@@ -65,8 +66,8 @@ export const make = (plan: Plan, durationMillis: number, totals: Totals, records
     timeouts: totals.timeouts,
     errors: totals.errors,
     throughputPerSecond: durationMillis === 0 ? 0 : (acquisitions / durationMillis) * 1000,
-    waitMillis: statistics.percentiles(records.wait),
-    handoffMillis: statistics.percentiles(records.handoff),
+    waitMillis: histogram.percentiles(records.wait),
+    handoffMillis: histogram.percentiles(records.handoff),
     requests: verbs,
     requestsPerAcquisition: acquisitions === 0 ? null : requests.total(totals.requests) / acquisitions,
     conflicts,

@@ -8,9 +8,9 @@ import * as Pool from "../contest/pool.ts"
 import { now, type Records, type Report } from "../contest/task.ts"
 import * as Witness from "../contest/witness.ts"
 import { LoadError } from "../harness/loadError.ts"
+import * as histogram from "../harness/histogram.ts"
 import * as Objects from "../harness/objects.ts"
 import * as Progress from "../harness/progress.ts"
-import * as statistics from "../harness/statistics.ts"
 import * as Target from "../harness/target.ts"
 import { preciseTime } from "../harness/text.ts"
 import * as Figures from "./figures.ts"
@@ -104,8 +104,8 @@ interface Test {
 const makeTest = (settings: Settings): Test => {
   const records = (): Records => ({
     witness: Witness.make(settings.ids),
-    wait: statistics.histogram(),
-    handoff: statistics.histogram()
+    wait: histogram.make(),
+    handoff: histogram.make()
   })
   return {
     settings,
@@ -178,8 +178,8 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
 
 const reset = ({ handoff, wait, witness }: Records): void => {
   Witness.reset(witness)
-  wait.reset()
-  handoff.reset()
+  histogram.reset(wait)
+  histogram.reset(handoff)
 }
 
 const add = (test: Test, protocol: Protocol, reports: ReadonlyArray<Report>): void => {
@@ -232,7 +232,7 @@ const title = ({ settings, target }: Test): string => {
 const progressLine = ({ protocol, warmUp }: Turn, { wait, witness }: Records, began: number | undefined): string => {
   if (began === undefined) return `${protocol}: connecting`
   const { acquisitions, overlaps } = Witness.verdict(witness)
-  const { p50, p99 } = statistics.percentiles(wait)
+  const { p50, p99 } = histogram.percentiles(wait)
   const waits = p50 === null || p99 === null ? "" : `, wait p50 ${preciseTime(p50)} p99 ${preciseTime(p99)}`
   const seconds = Math.max(0, (now() - began) / 1000).toFixed(1)
   return `${seconds} s  ${protocol}${warmUp ? " (warming up)" : ""}: ${counted(acquisitions, "acquisition")}${waits}, ${counted(overlaps, "violation")}`

@@ -2,7 +2,7 @@
 import * as fairness from "../../src/internal/protocol/fairness.ts"
 import { counted } from "../../tools/text.ts"
 import type { Incident } from "../contest/witness.ts"
-import type { Percentiles } from "../harness/statistics.ts"
+import type { Percentiles } from "../harness/histogram.ts"
 import { columns, count, preciseTime, significant } from "../harness/text.ts"
 import type { Figures } from "./figures.ts"
 
