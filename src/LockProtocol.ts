@@ -109,6 +109,12 @@ export const handOverTtl = 3000
 /** How long a lock goes from hand to hand before it is left free for Dex, in milliseconds. Our choice. */
 export const maxHandOverChain = 250
 
+/**
+ * The same after a Dex had the lock, for each waiter, in milliseconds. Our choice: a few waiters beside many Dex would otherwise
+ * have most of the turns.
+ */
+export const handOverChainAfterDex = 30
+
 /** How much later each waiter rechecks than the waiter before it, and how much later at most, in milliseconds. Our choice. */
 export const recheckStagger = { perPosition: 100, atMost: 2000 }
 
@@ -315,7 +321,7 @@ const planIn = (
     ? { waiters: order, chainStartedAt: undefined }
     : {
         waiters: order.slice(1),
-        chainStartedAt: sharedWithDex ? (chainStartedAt ?? Math.round(now.latest)) : undefined
+        chainStartedAt: sharedWithDex ? (chainStartedAt ?? chainStart(kind, queue, order.length, now)) : undefined
       }
   return {
     patch: {
@@ -325,6 +331,14 @@ const planIn = (
     wakes: true,
     requeued
   }
+}
+
+// The queue stays on the object while the lock is left free, unless a Dex takes the lock and wipes it. Then the chain counts as begun
+// earlier, so that it ends sooner.
+const chainStart = ({ key }: LockKind, { annotations }: Queue, waiters: number, now: ServerTime): number => {
+  const dexCame = !(LockQueue.queueKey(key) in annotations)
+  const length = dexCame ? Math.min(maxHandOverChain, handOverChainAfterDex * waiters) : maxHandOverChain
+  return Math.round(now.latest) - (maxHandOverChain - length)
 }
 
 /** The write that gives up a lease, from the object as last seen: on condition that lease and queue are as last seen. */

@@ -226,6 +226,19 @@ describe("LockProtocol.planRelease", () => {
       ...LockRecord.removal(key),
       [LockQueue.queueKey(key)]: you
     })
+  })
+
+  it("ends the hand-over chain sooner after a Dex came and wiped the queue, the sooner the fewer wait", () => {
+    const beside = { ...request, sharedWithDex: true }
+    const join = (holderId: string) => ({ [LockQueue.joinKey(key, holderId)]: `${holderId}@7` })
+    const chainStart = (waiting: Record<string, string>, requeue?: string) =>
+      LockProtocol.planRelease(object(waiting), lease, exactly(at), { ...beside, requeue }).write.annotations[
+        LockQueue.queueKey(key)
+      ]
+    assert.strictEqual(chainStart({ ...join(you), ...join(third) }), `since=${at - 190} ${third}`)
+    assert.strictEqual(chainStart(join(you), third), `since=${at - 190} ${third}`)
+    const many = Array.from({ length: 9 }, (_, index) => LockQueue.holderId("pod", `process${10000 + index}`, 1))
+    assert.isTrue(chainStart(Object.assign({}, ...many.map(join)))?.startsWith(`since=${at} `))
     const both = object({ [LockQueue.queueKey(key)]: `${you} ${third}` })
     assert.deepInclude(LockProtocol.planRelease(both, lease, exactly(at), beside).write.annotations, {
       [LockQueue.queueKey(key)]: `since=${at} ${third}`

@@ -21,10 +21,11 @@ import { requestConnections } from "../src/internal/kubernetes/connections.ts"
 import { watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
 import { defaultRequestTimeout } from "../src/ObjectStoreKubernetes.ts"
 import { absurd, contradictionTtl } from "../src/internal/time/serverClock.ts"
-import { backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
+import { backOffBounds, shortestAskInterval, slowAnswer } from "../src/internal/protocol/acquisition.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
+import { askAhead, smallWindow } from "../src/internal/time/secondTurn.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
@@ -113,8 +114,13 @@ const inCode: Readonly<Record<string, string>> = {
   "first fairness budget": time(fairness.budgetLength.first),
   "longest fairness budget": time(fairness.budgetLength.atMost),
   "contended fairness budget": time(fairness.budgetLength.contended),
+  "fairness budget beside Dex": time(fairness.budgetLength.contendedBesideDex),
   "local hand-offs": maxLocalHandOffs.toLocaleString("en"),
   "hand-over chain": time(LockProtocol.maxHandOverChain),
+  "hand-over chain after Dex": time(LockProtocol.handOverChainAfterDex),
+  "questions ahead": time(askAhead),
+  "small window": time(smallWindow),
+  "shortest question interval": time(shortestAskInterval),
   "clock drift": `${maxDrift * 100} %`,
   "first refresh poll": time(Math.min(...refreshPolls)),
   "longest refresh poll": time(Math.max(...refreshPolls)),

@@ -15,6 +15,8 @@ export interface Options {
   /** What the wall clock shows when the world begins. */
   readonly wall: number
   readonly rate: number
+  /** Into how many steps a millisecond is divided: no sleep ends between two steps, and the wall clock shows no others. */
+  readonly grain: number
 }
 
 /** The machine. */
@@ -37,7 +39,7 @@ export interface Machine {
 export const make = (options: Options): Effect.Effect<Machine> =>
   Clock.clockWith((trueClock) =>
     Effect.sync(() => {
-      const { name, rate } = options
+      const { grain, name, rate } = options
       const running = Latch.makeUnsafe(true)
       let wallOffset = options.wall
       let asleep = 0
@@ -47,12 +49,13 @@ export const make = (options: Options): Effect.Effect<Machine> =>
       const trueTime = () => trueClock.currentTimeMillisUnsafe()
       const monotonic = () => rate * ((fellAsleep ?? trueTime()) - asleep)
       const nanos = () => Math.round(monotonic() * 1e6)
-      const wall = () => Math.floor(wallOffset + rate * trueTime())
+      const wall = () => Math.floor((wallOffset + rate * trueTime()) * grain) / grain
+      const wallNanos = () => BigInt(Math.round(wall() * 1000)) * 1000n
 
       // Until the clock, as it is read, has come to the target.
       const sleepUntil = (target: number): Effect.Effect<void> =>
         Effect.suspend(() => {
-          const left = Math.ceil((target - nanos()) / 1e6 / rate)
+          const left = Math.ceil(((target - nanos()) / 1e6 / rate) * grain) / grain
           return left <= 0
             ? Effect.void
             : trueClock
@@ -80,8 +83,8 @@ export const make = (options: Options): Effect.Effect<Machine> =>
         clock: {
           currentTimeMillisUnsafe: wall,
           currentTimeMillis: Effect.sync(wall),
-          currentTimeNanosUnsafe: () => BigInt(wall()) * 1_000_000n,
-          currentTimeNanos: Effect.sync(() => BigInt(wall()) * 1_000_000n),
+          currentTimeNanosUnsafe: wallNanos,
+          currentTimeNanos: Effect.sync(wallNanos),
           monotonicTimeNanosUnsafe: () => BigInt(nanos()),
           monotonicTimeNanos: Effect.sync(() => BigInt(nanos())),
           sleep: (duration: Duration.Duration) =>

@@ -73,7 +73,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
   let asked = { second: 0, times: 0 }
 
   const pause = (millis: number) => (millis === 0 ? Effect.void : trueClock.sleep(Duration.millis(millis)))
-  const usual = () => dice.between(0, plan.delay)
+  const usual = () => dice.between(0, plan.delay * (plan.grain ?? 1)) / (plan.grain ?? 1)
   const late = (trouble: Trouble | undefined, kind: Trouble) =>
     trouble === kind
       ? dice.between(500, longestDelay)
@@ -163,7 +163,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
     if (server.down || server.restarts !== connection) return reset
     const date = Math.floor((server.time() + serverAhead) / 1000) * 1000
     const exit = refusal(verb, trouble, conflict) ?? server.handle(machine.name, verb, request)
-    yield* pause(late(trouble, "answer slow"))
+    yield* pause(Math.max(serverClock.shortestTrip, late(trouble, "answer slow")))
     if (network.cut || trouble === "answer dropped") return undefined
     if (server.restarts !== connection) return reset
     return { exit: trouble === "500 though applied" ? Exit.fail(unavailable(verb, 500)) : exit, date }
@@ -255,7 +255,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         while (network.cut || server.down) yield* pause(50)
         recorder.record(machine.name, { _tag: "Back", what })
       })
-    yield* pause(Math.max(1, usual()))
+    yield* pause(Math.max(1 / (plan.grain ?? 1), usual()))
     const weather = ofNow(plan.weather).filter(({ apart }) => apart === undefined)
     const isStormy = weather.length > 0
     if (server.down || server.restarts !== connection || (isStormy && dice.chance(0.1))) {

@@ -99,6 +99,8 @@ export interface Plan {
   readonly theme: Theme
   readonly ahead: number
   readonly delay: number
+  /** Into how many steps a millisecond is divided: one by default. */
+  readonly grain?: number
   readonly exists: boolean
   readonly weather: ReadonlyArray<Weather>
   readonly dating: ReadonlyArray<Dating>
@@ -362,6 +364,9 @@ const drawVandal = (die: dice.Dice, busyUntil: number): VandalPlan | undefined =
 // Clocks differ in rate by at most maxDrift, whichever of the two is the slow one.
 const fastest = 1 + ClockReading.maxDrift
 const slowest = 1 / fastest
+
+/** The rates of clocks that differ the most, and one in between. */
+export const rates: ReadonlyArray<number> = [slowest, 1, fastest]
 
 const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {
   const blow = (): Blow => {

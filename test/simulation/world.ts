@@ -93,7 +93,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
     body: (machine: machines.Machine, network: networks.Network, die: dice.Dice) => Effect.Effect<void>
   ) {
     const { name, rate } = process
-    const machine = yield* machines.make({ name, wall: plan.ahead + process.skew, rate })
+    const machine = yield* machines.make({ name, wall: plan.ahead + process.skew, rate, grain: plan.grain ?? 1 })
     machine.onWait = witness.look
     const die = dice.make(plan.seed, name)
     const network = networks.make(surroundings, {
@@ -204,7 +204,7 @@ const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.
 const observe = Effect.fnUntraced(function* (
   surroundings: networks.Surroundings
 ): Effect.fn.Return<void, LockError.StoreError> {
-  const machine = yield* machines.make({ name: "observer", wall: surroundings.plan.ahead, rate: 1 })
+  const machine = yield* machines.make({ name: "observer", wall: surroundings.plan.ahead, rate: 1, grain: 1 })
   const { store } = networks.make(surroundings, {
     machine,
     dice: dice.make(surroundings.plan.seed, "observer"),

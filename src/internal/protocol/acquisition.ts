@@ -16,6 +16,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed } from "../time/clockReading.ts"
+import { untilNextAsk } from "../time/secondTurn.ts"
 import { type Answer, isAnswer, type Now } from "./answer.ts"
 
 /**
@@ -198,7 +199,9 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
     case "Changed":
       return onChanged(self, state, event.snapshot, now)
     case "WatchFailed":
-      return state.phase._tag === "Waiting" ? waitFor(state, state.phase.state, "Nothing", now) : retry(state, now)
+      return state.phase._tag === "Waiting"
+        ? waitFor(self, state, state.phase.state, "Nothing", now)
+        : retry(state, now)
     case "Gone":
       return retry(state, now)
     case "Elapsed":
@@ -369,7 +372,7 @@ const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now
   const known = { ...state, lastVersion: snapshot.resourceVersion }
   const decision = decide(self, snapshot, now, self.sharedWithDex && !state.hasYielded)
   return decision._tag === "Wait" && decision.canJoin
-    ? waitFor({ ...known, contended: true }, decision, "Object", now)
+    ? waitFor(self, { ...known, contended: true }, decision, "Object", now)
     : follow(self, known, snapshot, decision, now, false)
 }
 
@@ -415,7 +418,7 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
     conflicts: isNews ? state.conflicts + 1 : state.conflicts,
     hasYielded: found.seen.expiry === undefined
   }
-  if (!found.canJoin) return watch(met, found, now)
+  if (!found.canJoin) return watch(self, met, found, now)
   return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
 }
 
@@ -457,20 +460,46 @@ const absentVersion = "0"
 
 // A waiter in the queue watches for its own turn, and once one holder keeps the lock for long, the object. A waiter outside the
 // queue watches the object, unless the queue is full: then it polls.
-const watch = (state: State, found: LockProtocol.WaitState, now: Now): Step => {
+const watch = (self: Acquisition, state: State, found: LockProtocol.WaitState, now: Now): Step => {
   const { expiry, holder } = found.seen
   const since = now.clock.monotonic
   const known = state.holder?.id === holder && state.holder !== undefined
   const next = expiry === undefined || known ? state : { ...state, holder: { id: holder, since } }
-  if (found.position === undefined) return waitFor(next, found, holder === undefined ? "Object" : "Nothing", now)
+  if (found.position === undefined) return waitFor(self, next, found, holder === undefined ? "Object" : "Nothing", now)
   const heldFor = since - (next.holder?.since ?? since)
-  return waitFor(next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)
+  return waitFor(self, next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)
 }
 
-const waitFor = (state: State, found: LockProtocol.WaitState, on: "Turn" | "Object" | "Nothing", now: Now): Step => {
-  const until = now.clock.monotonic + LockProtocol.recheckDelay(found, now.server, on === "Object")
+const waitFor = (
+  self: Acquisition,
+  state: State,
+  found: LockProtocol.WaitState,
+  on: "Turn" | "Object" | "Nothing",
+  now: Now
+): Step => {
+  const { monotonic } = now.clock
+  const recheckAt = monotonic + LockProtocol.recheckDelay(found, now.server, on === "Object")
+  const until = Math.min(recheckAt, askAt(self, state, found, now))
   return goOnWaiting({ ...state, phase: { _tag: "Waiting", state: found, on, until } }, { state: found, on, until })
 }
+
+// Dex breaks a lock within milliseconds of its expiry, and then keeps it until it expires again (a defect of Dex). So a waiter that
+// is the first to break it, too, asks the server for the time around the expiry. It asks once a millisecond at most.
+const askAt = (
+  { sharedWithDex }: Acquisition,
+  { requestedAt }: State,
+  { position = 0, seen, until }: LockProtocol.WaitState,
+  { clock, server }: Now
+): number => {
+  const isFirst = sharedWithDex && seen.expiry !== undefined && position === 0
+  const delay = isFirst ? untilNextAsk(server, until) : undefined
+  return delay === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.max(clock.monotonic + delay, requestedAt.monotonic + shortestAskInterval)
+}
+
+/** How far apart two questions for the time are at least, in milliseconds. Our choice. */
+export const shortestAskInterval = 1
 
 const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_tag">): Step => [
   state,
@@ -490,7 +519,7 @@ const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, n
   if (isYielding(phase.state) && isLeftFree(self, snapshot, decision)) {
     const dexCame = decision._tag === "Wait" && decision.seen.expiry !== undefined
     return dexCame && phase.state.position !== undefined
-      ? watch(state, yieldingToDex(phase.state), now)
+      ? watch(self, state, yieldingToDex(phase.state), now)
       : goOnWaiting(state, phase)
   }
   if (decision._tag === "Wait") {

@@ -3,7 +3,7 @@
  *
  * A process that hands a lock on within itself makes no request, so it does not hear of waiters elsewhere. Its budget ends with
  * a release, whose answer shows it. A first budget is one second. If no other process came, the next one is twice as long, up to two
- * seconds. If one came, or was already there, it is short.
+ * seconds. If one came, or was already there, it is short, and shorter beside Dex.
  *
  * Dex does not queue; it polls every 100 ms. If Dex shares the object, each budget is followed by a gap that is longer than its
  * poll.
@@ -24,7 +24,7 @@ export interface SpentBudget extends Budget {
 export const dexGap = 300
 
 /** The lengths of budgets, in milliseconds. Our choice. */
-export const budgetLength = { contended: 200, first: 1000, atMost: 2000 }
+export const budgetLength = { contended: 200, contendedBesideDex: 100, first: 1000, atMost: 2000 }
 
 /** The pause that Dex is due before the process tries again, in milliseconds. */
 export const pauseForDex = (spent: SpentBudget | undefined, now: number): number =>
@@ -42,7 +42,7 @@ export const nextBudget = (
   now: number,
   { contended, sharedWithDex }: { readonly contended: boolean; readonly sharedWithDex: boolean }
 ): Budget => {
-  if (contended) return { since: now, length: budgetLength.contended }
+  if (contended) return { since: now, length: sharedWithDex ? budgetLength.contendedBesideDex : budgetLength.contended }
   if (spent === undefined) return { since: now, length: budgetLength.first }
   const isOver = sharedWithDex ? now - spent.releasedAt >= dexGap : !hasBudget(spent, now)
   return isOver ? { since: now, length: Math.min(budgetLength.atMost, spent.length * 2) } : spent

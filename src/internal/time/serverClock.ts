@@ -59,6 +59,12 @@ export const contradictionTtl = 600_000
 /** By how much a time may be off before it needs to be confirmed, in milliseconds. */
 export const absurd = 3_600_000
 
+/**
+ * How long an answer takes to come back at least, in milliseconds: some time in any case. So an answer that shows the second of an
+ * expiry shows that the expiry has passed.
+ */
+export const shortestTrip = 0.001
+
 /** What the server's clock shows at a local time. */
 export const at = ({ contradiction, estimate }: ServerClock, now: ClockReading): ServerTime => {
   if (estimate === undefined) return unknown
@@ -72,7 +78,7 @@ export const at = ({ contradiction, estimate }: ServerClock, now: ClockReading):
 export const learn = (self: ServerClock, sample: Sample): ServerClock => {
   const { date, received, sent } = sample
   const roundTrip = elapsed(sent, received).max * (1 + maxDrift)
-  const sampled: ServerTime = { earliest: date, latest: date + 1000 + roundTrip }
+  const sampled: ServerTime = { earliest: date + shortestTrip, latest: date + 1000 + roundTrip }
   const expected =
     self.estimate === undefined ? { earliest: received.wall, latest: received.wall } : widen(self.estimate, received)
   if (gapBetween(sampled, expected) > absurd) {

@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
-import { busy, dexLockUntil, key, pass, setUp } from "../../utils/processes.ts"
+import { busy, dexLockUntil, id, key, pass, type Process, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -31,6 +32,8 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
     yield* replace({})
     return { waited, mine: Object.keys(mine), freed: yield* Clock.currentTimeMillis }
   })
+
+const busyOnce = ({ lock }: Process) => Effect.scoped(Effect.andThen(lock.scoped(id), Effect.never))
 
 const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>) =>
   Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { sharedWithDex: true }), busy))
@@ -115,6 +118,35 @@ describe("beside Dex", () => {
         yield* soon
       }
     })
+  )
+
+  it.effect(
+    "nothing is written to an object that Dex has locked, whatever contenders do until the lock expires: not even metadata",
+    () =>
+      Effect.gen(function* () {
+        const { annotate, aProcess, holder, read } = yield* setUp
+        yield* annotate(dexLockUntil(15))
+        const before = yield* read
+        const options = { sharedWithDex: true }
+        const processes = [yield* aProcess("us", options), yield* aProcess("them", options)]
+        const writes = () => processes.flatMap(({ requests }) => requests).filter((request) => request !== "read")
+        const [us, them] = processes as [(typeof processes)[0], (typeof processes)[0]]
+        const timesOut = yield* us.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 50) })
+        const isInterrupted = yield* Effect.forkChild(Effect.scoped(them.lock.scoped(id)), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        yield* Fiber.interrupt(isInterrupted)
+        assert.strictEqual((yield* Effect.flip(Effect.scoped(them.lock.tryScoped(id))))._tag, "LockConflict")
+        yield* TestClock.adjust("5 seconds")
+        assert.isFalse(yield* timesOut.has)
+        yield* Effect.forkChild(busyOnce(us), { startImmediately: true })
+        yield* Effect.forkChild(busyOnce(them), { startImmediately: true })
+        yield* TestClock.setTime(15_000)
+        assert.deepStrictEqual(writes(), [])
+        assert.deepStrictEqual(yield* read, before)
+        yield* TestClock.adjust("100 millis")
+        assert.isNotEmpty(writes())
+        assert.isDefined(yield* holder)
+      })
   )
 
   it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>

@@ -8,14 +8,18 @@ const released = (options: { since: number; last: number; length?: number }): fa
 })
 
 describe("a fairness budget", () => {
-  it("lasts a second if no other process came before, and is short if one came", () => {
+  it("lasts a second if no other process came before, is short if one came, and shorter beside Dex", () => {
     assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: false }), {
       since: 5,
       length: 1000
     })
-    assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: true }), {
+    assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: false, contended: true }), {
       since: 5,
       length: 200
+    })
+    assert.deepStrictEqual(fairness.nextBudget(undefined, 5, { sharedWithDex: true, contended: true }), {
+      since: 5,
+      length: 100
     })
   })
 
@@ -55,14 +59,14 @@ describe("a fairness budget", () => {
   })
 
   it("is short again after another process came", () => {
-    const before = released({ since: 0, last: 2000, length: 2000 })
+    const before = released({ since: 0, last: 2000, length: 1000 })
     assert.deepStrictEqual(fairness.nextBudget(before, 2150, { sharedWithDex: true, contended: true }), {
       since: 2150,
-      length: 200
+      length: 100
     })
     assert.deepStrictEqual(fairness.nextBudget(before, 2001, { sharedWithDex: true, contended: true }), {
       since: 2001,
-      length: 200
+      length: 100
     })
   })
 })
