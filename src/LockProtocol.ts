@@ -115,6 +115,15 @@ export const maxHandOverChain = 250
  */
 export const handOverChainAfterDex = 30
 
+/** How long a waiter waits before it looks again for want of news, in milliseconds. Our choice. */
+export const recheckAfter = 1000
+
+/**
+ * An uncertainty of the server's clock that is too large to wait by, in milliseconds. A `Date` header alone leaves one second, and a
+ * wait of a minute another 0.6. Our choice.
+ */
+export const vagueTime = 3000
+
 /** How much later each waiter rechecks than the waiter before it, and how much later at most, in milliseconds. Our choice. */
 export const recheckStagger = { perPosition: 100, atMost: 2000 }
 
@@ -195,12 +204,15 @@ const planAcquire = (
 /**
  * How long until a waiter that hears nothing looks again, in milliseconds: until the lock would have expired, the first in the
  * queue before the second. A waiter that hears of its own turn alone looks after a second in any case: the queue may have been
- * wiped, or may not move.
+ * wiped, or may not move. A waiter that knows the time badly, because its clock was set back while it heard nothing, looks once
+ * the lock may have expired: the answer tells the time, too.
  */
 export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, watchesObject: boolean): number => {
   const left = Math.max(1, until + 1 - now.earliest)
+  const isVague = now.latest - now.earliest > vagueTime
+  const atMost = watchesObject ? (isVague ? Math.max(recheckAfter, until - now.latest) : left) : recheckAfter
   const stagger = Math.min((position ?? 0) * recheckStagger.perPosition, recheckStagger.atMost)
-  return (watchesObject ? left : Math.min(left, stableHolderAfter)) + stagger
+  return Math.min(left, atMost) + stagger
 }
 
 /**

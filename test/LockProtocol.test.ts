@@ -147,6 +147,14 @@ describe("LockProtocol.recheckDelay", () => {
     assert.strictEqual(LockProtocol.recheckDelay(wait, exactly(at - 60_000), true), 60_201)
     assert.strictEqual(LockProtocol.recheckDelay({ ...wait, position: 100 }, exactly(at - 60_000), false), 3000)
   })
+
+  it("lasts until the lock may have expired, but no less than a second, if the server's clock is known badly", () => {
+    const delay = (earliest: number, latest: number) =>
+      LockProtocol.recheckDelay({ ...wait, position: 0 }, { earliest: at - earliest, latest: at - latest }, true)
+    assert.strictEqual(delay(60_000, 20_000), 20_000)
+    assert.strictEqual(delay(60_000, -5000), 1000)
+    assert.strictEqual(delay(60_000, 57_000), 60_001)
+  })
 })
 
 describe("LockProtocol.planRelease", () => {

@@ -508,8 +508,8 @@ const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_t
 
 type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
 
-// A watch event may be older than what is known. A free lock is left to the releaser, which may be about to hand it over, or
-// to Dex.
+// A watch event may be older than what is known. If it shows a free lock, the waiter leaves that to the releaser for a moment, also
+// where no Dex is: a releaser that knew of no waiter frees the lock, sees the queue in the answer, and then hands over.
 const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const { phase } = before
   if (phase._tag !== "Waiting") return retry(before, now)
