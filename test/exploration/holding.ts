@@ -20,8 +20,7 @@ export const hold = (move: Move): void => {
           to(move, "sends a renewal", next, undefined, uncertainty)
         }
       }
-      // What a second commit would mean, the answer to the first would have to tell.
-      if (commits && !actor.unanswered) beginCommit(move)
+      if (commits) beginCommit(move)
       break
     case "Renewing": {
       const answer = answerTo(actor)

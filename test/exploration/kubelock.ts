@@ -29,6 +29,7 @@ export const steps = (world: World, index: number, rules: Rules, emit: Emit): vo
     case "Releasing":
     case "Leaving":
     case "Removing":
+    case "Settling":
       return release(move)
     case "Local":
     case "Done":
@@ -53,6 +54,7 @@ export const unanswered = (world: World, index: number, isLost: boolean, rules: 
       return committed(move, library.commit.committed(actor, index, "lost"), 0)
     case "Releasing":
     case "Leaving":
+    case "Settling":
       return released(move, "", library.release.released(actor, index, "lost", 0), 0)
   }
 }

@@ -52,18 +52,17 @@ export const release = (move: Move): void => {
   }
   const answer = answerTo(actor)
   if (answer === undefined) return
-  const name =
-    answer === "refused"
-      ? actor.stage === "Leaving"
-        ? "finds that the queue has changed"
-        : "finds its release refused"
-      : actor.stage === "Leaving"
-        ? "has left the queue"
-        : "has released"
+  const name = wording[actor.stage as keyof typeof wording][answer]
   for (const uncertainty of answer === "done" ? uncertainties : [0]) {
     released(move, name, library.release.released(actor, index, answer, uncertainty), uncertainty)
   }
 }
+
+const wording = {
+  Releasing: { done: "has released", refused: "finds its release refused" },
+  Leaving: { done: "has left the queue", refused: "finds that the queue has changed" },
+  Settling: { done: "has taken the lock that it gave up", refused: "finds that the object has changed" }
+} as const
 
 /** What a release does next, after what just happened. */
 export const released = (move: Move, happened: string, next: Released, detail: number): void => {
@@ -72,6 +71,10 @@ export const released = (move: Move, happened: string, next: Released, detail: n
   switch (next._tag) {
     case "Reads":
       return to(move, happened, { ...answered(actor, "Removing"), ...noLease }, undefined, detail)
+    case "Settles": {
+      const settling = sending(actor, "Settling", next.write)
+      return to(move, `${happened} and settles its write`, settling, undefined, detail)
+    }
     case "Leaves": {
       const write = request("leave", next)
       return to(move, `${happened} and leaves the queue`, sending(actor, "Leaving", write), undefined, detail)

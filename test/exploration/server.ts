@@ -56,7 +56,7 @@ const given = (world: World, index: number, { patch, write }: Request, late: boo
   const next = {
     ...world,
     owner,
-    late: owner === index ? late && write === "acquire" && receiver?.stage === "Done" : hasLitter(world, owner)
+    late: owner !== index && hasLitter(world, owner)
   }
   if (receiver?.kind !== "kubelock" || !seeks(receiver.stage) || (owner === index && !late)) return next
   return withActor(next, owner, { ...receiver, robbed: 0, watched: see(next) })

@@ -28,6 +28,7 @@ export type Kind = (typeof kinds)[number]
  * - `Refused`: it reads the object after a renewal whose precondition did not hold.
  * - `Lost`: it had the lock and does not rely on it any more. It has yet to release it.
  * - `Removing`: it reads what is left of its own.
+ * - `Settling`: it sends again the acquiring write that was cut off, so that the first one cannot be applied later.
  * - `Local`: it waits in the local queue of its process.
  */
 export const stages = [
@@ -47,7 +48,8 @@ export const stages = [
   "Joining",
   "Leaving",
   "BackingOff",
-  "Beginning"
+  "Beginning",
+  "Settling"
 ] as const
 export type Stage = (typeof stages)[number]
 
@@ -132,8 +134,7 @@ export interface Actor {
  * The world.
  *
  * - `owner`: the contender that truly has the lock: the one that wrote it, or the one that it was handed to.
- * - `late`: nobody is to blame for a lock left behind. Its writer had given up when the write arrived, or it was handed to a
- *   contender that had been put into the queue behind its back.
+ * - `late`: nobody is to blame for a lock left behind. It was handed to a contender that had been put into the queue behind its back.
  * - `litter`: a bit for each contender that was put into the queue behind its back, by a late write of its own or by a vandal.
  * - `committed`: the contender whose commit was applied last.
  * - `strangers`, `scribbles`, `vandals`: how often strangers may still change the object, write what is no time into the lock,
@@ -241,6 +242,9 @@ export const letGo = (actor: Actor): Actor => {
     request.answer === "none" && limbo.length < maxLimbo && (!request.condition.version || request.current)
   return { ...actor, request: undefined, seen: undefined, limbo: lingers ? [...limbo, request] : limbo }
 }
+
+/** The acquiring write of an acquisition that was given up, if the server may still apply it. */
+export const pendingOf = ({ limbo }: Actor): Request | undefined => limbo.find(({ write }) => write === "acquire")
 
 /** One tick on: every time that is written comes nearer. */
 export const tick = (world: World): World => ({

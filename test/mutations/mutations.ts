@@ -520,7 +520,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     ]
   },
 
-  // What an audit found (issue 16), put back.
+  // What an audit found, put back.
   {
     name: "takes a commit without an answer for one that was rejected for good",
     how: {
@@ -575,7 +575,8 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "leaves a write that was cut off to its fate",
-    simulation: { by: ["late"], within: 100, theme: "late", how: () => ({ sends: onlyOnce() }) }
+    simulation: { by: ["late"], within: 100, theme: "late", how: () => ({ sends: onlyOnce() }) },
+    exploration: [{ breaks: leftLock, depth: 5, in: one, how: { forgetsCutOff: true } }]
   },
   {
     name: "talks to a server whose clock is ahead by more than the clock drift",

@@ -68,7 +68,7 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
     commit: (actor: Actor, index: number, uncertainty: number): Committed => {
       const step = port(index, uncertainty)
       const { lease, snapshot } = stateOf(actor, index, "Write")
-      return committed(step, machine.begin(selfOf(index), lease, snapshot, false, step.now))
+      return committed(step, machine.begin(selfOf(index), lease, snapshot, actor.unanswered, step.now))
     },
 
     /** It commits again. */

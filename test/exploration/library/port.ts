@@ -19,12 +19,14 @@ export interface Explored extends Process {
 }
 
 /**
- * What a mutation changes in the exploration: what passes the boundary, what a grant promises (`grants`), and what a holder believes
- * of its state when it is asked whether its lease is valid (`believes`).
+ * What a mutation changes in the exploration: what passes the boundary, what a grant promises (`grants`), what a holder believes
+ * of its state when it is asked whether its lease is valid (`believes`), and that a contender that gives up forgets its write that was
+ * cut off (`forgetsCutOff`).
  */
 export interface Mutation extends Boundary<Explored> {
   readonly grants?: (grant: acquisition.Grant, contender: Explored) => acquisition.Grant
   readonly believes?: (state: holding.State) => holding.State
+  readonly forgetsCutOff?: true
 }
 
 /** How the library runs. */

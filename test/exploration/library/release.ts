@@ -3,12 +3,13 @@ import type { HandOverPlan } from "../../../src/LockProtocol.ts"
 import * as machine from "../../../src/internal/protocol/release.ts"
 import { wakes } from "../patch.ts"
 import * as wire from "../wire.ts"
-import type { Actor, Seen } from "../world.ts"
+import { type Actor, pendingOf, type Request, type Seen } from "../world.ts"
 import { leaseOf, memo, type Options, type Port, type Sent, type Step, type WriteAnswer } from "./port.ts"
 
 /** What a release does next. */
 export type Released =
   | { readonly _tag: "Reads" }
+  | { readonly _tag: "Settles"; readonly write: Request }
   | ({ readonly _tag: "Releases" | "HandsOver" | "Leaves"; readonly requeues: boolean } & Sent)
   | { readonly _tag: "Ends"; readonly outcome: machine.Outcome["_tag"]; readonly isRequeued: boolean }
 
@@ -26,7 +27,9 @@ export const planOf = (actor: Actor): HandOverPlan => {
 }
 
 /** Makes the releases of a library. */
-export const make = ({ sharedWithDex }: Options, port: Port) => {
+export const make = ({ mutation, sharedWithDex }: Options, port: Port) => {
+  const isCutOff = (actor: Actor): boolean => mutation.forgetsCutOff !== true && pendingOf(actor) !== undefined
+
   const selfOf = (actor: Actor, index: number): machine.Release => {
     const requeue = requeueOf(actor)
     return {
@@ -34,7 +37,8 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
       holderId: wire.holderId(index),
       requeue: requeue === wire.nobody ? undefined : wire.holderId(requeue),
       sharedWithDex,
-      handsOver: actor.release.handsOver === "atOnce"
+      handsOver: actor.release.handsOver === "atOnce",
+      cutOff: isCutOff(actor) ? cutOff : undefined
     }
   }
 
@@ -43,18 +47,20 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
       case "Releasing":
         return { _tag: actor.request!.write === "handOver" ? "HandingOver" : "Releasing", plan: planOf(actor) }
       case "Leaving":
-        return { _tag: "Leaving" }
+      case "Settling":
+        return { _tag: actor.stage }
       default:
         return { _tag: "Reading" }
     }
   }
 
-  const released = ({ send }: Step, [state, command]: machine.Step): Released => {
+  const released = ({ send }: Step, [state, command]: machine.Step, actor: Actor): Released => {
     switch (command._tag) {
       case "Read":
       case "ReadLater":
         return { _tag: "Reads" }
       case "Write":
+        if (state._tag === "Settling") return { _tag: "Settles", write: pendingOf(actor)! }
         return { _tag: writesOf[state._tag], requeues: command.requeues, ...send(command.write) }
       case "LookLater":
       case "Done": {
@@ -78,30 +84,38 @@ export const make = ({ sharedWithDex }: Options, port: Port) => {
       const seen = wire.snapshotOfQueue(actor.known!)
       return releases(seen, codeOf(actor, index, uncertainty) * 256 + actor.lease + 128, () => {
         const step = port(index, uncertainty)
-        return released(step, machine.release(selfOf(actor, index), leaseOf(actor.lease, index), seen, step.now))
+        return released(step, machine.release(selfOf(actor, index), leaseOf(actor.lease, index), seen, step.now), actor)
       })
     },
 
     /** A releaser hands over a lock that is free. */
     handOver: (actor: Actor, index: number, free: Seen, uncertainty: number): Released => {
       const step = port(index, uncertainty)
-      return released(step, machine.handOver(selfOf(actor, index), wire.snapshot(free), step.now))
+      return released(step, machine.handOver(selfOf(actor, index), wire.snapshot(free), step.now), actor)
     },
 
     /** The write of a release is answered. */
     released: (actor: Actor, index: number, answer: WriteAnswer, uncertainty: number): Released => {
       const step = port(index, uncertainty)
       const heard = step.hear(answer, actor.seen, actor.stage === "Leaving" ? "leave" : "release")
-      return released(step, machine.step(selfOf(actor, index), stateOf(actor), heard, step.now))
+      return released(step, machine.step(selfOf(actor, index), stateOf(actor), heard, step.now), actor)
     },
 
     /** A releaser reads what is left of its own. */
-    found: (actor: Actor, index: number, seen: Seen, uncertainty: number): Released =>
-      readings(wire.snapshot(seen), codeOf(actor, index, uncertainty), () => {
+    found: (actor: Actor, index: number, seen: Seen, uncertainty: number): Released => {
+      const find = () => {
         const step = port(index, uncertainty)
-        return released(step, machine.step(selfOf(actor, index), stateOf(actor), step.read(seen), step.now))
-      })
+        return released(step, machine.step(selfOf(actor, index), stateOf(actor), step.read(seen), step.now), actor)
+      }
+      return isCutOff(actor) ? find() : readings(wire.snapshot(seen), codeOf(actor, index, uncertainty), find)
+    }
   }
+}
+
+// What it writes does not matter to the machine: the world sends the request itself again.
+const cutOff: machine.CutOff = {
+  _tag: "Write",
+  write: { expect: { resourceVersion: wire.version }, annotations: {} }
 }
 
 const writesOf = {
