@@ -50,7 +50,7 @@ export const commit = Effect.fnUntraced(function* (
       case "WriteLater": {
         const left = yield* budget(command.error)
         if (Option.isNone(left)) {
-          return { _tag: "Fail", error: command.error, inDoubt: state.unanswered !== undefined }
+          return { _tag: "Fail", error: command.error, inDoubt: state.unanswered !== undefined, check: undefined }
         }
         yield* Effect.sleep(Duration.millis(left.value))
         event = { _tag: "Elapsed" }

@@ -134,14 +134,14 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
         committed = { outcome, mayQueue: false }
         return Effect.void
       }
-      case "Lost": {
-        const { _tag: reason, ...seen } = result.check
+      case "Lost":
         state = { ...state, phase: "Held" }
-        return Effect.andThen(lose({ reason, seen }), Deferred.await(lost))
+        return Effect.andThen(lose(holding.lossOf(result.check)), Deferred.await(lost))
+      case "Fail": {
+        const { check, error, inDoubt } = result
+        state = { ...state, phase: "Held", inDoubt: state.inDoubt || inDoubt }
+        return Effect.andThen(check === undefined ? publishLoss : lose(holding.lossOf(check)), Effect.fail(error))
       }
-      case "Fail":
-        state = { ...state, phase: "Held", inDoubt: state.inDoubt || result.inDoubt }
-        return Effect.andThen(publishLoss, Effect.fail(result.error))
     }
   }
 

@@ -12,6 +12,7 @@ import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { AnnotationGuardedPatch, Content, FieldPatch, FieldPath, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Answer, Now } from "./answer.ts"
+import type { NotOurs } from "./holding.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
 /** A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. */
@@ -41,18 +42,20 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
 /**
  * What to do next. `WriteLater`: wait for a moment; if there is no time left, fail with `error`. `Done` without an outcome: it was
  * applied, and nothing more is known. `Lost`: another holder has the lock, or the lock is gone, and nothing was written. A failure `inDoubt`:
- * it may have been applied, or may still be.
+ * it may have been applied, or may still be. `check` says that the lock is not ours any more in any case.
  */
 export type Command =
   | { readonly _tag: "Write"; readonly write: AnnotationGuardedPatch }
   | { readonly _tag: "Read" }
   | { readonly _tag: "WriteLater"; readonly error: LockError.StoreError }
   | { readonly _tag: "Done"; readonly outcome: Outcome | undefined }
+  | { readonly _tag: "Lost"; readonly check: NotOurs }
   | {
-      readonly _tag: "Lost"
-      readonly check: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> | { readonly _tag: "Deleted" }
+      readonly _tag: "Fail"
+      readonly error: LockError.StoreError
+      readonly inDoubt: boolean
+      readonly check: NotOurs | undefined
     }
-  | { readonly _tag: "Fail"; readonly error: LockError.StoreError; readonly inDoubt: boolean }
 
 /** A state and what to do in it. */
 export type Step = readonly [State, Command]
@@ -124,7 +127,15 @@ const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step =
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   const isStored = snapshot.content === undefined || self.content.every((field) => holds(snapshot.content, field))
   return check._tag === "Ours" || !isStored
-    ? [state, { _tag: "Fail", error: new LockError.Altered({ object: self.object, verb: "patch" }), inDoubt: true }]
+    ? [
+        state,
+        {
+          _tag: "Fail",
+          error: new LockError.Altered({ object: self.object, verb: "patch" }),
+          inDoubt: true,
+          check: undefined
+        }
+      ]
     : [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
 }
 
@@ -152,8 +163,10 @@ const onError = (state: State, error: LockError.StoreError): Step => {
 // One answer alone may be wrong. If the object is gone, so is the lock.
 const onMissing = (state: State, error: LockError.NotFound): Step => {
   if (state.request === "Write") return [{ ...state, request: "Read", isMissing: true }, { _tag: "Read" }]
-  return state.unanswered === undefined ? [state, { _tag: "Lost", check: { _tag: "Deleted" } }] : fail(state, error)
+  return state.unanswered === undefined ? [state, { _tag: "Lost", check: deleted }] : fail(state, error, deleted)
 }
+
+const deleted: NotOurs = { _tag: "Deleted" }
 
 // An error that a retry cannot fix. If the answer to an earlier write was lost, a read shows whether that write was applied.
 const onFailure = (state: State, error: LockError.StoreError): Step =>
@@ -161,9 +174,9 @@ const onFailure = (state: State, error: LockError.StoreError): Step =>
     ? [{ ...state, request: "Read", failure: error }, { _tag: "Read" }]
     : fail(state, state.failure ?? error)
 
-const fail = (state: State, error: LockError.StoreError): Step => [
+const fail = (state: State, error: LockError.StoreError, check?: NotOurs): Step => [
   state,
-  { _tag: "Fail", error, inDoubt: state.unanswered !== undefined }
+  { _tag: "Fail", error, inDoubt: state.unanswered !== undefined, check }
 ]
 
 // The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
@@ -177,7 +190,7 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
       return [state, { _tag: "Done", outcome: undefined }]
     }
     // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
-    return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered)
+    return state.unanswered === undefined ? [state, { _tag: "Lost", check }] : fail(state, state.unanswered, check)
   }
   if (state.failure !== undefined) return fail(state, state.failure)
   const isUnchanged = found.resourceVersion === state.snapshot.resourceVersion && !state.isMissing

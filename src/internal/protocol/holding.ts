@@ -55,6 +55,12 @@ export interface Loss {
   readonly seen: Partial<LockProtocol.HolderInfo>
 }
 
+/** What shows that a lock is not the holder's any more. */
+export type NotOurs = Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> | { readonly _tag: "Deleted" }
+
+/** The loss of such a lock. */
+export const lossOf = ({ _tag: reason, ...seen }: NotOurs): Loss => ({ reason, seen })
+
 /** The state in which a hold begins. */
 export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant): State => ({
   lease,
@@ -189,11 +195,10 @@ export const onReading = (state: State, terms: Terms, answer: Answer, now: Now):
   }
 }
 
-const lost = (
-  state: State,
-  reason: LockError.Lost["reason"],
-  seen: Partial<LockProtocol.HolderInfo> = {}
-): readonly [State, Next] => [state, { _tag: "Lost", loss: { reason, seen } }]
+const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, Next] => [
+  state,
+  { _tag: "Lost", loss: { reason, seen: {} } }
+]
 
 // Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found is valid until its
 // expiry, by the latest that the server's clock can be.
@@ -208,7 +213,10 @@ const onFound = (
   switch (check._tag) {
     case "Ours": {
       if (!state.written.includes(check.expiry)) {
-        return lost(state, "TakenOver", { expiry: check.expiry, holder: holderId })
+        return [
+          state,
+          { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
+        ]
       }
       const validFor = check.expiresAt - now.server.latest
       const found = { ...state, lease: { holderId, expiry: check.expiry }, snapshot }
@@ -216,9 +224,7 @@ const onFound = (
     }
     case "Removed":
       return lost(state, snapshot.uid === state.uid ? "Removed" : "Deleted")
-    case "TakenOver": {
-      const { _tag: reason, ...seen } = check
-      return lost(state, reason, seen)
-    }
+    case "TakenOver":
+      return [state, { _tag: "Lost", loss: lossOf(check) }]
   }
 }

@@ -10,6 +10,7 @@ import { id, setUp } from "../../utils/processes.ts"
 const content = [{ path: ["written"], value: "by us" }] as const
 
 const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
+const overloaded = new LockError.Unavailable({ object: id, verb: "patch", status: 429, detail: "busy" })
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
 
 describe("after a commit", () => {
@@ -78,6 +79,27 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("that was applied without an answer, a read that finds another holder tells the loss at once", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const others = yield* world.aProcess("others")
+      const held = yield* (yield* us.wants()).held
+      const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
+      us.faults.push(["write", "Lost"], ["write", overloaded])
+      const commit = yield* Effect.forkChild(Effect.flip(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("10 millis")
+      const theirs = yield* them.lock.tryScoped(id)
+      yield* theirs.commitAndRelease([{ path: ["written"], value: "by them" }])
+      yield* others.lock.tryScoped(id)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(commit))._tag, "LockUnavailable")
+      assert.deepInclude(yield* Effect.flip(held.lost), { _tag: "LockLost", reason: "TakenOver" })
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(guarded)))
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("during which the lease ran out, the loss is reported", () =>
     Effect.gen(function* () {
       const world = yield* setUp
@@ -135,7 +157,6 @@ describe("a lock that was handed over, with a TTL of a minute", () => {
     yield* TestClock.adjust("100 millis")
     return { us, held: yield* ours.held }
   })
-  const overloaded = new LockError.Unavailable({ object: id, verb: "patch", status: 429, detail: "busy" })
 
   for (const [what, fault] of [
     ["is refused", "Refused"],
