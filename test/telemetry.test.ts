@@ -51,7 +51,7 @@ const everything = Effect.gen(function* () {
   // Acquired, renewed, waited for until the time-out, released.
   yield* Effect.gen(function* () {
     yield* Lock.scoped("quiet", { renewEvery: "200 millis" })
-    yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 60) })).pipe(
+    yield* Effect.scoped(Lock.scoped("quiet", { waitSchedule: LockPolicy.fixedPolls("50 millis", 18) })).pipe(
       Effect.flip,
       Effect.provide(Lock.layer({ identity: "them" }), { local: true })
     )
