@@ -31,6 +31,7 @@ const programs = Object.fromEntries(
 const small: Readonly<Record<string, ReadonlyArray<string>>> = {
   start: ["--duration=300ms", "--threads=2", "--fibers=2"],
   bench: ["--duration=20ms"],
+  "bench:startup": ["--rounds=1"],
   "refresh-proof": ["--rounds=5", "--threads=2"],
   simulate: ["--seeds=2"],
   explore: ["--depth=2"]

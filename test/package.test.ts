@@ -1,69 +1,25 @@
 /** The package as users get it: packed, unpacked into a fresh project, and used there. No registry is contacted. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import * as Effect from "effect/Effect"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import { rolldown } from "rolldown"
 import { ApiServer } from "../src/testing/index.ts"
+import { install, type Project, run } from "./utils/installedPackage.ts"
 import { publicModules, root } from "./utils/publicModules.ts"
 
-const run = async (
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-  file: string,
-  ...args: ReadonlyArray<string>
-): Promise<string> => {
-  const { stdout } = await promisify(execFile)(file, args, {
-    cwd,
-    env: { ...process.env, NODE_ENV: "", ...env }
-  }).catch((error: { readonly stdout: string; readonly stderr: string }) =>
-    Promise.reject(new Error(`${file} ${args.join(" ")} failed\n${error.stdout}\n${error.stderr}`))
-  )
-  return stdout.trim()
-}
+let project: Project
 const node = (cwd: string, ...args: ReadonlyArray<string>) => run(cwd, {}, process.execPath, ...args)
 const bin = (name: string) => join(root, "node_modules", name)
 
-const project = mkdtempSync(join(tmpdir(), "kubelock-package-"))
-const installed = join(project, "node_modules", "kubelock")
-const tarball = () =>
-  join(
-    project,
-    readdirSync(project).find((name) => name.endsWith(".tgz"))!
-  )
-const write = (name: string, text: string) => writeFileSync(join(project, name), text)
+const write = (name: string, text: string) => project.write(name, text)
 
 beforeAll(async () => {
-  await run(root, {}, "npm", "pack", "--silent", "--pack-destination", project)
-  mkdirSync(installed, { recursive: true })
-  await run(project, {}, "tar", "-xzf", tarball(), "--strip-components=1", "-C", installed)
-  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
-    readonly dependencies: Record<string, string>
-    readonly peerDependencies: Record<string, string>
-  }
-  // The dependencies that npm would fetch are installed here already.
-  for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
-    const link = join(project, "node_modules", name)
-    mkdirSync(dirname(link), { recursive: true })
-    symlinkSync(join(root, "node_modules", name), link)
-  }
-  write("package.json", JSON.stringify({ type: "module" }))
+  project = await install()
   write(
     "run.ts",
     `import { Effect } from "effect"
@@ -77,26 +33,26 @@ beforeAll(async () => {
   write("all.ts", specifiers.map((specifier, index) => `export * as m${index} from "${specifier}"`).join("\n"))
 }, 120_000)
 
-afterAll(() => rmSync(project, { recursive: true, force: true }))
+afterAll(() => project.remove())
 
 describe.concurrent("the package", { timeout: 120_000 }, () => {
   it("runs from its tarball", async () => {
-    assert.strictEqual(await node(project, "run.ts"), "refreshtokens.dex.coreos.com function")
+    assert.strictEqual(await node(project.folder, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
 
   it("exports its public modules and its package.json, and nothing internal", async () => {
     const specifiers = Object.keys(publicModules)
     const code = `for (const one of ${JSON.stringify(specifiers)}) await import(one)`
-    await node(project, "--input-type=module", "-e", code)
+    await node(project.folder, "--input-type=module", "-e", code)
     const version = `console.log(require("kubelock/package.json").version)`
     assert.strictEqual(
-      await node(project, "--input-type=commonjs", "-e", version),
+      await node(project.folder, "--input-type=commonjs", "-e", version),
       (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string }).version
     )
     const closed = ["kubelock/internal/time/rfc3339", "kubelock/testing/ApiServer", "kubelock/index"]
     const tries = closed.map((one) => `await import("${one}").catch((error) => console.log(error.code))`).join(";")
     assert.strictEqual(
-      await node(project, "--input-type=module", "-e", tries),
+      await node(project.folder, "--input-type=module", "-e", tries),
       closed.map(() => "ERR_PACKAGE_PATH_NOT_EXPORTED").join("\n")
     )
   })
@@ -122,12 +78,12 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
           files: ["run.ts", "all.ts"]
         })
       )
-      await node(project, bin(`${compiler}/bin/tsc`), "-p", `tsconfig.${compiler}.json`)
+      await node(project.folder, bin(`${compiler}/bin/tsc`), "-p", `tsconfig.${compiler}.json`)
     })
   }
 
   it("passes publint", async () => {
-    const data = readFileSync(tarball())
+    const data = readFileSync(project.tarball)
     const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(data).buffer }, level: "suggestion" })
     assert.deepStrictEqual(
       messages.map((message) => formatMessage(message, pkg, { color: false })),
@@ -138,9 +94,9 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
   it("has types that resolve as its modules do (attw)", async () => {
     const entries = Object.keys(publicModules).map((specifier) => specifier.replace(/^kubelock\/?/, "") || ".")
     await node(
-      project,
+      project.folder,
       bin("@arethetypeswrong/cli/dist/index.js"),
-      tarball(),
+      project.tarball,
       "--profile=esm-only",
       "--no-definitely-typed",
       "--format=ascii",
@@ -150,7 +106,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
   })
 
   it("has a README without relative links, which do not work on npm, and contains all pages that it names", () => {
-    const readme = readFileSync(join(installed, "README.md"), "utf8")
+    const readme = readFileSync(join(project.installed, "README.md"), "utf8")
     const links = linksOf(readme)
     assert.deepStrictEqual(
       links.filter((link) => !link.startsWith("https:")),
@@ -158,13 +114,13 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     )
     const pages = [...readme.matchAll(/`(docs\/[^`]*)`/g)].map(([, page]) => page!)
     assert.isAbove(pages.length, 5)
-    for (const page of pages) assert.isTrue(existsSync(join(installed, page)), page)
+    for (const page of pages) assert.isTrue(existsSync(join(project.installed, page)), page)
   })
 
   it("has pages whose relative links lead to files of the package", () => {
-    for (const page of readdirSync(join(installed, "docs"), { recursive: true, encoding: "utf8" })) {
+    for (const page of readdirSync(join(project.installed, "docs"), { recursive: true, encoding: "utf8" })) {
       if (!page.endsWith(".md")) continue
-      const file = join(installed, "docs", page)
+      const file = join(project.installed, "docs", page)
       for (const link of linksOf(readFileSync(file, "utf8"))) {
         const [path] = link.split("#")
         if (path === "" || link.startsWith("https:")) continue
@@ -180,7 +136,7 @@ const linksOf = (markdown: string): ReadonlyArray<string> =>
 /** What an import loads, as the package and the size of each file. */
 const loadedBy = async (...specifiers: ReadonlyArray<string>): Promise<ReadonlyArray<Loaded>> => {
   const output = await node(
-    project,
+    project.folder,
     "--input-type=module",
     "-e",
     `import { registerHooks } from "node:module"
@@ -217,12 +173,12 @@ describe("what a program loads", () => {
     const same = `import { Agent } from "undici/index.js"
       import { Agent as other } from "@effect/platform-node/Undici"
       console.log(Agent === other)`
-    assert.strictEqual(await node(project, "--input-type=module", "-e", same), "true")
+    assert.strictEqual(await node(project.folder, "--input-type=module", "-e", same), "true")
   })
 })
 
 describe("a service in a cluster", { timeout: 120_000 }, () => {
-  const bundle = join(project, "bundle.mjs")
+  const bundle = () => join(project.folder, "bundle.mjs")
 
   beforeAll(async () => {
     write(
@@ -236,17 +192,17 @@ describe("a service in a cluster", { timeout: 120_000 }, () => {
        await Effect.runPromise(job.pipe(Effect.provide(LockLive)))`
     )
     const built = await rolldown({
-      input: join(project, "service.ts"),
+      input: join(project.folder, "service.ts"),
       platform: "node",
       external: ["@kubernetes/client-node"],
       logLevel: "silent"
     })
     const { output } = await built.generate({ format: "esm", minify: true, codeSplitting: false })
-    writeFileSync(bundle, output[0].code)
+    write("bundle.mjs", output[0].code)
   })
 
   it("is at most 1.5 MB when it is bundled and minified", () => {
-    assert.isAtMost(statSync(bundle).size, 1_500_000)
+    assert.isAtMost(statSync(bundle()).size, 1_500_000)
   })
 
   it("runs from its bundle", () =>
@@ -254,7 +210,7 @@ describe("a service in a cluster", { timeout: 120_000 }, () => {
       Effect.gen(function* () {
         const { kubeConfig } = yield* ApiServer.ApiServer
         write("kubeconfig", kubeConfig)
-        const ran = run(tmpdir(), { KUBECONFIG: join(project, "kubeconfig") }, process.execPath, bundle)
+        const ran = run(tmpdir(), { KUBECONFIG: join(project.folder, "kubeconfig") }, process.execPath, bundle())
         assert.strictEqual(yield* Effect.promise(() => ran), "working")
       }).pipe(Effect.provide(ApiServer.layer()))
     ))
