@@ -1,4 +1,4 @@
-/** CONTRIBUTING.md names what is there: files, folders, commands, and every suite that has a folder of its own. */
+/** CONTRIBUTING.md names what is there: files, folders, commands, and every suite that has a folder of its own; and getting-started names the runtimes. */
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -35,5 +35,15 @@ describe("CONTRIBUTING.md", () => {
       folders.filter((folder) => !text.includes(folder)),
       []
     )
+  })
+})
+
+describe("docs/getting-started.md", () => {
+  it("names the runtimes that the suite runs on", () => {
+    const page = readFileSync(join(root, "docs/getting-started.md"), "utf8")
+    const { optionalDependencies } = JSON.parse(readFileSync(join(root, "test/runtimes/npm/package.json"), "utf8")) as {
+      readonly optionalDependencies: Readonly<Record<string, string>>
+    }
+    for (const version of Object.values(optionalDependencies)) assert.include(page, version.replace("npm:node@", ""))
   })
 })
