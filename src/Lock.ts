@@ -10,7 +10,7 @@
  * - `tryScoped` tries once.
  * - `scopedAll` waits for several locks, all or none.
  * - `withLock` runs an effect under the lock, and interrupts it if the lock is lost.
- * - `inspect` and `break` are for operators.
+ * - `inspect` and `break` are for operators. `removeIdle` is for them, and for ids that are many and short-lived.
  *
  * A held lock is renewed until it is released, and its loss is never silent: see `Held`. The contenders of one process queue
  * locally. The lock is handed on among them without a request, but not for long, so that other processes get their turn.
@@ -48,7 +48,7 @@ import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
-import { type ObjectSnapshot, ObjectStore } from "./ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /**
@@ -79,8 +79,19 @@ export class Lock extends Context.Service<
     readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
     readonly inspect: (id: string) => Effect.Effect<LockState, LockError.StoreError>
     readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
+    readonly removeIdle: (id: string) => Effect.Effect<Removal, LockError.StoreError>
   }
 >()("kubelock/Lock") {}
+
+/**
+ * What became of an object that `removeIdle` was asked to delete.
+ *
+ * - `Removed`: it is deleted.
+ * - `Missing`: there was none.
+ * - `InUse`: somebody holds the lock or waits for it, or the object changed meanwhile.
+ * - `Foreign`: a lock did not make it, or it carries something else: content, or an annotation that is not the lock's.
+ */
+export type Removal = "Removed" | "Missing" | "InUse" | "Foreign"
 
 /**
  * The options of a layer of locks.
@@ -100,7 +111,8 @@ export interface Options {
  * Waits for the lock, and holds it until the scope closes.
  *
  * Fails with `Timeout` at the end of the wait schedule, with `Malformed` at once, and with the store's errors; with `Unavailable`
- * only at the end of the schedule. An interruption withdraws the acquisition: nothing of it stays on the object.
+ * only at the end of the schedule, and with what a server answers while it starts (a verb that is not allowed, a resource that
+ * is not served) only after three seconds. An interruption withdraws the acquisition: nothing of it stays on the object.
  */
 export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, AcquireError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.scoped(id, options))
@@ -169,6 +181,16 @@ export {
    */
   breakLock as break
 }
+
+/**
+ * Deletes the object of a lock that nobody holds or waits for, and tells what became of it.
+ *
+ * Only an object that a lock made (label `app.kubernetes.io/managed-by: kubelock`) is deleted, only if nothing but the lock is
+ * on it, and only in the version that was judged: an acquisition that comes between wins. The next acquisition makes the object
+ * again, and fencing tokens go on growing. Needs the RBAC verb `delete`.
+ */
+export const removeIdle = (id: string): Effect.Effect<Removal, LockError.StoreError, Lock> =>
+  Effect.flatMap(Lock, (lock) => lock.removeIdle(id))
 
 /** Makes the lock over the store in context. When the scope closes, hand-overs and withdrawals that are under way end first. */
 export const make = Effect.fnUntraced(function* (
@@ -260,16 +282,34 @@ export const make = Effect.fnUntraced(function* (
           : Effect.fail(error)
     })
 
+  // An answer whose time is not believed needs a second one to confirm it.
+  const knownTime = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ServerTime, LockError.StoreError> {
+    if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(id)
+    const now = yield* store.now
+    return LockProtocol.isClockKnown(now) ? now : yield* LockProtocol.clockUnknown(store.describe(id))
+  })
+
+  const removeOnce = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Removal, LockError.StoreError> {
+    const found = yield* store.read(id)
+    const usage = LockProtocol.usageOf(found, kind, yield* knownTime(id), sharedWithDex)
+    if (usage !== "Idle") return usage
+    switch (yield* store.remove(id, found)) {
+      case "Removed":
+        return "Removed"
+      case "Changed":
+        return "InUse"
+      case "HasContent":
+        return "Foreign"
+    }
+  })
+
   const breakOnce = Effect.fnUntraced(function* (id: string) {
     const found = yield* store.read(id)
     const state = yield* stateOf(found)
     if (state._tag === "Free") return state
     const holderId = state._tag === "Malformed" ? "" : (state.holder ?? "")
     const request = { kind, holderId, requeue: undefined, sharedWithDex }
-    // An answer whose time is not believed needs a second one to confirm it.
-    if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(id)
-    const now = yield* store.now
-    if (!LockProtocol.isClockKnown(now)) return yield* LockProtocol.clockUnknown(store.describe(id))
+    const now = yield* knownTime(id)
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
       ...LockProtocol.planHandOver(found, now, request).patch
@@ -298,6 +338,10 @@ export const make = Effect.fnUntraced(function* (
         )
       ),
     inspect,
+    removeIdle: (id) =>
+      Effect.catchTag(removeOnce(id), "LockNotFound", (error) =>
+        error.missing === "object" ? Effect.succeed<Removal>("Missing") : Effect.fail(error)
+      ),
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
   })
 })

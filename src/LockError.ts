@@ -11,6 +11,7 @@
  * - All errors are `Schema` errors. They can be sent to workers, and over RPC and HTTP.
  * - Messages and fields never contain the content of the locked object, which may be secret. They repeat only those
  *   parts of a server's response that cannot quote it.
+ * - An answer that does not come from Kubernetes (the page of a proxy) is `Unavailable`, whatever its status.
  * - `id` is the id of the lock. `object` is the locked object as messages name it: `configmaps/a in namespace x`.
  */
 import * as Duration from "effect/Duration"
@@ -143,7 +144,8 @@ export class InvalidName extends Schema.Error<InvalidName>("kubelock/LockError/I
 /**
  * The object, its namespace, or its resource does not exist. `missing` says which of them.
  *
- * An API server that has just started may report a custom resource as missing for a moment.
+ * An API server that has just started reports a custom resource as missing for a moment, so a wait for a lock tries again
+ * for three seconds.
  */
 export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFound")({
   _tag: Schema.tag("LockNotFound"),
@@ -175,34 +177,71 @@ export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError
 }
 
 /**
- * The credentials do not allow the request (403). `verb` is the RBAC verb. `detail` is the message of the API server.
+ * What refused a request, as far as the API server tells.
+ *
+ * - `Authorizer`: the credentials do not have the verb. A server that has just started answers so while it loads its roles.
+ * - `Quota`: the namespace has used up a resource quota.
+ * - `Terminating`: the namespace is being deleted.
+ * - `Webhook`: an admission webhook denied the request. It chose the status, often 400 or 403.
+ * - `Policy`: a ValidatingAdmissionPolicy or a MutatingAdmissionPolicy denied the request.
+ */
+export type Refuser = "Authorizer" | "Quota" | "Terminating" | "Webhook" | "Policy"
+
+const Refuser = Schema.Literals(["Authorizer", "Quota", "Terminating", "Webhook", "Policy"])
+
+/**
+ * A rule of the cluster does not allow the request (403). `verb` is the RBAC verb.
+ *
+ * `refusedBy` says which kind of rule, if the server tells. `detail` names the rule. It repeats the message of the API
+ * server only if that message cannot quote the object.
  */
 export class Forbidden extends Schema.Error<Forbidden>("kubelock/LockError/Forbidden")({
   _tag: Schema.tag("LockForbidden"),
   object: Schema.String,
   verb: Schema.String,
   status: Schema.Int,
+  refusedBy: Schema.optionalKey(Refuser),
   detail: Schema.String
 }) {
   override get message(): string {
-    return `Not allowed to ${this.verb} ${this.object}: ${this.detail}. Grant the verb in a Role.`
+    return `Not allowed to ${this.verb} ${this.object}: ${this.detail}. ${adviceFor(this.refusedBy)}`
   }
 }
 
 /**
  * The API server rejected the request for good (400, 413, 415, 422, …). Sending it again does not help.
  *
- * `detail` contains the reason of the server and the names of the fields that it rejects, never their values.
+ * `detail` contains the reason of the server and the names of the fields that it rejects, never their values. `refusedBy`
+ * says which kind of rule refused the request, if the server tells.
  */
 export class Rejected extends Schema.Error<Rejected>("kubelock/LockError/Rejected")({
   _tag: Schema.tag("LockRejected"),
   object: Schema.String,
   verb: Schema.String,
   status: Schema.Int,
+  refusedBy: Schema.optionalKey(Refuser),
   detail: Schema.String
 }) {
   override get message(): string {
-    return `The API server refused to ${this.verb} ${this.object} (${this.status}): ${this.detail}.`
+    const refusal = `The API server refused to ${this.verb} ${this.object} (${this.status}): ${this.detail}.`
+    return this.refusedBy === undefined ? refusal : `${refusal} ${adviceFor(this.refusedBy)}`
+  }
+}
+
+const adviceFor = (refuser: Refuser | undefined): string => {
+  switch (refuser) {
+    case "Authorizer":
+      return "Grant the verb in a Role."
+    case "Quota":
+      return "Delete objects that nobody needs, or raise the quota."
+    case "Terminating":
+      return "Use a namespace that is not being deleted."
+    case "Webhook":
+      return "Exempt the object from the webhook, or let it admit the annotations and labels of the lock."
+    case "Policy":
+      return "Exempt the object from the policy, or let it admit the annotations and labels of the lock."
+    case undefined:
+      return "To see the reason, try the same with kubectl and --dry-run=server."
   }
 }
 

@@ -12,6 +12,7 @@ import { expiryAt } from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
 import type { AnnotationGuardedPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "./ObjectStore.ts"
+import { managedBy } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
@@ -271,6 +272,31 @@ export const isStored = (record: LockRecord, { expiry, holderId }: Lease): boole
   record._tag === "Leases" && record.leases.some((lease) => lease.holderId === holderId && lease.expiry === expiry)
 
 /**
+ * What a lock's object is to the lock.
+ *
+ * - `Idle`: a lock made it, nothing is on it but what a lock wrote, nobody holds the lock, and nobody is in the queue.
+ * - `InUse`: a lock made it, and somebody holds the lock or waits for it, or its record cannot be read.
+ * - `Foreign`: something else made it, or something else is on it, or Dex may wait for it, which leaves no trace.
+ */
+export type Usage = "Idle" | "InUse" | "Foreign"
+
+/** Tells what an object is to the lock of this kind. Its content does not count. */
+export const usageOf = (
+  { annotations, labels }: Pick<ObjectSnapshot, "annotations" | "labels">,
+  kind: LockKind,
+  now: ServerTime,
+  sharedWithDex: boolean
+): Usage => {
+  const own = kind.removal("")
+  const isOwn = (name: string) => name in own || LockQueue.isQueueKey(kind.key, name)
+  if (sharedWithDex || labels[managedBy.key] !== managedBy.value || !Object.keys(annotations).every(isOwn))
+    return "Foreign"
+  const { _tag } = lockState(kind.decode(annotations), now)
+  const isFree = _tag === "Free" || _tag === "Expired"
+  return isFree && LockQueue.fromAnnotations(kind.key, annotations).waiters.length === 0 ? "Idle" : "InUse"
+}
+
+/**
  * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
  * place in the queue.
  */
@@ -373,6 +399,21 @@ export const planRelease = (
       ...plan.patch
     },
     plan
+  }
+}
+
+/**
+ * The write that gives up a lease and hands it over to nobody, in case a rule of the cluster refuses what a hand-over adds to the
+ * object. The waiters find the free lock within the second after which they look in any case.
+ */
+export const planPlainRelease = (
+  lease: Lease,
+  { holderId, kind }: ReleaseRequest
+): { readonly write: AnnotationGuardedPatch; readonly plan: HandOverPlan } => {
+  const annotations = kind.removal(holderId)
+  return {
+    write: { expect: { annotations: kind.encode(lease) }, annotations },
+    plan: { patch: { annotations }, wakes: false, requeued: false }
   }
 }
 

@@ -92,6 +92,10 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   }
 }
 
+/** Whether an annotation belongs to the queue. */
+export const isQueueKey = (key: string, name: string): boolean =>
+  name === queueKey(key) || name.startsWith(`${queueKey(key)}-`)
+
 /** The patch that writes this queue in place of the one that was read, and removes all joins. */
 export const queuePatch = (
   key: string,

@@ -8,6 +8,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { ServerTime } from "./internal/time/serverClock.ts"
@@ -84,6 +85,24 @@ export interface AnnotationGuardedPatch {
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
 
+/** The label of the objects that locks made. Tools and people recognize its maker by it (a convention of Kubernetes). */
+export const managedBy = { key: "app.kubernetes.io/managed-by", value: "kubelock" } as const
+
+/**
+ * What became of an object that was to be deleted.
+ *
+ * - `Removed`: it is deleted, or is being deleted if it has finalizers.
+ * - `Changed`: it is another version, and was left alone.
+ * - `HasContent`: it has content, and was left alone.
+ */
+export type Removal = "Removed" | "Changed" | "HasContent"
+
+/** Whether content holds nothing: no field, or only empty ones. */
+export const isEmpty = (content: Content): boolean =>
+  Object.values(content).every(
+    (value) => value === null || (Predicate.isObjectOrArray(value) && Object.keys(value).length === 0)
+  )
+
 /** What a watch tells: what the object is now, or that it is gone or has lost the label that the watch is narrowed to. */
 export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
@@ -108,10 +127,11 @@ export interface WatchOptions {
  * - `includesContent`: whether answers include the content of the object. Watch events need not.
  * - `describe`: an object for people to read, in messages.
  * - `read`: the object as it is now, never a cached view. Fails with `NotFound` if it is missing.
- * - `create`: makes the object with these annotations; `None` if one of that name is there.
+ * - `create`: makes the object with these annotations and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
  *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After `Unavailable`
  *   the write may have happened.
+ * - `remove`: deletes the object if it is still this version and has no content.
  * - `watch`: begins with the object as it is (nothing if it is missing), or with the first change after `since`, and goes on for
  *   ever: it reopens what ends or breaks, and tells the present state again if it may have missed something. It fails only with
  *   what no reopening mends.
@@ -135,6 +155,10 @@ export class ObjectStore extends Context.Service<
       id: string,
       patch: ConditionalPatch
     ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
+    readonly remove: (
+      id: string,
+      version: Pick<ObjectSnapshot, "uid" | "resourceVersion">
+    ) => Effect.Effect<Removal, StoreError>
     readonly watch: (id: string, options?: WatchOptions) => Stream.Stream<WatchEvent, StoreError>
     readonly now: Effect.Effect<ServerTime>
   }

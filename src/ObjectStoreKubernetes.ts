@@ -4,10 +4,12 @@
  * **Details**
  *
  * - Requests are for metadata only (`PartialObjectMetadata`). The secrets in a locked object never reach this process,
- *   unless the store is made with `content: true`.
+ *   unless the store is made with `content: true`, or the objects are those of an aggregated API that does not know this
+ *   form. Of its objects only the metadata is read.
  * - A patch whose precondition is a resourceVersion is a JSON merge patch that contains `metadata.resourceVersion`. A
  *   patch whose precondition is a set of annotations is a JSON patch with `test` operations.
- * - RBAC verbs: `get` for `read`, `patch` for `compareAndSwap`, `watch` for `watch`, `create` for `create`.
+ * - RBAC verbs: `get` for `read`, `patch` for `compareAndSwap`, `watch` for `watch`, `create` for `create`, `get` and `delete`
+ *   for `remove`. `remove` reads the whole object, to be sure that it deletes no content. It keeps nothing of it.
  * - Every request has a timeout.
  * - The server's clock is estimated from the `Date` headers of its responses (`internal/time/serverClock.ts`).
  */
@@ -29,7 +31,7 @@ import {
   layerKubeConfig as clientLayer
 } from "./KubernetesClient.ts"
 import type * as LockError from "./LockError.ts"
-import { ObjectStore } from "./ObjectStore.ts"
+import { isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type Removal } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
 /**
@@ -67,20 +69,28 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? defaultRequestTimeout),
     clock: options.clock ?? "server"
   })
+  // Of an empty Secret the API server makes one of type Opaque.
+  const isSecret = resource.group === "" && resource.plural === "secrets"
+  const includesContent = options.content === true
   const collectionPath = Resource.collectionPath(resource, namespace)
 
   const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>
     Effect.fromResult(
-      Result.map(Resource.checkName(id), () => ({ id, verb, object: Resource.describe(resource, namespace, id) }))
+      Result.map(Resource.checkName(id), () => ({
+        id,
+        verb,
+        object: Resource.describe(resource, namespace, id),
+        namespaced: resource.namespaced
+      }))
     )
 
   const send = (request: Http.Request, info: responseError.RequestInfo) =>
-    apiClient.request(options.content === true ? request : encode.metadataOnly(request), info)
+    apiClient.request(includesContent ? request : encode.metadataOnly(request), info)
 
   const read = Effect.fnUntraced(function* (id: string) {
     const info = yield* requestInfo(id, "get")
     const response = yield* send(encode.get(Resource.objectPath(resource, namespace, id)), info)
-    return yield* ApiClient.snapshotOf(response, info)
+    return yield* ApiClient.snapshotOf(response, info, includesContent)
   })
 
   const write = Effect.fnUntraced(function* (id: string, verb: string, request: Http.Request) {
@@ -88,13 +98,31 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const response = yield* send(request, info)
     return responseError.isPreconditionFailed(response)
       ? Option.none()
-      : Option.some(yield* ApiClient.snapshotOf(response, info))
+      : Option.some(yield* ApiClient.snapshotOf(response, info, includesContent))
+  })
+
+  const remove = Effect.fnUntraced(function* (
+    id: string,
+    version: Pick<ObjectSnapshot, "uid" | "resourceVersion">
+  ): Effect.fn.Return<Removal, LockError.StoreError> {
+    const path = Resource.objectPath(resource, namespace, id)
+    const reading = yield* requestInfo(id, "get")
+    const found = yield* ApiClient.snapshotOf(yield* apiClient.request(encode.get(path), reading), reading, true)
+    if (found.uid !== version.uid || found.resourceVersion !== version.resourceVersion) return "Changed"
+    const { type, ...content } = found.content ?? {}
+    if (!isEmpty(isSecret ? content : { ...content, type: type ?? null })) return "HasContent"
+    const deletion = { ...reading, verb: "delete" }
+    const response = yield* apiClient.request(encode.remove(path, version), deletion)
+    if (responseError.isPreconditionFailed(response)) return "Changed"
+    return response.status >= 200 && response.status <= 299
+      ? "Removed"
+      : yield* Effect.fail(responseError.toError(response, deletion))
   })
 
   return ObjectStore.of({
     createIfMissing: options.createIfMissing ?? resource.createIfMissing,
     sharedWithDex: resource.sharedWithDex,
-    includesContent: options.content === true,
+    includesContent,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: apiClient.now,
     read,
@@ -105,11 +133,12 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         encode.post(collectionPath, {
           apiVersion: Resource.apiVersion(resource),
           kind: resource.kind,
-          metadata: { name: id, annotations }
+          metadata: { name: id, annotations, labels: { [managedBy.key]: managedBy.value } }
         })
       ),
     compareAndSwap: (id, patch) =>
       write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch)),
+    remove,
     watch: (id, { label, since } = {}) =>
       Stream.unwrap(
         Effect.map(requestInfo(id, "watch"), (info) =>

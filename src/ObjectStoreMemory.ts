@@ -17,6 +17,8 @@ import {
   type Content,
   type FieldPatch,
   type FieldPath,
+  isEmpty,
+  managedBy,
   type MetadataPatch,
   type ObjectSnapshot,
   ObjectStore,
@@ -35,7 +37,7 @@ export interface Options {
   readonly createIfMissing?: boolean | undefined
 }
 
-/** The store, and `delete`, which removes an object. A lock never deletes an object. */
+/** The store, and `delete`, which removes an object whatever is on it. */
 export interface ObjectStoreMemory {
   readonly store: ObjectStore["Service"]
   readonly delete: (id: string) => Effect.Effect<void>
@@ -57,23 +59,24 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       return snapshot
     }
 
-    const create = (id: string, annotations: Readonly<Record<string, string>>) =>
-      put(id, { uid: `uid-${version + 1}`, annotations, labels: {}, content: {} })
+    const create = (id: string, annotations: ObjectSnapshot["annotations"], labels: ObjectSnapshot["labels"]) =>
+      put(id, { uid: `uid-${version + 1}`, annotations, labels, content: {} })
+
+    const remove = (id: string) => {
+      if (!objects.delete(id)) return
+      version++
+      PubSub.publishUnsafe(events, [id, { _tag: "Deleted" }])
+    }
 
     const find = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ObjectSnapshot, LockError.StoreError> {
       yield* Effect.fromResult(Resource.checkName(id))
       return objects.get(id) ?? (yield* new LockError.NotFound({ id, object: describe(id), missing: "object" }))
     })
 
-    for (const id of options.objects ?? []) create(id, {})
+    for (const id of options.objects ?? []) create(id, {}, {})
 
     return {
-      delete: (id) =>
-        Effect.sync(() => {
-          if (!objects.delete(id)) return
-          version++
-          PubSub.publishUnsafe(events, [id, { _tag: "Deleted" }])
-        }),
+      delete: (id) => Effect.sync(() => remove(id)),
       store: ObjectStore.of({
         createIfMissing: options.createIfMissing ?? true,
         sharedWithDex: false,
@@ -86,8 +89,15 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         read: find,
         create: (id, annotations) =>
           Effect.map(Effect.fromResult(Resource.checkName(id)), () =>
-            objects.has(id) ? Option.none() : Option.some(create(id, annotations))
+            objects.has(id) ? Option.none() : Option.some(create(id, annotations, { [managedBy.key]: managedBy.value }))
           ),
+        remove: (id, { resourceVersion, uid }) =>
+          Effect.map(find(id), (current) => {
+            if (current.uid !== uid || current.resourceVersion !== resourceVersion) return "Changed"
+            if (!isEmpty(current.content ?? {})) return "HasContent"
+            remove(id)
+            return "Removed"
+          }),
         compareAndSwap: (id, patch) =>
           Effect.map(find(id), (current) => {
             if (!isMet(patch.expect, current)) return Option.none()

@@ -2,10 +2,12 @@ import { assert, layer } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import type * as Http from "../src/internal/kubernetes/http.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
 import { type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
@@ -138,13 +140,15 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
         [Fault.Answer({ at: "Request", status: 503, body: "<html>Bad gateway</html>" }), { _tag: "LockUnavailable" }],
         [ApiServer.tooManyRequests(7), { _tag: "LockUnavailable", status: 429, retryAfter: Duration.seconds(7) }],
         [Fault.Answer({ at: "Request", status: 401, body: "" }), { _tag: "LockUnauthorized" }],
-        [Fault.Answer({ at: "Request", status: 403, body: "<html>" }), { _tag: "LockForbidden" }],
-        [Fault.Forbid({ user: "lab-user" }), { _tag: "LockForbidden", verb: "get" }],
+        [Fault.Forbid({ user: "lab-user" }), { _tag: "LockForbidden", verb: "get", refusedBy: "Authorizer" }],
         [
           Fault.Answer({ at: "Request", status: 404, body: "404 page not found\n" }),
           { _tag: "LockNotFound", missing: "resource" }
         ],
-        [Fault.Answer({ at: "Request", status: 418, body: "" }), { _tag: "LockRejected", status: 418 }],
+        [
+          Fault.Answer({ at: "Request", status: 418, body: JSON.stringify({ kind: "Status", code: 418 }) }),
+          { _tag: "LockRejected", status: 418 }
+        ],
         [Fault.Answer({ at: "Request", status: 200, body: "<html>welcome</html>" }), { _tag: "LockUnavailable" }],
         [
           Fault.Answer({ at: "Request", status: 200, body: '{"metadata":{"uid":"1","resour' }),
@@ -166,6 +170,61 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
       }
       assert.isDefined(yield* store.read(id))
     })
+  )
+
+  it.effect("takes the page of a proxy for no answer, whatever its status", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      for (const status of [400, 403, 404, 405, 406, 413, 418, 422]) {
+        for (const body of ["", "<html>Not here</html>", '{"message":"no"}']) {
+          const page = Fault.Answer({ at: "Request", status, body, contentType: "text/html; charset=utf-8" })
+          yield* server.inject(page, { times: 1 })
+          assert.deepInclude(yield* Effect.flip(store.read(id)), {
+            _tag: "LockUnavailable",
+            status,
+            detail: `something in front of the API server answered ${status} (text/html)`
+          })
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("reads and watches the objects of an API that does not know the metadata-only form", () =>
+    Effect.gen(function* () {
+      const { id } = yield* aToken
+      yield* Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const found = yield* store.read(id)
+        assert.notProperty(found, "content")
+        const [changed] = yield* store.watch(id).pipe(Stream.take(1), Stream.runCollect)
+        assert.deepStrictEqual(changed, { _tag: "Changed", snapshot: found })
+        yield* Effect.scoped(Lock.scoped(id))
+      }).pipe(
+        Effect.provide(Layer.provideMerge(Lock.layer(), Layer.fresh(store)).pipe(Layer.provide(plainOnly)), {
+          local: true
+        })
+      )
+    })
+  )
+
+  it.effect("deletes nothing that changes between the look and the deletion", () =>
+    Effect.gen(function* () {
+      const { server, store } = yield* aToken
+      const id = `token-${++count}`
+      const made = Option.getOrThrow(yield* store.create(id, { "example.com/a": "1" }))
+      const delayed = yield* server.inject(Fault.Delay({ at: "Request", duration: "300 millis" }), {
+        times: 1,
+        when: ({ method }) => method === "DELETE"
+      })
+      const removal = yield* Effect.forkChild(store.remove(id, made), { startImmediately: true })
+      yield* Effect.repeat(delayed, { until: (hits) => hits === 1 })
+      yield* store.compareAndSwap(id, {
+        expect: { annotations: { "example.com/a": "1" } },
+        annotations: { "example.com/a": "2" }
+      })
+      assert.strictEqual(yield* Fiber.join(removal), "Changed")
+      assert.propertyVal((yield* store.read(id)).annotations, "example.com/a", "2")
+    }).pipe(Effect.scoped)
   )
 
   it.effect("gives up a request that takes too long", () =>
@@ -333,6 +392,28 @@ layer(embedded({ resources: [Resource.refreshToken], namespaces: ["dex"] }), { e
       }).pipe(Effect.scoped)
     )
   }
+)
+
+/** A client of an API that does not know `PartialObjectMetadata`. */
+const plainOnly = Layer.effect(
+  KubernetesClient.KubernetesClient,
+  Effect.map(KubernetesClient.KubernetesClient, (client) => {
+    const plain = (request: Http.Request): Http.Request => ({
+      ...request,
+      headers: {
+        ...request.headers,
+        accept: (request.headers["accept"] ?? "*/*")
+          .split(",")
+          .map((form) => (form.includes("as=PartialObjectMetadata") ? "application/unknown" : form))
+          .join(",")
+      }
+    })
+    return KubernetesClient.KubernetesClient.of({
+      ...client,
+      request: (request, limits) => client.request(plain(request), limits),
+      watch: (request, limits) => client.watch(plain(request), limits)
+    })
+  })
 )
 
 const isWatch = ({ query }: ApiServer.SeenRequest) => query.has("watch")

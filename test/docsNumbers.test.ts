@@ -21,7 +21,13 @@ import { requestConnections } from "../src/internal/kubernetes/connections.ts"
 import { watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
 import { defaultRequestTimeout } from "../src/ObjectStoreKubernetes.ts"
 import { absurd, contradictionTtl } from "../src/internal/time/serverClock.ts"
-import { backOffBounds, shortestAskInterval, slowAnswer } from "../src/internal/protocol/acquisition.ts"
+import {
+  backOffBounds,
+  shortestAskInterval,
+  slowAnswer,
+  startPatience,
+  startPause
+} from "../src/internal/protocol/acquisition.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
@@ -79,6 +85,8 @@ const inCode: Readonly<Record<string, string>> = {
   "hand-over lease": time(LockProtocol.handOverTtl),
   "poll interval": [...new Set(polls)].map(time).join(", "),
   polls: String(polls.length),
+  "start patience": time(startPatience),
+  "start pause": time(startPause),
   "queue capacity": String(LockQueue.capacity),
   recheck: time(LockProtocol.stableHolderAfter),
   yield: time(LockProtocol.yieldFor),

@@ -28,10 +28,12 @@ interface Answer {
 /** Most of the answers are worth a warning. */
 const quiet = Logger.layer([])
 
+const forbidden = JSON.stringify({ kind: "Status", reason: "Forbidden", code: 403 })
+
 /** A store whose server gives these answers one after the other. After the last one it always answers 403. */
 const storeOf = (answers: ReadonlyArray<Answer>) => {
   const left = [...answers]
-  const next = () => left.shift() ?? { status: 403, headers: {}, body: "" }
+  const next = () => left.shift() ?? { status: 403, headers: {}, body: forbidden }
   const client = Layer.succeed(
     KubernetesClient,
     KubernetesClient.of({

@@ -26,7 +26,7 @@ export type Api = (options: Options) => Effect.Effect<string, LockError.StoreErr
 export const make: Effect.Effect<Api, never, KubernetesClient> = Effect.map(KubernetesClient, (client) => {
   const { request: ask } = apiClient.make(client, { requestTimeout: Duration.seconds(5), clock: "local" })
   return ({ body, contentType = "application/json", id, method, object, path, verb }) => {
-    const about = { id, verb, object }
+    const about = { id, verb, object, namespaced: true }
     const request: Request =
       body === undefined
         ? { method, path, headers: {} }

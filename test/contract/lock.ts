@@ -6,7 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
-import type { ObjectStore } from "../../src/ObjectStore.ts"
+import * as LockQueue from "../../src/LockQueue.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
 import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
@@ -18,6 +19,10 @@ const farAway = "2999-01-01T01:00:00+01:00"
 /** Another process: a lock of its own on the same store. */
 const asAnother = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provide(effect, Lock.layer({ identity: "another" }), { local: true })
+
+/** On objects that Dex does not share. */
+const exclusively = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provide(effect, Lock.layer({ policy: LockPolicy.make({ sharedWithDex: false }) }), { local: true })
 
 const quick = LockPolicy.fixedPolls("20 millis", 3000)
 
@@ -86,6 +91,77 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
         assert.deepStrictEqual(yield* Lock.inspect(id), { _tag: "Free" })
       }
     })
+  )
+
+  it.effect("deletes an object that it made once nobody holds the lock or waits for it, and makes it again", () =>
+    Effect.gen(function* () {
+      const id = freshId()
+      const hold = Effect.scoped(Lock.scoped(id, { createIfMissing: true }))
+      const first = yield* hold
+      assert.strictEqual(yield* Lock.removeIdle(id), "Removed")
+      assert.strictEqual(yield* Lock.removeIdle(id), "Missing")
+      const second = yield* hold
+      assert.isTrue(second.fencingToken > first.fencingToken)
+      assert.strictEqual(yield* Lock.removeIdle(id), "Removed")
+    }).pipe(exclusively)
+  )
+
+  it.effect("deletes no object while somebody holds the lock or is in the queue, but one whose holder is gone", () =>
+    Effect.gen(function* () {
+      const id = freshId()
+      const dead = LockQueue.holderId("dead", "deaddeaddead", 1)
+      yield* Effect.scoped(
+        Effect.andThen(
+          Lock.scoped(id, { createIfMissing: true }),
+          Effect.map(Lock.removeIdle(id), (removal) => assert.strictEqual(removal, "InUse"))
+        )
+      )
+      yield* annotate(id, LockQueue.joinPatch(key, dead, "1"))
+      assert.strictEqual(yield* Lock.removeIdle(id), "InUse")
+      yield* annotate(id, { [LockQueue.joinKey(key, dead)]: null, [key]: "soon" })
+      assert.strictEqual(yield* Lock.removeIdle(id), "InUse")
+      yield* annotate(id, { [key]: longAgo, [holderKey]: `gone@${longAgo}` })
+      assert.strictEqual(yield* Lock.removeIdle(id), "Removed")
+    }).pipe(exclusively)
+  )
+
+  it.effect("deletes no object that it did not make, or that carries something else", () =>
+    Effect.gen(function* () {
+      const theirs = yield* anObject()
+      assert.strictEqual(yield* Lock.removeIdle(theirs), "Foreign")
+      const id = freshId()
+      yield* Effect.scoped(Lock.scoped(id, { createIfMissing: true }))
+      yield* annotate(id, { "example.com/lock": longAgo })
+      assert.strictEqual(yield* Lock.removeIdle(id), "Foreign")
+      yield* annotate(id, { "example.com/lock": null, "example.com/a": "1" })
+      const store = yield* ObjectStore
+      const expect = { annotations: { "example.com/a": "1" } }
+      const content = [{ path: ["data"], value: { key: "dmFs" } }] as const
+      yield* store.compareAndSwap(id, { expect, annotations: { "example.com/a": null }, content })
+      assert.strictEqual(yield* Lock.removeIdle(id), "Foreign")
+      yield* (yield* World).delete(id)
+    }).pipe(exclusively)
+  )
+
+  it.effect("loses no hold to a deletion: of a contender and a deletion at the same time, one comes first", () =>
+    Effect.gen(function* () {
+      const id = freshId()
+      let inside = 0
+      const work = Effect.gen(function* () {
+        assert.strictEqual(++inside, 1)
+        yield* Effect.sleep("2 millis")
+        inside--
+      })
+      const hold = asAnother(Lock.withLock(id, { createIfMissing: true, waitSchedule: quick })(work))
+      yield* Effect.all(
+        [1, 2, 3].flatMap(() => [
+          Effect.repeat(hold, { times: 5 }),
+          Effect.repeat(Effect.andThen(Lock.removeIdle(id), Effect.sleep("3 millis")), { times: 10 })
+        ]),
+        { concurrency: "unbounded" }
+      )
+      assert.include(["Removed", "Missing"], yield* Lock.removeIdle(id))
+    }).pipe(exclusively)
   )
 
   it.effect("waits for a lock without a holder, as Dex writes it, and never writes to it", () =>

@@ -35,6 +35,7 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
           Effect.flip(store.read(id)),
           Effect.flip(store.create(id, {})),
           Effect.flip(store.compareAndSwap(id, { expect, annotations: {} })),
+          Effect.flip(store.remove(id, { uid: "u", resourceVersion: "1" })),
           Effect.flip(Stream.runDrain(store.watch(id)))
         ])
         assert.deepStrictEqual([...new Set(errors.map((error) => error._tag))], ["LockInvalidName"], id)
@@ -65,6 +66,48 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const winner = Option.getOrThrow(Option.firstSomeOf(answers))
       assert.deepStrictEqual(yield* store.read(id), winner)
       yield* (yield* World).delete(id)
+    })
+  )
+
+  it.effect("labels the objects that it makes, and no others", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = freshId()
+      const made = written(yield* store.create(id, {}))
+      assert.deepStrictEqual({ ...made.labels }, { "app.kubernetes.io/managed-by": "kubelock" })
+      assert.deepStrictEqual(yield* store.read(id), made)
+      assert.deepStrictEqual({ ...(yield* store.read(yield* anObject())).labels }, {})
+      yield* (yield* World).delete(id)
+    })
+  )
+
+  it.effect("deletes an object in the version that is named, and in no other", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = freshId()
+      const before = written(yield* store.create(id, { "example.com/a": "1" }))
+      const annotations = { "example.com/a": "2" }
+      const { resourceVersion } = before
+      const after = written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations }))
+      assert.strictEqual(yield* store.remove(id, before), "Changed")
+      assert.strictEqual(yield* store.remove(id, { ...after, uid: before.uid.replace(/.$/, "x") }), "Changed")
+      assert.deepStrictEqual(yield* store.read(id), after)
+      assert.strictEqual(yield* store.remove(id, after), "Removed")
+      for (const request of [Effect.asVoid(store.read(id)), Effect.asVoid(store.remove(id, after))]) {
+        assert.deepInclude(yield* Effect.flip(request), { _tag: "LockNotFound", missing: "object" })
+      }
+    })
+  )
+
+  it.effect("never deletes an object that has content", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/a": "1" })
+      const expect = { annotations: { "example.com/a": "1" } }
+      const data = [{ path: ["data"], value: { key: "dmFs" } }] as const
+      const found = written(yield* store.compareAndSwap(id, { expect, annotations: {}, content: data }))
+      assert.strictEqual(yield* store.remove(id, found), "HasContent")
+      assert.deepInclude(yield* store.read(id), { uid: found.uid })
     })
   )
 

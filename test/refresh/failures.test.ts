@@ -66,6 +66,35 @@ describe("the upstream refuses", () => {
   )
 })
 
+describe("the API server has just started", () => {
+  for (const verb of ["read", "write"] as const) {
+    scenario(`and a ${verb} that is forbidden while it loads its roles is tried again`, () =>
+      Effect.gen(function* () {
+        const { aProcess, faults, requests } = yield* setUp
+        const forbidden = new LockError.Forbidden({
+          object: id,
+          verb: "get",
+          status: 403,
+          refusedBy: "Authorizer",
+          detail: "no"
+        })
+        const tokens = yield* aProcess()
+        for (let time = 0; time < 3; time++) faults.push([verb, forbidden])
+        const caller = yield* Effect.forkChild(tokens.get(id))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+        for (let time = 0; time < 100; time++) faults.push([verb, forbidden])
+        yield* TestClock.adjust(lifetime)
+        requests.length = 0
+        const other = yield* Effect.forkChild(Effect.flip((yield* aProcess()).get(id)))
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(yield* Fiber.join(other), forbidden)
+        assert.isAtMost(requests.length, 26)
+      })
+    )
+  }
+})
+
 describe("the upstream hangs", () => {
   scenario("and the lock is renewed, each caller keeps its own time-out, and others wait as the policy says", () =>
     Effect.gen(function* () {

@@ -141,7 +141,15 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       case "401":
         return Exit.fail(new LockError.Unauthorized({ object: id, detail: "the server answered 401" }))
       case "403":
-        return Exit.fail(new LockError.Forbidden({ object: id, verb, status: 403, detail: "the server answered 403" }))
+        return Exit.fail(
+          new LockError.Forbidden({
+            object: id,
+            verb,
+            status: 403,
+            refusedBy: verb === "read" ? "Authorizer" : "Webhook",
+            detail: "the server answered 403"
+          })
+        )
       default:
         return undefined
     }
@@ -229,6 +237,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
       compareAndSwap: (id, write) =>
         ask("content" in write ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
+      remove: served.remove,
       watch: (id, from) => watch(id, from)
     }
   }
@@ -269,6 +278,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         object: id,
         verb: "watch",
         status: 403,
+        refusedBy: "Authorizer",
         detail: "the server answered 403"
       })
     }

@@ -1,6 +1,7 @@
 /** What must never happen, whatever goes wrong: rules over a history, pure. */
 import { type Event, processOf, type Written } from "./history.ts"
 import type { Plan } from "./plan.ts"
+import { managedBy } from "../../src/ObjectStore.ts"
 import * as timeline from "./timeline.ts"
 
 /** A rule that was broken: which, when, and how. */
@@ -108,11 +109,14 @@ export const theft: Rule = ({ history, plan }) =>
     return [{ rule: "theft", at, what: `${process} takes the lock of ${whose} before it expired` }]
   })
 
+// What a lock writes on an object that it makes.
+const made = { [`label ${managedBy.key}`]: managedBy.value }
+
 /** What others wrote on the object survives. */
 export const foreign: Rule = ({ history, plan }) =>
   history.flatMap((event) => {
     if (event._tag !== "Written" || !isHolder(plan, event.process)) return []
-    const [before, after] = [event.before?.others ?? {}, event.after.others].map((others) =>
+    const [before, after] = [event.before?.others ?? made, event.after.others].map((others) =>
       JSON.stringify(Object.entries(others).toSorted())
     )
     return before === after

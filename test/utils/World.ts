@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { ObjectStore } from "../../src/ObjectStore.ts"
+import { managedBy, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
 /**
@@ -25,7 +25,13 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
       Context.add(
         World,
         World.of({
-          make: (id, annotations = {}) => Effect.asVoid(Effect.orDie(memory.store.create(id, annotations))),
+          make: (id, annotations = {}) =>
+            Effect.gen(function* () {
+              yield* memory.store.create(id, annotations)
+              const { resourceVersion } = yield* memory.store.read(id)
+              const labels = { [managedBy.key]: null }
+              yield* memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations: {}, labels })
+            }).pipe(Effect.orDie),
           delete: memory.delete
         })
       )

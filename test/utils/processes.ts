@@ -28,13 +28,13 @@ export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(s
 
 /** Makes the object, and functions that read it and write to it as a stranger would. */
 export const setUp = Effect.gen(function* () {
-  const memory = yield* ObjectStoreMemory.make({ createIfMissing: false })
-  yield* memory.store.create(id, untouched)
+  const memory = yield* ObjectStoreMemory.make({ objects: [id], createIfMissing: false })
   const read: Effect.Effect<ObjectSnapshot> = Effect.orDie(memory.store.read(id))
   const annotate = (annotations: MetadataPatch) =>
     Effect.flatMap(read, ({ resourceVersion }) =>
       memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
     )
+  yield* annotate(untouched)
   const aProcess = Effect.fnUntraced(function* (name: string, options: LockPolicy.Options = {}) {
     const faulty = FaultyStore.over(memory)
     const scope = yield* Scope.make()

@@ -10,7 +10,7 @@ import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
-import { measure, noteAttempts, span } from "./telemetry.ts"
+import { measure, noteAttempts, span, tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
 
@@ -117,20 +117,31 @@ const advance = (attempt: Attempt, until: (command: acquisition.Command) => bool
       attempt.isPerforming = true
       return Effect.flatMap(perform(attempt), (event) =>
         Effect.flatMap(requests.now(attempt.contender.engine.store), (now) => {
-          const { conflicts } = attempt.state
+          const { contender } = attempt
+          const { conflicts, unqueueable } = attempt.state
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
             attempt.unanswered = cutOffBy(attempt.command) ?? attempt.unanswered
           }
-          const [state, command] = acquisition.step(attempt.contender, attempt.state, event, now)
+          const [state, command] = acquisition.step(contender, attempt.state, event, now)
           attempt.state = state
           attempt.command = command
           attempt.isPerforming = false
-          return state.conflicts > conflicts ? measure(attempt.contender, LockMetrics.conflicts, 1) : Effect.void
+          const noted = state.conflicts > conflicts ? measure(contender, LockMetrics.conflicts, 1) : Effect.void
+          return state.unqueueable === unqueueable
+            ? noted
+            : Effect.andThen(noted, tellUnqueued(contender, state.unqueueable))
         })
       )
     },
     step: () => {}
   })
+
+const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueable"]): Effect.Effect<void> =>
+  tell(
+    contender,
+    "Warn",
+    `Waits for lock "${contender.id}" (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
+  )
 
 const endOf = ({ command, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>
   command._tag === "Succeed"

@@ -14,7 +14,7 @@ import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
 import type { HeldLease, Released } from "./holding.ts"
-import { handOver, release } from "./release.ts"
+import { handOver, release, releaseExpired } from "./release.ts"
 import * as requests from "./requests.ts"
 import * as telemetry from "./telemetry.ts"
 
@@ -149,9 +149,16 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     Effect.suspend(() => {
       hasReleased = true
       if (state.phase === "Released") return Effect.succeed(committed)
-      const { lease, snapshot } = state
+      const { lease, loss, snapshot } = state
       state = { ...state, phase: "Released" }
-      return telemetry.span("release", contender, span)(release(contender, lease, snapshot, requeue))
+      // A lease that is not on the object any more cannot be released.
+      if (loss !== undefined && loss.reason !== "Expired")
+        return Effect.succeed({ outcome: undefined, mayQueue: false })
+      return telemetry.span(
+        "release",
+        contender,
+        span
+      )(loss === undefined ? release(contender, lease, snapshot, requeue) : releaseExpired(contender, requeue))
     })
 
   const check = Effect.suspend(() => {
@@ -166,6 +173,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     lease: () => state.lease,
     isAwaited: () => holding.isAwaited(state, terms),
     isValid: () => holding.isValid(state, now()),
+    isLost: () => state.loss !== undefined,
     lost: Deferred.await(lost),
     check,
     confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),

@@ -15,6 +15,7 @@ import type { Contender } from "./contender.ts"
  * - `lease`: the lease as last written.
  * - `isAwaited`: whether others were in the queue when the object was last seen.
  * - `isValid`: whether the lease is valid, as far as this process knows.
+ * - `isLost`: whether it is lost. There is nothing left to release, except a lease that a renewal without an answer prolonged.
  * - `lost`: fails once the lock is lost; never succeeds.
  * - `check`: succeeds if the lease is valid, and fails if not.
  * - `confirm`: the same at the end of work that it protected, which may have committed and released.
@@ -29,6 +30,7 @@ export interface HeldLease {
   readonly lease: () => Lease
   readonly isAwaited: () => boolean
   readonly isValid: () => boolean
+  readonly isLost: () => boolean
   readonly lost: Effect.Effect<never, LockError.Lost>
   readonly check: Effect.Effect<void, LockError.Lost>
   readonly confirm: Effect.Effect<void, LockError.Lost>

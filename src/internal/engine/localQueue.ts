@@ -147,7 +147,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       freeVersions.set(id, resourceVersion)
     })
 
-  // Other processes wait. The release is not sent at once, and no fiber waits for the answer. A contender of this process that wants
+  // Other processes wait, or the lock is lost. The release is not sent at once, and no fiber waits for the answer. A contender of this process that wants
   // the lock again right away is then in the local queue, and gets a place in the object's queue with the same request.
   const handOverLater = Effect.fnUntraced(function* (
     { lease }: Holding,
@@ -188,7 +188,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       grant(first, entry.holding)
       return
     }
-    if (lease.isAwaited()) return yield* detach(handOverLater(holding, entry, lease.release))
+    if (lease.isAwaited() || lease.isLost()) return yield* detach(handOverLater(holding, entry, lease.release))
     const { outcome } = yield* freeing(id, entry, lease.release(undefined))
     if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
     const free = outcome.snapshot

@@ -35,6 +35,13 @@ export const release = (
   )
 }
 
+/**
+ * Releases a lease that ran out, in case a renewal without an answer prolonged it. There is nothing to rely on any more, so
+ * one attempt must do, and its failure is not worth a line of log.
+ */
+export const releaseExpired = (contender: Contender, requeue: string | undefined): Effect.Effect<Released> =>
+  perform(contender, { ...requestOf(contender, requeue), handsOver: false }, () => protocol.beginWithReading, undefined)
+
 /** Hands a lock that is free in this snapshot to the first waiter, unless another contender is faster. */
 export const handOver = (
   contender: Contender,
@@ -74,11 +81,11 @@ export const requestOf = ({ holderId, kind, sharedWithDex }: Contender, requeue:
   sharedWithDex
 })
 
-/** A release under way: its state and the command to perform. */
+/** A release under way: its state and the command to perform. Without `failure` it ends at the first failure, silently. */
 interface Run {
   readonly contender: Contender
   readonly self: protocol.Release
-  readonly failure: (lock: string, problem: string) => string
+  readonly failure: ((lock: string, problem: string) => string) | undefined
   state: protocol.State
   command: protocol.Command
   mayQueue: boolean
@@ -93,7 +100,7 @@ const perform = (
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = begin(now)
     const run: Run = { contender, self, failure, state, command, mayQueue: false }
-    return Effect.flatMap(tryOnce(run), () => (isLater(run.command) ? retry(run) : endOf(run)))
+    return Effect.flatMap(tryOnce(run), () => (failure !== undefined && isLater(run.command) ? retry(run) : endOf(run)))
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -149,10 +156,12 @@ const problemOf = ({ command }: Run): string =>
   command._tag === "ReadLater" || command._tag === "Fail" ? command.problem : "There was no answer in time."
 
 const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Effect<Released> =>
-  Effect.as(tell(contender, "Warn", failure(`lock "${contender.id}" (${contender.object})`, problem)), {
-    outcome: undefined,
-    mayQueue
-  })
+  Effect.as(
+    failure === undefined
+      ? Effect.void
+      : tell(contender, "Warn", failure(`lock "${contender.id}" (${contender.object})`, problem)),
+    { outcome: undefined, mayQueue }
+  )
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 

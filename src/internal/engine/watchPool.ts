@@ -56,11 +56,17 @@ export const make = Effect.fnUntraced(function* (
   timers: Timers
 ): Effect.fn.Return<WatchPool, never, Scope.Scope> {
   let isForbidden = false
+  let isSuspect = false
   let hasReported = false
 
+  // A server that has just started forbids for a moment what it allows, so the second refusal counts.
   const noteForbidden = (error: StoreError) =>
     Effect.suspend(() => {
       if (isForbidden || error._tag !== "LockForbidden") return Effect.void
+      if (!isSuspect) {
+        isSuspect = true
+        return Effect.void
+      }
       isForbidden = true
       timers.schedule(forbiddenMillis, () => {
         isForbidden = false
@@ -87,6 +93,7 @@ export const make = Effect.fnUntraced(function* (
       const publish = (next: Latest) =>
         Effect.sync(() => {
           latest = next
+          if (next._tag === "Success") isSuspect = false
           Array.from(listeners).forEach((notify) => notify())
         })
 

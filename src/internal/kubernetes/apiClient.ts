@@ -128,13 +128,14 @@ export const make = (
   }
 }
 
-/** Decodes the object in a successful response. Any other response becomes its error. */
+/** Decodes the object in a successful response, with its content or without. Any other response becomes its error. */
 export const snapshotOf = (
   response: Http.Response,
-  info: responseError.RequestInfo
+  info: responseError.RequestInfo,
+  includesContent: boolean
 ): Effect.Effect<ObjectSnapshot, LockError.StoreError> => {
   if (response.status < 200 || response.status > 299) return Effect.fail(responseError.toError(response, info))
-  const snapshot = decode.snapshotFromJson(response.body)
+  const snapshot = decode.snapshotFromJson(response.body, includesContent)
   return snapshot === undefined
     ? Effect.fail(unavailable(info, `the response (${response.status}) is not a Kubernetes object`))
     : Effect.succeed(snapshot)

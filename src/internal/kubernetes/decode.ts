@@ -14,17 +14,15 @@ export type Event =
   | { readonly _tag: "Ended"; readonly code: number }
 
 /**
- * Decodes an object: its metadata, and its content unless the request was for metadata only. Returns `undefined` if the
- * text is not an object.
+ * Decodes an object: its metadata, and its content if it is wanted. A server may send a whole object to a client that
+ * wants its metadata only. Returns `undefined` if the text is not an object.
  */
-export const snapshotFromJson = (text: string): ObjectSnapshot | undefined => {
+export const snapshotFromJson = (text: string, includesContent: boolean): ObjectSnapshot | undefined => {
   const object = parse(text)
   if (!Predicate.isObject(object)) return undefined
-  const { apiVersion: _apiVersion, kind, metadata, ...content } = object
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...content } = object
   const snapshot = snapshotOf(metadata)
-  return snapshot === undefined || kind === "PartialObjectMetadata"
-    ? snapshot
-    : { ...snapshot, content: content as Content }
+  return snapshot === undefined || !includesContent ? snapshot : { ...snapshot, content: content as Content }
 }
 
 /** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */

@@ -1,6 +1,6 @@
 /** Encodes requests to the API server. Pure. */
 import type * as Schema from "effect/Schema"
-import type { ConditionalPatch } from "../../ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Request } from "./http.ts"
 
 /** A GET of an object, a list or a watch. */
@@ -10,6 +10,12 @@ export const get = (path: string): Request => ({ method: "GET", path, headers: {
 export const post = (path: string, object: unknown): Request =>
   withJson("POST", withFieldManager(path), object, "application/json")
 
+/** A DELETE of an object, on condition that it is this version. */
+export const remove = (
+  path: string,
+  { resourceVersion, uid }: Pick<ObjectSnapshot, "uid" | "resourceVersion">
+): Request => withJson("DELETE", path, { preconditions: { uid, resourceVersion } }, "application/json")
+
 /** A request with a JSON body. */
 export const withJson = (method: Request["method"], path: string, body: unknown, contentType: string): Request => ({
   method,
@@ -18,10 +24,16 @@ export const withJson = (method: Request["method"], path: string, body: unknown,
   body: JSON.stringify(body)
 })
 
-/** The same request for metadata only: the response leaves out the content of the object. */
+/**
+ * The same request for metadata only: the response leaves out the content of the object. An aggregated API that does not
+ * know this form answers with the whole object, the second choice.
+ */
 export const metadataOnly = (request: Request): Request => ({
   ...request,
-  headers: { ...request.headers, accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1" }
+  headers: {
+    ...request.headers,
+    accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+  }
 })
 
 /**

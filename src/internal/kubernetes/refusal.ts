@@ -28,12 +28,21 @@ export const refusalOf = (message: string | undefined): Refusal | undefined => {
   return undefined
 }
 
+/** What the API server could not reach or use, from the message of a 5xx: its etcd, or a webhook. `undefined` if it says neither. */
+export const outageOf = (message = ""): string | undefined => {
+  const webhook = /failed calling webhook "([\w.-]{1,253})"/.exec(message)?.[1]
+  return webhook === undefined
+    ? /\betcdserver: [a-z ]+(?:: [a-z ]+)*/.exec(message)?.[0].trimEnd()
+    : `the admission webhook "${webhook}" cannot be called`
+}
+
 /** The part of a `Status` reason that can be repeated: the constants of `metav1.StatusReason`. A webhook may send any text. */
 export const knownReason = (reason: string | undefined): string | undefined =>
   reason !== undefined && reasons.has(reason) ? reason : undefined
 
-// Each message begins with the object, `secrets "a" is forbidden: `, except that of a webhook.
-const subject = String.raw`^(?:[a-z0-9.-]+(?:/[a-z]+)? "[^"]*" is )?forbidden: `
+// Each message begins with the object, `secrets "a" is forbidden: `, or with the resource, `secrets is forbidden: `, except that of
+// a webhook.
+const subject = String.raw`^(?:[a-z0-9.-]+(?:/[a-z]+)?(?: "[^"]*")? is )?forbidden: `
 const amounts = String.raw`[\w./=,-]+`
 
 const forms: ReadonlyArray<readonly [Refusal["by"], RegExp, (found: string) => string]> = [

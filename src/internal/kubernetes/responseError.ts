@@ -1,8 +1,8 @@
 /**
  * Maps an unsuccessful response of the API server (HTTP status and `metav1.Status`) to a typed error. Pure.
  *
- * Not every response has a `metav1.Status`: a proxy answers with HTML or an empty body, an overloaded server with plain
- * text. A message can quote the object with its secrets, so only what cannot do so is repeated (`refusal.ts`).
+ * Not every response has a `metav1.Status`: an overloaded server answers with plain text, a proxy with a page or nothing.
+ * What does not come from the API server does not answer the request, so it is `Unavailable`. A message can quote the object with its secrets, so only what cannot do so is repeated (`refusal.ts`).
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
@@ -12,12 +12,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as LockError from "../../LockError.ts"
 import type { Response } from "./http.ts"
-import { knownReason, refusalOf } from "./refusal.ts"
+import { knownReason, outageOf, refusalOf } from "./refusal.ts"
 
-/** What a request is for: the id, the object as messages name it, and the verb. */
+/** What a request is for: the id, the object as messages name it, whether it is in a namespace, and the verb. */
 export interface RequestInfo {
   readonly id: string
   readonly object: string
+  readonly namespaced: boolean
   readonly verb: string
 }
 
@@ -28,6 +29,7 @@ const Status = Schema.fromJsonString(
     message: Schema.optional(Schema.String),
     details: Schema.optional(
       Schema.Struct({
+        group: Schema.optional(Schema.String),
         kind: Schema.optional(Schema.String),
         name: Schema.optional(Schema.String),
         causes: Schema.optional(
@@ -57,64 +59,77 @@ export const isPreconditionFailed = (response: Response): boolean => {
 export const toError = (response: Response, info: RequestInfo): LockError.StoreError => {
   const status = Option.getOrUndefined(decodeStatus(response.body))
   const { id, object, verb } = info
-  // A webhook and a policy choose the status themselves. Their 404 says nothing about the object.
+  const { status: code } = response
   const refusal = refusalOf(status?.message)
-  if ((refusal?.by === "Webhook" || refusal?.by === "Policy") && !isPassing(response.status)) {
-    const fields = { object, verb, status: response.status, detail: refusal.detail }
-    return response.status === 403 ? new LockError.Forbidden(fields) : new LockError.Rejected(fields)
+  // A webhook and a policy choose the status themselves. Their 404 says nothing about the object.
+  if ((refusal?.by === "Webhook" || refusal?.by === "Policy") && !isPassing(code)) {
+    const fields = { object, verb, status: code, refusedBy: refusal.by, detail: refusal.detail }
+    return code === 403 ? new LockError.Forbidden(fields) : new LockError.Rejected(fields)
   }
-  switch (response.status) {
-    case 401:
-      return new LockError.Unauthorized({ object, detail: "the server answered 401" })
+  if (code === 401) return new LockError.Unauthorized({ object, detail: "the server answered 401" })
+  if (code < 400 || isPassing(code) || code === 409 || code === 425) {
+    return unavailable(response, info, whyUnavailable(code, status))
+  }
+  if (status === undefined) {
+    return isUnknownPath(response)
+      ? new LockError.NotFound({ id, object, missing: "resource" })
+      : unavailable(response, info, `something in front of the API server answered ${describe(response)}`)
+  }
+  switch (code) {
     case 403:
       return new LockError.Forbidden({
         object,
         verb,
-        status: 403,
-        detail:
-          refusal?.detail ??
-          (status === undefined
-            ? "the response does not come from the API server but from something in front of it"
-            : "the server gives a reason that is not repeated here, since it may quote the object")
+        status: code,
+        ...(refusal === undefined ? {} : { refusedBy: refusal.by }),
+        detail: refusal?.detail ?? "the server gives a reason that is not repeated here, since it may quote the object"
       })
     case 404:
-      return new LockError.NotFound({ id, object, missing: missing(status) })
-    case 408:
-    case 409:
-    case 425:
-    case 429:
-      return unavailable(response, info, status)
+      return new LockError.NotFound({ id, object, missing: missing(status, info) })
     default:
-      return response.status >= 400 && response.status < 500
-        ? new LockError.Rejected({ object, verb, status: response.status, detail: rejectionDetail(status) })
-        : unavailable(response, info, status)
+      return new LockError.Rejected({ object, verb, status: code, detail: rejectionDetail(status) })
   }
 }
 
-const missing = (status: Status | undefined): "object" | "namespace" | "resource" =>
-  status?.details?.name === undefined ? "resource" : status.details.kind === "namespaces" ? "namespace" : "object"
+const isPassing = (code: number): boolean => code === 408 || code === 429 || code >= 500
 
-const isPassing = (status: number): boolean => status === 408 || status === 429 || status >= 500
+// The only final answer of an API server without a Status: it does not know the path.
+const isUnknownPath = ({ body, status }: Response): boolean => status === 404 && body.trim() === "404 page not found"
 
-const rejectionDetail = (status: Status | undefined): string => {
-  const fields = (status?.details?.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [cause.field]))
-  return `${knownReason(status?.reason) ?? "no reason given"}${fields.length === 0 ? "" : ` (${fields.join(", ")})`}`
+const describe = ({ headers, status }: Response): string => {
+  const type = /^[a-z]+\/[a-z.+-]+/.exec(String(headers["content-type"] ?? ""))?.[0]
+  return type === undefined ? String(status) : `${status} (${type})`
 }
 
-const unavailable = (
-  response: Response,
-  { object, verb }: RequestInfo,
-  status: Status | undefined
-): LockError.Unavailable => {
-  const why = refusalOf(status?.message)?.detail ?? knownReason(status?.reason)
-  return new LockError.Unavailable({
+const missing = ({ details }: Status, { namespaced }: RequestInfo): "object" | "namespace" | "resource" => {
+  if (details?.name === undefined) return "resource"
+  return namespaced && details.kind === "namespaces" && (details.group ?? "") === "" ? "namespace" : "object"
+}
+
+const rejectionDetail = ({ details, reason }: Status): string => {
+  const causes = details?.causes ?? []
+  const fields = new Set(causes.flatMap(({ field }) => (field === undefined ? [] : [field])))
+  const isFull = causes.some(({ field, reason }) => field === "metadata.annotations" && reason === "FieldValueTooLong")
+  return [
+    knownReason(reason) ?? "no reason given",
+    fields.size === 0 ? "" : ` (${[...fields].join(", ")})`,
+    isFull ? ": the annotations of an object may have 256 KiB at most" : ""
+  ].join("")
+}
+
+const whyUnavailable = (code: number, status: Status | undefined): string => {
+  const why = refusalOf(status?.message)?.detail ?? outageOf(status?.message) ?? knownReason(status?.reason)
+  return `the server answered ${code}${why === undefined ? "" : ` (${why})`}`
+}
+
+const unavailable = (response: Response, { object, verb }: RequestInfo, detail: string): LockError.Unavailable =>
+  new LockError.Unavailable({
     object,
     verb,
     status: response.status,
-    detail: `the server answered ${response.status}${why === undefined ? "" : ` (${why})`}`,
+    detail,
     ...Option.match(retryAfterOf(response), { onNone: () => ({}), onSome: (retryAfter) => ({ retryAfter }) })
   })
-}
 
 // Only an overloaded server (429) is obeyed. A server that is starting sends 503 and asks for ten seconds, but is ready
 // much sooner.

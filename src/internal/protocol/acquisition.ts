@@ -17,7 +17,7 @@ import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed } from "../time/clockReading.ts"
 import { untilNextAsk } from "../time/secondTurn.ts"
-import { type Answer, isAnswer, type Now } from "./answer.ts"
+import { type Answer, isAnswer, isOfStart, type Now } from "./answer.ts"
 
 /**
  * What does not change during an acquisition.
@@ -65,7 +65,7 @@ type Seen = Partial<LockProtocol.HolderInfo>
  * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
  * - `Waiting`: for its turn, for a change of the object, or (`Nothing` to watch) for the next poll. It looks again at `until`
  *   (milliseconds on the monotonic clock).
- * - `Unavailable`: the server gave no usable answer. It waits for the next poll.
+ * - `Unavailable`: the server gave no usable answer, or one that it gives while it starts. It waits for the next poll.
  */
 export type Phase =
   | { readonly _tag: "Reading" }
@@ -78,7 +78,7 @@ export type Phase =
       readonly on: "Turn" | "Object" | "Nothing"
       readonly until: number
     }
-  | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
+  | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
 
 /**
  * What an acquisition knows. Replaced at each step, never changed.
@@ -90,6 +90,9 @@ export type Phase =
  * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
+ * - `refused`: since when the server has answered this kind of request as it does while it starts (milliseconds on the monotonic
+ *   clock).
+ * - `unqueueable`: why it waits without a place in the queue, if a rule of the cluster refused to write one.
  * - `followedUp`: whether a lost answer of this attempt was followed up.
  * - `inDoubt`: what it cannot rule out: that it holds the lock, that it is in the queue.
  */
@@ -104,6 +107,8 @@ export interface State {
   readonly joinVersion: string | undefined
   readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
   readonly hasYielded: boolean
+  readonly refused: { readonly request: Phase["_tag"]; readonly since: number } | undefined
+  readonly unqueueable: LockError.Rejected | LockError.Forbidden | undefined
   readonly followedUp: boolean
   readonly inDoubt: { readonly held: boolean; readonly queued: boolean }
 }
@@ -166,6 +171,8 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     joinVersion: snapshot?.resourceVersion,
     holder: undefined,
     hasYielded: false,
+    refused: undefined,
+    unqueueable: undefined,
     followedUp: false,
     inDoubt: { held: false, queued }
   }
@@ -193,9 +200,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
     case "Missing":
       return onMissing(self, state, event.error, now)
     case "Failed":
-      return event.error._tag === "LockUnavailable"
-        ? onUnavailable(state, event.error, now)
-        : [unsent(state), { _tag: "Fail", error: event.error }]
+      return onFailed(state, event.error, now)
     case "Changed":
       return onChanged(self, state, event.snapshot, now)
     case "WatchFailed":
@@ -227,7 +232,21 @@ export const seenBy = ({ phase }: State): Seen => {
 }
 
 const answered = (state: State, event: Event, now: Now): State =>
-  isAnswer(event) ? { ...state, latency: elapsed(state.requestedAt, now.clock).max } : state
+  isAnswer(event)
+    ? {
+        ...state,
+        latency: elapsed(state.requestedAt, now.clock).max,
+        refused: refusedBy(state, event, now)
+      }
+    : state
+
+// Who may read and not write is answered either way in turn.
+const refusedBy = ({ phase, refused }: State, event: Event, now: Now): State["refused"] => {
+  const isSame = refused?.request === phase._tag
+  const isRefusal = (event._tag === "Failed" || event._tag === "Missing") && isOfStart(event.error)
+  if (isRefusal) return isSame ? refused : { request: phase._tag, since: now.clock.monotonic }
+  return isSame ? undefined : refused
+}
 
 /** The state if the request of its phase was never sent, or was not applied. */
 export const unsent = (state: State): State => {
@@ -389,11 +408,38 @@ const onRefused = (state: State, now: Now): Step => {
 const isCachedWrite = ({ phase }: State): boolean => phase._tag === "Writing" && phase.isCached
 
 const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, now: Now): Step => {
+  if (error.missing !== "object") return onFailed(state, error, now)
   if (state.phase._tag === "Joining" || isCachedWrite(state)) return onRefused(state, now)
-  if (!self.createIfMissing || error.missing !== "object") return [unsent(state), { _tag: "Fail", error }]
+  if (!self.createIfMissing) return onFailed(state, error, now)
   // The object may be deleted between a reading and a write.
   return state.phase._tag === "Reading" ? create(self, state, now) : read(unsent(state), now)
 }
+
+const onFailed = (state: State, error: LockError.StoreError, now: Now): Step => {
+  if (error._tag === "LockUnavailable") return onUnavailable(state, error, now)
+  const undone = unsent(state)
+  if (isOfStart(error)) {
+    return now.clock.monotonic - (state.refused?.since ?? now.clock.monotonic) < startPatience
+      ? [
+          { ...undone, phase: { _tag: "Unavailable", error } },
+          { _tag: "Poll", atLeast: startPause, seen: error }
+        ]
+      : [undone, { _tag: "Fail", error }]
+  }
+  // The queue is advice. An object whose annotations are nearly full, and a webhook that does not know the queue, refuse a join.
+  return state.phase._tag === "Joining" && (error._tag === "LockRejected" || error._tag === "LockForbidden")
+    ? read({ ...undone, unqueueable: error }, now)
+    : [undone, { _tag: "Fail", error }]
+}
+
+/**
+ * For how long a waiter does not believe an answer that a server gives while it starts, in milliseconds. Our choice: a
+ * kube-apiserver is done with its roles within half a second.
+ */
+export const startPatience = 3000
+
+/** The pause before it asks again, at least, in milliseconds. Our choice. */
+export const startPause = 250
 
 // A write whose answer was lost is followed up at once, so that no contender waits for its own lock.
 const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): Step =>
@@ -418,7 +464,7 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
     conflicts: isNews ? state.conflicts + 1 : state.conflicts,
     hasYielded: found.seen.expiry === undefined
   }
-  if (!found.canJoin) return watch(self, met, found, now)
+  if (!found.canJoin || met.unqueueable !== undefined) return watch(self, met, found, now)
   return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
 }
 
@@ -465,7 +511,10 @@ const watch = (self: Acquisition, state: State, found: LockProtocol.WaitState, n
   const since = now.clock.monotonic
   const known = state.holder?.id === holder && state.holder !== undefined
   const next = expiry === undefined || known ? state : { ...state, holder: { id: holder, since } }
-  if (found.position === undefined) return waitFor(self, next, found, holder === undefined ? "Object" : "Nothing", now)
+  if (found.position === undefined) {
+    const isFull = holder !== undefined && state.unqueueable === undefined
+    return waitFor(self, next, found, isFull ? "Nothing" : "Object", now)
+  }
   const heldFor = since - (next.holder?.since ?? since)
   return waitFor(self, next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)
 }

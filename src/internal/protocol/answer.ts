@@ -21,6 +21,15 @@ export type Answer =
   | { readonly _tag: "Missing"; readonly error: LockError.NotFound }
   | { readonly _tag: "Failed"; readonly error: Exclude<LockError.StoreError, LockError.NotFound> }
 
+/**
+ * Whether a server that has just started gives this error, and another answer a moment later: it loads its roles and its custom
+ * resources last.
+ */
+export const isOfStart = (error: LockError.StoreError): boolean =>
+  error._tag === "LockForbidden"
+    ? error.refusedBy === "Authorizer"
+    : error._tag === "LockNotFound" && error.missing === "resource"
+
 const tags: ReadonlySet<string> = new Set<Answer["_tag"]>(["Found", "Written", "Refused", "Missing", "Failed"])
 
 /** Whether an event is the answer to a request. */

@@ -11,7 +11,7 @@ import * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { AnnotationGuardedPatch, Content, FieldPatch, FieldPath, ObjectSnapshot } from "../../ObjectStore.ts"
-import type { Answer, Now } from "./answer.ts"
+import { type Answer, isOfStart, type Now } from "./answer.ts"
 import type { NotOurs } from "./holding.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
@@ -78,7 +78,7 @@ export const step = (self: Commit, state: State, event: Event, now: Now): Step =
       return onFound(self, state, event.snapshot)
     case "Missing":
     case "Failed":
-      return onError(state, event.error)
+      return onError(self, state, event.error)
     case "Elapsed":
       return write(self, state.lease, state.snapshot, state.unanswered, now)
   }
@@ -95,6 +95,15 @@ const write = (
   return [
     { request: "Write", lease, snapshot, plan, unanswered, failure: undefined, isMissing: false },
     { _tag: "Write", write: withContent(write, self.content, snapshot.content) }
+  ]
+}
+
+// A rule of the cluster may refuse what a hand-over adds to the object. The content must not be lost to that.
+const writeWithoutHandOver = (self: Commit, state: State): Step => {
+  const { plan, write } = LockProtocol.planPlainRelease(state.lease, self)
+  return [
+    { ...state, plan },
+    { _tag: "Write", write: withContent(write, self.content, state.snapshot.content) }
   ]
 }
 
@@ -141,7 +150,9 @@ const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step =
 
 // Credentials are replaced, rights are loaded, and a server that starts does not know all resources yet: the write that took the
 // lock was allowed. So only what no repetition can mend ends the commit.
-const onError = (state: State, error: LockError.StoreError): Step => {
+const onError = (self: Commit, state: State, error: LockError.StoreError): Step => {
+  const isRule = error._tag === "LockRejected" || (error._tag === "LockForbidden" && !isOfStart(error))
+  if (isRule && state.request === "Write" && state.plan.wakes) return writeWithoutHandOver(self, state)
   switch (error._tag) {
     case "LockUnavailable":
     case "LockUnauthorized":

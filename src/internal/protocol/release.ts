@@ -4,11 +4,12 @@
  *
  * The engine performs the commands (`engine/release.ts`), and the exhaustive exploration drives the same `step`.
  */
+import type * as LockError from "../../LockError.ts"
 import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
-import type { Answer, Now } from "./answer.ts"
+import { type Answer, isOfStart, type Now } from "./answer.ts"
 
 /**
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
@@ -29,9 +30,16 @@ export type CutOff = { readonly _tag: "Write"; readonly write: ConditionalPatch 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
  * own, leaving the queue, or settling whether a write that was cut off is applied.
+ *
+ * `plain` is the release without a hand-over, in case a rule of the cluster refuses what a hand-over adds to the object.
  */
 export type State =
-  | { readonly _tag: "Releasing" | "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
+  | {
+      readonly _tag: "Releasing"
+      readonly plan: LockProtocol.HandOverPlan
+      readonly plain: ReturnType<typeof LockProtocol.planPlainRelease> | undefined
+    }
+  | { readonly _tag: "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
   | { readonly _tag: "Reading" | "Leaving" | "Settling" }
 
 /** What happened: the answer to a request, or that the time to read has come. */
@@ -67,8 +75,9 @@ export type Step = readonly [State, Command]
 /** Begins the release of a lease, from the object as last seen: one write if nothing goes wrong. */
 export const release = (self: Release, lease: Lease, seen: ObjectSnapshot, now: Now): Step => {
   const { plan, write } = LockProtocol.planRelease(seen, lease, now.server, self)
+  const plain = plan.wakes ? LockProtocol.planPlainRelease(lease, self) : undefined
   return [
-    { _tag: "Releasing", plan },
+    { _tag: "Releasing", plan, plain },
     { _tag: "Write", write, requeues: plan.requeued }
   ]
 }
@@ -96,18 +105,27 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
     case "Refused":
       return later("The object kept changing.")
     case "Missing":
-      // A server that starts does not know custom resources for a moment.
       return event.error.missing === "object"
         ? [state, { _tag: self.cutOff?._tag === "Create" ? "LookLater" : "Done", outcome: passed }]
         : later(event.error.message)
     case "Failed":
-      // A token that was just rotated is refused for a moment.
-      return event.error._tag === "LockUnavailable" || event.error._tag === "LockUnauthorized"
-        ? later(event.error.message)
-        : [state, { _tag: "Fail", problem: event.error.message }]
+      return onFailed(state, event.error)
     case "Elapsed":
       return beginWithReading
   }
+}
+
+// A token that was just rotated is refused for a moment.
+const onFailed = (state: State, error: LockError.StoreError): Step => {
+  if (error._tag === "LockUnavailable" || error._tag === "LockUnauthorized" || isOfStart(error)) {
+    return later(error.message)
+  }
+  if (state._tag !== "Releasing" || state.plain === undefined) return [state, { _tag: "Fail", problem: error.message }]
+  const { plan, write } = state.plain
+  return [
+    { _tag: "Releasing", plan, plain: undefined },
+    { _tag: "Write", write, requeues: false }
+  ]
 }
 
 const passed: Outcome = { _tag: "Passed", requeued: undefined }

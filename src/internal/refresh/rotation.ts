@@ -18,6 +18,8 @@ import * as LockRecord from "../../LockRecord.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
+import { startPatience, startPause } from "../protocol/acquisition.ts"
+import { isOfStart } from "../protocol/answer.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as Location from "./location.ts"
@@ -59,7 +61,7 @@ export interface Refreshed<A> {
 type Attempt<A> =
   | ({ readonly _tag: "Fresh" } & Refreshed<A>)
   | { readonly _tag: "Held"; readonly expiry?: string; readonly holder?: string }
-  | { readonly _tag: "Unavailable"; readonly error: LockError.Unavailable }
+  | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
 
 /**
  * Gets a fresh value, within the wait schedule of the policy.
@@ -74,9 +76,16 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
 ): Effect.fn.Return<Refreshed<A>, E | Failure> {
   const startedAt = yield* ClockReading.now
   const remainingMillis = waitBudget.make(deps.policy.waitSchedule)
+  let refusedSince: number | undefined
   for (let attempts = 1; ; attempts++) {
     const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : readThenTry)(deps, id, flight)
     if (outcome._tag === "Fresh") return outcome
+    const error = outcome._tag === "Unavailable" ? outcome.error : undefined
+    if (error !== undefined && isOfStart(error)) {
+      const { monotonic } = yield* ClockReading.now
+      refusedSince ??= monotonic
+      if (monotonic - refusedSince >= startPatience) return yield* error
+    } else refusedSince = undefined
     const remaining = yield* remainingMillis(outcome)
     if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
@@ -84,8 +93,9 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
       const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).max))
       return yield* new LockError.Timeout({ id, object: deps.store.describe(id), attempts, waited, ...holder })
     }
-    const retryAfter = outcome._tag === "Unavailable" ? outcome.error.retryAfter : undefined
-    yield* Effect.sleep(Duration.max(Duration.millis(remaining.value), retryAfter ?? Duration.zero))
+    const retryAfter = error?._tag === "LockUnavailable" ? error.retryAfter : undefined
+    const pause = refusedSince === undefined ? (retryAfter ?? Duration.zero) : Duration.millis(startPause)
+    yield* Effect.sleep(Duration.max(Duration.millis(remaining.value), pause))
   }
 })
 
@@ -98,7 +108,7 @@ const readThenTry = Effect.fnUntraced(function* <A, E>(
   const reading = yield* Effect.result(deps.store.read(id))
   if (reading._tag === "Failure") {
     const error = reading.failure
-    if (error._tag === "LockUnavailable") return { _tag: "Unavailable", error }
+    if (mayPass(error)) return { _tag: "Unavailable", error }
     if (error._tag !== "LockNotFound" || error.missing !== "object" || !deps.createIfMissing) return yield* error
     return yield* tryUnderLock(deps, id, flight)
   }
@@ -134,7 +144,9 @@ const tryUnderLock = <A, E>(
               })
             }
             case "LockUnavailable":
-              return Effect.succeed({ _tag: "Unavailable", error })
+            case "LockForbidden":
+            case "LockNotFound":
+              return mayPass(error) ? Effect.succeed({ _tag: "Unavailable", error }) : Effect.fail(error)
             default:
               return Effect.fail(error)
           }
@@ -146,6 +158,8 @@ const tryUnderLock = <A, E>(
       )
     )
   )
+
+const mayPass = (error: LockError.StoreError): boolean => error._tag === "LockUnavailable" || isOfStart(error)
 
 const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,

@@ -26,7 +26,12 @@ export const make = Effect.fnUntraced(function* ({ namespace, requestTimeout, re
   })
 
   const ask = Effect.fnUntraced(function* (id: string, request: Request) {
-    const about = { id, verb: request.method.toLowerCase(), object: Resource.describe(resource, namespace, id) }
+    const about = {
+      id,
+      verb: request.method.toLowerCase(),
+      object: Resource.describe(resource, namespace, id),
+      namespaced: resource.namespaced
+    }
     const answer = yield* Effect.mapError(exchange.request(request, about), toDexError)
     if (answer.status === 409) return yield* new DexConflict()
     if (answer.status > 299) return yield* toDexError(status.toError(answer, about))

@@ -69,6 +69,8 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
     joinVersion: wire.version,
     holder: undefined,
     hasYielded: actor.hasYielded,
+    refused: undefined,
+    unqueueable: undefined,
     followedUp: false,
     inDoubt: {
       held: actor.unanswered || actor.stage === "Acquiring",

@@ -45,7 +45,9 @@ export const make = ({ mutation, sharedWithDex }: Options, port: Port) => {
   const stateOf = (actor: Actor): machine.State => {
     switch (actor.stage) {
       case "Releasing":
-        return { _tag: actor.request!.write === "handOver" ? "HandingOver" : "Releasing", plan: planOf(actor) }
+        return actor.request!.write === "handOver"
+          ? { _tag: "HandingOver", plan: planOf(actor) }
+          : { _tag: "Releasing", plan: planOf(actor), plain: undefined }
       case "Leaving":
       case "Settling":
         return { _tag: actor.stage }

@@ -152,7 +152,13 @@ describe("a watch that was forbidden", () => {
       const us = yield* world.aProcess("us")
       const them = yield* world.aProcess("them")
       yield* (yield* them.wants()).held
-      us.watching.fault = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
+      us.watching.fault = new LockError.Forbidden({
+        object: id,
+        verb: "watch",
+        status: 403,
+        refusedBy: "Authorizer",
+        detail: "no"
+      })
       yield* us.wants({ waitSchedule: lasting })
       yield* TestClock.adjust("1 second")
       us.watching.fault = undefined

@@ -10,7 +10,13 @@ import { busy, id, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
+const forbidden = new LockError.Forbidden({
+  object: id,
+  verb: "watch",
+  status: 403,
+  refusedBy: "Authorizer",
+  detail: "no"
+})
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
 
 /** Runs an effect, and returns the lines that it logged. */
@@ -91,7 +97,7 @@ describe("a waiter", () => {
     })
   )
 
-  it.effect("polls if it may not watch, logs that once, and does not try again", () =>
+  it.effect("polls if it may not watch, tries that once more, logs it once, and does not try again", () =>
     Effect.gen(function* () {
       const lines = yield* logged(
         Effect.gen(function* () {
@@ -112,7 +118,7 @@ describe("a waiter", () => {
             yield* theirs.letGo
             yield* TestClock.adjust("2 seconds")
           }
-          assert.strictEqual(them.watching.opened, 1)
+          assert.strictEqual(them.watching.opened, 2)
         })
       )
       assert.deepStrictEqual(lines, [

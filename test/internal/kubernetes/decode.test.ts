@@ -16,14 +16,15 @@ const damaged: ReadonlyArray<unknown> = [
 
 describe("an object", () => {
   it("is decoded with its metadata alone, or with its content", () => {
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(partial)), metadata)
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(partial), false), metadata)
     const secret = { kind: "Secret", apiVersion: "v1", metadata, type: "Opaque", data: { key: "dg==" } }
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret)), {
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret), false), metadata)
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret), true), {
       ...metadata,
       content: { type: "Opaque", data: { key: "dg==" } }
     })
     const { annotations: _annotations, labels: _labels, ...bare } = metadata
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata: bare })), {
+    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata: bare }), false), {
       ...bare,
       annotations: {},
       labels: {}
@@ -32,10 +33,13 @@ describe("an object", () => {
 
   it("is not decoded if its metadata is invalid", () => {
     for (const metadata of [...damaged, null, 1, "a", []]) {
-      assert.isUndefined(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata })), JSON.stringify(metadata))
+      assert.isUndefined(
+        objects.snapshotFromJson(JSON.stringify({ ...partial, metadata }), true),
+        JSON.stringify(metadata)
+      )
     }
     for (const text of ["", "{", "1", "null", "[]", '"a"', "<html>", "{}"]) {
-      assert.isUndefined(objects.snapshotFromJson(text), text)
+      assert.isUndefined(objects.snapshotFromJson(text, true), text)
     }
   })
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as LockError from "../../../src/LockError.ts"
 import * as responseError from "../../../src/internal/kubernetes/responseError.ts"
 
-const info = { id: "a", object: "secrets/a", verb: "patch" }
+const info = { id: "a", object: "secrets/a", namespaced: true, verb: "patch" }
 
 const respond = (status: number, body: object) => ({
   status,
@@ -62,6 +62,8 @@ describe("a 403", () => {
     for (const [text, detail = text] of known) {
       assert.deepInclude(errorOf(403, { message: subject + text, reason: "Forbidden" }), { detail })
     }
+    const creation = 'User "u" cannot create resource "configmaps" in API group "" in the namespace "x"'
+    assert.deepInclude(errorOf(403, { message: `configmaps is forbidden: ${creation}` }), { detail: creation })
     assert.deepInclude(errorOf(403, { message: 'forbidden: User "u" cannot get path "/version"' }), {
       detail: 'User "u" cannot get path "/version"'
     })
@@ -79,6 +81,80 @@ describe("a 403", () => {
     }
     const page = responseError.toError({ status: 403, headers: {}, body: `<html>${secret}` }, info)
     assert.notInclude(page.message, secret)
+  })
+
+  it("names what refused, each with its own advice", () => {
+    const advice = [
+      ['User "u" cannot patch resource "secrets" in API group "" in the namespace "x"', "Authorizer", "Grant the verb"],
+      [
+        "exceeded quota: q, requested: count/secrets=1, used: count/secrets=1, limited: count/secrets=1",
+        "Quota",
+        "quota"
+      ],
+      ["unable to create new content in namespace x because it is being terminated", "Terminating", "namespace that"],
+      ["ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", "Policy", "policy"]
+    ] as const
+    for (const [text, refusedBy, words] of advice) {
+      const error = errorOf(403, { message: subject + text, reason: "Forbidden" })
+      assert.deepInclude(error, { _tag: "LockForbidden", refusedBy })
+      assert.include(error.message.split(". ").at(-1)!, words)
+    }
+    const unknown = errorOf(403, { message: "no", reason: "Forbidden" })
+    assert.notProperty(unknown, "refusedBy")
+    assert.include(unknown.message, "--dry-run=server")
+    const webhook = errorOf(400, {
+      message: 'admission webhook "w.example.com" denied the request without explanation'
+    })
+    assert.deepInclude(webhook, { _tag: "LockRejected", refusedBy: "Webhook" })
+    assert.include(webhook.message, "Exempt the object from the webhook")
+  })
+})
+
+describe("a 404", () => {
+  const missing = (details: object, namespaced: boolean) => {
+    const error = responseError.toError(respond(404, { reason: "NotFound", details }), { ...info, namespaced })
+    return error._tag === "LockNotFound" ? error.missing : error
+  }
+
+  it("says whether the object, its namespace or its resource is missing", () => {
+    assert.strictEqual(missing({ name: "a", kind: "secrets" }, true), "object")
+    assert.strictEqual(missing({ name: "default", kind: "namespaces" }, true), "namespace")
+    assert.strictEqual(missing({}, true), "resource")
+  })
+
+  it("of a namespace that is itself the locked object says that the object is missing", () => {
+    assert.strictEqual(missing({ name: "a", kind: "namespaces" }, false), "object")
+    assert.strictEqual(missing({ name: "a", kind: "namespaces", group: "example.com" }, true), "object")
+  })
+})
+
+describe("a server that is in trouble", () => {
+  it("says what it cannot use: its etcd, or a webhook", () => {
+    const text = 'failed calling webhook "w.example.com": Post "https://w.svc": connection refused'
+    for (const [message, words] of [
+      ["etcdserver: mvcc: database space exceeded", "etcdserver: mvcc: database space exceeded"],
+      ["rpc error: code = Unknown desc = etcdserver: request timed out", "etcdserver: request timed out"],
+      [`Internal error occurred: ${text}`, 'the admission webhook "w.example.com" cannot be called'],
+      [`something else: ${secret}`, "InternalError"]
+    ] as const) {
+      const error = errorOf(500, { message, reason: "InternalError" })
+      assert.deepInclude(error, { _tag: "LockUnavailable", detail: `the server answered 500 (${words})` })
+    }
+  })
+
+  it("is not believed to be a middlebox: a 429 in plain text is its own", () => {
+    const headers = { "content-type": "text/plain; charset=utf-8", "retry-after": "7" }
+    const error = responseError.toError({ status: 429, headers, body: "Too many requests" }, info)
+    assert.deepInclude(error, { _tag: "LockUnavailable", detail: "the server answered 429" })
+  })
+})
+
+it("an object whose annotations are full is rejected with their limit, and each field is named once", () => {
+  const cause = { reason: "FieldValueTooLong", message: "Too long", field: "metadata.annotations" }
+  const error = errorOf(422, { reason: "Invalid", details: { causes: [cause, cause] } })
+  assert.deepInclude(error, {
+    _tag: "LockRejected",
+    detail: "Invalid (metadata.annotations): the annotations of an object may have 256 KiB at most"
   })
 })
 

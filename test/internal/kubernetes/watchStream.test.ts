@@ -6,7 +6,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as watchStream from "../../../src/internal/kubernetes/watchStream.ts"
 import * as LockError from "../../../src/LockError.ts"
 
-const info = { id: "a", object: "a", verb: "watch" }
+const info = { id: "a", object: "a", namespaced: true, verb: "watch" }
 
 /** How often a watch is opened in a minute, if each one behaves like `opened`. */
 const opensInAMinute = (opened: Effect.Effect<Stream.Stream<string>, LockError.Unavailable>) =>
