@@ -23,7 +23,8 @@ import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
 const client = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
 )
-const embedded = (options?: ApiServer.Options) => client.pipe(Layer.provideMerge(ApiServer.layer(options)))
+const embedded = (options?: ApiServer.Options) =>
+  client.pipe(Layer.provideMerge(ApiServer.layer({ namespaces: ["dex"], ...options })))
 
 const Thing = Resource.make({
   group: "example.com",
@@ -366,33 +367,30 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
   )
 })
 
-layer(embedded({ resources: [Resource.refreshToken], namespaces: ["dex"] }), { excludeTestServices: true })(
-  "what is missing",
-  (it) => {
-    const missing = (options: ObjectStoreKubernetes.Options) =>
-      Effect.flatMap(ObjectStore, (store) => store.create("a", {})).pipe(
-        Effect.flip,
-        Effect.provide(ObjectStoreKubernetes.layer(options), { local: true })
-      )
-    it.effect("is the namespace, or the resource", () =>
-      Effect.gen(function* () {
-        const { refreshToken, secret } = Resource
-        const errors = [
-          yield* missing({ resource: refreshToken, namespace: "nope" }),
-          yield* missing({ resource: secret, namespace: "dex" })
-        ]
-        assert.deepStrictEqual(
-          errors.map((error) => error._tag === "LockNotFound" && error.missing),
-          ["namespace", "resource"]
-        )
-        const error = yield* Effect.flip(
-          Layer.build(ObjectStoreKubernetes.layer({ resource: secret, namespace: "../x" }))
-        )
-        assert.strictEqual(error._tag, "LockInvalidName")
-      }).pipe(Effect.scoped)
+layer(embedded({ resources: [Resource.refreshToken] }), { excludeTestServices: true })("what is missing", (it) => {
+  const missing = (options: ObjectStoreKubernetes.Options) =>
+    Effect.flatMap(ObjectStore, (store) => store.create("a", {})).pipe(
+      Effect.flip,
+      Effect.provide(ObjectStoreKubernetes.layer(options), { local: true })
     )
-  }
-)
+  it.effect("is the namespace, or the resource", () =>
+    Effect.gen(function* () {
+      const { refreshToken, secret } = Resource
+      const errors = [
+        yield* missing({ resource: refreshToken, namespace: "nope" }),
+        yield* missing({ resource: secret, namespace: "dex" })
+      ]
+      assert.deepStrictEqual(
+        errors.map((error) => error._tag === "LockNotFound" && error.missing),
+        ["namespace", "resource"]
+      )
+      const error = yield* Effect.flip(
+        Layer.build(ObjectStoreKubernetes.layer({ resource: secret, namespace: "../x" }))
+      )
+      assert.strictEqual(error._tag, "LockInvalidName")
+    }).pipe(Effect.scoped)
+  )
+})
 
 /** A client of an API that does not know `PartialObjectMetadata`. */
 const plainOnly = Layer.effect(

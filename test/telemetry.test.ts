@@ -35,7 +35,7 @@ const lock = (options?: Lock.Options) =>
   Lock.layer({ identity: "us", ...options }).pipe(
     Layer.provideMerge(ObjectStoreKubernetes.layer({ resource: Resource.refreshToken, namespace: "dex" })),
     Layer.provideMerge(client),
-    Layer.provideMerge(ApiServer.layer({ token: secret }))
+    Layer.provideMerge(ApiServer.layer({ namespaces: ["dex"], token: secret }))
   )
 
 /** A final refusal. */

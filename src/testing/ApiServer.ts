@@ -2,10 +2,12 @@
  * An API server in this process, for tests: the part of Kubernetes that a lock needs, over HTTP on the loopback
  * interface.
  *
- * It serves any resource (any group, version and plural, with or without a namespace): GET, LIST, POST, PUT, PATCH
- * (JSON merge patch and JSON patch), DELETE and watch, with optimistic concurrency, selectors, metadata-only responses,
- * bookmarks, history and `metav1.Status` errors. Tests compare its responses with transcripts of a Kubernetes 1.36
- * server. You can inject faults, skew the clock, compact the history, and end or freeze watches.
+ * It serves ConfigMaps, Secrets, Leases, Events, Namespaces and CustomResourceDefinitions with the validation of
+ * Kubernetes, and custom resources of any group, with or without a definition: GET, LIST in pages, POST, PUT, PATCH (JSON
+ * patch, JSON merge patch, strategic merge patch), DELETE of an object and of a collection, watch, dry runs, metadata-only
+ * responses, tables, selectors, bookmarks, history, discovery, SelfSubjectAccessReviews and `metav1.Status` errors.
+ * Tests compare its responses with those of Kubernetes 1.20 and 1.36. You can inject faults, skew the clock, compact the
+ * history, and end or freeze watches.
  *
  * **Example** (A server that is overloaded for two requests)
  *
@@ -20,19 +22,16 @@
  * }).pipe(Effect.scoped, Effect.provide(ApiServer.layer()))
  * ```
  *
- * **Not supported**, because no lock needs it. The server responds as follows:
+ * **Not supported.** What a real server does and this one does not gets 501 and a sentence that says so: server-side
+ * apply, YAML bodies, OpenAPI documents, resources of Kubernetes itself other than those above, their subresources, and
+ * CRDs with features that this server would ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
  *
- * - Server-side apply: 415, as for any patch of an unknown media type. `managedFields` are neither stored nor sent.
- * - Strategic merge patch: 415. A real server responds so for custom resources, but accepts it for ConfigMaps and
- *   Secrets.
- * - Paginated LIST (`limit`, `continue`), and LIST of a past version (`resourceVersionMatch=Exact`): the whole current
- *   state.
- * - DELETE of a collection: 405. Subresources (`/status`, `/scale`): 404.
- * - YAML, protobuf and tables: 415 in a request, 406 in a response.
- * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs. Priority and fairness: inject
- *   `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.
- * - Schemas, admission and defaults: objects are opaque except for their metadata. Leases are not validated, and PUT
- *   does not create them.
+ * - `managedFields` are neither stored nor sent. Protobuf gets 415 in a request and 406 in a response, as from a server
+ *   that does not know it; clients fall back to JSON.
+ * - A custom resource without a definition, and a resource that you list in `resources`, is kept as it is.
+ * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs; reviews know of it. Priority and
+ *   fairness: inject `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.
+ * - Admission webhooks and garbage collection: there are none. A deleted namespace is gone with its objects at once.
  * - GET and LIST of a future version: 504 at once. A real server waits three seconds first.
  */
 import * as Clock from "effect/Clock"
@@ -45,17 +44,22 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as ByteSize from "effect/ByteSize"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { createServer } from "node:http"
-import type * as Resource from "../Resource.ts"
-import { Catalog, namespaces as namespaceResource } from "./internal/catalog.ts"
+import * as Resource from "../Resource.ts"
+import { Catalog } from "./internal/catalog.ts"
+import { Controllers } from "./internal/controllers.ts"
 import { Fault, Faults } from "./internal/faults.ts"
 import { makeHandler } from "./internal/httpHandler.ts"
+import { isBuiltInGroup } from "./internal/kinds/builtInGroups.ts"
+import { namespace as namespaceKind } from "./internal/kinds/index.ts"
+import { apiVersionOf, opaque } from "./internal/kinds/kind.ts"
 import type { KubeObject } from "./internal/kubeObject.ts"
 import { ObjectTable, resourceKey } from "./internal/objectTable.ts"
+import { readObject } from "./internal/readObject.ts"
 import { maxBodyBytes } from "./internal/reply.ts"
-import { isBuiltIn } from "./internal/requestPath.ts"
 import { type Counts, type LoggedRequest, RequestLog, type SeenRequest } from "./internal/requests.ts"
 import { Watches } from "./internal/watches.ts"
 
@@ -74,9 +78,15 @@ export const tooManyRequests = (retryAfterSeconds = 1): Fault =>
 
 /** Options of the server. */
 export interface Options {
-  /** The resources to serve. By default any. A path to another resource gets 404. */
+  /**
+   * The resources to serve, besides namespaces. A path to another one gets 404. By default the kinds that the server
+   * knows, and any custom resource.
+   */
   readonly resources?: ReadonlyArray<Resource.Resource> | undefined
-  /** The namespaces that exist at the start. By default any namespace exists. */
+  /**
+   * The namespaces that exist at the start, besides `default`, `kube-system`, `kube-public` and `kube-node-lease`. As on
+   * a real server, objects cannot be created in others. `put` makes the namespace that it needs.
+   */
   readonly namespaces?: ReadonlyArray<string> | undefined
   /**
    * The bearer token that every request must have. Without a token it gets 403, with another one 401. By default none.
@@ -103,7 +113,7 @@ export interface InjectOptions {
  * - `kubeConfig`: a kubeconfig for the server, as YAML. It sets `insecure-skip-tls-verify`, because
  *   `@kubernetes/client-node` accepts plain HTTP only then.
  * - `get`, `list`, `put`, `remove`: access to the objects without HTTP, faults or log. `put` creates or overwrites,
- *   whatever the version. The `namespace` of a cluster-scoped object is `""`. For `list`, `""` means all namespaces.
+ *   whatever the version. It dies if the object does not fit its kind, and does not validate it otherwise. The `namespace` of a cluster-scoped object is `""`. For `list`, `""` means all namespaces.
  * - `inject`: injects a fault until the scope closes, or for `times` requests. Succeeds with an effect that counts the
  *   affected requests. If several faults apply to one request, they take effect in the order of injection, up to the
  *   first one that prevents the request from being applied.
@@ -165,7 +175,8 @@ export const make = Effect.fnUntraced(function* (
   const watches = new Watches()
   const faults = new Faults()
   const log = new RequestLog()
-  const catalog = new Catalog(options.resources)
+  const catalog = new Catalog(options.resources, table)
+  const controllers = new Controllers(table)
   let offset = 0
   let token = options.token
 
@@ -184,28 +195,35 @@ export const make = Effect.fnUntraced(function* (
 
   const put = (resource: Resource.Resource, namespace: string, seed: Seed): KubeObject => {
     const key = resourceKey(resource)
+    if (namespace !== "") ensureNamespace(namespace)
     const old = table.get(key, namespace, seed.metadata.name)?.object
-    const { apiVersion, kind } = old ?? {
-      apiVersion: resource.group === "" ? resource.version : `${resource.group}/${resource.version}`,
-      kind: resource.kind
-    }
-    const next = table.next({
-      apiVersion,
-      kind,
-      ...seed,
+    const found = catalog.find({ ...resource, namespace, name: seed.metadata.name, subresource: undefined })
+    const kind = "kind" in found ? found.kind : opaque(resource, isBuiltInGroup(resource.group))
+    const { apiVersion, kind: kindName } = old ?? { apiVersion: apiVersionOf(resource), kind: resource.kind }
+    const read = readObject(kind, { apiVersion, kind: kindName, ...seed })
+    if (Result.isFailure(read)) throw new TypeError(`${resource.kind} ${seed.metadata.name}: ${read.failure}`)
+    const object = {
+      ...read.success.draft,
       metadata: {
         ...seed.metadata,
         ...(namespace === "" ? undefined : { namespace }),
         uid: old?.metadata.uid ?? crypto.randomUUID(),
         creationTimestamp: old?.metadata.creationTimestamp ?? timestamp(),
-        ...(isBuiltIn(resource.group) ? undefined : { generation: (old?.metadata.generation ?? 0) + 1 })
+        ...(kind.isBuiltIn ? undefined : { generation: (old?.metadata.generation ?? 0) + 1 })
       }
-    } as unknown as KubeObject)
+    } as unknown as KubeObject
+    const next = table.next(kind.prepare?.(object, old) ?? object)
     table.put(key, next)
-    catalog.setKind(key, kind)
+    catalog.learn(resource, kindName)
+    controllers.run()
     return next.object
   }
-  for (const name of options.namespaces ?? []) put(namespaceResource, "", { metadata: { name } })
+  const ensureNamespace = (name: string) => {
+    if (table.get(resourceKey(namespaceKind), "", name) === undefined) {
+      put(Resource.make(namespaceKind), "", { metadata: { name } })
+    }
+  }
+  for (const name of [...defaultNamespaces, ...(options.namespaces ?? [])]) ensureNamespace(name)
 
   const server = yield* NodeHttpServer.make(() => createServer({ keepAliveTimeout: 90_000 }), {
     host: "127.0.0.1",
@@ -218,7 +236,8 @@ export const make = Effect.fnUntraced(function* (
         table,
         watches,
         catalog,
-        checkNamespaces: options.namespaces !== undefined,
+        controllers,
+        isForbidden: (request) => faults.isForbidden(request),
         faults,
         log,
         clock: { httpDate, timestamp },
@@ -238,7 +257,11 @@ export const make = Effect.fnUntraced(function* (
     list: (resource, namespace) =>
       Effect.sync(() => table.list(resourceKey(resource), namespace).map((version) => version.object)),
     put: (resource, namespace, object) => Effect.sync(() => put(resource, namespace, object)),
-    remove: (resource, namespace, name) => Effect.sync(() => table.remove(resourceKey(resource), namespace, name)),
+    remove: (resource, namespace, name) =>
+      Effect.sync(() => {
+        table.remove(resourceKey(resource), namespace, name)
+        controllers.run()
+      }),
     inject: (fault, { when = () => true, times = Number.POSITIVE_INFINITY } = {}) =>
       Effect.acquireRelease(
         Effect.sync(() => faults.add(fault, when, times)),
@@ -267,6 +290,9 @@ export const make = Effect.fnUntraced(function* (
 
 /** A server as a layer. Each build of the layer starts a new server. */
 export const layer = (options?: Options): Layer.Layer<ApiServer> => Layer.effect(ApiServer, make(options))
+
+/** The namespaces of every new cluster. */
+const defaultNamespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
 
 const kubeConfigOf = (url: string, token: string | undefined): string => `apiVersion: v1
 kind: Config

@@ -12,7 +12,7 @@ import { generationOf, Token, token } from "./fixture.ts"
 
 const embedded = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
-).pipe(Layer.provideMerge(ApiServer.layer()))
+).pipe(Layer.provideMerge(ApiServer.layer({ namespaces: ["dex"] })))
 
 /** Values at a location. Their upstream counts generations. No value is fresh while `stale` is set. */
 const counting = (location: RefreshOnce.Location) =>

@@ -24,4 +24,4 @@ export const test = (
   name: string,
   effect: Effect.Effect<unknown, unknown, ApiServer.ApiServer | Scope.Scope>,
   options?: ApiServer.Options
-) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer(options))))
+) => it.effect(name, () => effect.pipe(Effect.provide(ApiServer.layer({ namespaces: ["dex"], ...options }))))

@@ -115,7 +115,8 @@ describe("writes", () => {
         ["POST", "[]", json, 400],
         ["POST", `{"apiVersion":`, json, 400],
         ["POST", `{"kind":"RefreshToken","apiVersion":"v9"}`, json, 400],
-        ["POST", token("z"), { "content-type": "application/yaml" }, 415],
+        ["POST", token("z"), { "content-type": "application/yaml" }, 501],
+        ["POST", token("z"), { "content-type": "application/vnd.kubernetes.protobuf" }, 415],
         ["PUT", token("b"), json, 400],
         ["PUT", `{"apiVersion":"dex.coreos.com/v1","kind":"RefreshToken","metadata":{"name":1}}`, json, 400],
         ["PATCH", "", mergePatch, 400],
@@ -129,7 +130,8 @@ describe("writes", () => {
         ["PATCH", `[{"op":"add","path":"metadata","value":1}]`, jsonPatch, 422],
         ["PATCH", `[{"op":"remove","path":"/metadata/resourceVersion"}]`, jsonPatch, 422],
         ["PATCH", "{}", {}, 415],
-        ["PATCH", "{}", { "content-type": "application/apply-patch+yaml" }, 415],
+        ["PATCH", "{}", { "content-type": "application/apply-patch+yaml" }, 501],
+        ["PATCH", "{}", { "content-type": "application/strategic-merge-patch+json" }, 415],
         ["DELETE", "{bad", json, 400]
       ]
       for (const [method, body, headers, status] of bodies) {

@@ -2,32 +2,43 @@
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import * as Accept from "./accept.ts"
-import { type Catalog, namespaces } from "./catalog.ts"
+import type { Call } from "./call.ts"
+import { type Catalog, type Found } from "./catalog.ts"
+import * as DeleteVerbs from "./deleteVerbs.ts"
+import * as Discovery from "./discovery.ts"
+import { namespace } from "./kinds/index.ts"
+import type { Kind } from "./kinds/kind.ts"
+import type { Controllers } from "./controllers.ts"
 import { type ObjectTable, resourceKey } from "./objectTable.ts"
-import * as Verbs from "./objectVerbs.ts"
+import { isBuiltInGroup } from "./kinds/builtInGroups.ts"
+import * as ReadVerbs from "./readVerbs.ts"
 import * as Reply from "./reply.ts"
-import { isBuiltIn, type Path, type Target } from "./requestPath.ts"
+import type { Path, Target } from "./requestPath.ts"
 import type { SeenRequest, Verb } from "./requests.ts"
+import { answerReview, findReview } from "./reviews.ts"
 import * as Selectors from "./selectors.ts"
 import { isTrue, type Watches } from "./watches.ts"
+import * as WriteVerbs from "./writeVerbs.ts"
 
 /** The state of the server. */
 export interface State {
   readonly table: ObjectTable
   readonly watches: Watches
   readonly catalog: Catalog
-  /** Whether a namespace must exist before objects are created in it. */
-  readonly checkNamespaces: boolean
+  readonly controllers: Controllers
+  /** Whether an injected fault would deny a request. */
+  readonly isForbidden: (request: SeenRequest) => boolean
 }
 
 /** A request, with everything that its response depends on. */
 export interface Request {
   readonly seen: SeenRequest
   readonly path: Path
+  readonly host: string
   readonly accept: string | undefined
   readonly contentType: string | undefined
   readonly body: string
-  readonly now: string
+  readonly timestamp: () => string
   readonly disconnect: () => void
 }
 
@@ -82,8 +93,11 @@ const rbacVerbs: { readonly [verb in Verb]?: string } = { post: "create", put: "
 export const dispatch = (state: State, request: Request): Answer => {
   const { path, seen } = request
   switch (path._tag) {
-    case "Resource":
-      return Result.merge(toResource(state, request, path.target))
+    case "Resource": {
+      const answer = Result.merge(toResource(state, request, path.target))
+      state.controllers.run()
+      return answer
+    }
     case "Malformed":
       return Reply.text(400, "400 Bad Request")
     case "Unknown":
@@ -95,10 +109,17 @@ export const dispatch = (state: State, request: Request): Answer => {
       return version
     case "Health":
       return Reply.text(200, "ok")
-    case "Group": {
-      const resources = state.catalog.discover(path.group, path.version)
-      return resources === undefined ? Reply.unknownResource(false) : Reply.json(200, resources)
+    case "Groups": {
+      const aggregated = Accept.aggregatedDiscovery(request.accept)
+      if (aggregated !== undefined) return Discovery.aggregated(state.catalog.kinds, path.isCore, aggregated)
+      return path.isCore ? Discovery.coreVersions(request.host) : Discovery.groups(state.catalog.kinds)
     }
+    case "GroupVersions":
+      return Discovery.group(state.catalog.kinds, path.group) ?? Reply.unknownResource(false)
+    case "Group":
+      return Discovery.resources(state.catalog.kinds, path.group, path.version) ?? Reply.unknownResource(false)
+    case "OpenApi":
+      return Reply.notImplemented("has no OpenAPI documents")
   }
 }
 
@@ -118,79 +139,135 @@ const version = Reply.json(
 )
 
 const toResource = (state: State, request: Request, target: Target): Result.Result<Answer, Reply.Reply> => {
+  const review = findReview(target)
+  if (review !== undefined) return toReview(state, request, target, review)
+  const found = state.catalog.find(target)
+  const builtIn = isBuiltInGroup(target.group)
+  switch (found._tag) {
+    case "NotModelled":
+      return Result.fail(notModelled(target))
+    case "Unknown":
+      return Result.fail(Reply.unknownResource(builtIn))
+    default:
+      return toKind(state, request, target, found)
+  }
+}
+
+const notModelled = ({ group, plural }: Target) =>
+  Reply.notImplemented(
+    `does not know ${Reply.qualified(plural, group)}, which is part of Kubernetes itself; name the resource in the option "resources" to have its objects kept as they are`
+  )
+
+const toReview = (state: State, request: Request, target: Target, review: Kind): Result.Result<Answer, Reply.Reply> => {
+  if (target.name !== undefined || target.namespace !== "") return Result.fail(Reply.unknownResource(true))
+  if (request.seen.verb !== "post") return Result.fail(Reply.methodNotAllowed(undefined))
+  return answerReview(review, request.contentType, request.body, state.isForbidden)
+}
+
+const toKind = (
+  state: State,
+  request: Request,
+  target: Target,
+  { _tag, kind }: Extract<Found, { readonly kind: Kind }>
+): Result.Result<Answer, Reply.Reply> => {
   const { catalog, table } = state
   const { seen } = request
-  const builtIn = isBuiltIn(target.group)
-  const entry = catalog.find(target)
+  const builtIn = kind.isBuiltIn
   const inOneNamespace = target.namespace !== ""
-  if (entry === undefined || !isInScope(entry.namespaced, inOneNamespace, seen.verb)) {
-    return Result.fail(Reply.unknownResource(builtIn))
+  if (_tag === "Served" && !isInScope(kind.namespaced, inOneNamespace, seen.verb, target)) {
+    return Result.fail(
+      inOneNamespace || target.name !== undefined
+        ? Reply.unknownResource(builtIn)
+        : Reply.methodNotAllowed(builtIn ? undefined : target)
+    )
   }
-  if (target.subresource !== undefined) return Result.fail(Reply.notFound(target, target.name ?? ""))
+  if (target.subresource !== undefined && !(target.subresource === "status" && kind.hasStatus === true)) {
+    return Result.fail(
+      builtIn && subresources.has(target.subresource)
+        ? Reply.notImplemented(`has no subresource ${target.subresource} of ${target.plural}`)
+        : Reply.notFound(target, target.name ?? "")
+    )
+  }
   if (seen.verb === "other" || (builtIn && seen.method === "HEAD")) {
     return Result.fail(Reply.methodNotAllowed(builtIn ? undefined : target))
   }
   const form = Accept.parse(request.accept)
   if (form === undefined) return Result.fail(Reply.notAcceptable())
-  const kind = entry.kind
-  if (seen.verb === "list" && form === "Partial") {
-    const list = builtIn ? `*core.${kind}List` : "*unstructured.UnstructuredList"
+  const answersList = seen.verb === "list" || (seen.verb === "delete" && target.name === undefined)
+  if (answersList && form === "Partial") {
+    const list = builtIn ? `*core.${kind.kind}List` : "*unstructured.UnstructuredList"
     return Result.fail(
       Reply.notAcceptable(`you requested PartialObjectMetadata, but the requested object is a list (${list})`)
     )
   }
-  if (seen.verb !== "list" && seen.verb !== "watch" && form === "PartialList") {
+  if (!answersList && seen.verb !== "watch" && form === "PartialList") {
     return Result.fail(Reply.internalError("content is not a list"))
   }
-  const call = {
+  const call: Call = {
     table,
     target,
-    resource: entry.key,
+    resource: resourceKey(kind),
     kind,
+    kindIsKnown: !catalog.isGuess(kind),
     query: seen.query,
-    partial: form !== "Whole",
+    form,
     contentType: request.contentType,
     body: request.body,
-    now: request.now,
-    namespaceExists:
-      !state.checkNamespaces || !inOneNamespace || table.get(namespacesKey, "", target.namespace) !== undefined
+    now: request.timestamp(),
+    namespaceExists: !inOneNamespace || table.get(resourceKey(namespace), "", target.namespace) !== undefined
   }
+  const withSelector = (use: (selector: Selectors.Selector) => Result.Result<Answer, Reply.Reply>) =>
+    Result.flatMap(
+      Result.mapError(
+        Selectors.parse(kind, seen.query.get("fieldSelector"), seen.query.get("labelSelector")),
+        Reply.badRequest
+      ),
+      use
+    )
   switch (seen.verb) {
     case "get":
-      return Verbs.get(call)
+      return ReadVerbs.get(call)
     case "list":
-    case "watch": {
-      const selector = Selectors.parse(seen.query.get("fieldSelector"), seen.query.get("labelSelector"))
-      if (Result.isFailure(selector)) return Result.fail(Reply.badRequest(selector.failure))
-      return seen.verb === "list"
-        ? Verbs.list(call, selector.success)
-        : state.watches.stream({ ...call, selector: selector.success, disconnect: request.disconnect })
-    }
+      return withSelector((selector) => ReadVerbs.list(call, selector))
+    case "watch":
+      return withSelector((selector) => {
+        const { disconnect, timestamp } = request
+        return state.watches.stream({ ...call, selector, disconnect, timestamp })
+      })
     case "post":
-      if (builtIn && target.name !== undefined) return Result.fail(Reply.methodNotAllowed(undefined))
-      return Result.map(Verbs.create(call), (reply) => {
-        if (kind === undefined) inferKind(catalog, table, entry.key, target.namespace)
+      if (target.subresource !== undefined || (builtIn && target.name !== undefined)) {
+        return Result.fail(Reply.methodNotAllowed(builtIn ? undefined : target))
+      }
+      return Result.map(WriteVerbs.create(call), (reply) => {
+        if (!call.kindIsKnown) learnKind(catalog, table, kind, target.namespace)
         return reply
       })
+    case "delete":
+      if (target.name !== undefined) {
+        return target.subresource === undefined
+          ? DeleteVerbs.remove(call)
+          : Result.fail(Reply.methodNotAllowed(builtIn ? undefined : target))
+      }
+      return kind === namespace
+        ? Result.fail(Reply.methodNotAllowed(undefined))
+        : withSelector((selector) => DeleteVerbs.removeCollection(call, selector))
     default:
       if (target.name === undefined) {
-        return Result.fail(
-          builtIn || seen.verb === "delete" ? Reply.methodNotAllowed(builtIn ? undefined : target) : nameMissing
-        )
+        return Result.fail(builtIn ? Reply.methodNotAllowed(undefined) : nameMissing)
       }
-      return seen.verb === "put" ? Verbs.update(call) : seen.verb === "patch" ? Verbs.patch(call) : Verbs.remove(call)
+      return seen.verb === "put" ? WriteVerbs.update(call) : WriteVerbs.patch(call)
   }
 }
 
+const subresources = new Set(["status", "finalize", "scale"])
+
 /** A namespaced object has a path through its namespace. Only LIST and watch work across all namespaces. */
-const isInScope = (namespaced: boolean | undefined, inOneNamespace: boolean, verb: Verb): boolean =>
-  namespaced === undefined || (namespaced ? inOneNamespace || verb === "list" || verb === "watch" : !inOneNamespace)
+const isInScope = (namespaced: boolean, inOneNamespace: boolean, verb: Verb, { name }: Target): boolean =>
+  namespaced ? inOneNamespace || (name === undefined && (verb === "list" || verb === "watch")) : !inOneNamespace
 
 const nameMissing = Reply.badRequest("name must be provided")
 
-const namespacesKey = resourceKey(namespaces)
-
-const inferKind = (catalog: Catalog, table: ObjectTable, key: string, namespace: string) => {
-  const [first] = table.list(key, namespace)
-  if (first !== undefined) catalog.setKind(key, first.object.kind)
+const learnKind = (catalog: Catalog, table: ObjectTable, kind: Kind, namespace: string) => {
+  const [first] = table.list(resourceKey(kind), namespace)
+  if (first !== undefined) catalog.learn(kind, first.object.kind)
 }

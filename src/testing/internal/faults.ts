@@ -57,6 +57,11 @@ export class Faults {
     this.#injected.delete(injected)
   }
 
+  /** Whether a request would be denied. It counts for no fault. */
+  isForbidden(request: SeenRequest): boolean {
+    return [...this.#injected].some(({ fault, times, when }) => fault._tag === "Forbid" && times > 0 && when(request))
+  }
+
   /**
    * The faults that apply to a request, up to the first one that prevents it from being applied. Each of them counts
    * it.

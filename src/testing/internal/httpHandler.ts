@@ -68,10 +68,11 @@ export const makeHandler = (
         dispatch(options, {
           seen,
           path,
+          host: source.headers.host ?? "",
           accept: source.headers.accept,
           contentType: source.headers["content-type"],
           body,
-          now: clock.timestamp(),
+          timestamp: clock.timestamp,
           disconnect
         })
       if (source.headers["content-length"] === undefined && source.headers["transfer-encoding"] === undefined) {

@@ -29,7 +29,7 @@ export interface KubeObject {
 /** A JSON object from a client, not validated yet. */
 export type Draft = Readonly<Record<string, unknown>>
 
-/** The metadata from a client, after `typeProblem` has found no problem. */
+/** The metadata from a client, after it has been read. */
 export interface DraftMetadata {
   readonly name?: string | null
   readonly generateName?: string | null
@@ -37,59 +37,15 @@ export interface DraftMetadata {
   readonly uid?: string | null
   readonly resourceVersion?: string | null
   readonly labels?: Readonly<Record<string, string>> | null
-  readonly annotations?: Readonly<Record<string, string | null>> | null
+  readonly annotations?: Readonly<Record<string, string>> | null
+  readonly ownerReferences?: ReadonlyArray<Readonly<Record<string, unknown>>> | null
 }
 
-/** Whether a value is a JSON object. */
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** The metadata of a draft that has passed `typeProblem`. */
+/** The metadata of a draft that has been read. */
 export const metadataOf = (draft: Draft): DraftMetadata => (draft["metadata"] ?? {}) as DraftMetadata
 
-const stringFields = [
-  "name",
-  "generateName",
-  "namespace",
-  "uid",
-  "resourceVersion",
-  "deletionTimestamp",
-  "creationTimestamp"
-]
-
-/** The message of Go's JSON decoder about a metadata value of the wrong type. `undefined` if there is none. */
-export const typeProblem = (draft: Draft): string | undefined => {
-  const metadata = draft["metadata"]
-  if (metadata === undefined || metadata === null) return undefined
-  if (!isRecord(metadata)) return cannotUnmarshal(metadata, "ObjectMeta", "ObjectMeta")
-  for (const field of stringFields) {
-    if (!isStringOrAbsent(metadata[field])) return cannotUnmarshal(metadata[field], field, "string")
-  }
-  for (const field of ["labels", "annotations"]) {
-    const map = metadata[field]
-    if (map === undefined || map === null) continue
-    if (!isRecord(map)) return cannotUnmarshal(map, field, "map[string]string")
-    const wrong = Object.values(map).find((value) => !isStringOrAbsent(value))
-    if (wrong !== undefined) return cannotUnmarshal(wrong, field, "string")
-  }
-  const finalizers = metadata["finalizers"]
-  if (finalizers === undefined || finalizers === null) return undefined
-  if (!Array.isArray(finalizers)) return cannotUnmarshal(finalizers, "finalizers", "[]string")
-  const wrong = finalizers.find((value) => typeof value !== "string")
-  return wrong === undefined ? undefined : cannotUnmarshal(wrong, "finalizers", "string")
-}
-
-const isStringOrAbsent = (value: unknown) => value === undefined || value === null || typeof value === "string"
-
-const cannotUnmarshal = (value: unknown, field: string, type: string) =>
-  `json: cannot unmarshal ${goKind(value)} into Go struct field ObjectMeta.${field} of type ${type}`
-
-/** The name of the type of a value in messages of Go's JSON decoder. */
-export const goKind = (value: unknown): string =>
-  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
-
 /** The problems of the name, the labels and the annotations of an object. */
-export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => {
+export const valueProblems = (metadata: DraftMetadata, nameIsLabel = false): ReadonlyArray<Cause> => {
   const causes: Array<Cause> = []
   const add = (field: string, value: string, problem: string | undefined) => {
     if (problem !== undefined) {
@@ -107,7 +63,7 @@ export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => 
       field: "metadata.name"
     })
   } else {
-    add("name", metadata.name, nameProblem(metadata.name))
+    add("name", metadata.name, nameProblem(metadata.name, nameIsLabel))
   }
   for (const [key, value] of Object.entries(metadata.labels ?? {})) {
     add("labels", key, keyProblem(key))
@@ -116,7 +72,7 @@ export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => 
   let size = 0
   for (const [key, value] of Object.entries(metadata.annotations ?? {})) {
     add("annotations", key, keyProblem(key.toLowerCase()))
-    size += Buffer.byteLength(key) + Buffer.byteLength(value ?? "")
+    size += Buffer.byteLength(key) + Buffer.byteLength(value)
   }
   if (size > maxAnnotationBytes) {
     causes.push({
@@ -125,10 +81,23 @@ export const valueProblems = (metadata: DraftMetadata): ReadonlyArray<Cause> => 
       field: "metadata.annotations"
     })
   }
+  for (const owner of metadata.ownerReferences ?? []) {
+    for (const [field, problem] of ownerFields) {
+      if (!owner[field]) add(`ownerReferences.${field}`, "", problem)
+    }
+  }
   return causes
 }
 
+const ownerFields = [
+  ["apiVersion", "version must not be empty"],
+  ["kind", "kind must not be empty"],
+  ["name", "name must not be empty"],
+  ["uid", "uid must not be empty"]
+] as const
+
 const maxAnnotationBytes = 262_144
+const dnsLabel = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 const word = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 const wordRule =
@@ -136,8 +105,13 @@ const wordRule =
 const subdomainRule =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 
-const nameProblem = (name: string) =>
-  name.length > 253 ? "must be no more than 253 characters" : subdomain.test(name) ? undefined : subdomainRule
+const labelRule =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+
+const nameProblem = (name: string, isLabel: boolean) => {
+  const [most, rule, pattern] = isLabel ? [63, labelRule, dnsLabel] : [253, subdomainRule, subdomain]
+  return name.length > most ? `must be no more than ${most} characters` : pattern.test(name) ? undefined : rule
+}
 
 const keyProblem = (key: string): string | undefined => {
   const parts = key.split("/")
@@ -167,7 +141,7 @@ export const clientMetadata = (metadata: DraftMetadata): Record<string, unknown>
   const kept: Record<string, unknown> = {}
   for (const [field, value] of Object.entries(metadata)) {
     if (serverFields.has(field) || isEmpty(value)) continue
-    kept[field] = field === "labels" || field === "annotations" ? withoutNulls(value as Record<string, unknown>) : value
+    kept[field] = value
   }
   return kept
 }
@@ -188,9 +162,6 @@ const isEmpty = (value: unknown) =>
   value === null ||
   value === "" ||
   (typeof value === "object" && Object.keys(value).length === 0)
-
-const withoutNulls = (map: Record<string, unknown>) =>
-  Object.values(map).includes(null) ? Object.fromEntries(Object.entries(map).map(([k, v]) => [k, v ?? ""])) : map
 
 /** Whether two objects are equal except for their metadata. */
 export const sameContent = (a: Draft, b: Draft): boolean => {

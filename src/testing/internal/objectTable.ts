@@ -12,19 +12,31 @@ export const resourceKey = (target: Pick<Target, "group" | "version" | "plural">
 
 const objectKey = (namespace: string, name: string) => `${namespace}/${name}`
 
-/** One version of one object. Its JSON is made at most once. */
+/** The whole object, the whole object without its kind (as lists of built-in kinds have it), or only its metadata. */
+export type Form = "Whole" | "Item" | "Partial"
+
+/** One version of one object. Each form of its JSON is made at most once. */
 export class Version {
   readonly object: KubeObject
-  #full: string | undefined
+  #whole: string | undefined
+  #item: string | undefined
   #partial: string | undefined
   constructor(object: KubeObject) {
     this.object = object
   }
-  json(partial: boolean): string {
-    if (!partial) return (this.#full ??= JSON.stringify(this.object))
-    return (this.#partial ??= `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(
-      this.object.metadata
-    )}}`)
+  json(form: Form): string {
+    switch (form) {
+      case "Whole":
+        return (this.#whole ??= JSON.stringify(this.object))
+      case "Item": {
+        const { apiVersion: _, kind: __, ...rest } = this.object
+        return (this.#item ??= JSON.stringify(rest))
+      }
+      case "Partial":
+        return (this.#partial ??= `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":${JSON.stringify(
+          this.object.metadata
+        )}}`)
+    }
   }
 }
 
@@ -37,25 +49,26 @@ export class TableEvent {
   readonly before: Version | undefined
   readonly after: Version | undefined
   #lines = new Map<string, Buffer>()
-  #deletedVersion: Version | undefined
+  #last: Version | undefined
   constructor(version: number, before: Version | undefined, after: Version | undefined) {
     this.version = version
     this.before = before
     this.after = after
   }
   /** The line of a watch, encoded once for all watches with the same form. */
-  line(type: EventType, partial: boolean): Buffer {
-    const key = `${type} ${partial}`
+  line(type: EventType, form: Form): Buffer {
+    const key = `${type} ${form}`
     const cached = this.#lines.get(key)
     if (cached !== undefined) return cached
-    const line = watchLine(type, (type === "DELETED" ? this.#deleted() : this.after!).json(partial))
+    const line = watchLine(type, this.shown(type).json(form))
     this.#lines.set(key, line)
     return line
   }
-  /** The old content with the new version, which a DELETED event contains. */
-  #deleted(): Version {
+  /** What the event shows. A DELETED event has the old content with the new version. */
+  shown(type: EventType): Version {
+    if (type !== "DELETED") return this.after!
     const old = this.before!.object
-    return (this.#deletedVersion ??= new Version({
+    return (this.#last ??= new Version({
       ...old,
       metadata: { ...old.metadata, resourceVersion: String(this.version) }
     }))
@@ -104,12 +117,23 @@ export class ObjectTable {
 
   /** The objects of a resource, ordered by key. `namespace` `""` means all namespaces. */
   list(resource: string, namespace: string): ReadonlyArray<Version> {
-    const objects = this.#resources.get(resource)
-    if (objects === undefined) return []
-    return [...objects]
-      .filter(([key]) => namespace === "" || key.startsWith(`${namespace}/`))
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, version]) => version)
+    return sorted(this.#resources.get(resource) ?? new Map(), namespace)
+  }
+
+  /** The objects at a past version, or `undefined` if the history does not reach back so far. */
+  listAt(resource: string, namespace: string, version: number): ReadonlyArray<Version> | undefined {
+    if (version >= this.version) return this.list(resource, namespace)
+    if (version < this.compacted) return undefined
+    const objects = new Map(this.#resources.get(resource))
+    for (const entry of this.#history.slice(this.#firstAfter(version)).toReversed()) {
+      if (entry.resource !== resource) continue
+      const { event } = entry
+      const { metadata } = (event.after ?? event.before!).object
+      const key = objectKey(metadata.namespace ?? "", metadata.name)
+      if (event.before === undefined) objects.delete(key)
+      else objects.set(key, event.before)
+    }
+    return sorted(objects, namespace)
   }
 
   /** The object with the next version. It is not stored yet. */
@@ -125,6 +149,18 @@ export class ObjectTable {
 
   remove(resource: string, namespace: string, name: string): void {
     if (this.get(resource, namespace, name) !== undefined) this.#commit(resource, namespace, name, undefined)
+  }
+
+  /** The keys of all resources that have or had objects. */
+  get resources(): ReadonlyArray<string> {
+    return [...this.#resources.keys()]
+  }
+
+  /** Removes all objects of a resource. `namespace` `""` means all namespaces. */
+  removeAll(resource: string, namespace: string): void {
+    for (const { object } of this.list(resource, namespace)) {
+      this.remove(resource, object.metadata.namespace ?? "", object.metadata.name)
+    }
   }
 
   #commit(resource: string, namespace: string, name: string, after: Version | undefined): void {
@@ -182,6 +218,12 @@ export class ObjectTable {
     return low
   }
 }
+
+const sorted = (objects: ReadonlyMap<string, Version>, namespace: string): ReadonlyArray<Version> =>
+  [...objects]
+    .filter(([key]) => namespace === "" || key.startsWith(`${namespace}/`))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, version]) => version)
 
 const watcherKeys = (resource: string, namespace: string, name: string): Set<string> =>
   new Set([`${resource} ${namespace} ${name}`, `${resource} ${namespace} `, `${resource}  ${name}`, `${resource}  `])

@@ -87,6 +87,12 @@ export const notAcceptable = (
   message = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 ): Reply => failure(406, "NotAcceptable", message)
 
+/** The response to what a real server can do and this one cannot. */
+export const notImplemented = (lack: string): Reply =>
+  failure(501, "NotImplemented", `The embedded API server ${lack}.`)
+
+export const expired = (message: string): Reply => failure(410, "Expired", message)
+
 export const alreadyExists = (target: Target, name: string): Reply =>
   failure(
     409,
@@ -126,7 +132,12 @@ export const invalid = (kind: string, group: string, name: string, causes: Reado
     422,
     "Invalid",
     `${qualified(kind, group)} "${name}" is invalid: ${problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`}`,
-    { name: name === "" ? undefined : name, group: group === "" ? undefined : group, kind, causes }
+    {
+      name: name === "" ? undefined : name,
+      group: group === "" ? undefined : group,
+      kind: kind === "" ? undefined : kind,
+      causes
+    }
   )
 }
 

@@ -14,8 +14,11 @@ export interface Target {
   readonly subresource: string | undefined
 }
 
-/** A parsed path: a resource, the resource list of a group, `/version`, or `/readyz` and its like. */
+/** A parsed path: a resource, a document of discovery, an OpenAPI document, `/version`, or `/readyz` and its like. */
 export type Path =
+  | { readonly _tag: "Groups"; readonly isCore: boolean }
+  | { readonly _tag: "GroupVersions"; readonly group: string }
+  | { readonly _tag: "OpenApi"; readonly rest: string }
   | { readonly _tag: "Resource"; readonly target: Target }
   | { readonly _tag: "Group"; readonly group: string; readonly version: string }
   | { readonly _tag: "Version" | "Health" | "Unknown" | "Malformed" }
@@ -27,6 +30,11 @@ export const parse = (path: string): Path => {
   const decoded = path.includes("%") ? Result.try(() => decodeURIComponent(path)) : Result.succeed(path)
   if (Result.isFailure(decoded)) return { _tag: "Malformed" }
   const parts = decoded.success.replace(/^\/+|\/+$/g, "").split("/")
+  if (parts[0] === "openapi") return { _tag: "OpenApi", rest: parts.slice(1).join("/") }
+  if (parts.length === 1 && (parts[0] === "api" || parts[0] === "apis")) {
+    return { _tag: "Groups", isCore: parts[0] === "api" }
+  }
+  if (parts[0] === "apis" && parts.length === 2) return { _tag: "GroupVersions", group: parts[1]! }
   if (parts[0] === "api") return inGroup("", parts[1], parts.slice(2))
   if (parts[0] === "apis" && parts[1] !== undefined) return inGroup(parts[1], parts[2], parts.slice(3))
   return { _tag: "Unknown" }
@@ -49,6 +57,3 @@ const inGroup = (group: string, version: string | undefined, rest: ReadonlyArray
     }
   }
 }
-
-/** Whether a group is built into Kubernetes, in contrast to that of a custom resource. */
-export const isBuiltIn = (group: string): boolean => !group.includes(".") || group.endsWith(".k8s.io")

@@ -1,21 +1,23 @@
 /** The label and field selectors of LIST and watch. */
 import * as Result from "effect/Result"
+import type { Kind } from "./kinds/kind.ts"
 import type { KubeObject } from "./kubeObject.ts"
 
-/** A parsed pair of selectors. `name` is set if only one object can match. */
+/** A parsed pair of selectors. `name` is set if only one object can match, `selectsAll` if every object does. */
 export interface Selector {
+  readonly selectsAll: boolean
   readonly name: string | undefined
   readonly matches: (object: KubeObject) => boolean
 }
 
 type Test = (object: KubeObject) => boolean
 
-const everything: Selector = { name: undefined, matches: () => true }
+const everything: Selector = { selectsAll: true, name: undefined, matches: () => true }
 
 /** Parses both selectors. The failure is the message of the API server. */
-export const parse = (fields: string | null, labels: string | null): Result.Result<Selector, string> => {
+export const parse = (kind: Kind, fields: string | null, labels: string | null): Result.Result<Selector, string> => {
   if (!fields && !labels) return Result.succeed(everything)
-  const parts = [...split(fields ?? "").map(field), ...split(labels ?? "").map(label)]
+  const parts = [...split(fields ?? "").map((part) => field(kind, part)), ...split(labels ?? "").map(label)]
   const tests: Array<Test> = []
   let name: string | undefined
   for (const part of parts) {
@@ -23,23 +25,29 @@ export const parse = (fields: string | null, labels: string | null): Result.Resu
     if ("name" in part) name = part.name
     tests.push(part.test)
   }
-  return Result.succeed({ name, matches: (object) => tests.every((test) => test(object)) })
+  return Result.succeed({ selectsAll: false, name, matches: (object) => tests.every((test) => test(object)) })
 }
 
 /** Splits at the commas outside parentheses. */
 const split = (selector: string): ReadonlyArray<string> =>
   selector.trim() === "" ? [] : selector.split(/,(?![^(]*\))/).map((part) => part.trim())
 
-const field = (part: string): string | { readonly test: Test; readonly name?: string } => {
+const readers: Readonly<Record<string, (object: KubeObject) => string>> = {
+  "metadata.name": (object) => object.metadata.name,
+  "metadata.namespace": (object) => object.metadata.namespace ?? ""
+}
+
+/** Kinds without fields of their own have a message of their own. */
+const notSelectable = (kind: Kind) => (key: string) =>
+  kind.isBuiltIn
+    ? `"${key}" is not a known field selector: only "metadata.name", "metadata.namespace"`
+    : `field label not supported: ${key}`
+
+const field = (kind: Kind, part: string): string | { readonly test: Test; readonly name?: string } => {
   const [, key, operator, value] = /^([^=!]*)(==|=|!=)(.*)$/.exec(part) ?? []
   if (key === undefined || value === undefined) return `invalid selector: '${part}'; can't understand '${part}'`
-  const read =
-    key === "metadata.name"
-      ? (object: KubeObject) => object.metadata.name
-      : key === "metadata.namespace"
-        ? (object: KubeObject) => object.metadata.namespace ?? ""
-        : undefined
-  if (read === undefined) return `field label not supported: ${key}`
+  const read = readers[key] ?? kind.selectable?.[key]
+  if (read === undefined) return (kind.notSelectable ?? notSelectable(kind))(key)
   if (operator === "!=") return { test: (object) => read(object) !== value }
   const test: Test = (object) => read(object) === value
   return key === "metadata.name" ? { test, name: value } : { test }

@@ -5,21 +5,18 @@ import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { type ObjectTable, type TableEvent, watchLine } from "./objectTable.ts"
-import { notAVersion, parseVersion } from "./objectVerbs.ts"
+import { apiVersionOf } from "./kinds/kind.ts"
+import { type EventType, type TableEvent, type Version, watchLine } from "./objectTable.ts"
+import { type Call as AnyCall, notAVersion, parseVersion } from "./call.ts"
 import { badRequest, failureStatus, internalError, type Reply } from "./reply.ts"
-import type { Target } from "./requestPath.ts"
 import type { Selector } from "./selectors.ts"
+import { tableOf } from "./tables.ts"
 
 /** A request to watch. */
-export interface Call {
-  readonly table: ObjectTable
-  readonly target: Target
-  readonly resource: string
-  readonly kind: string | undefined
-  readonly query: URLSearchParams
-  readonly partial: boolean
+export interface Call extends AnyCall {
   readonly selector: Selector
+  /** The time of the server at any moment, RFC 3339. */
+  readonly timestamp: () => string
   /** Closes the connection. */
   readonly disconnect: () => void
 }
@@ -82,7 +79,8 @@ export class Watches {
 
   readonly #listen = Effect.fnUntraced(
     function* (this: Watches, call: Call, requested: number, timeout: number) {
-      const { table, partial, selector, target } = call
+      const { table, selector, target } = call
+      const lines = new Lines(call)
       if (requested !== 0 && requested < table.compacted) return Stream.make(tooOld(requested, table.compacted))
       const queue = yield* Queue.unbounded<Uint8Array, Cause.Done>()
       const send = (line: Uint8Array) => Queue.offerUnsafe(queue, line)
@@ -91,18 +89,18 @@ export class Watches {
       let bookmarked = requested
       const bookmark = (annotations?: Readonly<Record<string, string>>) => {
         bookmarked = table.version
-        send(bookmarkLine(call, { resourceVersion: String(table.version), annotations }))
+        send(lines.bookmark({ resourceVersion: String(table.version), annotations }))
       }
       const since = withInitialEvents ? table.version : requested
       if (withInitialEvents) {
         for (const version of table.list(call.resource, target.namespace)) {
-          if (selector.matches(version.object)) send(watchLine("ADDED", version.json(partial)))
+          if (selector.matches(version.object)) send(lines.of("ADDED", version))
         }
         if (withBookmarks) bookmark({ "k8s.io/initial-events-end": "true" })
       }
       const notify = (event: TableEvent) => {
         if (event.version <= since) return
-        const line = lineFor(event, selector, partial)
+        const line = lines.about(event)
         if (line !== undefined) send(line)
       }
       yield* Effect.acquireRelease(
@@ -149,34 +147,63 @@ export class Watches {
   )
 }
 
-/**
- * The line that a watch with this selector sends for an event. An object that begins to match is ADDED; one that no
- * longer matches is DELETED.
- */
-const lineFor = (event: TableEvent, selector: Selector, partial: boolean): Buffer | undefined => {
-  const { before, after } = event
-  const matched = before !== undefined && selector.matches(before.object)
-  if (after !== undefined && selector.matches(after.object)) return event.line(matched ? "MODIFIED" : "ADDED", partial)
-  return matched ? event.line("DELETED", partial) : undefined
+/** The lines of one watch, in the form that its client asked for. */
+class Lines {
+  readonly #call: Call
+  #hasSentColumns = false
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /**
+   * The line for an event. An object that begins to match the selector is ADDED; one that no longer matches is DELETED.
+   */
+  about(event: TableEvent): Buffer | undefined {
+    const { after, before } = event
+    const { selector } = this.#call
+    const matched = before !== undefined && selector.matches(before.object)
+    const matches = after !== undefined && selector.matches(after.object)
+    if (!matched && !matches) return undefined
+    const type: EventType = matches ? (matched ? "MODIFIED" : "ADDED") : "DELETED"
+    const { form } = this.#call
+    return form === "Table"
+      ? this.of(type, event.shown(type))
+      : event.line(type, form === "Whole" ? "Whole" : "Partial")
+  }
+
+  /** The line about one version. */
+  of(type: EventType, version: Version): Buffer {
+    const { form } = this.#call
+    if (form !== "Table") return watchLine(type, version.json(form === "Whole" ? "Whole" : "Partial"))
+    const { resourceVersion } = version.object.metadata
+    return watchLine(type, this.#table([version], { resourceVersion }))
+  }
+
+  bookmark(metadata: {
+    readonly resourceVersion: string
+    readonly annotations: Readonly<Record<string, string>> | undefined
+  }): Buffer {
+    const { form, kind } = this.#call
+    if (form === "Table") return watchLine("BOOKMARK", this.#table([], metadata))
+    const isWhole = form === "Whole"
+    const named = isWhole
+      ? { kind: kind.kind, apiVersion: apiVersionOf(kind) }
+      : { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1" }
+    return watchLine("BOOKMARK", JSON.stringify({ ...named, metadata }))
+  }
+
+  /** A table. Only the first one has columns. */
+  #table(versions: ReadonlyArray<Version>, metadata: object): string {
+    const table = tableOf({ ...this.#call, now: this.#call.timestamp() }, versions, metadata, {
+      columns: !this.#hasSentColumns
+    })
+    this.#hasSentColumns = true
+    return table
+  }
 }
 
 const tooOld = (requested: number, compacted: number) =>
   watchLine("ERROR", failureStatus(410, "Expired", `too old resource version: ${requested} (${compacted})`))
-
-const bookmarkLine = (
-  { kind, partial, target }: Call,
-  metadata: { readonly resourceVersion: string; readonly annotations: Readonly<Record<string, string>> | undefined }
-) => {
-  const apiVersion = target.group === "" ? target.version : `${target.group}/${target.version}`
-  return watchLine(
-    "BOOKMARK",
-    JSON.stringify(
-      partial
-        ? { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata }
-        : { kind, apiVersion, metadata }
-    )
-  )
-}
 
 /** A boolean parameter, as the API server reads it. Every value except `false` and `0` is true. */
 export const isTrue = (parameter: string | null): boolean =>

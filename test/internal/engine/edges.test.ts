@@ -170,7 +170,7 @@ describe("a watch that was forbidden", () => {
   )
 })
 
-const server = ApiServer.layer()
+const server = ApiServer.layer({ namespaces: ["dex"] })
 const client = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, ({ kubeConfig }) => KubernetesClient.layerKubeConfigYaml(kubeConfig))
 )

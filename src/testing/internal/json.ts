@@ -1,0 +1,25 @@
+/** JSON as Go's decoder sees it. */
+import * as Result from "effect/Result"
+
+/** Whether a value is a JSON object. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The name of the type of a value in messages of Go's JSON decoder. */
+export const goKind = (value: unknown): string =>
+  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
+
+/** Parses JSON. The failure is the message of Go's decoder, as far as it can be derived. */
+export const parseJson = (text: string): Result.Result<unknown, string> =>
+  Result.mapError(
+    Result.try((): unknown => JSON.parse(text)),
+    (error) => {
+      const message = error instanceof Error ? error.message : ""
+      const at = /at position (\d+)/.exec(message)?.[1]
+      const token = /^Unexpected token '(.)'/su.exec(message)?.[1] ?? (at === undefined ? undefined : text[Number(at)])
+      if (token === undefined || message.startsWith("Unterminated")) return "unexpected end of JSON input"
+      return message.startsWith("Expected property name")
+        ? `invalid character '${token}' looking for beginning of object key string`
+        : `invalid character '${token}' looking for beginning of value`
+    }
+  )
