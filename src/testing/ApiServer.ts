@@ -5,7 +5,8 @@
  * It serves ConfigMaps, Secrets, Leases, Events, Namespaces and CustomResourceDefinitions with the validation of
  * Kubernetes, and custom resources of any group, with or without a definition: GET, LIST in pages, POST, PUT, PATCH (JSON
  * patch, JSON merge patch, strategic merge patch), DELETE of an object and of a collection, watch, dry runs, metadata-only
- * responses, tables, selectors, bookmarks, history, discovery, SelfSubjectAccessReviews and `metav1.Status` errors.
+ * responses, tables, selectors, bookmarks, history, discovery, OpenAPI documents, SelfSubjectAccessReviews and
+ * `metav1.Status` errors. `kubectl` and `@kubernetes/client-node` work on it.
  * Tests compare its responses with those of Kubernetes 1.20 and 1.36. You can inject faults, skew the clock, compact the
  * history, and end or freeze watches.
  *
@@ -23,7 +24,7 @@
  * ```
  *
  * **Not supported.** What a real server does and this one does not gets 501 and a sentence that says so: server-side
- * apply, YAML bodies, OpenAPI documents, resources of Kubernetes itself other than those above, their subresources, and
+ * apply, YAML bodies, resources of Kubernetes itself other than those above, their subresources, and
  * CRDs with features that this server would ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
  *
  * - `managedFields` are neither stored nor sent. Protobuf gets 415 in a request and 406 in a response, as from a server

@@ -262,6 +262,33 @@ describe("the modelled part", () => {
     })
   )
 
+  test(
+    "publishes OpenAPI documents, as JSON and as the protobuf that kubectl reads",
+    Effect.gen(function* () {
+      yield* send("POST", definitions, definition({ type: "object", properties: { size: { type: "integer" } } }))
+      const { json: v2 } = yield* ask({ path: "/openapi/v2" })
+      const gateOf = (schemas: unknown) => (schemas as Readonly<Record<string, object>>)["io.acme.v1.Gate"]
+      const expected = {
+        type: "object",
+        "x-kubernetes-group-version-kind": [{ group: "acme.io", kind: "Gate", version: "v1" }]
+      }
+      assert.deepInclude(gateOf(v2["definitions"]), expected)
+      const accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+      const protobuf = yield* ask({ path: "/openapi/v2", headers: { accept } })
+      assert.strictEqual(protobuf.headers["content-type"], accept.replace("@", "."))
+      // Field 1 of the document is the text "2.0".
+      assert.isTrue(protobuf.text.startsWith("\n\u00032.0"))
+      for (const text of ["io.acme.v1.Gate", "x-kubernetes-group-version-kind", "dryRun"]) {
+        assert.include(protobuf.text, text)
+      }
+      const { json: index } = yield* ask({ path: "/openapi/v3" })
+      assert.property(index["paths"], "apis/acme.io/v1")
+      const { json: v3 } = yield* ask({ path: "/openapi/v3/apis/acme.io/v1" })
+      assert.deepInclude(gateOf((v3["components"] as { readonly schemas: unknown }).schemas), expected)
+      assert.strictEqual((yield* ask({ path: "/openapi/v3/apis/zap.io/v1" })).status, 404)
+    })
+  )
+
   it.effect("asks for the metadata of a collection that is deleted", () =>
     Effect.gen(function* () {
       yield* send("POST", maps, { metadata: { name: "a" } })

@@ -11,6 +11,7 @@ import type { Kind } from "./kinds/kind.ts"
 import type { Controllers } from "./controllers.ts"
 import { type ObjectTable, resourceKey } from "./objectTable.ts"
 import { isBuiltInGroup } from "./kinds/builtInGroups.ts"
+import { openApi } from "./openApi.ts"
 import * as ReadVerbs from "./readVerbs.ts"
 import * as Reply from "./reply.ts"
 import type { Path, Target } from "./requestPath.ts"
@@ -119,7 +120,7 @@ export const dispatch = (state: State, request: Request): Answer => {
     case "Group":
       return Discovery.resources(state.catalog.kinds, path.group, path.version) ?? Reply.unknownResource(false)
     case "OpenApi":
-      return Reply.notImplemented("has no OpenAPI documents")
+      return openApi(state.catalog.kinds, path.rest, request.accept)
   }
 }
 

@@ -54,11 +54,14 @@ export const makeHandler = (
         })
       }
       logged.status = answer.status
-      return HttpServerResponse.text(answer.body, {
+      const options = {
         status: answer.status,
         contentType: answer.contentType,
         headers: { "cache-control": cacheControl, date: clock.httpDate(), ...answer.headers }
-      })
+      }
+      return typeof answer.body === "string"
+        ? HttpServerResponse.text(answer.body, options)
+        : HttpServerResponse.uint8Array(answer.body, options)
     }
 
     const apply = Effect.suspend((): Effect.Effect<Answer> => {

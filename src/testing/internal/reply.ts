@@ -4,7 +4,7 @@ import type { Target } from "./requestPath.ts"
 /** A complete response. */
 export interface Reply {
   readonly status: number
-  readonly body: string
+  readonly body: string | Uint8Array
   readonly contentType: string
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
@@ -30,6 +30,9 @@ export const maxBodyBytes = 3_145_728
 
 /** A response with a JSON body. */
 export const json = (status: number, body: string): Reply => ({ status, body, contentType: "application/json" })
+
+/** A response with a binary body. */
+export const binary = (status: number, body: Uint8Array, contentType: string): Reply => ({ status, body, contentType })
 
 /** A response with a text body, as Go's `http.Error` writes it. */
 export const text = (status: number, body: string): Reply => ({

@@ -18,7 +18,11 @@ export const configMap: Kind = {
     description: "ConfigMap holds configuration data for pods to consume.",
     type: "object",
     properties: {
-      immutable: { type: "boolean" },
+      immutable: {
+        type: "boolean",
+        description:
+          "Immutable, if set to true, ensures that data stored in the ConfigMap cannot be updated (only object metadata can be modified). If not set to true, the field can be modified at any time. Defaulted to nil."
+      },
       data: { type: "object", description: dataDescription, additionalProperties: { type: "string" } },
       binaryData: { type: "object", additionalProperties: { type: "string", format: "byte" } }
     }
