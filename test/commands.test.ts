@@ -42,7 +42,8 @@ const failing: Readonly<Record<string, RegExp>> = {
   "npm run refresh-proof -- --no-lock": /NOT REFRESHED ONCE/,
   "npm run bench:peers -- --quick": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --json peers.json": /KUBEBUILDER_ASSETS is not set/,
-  "npm run bench:peers -- --page peers.json": /peers\.json: ENOENT/
+  "npm run bench:peers -- --page peers.json": /peers\.json: ENOENT/,
+  "npm run record": /KUBEBUILDER_ASSETS is not set/
 }
 
 interface Ended {
@@ -58,7 +59,9 @@ const folder = mkdtempSync(join(tmpdir(), "kubelock-commands-"))
 const kubeconfig = join(folder, "kubeconfig")
 
 beforeAll(async () => {
-  const built = await Effect.runPromise(Scope.provide(Layer.build(ApiServer.layer({ resources })), scope))
+  const built = await Effect.runPromise(
+    Scope.provide(Layer.build(ApiServer.layer({ namespaces: ["dex"], resources })), scope)
+  )
   const { kubeConfig } = await Effect.runPromise(Effect.provideContext(ApiServer.ApiServer, built))
   // The examples name a context of their own.
   writeFileSync(

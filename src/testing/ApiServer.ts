@@ -4,7 +4,7 @@
  *
  * It serves ConfigMaps, Secrets, Leases, Events, Namespaces and CustomResourceDefinitions with the validation of
  * Kubernetes, and custom resources of any group, with or without a definition: GET, LIST in pages, POST, PUT, PATCH (JSON
- * patch, JSON merge patch, strategic merge patch), DELETE of an object and of a collection, watch, dry runs, metadata-only
+ * patch, JSON merge patch, strategic merge patch, server-side apply), DELETE of an object and of a collection, watch, dry runs, metadata-only
  * responses, tables, selectors, bookmarks, history, discovery, OpenAPI documents, SelfSubjectAccessReviews and
  * `metav1.Status` errors. `kubectl` and `@kubernetes/client-node` work on it.
  * Tests compare its responses with those of Kubernetes 1.20 and 1.36. You can inject faults, skew the clock, compact the
@@ -23,12 +23,12 @@
  * }).pipe(Effect.scoped, Effect.provide(ApiServer.layer()))
  * ```
  *
- * **Not supported.** What a real server does and this one does not gets 501 and a sentence that says so: server-side
- * apply, YAML bodies, resources of Kubernetes itself other than those above, their subresources, and
- * CRDs with features that this server would ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
+ * **Not supported.** What a real server does and this one does not gets 501 and a sentence that says so: YAML bodies,
+ * resources of Kubernetes itself other than those above, their subresources, and CRDs with features that this server would
+ * ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
  *
- * - `managedFields` are neither stored nor sent. Protobuf gets 415 in a request and 406 in a response, as from a server
- *   that does not know it; clients fall back to JSON.
+ * - `managedFields` are kept as real servers keep them, except that an object that `put` stored has none until somebody
+ *   applies to it. Protobuf gets 415 in a request and 406 in a response, as from a server that does not know it.
  * - A custom resource without a definition, and a resource that you list in `resources`, is kept as it is.
  * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs; reviews know of it. Priority and
  *   fairness: inject `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.

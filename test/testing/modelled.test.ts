@@ -37,7 +37,6 @@ describe("the modelled part", () => {
     Effect.gen(function* () {
       yield* send("POST", maps, { metadata: { name: "a" } })
       const lacks: ReadonlyArray<readonly [string, string, unknown, Readonly<Record<string, string>>]> = [
-        ["PATCH", `${maps}/a?fieldManager=x`, {}, { "content-type": "application/apply-patch+yaml" }],
         ["POST", maps, "a: 1", { "content-type": "application/yaml" }],
         ["GET", "/api/v1/namespaces/default/pods", undefined, {}],
         ["POST", "/apis/apps/v1/namespaces/default/deployments", {}, json],

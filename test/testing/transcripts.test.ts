@@ -9,6 +9,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
 import { readdirSync, readFileSync } from "node:fs"
 import * as Resource from "../../src/Resource.ts"
@@ -89,7 +90,11 @@ class Names {
 }
 
 const keys = (value: unknown) =>
-  typeof value === "object" && value !== null ? Object.keys(value).toSorted() : `not an object: ${String(value)}`
+  typeof value === "object" && value !== null
+    ? Object.keys(value)
+        .filter((key) => key !== "managedFields")
+        .toSorted()
+    : `not an object: ${String(value)}`
 
 /** A message without what no two servers have in common: the count of writes, etcd's prefix, a quoted object. */
 const sentence = (message: string) =>
@@ -140,6 +145,15 @@ const meanwhile: Readonly<Record<number, ReadonlyArray<Sent>>> = {
   ]
 }
 
+/** A body without the owners that the recorded server had written into it. */
+const withoutOwners = (body: string): string => {
+  const parsed = Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
+  const { metadata } = Object(parsed) as { readonly metadata?: object }
+  return metadata !== undefined && metadata !== null && "managedFields" in metadata
+    ? JSON.stringify({ ...(parsed as object), metadata: { ...metadata, managedFields: undefined } })
+    : body
+}
+
 const replay = Effect.fnUntraced(function* (transcripts: ReturnType<typeof load>) {
   const server = yield* ApiServer.ApiServer
   const names = new Names()
@@ -178,7 +192,7 @@ const replay = Effect.fnUntraced(function* (transcripts: ReturnType<typeof load>
       path: names.translate(request.path),
       // A second user sent 73: here a fault plays that user. 91 was sent with a client certificate.
       headers: { ...request.headers, ...(number === 73 || number === 91 ? admin : {}) },
-      ...(body === undefined ? {} : { body: names.translate(body) })
+      ...(body === undefined ? {} : { body: names.translate(withoutOwners(body)) })
     }
     if (response.events !== undefined) {
       const open = yield* watch(server.url, sent)

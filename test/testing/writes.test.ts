@@ -130,7 +130,7 @@ describe("writes", () => {
         ["PATCH", `[{"op":"add","path":"metadata","value":1}]`, jsonPatch, 422],
         ["PATCH", `[{"op":"remove","path":"/metadata/resourceVersion"}]`, jsonPatch, 422],
         ["PATCH", "{}", {}, 415],
-        ["PATCH", "{}", { "content-type": "application/apply-patch+yaml" }, 501],
+        ["PATCH", "{}", { "content-type": "application/apply-patch+yaml" }, 422],
         ["PATCH", "{}", { "content-type": "application/strategic-merge-patch+json" }, 415],
         ["DELETE", "{bad", json, 400]
       ]

@@ -19,6 +19,8 @@ export interface Call {
   readonly query: URLSearchParams
   readonly form: Exclude<Form, undefined>
   readonly contentType: string | undefined
+  /** Who writes, by the query or by the name of the client. */
+  readonly manager: string
   readonly body: string
   /** The time of the server, RFC 3339. */
   readonly now: string

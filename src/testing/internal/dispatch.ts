@@ -1,6 +1,7 @@
 /** Maps a request to its response: authentication, resource, form, verb. */
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
+import { apply, isApply } from "./applyVerb.ts"
 import * as Accept from "./accept.ts"
 import type { Call } from "./call.ts"
 import { type Catalog, type Found } from "./catalog.ts"
@@ -38,6 +39,7 @@ export interface Request {
   readonly host: string
   readonly accept: string | undefined
   readonly contentType: string | undefined
+  readonly userAgent: string | undefined
   readonly body: string
   readonly timestamp: () => string
   readonly disconnect: () => void
@@ -213,6 +215,7 @@ const toKind = (
     query: seen.query,
     form,
     contentType: request.contentType,
+    manager: seen.query.get("fieldManager") || (request.userAgent ?? "").split("/", 1)[0] || "unknown",
     body: request.body,
     now: request.timestamp(),
     namespaceExists: !inOneNamespace || table.get(resourceKey(namespace), "", target.namespace) !== undefined
@@ -256,7 +259,8 @@ const toKind = (
       if (target.name === undefined) {
         return Result.fail(builtIn ? Reply.methodNotAllowed(undefined) : nameMissing)
       }
-      return seen.verb === "put" ? WriteVerbs.update(call) : WriteVerbs.patch(call)
+      if (seen.verb === "put") return WriteVerbs.update(call)
+      return isApply(request.contentType) ? apply(call) : WriteVerbs.patch(call)
   }
 }
 

@@ -74,6 +74,7 @@ export const makeHandler = (
           host: source.headers.host ?? "",
           accept: source.headers.accept,
           contentType: source.headers["content-type"],
+          userAgent: source.headers["user-agent"],
           body,
           timestamp: clock.timestamp,
           disconnect

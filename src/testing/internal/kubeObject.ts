@@ -38,6 +38,7 @@ export interface DraftMetadata {
   readonly resourceVersion?: string | null
   readonly labels?: Readonly<Record<string, string>> | null
   readonly annotations?: Readonly<Record<string, string>> | null
+  readonly managedFields?: ReadonlyArray<unknown> | null
   readonly ownerReferences?: ReadonlyArray<Readonly<Record<string, unknown>>> | null
 }
 

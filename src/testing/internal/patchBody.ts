@@ -29,9 +29,6 @@ export const patchKind = (contentType: string | undefined, kind: Kind): Result.R
       return kind.isModelled
         ? Result.succeed("Strategic")
         : Result.fail(notImplemented(`has no schema of ${kind.plural} for a strategic merge patch: send a merge patch`))
-    case "application/apply-patch+yaml":
-    case "application/apply-patch+cbor":
-      return Result.fail(notImplemented("has no server-side apply: send a merge patch or a JSON patch"))
     default:
       return Result.fail(unsupportedMediaType(kind.isBuiltIn ? builtInMediaTypes : customMediaTypes))
   }

@@ -112,6 +112,10 @@ export const conflict = (target: Target, name: string, reason: string): Reply =>
     detailsOf(target, name)
   )
 
+/** The response to an apply that would change what others own. */
+export const applyConflict = (message: string, causes: ReadonlyArray<Cause>): Reply =>
+  failure(409, "Conflict", message, { causes })
+
 export const modified = (target: Target, name: string): Reply =>
   conflict(target, name, "the object has been modified; please apply your changes to the latest version and try again")
 

@@ -75,6 +75,7 @@ export const objectMeta: Schema = {
       "x-kubernetes-patch-strategy": "merge",
       items: {
         title: "OwnerReference",
+        "x-kubernetes-map-type": "atomic",
         type: "object",
         required: ["apiVersion", "kind", "name", "uid"],
         properties: {

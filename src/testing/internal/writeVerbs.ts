@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import { cannotBeHandled, checkObjectMediaType, otherType, parseObject } from "./body.ts"
 import { answer, type Call, notANumber, type Outcome, parseVersion } from "./call.ts"
+import type { FieldSet } from "./fieldSet.ts"
 import { unsupported } from "./kinds/definition.ts"
 import { apiVersionOf, type Kind } from "./kinds/kind.ts"
 import {
@@ -15,6 +16,7 @@ import {
 } from "./kubeObject.ts"
 import { Version } from "./objectTable.ts"
 import { isDryRun, optionsProblem, type OptionsKind, unknownFields, withWarnings } from "./options.ts"
+import { withOwners } from "./ownership.ts"
 import { applyPatchBody, patchKind } from "./patchBody.ts"
 import { readObject, type ReadObject } from "./readObject.ts"
 import * as Reply from "./reply.ts"
@@ -22,7 +24,7 @@ import type { Target } from "./requestPath.ts"
 import { problems } from "./structural.ts"
 
 /** What a client sent, with known fields only. */
-interface Sent extends ReadObject {
+export interface Sent extends ReadObject {
   readonly name: string
 }
 
@@ -34,7 +36,8 @@ export const create = (call: Call): Outcome =>
     return insert(call, { ...sent, name })
   })
 
-const insert = (call: Call, { draft, dropped, name }: Sent): Outcome => {
+/** Makes an object. `applied` are the fields of a server-side apply. */
+export const insert = (call: Call, { draft, dropped, name }: Sent, applied?: FieldSet): Outcome => {
   const { kind, table, target } = call
   const metadata = metadataOf(draft)
   if (!call.namespaceExists) return Result.fail(Reply.namespaceNotFound(target.namespace))
@@ -58,7 +61,8 @@ const insert = (call: Call, { draft, dropped, name }: Sent): Outcome => {
   if (table.get(call.resource, target.namespace, name) !== undefined) {
     return Result.fail(Reply.alreadyExists(target, name))
   }
-  return warn(call, dropped, store(call, object, 201))
+  const owned = withOwners(call, undefined, object, metadata.managedFields, applied)
+  return warn(call, dropped, store(call, owned, 201))
 }
 
 export const update = (call: Call): Outcome =>
@@ -147,8 +151,11 @@ const otherUid = ({ kind, target }: Call, uid: string, old: Version | undefined)
   )
 }
 
-/** The common part of PUT and PATCH: checks the version, then replaces the object. */
-const replace = (call: Call, old: Version, draft: Draft): Outcome => {
+/**
+ * The common part of PUT and PATCH: checks the version, then replaces the object. `applied` are the fields of a
+ * server-side apply.
+ */
+export const replace = (call: Call, old: Version, draft: Draft, applied?: FieldSet): Outcome => {
   const { kind, table, target } = call
   const name = target.name!
   const { metadata: before } = old.object
@@ -163,7 +170,8 @@ const replace = (call: Call, old: Version, draft: Draft): Outcome => {
   } else if (metadata.resourceVersion !== before.resourceVersion) {
     return Result.fail(Reply.modified(target, name))
   }
-  const after = successor(call, old.object, draft)
+  const content = successor(call, old.object, draft)
+  const after = withOwners(call, old.object, content, metadata.managedFields, applied)
   const problem = invalidObject(call, after, old.object)
   if (problem !== undefined) return Result.fail(problem)
   if (same(after, old.object)) return answer(call, old)
@@ -235,7 +243,7 @@ const invalidObject = (call: Call, object: KubeObject, before: KubeObject | unde
 }
 
 /** The error of an object whose name or namespace differs from its path. */
-const pathMismatch = (draft: Draft, target: Target): Reply.Reply | undefined => {
+export const pathMismatch = (draft: Draft, target: Target): Reply.Reply | undefined => {
   const { name, namespace } = metadataOf(draft)
   if (!name) {
     return Reply.badRequest(

@@ -107,6 +107,13 @@ export const steps: ReadonlyArray<Step> = [
   { line: "apply -f - --dry-run=server", stdin: config("c", { x: "3" }) },
   { line: "diff -f -", stdin: config("c", { x: "2" }, { labels: { l: "1" } }) },
   { line: "get configmap c -o yaml" },
+  { line: "apply --server-side -f -", stdin: config("ssa", { x: "1" }) },
+  { line: "apply --server-side -f -", stdin: config("ssa", { x: "1" }) },
+  { line: "apply --server-side --field-manager=other -f -", stdin: config("ssa", { y: "1" }) },
+  { line: "apply --server-side --field-manager=other -f -", stdin: config("ssa", { x: "2" }) },
+  { line: "apply --server-side --field-manager=other --force-conflicts -f -", stdin: config("ssa", { x: "2" }) },
+  { line: "get configmap ssa -o jsonpath={.data}" },
+  { line: "get configmap ssa -o jsonpath={.metadata.managedFields[*].manager}" },
   { line: `patch configmap c -p {"data":{"z":"3","x":null}}` },
   { line: `patch configmap c --type=merge -p {"data":{"z":"4"}}` },
   {

@@ -1,15 +1,39 @@
 /** Answers without what two versions of the API server word differently. */
 import type { Answer } from "./converse.ts"
 
-export const comparable = ({ body, status }: Answer): unknown => ({ status, body: plain(body) })
+export const comparable = ({ body, status }: Answer): unknown => ({ status, body: plain(withoutOwners(body)) })
+
+const withoutOwners = (body: unknown): unknown => {
+  const { kind, metadata } = Object(body) as { readonly kind?: string; readonly metadata?: object }
+  return kind !== undefined && unfollowed.has(kind)
+    ? { ...(body as object), metadata: { ...metadata, managedFields: undefined } }
+    : body
+}
+
+/** Fields of which only some servers keep the owners: controllers write them there, and nothing here. */
+const unfollowed = new Set(["CustomResourceDefinition", "SelfSubjectAccessReview"])
+
+const ownersOf = (value: ReadonlyArray<unknown>) => {
+  const owners = (value as ReadonlyArray<{ readonly manager: string; readonly operation: string }>)
+    .filter(({ manager }) => manager !== "kube-apiserver")
+    .toSorted((a, b) => (`${a.operation} ${a.manager}` < `${b.operation} ${b.manager}` ? -1 : 1))
+  return owners.length === 0 ? undefined : owners.map((owner) => plain(owner))
+}
+
+const text = (value: unknown) => JSON.stringify(value)
 
 const plain = (value: unknown, key = ""): unknown => {
   if (Array.isArray(value)) {
+    // Go names conflicting managers in any order.
+    if (key === "causes") return value.map((one) => plain(one)).toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+    if (key === "managedFields") return ownersOf(value)
     // Cells of times depend on when they were asked for.
     return key === "cells"
       ? value.map((cell) => (/^\d+[smhdy]/.test(String(cell)) ? "AGE" : cell))
       : value.map((one) => plain(one))
   }
+  // Before 1.26 the fields of an owner reference had owners of their own.
+  if (key.startsWith('k:{"uid"')) return {}
   if (typeof value === "object" && value !== null) {
     return Object.fromEntries(
       Object.entries(value)

@@ -28,6 +28,7 @@ export const converse = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>,
       path: notes.fill(path),
       headers: {
         accept: "application/json",
+        "user-agent": "talker/1",
         ...(text === undefined ? {} : { "content-type": "application/json" }),
         ...headers
       },
@@ -69,14 +70,14 @@ class Notes {
   neutral(value: unknown, key = ""): unknown {
     if (Array.isArray(value)) return value.map((one) => this.neutral(one))
     if (isObject(value)) {
-      const entries = Object.entries(value).filter(([field]) => field !== "managedFields" && field !== "selfLink")
+      const entries = Object.entries(value).filter(([field]) => field !== "selfLink")
       return Object.fromEntries(entries.map(([field, one]) => [field, this.neutral(one, field)]))
     }
     if (typeof value !== "string") return value
     if (key === "continue" && value !== "") return "CONTINUE"
     if (key === "resourceVersion") return named(this.#versions, value, "version")
     if (key === "uid" && /^[0-9a-f]{8}-/.test(value)) return named(this.#uids, value, "uid")
-    if (/Time(stamp)?$/.test(key) && !value.startsWith("2026-01-01")) return "TIME"
+    if (/(^t|T)ime(stamp)?$/.test(key) && !value.startsWith("2026-01-01")) return "TIME"
     return value.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, (uid) => named(this.#uids, uid, "uid"))
   }
 }

@@ -1,4 +1,5 @@
 /** Requests about custom resources with a schema. */
+import { applyToGate } from "./applyRequests.ts"
 import { merge, type Step, step, strategic, table } from "./step.ts"
 
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -140,6 +141,7 @@ export const customs: ReadonlyArray<Step> = [
   step("whether it was deleted", "GET", `${gates}/port`),
   step("a DELETE of a collection", "DELETE", `${gates}?fieldSelector=metadata.name%3Dmeta`),
   step("a DELETE of a collection is gone", "GET", `${gates}/meta`),
+  ...applyToGate,
   step("the definition is read", "GET", `${definitions}/gates.acme.io`),
   step("the definition is deleted", "DELETE", `${definitions}/gates.acme.io`)
 ]

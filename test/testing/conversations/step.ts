@@ -36,5 +36,7 @@ export const merge = { "content-type": "application/merge-patch+json" }
 export const strategic = { "content-type": "application/strategic-merge-patch+json" }
 export const jsonPatch = { "content-type": "application/json-patch+json" }
 
+/** Server-side apply. */
+export const apply = { "content-type": "application/apply-patch+yaml" }
 /** Asks for a table. */
 export const table = { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" }

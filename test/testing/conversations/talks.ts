@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { fileURLToPath } from "node:url"
 import type * as Envtest from "../../../src/testing/envtest/Envtest.ts"
 import type { Send } from "./converse.ts"
+import { applyToConfigMap, applyToToken } from "./applyRequests.ts"
 import { builtIns } from "./builtInRequests.ts"
 import { customs } from "./customRequests.ts"
 import type { Step } from "./step.ts"
@@ -17,8 +18,8 @@ export interface Talk {
 }
 
 export const talks: ReadonlyArray<Talk> = [
-  { server: "kube-apiserver", steps: builtIns },
-  { server: "apiextensions-apiserver", steps: customs }
+  { server: "kube-apiserver", steps: [...builtIns.slice(0, -1), ...applyToConfigMap, ...builtIns.slice(-1)] },
+  { server: "apiextensions-apiserver", steps: [...customs, ...applyToToken] }
 ]
 
 /** The file with the answers of a server. */

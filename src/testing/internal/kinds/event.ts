@@ -51,6 +51,15 @@ export const event: Kind = {
   isBuiltIn: true,
   isModelled: true,
   createsOnUpdate: true,
+  skeleton: {
+    involvedObject: {},
+    source: {},
+    firstTimestamp: null,
+    lastTimestamp: null,
+    eventTime: null,
+    reportingComponent: "",
+    reportingInstance: ""
+  },
   schema: {
     title: "Event",
     description: "Event is a report of an event somewhere in the cluster.",

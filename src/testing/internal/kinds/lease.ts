@@ -25,6 +25,7 @@ export const lease: Kind = {
   isModelled: true,
   createsOnUpdate: true,
   needsVersion: true,
+  skeleton: { spec: {} },
   schema: {
     title: "Lease",
     description: "Lease defines a lease concept.",

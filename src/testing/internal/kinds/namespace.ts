@@ -16,6 +16,7 @@ export const namespace: Kind = {
   isBuiltIn: true,
   isModelled: true,
   nameIsLabel: true,
+  skeleton: { spec: { finalizers: ["kubernetes"] }, status: {} },
   schema: {
     title: "Namespace",
     description: "Namespace provides a scope for Names.",
