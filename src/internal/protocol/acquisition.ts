@@ -240,7 +240,7 @@ const answered = (state: State, event: Event, now: Now): State =>
       }
     : state
 
-// Who may read and not write is answered either way in turn.
+// A process that may read and not write is answered either way in turn.
 const refusedBy = ({ phase, refused }: State, event: Event, now: Now): State["refused"] => {
   const isSame = refused?.request === phase._tag
   const isRefusal = (event._tag === "Failed" || event._tag === "Missing") && isOfStart(event.error)
