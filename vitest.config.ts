@@ -16,7 +16,7 @@ export default defineConfig({
     isolate: false,
     // Node runs the sources as they are. It is also faster: every import through Vite's runner is a getter.
     experimental: { viteModuleRunner: false, nodeLoader: false },
-    execArgv: ["--conditions=kubelock-source"],
+    execArgv: ["--conditions=kubelock-source", "--disable-warning=ExperimentalWarning"],
     // These guard against hanging. No test relies on them, and a busy machine may be slow.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -1,23 +1,30 @@
 /**
  * The connection to an API server: its address, the credentials, and one set of pooled connections.
  *
- * `@kubernetes/client-node` reads the kubeconfig. Requests do not go through it, because it opens a new connection for
- * each; `internal/kubernetes/http.ts` pools connections with undici. Credentials are read again every minute and after
- * a 401, so that rotated tokens and certificates are used. Connections are replaced only when the certificates change.
- *
- * `@kubernetes/client-node` takes a second to load. Only the layers that read a kubeconfig load it.
+ * Kubeconfigs are read as `kubectl` reads them (`docs/kubeconfig.md`). Credentials are read again every minute and after a
+ * 401, so that rotated tokens and certificates are used. Connections are replaced only if the certificates change.
  */
-import type { KubeConfig } from "@kubernetes/client-node"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type Client, KubeConfigError } from "./internal/kubernetes/client.ts"
+import * as Semaphore from "effect/Semaphore"
+import type { Client } from "./internal/kubernetes/client.ts"
+import { KubeConfigError } from "./internal/kubernetes/kubeConfigError.ts"
+import * as ClientNode from "./internal/kubernetes/clientNode.ts"
 import { RotatingConnections } from "./internal/kubernetes/connections.ts"
-import * as credentials from "./internal/kubernetes/credentials.ts"
+import * as Credentials from "./internal/kubernetes/credentials.ts"
+import { Environment } from "./internal/kubernetes/environment.ts"
+import * as FindTarget from "./internal/kubernetes/findTarget.ts"
 import * as Http from "./internal/kubernetes/http.ts"
+import * as Oidc from "./internal/kubernetes/oidc.ts"
+import type { Target } from "./internal/kubernetes/kubeConfig.ts"
+import * as ServerUrl from "./internal/kubernetes/serverUrl.ts"
 import * as Timers from "./internal/time/timers.ts"
+import { quiet } from "./internal/tracing.ts"
 
-export { KubeConfigError } from "./internal/kubernetes/client.ts"
+export { KubeConfigError } from "./internal/kubernetes/kubeConfigError.ts"
 
 /**
  * The service that sends requests to one API server.
@@ -30,110 +37,161 @@ export { KubeConfigError } from "./internal/kubernetes/client.ts"
  * - `watch`: sends a request whose response arrives line by line until the scope closes. If the status is not 200, it
  *   succeeds with the whole response, as `request` does.
  *
- * After a 401 the credentials are read again, and the request is sent once more. Both operations fail with
- * `TransportError` if there is no response within the limits, and with `KubeConfigError` if the credentials cannot be
- * read.
+ * After a 401, or if the certificate of the server does not verify, the credentials are read again, and the request is sent
+ * once more. Both operations fail with `TransportError` if there is no response within the limits, with `UntrustedServer` if
+ * the certificate does not verify then either, and with `KubeConfigError` if the credentials cannot be read.
  */
 export class KubernetesClient extends Context.Service<KubernetesClient, Client>()("kubelock/KubernetesClient") {}
 
 /**
  * The kubeconfig to read, and the context to use.
  *
- * The default file is the one that `kubectl` uses: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod.
- * The default context is the current one of the file.
+ * By default these are the files that `kubectl` uses: those that `KUBECONFIG` names, or `~/.kube/config`, or else the
+ * service account of the pod. The default context is the current one.
  */
 export interface KubeConfigOptions {
   readonly file?: string | undefined
   readonly context?: string | undefined
 }
 
-/** The client for a kubeconfig that is already loaded. */
-export const layer = (kubeConfig: KubeConfig): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(KubernetesClient, make(Effect.succeed(kubeConfig)))
+/**
+ * A `KubeConfig` of `@kubernetes/client-node`.
+ *
+ * Only what it exports is used, in the way of this module; and what it makes of an `auth-provider`.
+ */
+export interface ClientNodeKubeConfig extends ClientNode.ClientNodeKubeConfig {}
 
-/** The client for a kubeconfig from a file, by default the one that `kubectl` uses. */
+/**
+ * The client for a `KubeConfig` of `@kubernetes/client-node`, or for an effect that loads one.
+ *
+ * The effect runs again after a 401. An object is looked at again then: its token files, certificate files and plugins are
+ * read anew, but what it once loaded from a kubeconfig stays as it is.
+ */
+export const layer = (
+  kubeConfig: ClientNodeKubeConfig | Effect.Effect<ClientNodeKubeConfig, KubeConfigError>
+): Layer.Layer<KubernetesClient, KubeConfigError> => {
+  const load = Effect.isEffect(kubeConfig) ? kubeConfig : Effect.succeed(kubeConfig)
+  return Layer.effect(
+    KubernetesClient,
+    make(() =>
+      Effect.flatMap(load, (loaded) =>
+        Effect.map(FindTarget.inDocument(ClientNode.documentOf(loaded)), (target) => ({
+          target,
+          authorization: ClientNode.authorizationOf(loaded, target)
+        }))
+      )
+    )
+  )
+}
+
+/** The client for a kubeconfig from a file, by default as `kubectl` finds it. */
 export const layerKubeConfig = (options: KubeConfigOptions = {}): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(KubernetesClient, make(load((kubeConfig) => loadFrom(kubeConfig, options))))
+  Layer.effect(
+    KubernetesClient,
+    makeWithOidc((context) => FindTarget.inFiles({ ...options, context: options.context ?? context }))
+  )
 
 /** The client for a kubeconfig as YAML, such as that of `ApiServer` in `kubelock/testing`. */
 export const layerKubeConfigYaml = (yaml: string): Layer.Layer<KubernetesClient, KubeConfigError> =>
-  Layer.effect(KubernetesClient, make(load((kubeConfig) => kubeConfig.loadFromString(yaml))))
+  Layer.effect(
+    KubernetesClient,
+    makeWithOidc(() => FindTarget.inYaml(yaml))
+  )
 
-const attempt = <A>(evaluate: () => A | Promise<A>): Effect.Effect<A, KubeConfigError> =>
-  Effect.tryPromise({
-    try: async () => evaluate(),
-    catch: (cause) =>
-      new KubeConfigError({ detail: String(cause instanceof Error ? cause.message : cause).split("\n")[0]! })
-  })
+const makeWithOidc = Effect.fnUntraced(function* (
+  find: (context: string | undefined) => Effect.Effect<Target, KubeConfigError>
+) {
+  const { variables } = yield* Environment
+  const authorization = Oidc.make({ variables, timers: yield* Timers.make })
+  return yield* make((context) =>
+    Effect.map(find(context), (target) => ({ target, authorization: authorization(target) }))
+  )
+})
 
-const load = (fill: (kubeConfig: KubeConfig) => void): Effect.Effect<KubeConfig, KubeConfigError> =>
-  attempt(async () => {
-    const kubeConfig = new (await import("@kubernetes/client-node")).KubeConfig()
-    fill(kubeConfig)
-    return kubeConfig
-  })
-
-const loadFrom = (kubeConfig: KubeConfig, options: KubeConfigOptions): void => {
-  if (options.file === undefined) kubeConfig.loadFromDefault()
-  else kubeConfig.loadFromFile(options.file)
-  if (options.context !== undefined) kubeConfig.setCurrentContext(options.context)
+interface Found {
+  readonly target: Target
+  readonly authorization: Effect.Effect<string, KubeConfigError>
 }
 
-const make = Effect.fnUntraced(function* (load: Effect.Effect<KubeConfig, KubeConfigError>) {
-  let kubeConfig = yield* load
-  const context = kubeConfig.getCurrentContext()
-  const cluster = kubeConfig.getCurrentCluster()
-  if (cluster === null) {
-    return yield* new KubeConfigError({
-      detail: `it has no cluster for the context ${JSON.stringify(context ?? "")}; choose another context`
-    })
-  }
-  if (!URL.canParse(cluster.server) || (cluster.server.startsWith("http:") && !cluster.skipTLSVerify)) {
-    return yield* new KubeConfigError({
-      detail: `its server ${JSON.stringify(cluster.server)} is not an https URL (plain http needs insecure-skip-tls-verify); is this the right kubeconfig`
-    })
-  }
-  const [currentCredentials, invalidate] = yield* Effect.cachedInvalidateWithTTL(
-    attempt(() => credentials.read(kubeConfig)).pipe(
-      Effect.timeoutOrElse({
-        duration: "10 seconds",
-        orElse: () => new KubeConfigError({ detail: "its credentials could not be read within 10 seconds" })
-      })
-    ),
-    (exit) => (exit._tag === "Success" ? "1 minute" : 0)
-  )
-  // The kubeconfig may contain a certificate or cache the token of a plugin. After a 401 the whole kubeconfig is read
-  // again.
-  const reload = Effect.flatMap(load, (loaded) => {
-    loaded.setCurrentContext(context)
-    kubeConfig = loaded
-    return invalidate
-  })
+/** How long credentials are used before they are read again, and how long a failure to read them is, in milliseconds. Our choice. */
+export const credentialsValidFor = { read: 60_000, failed: 1000 }
 
-  const { connection } = yield* currentCredentials
+// `find` looks for the target, the second time with the context that was found at first.
+const make = Effect.fnUntraced(function* (
+  find: (context: string | undefined) => Effect.Effect<Found, KubeConfigError>
+) {
+  const { variables } = yield* Environment
+  const found = yield* find(undefined)
+  const { cluster, context, namespace = "default" } = found.target
+  const server = yield* Effect.fromResult(ServerUrl.parse(cluster.server!))
+  const credentialsOf = ({ authorization, target }: Found) =>
+    Credentials.make({ target, server, variables, authorization })
+
+  let source = credentialsOf(found)
+  // What was read last, until the server does not accept it. It stands in while reading fails.
+  let last: Credentials.Credentials | undefined
+  const read = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const credentials = yield* Effect.catch(source, (error) =>
+      last === undefined || (last.expiresAt ?? Infinity) <= now
+        ? Effect.fail(error)
+        : Effect.as(quiet(Effect.logWarning(`${error.message} The credentials that were read before are used.`)), last)
+    )
+    last = credentials
+    return { credentials, validFor: Math.min(credentialsValidFor.read, (credentials.expiresAt ?? Infinity) - now) }
+  })
+  const [currentCredentials, invalidate] = yield* Effect.cachedInvalidateWithTTL(read, (exit) =>
+    Duration.millis(exit._tag === "Success" ? exit.value.validFor : credentialsValidFor.failed)
+  )
+  // The kubeconfig may contain a token or a certificate. After a 401 all of it is read again, once for all requests that were
+  // refused together.
+  const reloading = yield* Semaphore.make(1)
+  const reload = Effect.fnUntraced(function* (refused: Credentials.Credentials) {
+    if (last !== refused) return
+    const again = yield* find(context)
+    if (again.target.cluster.server !== cluster.server) {
+      return yield* new KubeConfigError({
+        detail: `its server is now ${JSON.stringify(again.target.cluster.server)}; start this process anew to use it`
+      })
+    }
+    source = credentialsOf(again)
+    last = undefined
+    yield* invalidate
+  }, reloading.withPermits(1))
+
+  const { credentials } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
-    attempt(() => RotatingConnections.make(connection)),
+    Effect.promise(() => RotatingConnections.make(credentials.connection)),
     (connections) => Effect.promise(() => connections.destroy())
   )
-  const http = Http.make(connections, cluster.server, yield* Timers.make)
+  const http = Http.make(connections, server, yield* Timers.make)
 
-  const authHeaders = Effect.map(currentCredentials, ({ connection, headers }) => {
-    connections.rotate(connection)
-    return headers
-  })
-  const withCredentials = <A extends Http.ResponseHead, E, R>(
-    send: (headers: Readonly<Record<string, string>>) => Effect.Effect<A, E, R>
+  const withCredentials = <A extends Http.ResponseHead, R>(
+    send: (headers: Credentials.Headers) => Effect.Effect<A, Http.RequestError, R>
   ) => {
-    const once = Effect.flatMap(authHeaders, send)
-    return Effect.flatMap(once, (response) =>
-      response.status === 401 ? Effect.andThen(reload, once) : Effect.succeed(response)
-    )
+    const once = Effect.flatMap(currentCredentials, ({ credentials }) => {
+      connections.rotate(credentials.connection)
+      return Effect.map(
+        // The server may have got a new certificate authority, too.
+        Effect.catchTag(send(credentials.headers), "UntrustedServer", Effect.succeed),
+        (response) => ({ response, credentials })
+      )
+    })
+    return Effect.flatMap(once, ({ credentials, response }) => {
+      if (!isRefused(response)) return Effect.succeed(response)
+      return Effect.flatMap(Effect.andThen(reload(credentials), once), ({ response }) =>
+        "status" in response ? Effect.succeed(response) : Effect.fail(response)
+      )
+    })
   }
 
   return KubernetesClient.of({
-    server: cluster.server,
-    namespace: kubeConfig.getContextObject(context)?.namespace ?? "default",
+    server: `${server.origin}${server.prefix}`,
+    namespace,
     request: (request, limits) => withCredentials((headers) => http.request(request, headers, limits)),
     watch: (request, limits) => withCredentials((headers) => http.watch(request, headers, limits))
   })
 })
+
+const isRefused = <A extends Http.ResponseHead>(response: A | Http.UntrustedServer): response is Http.UntrustedServer =>
+  !("status" in response) || response.status === 401

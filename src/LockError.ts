@@ -165,7 +165,7 @@ export class NotFound extends Schema.Error<NotFound>("kubelock/LockError/NotFoun
   }
 }
 
-/** The API server does not accept the credentials (401), even after they were read again; or they cannot be read. */
+/** The API server does not accept the credentials (401), even after they were read again. */
 export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError/Unauthorized")({
   _tag: Schema.tag("LockUnauthorized"),
   object: Schema.String,
@@ -173,6 +173,20 @@ export class Unauthorized extends Schema.Error<Unauthorized>("kubelock/LockError
 }) {
   override get message(): string {
     return `The API server did not accept the credentials for ${this.object}: ${this.detail}. Check the user of the kubeconfig, or the service account.`
+  }
+}
+
+/**
+ * The certificate of the API server does not verify, even after the kubeconfig was read again. Nothing was sent to it.
+ * `detail` is the reason, as part of a sentence.
+ */
+export class Untrusted extends Schema.Error<Untrusted>("kubelock/LockError/Untrusted")({
+  _tag: Schema.tag("LockUntrusted"),
+  object: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `Sent no request for ${this.object}: the API server is not trusted, since ${this.detail}. Check the server and the certificate-authority of the kubeconfig.`
   }
 }
 
@@ -261,7 +275,8 @@ export class Altered extends Schema.Error<Altered>("kubelock/LockError/Altered")
 
 /**
  * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or
- * the response is not from Kubernetes (the page of a proxy, truncated JSON). Sending the request again may help.
+ * the response is not from Kubernetes (the page of a proxy, truncated JSON). Or there were no credentials to send the request
+ * with: a plugin failed, a token file cannot be read. Sending the request again may help.
  *
  * A write that fails with this error may have been applied, unless `status` is 429. `retryAfter` is how long an
  * overloaded server asks the client to wait, at most one minute.
@@ -280,7 +295,16 @@ export class Unavailable extends Schema.Error<Unavailable>("kubelock/LockError/U
 }
 
 /** All errors of an `ObjectStore`. */
-export const StoreError = Schema.Union([InvalidName, NotFound, Unauthorized, Forbidden, Rejected, Altered, Unavailable])
+export const StoreError = Schema.Union([
+  InvalidName,
+  NotFound,
+  Unauthorized,
+  Untrusted,
+  Forbidden,
+  Rejected,
+  Altered,
+  Unavailable
+])
 
 /** All errors of an `ObjectStore`. */
 export type StoreError = typeof StoreError.Type

@@ -175,6 +175,47 @@ describe("what a program loads", () => {
       console.log(Agent === other)`
     assert.strictEqual(await node(project.folder, "--input-type=module", "-e", same), "true")
   })
+
+  it("is nothing of @kubernetes/client-node, whatever the kubeconfig", async () => {
+    const kubeConfig = JSON.stringify({
+      clusters: [{ name: "c", cluster: { server: "https://c.example" } }],
+      users: [
+        {
+          name: "u",
+          user: {
+            "auth-provider": {
+              name: "oidc",
+              config: {
+                "idp-issuer-url": "https://issuer.invalid",
+                "client-id": "c",
+                "id-token": "a.eyJleHAiOjQwMDAwMDAwMDB9.b"
+              }
+            }
+          }
+        }
+      ],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x"
+    })
+    const printed = await node(
+      project,
+      "--input-type=module",
+      "-e",
+      `import { registerHooks } from "node:module"
+       registerHooks({
+         resolve: (specifier, context, next) => {
+           if (specifier.includes("client-node")) throw new Error(specifier + " is not installed")
+           return next(specifier, context)
+         }
+       })
+       const { Effect } = await import("effect")
+       const { KubernetesClient } = await import("kubelock")
+       const server = Effect.map(KubernetesClient.KubernetesClient, ({ server }) => server)
+       const client = KubernetesClient.layerKubeConfigYaml(${JSON.stringify(kubeConfig)})
+       console.log(await Effect.runPromise(Effect.provide(server, client)))`
+    )
+    assert.strictEqual(printed, "https://c.example")
+  })
 })
 
 describe("a service in a cluster", { timeout: 120_000 }, () => {
@@ -194,7 +235,6 @@ describe("a service in a cluster", { timeout: 120_000 }, () => {
     const built = await rolldown({
       input: join(project.folder, "service.ts"),
       platform: "node",
-      external: ["@kubernetes/client-node"],
       logLevel: "silent"
     })
     const { output } = await built.generate({ format: "esm", minify: true, codeSplitting: false })

@@ -12,6 +12,7 @@ type StoreTag =
   | "LockForbidden"
   | "LockRejected"
   | "LockAltered"
+  | "LockUntrusted"
   | "LockUnavailable"
 
 type TagOf<F extends (...args: never) => unknown> =

@@ -114,9 +114,11 @@ const Server = Layer.unwrap(
   Effect.map(Config.Port("PORT").pipe(Config.withDefault(8080)), (port) => NodeHttpServer.layer(createServer, { port }))
 )
 
+// The port opens last: a request that arrives before there are routes would never be answered.
 HttpRouter.serve(Routes).pipe(
+  Layer.provide(Server),
   Layer.provide(Tokens.layer),
-  Layer.provide([Server, NodeHttpClient.layerUndici, KubernetesClient.layerKubeConfig()]),
+  Layer.provide([NodeHttpClient.layerUndici, KubernetesClient.layerKubeConfig()]),
   Layer.provide(Shutdown.layer),
   Layer.launch,
   NodeRuntime.runMain

@@ -2,6 +2,7 @@
  * The client of one cluster: sends requests within limits of time and size, and learns the server's clock from the
  * responses.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -18,7 +19,8 @@ import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 import * as ServerClock from "../time/serverClock.ts"
-import type { Client, KubeConfigError } from "./client.ts"
+import type { Client } from "./client.ts"
+import type { KubeConfigError } from "./kubeConfigError.ts"
 import * as decode from "./decode.ts"
 import type * as Http from "./http.ts"
 import * as responseError from "./responseError.ts"
@@ -33,12 +35,12 @@ export interface ApiClient {
   readonly request: (
     request: Http.Request,
     info: responseError.RequestInfo
-  ) => Effect.Effect<Http.Response, LockError.Unavailable | LockError.Unauthorized>
+  ) => Effect.Effect<Http.Response, LockError.Unavailable | LockError.Untrusted>
   /** Succeeds when the head of a successful response has arrived. Its lines follow until the scope closes. */
   readonly watch: (
     request: Http.Request,
     info: responseError.RequestInfo
-  ) => Effect.Effect<Http.Response | Http.LineStream, LockError.Unavailable | LockError.Unauthorized, Scope.Scope>
+  ) => Effect.Effect<Http.Response | Http.LineStream, LockError.Unavailable | LockError.Untrusted, Scope.Scope>
   /** The time on the clock that expiries are judged by. Makes no request. */
   readonly now: Effect.Effect<ServerTime>
 }
@@ -50,6 +52,7 @@ export const make = (
 ): ApiClient => {
   let serverClock = ServerClock.initial
   let hasClock = true
+  let isUnreachable = false
   const reported = new Set<string>()
   const parseDate = memoizeLast(millisOf)
 
@@ -93,11 +96,21 @@ export const make = (
     return quiet(Effect.logWarning(message))
   }
 
+  // The first failure is worth a line: the requests that follow may go on for long. So is the first after an answer.
+  const warnIfUnreachable = (cause: Cause.Cause<Http.RequestError | KubeConfigError>) => {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (error?._tag !== "TransportError" || error.isUnreachable !== true || isUnreachable) return undefined
+    isUnreachable = true
+    return quiet(
+      Effect.logWarning(`The API server ${client.server} cannot be reached: ${error.detail}. Requests are tried again.`)
+    )
+  }
+
   // Measures a request, and learns the server's time from its response.
   const measured = <A extends Http.ResponseHead, R>(
     info: responseError.RequestInfo,
-    send: Effect.Effect<A, Http.TransportError | KubeConfigError, R>
-  ): Effect.Effect<A, LockError.Unavailable | LockError.Unauthorized, R> =>
+    send: Effect.Effect<A, Http.RequestError | KubeConfigError, R>
+  ): Effect.Effect<A, LockError.Unavailable | LockError.Untrusted, R> =>
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const sent = ClockReading.read(clock)
@@ -106,9 +119,11 @@ export const make = (
           const received = ClockReading.read(clock)
           const metric = requestSecondsOf(info.verb, Exit.isSuccess(exit) ? String(exit.value.status) : "none")
           quietly(() => metric.updateUnsafe(ClockReading.elapsed(sent, received).max / 1000, fiber.context))
-          return Exit.isSuccess(exit) ? learnTime(sent, received, exit.value.headers) : undefined
+          if (Exit.isFailure(exit)) return warnIfUnreachable(exit.cause)
+          isUnreachable = false
+          return learnTime(sent, received, exit.value.headers)
         }),
-        (error) => (error._tag === "KubeConfigError" ? unauthorized(info, error) : unavailable(info, error.detail))
+        (error) => errorOf(info, error)
       )
     })
 
@@ -145,8 +160,20 @@ export const snapshotOf = (
 export const unavailable = (info: responseError.RequestInfo, detail: string): LockError.Unavailable =>
   new LockError.Unavailable({ object: info.object, verb: info.verb, detail })
 
-const unauthorized = ({ object }: responseError.RequestInfo, { detail }: KubeConfigError): LockError.Unauthorized =>
-  new LockError.Unauthorized({ object, detail })
+const errorOf = (
+  info: responseError.RequestInfo,
+  { _tag, detail }: Http.RequestError | KubeConfigError
+): LockError.Unavailable | LockError.Untrusted => {
+  switch (_tag) {
+    case "UntrustedServer":
+      return new LockError.Untrusted({ object: info.object, detail })
+    case "KubeConfigError":
+      // The credentials could be read when the client was made. So that they cannot be read now may pass.
+      return unavailable(info, `no credentials: ${detail}`)
+    case "TransportError":
+      return unavailable(info, detail)
+  }
+}
 
 // All responses within one second have the same date.
 const memoizeLast = <A>(parse: (text: string) => A): ((text: string) => A) => {

@@ -57,7 +57,7 @@ export const requestConnections = 16
 
 const connect = (undici: typeof Undici, connection: Connection): Connections => ({
   requests: makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections }),
-  watches: makeDispatcher(undici, connection, { allowH2: true })
+  watches: makeDispatcher(undici, connection, { allowH2: !connection.http1 })
 })
 
 const makeDispatcher = (
@@ -68,8 +68,9 @@ const makeDispatcher = (
   if (proxy === undefined) {
     return new undici.Agent({ ...options, connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 30_000 } })
   }
-  if (!proxy.startsWith("http")) throw new Error(`the proxy ${proxy} is not supported; use an HTTP proxy`)
-  return new undici.ProxyAgent({ ...options, uri: proxy, requestTls: tls })
+  // A proxy that is reached by TLS is verified as the server is, as in Go.
+  const proxyTls = proxy.startsWith("https:") ? { proxyTls: tls } : {}
+  return new undici.ProxyAgent({ ...options, uri: proxy, requestTls: tls, ...proxyTls })
 }
 
 const isSame = (a: Connection, b: Connection): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)

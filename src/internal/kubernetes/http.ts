@@ -19,6 +19,8 @@ import { EventEmitter } from "node:events"
 import type { Readable } from "node:stream"
 import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
+import type { Headers } from "./credentials.ts"
+import type { ServerUrl } from "./serverUrl.ts"
 import { inSpan, quietly } from "../tracing.ts"
 
 /** A request. `path` includes the query. */
@@ -45,15 +47,32 @@ export interface LineStream extends ResponseHead {
   readonly lines: Stream.Stream<string, TransportError>
 }
 
-/** No complete response arrived. `detail` is the reason, as part of a sentence. */
+/**
+ * No complete response arrived. `detail` is the reason, as part of a sentence. `isUnreachable`: there was no connection, or
+ * nothing came within the limit.
+ */
 export class TransportError extends Schema.Error<TransportError>("kubelock/KubernetesClient/TransportError")({
   _tag: Schema.tag("TransportError"),
-  detail: Schema.String
+  detail: Schema.String,
+  isUnreachable: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
     return `No response from the API server: ${this.detail}.`
   }
 }
+
+/** The certificate of the server does not verify, so nothing was sent. `detail` is the reason, as part of a sentence. */
+export class UntrustedServer extends Schema.Error<UntrustedServer>("kubelock/KubernetesClient/UntrustedServer")({
+  _tag: Schema.tag("UntrustedServer"),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `The API server is not trusted: ${this.detail}.`
+  }
+}
+
+/** Why a request has no response. */
+export type RequestError = TransportError | UntrustedServer
 
 /**
  * Limits of one request.
@@ -69,36 +88,33 @@ export interface Limits {
 /** Sends requests to one server. Each request has a span if a tracer is installed. */
 export interface Http {
   /** Succeeds when the whole response has arrived. */
-  readonly request: (
-    request: Request,
-    credentials: Readonly<Record<string, string>>,
-    limits: Limits
-  ) => Effect.Effect<Response, TransportError>
+  readonly request: (request: Request, credentials: Headers, limits: Limits) => Effect.Effect<Response, RequestError>
   /** Succeeds when the head of the response has arrived, if its status is 200. Ends with the scope. */
   readonly watch: (
     request: Request,
-    credentials: Readonly<Record<string, string>>,
+    credentials: Headers,
     limits: Limits
-  ) => Effect.Effect<Response | LineStream, TransportError, Scope.Scope>
+  ) => Effect.Effect<Response | LineStream, RequestError, Scope.Scope>
 }
 
-/** Makes the HTTP client of one server (`server` is its URL). */
-export const make = (connections: Connections, server: string, timers: Timers): Http => {
+/** Makes the HTTP client of one server. */
+export const make = (connections: Connections, { origin, prefix }: ServerUrl, timers: Timers): Http => {
   const send = <A extends ResponseHead>(
     dispatcher: Undici.Dispatcher,
-    { body, headers, method, path }: Request,
-    credentials: Readonly<Record<string, string>>,
+    { body, headers, method, path: pathOnServer }: Request,
+    credentials: Headers,
     limits: Limits,
     signal: EventEmitter,
     read: Reader<A>
-  ): Effect.Effect<A, TransportError> =>
-    inSpan(
+  ): Effect.Effect<A, RequestError> => {
+    const path = `${prefix}${pathOnServer}`
+    return inSpan(
       `http.client ${method}`,
       {
         kind: "client",
         attributes: {
           "http.request.method": method,
-          "url.full": `${server}${path}`,
+          "url.full": `${origin}${path}`,
           "url.path": path.split("?")[0]!
         }
       },
@@ -106,7 +122,7 @@ export const make = (connections: Connections, server: string, timers: Timers): 
         const response = dispatch(
           dispatcher,
           {
-            origin: server,
+            origin,
             path,
             method,
             headers: { ...headers, ...credentials, ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)) },
@@ -125,6 +141,7 @@ export const make = (connections: Connections, server: string, timers: Timers): 
         )
       }
     )
+  }
 
   return {
     request: (request, credentials, limits) =>
@@ -157,9 +174,9 @@ const dispatch = <A>(
   limits: Limits,
   timers: Timers,
   read: Reader<A>
-): Effect.Effect<A, TransportError> =>
+): Effect.Effect<A, RequestError> =>
   Effect.callback((resume) => {
-    const end = (exit: Effect.Effect<A, TransportError>) => {
+    const end = (exit: Effect.Effect<A, RequestError>) => {
       cancelTimeout()
       resume(exit)
     }
@@ -169,13 +186,17 @@ const dispatch = <A>(
       fail(detail)
       options.signal.emit("abort")
     }
-    const cancelTimeout = timers.schedule(limits.timeoutMillis, () =>
-      abort(`no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`)
-    )
-    dispatcher.request(options).then(
-      (response) => read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort }),
-      (error: unknown) => fail(connectionProblem(error))
-    )
+    const cancelTimeout = timers.schedule(limits.timeoutMillis, () => {
+      const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
+      end(Effect.fail(new TransportError({ detail, isUnreachable: true })))
+      options.signal.emit("abort")
+    })
+    // A dispatcher can throw, and so can the reading of a response that it does not give as undici does.
+    const request = async () => {
+      const response = await dispatcher.request(options)
+      read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort })
+    }
+    request().catch((error: unknown) => end(Effect.fail(problemOf(error))))
     return Effect.sync(() => abort("the request was interrupted"))
   })
 
@@ -246,6 +267,50 @@ const linesOf = (body: Readable, maxBytes: number): Stream.Stream<string, Transp
 
 const truncated = "the connection broke before the response was complete"
 
-// The error of undici can contain secrets. Only its code is repeated.
-const connectionProblem = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause ? `no connection (${String(cause.code)})` : "the connection failed"
+// The message of an error can contain secrets. Only its code, or its kind, is repeated.
+const problemOf = (error: unknown): RequestError => {
+  const code = error instanceof Error && "code" in error ? String(error.code) : undefined
+  if (code === undefined) {
+    return new TransportError({
+      detail: `the connection failed (${error instanceof Error ? error.name : typeof error})`
+    })
+  }
+  const certificate = problemOfCertificate(code)
+  if (certificate !== undefined) return new UntrustedServer({ detail: `${certificate} (${code})` })
+  const isBroken = ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"].includes(code)
+  return new TransportError({ detail: `no connection (${code})`, ...(isBroken ? {} : { isUnreachable: true }) })
+}
+
+// The codes are those of Node's documentation ("X509 certificate error codes").
+const problemOfCertificate = (code: string): string | undefined => {
+  switch (code) {
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+    case "HOSTNAME_MISMATCH":
+      return "its certificate is for other names than the one in its URL, or in tls-server-name"
+    case "CERT_HAS_EXPIRED":
+      return "its certificate has expired, by the clock of this machine"
+    case "CERT_NOT_YET_VALID":
+      return "its certificate is not valid yet, by the clock of this machine"
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "CERT_SIGNATURE_FAILURE":
+      return "its certificate is not signed by the certificate authority of the kubeconfig or the pod"
+    case "CERT_CHAIN_TOO_LONG":
+    case "CERT_REJECTED":
+    case "CERT_REVOKED":
+    case "CERT_UNTRUSTED":
+    case "ERROR_IN_CERT_NOT_AFTER_FIELD":
+    case "ERROR_IN_CERT_NOT_BEFORE_FIELD":
+    case "INVALID_CA":
+    case "INVALID_PURPOSE":
+    case "PATH_LENGTH_EXCEEDED":
+    case "UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY":
+    case "UNABLE_TO_DECRYPT_CERT_SIGNATURE":
+      return "its certificate does not verify"
+    default:
+      return undefined
+  }
+}

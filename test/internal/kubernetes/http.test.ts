@@ -39,7 +39,11 @@ const serving = (serve: (socket: Socket, request: string) => void) =>
         (agent) => Effect.promise(() => agent.destroy())
       )
     const pools = { requests: yield* agent(1), watches: yield* agent() }
-    const { request: send, watch } = transport.make(pools, `http://127.0.0.1:${port}`, yield* Timers.make)
+    const { request: send, watch } = transport.make(
+      pools,
+      { origin: `http://127.0.0.1:${port}`, prefix: "" },
+      yield* Timers.make
+    )
     const credentials = { Authorization: "Bearer t" }
     const within = (limits: Partial<transport.Limits> = {}) => ({ timeoutMillis: 5000, maxBytes: 1000, ...limits })
     return {
@@ -88,7 +92,7 @@ describe("a request", () => {
       const agent = new Undici.Agent()
       const { request: send } = transport.make(
         { requests: agent, watches: agent },
-        "http://127.0.0.1:1",
+        { origin: "http://127.0.0.1:1", prefix: "" },
         yield* Timers.make
       )
       const { detail } = yield* Effect.flip(send(get, {}, { timeoutMillis: 5000, maxBytes: 10 }))
@@ -96,6 +100,36 @@ describe("a request", () => {
       yield* Effect.promise(() => agent.destroy())
     }).pipe(Effect.scoped)
   )
+
+  const dispatchers: ReadonlyArray<readonly [title: string, dispatcher: object]> = [
+    ["has no request", {}],
+    [
+      "throws",
+      {
+        request: () => {
+          throw new TypeError("s3cret")
+        }
+      }
+    ],
+    ["answers without a body", { request: () => Promise.resolve({ statusCode: 200, headers: {} }) }],
+    ["answers with nothing", { request: () => Promise.resolve(undefined) }]
+  ]
+  for (const [title, dispatcher] of dispatchers) {
+    it.live(`fails with a typed error if the dispatcher ${title}`, () =>
+      Effect.gen(function* () {
+        const agent = dispatcher as Undici.Agent
+        const { request: send, watch } = transport.make(
+          { requests: agent, watches: agent },
+          { origin: "http://127.0.0.1:1", prefix: "" },
+          yield* Timers.make
+        )
+        const limits = { timeoutMillis: 5000, maxBytes: 10 }
+        for (const error of [yield* Effect.flip(send(get, {}, limits)), yield* Effect.flip(watch(get, {}, limits))]) {
+          assert.strictEqual(error.message, "No response from the API server: the connection failed (TypeError).")
+        }
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.live("fails if the answer breaks off, before or after its head", () =>
     Effect.gen(function* () {
@@ -132,7 +166,7 @@ describe("a request", () => {
       const agent = new Undici.Agent({ connections: 1, connect: () => {} })
       const { request: send } = transport.make(
         { requests: agent, watches: agent },
-        "http://127.0.0.1:1",
+        { origin: "http://127.0.0.1:1", prefix: "" },
         yield* Timers.make
       )
       yield* Effect.flip(send(get, {}, { timeoutMillis: 20, maxBytes: 10 }))
