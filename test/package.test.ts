@@ -198,7 +198,7 @@ describe("what a program loads", () => {
       "current-context": "x"
     })
     const printed = await node(
-      project,
+      project.folder,
       "--input-type=module",
       "-e",
       `import { registerHooks } from "node:module"
