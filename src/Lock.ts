@@ -243,7 +243,7 @@ export const make = Effect.fnUntraced(function* (
         startedAt,
         engine,
         policy: own,
-        waitBudget: waitBudget.make(own.waitSchedule),
+        waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),
         attributes: idInMetrics ? { id } : undefined
       }
     })

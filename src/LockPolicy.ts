@@ -29,8 +29,9 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *
  * - `annotation`: the annotation that is the lock.
  * - `ttl`: how long a lease lasts.
- * - `waitSchedule`: its end is the end of the wait. A contender that can watch the object makes no request at its
- *   steps. A contender that cannot watch tries again at each step.
+ * - `waitSchedule`: its end is the end of the wait. It runs by the clock, also while a request is under way: steps that a
+ *   slow request outlasts are over. A contender that can watch the object makes no request at its steps. A contender
+ *   that cannot watch tries again at each step.
  * - `renewEvery`: the interval of renewals, or `false` for no renewal.
  * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
  *   for long enough that Dex sees it. `undefined` means: as the resource says.

@@ -128,6 +128,17 @@ export const vagueTime = 3000
 /** How much later each waiter rechecks than the waiter before it, and how much later at most, in milliseconds. Our choice. */
 export const recheckStagger = { perPosition: 100, atMost: 2000 }
 
+/**
+ * The same for waiters that look because the lock has expired, of which those in front may have died with its holder: never more than
+ * `atMost` milliseconds, and half of it for the waiter in this position. Our choice.
+ */
+export const takeoverStagger = { halfAt: 20, atMost: 500 }
+
+const staggerOf = (position: number, isExpiry: boolean): number =>
+  isExpiry
+    ? Math.round((takeoverStagger.atMost * position) / (position + takeoverStagger.halfAt))
+    : Math.min(position * recheckStagger.perPosition, recheckStagger.atMost)
+
 /** Reads a record at a time. */
 export const lockState = (record: LockRecord, now: ServerTime): LockState => {
   if (record._tag === "Malformed") return record
@@ -145,8 +156,8 @@ export const lockState = (record: LockRecord, now: ServerTime): LockState => {
  *   moment first.
  * - A lock that names this contender was handed to it, or it is a write of its own whose answer was lost. The contender claims
  *   it as it stands, or writes it anew if little is left of it or the contender does not renew.
- * - A contender that takes over from an expired holder moves the waiters before it to the end of the queue: it was their turn,
- *   and they may be gone or may not have heard.
+ * - A contender that takes over from an expired holder empties the queue: whoever let a lease expire may have died together with
+ *   waiters, and nobody can tell which. The living join again, in the order of the versions in which they first found the object.
  */
 export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
   if (record._tag === "Malformed") return record
@@ -171,8 +182,8 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
     return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin }
   }
   if (leases.length > live.length) {
-    const passedOver = queue.waiters.slice(0, Math.max(0, index))
-    return planAcquire(leases, queue, [...queue.waiters.slice(index + 1), ...passedOver], now, contender)
+    const isOwn = leases.every((lease) => lease === own || live.includes(lease))
+    return planAcquire(leases, queue, isOwn ? others() : [], now, contender)
   }
   return contender.yields && position !== undefined
     ? { _tag: "Wait", seen: {}, until: now.earliest + yieldFor, position, canJoin: false }
@@ -208,12 +219,16 @@ const planAcquire = (
  * wiped, or may not move. A waiter that knows the time badly, because its clock was set back while it heard nothing, looks once
  * the lock may have expired: the answer tells the time, too.
  */
-export const recheckDelay = ({ position, until }: WaitState, now: ServerTime, watchesObject: boolean): number => {
+export const recheckDelay = (
+  { position = 0, seen, until }: WaitState,
+  now: ServerTime,
+  watchesObject: boolean
+): number => {
   const left = Math.max(1, until + 1 - now.earliest)
   const isVague = now.latest - now.earliest > vagueTime
-  const atMost = watchesObject ? (isVague ? Math.max(recheckAfter, until - now.latest) : left) : recheckAfter
-  const stagger = Math.min((position ?? 0) * recheckStagger.perPosition, recheckStagger.atMost)
-  return Math.min(left, atMost) + stagger
+  const longest = watchesObject ? (isVague ? Math.max(recheckAfter, until - now.latest) : left) : recheckAfter
+  const isExpiry = seen.expiry !== undefined && left <= longest
+  return Math.min(left, longest) + staggerOf(position, isExpiry)
 }
 
 /**

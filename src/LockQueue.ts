@@ -17,6 +17,7 @@
  * The queue is advice. Dex wipes it, and anybody can garble or forge it. That costs a waiter one write, about a second, or
  * one short lease. It never makes a lock free or held.
  */
+import { isOlder } from "./internal/version.ts"
 import type { MetadataPatch, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
 /**
@@ -66,7 +67,7 @@ const chainStartPattern = /^since=(\d{1,15})$/
 /** Reads the queue. It ignores everything that is not a holder ID. */
 export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
   const found: Record<string, string> = {}
-  const joins: Array<{ readonly waiter: string; readonly version: number }> = []
+  const joins: Array<{ readonly waiter: string; readonly version: string }> = []
   const prefix = `${queueKey(key)}-`
   let read = 0
   for (const name in annotations) {
@@ -75,10 +76,11 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
     const value = annotations[name]!
     found[name] = value
     const [, waiter = "", version] = joinPattern.exec(value) ?? []
-    if (holderIdPattern.exec(waiter)?.[1] === name.slice(prefix.length))
-      joins.push({ waiter, version: Number(version) })
+    if (holderIdPattern.exec(waiter)?.[1] === name.slice(prefix.length)) joins.push({ waiter, version: version! })
   }
-  const joined = joins.toSorted((a, b) => a.version - b.version).map(({ waiter }) => waiter)
+  const joined = joins
+    .toSorted((a, b) => (isOlder(a.version, b.version) ? -1 : isOlder(b.version, a.version) ? 1 : 0))
+    .map(({ waiter }) => waiter)
   const text = annotations[queueKey(key)]
   if (text === undefined) return { waiters: joined, chainStartedAt: undefined, annotations: found }
   found[queueKey(key)] = text

@@ -15,14 +15,17 @@ import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
 import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
 import { shortestStep } from "../src/internal/engine/waitBudget.ts"
-import { failedMillis, idleMillis } from "../src/internal/engine/watchPool.ts"
+import { deafAfterMillis, deafMillis, failedMillis, idleMillis } from "../src/internal/engine/watchPool.ts"
 import { localClockError, reportableSkew } from "../src/internal/kubernetes/apiClient.ts"
 import { requestConnections } from "../src/internal/kubernetes/connections.ts"
-import { watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
+import { reopenPause, watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
 import { defaultRequestTimeout } from "../src/ObjectStoreKubernetes.ts"
 import { absurd, contradictionTtl } from "../src/internal/time/serverClock.ts"
 import {
+  answersPerClaim,
   backOffBounds,
+  rejoinMargin,
+  rejoinPause,
   shortestAskInterval,
   slowAnswer,
   startPatience,
@@ -94,6 +97,11 @@ const inCode: Readonly<Record<string, string>> = {
   gap: time(fairness.dexGap),
   "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
   "minimum claim": time(LockProtocol.minClaim),
+  "answers per claim": String(answersPerClaim),
+  "half-way position": String(LockProtocol.takeoverStagger.halfAt),
+  "longest takeover stagger": time(LockProtocol.takeoverStagger.atMost),
+  "rejoin pause": time(rejoinPause),
+  "rejoin margin": time(rejoinMargin.atLeast),
   "release retries": time(Duration.toMillis(releasePatience)),
   "commit retries": time(Duration.toMillis(commitPatience)),
   "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
@@ -113,6 +121,10 @@ const inCode: Readonly<Record<string, string>> = {
   "absurd time": `${absurd / 3_600_000} h`,
   "local clock error": time(localClockError),
   "request time-out": time(Duration.toMillis(defaultRequestTimeout)),
+  "deaf watch": time(deafAfterMillis),
+  "deaf pause": time(deafMillis),
+  "watch pause": time(reopenPause.perRequest),
+  "longest watch pause": time(reopenPause.atMost),
   "watch duration": time(watchSeconds * 1000),
   "request connections": String(requestConnections),
   "reported skew": time(reportableSkew),

@@ -15,7 +15,7 @@ interface Wing {
   readonly imports: ReadonlyArray<string>
 }
 
-const port = ["time", "port"]
+const port = ["time", "version", "port"]
 const lock = [...port, "protocol", "engine", "memory"]
 const kubernetes = [...port, "tracing", "kubernetes"]
 const library = [
@@ -35,6 +35,7 @@ const library = [
 
 const wings: Readonly<Record<string, Wing>> = {
   tracing: { files: ["src/internal/tracing.ts"], imports: [] },
+  version: { files: ["src/internal/version.ts"], imports: [] },
   boundedMap: { files: ["src/internal/boundedMap.ts"], imports: [] },
   time: { files: ["src/internal/time/"], imports: [] },
   port: {
@@ -50,7 +51,7 @@ const wings: Readonly<Record<string, Wing>> = {
       "src/ObjectStore.ts",
       "src/Resource.ts"
     ],
-    imports: ["time"]
+    imports: ["time", "version"]
   },
   memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
   protocol: { files: ["src/internal/protocol/"], imports: port },

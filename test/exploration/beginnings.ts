@@ -64,6 +64,17 @@ export const isLeftFree = (...others: ReadonlyArray<number>): ReadonlyArray<Step
   ...handsOver(1)
 ]
 
+/** A holder that knows of three waiters, of which the first two have died. */
+export const twoHaveDied: ReadonlyArray<Step> = [
+  ...acquires(0),
+  ...queues(1),
+  ...queues(2),
+  ...queues(3),
+  ...renews(0),
+  ["crashes", 1],
+  ["crashes", 2]
+]
+
 /** It gives up, and is about to leave the queue. */
 export const leaves = (index: number): ReadonlyArray<Step> => [
   ["gives up waiting", index],

@@ -9,8 +9,8 @@ import { steps } from "./contender.ts"
 import type { Rules } from "./rules.ts"
 import { type Actor, tick, type World } from "./world.ts"
 
-/** How many seconds it may take: enough for the longest lease, and one hand-over to each contender that is gone. */
-const patience = 20
+/** How many seconds it may take: enough for the longest lease, and one hand-over to a contender that is gone, however many are. */
+const patience = 10
 
 /** Judges worlds. It remembers what it found, for worlds that come to the same. */
 export class Calm {

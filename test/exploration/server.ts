@@ -122,7 +122,8 @@ const judge = (before: World, after: World, index: number, request: Request, lib
 }
 
 // A waiter keeps its place whatever others write, and nobody puts a contender into the queue that did not join. Only a contender
-// that takes over from an expired holder passes over the waiters before it. Contenders that others put there do not count.
+// that takes over from an expired holder empties the queue, so that waiters that died with the holder are not handed the lock one
+// after the other. Contenders that others put there do not count.
 const jumbled = (before: World, after: World, index: number, write: Request["write"]): string | undefined => {
   if (before.annotations === after.annotations) return undefined
   const others = ({ annotations }: World) =>
@@ -133,6 +134,7 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
     return "waiters changed places"
   }
   const takesOver = write === "acquire" && isLocked(before)
+  if (takesOver && before.owner !== index && is.length > 0) return keptDead
   const isLost = (waiter: number) =>
     !is.includes(waiter) && after.owner !== waiter && !takesOver && seeks(before.actors[waiter]!.stage)
   if (was.some(isLost)) return "a waiter lost its place in the queue"
@@ -142,6 +144,8 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
   }
   return is.some(isNew) ? "a contender stands in the queue that had left it" : undefined
 }
+
+const keptDead = "a contender took over and kept waiters that may be gone"
 
 const isNoOlder = ({ token }: Actor, { hasConstantToken }: Library): boolean =>
   hasConstantToken ? token > 0 : token === 2

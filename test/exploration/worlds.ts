@@ -1,5 +1,15 @@
 /** The worlds that are explored, and how deep: together some seconds. */
-import { acquires, commits, handsOver, isAwaited, isAwaitedByTwo, isLeftFree, queues, renews } from "./beginnings.ts"
+import {
+  acquires,
+  commits,
+  handsOver,
+  isAwaited,
+  isAwaitedByTwo,
+  isLeftFree,
+  queues,
+  renews,
+  twoHaveDied
+} from "./beginnings.ts"
 import * as library from "./library/library.ts"
 import type { Mutation } from "./library/port.ts"
 import type { Setting } from "./search.ts"
@@ -76,6 +86,10 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
   explored("a lock handed over to a waiter, and another waiter", 9, {
     actors: ["kubelock", "kubelock", "kubelock"],
     before: [...isAwaitedByTwo, ...handsOver(0)]
+  }),
+  explored("a holder, a waiter, and two waiters that died together", 7, {
+    actors: ["kubelock", "kubelock", "kubelock", "kubelock"],
+    before: twoHaveDied
   }),
   explored("a lock handed over to a waiter, and a Dex three seconds ahead", 9, {
     actors: ["kubelock", "kubelock", "dex"],

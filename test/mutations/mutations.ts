@@ -22,7 +22,8 @@ import {
   leaves,
   queues,
   renews,
-  timePasses
+  timePasses,
+  twoHaveDied
 } from "../exploration/beginnings.ts"
 import type { Mutation as ExploredMutation } from "../exploration/library/port.ts"
 import type { Place } from "../exploration/worlds.ts"
@@ -571,7 +572,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     how: {
       delays: (answer, request) => (request === "renew" && isUnanswered(answer) ? 4000 : 0)
     },
-    simulation: { by: ["robust"], within: 50, theme: "blips" }
+    simulation: { by: ["robust"], within: 300, theme: "blips" }
   },
   {
     name: "leaves a write that was cut off to its fate",
@@ -609,7 +610,7 @@ export const mutations: ReadonlyArray<Mutation> = [
           ? { _tag: "Missing", error: new LockError.NotFound({ id: "", object: "", missing: "object" }) }
           : answer
     },
-    simulation: { by: ["groundless"], within: 50 }
+    simulation: { by: ["groundless"], within: 100 }
   },
 
   // The fencing token and the holder ID.
@@ -629,6 +630,24 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "forgets the joins that it does not know of when it hands over",
     how: { wipes: (annotation, request) => request === "handOver" && annotation.startsWith(`${queueKey}-`) },
     simulation: { by: ["kept"], within: 50 }
+  },
+  {
+    name: "keeps the waiters when it takes over from an expired holder, although they may be gone",
+    how: boundary.sending("acquire", (write) => ({
+      ...write,
+      annotations: Object.fromEntries(Object.entries(write.annotations).filter(([name]) => !isOfQueue(name)))
+    })),
+    simulation: { by: ["crowd"], within: 100, theme: "crowd" },
+    exploration: [
+      {
+        breaks: "a contender took over and kept waiters that may be gone",
+        depth: 3,
+        in: {
+          actors: ["kubelock", "kubelock", "kubelock", "kubelock"],
+          before: [...twoHaveDied, ...handsOver(0), ...timePasses, ...timePasses, ...timePasses, ...timePasses]
+        }
+      }
+    ]
   },
   {
     name: "forgets the end of a long queue",

@@ -26,6 +26,7 @@ const rules: ReadonlyArray<safety.Rule> = [
   queueing.order,
   queueing.arrivals,
   queueing.kept,
+  queueing.crowd,
   queueing.woken,
   queueing.claims,
   queueing.label,

@@ -57,12 +57,12 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
 
 const isPatient = ({ interval, polls }: HolderPlan): boolean => polls * interval >= patience
 
-// Nobody waits for longer than its schedule has it, where nothing stood in the way. A poll takes its time, too.
+// Nobody waits for longer than its schedule has it, where nothing stood in the way, but for what is under way at its end.
 const overlong = (
   { plan, ...line }: Pick<timeline.Timeline, "plan" | "peaceSince">,
   { from, holder, to }: timeline.Wish
 ): string | undefined => {
-  const most = (holder.polls * (holder.interval + roundTrip(plan) + 1)) / holder.rate + 4 * roundTrip(plan) + visit + 1
+  const most = (holder.polls * holder.interval) / holder.rate + 4 * roundTrip(plan) + visit + 1
   return to !== Infinity && to - from > most && line.peaceSince(holder, to) <= from ? "waits too long" : undefined
 }
 
@@ -135,7 +135,7 @@ const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timel
  */
 export const expiries: Rule = ({ history, plan }) => {
   const isCertain =
-    (plan.theme === "calm" || plan.theme === "crashes") &&
+    (plan.theme === "calm" || plan.theme === "crashes" || plan.theme === "crowd") &&
     plan.dating.length === 0 &&
     plan.holders.every(({ blows }) => blows.every(({ _tag }) => _tag !== "SetWall"))
   return history.flatMap((event) => {

@@ -119,7 +119,7 @@ export interface Plan {
 }
 
 /** What a world is mostly about, so that each kind of trouble is met often enough. */
-const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex", "blips", "late"] as const
+const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex", "blips", "late", "crowd"] as const
 
 const usualThemes = ["calm", "crashes", "stalls", "network", "slow", "storm", "dex"] as const
 
@@ -141,6 +141,7 @@ export const make = (seed: number): Plan => {
   const theme = rare.between(1, 100)
   if (theme <= 6) return drawBlips(seed, rare)
   if (theme <= 10) return drawLate(seed, rare)
+  if (theme <= 14) return drawCrowd(seed, rare)
   return withMishaps(draw(seed), dice.make(seed, "mishaps"))
 }
 
@@ -288,6 +289,30 @@ const drawLate = (seed: number, die: dice.Dice): Plan => {
   }
 }
 
+// Many wait for the lock, and most of them die in the same moment, twice.
+const drawCrowd = (seed: number, die: dice.Dice): Plan => {
+  const { holders, ...plan } = drawBlips(seed, die)
+  const deaths = [die.between(4000, 8000), die.between(15_000, 20_000)]
+  const ttl = die.pick([3000, 10_000])
+  return {
+    ...plan,
+    theme: "crowd",
+    weather: [],
+    holders: Array.from({ length: die.between(6, 12) }, (_, index) => {
+      const dies = index === 0 ? undefined : die.pick([0, 0, 1, undefined])
+      return {
+        ...holders[0]!,
+        name: `p${index + 1}`,
+        skew: die.between(-300_000, 300_000),
+        ttl,
+        renews: die.chance(0.9),
+        holds: die.pick([0, 500, 2000]),
+        blows: dies === undefined ? [] : [{ _tag: "Crash", at: deaths[dies]! }]
+      }
+    })
+  }
+}
+
 const hurried =
   (die: dice.Dice, ttl: number) =>
   (holder: HolderPlan): HolderPlan => ({
@@ -396,7 +421,8 @@ const blowsOf: Readonly<Record<Theme, ReadonlyArray<Blow["_tag"]>>> = {
   storm: ["Crash", "Stall", "Suspend", "Partition", "SetWall"],
   dex: ["Stall", "Partition", "Crash"],
   blips: [],
-  late: []
+  late: [],
+  crowd: []
 }
 
 // One blow at a time. A machine that slept while its wall clock was set back could not know that it slept at all.
@@ -447,5 +473,6 @@ const troublesOf: Readonly<Record<Theme, ReadonlyArray<Trouble>>> = {
   storm: passing,
   blips,
   late: ["request slow", "request late"],
+  crowd: [],
   dex: ["request dropped", "answer dropped", "request slow", "answer slow", "409"]
 }

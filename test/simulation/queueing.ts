@@ -26,7 +26,7 @@ const isBreak = ({ after, at, before }: Written): boolean =>
 
 /**
  * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Who breaks
- * an expired lock puts those before it at the end: they come anew. (The order of those who come into the line by the same
+ * an expired lock empties the line: they come anew. (The order of those who come into the line by the same
  * hand-over is another rule's: `arrivals`.)
  */
 export const order: Rule = (line) => {
@@ -38,11 +38,7 @@ export const order: Rule = (line) => {
     if (event._tag !== "Written") return []
     const { after, at } = event
     const names = namesIn(after)
-    if (isBreak(event)) {
-      const stood = namesIn(event.before!)
-      for (const name of stood.slice(0, Math.max(0, stood.indexOf(after.lock!.owner!)))) arrived.delete(name)
-      for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
-    }
+    if (isBreak(event)) for (const name of arrived.keys()) if (!names.includes(name)) arrived.delete(name)
     for (const name of after.queue.line) if (!arrived.has(name)) arrived.set(name, handOvers)
     const heir = heirOf(event)
     const owner = after.lock?.owner
@@ -88,7 +84,8 @@ export const arrivals: Rule = ({ history, plan, wishes }) => {
 }
 
 /**
- * Nobody's place in the queue is taken away by another, but with the lock. A vandal's names can crowd others out.
+ * Nobody's place in the queue is taken away by another, but with the lock, and by whoever breaks an expired lock. A vandal's names can
+ * crowd others out.
  */
 export const kept: Rule = ({ history, plan }) =>
   plan.vandal !== undefined
@@ -96,13 +93,32 @@ export const kept: Rule = ({ history, plan }) =>
     : history.flatMap((event) => {
         const { at, process } = event
         if (event._tag !== "Written" || event.before === undefined) return []
-        if (timeline.holderOf(plan, process) === undefined) return []
+        const holder = timeline.holderOf(plan, process)
+        if (holder === undefined || isBreak({ ...event, at: at + holder.serverAhead })) return []
         const { after, before } = event
         const names = namesIn(after)
         return namesIn(before)
           .filter((name) => !names.includes(name) && name !== after.lock?.owner && processOf(name) !== process)
           .map((name) => ({ rule: "kept", at, what: `${process} takes ${name} out of the queue` }))
       })
+
+/**
+ * Those who died before an expired lock was broken are not handed the lock any more: however many died together, they cost one lease.
+ * Where messages take long, or a vandal puts the dead into the line, that is not so.
+ */
+export const crowd: Rule = ({ crashes, history, plan }) => {
+  if (plan.vandal !== undefined || plan.weather.length > 0) return []
+  let broken = 0
+  return history.flatMap((event) => {
+    if (event._tag !== "Written") return []
+    if (isBreak(event)) broken = event.at
+    const heir = heirOf(event)
+    const died = heir === undefined ? undefined : crashes.get(processOf(heir))
+    return died !== undefined && died + roundTrip(plan) < broken
+      ? [{ rule: "crowd", at: event.at, what: `${heir} is handed the lock, and was dead when a lock was broken` }]
+      : []
+  })
+}
 
 /**
  * Where nothing goes wrong who is handed the lock is told, and has it before long, if it still wants it. (Who does not renew,

@@ -418,6 +418,23 @@ describe("a rule", () => {
     assert.deepStrictEqual(orderBroken([...handed("p2/1").slice(0, -1), expired]), ["claims"])
   })
 
+  it("wants those who died together to cost one lease", () => {
+    const line = { line: ["p2/1"], arrivals: [], next: undefined }
+    const [held, handed] = [object(1, lockOf("p9/1", 3000), { queue: line }), object(2, lockOf("p9/2", 3000))]
+    const [broken, again] = [object(3, lockOf("p1/1", 8000)), object(4, lockOf("p2/1", 12_000))]
+    const history = [
+      at(500, "p9", { _tag: "Crashed" }),
+      at(500, "p2", { _tag: "Crashed" }),
+      written(1000, "p1", held, handed),
+      written(5000, "p1", handed, broken),
+      written(6000, "p1", broken, { ...again, queue: { ...again.queue, next: "p2" } })
+    ]
+    const rulesOf = (history: ReadonlyArray<Event>) =>
+      check({ ...plan, theme: "crowd" }, history).map(({ rule }) => rule)
+    assert.include(rulesOf(history), "crowd")
+    assert.notInclude(rulesOf(history.toSpliced(3, 1)), "crowd")
+  })
+
   it("wants those who arrived to come into the line in that order", () => {
     const first = lockOf("p1/1", 4000)
     const came = (...arrivals: ReadonlyArray<string>) => ({ queue: { line: [], arrivals, next: undefined } })

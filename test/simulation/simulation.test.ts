@@ -110,7 +110,7 @@ describe("the lock's promises hold", () => {
       ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(","),
       ..."LockForbidden,LockUnauthorized,commit LockUnavailable".split(","),
       ..."no Date,an absurd Date,two servers,wall clock set by hours,its logger throws,its tracer throws".split(","),
-      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late".split(",")
+      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late,crowd".split(",")
     ]
     for (const what of expected) assert.isAtLeast(seen.get(what) ?? 0, 1, what)
   })

@@ -168,12 +168,12 @@ const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
   const { engine, id } = contender
   switch (command._tag) {
     case "Read":
-      return requests.read(engine.store, id)
+      return engine.watches.compare(id, requests.read(engine.store, id))
     case "Create":
       return requests.create(engine.store, id, command.annotations)
     case "Write":
     case "Join":
-      return requests.write(engine.store, id, command.write)
+      return engine.watches.compare(id, requests.write(engine.store, id, command.write))
     case "BackOff":
       return backOff(contender, command)
     case "Poll":
@@ -203,9 +203,9 @@ const poll = Effect.fnUntraced(function* (
 
 const backOff = Effect.fnUntraced(function* (
   { waitBudget: budget }: Contender,
-  { atMost, seen }: CommandOf<"BackOff">
+  { atLeast, atMost, seen }: CommandOf<"BackOff">
 ): Effect.fn.Return<acquisition.Event> {
-  let delay = yield* Random.nextBetween(0, atMost)
+  let delay = yield* Random.nextBetween(atLeast, atMost)
   do {
     const left = yield* budget(seen, delay)
     if (Option.isNone(left)) return exhausted

@@ -101,7 +101,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
-    renewIn: holding.firstRenewal(state, terms),
+    renewIn: holding.firstRenewal(state, terms, now()),
     renew: Effect.suspend(() => telemetry.span("renew", contender, span)(renewOnce(terms.renewEvery!))),
     expire: lose(expired),
     onGone: (notify) => engine.watches.onGone(id, notify),

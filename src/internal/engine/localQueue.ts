@@ -10,7 +10,7 @@ import type * as LockError from "../../LockError.ts"
 import type * as LockProtocol from "../../LockProtocol.ts"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
-import { type Start, timeout } from "../protocol/acquisition.ts"
+import { rejoinTime, type Start, timeout } from "../protocol/acquisition.ts"
 import * as fairness from "../protocol/fairness.ts"
 import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
@@ -57,11 +57,15 @@ interface Waiter {
   notify: () => void
 }
 
-/** The state of one id. It exists while a contender wants or has the lock. */
+/**
+ * The state of one id. It exists while a contender wants or has the lock. `keepUntil`: the waiters that were taken out of the object's
+ * queue have time to join again until then (milliseconds on the monotonic clock).
+ */
 interface Entry {
   readonly waiters: Set<Waiter>
   budget: fairness.Budget | undefined
   holding: Holding | undefined
+  keepUntil: number
 }
 
 /** How many ids a process remembers at most after their release. Our choice. */
@@ -78,7 +82,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
 
   const open = (id: string): Entry => {
-    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined }
+    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0 }
     entries.set(id, entry)
     return entry
   }
@@ -133,10 +137,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       })
     )
     const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))
-    const { monotonic } = yield* ClockReading.now
+    const now = yield* ClockReading.now
+    const { monotonic } = now
     const { contended, grant } = acquired
     const { sharedWithDex } = contender
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
+    entry.keepUntil = monotonic + rejoinTime(grant, ClockReading.elapsed(grant.issuedAt, now).max)
     entry.holding = holdingOf(yield* startHold(contender, grant), 0)
     return entry.holding
   })
@@ -152,12 +158,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const handOverLater = Effect.fnUntraced(function* (
     { lease }: Holding,
     entry: Entry,
+    pause: number,
     send: (requeue: string | undefined) => Effect.Effect<Released>
   ) {
     const { id } = lease.contender
-    yield* Effect.yieldNow
+    yield* pause > 0 ? Effect.sleep(pause) : Effect.yieldNow
     const [again] = entry.waiters
     const requeue = again?.contender.holderId
+    const sentAt = yield* ClockReading.now
     const sent = yield* freeing(id, entry, send(requeue))
     // The known waiters have left, and another one joined meanwhile.
     const isAwaited = sent.outcome?._tag === "Awaited"
@@ -165,7 +173,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       ? yield* freeing(id, entry, handOver(lease.contender, sent.outcome.snapshot, requeue))
       : sent
     if (again !== undefined && (mayQueue || sent.mayQueue)) {
-      again.start = { queued: true, snapshot: outcome?.requeued }
+      const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
+      again.start = { queued: true, snapshot: outcome?.requeued, latency }
       if (!entry.waiters.has(again)) yield* withdrawing(again.contender)
     }
     yield* afterRelease(id, entry, outcome)
@@ -188,11 +197,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       grant(first, entry.holding)
       return
     }
-    if (lease.isAwaited() || lease.isLost()) return yield* detach(handOverLater(holding, entry, lease.release))
+    const pause = lease.isAwaited() || !lease.isValid() ? 0 : entry.keepUntil - monotonic
+    if (lease.isAwaited() || lease.isLost() || pause > 0) {
+      return yield* detach(handOverLater(holding, entry, pause, lease.release))
+    }
     const { outcome } = yield* freeing(id, entry, lease.release(undefined))
     if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
     const free = outcome.snapshot
-    yield* detach(handOverLater(holding, entry, (requeue) => handOver(lease.contender, free, requeue)))
+    yield* detach(handOverLater(holding, entry, 0, (requeue) => handOver(lease.contender, free, requeue)))
   })
 
   // Returns the lock if it is handed on, or else where to start to get it.

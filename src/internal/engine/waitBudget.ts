@@ -11,6 +11,9 @@ import * as ClockReading from "../time/clockReading.ts"
  * How much is left of the present step of the schedule, in milliseconds; `None` at the end of the schedule. `input` is the
  * schedule's.
  *
+ * The steps follow each other by the clock. Steps that pass while the contender does something else, such as a request that gets no
+ * answer, are over. Only a step without a delay begins when it is asked for, since it counts attempts, not time.
+ *
  * If less than `atLeast` is left, the schedule steps on, so that a waiter that hears news need not wake at each step. The first
  * step is taken alone: most waits end before it does.
  */
@@ -19,30 +22,31 @@ export type WaitBudget = (input: unknown, atLeast?: number) => Effect.Effect<Opt
 /** How far ahead of time the schedule is stepped for a waiter that hears news, in milliseconds. */
 export const ahead = 1000
 
-/** Makes a budget. The first step begins when it is first asked for. */
-export const make = (schedule: WaitSchedule): WaitBudget => {
+/** Makes a budget. The first step begins at `startedAt` (milliseconds on the monotonic clock), or when it is first asked for. */
+export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => {
   let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
-  let due: number | undefined
+  let due = startedAt
   let isOver = false
   return Effect.fnUntraced(function* (input, atLeast = 0) {
     const { monotonic } = yield* ClockReading.now
+    let end = due ?? monotonic
     // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
-    const left = () => Math.round(((due ?? monotonic) - monotonic) * 1000) / 1000
-    const isFirst = next === undefined
+    const left = () => Math.round((end - monotonic) * 1000) / 1000
+    let stepsAhead = next === undefined ? 0 : maxStepsAhead
     next ??= yield* Schedule.toStep(schedule)
     for (
-      let steps = atLeast === 0 || isFirst ? 1 : maxStepsAhead;
-      !isOver && steps > 0 && (left() <= 0 || left() < atLeast);
-      steps--
+      let stepsBehind = maxStepsBehind;
+      !isOver && (left() <= 0 ? stepsBehind-- > 0 : left() < atLeast && stepsAhead-- > 0);
     ) {
-      const from = monotonic + Math.max(0, left())
-      const delay = yield* next(from, input).pipe(
+      const delay = yield* next(end, input).pipe(
         Effect.map(([, delay]) => Math.ceil(Duration.toMillis(delay))),
         Pull.catchDone(() => Effect.undefined)
       )
       if (delay === undefined) isOver = true
-      else due = from + Math.max(shortestStep, delay)
+      else if (delay > 0) end += Math.max(shortestStep, delay)
+      else end = Math.max(end, monotonic) + shortestStep
     }
+    due = end
     return isOver && left() <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, left())))
   })
 }
@@ -50,5 +54,6 @@ export const make = (schedule: WaitSchedule): WaitBudget => {
 /** The shortest step of a schedule, in milliseconds: one without delays would retry without a pause. Our choice. */
 export const shortestStep = 10
 
-// A schedule may have very short delays.
+// A schedule may have very short delays, and a process may sleep for hours.
 const maxStepsAhead = 32
+const maxStepsBehind = 10_000

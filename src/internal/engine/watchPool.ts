@@ -3,16 +3,24 @@
  *
  * A watch outlives its last listener by a second, so that a process that comes back to a lock in demand again and again need not
  * open it anew each time. A watch that failed is forgotten after a few seconds, and opened anew if a contender still waits.
+ *
+ * A watch can be deaf: behind a proxy that buffers it is open and tells nothing. So each answer to a request is compared with what the
+ * watch of the object has told. What an answer shows, the watch must tell soon, and it cannot have told a later version before the
+ * request was sent. If it fails, it is opened anew, and its waiters look. If no watch of the process tells anything before the next one
+ * fails, the process polls for a while.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { StoreError } from "../../LockError.ts"
-import type { WatchEvent, WatchOptions, ObjectStore } from "../../ObjectStore.ts"
+import { type StoreError, Unavailable } from "../../LockError.ts"
+import type { ObjectSnapshot, ObjectStore, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
+import type { Answer } from "../protocol/answer.ts"
 import type { Timers } from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
+import { isOlder } from "../version.ts"
 
 /** The watch of one object. */
 export interface Watch {
@@ -20,6 +28,13 @@ export interface Watch {
   readonly latest: () => Latest | undefined
   /** Calls `notify` when there is an event newer than `known`, at once if there already is one. Returns how to stop listening. */
   readonly listen: (known: Latest | undefined, notify: () => void) => () => void
+}
+
+/** A watch in the pool. `told` is the last version that it told, `check` compares it with what an answer shows. */
+interface Pooled extends Watch {
+  readonly touch: () => void
+  readonly told: () => string | undefined
+  readonly check: (toldBefore: string | undefined, snapshot: ObjectSnapshot) => void
 }
 
 /** An event, or why the object cannot be watched any more. */
@@ -32,6 +47,8 @@ export interface WatchPool {
    * watch.
    */
   readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
+  /** Makes a request, and compares its answer with what the watches of the object tell. */
+  readonly compare: (id: string, request: Effect.Effect<Answer>) => Effect.Effect<Answer>
   /** Calls `notify` if a watch that waiters opened reports the object as gone. Returns how to stop listening. */
   readonly onGone: (id: string, notify: () => void) => () => void
 }
@@ -44,6 +61,27 @@ export const forbiddenMillis = 300_000
 
 /** How long contenders poll after a watch failed, in milliseconds. Our choice. */
 export const failedMillis = 5000
+
+/** How long a watch may take to tell what an answer has shown, in milliseconds, before it counts as deaf. Our choice. */
+export const deafAfterMillis = 1000
+
+/** How long a process opens no watch after watches were deaf, in milliseconds. Our choice. */
+export const deafMillis = 60_000
+
+/**
+ * A kind of watch: its events, whether it tells of an object in this state, and whether it tells the state of an object as soon as it is
+ * open.
+ */
+interface Kind {
+  readonly eventsOf: (id: string) => Stream.Stream<WatchEvent, StoreError>
+  readonly tells: (snapshot: ObjectSnapshot) => boolean
+  readonly tellsAtOnce: boolean
+}
+
+type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+
+const deaf = (object: string): Unavailable =>
+  new Unavailable({ object, verb: "watch", detail: "the watch is open and does not tell what happens" })
 
 // A waiter need not hear that the lock was handed to another process.
 const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
@@ -58,6 +96,10 @@ export const make = Effect.fnUntraced(function* (
   let isForbidden = false
   let isSuspect = false
   let hasReported = false
+  let isDeaf = false
+  let hasReportedDeaf = false
+  // A watch was deaf, and none has told anything since.
+  let hasBeenDeaf = false
 
   // A server that has just started forbids for a moment what it allows, so the second refusal counts.
   const noteForbidden = (error: StoreError) =>
@@ -76,50 +118,113 @@ export const make = Effect.fnUntraced(function* (
       return quiet(Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`))
     })
 
+  const noteDeaf = Effect.suspend(() => {
+    isDeaf = true
+    timers.schedule(deafMillis, () => {
+      isDeaf = false
+    })
+    if (hasReportedDeaf) return Effect.void
+    hasReportedDeaf = true
+    return quiet(
+      Effect.logWarning(
+        "Waiters poll, since watches are open and do not tell what happens. Look for a proxy that buffers responses between this process and the API server."
+      )
+    )
+  })
+
   const fibers = yield* FiberSet.make<void>()
+  // A watch belongs to the contender that opens it: to its span, if there is one.
+  const forker = FiberSet.runtime(fibers)<never>()
 
-  const pool = (eventsOf: (id: string) => Stream.Stream<WatchEvent, StoreError>) => {
-    const watches = new Map<string, Watch & { readonly touch: () => void }>()
+  const pool = ({ eventsOf, tells, tellsAtOnce }: Kind) => {
+    const watches = new Map<string, Pooled>()
 
-    const start = Effect.fnUntraced(function* (id: string) {
+    const start = (id: string, fork: Fork): Pooled => {
       const listeners = new Set<() => void>()
       let latest: Latest | undefined
+      // The last version that was told.
+      let told: string | undefined
       let cancel = () => {}
+      let acquit: (() => void) | undefined
+      let fiber: Fiber.Fiber<void> | undefined
+
       const close = () => {
+        acquit?.()
+        cancel()
         watches.delete(id)
-        fiber.interruptUnsafe()
+        fiber?.interruptUnsafe()
       }
 
-      const publish = (next: Latest) =>
+      const publish = (next: Latest) => {
+        latest = next
+        acquit?.()
+        Array.from(listeners).forEach((notify) => notify())
+      }
+
+      const hear = (event: WatchEvent) =>
         Effect.sync(() => {
-          latest = next
-          if (next._tag === "Success") isSuspect = false
-          Array.from(listeners).forEach((notify) => notify())
+          isSuspect = false
+          hasBeenDeaf = false
+          if (event._tag === "Changed") told = event.snapshot.resourceVersion
+          publish(Exit.succeed(event))
         })
 
-      const fiber = yield* FiberSet.run(
-        fibers,
-        Stream.runForEach(eventsOf(id), (event) => publish(Exit.succeed(event))).pipe(
-          Effect.catch((error) =>
+      const fail = (error: StoreError) => {
+        close()
+        watches.set(id, watch)
+        cancel = timers.schedule(failedMillis, close)
+        publish(Exit.fail(error))
+      }
+
+      const openAnew = () => {
+        told = undefined
+        fiber?.interruptUnsafe()
+        fiber = fork(
+          Effect.catch(Stream.runForEach(eventsOf(id), hear), (error) =>
             Effect.andThen(
               noteForbidden(error),
-              Effect.suspend(() => {
-                cancel()
-                timers.schedule(failedMillis, close)
-                return publish(Exit.fail(error))
-              })
+              Effect.sync(() => fail(error))
             )
           )
         )
-      )
-
-      const touch = () => {
-        cancel()
-        if (listeners.size === 0 && latest?._tag !== "Failure") cancel = timers.schedule(idleMillis, close)
       }
 
-      const watch = {
+      // The watch owes an event from now on.
+      const suspect = () => {
+        if (acquit !== undefined || latest?._tag === "Failure") return
+        const stop = timers.schedule(deafAfterMillis, () => {
+          acquit = undefined
+          if (hasBeenDeaf) {
+            fork(noteDeaf)
+            return fail(deaf(store.describe(id)))
+          }
+          hasBeenDeaf = true
+          openAnew()
+          publish(Exit.succeed({ _tag: "Deleted" }))
+          touch()
+        })
+        acquit = () => {
+          stop()
+          acquit = undefined
+          touch()
+        }
+      }
+
+      const touch = () => {
+        if (latest?._tag === "Failure") return
+        cancel()
+        if (listeners.size === 0 && acquit === undefined) cancel = timers.schedule(idleMillis, close)
+      }
+
+      const watch: Pooled = {
         touch,
+        told: () => told,
+        check: (toldBefore, snapshot) => {
+          const { resourceVersion } = snapshot
+          if (toldBefore !== undefined && isOlder(resourceVersion, toldBefore)) return openAnew()
+          const isTold = told !== undefined && !isOlder(told, resourceVersion)
+          if (tells(snapshot) && !isTold) suspect()
+        },
         latest: () => latest,
         listen: (known: Latest | undefined, notify: () => void) => {
           listeners.add(notify)
@@ -132,15 +237,20 @@ export const make = Effect.fnUntraced(function* (
         }
       }
       watches.set(id, watch)
+      if (tellsAtOnce) suspect()
+      openAnew()
       return watch
-    })
+    }
 
-    return Effect.fnUntraced(function* (id: string) {
-      if (isForbidden) return undefined
-      const watch = watches.get(id) ?? (yield* start(id))
-      watch.touch()
-      return watch.latest()?._tag === "Failure" ? undefined : watch
-    })
+    return {
+      get: (id: string) => watches.get(id),
+      open: (id: string, fork: Fork) => {
+        if (isForbidden || isDeaf) return undefined
+        const watch = watches.get(id) ?? start(id, fork)
+        watch.touch()
+        return watch.latest()?._tag === "Failure" ? undefined : watch
+      }
+    }
   }
 
   const goneListeners = new Map<string, Set<() => void>>()
@@ -149,10 +259,28 @@ export const make = Effect.fnUntraced(function* (
       if (_tag === "Deleted") goneListeners.get(id)?.forEach((notify) => notify())
     })
 
-  const objects = pool((id) => Stream.tap(store.watch(id), (event) => reportGone(id, event)))
-  const turns = pool((id) => withoutDeletions(store.watch(id, { label })))
+  const objects = pool({
+    eventsOf: (id) => Stream.tap(store.watch(id), (event) => reportGone(id, event)),
+    tells: () => true,
+    tellsAtOnce: true
+  })
+  const turns = pool({
+    eventsOf: (id) => withoutDeletions(store.watch(id, { label })),
+    tells: ({ labels }) => labels[label.key] === label.value,
+    tellsAtOnce: false
+  })
   return {
-    open: (id, on) => (on === "Object" ? objects : turns)(id),
+    open: (id, on) => Effect.map(forker, (fork) => (on === "Object" ? objects : turns).open(id, fork)),
+    compare: (id, request) =>
+      Effect.suspend(() => {
+        const before = [objects, turns].map((pool) => pool.get(id)?.told())
+        return Effect.map(request, (answer) => {
+          if (answer._tag === "Found" || answer._tag === "Written") {
+            for (const [index, pool] of [objects, turns].entries()) pool.get(id)?.check(before[index], answer.snapshot)
+          }
+          return answer
+        })
+      }),
     onGone: (id, notify) => {
       const listeners = goneListeners.get(id) ?? new Set()
       goneListeners.set(id, listeners.add(notify))

@@ -8,6 +8,7 @@ import type * as LockError from "../../LockError.ts"
 import type { ObjectSnapshot, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
 import { type ApiClient, unavailable } from "./apiClient.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import { isOlder } from "../version.ts"
 import * as decode from "./decode.ts"
 import * as encode from "./encode.ts"
 import type { Request } from "./http.ts"
@@ -25,71 +26,112 @@ export interface Options {
   readonly label: WatchOptions["label"]
 }
 
-/** One step of a watch: the event to emit, if any, and the resourceVersion to continue after. */
-interface Step {
-  readonly event: WatchEvent | undefined
+/** One step of a watch: the event to emit, if any, and the resourceVersion that it shows. */
+interface Step<Event = WatchEvent | undefined> {
+  readonly event: Event
   readonly since: string | undefined
 }
 
 /**
  * Emits every change of the object.
  *
- * A watch that ends or breaks is opened again after the last event. If the server no longer has that resourceVersion
- * (410), the object is read and the watch begins after the version that was read. If a watch is silent for longer than
- * the server was asked to keep it open, the connection is considered dead.
+ * A watch that ends is opened again after the last event. If it breaks, or if the server no longer has that resourceVersion (410), the
+ * object is read, and the watch begins after the version that was read. That one can be too old itself: then the watch begins with the
+ * object as it is.
  *
- * A watch that ends soon and without news is opened again after a pause, which doubles each time. A server that ends every
- * watch at once is asked no more than twice a second, and no earlier than it asks (`Retry-After`).
+ * If the object that was read is older than the one that was told, etcd was restored, or this is another cluster. A server is silent
+ * to a watch that begins in its future, so the watch begins after the version that was read, and "Deleted" is emitted: the object that
+ * was told is gone.
+ *
+ * If a watch is silent for longer than the server was asked to keep it open, the connection is considered dead.
+ *
+ * Requests are at least half a second apart on average, whatever the server does. After a watch that ends soon and without news the
+ * pause doubles each time. It is never shorter than the server asks (`Retry-After`).
  */
 export const make = (options: Options): Stream.Stream<WatchEvent, LockError.StoreError> =>
   Stream.suspend(() => {
     let since = options.since
+    // The last version of the object that was emitted; empty if it was gone.
+    let told: string | undefined
     let openedAt = 0
+    let requests = 0
     let hasNews = false
+    let hasBroken = false
+    let isReread = false
+    let isTooOld = false
     let endedSoon = 0
     let retryAfter = Duration.zero
     const { apiClient, info } = options
 
-    const advance = (step: Step) => {
-      since = step.since
-      hasNews ||= step.event !== undefined
-      return step.event
+    const emit = (event: WatchEvent): WatchEvent | undefined => {
+      const version = event._tag === "Changed" ? event.snapshot.resourceVersion : ""
+      const isKnown = version === told
+      told = version
+      hasNews ||= !isKnown
+      return isKnown ? undefined : event
     }
 
-    const reread = Effect.matchEffect(readStep(options), {
-      onSuccess: (step) => Effect.succeed(advance(step)),
-      onFailure: (error) => {
-        // The next watch begins with the current state of the object.
-        since = undefined
-        return Effect.fail(error)
-      }
+    const reread = Effect.suspend(() => {
+      requests++
+      return Effect.map(readStep(options), ({ event, since: found }) => {
+        since = found
+        isReread = true
+        return emit(found !== undefined && isOlder(found, told ?? "") ? { _tag: "Deleted" } : event)
+      })
+    })
+
+    const expire = Effect.suspend(() => {
+      isTooOld = isReread
+      return isReread ? Effect.undefined : reread
     })
 
     const onLine = (line: string): Effect.Effect<WatchEvent | undefined, LockError.StoreError> => {
       const event = decode.eventFromJson(line)
       if (event === undefined) return Effect.fail(unavailable(info, "the watch sent a line that is not an event"))
-      if (event._tag !== "Ended") return Effect.succeed(advance(stepOf(event)))
-      return event.code === 410 ? reread : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
+      if (event._tag === "Ended") {
+        return event.code === 410 ? expire : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
+      }
+      const step = stepOf(event)
+      since = step.since
+      isReread = false
+      return Effect.succeed(step.event === undefined ? undefined : emit(step.event))
     }
 
-    const open = Effect.flatMap(ClockReading.now, ({ monotonic }) => {
-      openedAt = monotonic
-      hasNews = false
-      retryAfter = Duration.zero
+    const watch = Effect.suspend(() => {
+      requests++
       return Effect.map(apiClient.watch(requestOf(options, since), info), (response) => {
         if ("lines" in response) {
           return Stream.mapError(response.lines, ({ detail }) => unavailable(info, detail)).pipe(
             Stream.mapEffect(onLine)
           )
         }
-        return response.status === 410 ? Stream.fromEffect(reread) : Stream.fail(responseError.toError(response, info))
+        return response.status === 410 ? Stream.fromEffect(expire) : Stream.fail(responseError.toError(response, info))
       })
     })
 
+    const open = Effect.flatMap(ClockReading.now, ({ monotonic }) => {
+      const readsFirst = (hasBroken && since !== undefined) || isTooOld
+      const begin = isTooOld
+        ? Effect.andThen(
+            Effect.sync(() => void (since = undefined)),
+            watch
+          )
+        : watch
+      openedAt = monotonic
+      requests = 0
+      hasNews = false
+      hasBroken = false
+      isTooOld = false
+      retryAfter = Duration.zero
+      return readsFirst ? Effect.succeed(Stream.concat(Stream.fromEffect(reread), Stream.unwrap(begin))) : watch
+    })
+
     const pause = Effect.flatMap(ClockReading.now, ({ monotonic }) => {
-      endedSoon = hasNews || monotonic - openedAt >= reopenPause.atMost ? 0 : endedSoon + 1
-      return Effect.map(Random.nextBetween(0.8, 1), (jitter) =>
-        Duration.max(retryAfter, Duration.millis(jitter * pauseBeforeReopening(endedSoon)))
+      const age = monotonic - openedAt
+      endedSoon = hasNews || age >= reopenPause.atMost ? 0 : endedSoon + 1
+      const owed = reopenPause.perRequest * Math.max(1, requests) - age
+      return Effect.map(Random.nextBetween(1, 1.25), (jitter) =>
+        Duration.max(retryAfter, Duration.millis(jitter * Math.max(owed, pauseBeforeReopening(endedSoon))))
       )
     })
 
@@ -97,6 +139,7 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
       Stream.interruptWhen(Effect.sleep(Duration.seconds(watchSeconds + 10))),
       Stream.filter((event) => event !== undefined),
       Stream.catchTag("LockUnavailable", (error) => {
+        hasBroken = true
         retryAfter = error.retryAfter ?? Duration.zero
         return Stream.empty
       }),
@@ -104,13 +147,15 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
     )
   })
 
-/** The pauses before a watch is opened again, in milliseconds: after news, after the first that ended soon, and at most. Our choice. */
-export const reopenPause = { afterNews: 10, first: 100, second: 500, atMost: 5000 }
+/**
+ * The pauses before a watch is opened again, in milliseconds: after news, and after one that ended soon, at first and at most. Each
+ * request since the last opening counts for `perRequest`. Our choice.
+ */
+export const reopenPause = { afterNews: 10, perRequest: 500, atMost: 5000 }
 
 const pauseBeforeReopening = (endedSoon: number): number => {
-  const { afterNews, atMost, first, second } = reopenPause
-  if (endedSoon === 0) return afterNews
-  return endedSoon === 1 ? first : Math.min(atMost, second * 2 ** (endedSoon - 2))
+  const { afterNews, atMost, perRequest } = reopenPause
+  return endedSoon === 0 ? afterNews : Math.min(atMost, perRequest * 2 ** (endedSoon - 1))
 }
 
 const stepOf = (event: Exclude<decode.Event, { readonly _tag: "Ended" }>): Step => {
@@ -124,10 +169,10 @@ const stepOf = (event: Exclude<decode.Event, { readonly _tag: "Ended" }>): Step 
   }
 }
 
-const readStep = ({ label, read }: Options): Effect.Effect<Step, LockError.StoreError> =>
+const readStep = ({ label, read }: Options): Effect.Effect<Step<WatchEvent>, LockError.StoreError> =>
   Effect.matchEffect(read, {
     onSuccess: (snapshot) =>
-      Effect.succeed<Step>({
+      Effect.succeed<Step<WatchEvent>>({
         event:
           label === undefined || snapshot.labels[label.key] === label.value
             ? { _tag: "Changed", snapshot }
@@ -136,7 +181,7 @@ const readStep = ({ label, read }: Options): Effect.Effect<Step, LockError.Store
       }),
     onFailure: (error) =>
       error._tag === "LockNotFound" && error.missing === "object"
-        ? Effect.succeed<Step>({ event: { _tag: "Deleted" }, since: undefined })
+        ? Effect.succeed<Step<WatchEvent>>({ event: { _tag: "Deleted" }, since: undefined })
         : Effect.fail(error)
   })
 

@@ -18,6 +18,7 @@ import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed } from "../time/clockReading.ts"
 import { untilNextAsk } from "../time/secondTurn.ts"
 import { type Answer, isAnswer, isOfStart, type Now } from "./answer.ts"
+import { isDecimal, isOlder } from "../version.ts"
 
 /**
  * What does not change during an acquisition.
@@ -38,12 +39,16 @@ export interface Acquisition {
   readonly startedAt: ClockReading
 }
 
-/** A lease that is being acquired: from when, and for how long (milliseconds), this process may rely on it. */
+/**
+ * A lease that is being acquired: from when, and for how long (milliseconds), this process may rely on it. `displaced` is how many
+ * waiters it took out of the queue, since it took over from an expired holder.
+ */
 export interface PendingGrant {
   readonly lease: Lease
   readonly issuedAt: ClockReading
   readonly validFor: number
   readonly tookOverFrom: LockProtocol.HolderInfo | undefined
+  readonly displaced: number
 }
 
 /** The lock as acquired, and the object as it is. */
@@ -85,7 +90,8 @@ export type Phase =
  *
  * - `attempts`, `conflicts`: how often it tried, and how often it met others.
  * - `contended`: whether it met others at all, or another writer since the version that it knew.
- * - `requestedAt`, `latency`: when the last request was sent, and how long the last answer took (milliseconds).
+ * - `requestedAt`, `latency`, `slowest`: when the last request was sent, and how long the last answer took, and the slowest one
+ *   (milliseconds).
  * - `lastVersion`: the newest version of the object that it knows.
  * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
@@ -103,6 +109,7 @@ export interface State {
   readonly contended: boolean
   readonly requestedAt: ClockReading
   readonly latency: number
+  readonly slowest: number
   readonly lastVersion: string | undefined
   readonly joinVersion: string | undefined
   readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
@@ -128,7 +135,7 @@ export type Event =
  * What to do next.
  *
  * - `Read`, `Create`, `Write`, `Join`: one request.
- * - `BackOff`: wait for a random time of at most `atMost` milliseconds.
+ * - `BackOff`: wait for a random time between `atLeast` and `atMost` milliseconds.
  * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
  * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
  * - `Succeed`, `Fail`: the acquisition has ended.
@@ -139,7 +146,7 @@ export type Command =
   | { readonly _tag: "Read" }
   | { readonly _tag: "Create"; readonly annotations: Readonly<Record<string, string>> }
   | { readonly _tag: "Write" | "Join"; readonly write: ConditionalPatch }
-  | { readonly _tag: "BackOff"; readonly atMost: number; readonly seen: unknown }
+  | { readonly _tag: "BackOff"; readonly atLeast: number; readonly atMost: number; readonly seen: unknown }
   | { readonly _tag: "Poll"; readonly atLeast: number; readonly seen: unknown }
   | { readonly _tag: "Watch"; readonly on: "Turn" | "Object"; readonly until: number; readonly seen: unknown }
   | { readonly _tag: "Succeed"; readonly grant: Grant }
@@ -150,16 +157,18 @@ export type Step = readonly [State, Command]
 
 /**
  * What is known at the start: the object as the caller has just read it, or a version in which the lock was free, or nothing.
- * `queued` says that the waiter may already be in the queue.
+ * `queued` says that the waiter may already be in the queue, and `latency` how long the answer took to the write that put it there
+ * (milliseconds).
  */
 export interface Start {
   readonly snapshot?: ObjectSnapshot | undefined
   readonly freeVersion?: string | undefined
   readonly queued: boolean
+  readonly latency?: number | undefined
 }
 
 /** Begins an acquisition. */
-export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Start, now: Now): Step => {
+export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, snapshot }: Start, now: Now): Step => {
   const state: State = {
     phase: { _tag: "Reading" },
     attempts: 1,
@@ -167,6 +176,7 @@ export const begin = (self: Acquisition, { freeVersion, queued, snapshot }: Star
     contended: false,
     requestedAt: now.clock,
     latency: 0,
+    slowest: latency,
     lastVersion: undefined,
     joinVersion: snapshot?.resourceVersion,
     holder: undefined,
@@ -231,14 +241,11 @@ export const seenBy = ({ phase }: State): Seen => {
   }
 }
 
-const answered = (state: State, event: Event, now: Now): State =>
-  isAnswer(event)
-    ? {
-        ...state,
-        latency: elapsed(state.requestedAt, now.clock).max,
-        refused: refusedBy(state, event, now)
-      }
-    : state
+const answered = (state: State, event: Event, now: Now): State => {
+  if (!isAnswer(event)) return state
+  const latency = elapsed(state.requestedAt, now.clock).max
+  return { ...state, latency, slowest: Math.max(state.slowest, latency), refused: refusedBy(state, event, now) }
+}
 
 // A process that may read and not write is answered either way in turn.
 const refusedBy = ({ phase, refused }: State, event: Event, now: Now): State["refused"] => {
@@ -262,15 +269,27 @@ const read = (state: State, now: Now): Step => [
 
 const retry = (state: State, now: Now): Step => read({ ...state, attempts: state.attempts + 1, followedUp: false }, now)
 
+/**
+ * A claim must last for so many times the slowest answer that its contender has seen, so that there is time to renew it. Otherwise
+ * it is written anew before its holder relies on it. Our choice.
+ */
+export const answersPerClaim = 2
+
 const decide = (
   self: Acquisition,
+  { slowest }: State,
   { annotations }: ObjectSnapshot,
   now: Now,
   yields: boolean
 ): LockProtocol.Decision => {
   const queue = LockQueue.fromAnnotations(self.kind.key, annotations)
+  const record = self.kind.decode(annotations)
   const { holderId, kind, renews, ttl } = self
-  return LockProtocol.decide(kind.decode(annotations), queue, now.server, { kind, holderId, ttl, renews, yields })
+  const contender = { kind, holderId, ttl, renews, yields }
+  const decision = LockProtocol.decide(record, queue, now.server, contender)
+  return decision._tag === "Claim" && decision.validFor < answersPerClaim * slowest
+    ? LockProtocol.decide(record, queue, now.server, { ...contender, renews: false })
+    : decision
 }
 
 // Decides from the object, as just read or as cached, and acts on the decision.
@@ -281,7 +300,7 @@ const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now:
     self,
     known,
     snapshot,
-    decide(self, snapshot, now, self.sharedWithDex && !state.hasYielded),
+    decide(self, state, snapshot, now, self.sharedWithDex && !state.hasYielded),
     now,
     isCached
   )
@@ -301,13 +320,15 @@ const follow = (
       const validFor = LockProtocol.validFor(now.server, self.ttl)
       if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
       if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
-      const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom }
+      const displaced = tookOverFrom === undefined ? 0 : othersWaiting(self, snapshot)
+      const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom, displaced }
       const expect = { resourceVersion: snapshot.resourceVersion }
       return write(state, grant, isCached, { _tag: "Write", write: { expect, annotations: patch } }, now)
     }
     case "Claim": {
       const { lease, validFor } = decision
-      return succeed(self, state, { lease, issuedAt: now.clock, validFor, tookOverFrom: undefined, snapshot })
+      const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom: undefined, displaced: 0, snapshot }
+      return succeed(self, state, grant)
     }
     case "Wait":
       return meet(self, state, decision, now)
@@ -335,8 +356,12 @@ const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
   lease: LockProtocol.nextLease(now.server, self),
   issuedAt: now.clock,
   validFor: LockProtocol.validFor(now.server, self.ttl),
-  tookOverFrom: undefined
+  tookOverFrom: undefined,
+  displaced: 0
 })
+
+const othersWaiting = ({ holderId, kind }: Acquisition, { annotations }: ObjectSnapshot): number =>
+  LockQueue.fromAnnotations(kind.key, annotations).waiters.filter((waiter) => waiter !== holderId).length
 
 // Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
@@ -368,7 +393,7 @@ const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, no
 }
 
 const succeed = ({ object }: Acquisition, state: State, grant: Grant): Step =>
-  /^\d+$/.test(grant.snapshot.resourceVersion)
+  isDecimal(grant.snapshot.resourceVersion)
     ? [state, { _tag: "Succeed", grant }]
     : failHolding(
         state,
@@ -389,7 +414,7 @@ const failHolding = (state: State, error: Failure): Step => [
 // If the answer does not show the join, the waiter does without a place in the queue: the queue is advice.
 const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const known = { ...state, lastVersion: snapshot.resourceVersion }
-  const decision = decide(self, snapshot, now, self.sharedWithDex && !state.hasYielded)
+  const decision = decide(self, state, snapshot, now, self.sharedWithDex && !state.hasYielded)
   return decision._tag === "Wait" && decision.canJoin
     ? waitFor(self, { ...known, contended: true }, decision, "Object", now)
     : follow(self, known, snapshot, decision, now, false)
@@ -465,8 +490,34 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
     hasYielded: found.seen.expiry === undefined
   }
   if (!found.canJoin || met.unqueueable !== undefined) return watch(self, met, found, now)
+  const lost = lostPosition(state)
+  if (lost > 0) return rejoinLater(met, found.seen, lost * rejoinPause)
   return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
 }
+
+// The position in the queue that a waiter had until the event that shows it without one.
+const lostPosition = ({ phase }: State): number => (phase._tag === "Waiting" ? (phase.state.position ?? 0) : 0)
+
+/**
+ * How much later each waiter joins again than the waiter that was before it, in milliseconds, if a process that took over has emptied
+ * the queue: in the old order, and not all at once. Our choice.
+ */
+export const rejoinPause = 5
+
+/**
+ * For how long a holder that took waiters out of the queue keeps the lock at least, in milliseconds: the living among them join
+ * again, and get it in their order. `latency` is how long the answer to its own write took. Our choice.
+ */
+export const rejoinTime = ({ displaced }: PendingGrant, latency: number): number =>
+  displaced === 0 ? 0 : rejoinMargin.atLeast + displaced * rejoinPause + rejoinMargin.answers * latency
+
+/** What `rejoinTime` allows for a watch event and an answer. Our choice. */
+export const rejoinMargin = { atLeast: 50, answers: 3 }
+
+const rejoinLater = (state: State, seen: Seen, millis: number): Step => [
+  { ...state, phase: { _tag: "BackingOff", seen, next: "Join", hasLostRace: false } },
+  { _tag: "BackOff", atLeast: millis, atMost: millis, seen }
+]
 
 /** An answer that takes longer than this, in milliseconds, was one of many at once. Our choice. */
 export const slowAnswer = 20
@@ -482,7 +533,7 @@ const backOff = (state: State, seen: Seen, next: "Read" | "Join", hasLostRace: b
   const bound = state.inDoubt.queued ? queued : backOffBounds.atMost
   return [
     { ...state, phase: { _tag: "BackingOff", seen, next, hasLostRace } },
-    { _tag: "BackOff", atMost: Math.max(atLeast, Math.min(bound, perLatency * state.latency)), seen }
+    { _tag: "BackOff", atLeast: 0, atMost: Math.max(atLeast, Math.min(bound, perLatency * state.latency)), seen }
   ]
 }
 
@@ -564,7 +615,7 @@ const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, n
   if (phase._tag !== "Waiting") return retry(before, now)
   if (!isNewer(snapshot, before.lastVersion)) return goOnWaiting(before, phase)
   const state = { ...before, lastVersion: snapshot.resourceVersion }
-  const decision = decide(self, snapshot, now, !state.hasYielded)
+  const decision = decide(self, state, snapshot, now, !state.hasYielded)
   if (isYielding(phase.state) && isLeftFree(self, snapshot, decision)) {
     const dexCame = decision._tag === "Wait" && decision.seen.expiry !== undefined
     return dexCame && phase.state.position !== undefined
@@ -582,7 +633,7 @@ const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, n
 
 // Versions grow. The queue and fencing tokens rely on it, too.
 const isNewer = ({ resourceVersion }: ObjectSnapshot, known: string | undefined): boolean =>
-  known === undefined || !(Number(resourceVersion) <= Number(known))
+  known === undefined || (resourceVersion !== known && !isOlder(resourceVersion, known))
 
 const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boolean =>
   a.position === b.position && Equal.equals(a.seen, b.seen)

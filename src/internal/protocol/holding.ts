@@ -87,8 +87,12 @@ export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
   LockQueue.fromAnnotations(kind.key, snapshot.annotations).waiters.length > 0
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
-export const firstRenewal = ({ validFor }: State, { renewEvery }: Terms): number | undefined =>
-  renewEvery === undefined ? undefined : Math.min(renewEvery, validFor / 3)
+export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>
+  renewEvery === undefined ? undefined : timeLeft(Math.min(renewEvery, validFor / 3), issuedAt, now)
+
+// Intervals count from when a write was sent, as its lease does: a slow answer costs no time twice.
+const timeLeft = (interval: number, sentAt: ClockReading, now: ClockReading): number =>
+  Math.max(0, interval - elapsed(sentAt, now).max)
 
 /** A renewal: the lease that it writes, from when and for how long (milliseconds) to rely on it, and the write. */
 export interface Renewal {
@@ -127,7 +131,7 @@ export type Next =
   | { readonly _tag: "Read" }
   | { readonly _tag: "Lost"; readonly loss: Loss }
 
-/** How often a renewal that failed is tried again: so many times in an interval. Our choice. */
+/** How often a renewal that failed is tried again: so many times in an interval, counted from when it was sent. Our choice. */
 export const retriesPerInterval = 5
 
 /**
@@ -146,7 +150,8 @@ export const onAnswer = (
   now: Now
 ): readonly [State, Next] => {
   const retry = (state: State, warning?: LockError.StoreError, asked = 0): readonly [State, Next] => {
-    const pause = Math.min(Math.max(asked, interval / retriesPerInterval), interval)
+    const own = timeLeft(interval / retriesPerInterval, renewal.issuedAt, now.clock)
+    const pause = Math.min(Math.max(asked, own), interval)
     const bound = remaining(state, now.clock) * retryPause.partOfLease
     return [state, { _tag: "Retry", next: Math.max(retryPause.atLeast, Math.min(pause, bound)), warning }]
   }
@@ -165,7 +170,7 @@ export const onAnswer = (
           snapshot: answer.snapshot,
           inDoubt: false
         },
-        { _tag: "Renewed", next: interval }
+        { _tag: "Renewed", next: timeLeft(interval, renewal.issuedAt, now.clock) }
       ]
     case "Refused":
       return [state, { _tag: "Read" }]

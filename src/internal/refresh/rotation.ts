@@ -75,7 +75,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
   hadLock: boolean
 ): Effect.fn.Return<Refreshed<A>, E | Failure> {
   const startedAt = yield* ClockReading.now
-  const remainingMillis = waitBudget.make(deps.policy.waitSchedule)
+  const remainingMillis = waitBudget.make(deps.policy.waitSchedule, startedAt.monotonic)
   let refusedSince: number | undefined
   for (let attempts = 1; ; attempts++) {
     const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : readThenTry)(deps, id, flight)

@@ -48,7 +48,13 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
         return { _tag: "Joining", seen: {}, wasQueued: mayQueue }
       case "Acquiring": {
         const lease = leaseOf(request!.patch.lock, index)
-        const grant = { lease, issuedAt: issuedAt(actor, mutation), validFor: ttl * 1000, tookOverFrom: undefined }
+        const grant = {
+          lease,
+          issuedAt: issuedAt(actor, mutation),
+          validFor: ttl * 1000,
+          tookOverFrom: undefined,
+          displaced: 0
+        }
         return { _tag: "Writing", grant, isCached, wasHeld: unanswered }
       }
       default: {
@@ -65,6 +71,7 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
     contended: false,
     requestedAt: clockAt(0),
     latency: 0,
+    slowest: 0,
     lastVersion: undefined,
     joinVersion: wire.version,
     holder: undefined,

@@ -70,7 +70,13 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
 
   // Of all that a holder knows, this alone says whether its lease is valid.
   const isValid = (phase: machine.State["phase"], inDoubt: boolean, left: number): boolean => {
-    const grant = { lease: leaseOf(0, 0), issuedAt: clockAt(0), validFor: left * 1000, tookOverFrom: undefined }
+    const grant = {
+      lease: leaseOf(0, 0),
+      issuedAt: clockAt(0),
+      validFor: left * 1000,
+      tookOverFrom: undefined,
+      displaced: 0
+    }
     const held = machine.begin({ ...grant, snapshot: wire.snapshotOfQueue(wire.emptyQueue) })
     const state = { ...held, phase, inDoubt }
     return machine.isValid(mutation.believes?.(state) ?? state, clockAt(0))

@@ -1,10 +1,11 @@
-/** A server that accepts writes and stores something else, as a mutating webhook makes it. */
+/** A server that accepts writes and stores something else, as a mutating webhook makes it, or whose versions are opaque. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
-import { type ConditionalPatch, ObjectStore } from "../../../src/ObjectStore.ts"
+import { type ConditionalPatch, type ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
 import { id, key, setUp } from "../../utils/processes.ts"
 
 /** A process whose writes are changed on their way if `isAltered` says so. */
@@ -113,6 +114,40 @@ describe("a server that drops the annotations of", () => {
       assert.isFalse(yield* held.isValid)
       yield* TestClock.adjust("6 seconds")
       assert.isTrue(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a server whose versions are no decimal numbers", () => {
+  it.effect("gets no lock, but a typed error, and nothing is left behind", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { sound } = yield* world.aProcess("us")
+      const opaque = (snapshot: ObjectSnapshot) => ({ ...snapshot, resourceVersion: `rv-${snapshot.resourceVersion}` })
+      const store: ObjectStore["Service"] = {
+        ...sound,
+        read: (id) => Effect.map(sound.read(id), opaque),
+        compareAndSwap: (id, patch) =>
+          Effect.map(
+            sound.compareAndSwap(
+              id,
+              "resourceVersion" in patch.expect
+                ? { ...patch, expect: { resourceVersion: patch.expect.resourceVersion.slice(3) } }
+                : patch
+            ),
+            Option.map(opaque)
+          )
+      }
+      const lock = yield* Lock.make({ identity: "us" }).pipe(Effect.provideService(ObjectStore, store))
+      for (const error of [
+        yield* Effect.flip(Effect.scoped(lock.scoped(id))),
+        yield* Effect.andThen(TestClock.adjust("100 millis"), Effect.flip(Effect.scoped(lock.tryScoped(id))))
+      ]) {
+        assert.strictEqual(error._tag, "LockRejected")
+        assert.match(error.message, /resourceVersion is not a decimal number/)
+      }
+      yield* TestClock.adjust("100 millis")
+      yield* world.isUntouched
     }).pipe(Effect.scoped)
   )
 })

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { rejoinPause } from "../../../src/internal/protocol/acquisition.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import { dead, key, line, setUp } from "../../utils/processes.ts"
 
@@ -115,7 +116,7 @@ describe("a damaged queue", () => {
     })
   )
 
-  it.effect("that was wiped is joined again at once, by one write of each waiter", () =>
+  it.effect("that was wiped is joined again at once, in the old order, by one write of each waiter", () =>
     Effect.gen(function* () {
       const { aProcess, isUntouched, waiting, wipe } = yield* setUp
       const [us, first, second] = [yield* aProcess("us"), yield* aProcess("first"), yield* aProcess("second")]
@@ -125,6 +126,8 @@ describe("a damaged queue", () => {
       for (const { requests } of [first, second]) requests.length = 0
       assert.strictEqual(yield* wipe, 2)
       yield* soon
+      assert.deepStrictEqual(yield* waiting, ["first"])
+      yield* TestClock.adjust(rejoinPause)
       assert.deepStrictEqual(yield* waiting, ["first", "second"])
       for (const { requests } of [first, second]) assert.deepStrictEqual(requests, ["write"])
       yield* ours.letGo

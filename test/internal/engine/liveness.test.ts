@@ -6,12 +6,13 @@ import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import { contend } from "../../utils/contend.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
-import { dead, dexLockUntil, id, key, setUp } from "../../utils/processes.ts"
+import { dead, dexLockUntil, id, key, pass, setUp } from "../../utils/processes.ts"
 
 describe("several locks", () => {
   it.effect("are given only if all are valid: one that ran out meanwhile fails the whole acquisition", () =>
@@ -52,6 +53,40 @@ describe("a wait schedule without delays", () => {
       us.requests.length = 0
       yield* TestClock.adjust("1 second")
       assert.isAtMost(us.requests.length, 101)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a server that accepts requests and never answers", () => {
+  for (const [title, waitSchedule, seconds] of [
+    ["a hundred milliseconds, twenty times", LockPolicy.fixedPolls("100 millis", 20), 2],
+    ["Dex's schedule", LockPolicy.dexWaitSchedule, 20]
+  ] as const) {
+    it.effect(`is waited for as long as the wait schedule says, and at most one request longer: ${title}`, () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const us = yield* world.aProcess("us")
+        us.faults.push(...Array.from({ length: 300 }, () => ["read", "Hangs"] as const))
+        const ours = yield* us.wants({ waitSchedule })
+        yield* pass(seconds * 1000 - 100)
+        assert.isUndefined(ours.fiber.pollUnsafe())
+        yield* pass(5100)
+        const exit = ours.fiber.pollUnsafe()
+        assert.isDefined(exit, "it still waits")
+        assert.deepInclude(yield* Effect.flip(exit), { _tag: "LockUnavailable" })
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("is asked again as often as a schedule without delays says", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      us.faults.push(...Array.from({ length: 10 }, () => ["read", "Hangs"] as const))
+      const ours = yield* us.wants({ waitSchedule: Schedule.recurs(3) })
+      yield* pass(30_000)
+      assert.strictEqual(ours.fiber.pollUnsafe()?._tag, "Failure")
+      assert.deepStrictEqual(us.requests, ["read", "read", "read", "read"])
     }).pipe(Effect.scoped)
   )
 })

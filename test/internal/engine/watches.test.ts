@@ -3,9 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
+import * as Lock from "../../../src/Lock.ts"
+import { ObjectStore, type WatchEvent } from "../../../src/ObjectStore.ts"
+import { contend } from "../../utils/contend.ts"
 import { busy, id, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
@@ -169,6 +173,108 @@ describe("a waiter", () => {
       yield* ours.letGo
       yield* TestClock.adjust("1010 millis")
       assert.isTrue(yield* (yield* theirs.held).isValid)
+    })
+  )
+
+  it.effect("polls if its watches are open and tell nothing, says so once, and watches again once they tell", () =>
+    Effect.gen(function* () {
+      const lines = yield* logged(
+        Effect.gen(function* () {
+          const { aProcess } = yield* setUp
+          const processes = [yield* aProcess("us"), yield* aProcess("them")]
+          const [us, them] = processes
+          for (const { watching } of processes) watching.fault = "Silent"
+          const deaf = yield* Effect.forEach(processes, busy)
+          yield* pass(30_000)
+          const had = () => deaf.reduce((sum, { had }) => sum + had.length, 0)
+          const before = had()
+          yield* pass(20_000)
+          // They take turns, and each looks ten times a second.
+          assert.isAtLeast(had() - before, 200)
+          for (const { watching } of processes) watching.fault = undefined
+          yield* pass(70_000)
+          for (const { fiber } of deaf) yield* Fiber.interrupt(fiber)
+          yield* pass(2000)
+          const ours = yield* us!.wants()
+          const theirs = yield* them!.wants()
+          yield* TestClock.adjust("2 seconds")
+          them!.requests.length = 0
+          yield* TestClock.adjust("5 seconds")
+          assert.deepStrictEqual(them!.requests, [])
+          yield* ours.letGo
+          yield* soon
+          yield* theirs.held
+        })
+      )
+      assert.lengthOf(lines, 2)
+      for (const line of lines) assert.match(line, /^Warn Waiters poll, since watches are open and do not tell/)
+    })
+  )
+
+  it.effect("of a lock that one holder keeps polls within seconds if its watch tells nothing", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      them.watching.fault = "Silent"
+      const ours = yield* us.wants()
+      const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
+      yield* TestClock.adjust("4 seconds")
+      them.requests.length = 0
+      yield* TestClock.adjust("1 second")
+      assert.isAtLeast(them.requests.length, 9)
+      yield* ours.letGo
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(yield* theirs.has)
+    })
+  )
+
+  it.effect("hears again if only its present watch was deaf, as after a connection that was forgotten", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      them.watching.fault = "Silent"
+      const theirs = yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
+      yield* TestClock.adjust("1500 millis")
+      them.watching.fault = undefined
+      yield* TestClock.adjust("1 second")
+      them.requests.length = 0
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(them.requests, [])
+      yield* ours.letGo
+      yield* soon
+      assert.isTrue(yield* theirs.has)
+    })
+  )
+
+  it.effect("watches anew if an answer is older than what its watch has told: versions went backwards", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const opened: Array<string | undefined> = []
+      // A watch that has told the future, and is silent since.
+      const lock = yield* Lock.make({ identity: "them" }).pipe(
+        Effect.provideService(ObjectStore, {
+          ...them.store,
+          watch: (id, options) => {
+            opened.push(options?.label?.value)
+            const told = Effect.map(us.sound.read(id), (snapshot): WatchEvent => ({
+              _tag: "Changed",
+              snapshot: { ...snapshot, resourceVersion: "9007199254740993" }
+            }))
+            return options?.label !== undefined || opened.filter((value) => value === undefined).length > 1
+              ? us.sound.watch(id, options)
+              : Stream.concat(Stream.fromEffect(told), Stream.never)
+          }
+        })
+      )
+      const ours = yield* us.wants()
+      const theirs = yield* contend(lock, id, { waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(opened.filter((value) => value === undefined).length, 2)
+      yield* ours.letGo
+      yield* soon
+      assert.isTrue(yield* theirs.has)
     })
   )
 })

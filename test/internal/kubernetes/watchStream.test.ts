@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as watchStream from "../../../src/internal/kubernetes/watchStream.ts"
@@ -8,30 +9,48 @@ import * as LockError from "../../../src/LockError.ts"
 
 const info = { id: "a", object: "a", namespaced: true, verb: "watch" }
 
+/** A watch of an object that is read in this version, and whose watches behave like `opened`. */
+const watching = (options: {
+  readonly opened: (query: URLSearchParams) => Effect.Effect<Stream.Stream<string>, LockError.Unavailable>
+  readonly version?: () => number
+  readonly since?: string
+}) => {
+  const requests = { watches: 0, reads: 0 }
+  const stream = watchStream.make({
+    apiClient: {
+      request: () => Effect.never,
+      now: Effect.succeed({ earliest: 0, latest: 0 }),
+      watch: ({ path }) =>
+        Effect.suspend(() => {
+          requests.watches++
+          const lines = options.opened(new URL(path, "http://localhost").searchParams)
+          return Effect.map(lines, (lines) => ({ status: 200, headers: {}, lines }))
+        })
+    },
+    info,
+    collectionPath: "/api",
+    read: Effect.sync(() => {
+      requests.reads++
+      return { uid: "u", resourceVersion: String(options.version?.() ?? 1), annotations: {}, labels: {} }
+    }),
+    since: options.since ?? "1",
+    label: undefined
+  })
+  return { requests, stream }
+}
+
 /** How often a watch is opened in a minute, if each one behaves like `opened`. */
 const opensInAMinute = (opened: Effect.Effect<Stream.Stream<string>, LockError.Unavailable>) =>
   Effect.gen(function* () {
-    let opens = 0
-    const stream = watchStream.make({
-      apiClient: {
-        request: () => Effect.never,
-        now: Effect.succeed({ earliest: 0, latest: 0 }),
-        watch: () =>
-          Effect.suspend(() => {
-            opens++
-            return Effect.map(opened, (lines) => ({ status: 200, headers: {}, lines }))
-          })
-      },
-      info,
-      collectionPath: "/api",
-      read: Effect.never,
-      since: "1",
-      label: undefined
-    })
+    const { requests, stream } = watching({ opened: () => opened })
     yield* Effect.forkChild(Stream.runDrain(stream), { startImmediately: true })
     yield* TestClock.adjust("1 minute")
-    return opens
+    return requests.watches
   })
+
+const expired = JSON.stringify({ type: "ERROR", object: { code: 410 } })
+
+const broken = new LockError.Unavailable({ object: "a", verb: "watch", detail: "it broke" })
 
 const event = (resourceVersion: number) =>
   JSON.stringify({ type: "MODIFIED", object: { metadata: { uid: "u", resourceVersion: String(resourceVersion) } } })
@@ -76,6 +95,70 @@ describe("a watch", () => {
     Effect.gen(function* () {
       const silent = Effect.succeed(Stream.drain(Stream.fromEffect(Effect.sleep("6 seconds"))))
       assert.isAtLeast(yield* opensInAMinute(silent), 9)
+    })
+  )
+
+  it.effect("makes at most two requests a second, whatever the server does", () =>
+    Effect.gen(function* () {
+      let version = 1
+      const behaviours: Record<string, () => Stream.Stream<string>> = {
+        "ends at once": () => Stream.empty,
+        "ends after news": () => Stream.make(event(++version)),
+        "ends after what is known": () => Stream.make(event(7)),
+        "breaks after news": () => Stream.concat(Stream.make(event(++version)), Stream.make("nonsense")),
+        "ends after nonsense": () => Stream.make("nonsense"),
+        "has expired": () => Stream.make(expired)
+      }
+      for (const [behaviour, lines] of Object.entries(behaviours)) {
+        const { requests, stream } = watching({ opened: () => Effect.sync(lines), version: () => version })
+        const fiber = yield* Effect.forkChild(Stream.runDrain(stream), { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+        assert.isAtMost(requests.watches + requests.reads, 121, behaviour)
+        yield* Fiber.interrupt(fiber)
+      }
+    })
+  )
+
+  it.effect("begins with the object as it is if the version that was read has expired, too", () =>
+    Effect.gen(function* () {
+      const begins: Array<string | null> = []
+      const { stream } = watching({
+        opened: (query) =>
+          Effect.sync(() => {
+            begins.push(query.get("resourceVersion"))
+            return query.has("resourceVersion") ? Stream.make(expired) : Stream.never
+          })
+      })
+      yield* Effect.forkChild(Stream.runDrain(stream), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(begins.slice(0, 3), ["1", "1", null])
+    })
+  )
+
+  it.effect("that breaks begins anew if versions went backwards, and says that the object is gone that it told", () =>
+    Effect.gen(function* () {
+      const begins: Array<string | null> = []
+      const { stream } = watching({
+        since: "1000",
+        version: () => 20,
+        opened: (query) =>
+          Effect.sync(() => {
+            begins.push(query.get("resourceVersion"))
+            return begins.length > 1
+              ? Stream.concat(Stream.make(event(21)), Stream.never)
+              : Stream.concat(Stream.make(event(1001)), Stream.fail(broken) as Stream.Stream<never>)
+          })
+      })
+      const events: Array<string> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(stream, (event) =>
+          Effect.sync(() => events.push(event._tag === "Changed" ? event.snapshot.resourceVersion : event._tag))
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(begins, ["1000", "20"])
+      assert.deepStrictEqual(events, ["1001", "Deleted", "21"])
     })
   )
 })

@@ -1,0 +1,15 @@
+/**
+ * The order of resourceVersions. Pure.
+ *
+ * Kubernetes documents them as growing decimal numbers within one resource. They can have more digits than a `number` is exact to,
+ * and another server may write something else.
+ */
+
+/** Whether a version is older than another one. `false` if they cannot be compared. */
+export const isOlder = (version: string, other: string): boolean =>
+  isDecimal(version) &&
+  isDecimal(other) &&
+  (version.length === other.length ? version < other : version.length < other.length)
+
+/** Whether a version is a decimal number. */
+export const isDecimal = (version: string): boolean => /^(0|[1-9]\d*)$/.test(version)
