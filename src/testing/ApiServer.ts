@@ -28,7 +28,8 @@
  * ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
  *
  * - `managedFields` are kept as real servers keep them, except that an object that `put` stored has none until somebody
- *   applies to it. Protobuf gets 415 in a request and 406 in a response, as from a server that does not know it.
+ *   applies to it. Of protobuf it reads only what `kubectl` makes itself (`kubectl create
+ *   configmap`), and it answers in JSON.
  * - A custom resource without a definition, and a resource that you list in `resources`, is kept as it is.
  * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs; reviews know of it. Priority and
  *   fairness: inject `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.

@@ -262,6 +262,35 @@ describe("the modelled part", () => {
   )
 
   test(
+    "reads what kubectl makes itself, in protobuf, and says 501 to other protobuf",
+    Effect.gen(function* () {
+      const field = (number: number, ...parts: ReadonlyArray<string>) => {
+        const value = parts.join("")
+        return String.fromCodePoint(number * 8 + 2, value.length) + value
+      }
+      const object = (kind: string, ...fields: ReadonlyArray<string>) =>
+        `k8s\0${field(1, field(1, "v1"), field(2, kind))}${field(2, ...fields)}${field(3)}${field(4)}`
+      const headers = { "content-type": "application/vnd.kubernetes.protobuf" }
+      const sendIt = (path: string, body: string) => ask({ method: "POST", path, headers, body })
+      const entry = (key: string, value: string) => field(2, field(1, key), field(2, value))
+      const made = yield* sendIt(
+        maps,
+        object("ConfigMap", field(1, field(1, "a"), field(8)), entry("x", "1"), entry("y", "2"))
+      )
+      assert.deepInclude(made.json, { kind: "ConfigMap", data: { x: "1", y: "2" } })
+      const secret = yield* sendIt(
+        maps.replace("configmaps", "secrets"),
+        object("Secret", field(1, field(1, "a")), entry("x", "1"), field(3, "Opaque"))
+      )
+      assert.deepInclude(secret.json, { kind: "Secret", data: { x: "MQ==" } })
+      for (const body of [object("Pod", field(1, field(1, "a"))), object("ConfigMap", field(9, "a")), "k8s", "\n"]) {
+        const refused = yield* sendIt(maps, body)
+        assert.strictEqual(refused.json.reason, "NotImplemented", JSON.stringify(body))
+      }
+    })
+  )
+
+  test(
     "publishes OpenAPI documents, as JSON and as the protobuf that kubectl reads",
     Effect.gen(function* () {
       yield* send("POST", definitions, definition({ type: "object", properties: { size: { type: "integer" } } }))

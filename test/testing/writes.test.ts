@@ -116,7 +116,7 @@ describe("writes", () => {
         ["POST", `{"apiVersion":`, json, 400],
         ["POST", `{"kind":"RefreshToken","apiVersion":"v9"}`, json, 400],
         ["POST", token("z"), { "content-type": "application/yaml" }, 501],
-        ["POST", token("z"), { "content-type": "application/vnd.kubernetes.protobuf" }, 415],
+        ["POST", token("z"), { "content-type": "application/vnd.kubernetes.protobuf" }, 501],
         ["PUT", token("b"), json, 400],
         ["PUT", `{"apiVersion":"dex.coreos.com/v1","kind":"RefreshToken","metadata":{"name":1}}`, json, 400],
         ["PATCH", "", mergePatch, 400],

@@ -11,7 +11,7 @@ const objectMediaTypes = "application/json, application/yaml, application/vnd.ku
 /** The media type without its parameters. */
 export const mediaType = (header: string | undefined): string => (header ?? "").split(";", 1)[0]!.trim().toLowerCase()
 
-/** Checks that the media type is JSON or absent. Protobuf is refused as by a server that does not know it. */
+/** Checks that the media type is JSON or absent. */
 export const checkObjectMediaType = (contentType: string | undefined): Result.Result<void, Reply> => {
   switch (mediaType(contentType)) {
     case "":

@@ -1,12 +1,15 @@
 /** The HTTP handler: reads a request, applies faults, and sends the response. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as HttpServerError from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import { type Answer, authenticate, dispatch, forbid, type State, verbOf } from "./dispatch.ts"
 import type { Fault, Faults, Moment } from "./faults.ts"
-import { badRequest, bodyTooLarge, text as textReply } from "./reply.ts"
+import { isProtobuf, readProtobuf } from "./protobufBody.ts"
+import { badRequest, bodyTooLarge, notImplemented, text as textReply } from "./reply.ts"
 import { parse as parsePath } from "./requestPath.ts"
 import type { RequestLog } from "./requests.ts"
 
@@ -67,13 +70,14 @@ export const makeHandler = (
     const apply = Effect.suspend((): Effect.Effect<Answer> => {
       const denial = authenticate(options.token(), source.headers.authorization, { seen, path })
       if (denial !== undefined) return Effect.succeed(denial)
-      const answer = (body: string): Answer =>
+      const contentType = source.headers["content-type"]
+      const answer = (body: string, type = contentType): Answer =>
         dispatch(options, {
           seen,
           path,
           host: source.headers.host ?? "",
           accept: source.headers.accept,
-          contentType: source.headers["content-type"],
+          contentType: type,
           userAgent: source.headers["user-agent"],
           body,
           timestamp: clock.timestamp,
@@ -82,12 +86,20 @@ export const makeHandler = (
       if (source.headers["content-length"] === undefined && source.headers["transfer-encoding"] === undefined) {
         return Effect.succeed(answer(""))
       }
-      return Effect.match(Effect.interruptible(request.text), {
+      const read: Effect.Effect<Answer, HttpServerError.HttpServerError> = isProtobuf(contentType)
+        ? Effect.map(request.arrayBuffer, (bytes) =>
+            Result.match(readProtobuf(new Uint8Array(bytes)), {
+              onFailure: (lack) => notImplemented(`cannot read ${lack}: send JSON`),
+              onSuccess: (draft) => answer(JSON.stringify(draft), "application/json")
+            })
+          )
+        : Effect.map(request.text, (text) => answer(text))
+      return Effect.match(Effect.interruptible(read), {
         onFailure: ({ reason }) =>
           reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
             ? bodyTooLarge
             : badRequest("the body of the request could not be read"),
-        onSuccess: answer
+        onSuccess: (answer) => answer
       })
     })
 
