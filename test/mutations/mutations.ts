@@ -527,7 +527,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     how: {
       hears: (answer, request) => (isUnanswered(answer) && request === "commit" ? rejected : answer)
     },
-    simulation: { by: ["exclusion"], within: 50 }
+    simulation: { by: ["exclusion"], within: 200 }
   },
   {
     name: "believes the clock of its own machine before an answer has told the time",

@@ -20,7 +20,7 @@ describe("the simulation finds a protocol that", () => {
           }
           assert.fail(`no world breaks the rule of ${by.join(" or ")}`)
         }),
-      60_000
+      300_000
     )
   }
 })
