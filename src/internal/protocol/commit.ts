@@ -1,8 +1,9 @@
 /**
- * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
+ * Writing to the locked object and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
  * The write's precondition is that the lock is still ours, and that each field that it makes is still missing. If the object has
- * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content whether it was applied.
+ * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content and the annotations
+ * whether it was applied.
  */
 import * as Equal from "effect/Equal"
 import * as Predicate from "effect/Predicate"
@@ -10,15 +11,26 @@ import type * as Schema from "effect/Schema"
 import * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type { AnnotationGuardedPatch, Content, FieldPatch, FieldPath, ObjectSnapshot } from "../../ObjectStore.ts"
+import type {
+  AnnotationGuardedPatch,
+  Content,
+  FieldPatch,
+  FieldPath,
+  MetadataPatch,
+  ObjectSnapshot
+} from "../../ObjectStore.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
 import type { NotOurs } from "./holding.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
-/** A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. */
+/**
+ * A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. `annotations` are others than
+ * those of the lock.
+ */
 export interface Commit extends LockProtocol.ReleaseRequest {
   readonly object: string
   readonly content: ReadonlyArray<FieldPatch>
+  readonly annotations?: MetadataPatch | undefined
 }
 
 /**
@@ -94,7 +106,14 @@ const write = (
   const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
   return [
     { request: "Write", lease, snapshot, plan, unanswered, failure: undefined, isMissing: false },
-    { _tag: "Write", write: withContent(write, self.content, snapshot.content) }
+    {
+      _tag: "Write",
+      write: withContent(
+        { ...write, annotations: { ...write.annotations, ...self.annotations } },
+        self.content,
+        snapshot.content
+      )
+    }
   ]
 }
 
@@ -134,8 +153,8 @@ const withContent = (
 // A store that brings no content shows only that the lock was released.
 const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
-  const isStored = snapshot.content === undefined || self.content.every((field) => holds(snapshot.content, field))
-  return check._tag === "Ours" || !isStored
+  const isStored = snapshot.content === undefined || holdsContent(self, snapshot)
+  return check._tag === "Ours" || !isStored || !holdsAnnotations(self, snapshot)
     ? [
         state,
         {
@@ -193,11 +212,12 @@ const fail = (state: State, error: LockError.StoreError, check?: NotOurs): Step 
 // The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
 // another's, or the queue has changed.
 const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
-  const { content, holderId, kind, object } = self
+  const { annotations = {}, content, holderId, kind, object } = self
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
-    const mayBeApplied = state.unanswered !== undefined && content.length > 0
-    if (mayBeApplied && content.every((field) => holds(found.content, field))) {
+    const leavesTraces = content.length > 0 || Object.keys(annotations).length > 0
+    const mayBeApplied = state.unanswered !== undefined && leavesTraces
+    if (mayBeApplied && holdsContent(self, found) && holdsAnnotations(self, found)) {
       return [state, { _tag: "Done", outcome: undefined }]
     }
     // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
@@ -217,6 +237,12 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
     }
   ]
 }
+
+const holdsContent = (self: Commit, { content }: ObjectSnapshot): boolean =>
+  self.content.every((field) => holds(content, field))
+
+const holdsAnnotations = ({ annotations = {} }: Commit, snapshot: ObjectSnapshot): boolean =>
+  Object.entries(annotations).every(([name, value]) => (snapshot.annotations[name] ?? null) === value)
 
 const holds = (content: Content | undefined, { path, value }: FieldPatch): boolean => {
   const found = valueAt(content, path)
