@@ -162,7 +162,7 @@ const make = Effect.fnUntraced(function* (
   const { credentials } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
     Effect.promise(() => RotatingConnections.make(credentials.connection)),
-    (connections) => Effect.sync(() => connections.close())
+    (connections) => Effect.promise(() => connections.destroy())
   )
   const http = Http.make(connections, server, yield* Timers.make)
 

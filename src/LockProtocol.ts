@@ -313,25 +313,23 @@ export const usageOf = (
 
 /**
  * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
- * place in the queue. `chainStartedAt` is that of the queue as read.
+ * place in the queue.
  */
 export interface HandOverPlan {
   readonly patch: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
   readonly wakes: boolean
   readonly requeued: boolean
-  readonly chainStartedAt: number | undefined
 }
 
 /**
  * A release: by which holder, which waiter of the same process wants the lock again (`requeue`), and whether Dex shares the
- * object. `chainStartedAt` is when the chain of hand-overs started that led here, if a release has just taken it off the object.
+ * object.
  */
 export interface ReleaseRequest {
   readonly kind: LockKind
   readonly holderId: string
   readonly requeue: string | undefined
   readonly sharedWithDex: boolean
-  readonly chainStartedAt?: number | undefined
 }
 
 /**
@@ -351,12 +349,11 @@ const planIn = (
   queue: Queue,
   labels: ObjectSnapshot["labels"],
   now: ServerTime,
-  { chainStartedAt: earlierChain, holderId, kind, requeue, sharedWithDex }: ReleaseRequest
+  { holderId, kind, requeue, sharedWithDex }: ReleaseRequest
 ): HandOverPlan => {
   const label = LockQueue.labelKey(kind.key)
   const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue)
   const first = waiters[0]
-  const chainStartedAt = queue.chainStartedAt ?? earlierChain
   if (first === undefined) {
     const emptied = LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
     return {
@@ -365,12 +362,12 @@ const planIn = (
         ...(label in labels ? { labels: { [label]: null } } : {})
       },
       wakes: false,
-      requeued: false,
-      chainStartedAt
+      requeued: false
     }
   }
   const requeued = requeue !== undefined && waiters.length <= LockQueue.capacity
   const order = requeued ? [...waiters, requeue] : waiters
+  const { chainStartedAt } = queue
   const isFreed = sharedWithDex && chainStartedAt !== undefined && now.earliest - chainStartedAt > maxHandOverChain
   const lease = isFreed ? {} : kind.encode(nextLease(now, { holderId: first, ttl: handOverTtl }))
   const next = isFreed
@@ -385,8 +382,7 @@ const planIn = (
       labels: { [label]: LockQueue.processIdOf(first) }
     },
     wakes: true,
-    requeued,
-    chainStartedAt
+    requeued
   }
 }
 
@@ -432,7 +428,7 @@ export const planPlainRelease = (
   const annotations = kind.removal(holderId)
   return {
     write: { expect: { annotations: kind.encode(lease) }, annotations },
-    plan: { patch: { annotations }, wakes: false, requeued: false, chainStartedAt: undefined }
+    plan: { patch: { annotations }, wakes: false, requeued: false }
   }
 }
 

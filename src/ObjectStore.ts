@@ -103,6 +103,17 @@ export const isEmpty = (content: Content): boolean =>
     (value) => value === null || (Predicate.isObjectOrArray(value) && Object.keys(value).length === 0)
   )
 
+/**
+ * What a dry run tells.
+ *
+ * - `Accepted`: the store would apply the write. `snapshot` is the object as it would be.
+ * - `Refused`: the precondition does not hold.
+ * - `Unknown`: it cannot be told, since something on the way of a write takes no dry run.
+ */
+export type DryRun =
+  | { readonly _tag: "Accepted"; readonly snapshot: ObjectSnapshot }
+  | { readonly _tag: "Refused" | "Unknown" }
+
 /** What a watch tells: what the object is now, or that it is gone or has lost the label that the watch is narrowed to. */
 export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
@@ -126,18 +137,19 @@ export interface WatchOptions {
  * - `sharedWithDex`: whether Dex locks these objects too.
  * - `includesContent`: whether answers include the content of the object. Watch events need not.
  * - `describe`: an object for people to read, in messages.
- * - `read`: the object as it is now, never a cached view. Fails with `LockNotFound` if it is missing.
+ * - `read`: the object as it is now, never a cached view. Fails with `NotFound` if it is missing.
  * - `create`: makes the object with these annotations and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
- *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After
- *   `LockUnavailable` the write may have happened.
+ *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After `Unavailable`
+ *   the write may have happened.
  * - `remove`: deletes the object if it is still this version and has no content.
+ * - `dryRun`: whether `compareAndSwap` would succeed. Nothing is applied.
  * - `watch`: begins with the object as it is (nothing if it is missing), or with the first change after `since`, and goes on for
  *   ever: it reopens what ends or breaks, and tells the present state again if it may have missed something. It fails only with
  *   what no reopening mends.
  * - `now`: makes no request.
  *
- * The store bounds the time of each request. A request that takes longer fails with `LockUnavailable`.
+ * The store bounds the time of each request. A request that takes longer fails with `Unavailable`.
  */
 export class ObjectStore extends Context.Service<
   ObjectStore,
@@ -159,6 +171,7 @@ export class ObjectStore extends Context.Service<
       id: string,
       version: Pick<ObjectSnapshot, "uid" | "resourceVersion">
     ) => Effect.Effect<Removal, StoreError>
+    readonly dryRun: (id: string, patch: AnnotationGuardedPatch) => Effect.Effect<DryRun, StoreError>
     readonly watch: (id: string, options?: WatchOptions) => Stream.Stream<WatchEvent, StoreError>
     readonly now: Effect.Effect<ServerTime>
   }

@@ -13,7 +13,6 @@
  * - Every request has a timeout.
  * - The server's clock is estimated from the `Date` headers of its responses (`internal/time/serverClock.ts`).
  */
-import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,7 +24,6 @@ import * as encode from "./internal/kubernetes/encode.ts"
 import type * as Http from "./internal/kubernetes/http.ts"
 import * as responseError from "./internal/kubernetes/responseError.ts"
 import * as watchStream from "./internal/kubernetes/watchStream.ts"
-import * as settings from "./internal/settings.ts"
 import {
   type KubeConfigError,
   type KubeConfigOptions,
@@ -62,7 +60,7 @@ export interface Options {
 /** How long a request may take by default. Our choice. */
 export const defaultRequestTimeout: Duration.Duration = Duration.seconds(5)
 
-/** Makes the store. Fails with `LockInvalidName` if the namespace is not a valid name. */
+/** Makes the store. Fails with `InvalidName` if the namespace is not a valid name. */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const client = yield* KubernetesClient
   const { resource } = options
@@ -141,6 +139,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     compareAndSwap: (id, patch) =>
       write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch)),
     remove,
+    dryRun: Effect.fnUntraced(function* (id, patch) {
+      const info = yield* requestInfo(id, "patch")
+      const request = encode.patch(Resource.objectPath(resource, namespace, id), patch)
+      const response = yield* send(encode.dryRun(request), info)
+      if (responseError.isPreconditionFailed(response)) return { _tag: "Refused" }
+      if (responseError.isDryRunUnsupported(response)) return { _tag: "Unknown" }
+      return { _tag: "Accepted", snapshot: yield* ApiClient.snapshotOf(response, info, includesContent) }
+    }),
     watch: (id, { label, since } = {}) =>
       Stream.unwrap(
         Effect.map(requestInfo(id, "watch"), (info) =>
@@ -153,38 +159,6 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 /** The store of one resource, in one namespace, on the cluster of the client. */
 export const layer = (options: Options): Layer.Layer<ObjectStore, LockError.InvalidName, KubernetesClient> =>
   Layer.effect(ObjectStore, make(options))
-
-/**
- * The store from configuration. All variables are optional, and their defaults are the options: `KUBELOCK_RESOURCE` (as
- * `Resource.fromName` reads it; `configmaps` by default), `KUBELOCK_NAMESPACE`, `KUBELOCK_CREATE_IF_MISSING` and
- * `KUBELOCK_REQUEST_TIMEOUT`.
- */
-export const layerConfig = (
-  options: Partial<Options> = {}
-): Layer.Layer<ObjectStore, LockError.InvalidName | Config.ConfigError, KubernetesClient> =>
-  Layer.effect(
-    ObjectStore,
-    Effect.flatMap(config, (given) =>
-      make({
-        ...options,
-        resource: Option.getOrUndefined(given.resource) ?? options.resource ?? Resource.configMap,
-        namespace: Option.getOrUndefined(given.namespace) ?? options.namespace,
-        createIfMissing: Option.getOrUndefined(given.createIfMissing) ?? options.createIfMissing,
-        requestTimeout: Option.getOrUndefined(given.requestTimeout) ?? options.requestTimeout
-      })
-    )
-  )
-
-const config = Config.all({
-  resource: settings.setting(
-    "RESOURCE",
-    "configmaps, secrets, refreshtokens.dex.coreos.com, or a resource such as widgets.v1.example.com/Widget",
-    Resource.fromName
-  ),
-  namespace: settings.text("NAMESPACE"),
-  createIfMissing: settings.toggle("CREATE_IF_MISSING"),
-  requestTimeout: settings.duration("REQUEST_TIMEOUT")
-})
 
 /** The store with a client of its own, made from a kubeconfig (by default the one that `kubectl` uses). */
 export const layerKubeConfig = (

@@ -14,6 +14,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
 import {
+  type ConditionalPatch,
   type Content,
   type FieldPatch,
   type FieldPath,
@@ -73,6 +74,15 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       return objects.get(id) ?? (yield* new LockError.NotFound({ id, object: describe(id), missing: "object" }))
     })
 
+    // The object after a write, or `undefined` if the write is refused.
+    const patched = (current: ObjectSnapshot, patch: ConditionalPatch): ObjectSnapshot | undefined => {
+      if (!isMet(patch.expect, current)) return undefined
+      const before = current.content ?? {}
+      const content = "content" in patch ? setFields(before, patch.content ?? []) : before
+      const annotations = apply(current.annotations, patch.annotations)
+      return content && { ...current, annotations, labels: apply(current.labels, patch.labels ?? {}), content }
+    }
+
     for (const id of options.objects ?? []) create(id, {}, {})
 
     return {
@@ -100,14 +110,14 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
           }),
         compareAndSwap: (id, patch) =>
           Effect.map(find(id), (current) => {
-            if (!isMet(patch.expect, current)) return Option.none()
-            const annotations = apply(current.annotations, patch.annotations)
-            const labels = apply(current.labels, patch.labels ?? {})
-            const before = current.content ?? {}
-            const content = "content" in patch ? setFields(before, patch.content ?? []) : before
-            if (content === undefined) return Option.none()
-            const next = { ...current, annotations, labels, content }
+            const next = patched(current, patch)
+            if (next === undefined) return Option.none()
             return Option.some(Equal.equals(next, current) ? current : put(id, next))
+          }),
+        dryRun: (id, patch) =>
+          Effect.map(find(id), (current) => {
+            const snapshot = patched(current, patch)
+            return snapshot === undefined ? { _tag: "Refused" } : { _tag: "Accepted", snapshot }
           }),
         watch: (id, { label, since } = {}) =>
           Stream.unwrap(

@@ -17,16 +17,44 @@ export class Unreadable extends Schema.Error<Unreadable>("kubelock/RefreshError/
   field: Schema.String
 }) {
   override get message(): string {
-    return `Cannot read the field ${this.field} of ${this.object}: it does not contain base64 of JSON that matches the schema. The field was not changed.`
+    return `Cannot read the field ${this.field} of ${this.object}: it does not contain base64 of JSON that matches the schema. The field was not changed. Deploy a schema that reads it, or write a new value with replace.`
   }
 }
 
 /**
- * The upstream answered a refresh, but the new value could not be written.
+ * The schema cannot encode the value, or cannot read what it has encoded.
  *
- * `reason` is the error of the write: another process took the lock over, the API server was unreachable for 30
- * seconds, or the API server refused the write. The new value is lost. If the upstream rotates refresh tokens, the
- * stored one may be used up.
+ * If it is an answer of the upstream, this process keeps it in memory and refreshes it next, but hands it to nobody.
+ */
+export class NotEncodable extends Schema.Error<NotEncodable>("kubelock/RefreshError/NotEncodable")({
+  _tag: Schema.tag("RefreshNotEncodable"),
+  id: Schema.String,
+  object: Schema.String
+}) {
+  override get message(): string {
+    return `Cannot store a value in ${this.object}: the schema cannot encode it, or cannot read what it has encoded. Change the schema, or what refresh returns.`
+  }
+}
+
+/**
+ * The upstream was not asked, because its answer could not be written: it would be lost.
+ *
+ * `reason` is what a dry run of the write was answered, or that the object says of itself that it is `immutable`.
+ */
+export class NotWritable extends Schema.Error<NotWritable>("kubelock/RefreshError/NotWritable")({
+  _tag: Schema.tag("RefreshNotWritable"),
+  id: Schema.String,
+  object: Schema.String,
+  reason: Schema.Union([...StoreError.members])
+}) {
+  override get message(): string {
+    return `Did not refresh the value of ${this.object}: the answer of the upstream could not be written, and would be lost. ${this.reason.message}`
+  }
+}
+
+/**
+ * The new value was not written, because another process took the lock over and stored a value of its own, or because the API
+ * server did not accept the write of `replace`. `reason` is the error of the write.
  */
 export class NotWritten extends Schema.Error<NotWritten>("kubelock/RefreshError/NotWritten")({
   _tag: Schema.tag("RefreshNotWritten"),
@@ -35,12 +63,12 @@ export class NotWritten extends Schema.Error<NotWritten>("kubelock/RefreshError/
   reason: Schema.Union([Lost, ...StoreError.members])
 }) {
   override get message(): string {
-    return `Refreshed the value of ${this.object} but could not write it, so the new value is lost. ${this.reason.message}`
+    return `Could not write the new value of ${this.object}, so it is lost. ${this.reason.message}`
   }
 }
 
 /** All errors of this module. */
-export const RefreshError = Schema.Union([Unreadable, NotWritten])
+export const RefreshError = Schema.Union([Unreadable, NotEncodable, NotWritable, NotWritten])
 
 /** All errors of this module. */
 export type RefreshError = typeof RefreshError.Type

@@ -15,34 +15,48 @@
  *   caller by `grace`, because an answer that is not written is a lost token. Once the upstream has answered, nothing
  *   stops the write.
  * - `refresh` runs at most once per flight. Losing the lock does not interrupt it. Its result is written if no other
- *   process took the lock over; otherwise `RefreshNotWritten` reports it. The API server itself rejects the write
+ *   process took the lock over; otherwise `RefreshError.NotWritten` reports it. The API server itself rejects the write
  *   of a holder whose lock was taken over.
+ * - Before the upstream is asked, the process makes as sure as can be that the answer can be written, by a dry run if its last
+ *   write to the object did not go well, or if there was none. Otherwise it fails with `RefreshError.NotWritable`.
+ * - An answer that still cannot be written is kept: the process hands it out, and goes on trying to write it. No value is sent
+ *   upstream that this process knows to be spent.
  * - The lock is renewed for as long as the upstream takes. Limit that time with a timeout in `refresh`.
  *
  * **Gotchas**
  *
  * - If a process dies between the answer of the upstream and the write, the answer is lost. The next `refresh` gets the
  *   old value, and its caller gets the upstream's response to that.
+ * - Other processes hear nothing of `invalidate` and `replace`: they hand out the value that they have cached until `isFresh` says
+ *   no, or until it is rejected there as well.
+ * - A value that is not fresh when it arrives is handed out all the same, and refreshed by the next caller.
  * - Do not log the value. Make its secret parts `Redacted`. This module stores the value in the object, and puts no
  *   part of it anywhere else.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as ValueLocation from "./internal/refresh/location.ts"
+import type * as deps from "./internal/refresh/deps.ts"
+import * as knowledge from "./internal/refresh/knowledge.ts"
+import { replace } from "./internal/refresh/replace.ts"
 import * as rotation from "./internal/refresh/rotation.ts"
+import * as sightings from "./internal/refresh/sightings.ts"
 import * as SingleFlight from "./internal/refresh/singleFlight.ts"
-import * as valueCache from "./internal/refresh/valueCache.ts"
+import * as unwritten from "./internal/refresh/unwritten.ts"
 import { inSpan } from "./internal/tracing.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
-import { ObjectStore } from "./ObjectStore.ts"
+import { type Content, type FieldPath, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
 import * as Resource from "./Resource.ts"
 
@@ -52,16 +66,19 @@ import * as Resource from "./Resource.ts"
  * - `get`: the fresh value. Refreshes it if it is stale.
  * - `invalidate`: rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the
  *   stored one if another process has refreshed it already, otherwise a refreshed one.
+ * - `replace`: stores a value that comes from elsewhere, for example from a new login. It waits for the lock, and overwrites whatever
+ *   is stored, also a value that cannot be read.
  *
- * Both fail with the error of `refresh`, and with `Failure`.
+ * `get` and `invalidate` fail with the error of `refresh`, and all with `Failure`.
  */
 export interface RefreshOnce<A, E = never> {
   readonly get: (id: string) => Effect.Effect<A, E | Failure>
   readonly invalidate: (id: string, value: A) => Effect.Effect<A, E | Failure>
+  readonly replace: (id: string, value: A) => Effect.Effect<void, Failure>
 }
 
 /** The errors of getting a value, other than those of the upstream: of the lock, of the store, and `RefreshError`. */
-export type Failure = rotation.Failure
+export type Failure = deps.Failure
 
 /**
  * Where values are stored: as base64 of JSON in one field of an object.
@@ -72,16 +89,22 @@ export type Failure = rotation.Failure
  */
 export interface Location {
   readonly resource: Resource.Resource
-  readonly path: ValueLocation.Path
+  readonly path: FieldPath
   readonly createIfMissing: boolean
 }
 
-/** A key in the `data` of a Secret. A missing Secret is created. An existing Secret keeps its other keys. */
-export const inSecret = (key: string): Location => ({
-  resource: Resource.secret,
-  path: ["data", key],
-  createIfMissing: true
-})
+/**
+ * A key in the `data` of a Secret. A missing Secret is created. An existing Secret keeps its other keys. Throws a `RangeError` if
+ * Kubernetes does not accept the key.
+ */
+export const inSecret = (key: string): Location => {
+  if (!/^(?!\.\.)[-._a-zA-Z0-9]{1,253}$/.test(key) || key === ".") {
+    throw new RangeError(
+      `RefreshOnce.inSecret: a key of a Secret has 1 to 253 letters, digits, "-", "_" and ".", is not ".", and does not begin with "..", but this one is ${JSON.stringify(key)}`
+    )
+  }
+  return { resource: Resource.secret, path: ["data", key], createIfMissing: true }
+}
 
 /**
  * The data of the upstream connector in a RefreshToken of Dex. Dex creates the object, and the lock is the one Dex
@@ -104,7 +127,7 @@ export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
 })
 
 /** The context of a refresh: the name of the object (`id`), and the fencing token of the lock (`fencingToken`). */
-export type RefreshContext = rotation.RefreshContext
+export type RefreshContext = deps.RefreshContext
 
 /**
  * The definition of a shared value.
@@ -113,8 +136,13 @@ export type RefreshContext = rotation.RefreshContext
  *   as they are.
  * - `isFresh`: whether the value can still be used. Leave a margin for the clocks of other machines and for the use
  *   itself.
- * - `refresh`: calls the upstream. It gets the stored value, or nothing if none is stored yet.
+ * - `refresh`: calls the upstream. It gets the stored value, or nothing if none is stored yet. It runs with the services that
+ *   `make` was given, not with those of the caller; spans are the caller's.
  * - `location`: where the value is stored. The default is the key `value` of a Secret.
+ * - `pauseAfter`: for how long no process asks the upstream again after this error of `refresh`. By default there is no pause. Name
+ *   one for an error after which the upstream may have acted (a time-out, a lost connection), if the upstream takes the second use
+ *   of a value for theft; and for an upstream that says when to come back. The lock is kept for so long. Callers do not wait for it:
+ *   they get the error at once.
  * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The
  *   default is 10 seconds.
  * - `capacity`: the largest number of ids that this process caches. The default is 1000.
@@ -126,6 +154,7 @@ export interface Options<A, E, R> extends Lock.Options {
   readonly isFresh: (value: A) => Effect.Effect<boolean>
   readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E, R>
   readonly location?: Location | undefined
+  readonly pauseAfter?: ((error: E) => Duration.Input) | undefined
   readonly grace?: Duration.Input | undefined
   readonly capacity?: number | undefined
 }
@@ -139,7 +168,7 @@ export const defaultCapacity = 1000
 /**
  * Makes a shared value on the cluster of the client, in `namespace` (the default is that of the kubeconfig).
  *
- * Fails with `LockInvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
+ * Fails with `InvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
  * to finish, and an answer of the upstream is still written.
  */
 export const make = Effect.fnUntraced(function* <A, E, R>(
@@ -158,53 +187,68 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
 export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
-  const { path, createIfMissing } = options.location ?? inSecret(defaultKey)
+  const { createIfMissing, path, resource } = options.location ?? inSecret(defaultKey)
   const policy = options.policy ?? defaultPolicy
-  const refreshContext = yield* Effect.context<R>()
+  const services = Context.omit(Tracer.Tracer, Tracer.ParentSpan)(yield* Effect.context<R>()) as Context.Context<R>
   const isSame = Schema.toEquivalence(options.schema)
-  const deps: rotation.Deps<A, E> = {
+  const lock = yield* Lock.make({ ...options, policy })
+  // The scope closes in reverse: flights end, background work ends, what is left is written, and then the lock closes.
+  yield* Effect.addFinalizer(() => Effect.suspend(() => unwritten.writeLast(self)))
+  const self: deps.Deps<A, E> = {
     store: yield* ObjectStore,
-    lock: yield* Lock.make({ ...options, policy }),
+    lock,
     policy,
     createIfMissing,
     path,
     location: ValueLocation.make(path, options.schema),
+    isImmutable: immutability(resource, path),
     isFresh: options.isFresh,
     isSame,
     refresh: (current, context) =>
       Effect.updateContext(options.refresh(current, context), (caller: Context.Context<never>) =>
-        Context.merge(refreshContext, caller)
-      )
+        Context.merge(caller, services)
+      ),
+    pauseAfter: options.pauseAfter ?? (() => 0),
+    knowledge: knowledge.make(options.capacity ?? defaultCapacity, isSame),
+    sightings: sightings.make(options.capacity ?? defaultCapacity),
+    rewrites: yield* FiberMap.make<string>(),
+    pauses: yield* FiberSet.make()
   }
+  const known = self.knowledge
 
-  const cache = valueCache.make<A>(options.capacity ?? defaultCapacity)
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
-      inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () =>
-        Effect.map(rotation.obtain(deps, id, flight, cache.get(id)?.hadLock === true), ({ hadLock, value }) => {
-          cache.set(id, { value: Option.some(value), hadLock })
-          return value
-        })
-      ),
+      inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () => rotation.obtain(self, id, flight)),
     Duration.fromInputUnsafe(options.grace ?? defaultGrace)
   )
 
   const freshFromCache = (id: string) =>
     Effect.suspend(() => {
-      const entry = cache.get(id)
-      if (entry === undefined || Option.isNone(entry.value)) return Effect.succeed(Option.none<A>())
-      const { value } = entry
-      return Effect.map(options.isFresh(value.value), (fresh) => {
+      const cached = known.get(id)
+      if (cached === undefined || cached.isRejected) return Effect.succeed(Option.none<A>())
+      return Effect.map(options.isFresh(cached.newest), (fresh) => {
         if (!fresh) return Option.none<A>()
-        cache.touch(id, entry)
-        return value
+        known.touch(id)
+        return Option.some(cached.newest)
       })
     })
 
-  // A flight that had its answer before the rejection may answer the rejected value. Then another flight is needed.
-  const getOther = (id: string, rejected: A): Effect.Effect<A, E | Failure> =>
-    Effect.flatMap(join(id, [rejected]), ({ rejectedInTime, value }) =>
-      rejectedInTime || !isSame(value, rejected) ? Effect.succeed(value) : getOther(id, rejected)
+  // A flight that had its answer before the rejection may answer the rejected value, or an older one. Then another flight is
+  // needed. What has replaced the rejected value is newer.
+  const invalidate = (id: string, rejected: A): Effect.Effect<A, E | Failure> =>
+    Effect.suspend(() => {
+      known.reject(id, rejected)
+      return known.isSpent(id, rejected) ? freshFromCache(id) : Effect.succeed(Option.none<A>())
+    }).pipe(
+      Effect.flatMap(
+        Option.match({
+          onNone: () =>
+            Effect.flatMap(join(id, [rejected]), ({ rejectedInTime, value }) =>
+              rejectedInTime ? Effect.succeed(value) : invalidate(id, rejected)
+            ),
+          onSome: Effect.succeed
+        })
+      )
     )
 
   return {
@@ -216,15 +260,18 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
           onSome: Effect.succeed
         })
       ),
-    invalidate: (id, rejected) =>
-      Effect.andThen(
-        Effect.sync(() => cache.reject(id, (value) => isSame(value, rejected))),
-        Effect.flatMap(
-          freshFromCache(id),
-          Option.match({ onNone: () => getOther(id, rejected), onSome: Effect.succeed })
-        )
-      )
+    invalidate,
+    replace: (id, value) => replace(self, id, value)
   }
 })
+
+// A Secret or a ConfigMap can say that its data never changes. Its metadata still do, so its lock works.
+const immutability =
+  ({ group, plural }: Resource.Resource, [field]: FieldPath) =>
+  (content: Content): boolean =>
+    group === "" &&
+    (plural === "secrets" || plural === "configmaps") &&
+    field === "data" &&
+    content["immutable"] === true
 
 const defaultKey = "value"

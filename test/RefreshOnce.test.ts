@@ -4,9 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
 import { ObjectStore } from "../src/ObjectStore.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, Token, token } from "./refresh/fixture.ts"
 
@@ -184,6 +188,43 @@ describe("invalidate", () => {
     })
   )
 
+  it.effect("never returns a cached value that is older than the rejected one", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const first = yield* one.get(id)
+      yield* two.get(id)
+      const second = yield* one.invalidate(id, first)
+      for (const expected of [3, 3]) assert.strictEqual(generationOf(yield* two.invalidate(id, second)), expected)
+      assert.strictEqual(generationOf(yield* two.get(id)), 3)
+      assert.strictEqual(upstream.calls, 3)
+    })
+  )
+
+  it.effect("that fails does not keep the rejected value from being cached again", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream } = yield* setUp
+      const tokens = yield* aProcess()
+      const value = yield* tokens.get(id)
+      upstream.before = new Refused({ why: "unavailable" })
+      assert.strictEqual((yield* Effect.flip(tokens.invalidate(id, value)))._tag, "Refused")
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      requests.length = 0
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.lengthOf(requests, 0)
+    })
+  )
+
+  it.effect("is not noticed by other processes, which hand out what they have cached", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      yield* one.invalidate(id, yield* two.get(id))
+      assert.strictEqual(generationOf(yield* two.get(id)), 1)
+      assert.strictEqual(generationOf(yield* one.get(id)), 2)
+    })
+  )
+
   it.effect("reaches a flight that has not decided yet", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
@@ -346,6 +387,27 @@ describe("closing the scope", () => {
     })
   )
 
+  it.effect("ends in bounded time, also if another process took the lock over and its upstream hangs", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      const scope = yield* Scope.make()
+      const policy = LockPolicy.make({ waitSchedule: Schedule.spaced("100 millis") })
+      const tokens = yield* Scope.provide(aProcess({ policy, grace: "10 seconds" }, us.store), scope)
+      upstream.after = Effect.sleep("20 seconds")
+      yield* Effect.forkChild(tokens.get(id))
+      yield* Effect.andThen(TestClock.adjust("1 second"), us.pause)
+      yield* TestClock.adjust("15 seconds")
+      upstream.after = Effect.never
+      upstream.generation = 0
+      yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* Effect.andThen(TestClock.adjust("2 seconds"), us.resume)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("60 seconds")
+      assert.isDefined(closing.pollUnsafe())
+    })
+  )
+
   it.effect("ends waiting flights at once, and hanging ones after the grace period", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, upstream } = yield* setUp
@@ -366,16 +428,119 @@ describe("closing the scope", () => {
   )
 })
 
-it.effect("refresh gets the services that its RefreshOnce was made with", () =>
+describe("the services of refresh", () => {
+  class Generation extends Context.Service<Generation, { readonly first: number }>()("test/Generation") {}
+
+  it.effect("are those of make, not those of the first caller; spans are the caller's", () =>
+    Effect.gen(function* () {
+      const { store } = yield* setUp
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const tokens = yield* RefreshOnce.makeFromStore({
+        schema: Token,
+        isFresh: () => Effect.succeed(true),
+        refresh: () =>
+          Effect.withSpan(
+            Effect.flatMap(Generation, ({ first }) => token(first)),
+            "asked"
+          )
+      }).pipe(
+        Effect.provideService(Generation, { first: 17 }),
+        Effect.provideService(ObjectStore, store),
+        Effect.withSpan("made")
+      )
+      const obtained = yield* tokens
+        .get(id)
+        .pipe(Effect.provideService(Generation, { first: 4 }), Effect.withSpan("called"), Effect.withTracer(tracer))
+      assert.strictEqual(generationOf(obtained), 17)
+      const ancestors = (span: Tracer.AnySpan | undefined): ReadonlyArray<string> =>
+        span?._tag === "Span" ? [span.name, ...ancestors(Option.getOrUndefined(span.parent))] : []
+      const asked = spans.find(({ name }) => name === "asked")
+      assert.deepStrictEqual(ancestors(asked).at(-1), "called")
+    })
+  )
+})
+
+describe("replace", () => {
+  it.effect("stores a value that comes from elsewhere, and refresh goes on from it", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, stored, upstream } = yield* setUp
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      yield* one.get(id)
+      upstream.generation = 7
+      yield* one.replace(id, yield* token(7))
+      assert.strictEqual(yield* stored, 7)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.strictEqual(generationOf(yield* one.get(id)), 7)
+      yield* TestClock.adjust(lifetime)
+      assert.strictEqual(generationOf(yield* two.get(id)), 8)
+      assert.isFalse(upstream.revoked)
+    })
+  )
+
+  it.effect("overwrites a value that cannot be read", () =>
+    Effect.gen(function* () {
+      const { aProcess, location, sound } = yield* setUp
+      const other = yield* aProcess({ location: { ...location, path: ["data", "value", "inner"] } })
+      yield* other.get(id)
+      const tokens = yield* aProcess()
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshUnreadable")
+      yield* tokens.replace(id, yield* token(5))
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 5)
+      assert.isString(((yield* sound.read(id)).content as { data: { value: unknown } }).data.value)
+    })
+  )
+
+  it.effect("waits for a refresh that is under way, and then overwrites its value", () =>
+    Effect.gen(function* () {
+      const { aProcess, stored, upstream } = yield* setUp
+      upstream.after = Effect.sleep("2 seconds")
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const refreshed = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      const replaced = yield* Effect.forkChild(two.replace(id, yield* token(9)))
+      yield* TestClock.adjust("500 millis")
+      assert.isUndefined(replaced.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(replaced)
+      assert.strictEqual(generationOf(yield* Fiber.join(refreshed)), 1)
+      assert.strictEqual(yield* stored, 9)
+    })
+  )
+})
+
+it.effect("a schema of versions reads what older replicas stored", () =>
   Effect.gen(function* () {
-    class Generation extends Context.Service<Generation, { readonly first: number }>()("test/Generation") {}
     const { store } = yield* setUp
-    const tokens = yield* RefreshOnce.makeFromStore({
-      schema: Token,
-      isFresh: () => Effect.succeed(true),
-      refresh: () => Effect.flatMap(Generation, ({ first }) => token(first))
-    }).pipe(Effect.provideService(Generation, { first: 17 }), Effect.provideService(ObjectStore, store))
-    assert.strictEqual(generationOf(yield* tokens.get(id)), 17)
+    const Old = Schema.Struct({ token: Schema.String })
+    const New = Schema.Struct({ version: Schema.tag("2"), token: Schema.String, scope: Schema.String })
+    const Versions = Schema.Union([New, Old])
+    const made = <A>(schema: Schema.Codec<A, unknown>, value: A) =>
+      RefreshOnce.makeFromStore({
+        schema,
+        isFresh: () => Effect.succeed(true),
+        refresh: () => Effect.succeed(value)
+      }).pipe(Effect.provideService(ObjectStore, store))
+    yield* (yield* made(Old, { token: "a" })).get(id)
+    const tokens = yield* made(Versions, { version: "2", token: "b", scope: "s" })
+    const old = yield* tokens.get(id)
+    assert.deepStrictEqual(old, { token: "a" })
+    assert.deepStrictEqual(yield* tokens.invalidate(id, old), { version: "2", token: "b", scope: "s" })
+  })
+)
+
+it.effect("a value that is not fresh when it arrives is handed out, and refreshed by the next caller", () =>
+  Effect.gen(function* () {
+    const { aProcess, upstream } = yield* setUp
+    const tokens = yield* aProcess({ isFresh: () => Effect.succeed(false) })
+    for (const generation of [1, 2, 3]) assert.strictEqual(generationOf(yield* tokens.get(id)), generation)
+    assert.isFalse(upstream.revoked)
   })
 )
 

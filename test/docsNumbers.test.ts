@@ -11,9 +11,10 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.ts"
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
-import { cutOffDelay, patience as releasePatience, patienceAfterClose } from "../src/internal/engine/release.ts"
+import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
 import { shortestStep } from "../src/internal/engine/waitBudget.ts"
 import { deafAfterMillis, deafMillis, failedMillis, idleMillis } from "../src/internal/engine/watchPool.ts"
 import { localClockError, reportableSkew } from "../src/internal/kubernetes/apiClient.ts"
@@ -104,7 +105,6 @@ const inCode: Readonly<Record<string, string>> = {
   "rejoin pause": time(rejoinPause),
   "rejoin margin": time(rejoinMargin.atLeast),
   "release retries": time(Duration.toMillis(releasePatience)),
-  "release retries after the layer closed": time(Duration.toMillis(patienceAfterClose)),
   "commit retries": time(Duration.toMillis(commitPatience)),
   "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
   "slow answer": time(slowAnswer),
@@ -131,6 +131,8 @@ const inCode: Readonly<Record<string, string>> = {
   "request connections": String(requestConnections),
   "reported skew": time(reportableSkew),
   "contradiction memory": time(contradictionTtl),
+  "refresh rewrite": time(Duration.toMillis(rewriteInterval)),
+  "last rewrite": time(Duration.toMillis(lastAttempt)),
   "refresh grace": time(Duration.toMillis(RefreshOnce.defaultGrace)),
   "remembered values": RefreshOnce.defaultCapacity.toLocaleString("en"),
   "first fairness budget": time(fairness.budgetLength.first),

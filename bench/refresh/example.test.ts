@@ -10,8 +10,10 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import * as Provider from "./provider.ts"
 import * as Upstream from "./upstream.ts"
 import * as Resource from "../../src/Resource.ts"
@@ -45,6 +47,42 @@ const replica = (env: Record<string, string>) =>
     return { url, printed }
   })
 
+/** The kubeconfig as a file, which goes with the scope. */
+const kubeConfigFile = (text: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const home = mkdtempSync(join(tmpdir(), "kubelock-example-"))
+      writeFileSync(join(home, "kubeconfig"), text)
+      return join(home, "kubeconfig")
+    }),
+    (file) => Effect.sync(() => rmSync(dirname(file), { recursive: true }))
+  )
+
+/** A token endpoint with these answers, one after the other, and the refresh tokens that it got. */
+const tokenEndpoint = (answers: ReadonlyArray<object>) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly spent: Array<string | null>; readonly server: Server }>(
+      (resume) => {
+        const spent: Array<string | null> = []
+        const server = createServer((request, response) => {
+          let body = ""
+          request.on("data", (chunk) => (body += String(chunk)))
+          request.on("end", () => {
+            response.setHeader("content-type", "application/json")
+            response.end(JSON.stringify(answers[spent.length]))
+            spent.push(new URLSearchParams(body).get("refresh_token"))
+          })
+        })
+        server.listen(0, "127.0.0.1", () =>
+          resume(
+            Effect.succeed({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, spent, server })
+          )
+        )
+      }
+    ),
+    ({ server }) => Effect.sync(() => server.closeAllConnections())
+  )
+
 layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServices: true })(
   "the token service",
   (it) => {
@@ -56,12 +94,7 @@ layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServic
         // As the manifest makes it: without data.
         yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
         yield* server.clearRequests
-        const home = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-example-"))),
-          (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-        )
-        const kubeconfig = join(home, "kubeconfig")
-        writeFileSync(kubeconfig, server.kubeConfig)
+        const kubeconfig = yield* kubeConfigFile(server.kubeConfig)
         const env = {
           KUBECONFIG: kubeconfig,
           TOKEN_ENDPOINT: `${provider}/token`,
@@ -93,6 +126,36 @@ layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServic
         const granted = /resources: \[secrets\]\n\s+resourceNames: \[(.*)\]\n\s+verbs: \[(.*)\]/.exec(manifest)!
         assert.strictEqual(granted[1], secretName)
         assert.deepStrictEqual([...verbs].toSorted(), granted[2]!.split(", ").toSorted())
+      })
+    )
+
+    it.effect("keeps what it can of an answer that is not as usual, and spends no token twice", () =>
+      Effect.gen(function* () {
+        const server = yield* ApiServer.ApiServer
+        const name = "unusual"
+        yield* server.put(Resource.secret, "default", { metadata: { name } })
+        const endpoint = yield* tokenEndpoint([
+          { access_token: "a1", refresh_token: "r1", expires_in: "1" },
+          { access_token: "a2", refresh_token: null, expires_in: 1, scope: ["a"] },
+          { refresh_token: "r3", expires_in: 3600 },
+          { access_token: "a4" }
+        ])
+        const { url } = yield* replica({
+          KUBECONFIG: yield* kubeConfigFile(server.kubeConfig),
+          TOKEN_ENDPOINT: endpoint.url,
+          CLIENT_ID: "c",
+          CLIENT_SECRET: "s",
+          REFRESH_TOKEN: "first",
+          SECRET_NAME: name
+        })
+        const got: Array<unknown> = []
+        for (let i = 0; i < 5; i++) {
+          const response = yield* HttpClient.get(`${url}/token`)
+          const body = (yield* response.json) as { readonly access_token?: string }
+          got.push(response.status === 200 ? body.access_token : response.status)
+        }
+        assert.deepStrictEqual(got, ["a1", "a2", 502, "a4", "a4"])
+        assert.deepStrictEqual(endpoint.spent, ["first", "r1", "r1", "r3"])
       })
     )
   }

@@ -58,8 +58,8 @@ const common = <E, R>(client: Dex.DexClient, isLocked: boolean, options: Options
 
   const put = (id: string, object: Dex.DexObject, token: Token): Effect.Effect<void, Dex.DexError> =>
     Effect.gen(function* () {
-      const [change] = yield* value.write(token)
-      yield* client.put(id, set(object, change!.path, change!.value) as Dex.DexObject)
+      const { patch } = yield* Effect.orDie(value.encode(token))
+      yield* client.put(id, set(object, patch.path, patch.value) as Dex.DexObject)
     }).pipe(Effect.catchTag("DexConflict", () => Effect.flatMap(client.get(id), (newer) => put(id, newer, token))))
 
   const update = (id: string) =>

@@ -107,7 +107,8 @@ export const pausable = (store: ObjectStore["Service"]) =>
       ...store,
       read: (id) => Latch.whenOpen(running, store.read(id)),
       create: (id, annotations) => Latch.whenOpen(running, store.create(id, annotations)),
-      compareAndSwap: (id, patch) => Latch.whenOpen(running, store.compareAndSwap(id, patch))
+      compareAndSwap: (id, patch) => Latch.whenOpen(running, store.compareAndSwap(id, patch)),
+      dryRun: (id, patch) => Latch.whenOpen(running, store.dryRun(id, patch))
     })
   }))
 

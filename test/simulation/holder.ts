@@ -62,15 +62,15 @@ const goOnce = (
 ) => {
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
-  const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
+  const snapshot = dice.chance(0.15) ? peek() : undefined
   const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(0.2)
-    ? lock.tryScoped(id, options)
+    ? lock.tryScoped(id, { snapshot })
     : dice.chance(plan.hurries)
-      ? Effect.timeoutOrElse(lock.scoped(id, options), {
+      ? Effect.timeoutOrElse(lock.scoped(id, { snapshot }), {
           duration: dice.between(1, 2 * plan.ttl),
           orElse: () => Effect.undefined
         })
-      : lock.scoped(id, options)
+      : lock.scoped(id, { snapshot })
 
   const work = (held: Held) =>
     Effect.gen(function* () {

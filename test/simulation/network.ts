@@ -235,6 +235,8 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       }),
       read: (id) => ask("read", served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
+      // The lock makes no dry run.
+      dryRun: (id, patch) => served.dryRun(id, patch),
       compareAndSwap: (id, write) =>
         ask("content" in write ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
       remove: served.remove,

@@ -8,6 +8,9 @@ import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 /** What happens to a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
 export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockError.StoreError
 
+/** What a request does. */
+export type Verb = "read" | "write" | "dry run"
+
 /** The watches of a store: how many were opened, and what happens to them. `Silent`: they report nothing. */
 export interface Watching {
   opened: number
@@ -18,8 +21,8 @@ export interface Watching {
 export interface FaultyStore extends ObjectStoreMemory.ObjectStoreMemory {
   /** The store without its faults. */
   readonly sound: ObjectStore["Service"]
-  readonly requests: Array<"read" | "write">
-  readonly faults: Array<readonly [verb: "read" | "write", fault: Fault]>
+  readonly requests: Array<Verb>
+  readonly faults: Array<readonly [verb: Verb, fault: Fault]>
   readonly watching: Watching
 }
 
@@ -39,7 +42,7 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
   const timedOut = (id: string, verb: string) => Effect.delay(Effect.fail(failure(id, verb)), "5 seconds")
 
   const faulty = <A>(
-    verb: "read" | "write",
+    verb: Verb,
     id: string,
     request: Effect.Effect<A, LockError.StoreError>
   ): Effect.Effect<A, LockError.StoreError> =>
@@ -69,6 +72,7 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
     read: (id) => faulty("read", id, memory.store.read(id)),
     create: (id, annotations) => faulty("write", id, memory.store.create(id, annotations)),
     compareAndSwap: (id, write) => faulty("write", id, memory.store.compareAndSwap(id, write)),
+    dryRun: (id, write) => faulty("dry run", id, memory.store.dryRun(id, write)),
     watch: (id, options) =>
       Stream.suspend(() => {
         watching.opened++

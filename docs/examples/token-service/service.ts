@@ -33,12 +33,31 @@ const settings = Config.all({
   secret: Config.String("SECRET_NAME").pipe(Config.withDefault("upstream-token"))
 })
 
-const Answer = Schema.Struct({
-  access_token: Schema.String,
-  refresh_token: Schema.String,
-  expires_in: Schema.Finite
-})
+const Answer = Schema.Record(Schema.String, Schema.Unknown)
 const Problem = Schema.Struct({ error: Schema.String })
+
+/** How long a token counts as valid if the answer does not say. */
+const defaultLifetime = 300
+
+const text = (value: unknown): Option.Option<Redacted.Redacted> =>
+  typeof value === "string" && value !== "" ? Option.some(Redacted.make(value)) : Option.none()
+
+/**
+ * The value after an answer. The refresh token is spent by now, so this refuses nothing that can be kept. An answer may leave the
+ * refresh token out: the old one goes on. It may leave out its lifetime, or give it as a string. Without an access token, only the
+ * refresh token is kept.
+ */
+const tokenOf = (answer: typeof Answer.Type, spent: Redacted.Redacted, now: DateTime.Utc): Token => {
+  const access = text(answer["access_token"])
+  const lifetime = Number(answer["expires_in"] ?? defaultLifetime)
+  const seconds = Option.isNone(access) ? 0 : Number.isFinite(lifetime) ? lifetime : defaultLifetime
+  return {
+    access: Option.getOrElse(access, () => noAccess),
+    refresh: Option.getOrElse(text(answer["refresh_token"]), () => spent),
+    expiresAt: DateTime.add(now, { seconds: Math.floor(seconds) })
+  }
+}
+const noAccess = Redacted.make("")
 
 /** One token request: RFC 6749, section 6. */
 const spend = Effect.fnUntraced(function* (refreshToken: Redacted.Redacted) {
@@ -52,16 +71,12 @@ const spend = Effect.fnUntraced(function* (refreshToken: Redacted.Redacted) {
     }),
     HttpClient.execute
   )
-  if (response.status !== 200) {
+  if (response.status < 200 || response.status > 299) {
     const { error } = yield* HttpClientResponse.schemaBodyJson(Problem)(response)
     return yield* new UpstreamError({ error })
   }
   const answer = yield* HttpClientResponse.schemaBodyJson(Answer)(response)
-  return {
-    access: Redacted.make(answer.access_token),
-    refresh: Redacted.make(answer.refresh_token),
-    expiresAt: DateTime.add(yield* DateTime.now, { seconds: answer.expires_in })
-  }
+  return tokenOf(answer, refreshToken, yield* DateTime.now)
 })
 
 const refresh = (current: Option.Option<Token>) =>
@@ -83,7 +98,9 @@ class Tokens extends Context.Service<Tokens, RefreshOnce.RefreshOnce<Token, Upst
       schema: Token,
       // A caller that gets a token has half a minute to use it.
       isFresh: ({ expiresAt }) => DateTime.isFuture(DateTime.subtract(expiresAt, { seconds: 30 })),
-      refresh
+      refresh,
+      // The token may be spent although no answer came. A provider may revoke the grant if another replica tries it at once.
+      pauseAfter: ({ error }) => (error === "TimeoutError" || error === "HttpClientError" ? "10 seconds" : 0)
     })
   )
 }
@@ -97,6 +114,10 @@ const Routes = HttpRouter.use(
       "GET",
       "/token",
       tokens.get(secret).pipe(
+        Effect.filterOrFail(
+          ({ access }) => Redacted.value(access) !== "",
+          () => new UpstreamError({ error: "the answer has no access token" })
+        ),
         Effect.flatMap(({ access, expiresAt }) =>
           HttpServerResponse.json({
             access_token: Redacted.value(access),

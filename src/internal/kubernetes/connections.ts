@@ -1,9 +1,6 @@
 /**
  * The pooled connections to an API server. All of them are replaced when the way to connect changes.
  *
- * A lock can be held for longer than its layer exists: only its own scope ends it, and its release is one request more. So
- * connections that were closed serve on, without a pool: each request opens one and closes it.
- *
  * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches
  * are long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
  */
@@ -16,12 +13,11 @@ export interface Connections {
   readonly watches: Undici.Dispatcher
 }
 
-/** The current connections. After a replacement or `close`, old connections finish the requests that they have begun. */
+/** The current connections. After a replacement, the old connections finish the requests that they have begun. */
 export class RotatingConnections implements Connections {
   readonly #undici: typeof Undici
   #connection: Connection
   #current: Connections
-  #isClosed = false
 
   private constructor(undici: typeof Undici, connection: Connection) {
     this.#undici = undici
@@ -35,27 +31,24 @@ export class RotatingConnections implements Connections {
   }
 
   get requests(): Undici.Dispatcher {
-    return this.#isClosed ? single(connectForRequests(this.#undici, this.#connection)) : this.#current.requests
+    return this.#current.requests
   }
 
   get watches(): Undici.Dispatcher {
-    return this.#isClosed ? single(connectForWatches(this.#undici, this.#connection)) : this.#current.watches
+    return this.#current.watches
   }
 
   /** Connects anew if `connection` differs from the current one. */
   rotate(connection: Connection): void {
     if (isSame(connection, this.#connection)) return
-    this.#connection = connection
-    if (this.#isClosed) return
     const replaced = this.#current
+    this.#connection = connection
     this.#current = connect(this.#undici, connection)
-    closeAll(replaced)
+    for (const dispatcher of Object.values(replaced)) dispatcher.close().catch(() => dispatcher.destroy())
   }
 
-  /** Keeps no connection from now on. Requests that are under way or yet to come are served all the same. */
-  close(): void {
-    this.#isClosed = true
-    closeAll(this.#current)
+  async destroy(): Promise<void> {
+    await Promise.all([this.requests.destroy(), this.watches.destroy()])
   }
 }
 
@@ -63,25 +56,9 @@ export class RotatingConnections implements Connections {
 export const requestConnections = 16
 
 const connect = (undici: typeof Undici, connection: Connection): Connections => ({
-  requests: connectForRequests(undici, connection),
-  watches: connectForWatches(undici, connection)
+  requests: makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections }),
+  watches: makeDispatcher(undici, connection, { allowH2: !connection.http1 })
 })
-
-const connectForRequests = (undici: typeof Undici, connection: Connection): Undici.Dispatcher =>
-  makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections })
-
-const connectForWatches = (undici: typeof Undici, connection: Connection): Undici.Dispatcher =>
-  makeDispatcher(undici, connection, { allowH2: !connection.http1 })
-
-const closeAll = ({ requests, watches }: Connections): void => {
-  for (const dispatcher of [requests, watches]) dispatcher.close().catch(() => dispatcher.destroy())
-}
-
-// Its caller sends one request at once. A dispatcher that closes finishes what it has begun.
-const single = (dispatcher: Undici.Dispatcher): Undici.Dispatcher => {
-  queueMicrotask(() => dispatcher.close().catch(() => dispatcher.destroy()))
-  return dispatcher
-}
 
 const makeDispatcher = (
   undici: typeof Undici,

@@ -68,6 +68,9 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
         "application/json-patch+json"
       )
 
+/** The same request as a dry run: the server answers as if it had applied it, and does not. */
+export const dryRun = (request: Request): Request => ({ ...request, path: `${request.path}&dryRun=All` })
+
 // Kubernetes records which client manages which field.
 const withFieldManager = (path: string): string => `${path}?fieldManager=kubelock`
 

@@ -55,6 +55,13 @@ export const isPreconditionFailed = (response: Response): boolean => {
     : status?.reason === "Invalid" && status.message === patchTestFailed
 }
 
+/** Whether the response says that a webhook, which the write would have to pass, takes no dry run. */
+export const isDryRunUnsupported = (response: Response): boolean =>
+  response.status === 400 &&
+  /^admission webhook "[^"]*" does not support dry run$/.test(
+    Option.getOrUndefined(decodeStatus(response.body))?.message ?? ""
+  )
+
 /** The error of an unsuccessful response. */
 export const toError = (response: Response, info: RequestInfo): LockError.StoreError => {
   const status = Option.getOrUndefined(decodeStatus(response.body))

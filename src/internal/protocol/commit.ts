@@ -1,36 +1,22 @@
 /**
- * Writing to the locked object and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
+ * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
  * The write's precondition is that the lock is still ours, and that each field that it makes is still missing. If the object has
- * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content and the annotations
- * whether it was applied.
+ * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content whether it was applied.
  */
-import * as Equal from "effect/Equal"
-import * as Predicate from "effect/Predicate"
-import type * as Schema from "effect/Schema"
 import * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type {
-  AnnotationGuardedPatch,
-  Content,
-  FieldPatch,
-  FieldPath,
-  MetadataPatch,
-  ObjectSnapshot
-} from "../../ObjectStore.ts"
+import type { AnnotationGuardedPatch, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
+import * as fieldPatches from "./fieldPatches.ts"
 import type { NotOurs } from "./holding.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
-/**
- * A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. `annotations` are others than
- * those of the lock.
- */
+/** A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. */
 export interface Commit extends LockProtocol.ReleaseRequest {
   readonly object: string
   readonly content: ReadonlyArray<FieldPatch>
-  readonly annotations?: MetadataPatch | undefined
 }
 
 /**
@@ -106,14 +92,7 @@ const write = (
   const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
   return [
     { request: "Write", lease, snapshot, plan, unanswered, failure: undefined, isMissing: false },
-    {
-      _tag: "Write",
-      write: withContent(
-        { ...write, annotations: { ...write.annotations, ...self.annotations } },
-        self.content,
-        snapshot.content
-      )
-    }
+    { _tag: "Write", write: fieldPatches.into(write, self.content, snapshot.content) }
   ]
 }
 
@@ -122,49 +101,23 @@ const writeWithoutHandOver = (self: Commit, state: State): Step => {
   const { plan, write } = LockProtocol.planPlainRelease(state.lease, self)
   return [
     { ...state, plan },
-    { _tag: "Write", write: withContent(write, self.content, state.snapshot.content) }
+    { _tag: "Write", write: fieldPatches.into(write, self.content, state.snapshot.content) }
   ]
-}
-
-// A patch can only add to a field that is there. It adds the first missing one, with the remaining path inside, on condition that
-// it is still missing.
-const withContent = (
-  write: AnnotationGuardedPatch,
-  fields: ReadonlyArray<FieldPatch>,
-  found: Content | undefined
-): AnnotationGuardedPatch => {
-  if (found === undefined) return { ...write, content: fields }
-  const content: Array<FieldPatch> = []
-  const absent: Array<FieldPath> = []
-  let result: unknown = found
-  for (const { path, value } of fields) {
-    const depth = path.findIndex((_, index) => valueAt(result, path.slice(0, index + 1)) === undefined) + 1
-    if (value === null && depth > 0) continue
-    const length = depth === 0 ? path.length : depth
-    const added = path.slice(0, length) as unknown as FieldPath
-    const field = { path: added, value: path.slice(length).reduceRight((inner, name) => ({ [name]: inner }), value) }
-    content.push(field)
-    if (length < path.length && valueAt(found, path.slice(0, length - 1)) !== undefined) absent.push(added)
-    result = withValueAt(result, added, field.value)
-  }
-  return { ...write, expect: { ...write.expect, absent }, content }
 }
 
 // A store that brings no content shows only that the lock was released.
 const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
-  const isStored = snapshot.content === undefined || holdsContent(self, snapshot)
-  return check._tag === "Ours" || !isStored || !holdsAnnotations(self, snapshot)
-    ? [
-        state,
-        {
-          _tag: "Fail",
-          error: new LockError.Altered({ object: self.object, verb: "patch" }),
-          inDoubt: true,
-          check: undefined
-        }
-      ]
-    : [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
+  const missing =
+    snapshot.content === undefined
+      ? undefined
+      : self.content.find((field) => !fieldPatches.isApplied(snapshot.content, field))
+  if (check._tag !== "Ours" && missing === undefined) {
+    return [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
+  }
+  const field = missing === undefined || check._tag === "Ours" ? {} : { field: missing.path.join(".") }
+  const error = new LockError.Altered({ object: self.object, verb: "patch", ...field })
+  return [state, { _tag: "Fail", error, inDoubt: true, check: undefined }]
 }
 
 // Credentials are replaced, rights are loaded, and a server that starts does not know all resources yet: the write that took the
@@ -212,12 +165,11 @@ const fail = (state: State, error: LockError.StoreError, check?: NotOurs): Step 
 // The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
 // another's, or the queue has changed.
 const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
-  const { annotations = {}, content, holderId, kind, object } = self
+  const { content, holderId, kind, object } = self
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
-    const leavesTraces = content.length > 0 || Object.keys(annotations).length > 0
-    const mayBeApplied = state.unanswered !== undefined && leavesTraces
-    if (mayBeApplied && holdsContent(self, found) && holdsAnnotations(self, found)) {
+    const mayBeApplied = state.unanswered !== undefined && content.length > 0
+    if (mayBeApplied && content.every((field) => fieldPatches.isApplied(found.content, field))) {
       return [state, { _tag: "Done", outcome: undefined }]
     }
     // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
@@ -236,29 +188,4 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
       error: new LockError.Unavailable({ object, verb: "patch", detail: "the object changed" })
     }
   ]
-}
-
-const holdsContent = (self: Commit, { content }: ObjectSnapshot): boolean =>
-  self.content.every((field) => holds(content, field))
-
-const holdsAnnotations = ({ annotations = {} }: Commit, snapshot: ObjectSnapshot): boolean =>
-  Object.entries(annotations).every(([name, value]) => (snapshot.annotations[name] ?? null) === value)
-
-const holds = (content: Content | undefined, { path, value }: FieldPatch): boolean => {
-  const found = valueAt(content, path)
-  return value === null ? found === undefined : Equal.equals(found, value)
-}
-
-// Kubernetes takes a field that is null for one that is missing.
-const valueAt = (content: unknown, path: ReadonlyArray<string>): unknown =>
-  path.reduce<unknown>(
-    (within, name) =>
-      Predicate.isObject(within) && Object.hasOwn(within, name) ? (within[name] ?? undefined) : undefined,
-    content
-  )
-
-const withValueAt = (content: unknown, [name, ...rest]: ReadonlyArray<string>, value: Schema.Json): unknown => {
-  if (name === undefined) return value
-  const fields = Predicate.isObject(content) ? content : {}
-  return { ...fields, [name]: withValueAt(fields[name], rest, value) }
 }

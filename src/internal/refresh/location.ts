@@ -2,43 +2,62 @@
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Content, FieldPatch } from "../../ObjectStore.ts"
-
-/** The names of the fields that lead to a value. */
-export type Path = readonly [string, ...ReadonlyArray<string>]
+import type { Content, FieldPatch, FieldPath } from "../../ObjectStore.ts"
 
 /** Reads and writes values of one type at one path. No failure quotes a value. */
 export interface Location<A> {
-  /** The stored value, or nothing if the field is missing or empty. */
+  /** The stored value, or nothing if the field is missing or blank. */
   readonly read: (content: Content) => Effect.Effect<Option.Option<A>, "Unreadable">
-  /** The patch that stores a value. */
-  readonly write: (value: A) => Effect.Effect<ReadonlyArray<FieldPatch>>
+  /** The value as a reader will find it, and the patch that stores it. */
+  readonly encode: (value: A) => Effect.Effect<Encoded<A>, "NotEncodable">
+  /**
+   * A patch that changes the field and leaves the stored value as it is: JSON with a blank at its end. A dry run takes it. A server
+   * that does not know dry runs, and applies it, does no harm.
+   */
+  readonly rehearsal: (content: Content) => Effect.Effect<FieldPatch>
+}
+
+/** A value after the round trip, and the patch that stores it. A schema may lose a part of the value, such as milliseconds. */
+export interface Encoded<A> {
+  readonly value: A
+  readonly patch: FieldPatch
 }
 
 /** The location of values with this schema at this path. */
-export const make = <A>(path: Path, schema: Schema.Codec<A, unknown>): Location<A> => {
-  const Bytes = Schema.StringFromBase64.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema))))
-  const decode = Schema.decodeUnknownEffect(Bytes)
-  const encode = Schema.encodeEffect(Bytes)
+export const make = <A>(path: FieldPath, schema: Schema.Codec<A, unknown>): Location<A> => {
+  const fromBase64 = Schema.decodeUnknownEffect(Schema.StringFromBase64)
+  const toBase64 = Schema.encodeEffect(Schema.StringFromBase64)
+  const Json = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const fromJson = Schema.decodeEffect(Json)
+  const toJson = Schema.encodeEffect(Json)
+
+  const storedText = (content: Content) => {
+    const stored = path.reduce<unknown>(child, content)
+    return stored === undefined || stored === null ? Effect.succeed("") : fromBase64(stored)
+  }
+
   return {
-    read: (content) => {
-      const stored = path.reduce<unknown>(child, content)
-      return isAbsent(stored) || stored === ""
-        ? Effect.succeedNone
-        : Effect.mapError(Effect.asSome(decode(stored)), () => "Unreadable" as const)
-    },
-    write: (value) =>
-      encode(value).pipe(
-        Effect.catch(() => Effect.die(new RangeError("RefreshOnce: the schema cannot encode the result of refresh"))),
-        Effect.map((text) => [{ path, value: text }])
+    read: (content) =>
+      storedText(content).pipe(
+        Effect.flatMap((text) => (text.trim() === "" ? Effect.succeedNone : Effect.asSome(fromJson(text)))),
+        Effect.mapError(() => "Unreadable" as const)
+      ),
+    encode: (value) =>
+      Effect.gen(function* () {
+        const text = yield* toJson(value)
+        return { value: yield* fromJson(text), patch: { path, value: yield* toBase64(text) } }
+      }).pipe(Effect.mapError(() => "NotEncodable" as const)),
+    rehearsal: (content) =>
+      storedText(content).pipe(
+        Effect.orElseSucceed(() => ""),
+        Effect.flatMap((text) => Effect.orDie(toBase64(`${text} `))),
+        Effect.map((value) => ({ path, value }))
       )
   }
 }
 
 /** The path as messages name it: `data.value`. */
-export const describe = (path: Path): string => path.join(".")
-
-const isAbsent = (value: unknown): boolean => value === undefined || value === null
+export const describe = (path: FieldPath): string => path.join(".")
 
 const child = (parent: unknown, name: string): unknown =>
   typeof parent === "object" && parent !== null && Object.hasOwn(parent, name)

@@ -3,83 +3,61 @@
  *
  * A process that does not get the lock waits for the value, not for the lock. So the losers of a race write nothing.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
-import type { AcquireError, Lock } from "../../Lock.ts"
+import type { TryError } from "../../Lock.ts"
 import * as LockError from "../../LockError.ts"
-import type { LockPolicy } from "../../LockPolicy.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockRecord from "../../LockRecord.ts"
-import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
+import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
 import { startPatience, startPause } from "../protocol/acquisition.ts"
 import { isOfStart } from "../protocol/answer.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import * as Location from "./location.ts"
-import type { Flight } from "./singleFlight.ts"
 import { inSpan, quiet } from "../tracing.ts"
-
-/** What a rotation depends on. */
-export interface Deps<A, E> {
-  readonly store: ObjectStore["Service"]
-  readonly lock: Lock["Service"]
-  readonly policy: LockPolicy
-  readonly createIfMissing: boolean
-  readonly path: Location.Path
-  readonly location: Location.Location<A>
-  readonly isFresh: (value: A) => Effect.Effect<boolean>
-  readonly isSame: (a: A, b: A) => boolean
-  readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E>
-}
-
-/** The context of a refresh: the id, and the fencing token of the lock. */
-export interface RefreshContext {
-  readonly id: string
-  readonly fencingToken: bigint
-}
-
-/** The errors of getting a value, other than those of the upstream. */
-export type Failure = AcquireError | RefreshError.RefreshError
-
-/**
- * A fresh value.
- *
- * `hadLock` says that this process held the lock for it, and so may acquire the lock again with one request.
- */
-export interface Refreshed<A> {
-  readonly value: A
-  readonly hadLock: boolean
-}
+import { count, type Deps, type Failure, log, mayPass, storedValue } from "./deps.ts"
+import type { Flight } from "./singleFlight.ts"
+import { keep, settle, type Unwritten } from "./unwritten.ts"
+import * as writable from "./writable.ts"
 
 type Attempt<A> =
-  | ({ readonly _tag: "Fresh" } & Refreshed<A>)
+  | { readonly _tag: "Fresh"; readonly value: A }
   | { readonly _tag: "Held"; readonly expiry?: string; readonly holder?: string }
   | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
+
+/** `Unwritten`: the upstream answered, and the write failed. `Failed`: the upstream did not answer, or refused. */
+type AttemptUnderLock<A, E> =
+  | Attempt<A>
+  | ({ readonly _tag: "Unwritten" } & Unwritten<A>)
+  | { readonly _tag: "Failed"; readonly error: E }
 
 /**
  * Gets a fresh value, within the wait schedule of the policy.
  *
- * `hadLock` says that the lock can probably be acquired at once. The first attempt then skips the read before the lock.
+ * If this process held the lock last, it can probably acquire it at once. The first attempt then skips the read before the lock.
  */
 export const obtain = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
-  flight: Flight<A>,
-  hadLock: boolean
-): Effect.fn.Return<Refreshed<A>, E | Failure> {
+  flight: Flight<A>
+): Effect.fn.Return<A, E | Failure> {
+  const hadLock = deps.knowledge.get(id)?.hadLock === true
   const startedAt = yield* ClockReading.now
   const remainingMillis = waitBudget.make(deps.policy.waitSchedule, startedAt.monotonic)
   let refusedSince: number | undefined
   for (let attempts = 1; ; attempts++) {
     const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : readThenTry)(deps, id, flight)
-    if (outcome._tag === "Fresh") return outcome
+    if (outcome._tag === "Fresh") return outcome.value
     const error = outcome._tag === "Unavailable" ? outcome.error : undefined
     if (error !== undefined && isOfStart(error)) {
       const { monotonic } = yield* ClockReading.now
@@ -110,17 +88,38 @@ const readThenTry = Effect.fnUntraced(function* <A, E>(
     const error = reading.failure
     if (mayPass(error)) return { _tag: "Unavailable", error }
     if (error._tag !== "LockNotFound" || error.missing !== "object" || !deps.createIfMissing) return yield* error
+    if (yield* mustWait(deps, id, undefined, Option.none())) return { _tag: "Held" }
     return yield* tryUnderLock(deps, id, flight)
   }
   const snapshot = reading.success
-  const fresh = yield* accept(deps, flight, yield* storedValue(deps, id, snapshot))
-  if (Option.isSome(fresh)) return { _tag: "Fresh", value: fresh.value, hadLock: false }
+  const stored = yield* storedValue(deps, id, snapshot)
+  const waits = yield* mustWait(deps, id, snapshot.uid, stored)
+  const fresh = yield* accept(deps, id, flight, stored)
+  if (Option.isSome(fresh)) {
+    deps.knowledge.read(id, fresh.value, false)
+    return { _tag: "Fresh", value: fresh.value }
+  }
+  if (waits) return { _tag: "Held" }
   const record = LockRecord.fromAnnotations(deps.policy.annotation, snapshot.annotations)
   const state = LockProtocol.lockState(record, yield* deps.store.now)
   if (state._tag !== "Held") return yield* tryUnderLock(deps, id, flight, snapshot)
   const { _tag, until: _, ...holder } = state
   return { _tag, ...holder }
 })
+
+// An object that this process has seen vanished, and its lock with it. The process that held the lock gets the time that its lease
+// would have lasted, to write its answer to a new object.
+const mustWait = <A, E>(
+  { knowledge, policy, sightings }: Deps<A, E>,
+  id: string,
+  uid: string | undefined,
+  stored: Option.Option<A>
+): Effect.Effect<boolean> =>
+  Effect.map(ClockReading.now, ({ monotonic }) => {
+    const vanishedFor = sightings.see(id, uid, monotonic)
+    const isOurs = knowledge.get(id)?.isUnwritten === true
+    return Option.isNone(stored) && !isOurs && vanishedFor !== undefined && vanishedFor < Duration.toMillis(policy.ttl)
+  })
 
 // The upstream gives its answer only once. Nothing may interrupt the fiber between the answer and the write.
 const tryUnderLock = <A, E>(
@@ -130,62 +129,154 @@ const tryUnderLock = <A, E>(
   snapshot?: ObjectSnapshot
 ): Effect.Effect<Attempt<A>, E | Failure> =>
   Effect.uninterruptibleMask((restore) =>
-    restore(deps.lock.tryScoped(id, { createIfMissing: deps.createIfMissing, snapshot })).pipe(
-      Effect.matchEffect({
-        onSuccess: (held) => refreshUnderLock(deps, held, flight, restore),
-        onFailure: (error): Effect.Effect<Attempt<A>, Failure> => {
-          switch (error._tag) {
-            case "LockConflict": {
-              const { expiry, holder } = error
-              return Effect.succeed({
-                _tag: "Held",
-                ...(expiry === undefined ? {} : { expiry }),
-                ...(holder === undefined ? {} : { holder })
-              })
-            }
-            case "LockUnavailable":
-            case "LockForbidden":
-            case "LockNotFound":
-              return mayPass(error) ? Effect.succeed({ _tag: "Unavailable", error }) : Effect.fail(error)
-            default:
-              return Effect.fail(error)
-          }
-        }
-      }),
-      Effect.scoped,
-      Effect.flatMap((outcome) =>
-        outcome._tag === "Unwritten" ? writeAgain(deps, flight, outcome) : Effect.succeed(outcome)
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { createIfMissing } = deps
+      const exit = yield* restore(Scope.provide(deps.lock.tryScoped(id, { createIfMissing, snapshot }), scope)).pipe(
+        Effect.matchEffect({
+          onSuccess: (held) => refreshUnderLock(deps, held, flight, restore),
+          onFailure: notAcquired
+        }),
+        Effect.exit
       )
-    )
+      yield* leave(deps, scope, exit)
+      const outcome = yield* exit
+      switch (outcome._tag) {
+        case "Failed":
+          return yield* Effect.fail(outcome.error)
+        case "Unwritten":
+          return yield* afterUnwritten(deps, flight, outcome)
+        default:
+          return outcome
+      }
+    })
   )
 
-const mayPass = (error: LockError.StoreError): boolean => error._tag === "LockUnavailable" || isOfStart(error)
+const notAcquired = (error: TryError): Effect.Effect<Attempt<never>, Exclude<TryError, LockError.Conflict>> => {
+  switch (error._tag) {
+    case "LockConflict": {
+      const { expiry, holder } = error
+      return Effect.succeed({
+        _tag: "Held",
+        ...(expiry === undefined ? {} : { expiry }),
+        ...(holder === undefined ? {} : { holder })
+      })
+    }
+    case "LockUnavailable":
+    case "LockForbidden":
+    case "LockNotFound":
+      return mayPass(error) ? Effect.succeed({ _tag: "Unavailable", error }) : Effect.fail(error)
+    default:
+      return Effect.fail(error)
+  }
+}
+
+// While the lock is held, no process asks the upstream.
+const leave = <A, E>(
+  deps: Deps<A, E>,
+  scope: Scope.Closeable,
+  exit: Exit.Exit<AttemptUnderLock<A, E>, unknown>
+): Effect.Effect<void> => {
+  const close = Scope.close(scope, exit)
+  if (!Exit.isSuccess(exit) || exit.value._tag !== "Failed") return close
+  const { error } = exit.value
+  return Effect.sync(() => Duration.fromInputUnsafe(deps.pauseAfter(error))).pipe(
+    Effect.onError(() => close),
+    Effect.flatMap((pause) =>
+      Duration.isZero(pause)
+        ? close
+        : FiberSet.run(deps.pauses, Effect.ensuring(Effect.sleep(pause), close), { startImmediately: true })
+    )
+  )
+}
 
 const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   held: Held,
   flight: Flight<A>,
   restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>
-): Effect.fn.Return<Attempt<A> | Unwritten<A>, E | Failure> {
-  const previous = yield* storedValue(deps, held.id, held.snapshot)
-  const fresh = yield* restore(accept(deps, flight, previous))
-  if (Option.isSome(fresh)) return { _tag: "Fresh", value: fresh.value, hadLock: true }
+): Effect.fn.Return<AttemptUnderLock<A, E>, Failure> {
+  const { id } = held
+  const { isSame, knowledge, location } = deps
+  const stored = yield* storedValue(deps, id, held.snapshot)
+  const fresh = yield* restore(accept(deps, id, flight, stored))
+  if (Option.isSome(fresh)) {
+    knowledge.read(id, fresh.value, true)
+    return { _tag: "Fresh", value: fresh.value }
+  }
+  if (yield* mustWait(deps, id, held.snapshot.uid, stored)) return { _tag: "Held" }
+  const current = knowledge.current(id, stored)
+  if (!Option.makeEquivalence(isSame)(current, stored) && knowledge.get(id)?.isRejected === false) {
+    const known = yield* restore(accept(deps, id, flight, current))
+    if (Option.isSome(known)) return yield* writeKnown(deps, held, known.value)
+  }
+  const verdict = yield* restore(writable.check(deps, held))
+  if (verdict._tag === "Unavailable") return verdict
   // If the lease ran out since the read, another process may have used the stored value up.
-  if (!(yield* held.isValid)) return { _tag: "Held" }
+  if (verdict._tag === "Changed" || !(yield* held.isValid)) return { _tag: "Held" }
   flight.onRefresh()
-  const refreshed = yield* restore(callUpstream(deps, held, previous))
+  const answer = yield* Effect.result(restore(callUpstream(deps, held, flight, current)))
+  if (answer._tag === "Failure") return { _tag: "Failed", error: answer.failure }
   flight.onAnswer()
-  const written = yield* Effect.result(held.commitAndRelease(yield* deps.location.write(refreshed)))
-  if (written._tag === "Failure") return { _tag: "Unwritten", held, previous, refreshed, reason: written.failure }
+  const spent = [...Option.toArray(stored), ...Option.toArray(current)]
+  const encoded = yield* Effect.result(location.encode(answer.success))
+  if (encoded._tag === "Failure") {
+    knowledge.replaced(id, spent, answer.success)
+    knowledge.wrote(id, false)
+    knowledge.reject(id, answer.success)
+    const error = new RefreshError.NotEncodable({ id, object: deps.store.describe(id) })
+    yield* count("NotWritten")
+    yield* log(id, "Error", error.message)
+    return yield* error
+  }
+  const { patch, value } = encoded.success
+  knowledge.replaced(id, spent, value)
+  const written = yield* Effect.result(held.commitAndRelease([patch]))
+  if (written._tag === "Failure") return { _tag: "Unwritten", id, value, reason: written.failure }
+  knowledge.wrote(id, true)
   yield* count("Written")
-  return { _tag: "Fresh", value: refreshed, hadLock: true }
+  return { _tag: "Fresh", value }
 })
 
-const callUpstream = <A, E>(deps: Deps<A, E>, held: Held, current: Option.Option<A>): Effect.Effect<A, E> =>
+// The object shows a spent value, or none, and this process knows a newer one that is fresh.
+const writeKnown = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  { commitAndRelease, id }: Held,
+  value: A
+): Effect.fn.Return<Attempt<A>> {
+  const { patch } = yield* Effect.orDie(deps.location.encode(value))
+  const written = yield* Effect.result(commitAndRelease([patch]))
+  if (written._tag === "Success") deps.knowledge.wrote(id, true)
+  else yield* keep(deps, id, written.failure)
+  return { _tag: "Fresh", value }
+})
+
+const afterUnwritten = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  flight: Flight<A>,
+  unwritten: Unwritten<A>
+): Effect.fn.Return<Attempt<A>, RefreshError.NotWritten> {
+  const settled = yield* settle(deps, unwritten)
+  if (settled._tag !== "Superseded") return { _tag: "Fresh", value: unwritten.value }
+  const fresh = yield* accept(deps, unwritten.id, flight, Option.some(settled.stored))
+  return Option.isSome(fresh) ? { _tag: "Fresh", value: fresh.value } : yield* settled.error
+})
+
+const callUpstream = <A, E>(
+  deps: Deps<A, E>,
+  held: Held,
+  flight: Flight<A>,
+  current: Option.Option<A>
+): Effect.Effect<A, E> =>
   Effect.flatMap(Clock.monotonicTimeNanos, (startedAt) =>
     deps.refresh(current, { id: held.id, fencingToken: held.fencingToken }).pipe(
       (refreshing) => inSpan("kubelock.refresh.upstream", {}, () => refreshing),
-      Effect.onError((cause) => reportFailure(deps, held, cause)),
+      Effect.onError((cause) =>
+        Effect.suspend(() => {
+          flight.onFailure()
+          return reportFailure(deps, held, cause)
+        })
+      ),
       Effect.ensuring(
         Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
           quiet(Metric.update(RefreshMetrics.upstreamSeconds, Number(now - startedAt) / 1e9))
@@ -194,92 +285,32 @@ const callUpstream = <A, E>(deps: Deps<A, E>, held: Held, current: Option.Option
     )
   )
 
-const reportFailure = <A, E>(deps: Deps<A, E>, held: Held, cause: Cause.Cause<E>): Effect.Effect<void> =>
+const reportFailure = <A, E>(deps: Deps<A, E>, { id }: Held, cause: Cause.Cause<E>): Effect.Effect<void> =>
   Cause.hasInterruptsOnly(cause)
     ? Effect.andThen(
         count("Interrupted"),
         log(
-          held,
+          id,
           "Warn",
-          `The refresh of ${deps.store.describe(held.id)} was interrupted before the upstream answered. If the upstream issued a new value, that value is lost.`
+          `The refresh of ${deps.store.describe(id)} was interrupted before the upstream answered. If the upstream issued a new value, that value is lost.`
         )
       )
     : count("Failed")
 
-/** The upstream answered, and the write failed. */
-interface Unwritten<A> {
-  readonly _tag: "Unwritten"
-  readonly held: Held
-  readonly previous: Option.Option<A>
-  readonly refreshed: A
-  readonly reason: LockError.Lost | LockError.StoreError
-}
-
-// If the lock was lost, perhaps no other process has written. Then the value is written under a new acquisition of the
-// lock.
-const writeAgain = Effect.fnUntraced(function* <A, E>(
+// A value is the answer of the flight if it is fresh, not known to be spent, and no caller has rejected it.
+const accept = <A, E>(
   deps: Deps<A, E>,
+  id: string,
   flight: Flight<A>,
-  { held: lost, previous, reason, refreshed }: Unwritten<A>
-): Effect.fn.Return<Attempt<A>, Failure> {
-  const { id } = lost
-  const acquireAndWrite = Effect.gen(function* () {
-    const held = yield* deps.lock.scoped(id, { createIfMissing: false })
-    const stored = yield* storedValue(deps, id, held.snapshot)
-    if (!Option.makeEquivalence(deps.isSame)(stored, previous)) return yield* accept(deps, flight, stored)
-    yield* held.commitAndRelease(yield* deps.location.write(refreshed))
-    return Option.some(refreshed)
-  }).pipe(
-    Effect.scoped,
-    Effect.orElseSucceed(() => Option.none<A>())
-  )
-  const value = reason._tag === "LockLost" ? yield* acquireAndWrite : Option.none<A>()
-  if (Option.isSome(value) && value.value === refreshed) {
-    yield* count("Written")
-    return { _tag: "Fresh", value: refreshed, hadLock: true }
-  }
-  const error = new RefreshError.NotWritten({ id, object: deps.store.describe(id), reason })
-  yield* count("NotWritten")
-  yield* log(lost, "Error", error.message)
-  return Option.isSome(value) ? { _tag: "Fresh", value: value.value, hadLock: true } : yield* error
-})
-
-const storedValue = <A, E>(deps: Deps<A, E>, id: string, snapshot: ObjectSnapshot) =>
-  Effect.mapError(
-    deps.location.read(contentOf(snapshot)),
-    () =>
-      new RefreshError.Unreadable({
-        id,
-        object: deps.store.describe(id),
-        field: Location.describe(deps.path)
-      })
-  )
-
-// The stored value if it is fresh and no caller has rejected it. It is then the answer of the flight.
-const accept = <A, E>(deps: Deps<A, E>, flight: Flight<A>, stored: Option.Option<A>): Effect.Effect<Option.Option<A>> =>
-  Option.match(stored, {
+  found: Option.Option<A>
+): Effect.Effect<Option.Option<A>> =>
+  Option.match(found, {
     onNone: () => Effect.succeedNone,
     onSome: (value) =>
       Effect.map(deps.isFresh(value), (fresh) => {
-        if (!fresh || flight.rejected().some((rejected) => deps.isSame(rejected, value))) return Option.none()
+        const isRejected = flight.rejected().some((rejected) => deps.isSame(rejected, value))
+        if (!fresh || isRejected || deps.knowledge.isSpent(id, value)) return Option.none()
         flight.onAnswer()
         return Option.some(value)
       })
   })
-
-const contentOf = ({ content }: ObjectSnapshot) => {
-  if (content === undefined)
-    throw new RangeError("RefreshOnce: the store does not include the content of objects; set its option content")
-  return content
-}
-
-const count = (outcome: "Written" | "NotWritten" | "Failed" | "Interrupted"): Effect.Effect<void> =>
-  quiet(Metric.update(Metric.withAttributes(RefreshMetrics.refreshes, { outcome }), 1))
-
-const log = (held: Held, level: "Warn" | "Error", message: string): Effect.Effect<void> =>
-  quiet(
-    Effect.annotateLogs(Effect.logWithLevel(level)(message), {
-      "kubelock.id": held.id,
-      "kubelock.holder": held.holderId
-    })
-  )

@@ -18,6 +18,8 @@ export interface Flight<A> {
   readonly onRefresh: () => void
   /** The work has its answer, which may still have to be written. From now on nothing ends the flight. */
   readonly onAnswer: () => void
+  /** The work has failed, and is about to clean up. A caller that comes from now on starts another flight. */
+  readonly onFailure: () => void
 }
 
 /**
@@ -64,7 +66,9 @@ export const make = Effect.fnUntraced(function* <A, E>(
   work: (id: string, flight: Flight<A>) => Effect.Effect<A, E>,
   grace: Duration.Duration
 ): Effect.fn.Return<SingleFlight<A, E>, never, Scope.Scope> {
+  // Flights that callers can join, and all that have not ended.
   const entries = new Map<string, Entry<A, E>>()
+  const running = new Set<Entry<A, E>>()
   let isClosed = false
 
   const remove = (entry: Entry<A, E>) => {
@@ -92,7 +96,7 @@ export const make = Effect.fnUntraced(function* <A, E>(
     Effect.suspend(() => {
       isClosed = true
       return Effect.forEach(
-        [...entries.values()],
+        [...running],
         (entry) => Effect.raceFirst(Effect.andThen(abandon(entry), Effect.never), Fiber.await(entry.fiber!)),
         { concurrency: "unbounded", discard: true }
       )
@@ -115,13 +119,16 @@ export const make = Effect.fnUntraced(function* <A, E>(
       },
       onAnswer: () => {
         entry.stage = "Answered"
-      }
+      },
+      onFailure: () => remove(entry)
     }
     entries.set(id, entry)
+    running.add(entry)
     entry.fiber = Effect.runForkWith(context)(
       Effect.onExit(work(id, flight), () =>
         Effect.sync(() => {
           remove(entry)
+          running.delete(entry)
           entry.abandonment?.interruptUnsafe()
         })
       )

@@ -1,0 +1,81 @@
+/** What the operations on a shared value depend on, and what they have in common. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as FiberMap from "effect/FiberMap"
+import type * as FiberSet from "effect/FiberSet"
+import * as Metric from "effect/Metric"
+import type * as Option from "effect/Option"
+import type { AcquireError, Lock } from "../../Lock.ts"
+import type * as LockError from "../../LockError.ts"
+import type { LockPolicy } from "../../LockPolicy.ts"
+import type { Content, FieldPath, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
+import * as RefreshError from "../../RefreshError.ts"
+import * as RefreshMetrics from "../../RefreshMetrics.ts"
+import { isOfStart } from "../protocol/answer.ts"
+import { quiet } from "../tracing.ts"
+import type { Knowledge } from "./knowledge.ts"
+import * as Location from "./location.ts"
+import type { Sightings } from "./sightings.ts"
+
+/**
+ * What the operations depend on.
+ *
+ * - `isImmutable`: whether an object with this content takes no new value.
+ * - `rewrites`: the fibers that go on writing what could not be written, by id.
+ * - `pauses`: the fibers that keep a lock for a while after a refresh has failed.
+ */
+export interface Deps<A, E> {
+  readonly store: ObjectStore["Service"]
+  readonly lock: Lock["Service"]
+  readonly policy: LockPolicy
+  readonly createIfMissing: boolean
+  readonly path: FieldPath
+  readonly location: Location.Location<A>
+  readonly isImmutable: (content: Content) => boolean
+  readonly isFresh: (value: A) => Effect.Effect<boolean>
+  readonly isSame: (a: A, b: A) => boolean
+  readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E>
+  readonly pauseAfter: (error: E) => Duration.Input
+  readonly knowledge: Knowledge<A>
+  readonly sightings: Sightings
+  readonly rewrites: FiberMap.FiberMap<string>
+  readonly pauses: FiberSet.FiberSet
+}
+
+/** The context of a refresh: the id, and the fencing token of the lock. */
+export interface RefreshContext {
+  readonly id: string
+  readonly fencingToken: bigint
+}
+
+/** The errors of getting a value, other than those of the upstream. */
+export type Failure = AcquireError | RefreshError.RefreshError
+
+/** The value that is stored in an object. */
+export const storedValue = <A, E>(
+  { location, path, store }: Deps<A, E>,
+  id: string,
+  snapshot: ObjectSnapshot
+): Effect.Effect<Option.Option<A>, RefreshError.Unreadable> =>
+  Effect.mapError(
+    location.read(contentOf(snapshot)),
+    () => new RefreshError.Unreadable({ id, object: store.describe(id), field: Location.describe(path) })
+  )
+
+/** The content of an object. */
+export const contentOf = ({ content }: ObjectSnapshot): Content => {
+  if (content === undefined)
+    throw new RangeError("RefreshOnce: the store does not include the content of objects; set its option content")
+  return content
+}
+
+/** Whether the same request may get another answer a moment later. */
+export const mayPass = (error: LockError.StoreError): boolean => error._tag === "LockUnavailable" || isOfStart(error)
+
+/** Counts a refresh by its outcome. */
+export const count = (outcome: "Written" | "NotWritten" | "Failed" | "Interrupted"): Effect.Effect<void> =>
+  quiet(Metric.update(Metric.withAttributes(RefreshMetrics.refreshes, { outcome }), 1))
+
+/** Logs a line about an id. */
+export const log = (id: string, level: "Info" | "Warn" | "Error", message: string): Effect.Effect<void> =>
+  quiet(Effect.annotateLogs(Effect.logWithLevel(level)(message), { "kubelock.id": id }))

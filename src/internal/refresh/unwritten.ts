@@ -1,0 +1,175 @@
+/**
+ * Answers of the upstream that could not be written. The process keeps them in memory, and goes on trying to write them, as long as
+ * no other process has stored a value of its own.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberMap from "effect/FiberMap"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { WaitSchedule } from "../../LockPolicy.ts"
+import type * as LockError from "../../LockError.ts"
+import * as RefreshError from "../../RefreshError.ts"
+import * as RefreshMetrics from "../../RefreshMetrics.ts"
+import { patience } from "../engine/commit.ts"
+import * as waitBudget from "../engine/waitBudget.ts"
+import { quiet } from "../tracing.ts"
+import { count, type Deps, log, storedValue } from "./deps.ts"
+
+/** An answer that was not written, and why. */
+export interface Unwritten<A> {
+  readonly id: string
+  readonly value: A
+  readonly reason: LockError.Lost | LockError.StoreError
+}
+
+/**
+ * What became of it: it was written after all; or another process has stored another value, which is never overwritten; or this
+ * process keeps it.
+ */
+export type Settled<A> =
+  | { readonly _tag: "Written" | "Kept" }
+  | { readonly _tag: "Superseded"; readonly stored: A; readonly error: RefreshError.NotWritten }
+
+/** How often a process tries to write what it keeps. Our choice. */
+export const rewriteInterval: Duration.Duration = Duration.seconds(10)
+
+const always = Schedule.spaced(rewriteInterval)
+
+// This process leaves a lost lock in the background, within a request. Another process that holds it may store nothing; its lease
+// runs out within the TTL.
+const soon = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
+  Schedule.upTo({ duration: patience })
+)
+
+/** Settles an answer that was not written. If the lock was lost, it tries to acquire it again for a while. */
+export const settle = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  { id, reason }: Unwritten<A>
+): Effect.fn.Return<Settled<A>> {
+  deps.knowledge.wrote(id, false)
+  const isLost = reason._tag === "LockLost" || reason._tag === "LockNotFound"
+  const outcome = isLost ? yield* repeat(deps, id, soon) : { _tag: "Kept" as const }
+  const object = deps.store.describe(id)
+  switch (outcome._tag) {
+    case "Written":
+      yield* count("Written")
+      return outcome
+    case "Superseded": {
+      const error = new RefreshError.NotWritten({ id, object, reason })
+      yield* count("NotWritten")
+      yield* log(id, "Error", error.message)
+      return { ...outcome, error }
+    }
+    case "Kept":
+      yield* count("NotWritten")
+      yield* keep(deps, id, reason)
+      return outcome
+  }
+})
+
+/** Goes on writing in the background what could not be written, and says why it could not. */
+export const keep = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  id: string,
+  reason: Unwritten<A>["reason"]
+): Effect.fn.Return<void> {
+  deps.knowledge.wrote(id, false)
+  yield* log(
+    id,
+    "Error",
+    `Could not write the new value of ${deps.store.describe(id)}. This process keeps it, and goes on trying to write it. If the process ends before, the value is lost. ${reason.message}`
+  )
+  yield* report(deps)
+  const work = Effect.flatMap(Effect.delay(repeat(deps, id, always), rewriteInterval), (outcome) =>
+    Effect.andThen(report(deps), tell(deps, id, outcome))
+  )
+  yield* FiberMap.run(deps.rewrites, id, work, { onlyIfMissing: true })
+})
+
+/** Tries once more to write all that is kept, before the process ends. */
+export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
+  Effect.forEach(
+    deps.knowledge.unwritten(),
+    (id) =>
+      // A write that is under way cannot be interrupted.
+      Effect.forkDetach(attempt(deps, id)).pipe(
+        Effect.flatMap((fiber) =>
+          Effect.timeoutOrElse(Fiber.join(fiber), {
+            duration: lastAttempt,
+            orElse: () => Effect.succeed({ _tag: "Kept" as const })
+          })
+        ),
+        Effect.flatMap((outcome) => tell(deps, id, outcome))
+      ),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** How long the last attempt waits for the API server. Our choice. */
+export const lastAttempt: Duration.Duration = Duration.seconds(5)
+
+const tell = <A, E>(deps: Deps<A, E>, id: string, outcome: Outcome<A>): Effect.Effect<void> => {
+  const object = deps.store.describe(id)
+  switch (outcome._tag) {
+    case "Written":
+      return log(id, "Info", `Wrote the new value of ${object}, which could not be written before.`)
+    case "Superseded":
+      return log(
+        id,
+        "Warn",
+        `Dropped the new value of ${object}, which could not be written: another process has stored another value.`
+      )
+    case "Kept":
+      return log(id, "Error", `The new value of ${object} could not be written, and is lost, since this process ends.`)
+  }
+}
+
+const report = <A, E>(deps: Deps<A, E>) =>
+  quiet(Metric.update(RefreshMetrics.unwritten, deps.knowledge.unwritten().length))
+
+type Outcome<A> = { readonly _tag: "Written" | "Kept" } | { readonly _tag: "Superseded"; readonly stored: A }
+
+const repeat = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  id: string,
+  schedule: WaitSchedule
+): Effect.fn.Return<Outcome<A>> {
+  const remaining = waitBudget.make(schedule)
+  for (;;) {
+    const outcome = yield* attempt(deps, id)
+    if (outcome._tag !== "Kept") return outcome
+    const left = yield* remaining(outcome)
+    if (Option.isNone(left)) return outcome
+    yield* Effect.sleep(left.value)
+  }
+})
+
+// A value that is missing is older than any. A failure of any kind leaves everything as it is.
+const attempt = <A, E>(deps: Deps<A, E>, id: string): Effect.Effect<Outcome<A>> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const { createIfMissing, isSame, knowledge, location, lock } = deps
+      const isDone = () => knowledge.get(id)?.isUnwritten !== true
+      if (isDone()) return { _tag: "Written" as const }
+      const held = yield* restore(lock.tryScoped(id, { createIfMissing }))
+      const stored = yield* storedValue(deps, id, held.snapshot)
+      const known = knowledge.get(id)
+      if (known === undefined || isDone()) return { _tag: "Written" as const }
+      if (Option.isSome(stored) && isSame(stored.value, known.newest)) {
+        knowledge.wrote(id, true)
+        return { _tag: "Written" as const }
+      }
+      if (Option.isSome(stored) && !knowledge.isSpent(id, stored.value)) {
+        knowledge.read(id, stored.value, true)
+        return { _tag: "Superseded" as const, stored: stored.value }
+      }
+      yield* held.commitAndRelease([(yield* location.encode(known.newest)).patch])
+      knowledge.wrote(id, true)
+      return { _tag: "Written" as const }
+    }).pipe(
+      Effect.scoped,
+      Effect.orElseSucceed(() => ({ _tag: "Kept" as const }))
+    )
+  )

@@ -1,0 +1,431 @@
+/** An answer that cannot be written: found out before the upstream is asked, or kept until it can be. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../src/LockError.ts"
+import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
+import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
+import * as RefreshOnce from "../../src/RefreshOnce.ts"
+import { generationOf, id, lifetime, setUp } from "./fixture.ts"
+
+const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
+const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
+
+/** A test with metrics of its own, and with what is logged. */
+const scenario = <E>(name: string, body: (lines: Array<string>) => Effect.Effect<void, E, Scope.Scope>) =>
+  it.effect(name, () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+    return body(lines).pipe(
+      Effect.provide(Logger.layer([logger])),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
+  })
+
+/** Writes fields of the object as a stranger does. */
+const stranger = ({ sound }: Effect.Success<typeof setUp>, ...content: ReadonlyArray<FieldPatch>) =>
+  Effect.gen(function* () {
+    yield* Effect.flatMap(sound.read(id), ({ resourceVersion }) =>
+      sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: { stranger: "1" } })
+    )
+    const written = yield* sound.compareAndSwap(id, {
+      expect: { annotations: { stranger: "1" } },
+      annotations: {},
+      content
+    })
+    assert.isTrue(Option.isSome(written))
+  })
+
+/** What an effect answers within a second. */
+const within = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.flatMap(Effect.forkChild(effect), (fiber) => Effect.andThen(TestClock.adjust("1 second"), Fiber.join(fiber)))
+
+/** A process whose answer could not be written: each write of content is refused while `denied` is set. */
+const denying = (world: Effect.Success<typeof setUp>) => {
+  const policy = { denied: true }
+  const store = ObjectStore.of({
+    ...world.store,
+    compareAndSwap: (id, patch) =>
+      policy.denied && "content" in patch ? Effect.fail(rejected) : world.store.compareAndSwap(id, patch),
+    dryRun: (id, patch) => (policy.denied ? Effect.fail(rejected) : world.store.dryRun(id, patch))
+  })
+  return { policy, store }
+}
+
+describe("before the upstream is asked", () => {
+  scenario("a dry run shows whether the answer can be written, if this process has not written yet", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, sound, stored } = yield* setUp
+      const tokens = yield* aProcess()
+      yield* tokens.get(id)
+      assert.deepStrictEqual(requests, ["read", "write", "dry run", "write"])
+      requests.length = 0
+      yield* TestClock.adjust(lifetime)
+      yield* tokens.get(id)
+      assert.deepStrictEqual(requests, ["write", "write"])
+      assert.strictEqual(yield* stored, 2)
+      const { content } = yield* sound.read(id)
+      assert.notMatch(Buffer.from((content as { data: { value: string } }).data.value, "base64").toString(), /\s$/)
+    })
+  )
+
+  for (const error of [forbidden, rejected]) {
+    scenario(`a dry run that is refused (${error._tag}) is a typed error, and nothing is spent`, () =>
+      Effect.gen(function* () {
+        const { annotations, aProcess, faults, upstream } = yield* setUp
+        faults.push(["dry run", error])
+        const tokens = yield* aProcess()
+        const failure = yield* Effect.flip(tokens.get(id))
+        assert.isTrue(failure._tag === "RefreshNotWritable" && failure.reason._tag === error._tag)
+        assert.strictEqual(upstream.calls, 0)
+        assert.deepStrictEqual(yield* annotations, {})
+        assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      })
+    )
+  }
+
+  scenario("a dry run without an answer is made again", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, upstream } = yield* setUp
+      faults.push(["dry run", "Refused"], ["dry run", "Hangs"])
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("a webhook that takes no dry run stops nothing", () =>
+    Effect.gen(function* () {
+      const { aProcess, store } = yield* setUp
+      const tokens = yield* aProcess({}, { ...store, dryRun: () => Effect.succeed({ _tag: "Unknown" }) })
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+    })
+  )
+
+  scenario("a field that the server drops is found out", () =>
+    Effect.gen(function* () {
+      const { aProcess, store, upstream } = yield* setUp
+      const pruning = ObjectStore.of({
+        ...store,
+        dryRun: (id, patch) =>
+          Effect.map(store.dryRun(id, patch), (answer) =>
+            answer._tag === "Accepted" ? { ...answer, snapshot: { ...answer.snapshot, content: {} } } : answer
+          )
+      })
+      const error = yield* Effect.flip((yield* aProcess({}, pruning)).get(id))
+      assert.isTrue(error._tag === "RefreshNotWritable" && error.reason._tag === "LockAltered")
+      assert.include(error.message, "the field data.value as sent")
+      assert.strictEqual(upstream.calls, 0)
+    })
+  )
+
+  scenario("an object that says that it is immutable is believed", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess()
+      yield* tokens.get(id)
+      yield* stranger(world, { path: ["immutable"], value: true })
+      yield* TestClock.adjust(lifetime)
+      world.requests.length = 0
+      const error = yield* Effect.flip(tokens.get(id))
+      assert.include(error.message, "the object says of itself that it is immutable")
+      assert.notInclude(world.requests, "dry run")
+      assert.strictEqual(world.upstream.calls, 1)
+      assert.deepStrictEqual((yield* world.annotations)["dexidp.com/resource-lock"], undefined)
+    })
+  )
+
+  scenario("something else in the place of an object on the way is found out", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      yield* stranger(world, { path: ["data"], value: "a string" })
+      const error = yield* Effect.flip((yield* world.aProcess()).get(id))
+      assert.isTrue(error._tag === "RefreshNotWritable" && error.reason._tag === "LockRejected", String(error))
+      assert.strictEqual(world.upstream.calls, 0)
+    })
+  )
+})
+
+describe("an answer that could not be written", () => {
+  scenario("is served, counted and logged, and written as soon as it can be", (lines) =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { policy, store } = denying(world)
+      const tokens = yield* world.aProcess({}, { ...store, dryRun: world.sound.dryRun })
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.isUndefined(yield* world.stored)
+      const unwritten = Effect.map(Metric.value(RefreshMetrics.unwritten), ({ value }) => value)
+      assert.strictEqual(yield* unwritten, 1)
+      assert.match(lines.join("\n"), /^Error Could not write the new value of .* This process keeps it/)
+      yield* TestClock.adjust("10 seconds")
+      assert.isUndefined(yield* world.stored)
+      policy.denied = false
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* world.stored, 1)
+      assert.strictEqual(yield* unwritten, 0)
+      assert.strictEqual(world.upstream.calls, 1)
+      assert.match(lines.at(-1)!, /^Info Wrote the new value/)
+    })
+  )
+
+  scenario("is kept while the API server is out of reach for longer than the commit is tried", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, stored, upstream } = yield* setUp
+      faults.push(["write", "None"], ...Array.from({ length: 500 }, () => ["write", "Refused"] as const))
+      const tokens = yield* aProcess()
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      faults.length = 0
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* stored, 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("is what the next refresh gets, once that can be written, and the spent value is not sent again", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { policy, store } = denying(world)
+      const tokens = yield* world.aProcess({}, store)
+      policy.denied = false
+      yield* tokens.get(id)
+      yield* TestClock.adjust(lifetime)
+      policy.denied = true
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 2)
+      assert.strictEqual(yield* world.stored, 1)
+      yield* TestClock.adjust(lifetime)
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotWritable")
+      assert.strictEqual(world.upstream.calls, 2)
+      policy.denied = false
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 3)
+      assert.strictEqual(yield* world.stored, 3)
+      assert.isFalse(world.upstream.revoked)
+    })
+  )
+
+  scenario("is dropped if another process has stored another value", (lines) =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { policy, store } = denying(world)
+      const tokens = yield* world.aProcess({}, { ...store, dryRun: world.sound.dryRun })
+      yield* tokens.get(id)
+      world.upstream.generation = 6
+      const other = yield* world.aProcess({
+        refresh: () => Effect.suspend(() => world.upstream.refresh(Option.none())).pipe(Effect.orDie)
+      })
+      world.upstream.generation = 0
+      world.upstream.calls = 0
+      yield* other.replace(id, { ...(yield* tokens.get(id)), expiresAt: DateTime.makeUnsafe("2100-01-01") })
+      policy.denied = false
+      yield* TestClock.adjust("10 seconds")
+      assert.match(lines.at(-1)!, /^Warn Dropped the new value/)
+      assert.strictEqual(DateTime.toEpochMillis((yield* tokens.get(id)).expiresAt), Date.parse("2100-01-01"))
+    })
+  )
+
+  scenario("is written last thing when the scope closes, or reported as lost", (lines) =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { policy, store } = denying(world)
+      for (const denied of [false, true]) {
+        policy.denied = true
+        const scope = yield* Scope.make()
+        const tokens = yield* Scope.provide(world.aProcess({}, { ...store, dryRun: world.sound.dryRun }), scope)
+        const caller = yield* Effect.forkChild(tokens.get(id))
+        yield* TestClock.adjust("100 millis")
+        yield* Fiber.join(caller)
+        policy.denied = denied
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(yield* world.stored, 1)
+        assert.match(lines.at(-1)!, denied ? /^Error .* is lost, since this process ends/ : /^Info Wrote/)
+        yield* TestClock.adjust(lifetime)
+      }
+    })
+  )
+})
+
+describe("the object that is deleted while the upstream is asked", () => {
+  const deletion = (createIfMissing: boolean) =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      world.upstream.after = Effect.andThen(world.delete(id), Effect.sleep("1 second"))
+      const tokens = yield* world.aProcess({ location: { ...world.location, createIfMissing } })
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      return { ...world, tokens, caller }
+    })
+
+  scenario("is made again with the answer", (lines) =>
+    Effect.gen(function* () {
+      const { annotations, caller, stored, upstream } = yield* deletion(true)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.strictEqual(upstream.calls, 1)
+      assert.notInclude(lines.join("\n"), "createIfMissing")
+    })
+  )
+
+  scenario("keeps its answer in memory if it is not to be created, and gets it once somebody has made it", (lines) =>
+    Effect.gen(function* () {
+      const { caller, sound, stored, upstream } = yield* deletion(false)
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      yield* sound.create(id, {})
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* stored, 1)
+      assert.strictEqual(upstream.calls, 1)
+      assert.notInclude(lines.join("\n"), "createIfMissing")
+    })
+  )
+})
+
+describe("the lock that is deleted with the object", () => {
+  scenario("is left alone also during the first refresh, by a process that has seen the object", () =>
+    Effect.gen(function* () {
+      const { aProcess, delete: remove, location, stored, upstream } = yield* setUp
+      const options = { location: { ...location, createIfMissing: true } }
+      const [one, two] = yield* Effect.all([aProcess(options), aProcess(options)])
+      upstream.after = Effect.sleep("8 seconds")
+      const callers = yield* Effect.forkChild(Effect.all([one.get(id), two.get(id)], { concurrency: "unbounded" }))
+      yield* TestClock.adjust("1 second")
+      yield* remove(id)
+      yield* TestClock.adjust("12 seconds")
+      assert.deepStrictEqual((yield* Fiber.join(callers)).map(generationOf), [1, 1])
+      assert.strictEqual(yield* stored, 1)
+      assert.isFalse(upstream.revoked)
+    })
+  )
+
+  scenario(
+    "is left alone by a process that has seen the object, until the process that refreshes had time to write",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess, delete: remove, location, stored, upstream } = yield* setUp
+        const options = { location: { ...location, createIfMissing: true } }
+        const [one, two] = yield* Effect.all([aProcess(options), aProcess(options)])
+        yield* one.get(id)
+        yield* two.get(id)
+        yield* TestClock.adjust(lifetime)
+        upstream.after = Effect.sleep("8 seconds")
+        const callers = yield* Effect.forkChild(
+          Effect.all([one.get(id), Effect.delay(two.get(id), "2 seconds")], {
+            concurrency: "unbounded"
+          })
+        )
+        yield* TestClock.adjust("1 second")
+        yield* remove(id)
+        yield* TestClock.adjust("12 seconds")
+        assert.deepStrictEqual((yield* Fiber.join(callers)).map(generationOf), [2, 2])
+        assert.strictEqual(yield* stored, 2)
+        assert.isFalse(upstream.revoked)
+      })
+  )
+})
+
+describe("other keys", () => {
+  scenario("that somebody adds or removes while the upstream is asked stay as they are", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess()
+      const data = Effect.map(world.sound.read(id), ({ content }) => Object.keys(content?.["data"] as object))
+      world.upstream.after = Effect.orDie(stranger(world, { path: ["data"], value: { other: "dGhlaXJz" } }))
+      yield* within(tokens.get(id))
+      assert.sameMembers(yield* data, ["other", "value"])
+      yield* TestClock.adjust(lifetime)
+      world.upstream.after = Effect.orDie(stranger(world, { path: ["data"], value: null }))
+      yield* within(tokens.get(id))
+      assert.sameMembers(yield* data, ["value"])
+      assert.strictEqual(yield* world.stored, 2)
+    })
+  )
+})
+
+describe("a value that is spent", () => {
+  scenario("is not sent again if the object shows it once more, or if the object is empty", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess()
+      yield* tokens.get(id)
+      const old = (yield* world.sound.read(id)).content!["data"]!
+      yield* TestClock.adjust(lifetime)
+      yield* tokens.get(id)
+      for (const value of [old, null]) {
+        yield* TestClock.adjust(lifetime)
+        yield* stranger(world, { path: ["data"], value })
+        const caller = yield* Effect.forkChild(tokens.get(id))
+        yield* TestClock.adjust("11 seconds")
+        yield* Fiber.join(caller)
+      }
+      assert.strictEqual(yield* world.stored, 4)
+      assert.isFalse(world.upstream.revoked)
+    })
+  )
+})
+
+describe("a value that the schema cannot store", () => {
+  const Small = Schema.Struct({ n: Schema.Int.check(Schema.isLessThan(3)) })
+
+  scenario("is a typed error, counted and logged, and what it replaced is not sent again", (lines) =>
+    Effect.gen(function* () {
+      const { store } = yield* setUp
+      const seen: Array<number | undefined> = []
+      const tokens = yield* RefreshOnce.makeFromStore({
+        schema: Small,
+        isFresh: () => Effect.succeed(false),
+        refresh: (current) => {
+          seen.push(Option.getOrUndefined(current)?.n)
+          return Effect.succeed({ n: seen.length === 3 ? 1 : 6 + seen.length })
+        }
+      }).pipe(Effect.provideService(ObjectStore, store))
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
+      assert.deepStrictEqual(yield* tokens.get(id), { n: 1 })
+      assert.deepStrictEqual(seen, [undefined, 7, 8])
+      assert.match(lines[0]!, /^Error Cannot store a value/)
+    })
+  )
+
+  scenario("as it is, is handed out as it is stored: the first invalidate refreshes it", () =>
+    Effect.gen(function* () {
+      const { store } = yield* setUp
+      const Seconds = Schema.Struct({
+        n: Schema.Int,
+        at: Schema.Number.pipe(
+          Schema.decodeTo(Schema.Number, {
+            decode: SchemaGetter.passthrough(),
+            encode: SchemaGetter.transform(Math.floor)
+          })
+        )
+      })
+      let n = 0
+      const tokens = yield* RefreshOnce.makeFromStore({
+        schema: Seconds,
+        isFresh: () => Effect.succeed(true),
+        refresh: () => Effect.sync(() => ({ n: ++n, at: 1234.567 }))
+      }).pipe(Effect.provideService(ObjectStore, store))
+      const first = yield* tokens.get(id)
+      assert.deepStrictEqual(first, { n: 1, at: 1234 })
+      assert.deepStrictEqual(yield* tokens.invalidate(id, first), { n: 2, at: 1234 })
+    })
+  )
+})
+
+it("a key that no Secret takes is refused when the location is made", () => {
+  for (const key of ["my token", "", ".", "..", "..a", "a/b", "ä", "x".repeat(254)]) {
+    assert.throws(() => RefreshOnce.inSecret(key), RangeError)
+  }
+  for (const key of ["value", ".a", "a.b_c-D", "x".repeat(253)]) assert.isDefined(RefreshOnce.inSecret(key))
+})
