@@ -20,11 +20,15 @@ export interface Options {
   readonly holders: ReadonlyArray<HolderOptions>
 }
 
-/** A holder to start. `clock`: by how many seconds its wall clock is ahead. `conduct`: what it leaves out (`holder.ts`). */
+/**
+ * A holder to start. `clock`: by how many seconds its wall clock is ahead. `conduct`: what it leaves out (`holder.ts`).
+ * `checkout`: the folder of another version of this repository, which runs the `holder.ts` of that version.
+ */
 export interface HolderOptions {
   readonly name: string
   readonly clock?: number | undefined
   readonly conduct?: "unguarded" | "careless" | undefined
+  readonly checkout?: string | undefined
 }
 
 /** A running holder. `clock` is the file that sets its wall clock. */
@@ -42,6 +46,8 @@ export interface Arena {
   readonly witness: Witness.Witness
   readonly holders: ReadonlyArray<Holder>
 }
+
+const root = Path.join(import.meta.dirname, "../..")
 
 /** The locked object. */
 export const id = "tok-chaos"
@@ -77,7 +83,7 @@ const makeHolders = Effect.fnUntraced(function* (
   const guard = yield* Guard.make(directory)
   return yield* Effect.forEach(
     options.holders,
-    Effect.fnUntraced(function* ({ clock, conduct, name }) {
+    Effect.fnUntraced(function* ({ checkout = root, clock, conduct, name }) {
       const proxy = yield* Proxy.make(Number(new URL(api.url).port))
       const kubeconfig = Path.join(directory, `${name}.kubeconfig`)
       const throughProxy = api.kubeConfig.replace(api.url, `https://127.0.0.1:${proxy.port}`)
@@ -91,7 +97,7 @@ const makeHolders = Effect.fnUntraced(function* (
         args: [
           ...(clockFile === undefined ? [] : Faketime.environment(Faketime.library!, clockFile)),
           process.execPath,
-          Path.join(import.meta.dirname, "holder.ts"),
+          Path.join(checkout, "test/chaos/holder.ts"),
           "--name",
           name,
           "--id",

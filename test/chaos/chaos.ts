@@ -5,6 +5,8 @@
  * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
  * stopped. In the end the object must be as it was.
  *
+ * With `--beside` every second holder runs another version of this repository, which must be checked out and installed.
+ *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.
  */
@@ -35,20 +37,32 @@ export interface Options {
   readonly server: Server
   readonly seed: number
   readonly seconds: number
+  /** The folder of another version. */
+  readonly beside?: string | undefined
 }
 
 /** One holder relies on the fence alone. Two have wrong wall clocks, if libfaketime is installed. */
-const holders: ReadonlyArray<Arena.HolderOptions> = [
+const cast: ReadonlyArray<Arena.HolderOptions> = [
   { name: "plain" },
   { name: "fence-only", conduct: "unguarded" },
   { name: "clock-ahead", clock: 300 },
   { name: "clock-behind", clock: -300 }
 ]
 
+/** Every second holder is of the other version: those with an even place if the seed is even, otherwise the others. */
+const holdersOf = ({ beside, seed }: Options): ReadonlyArray<Arena.HolderOptions> =>
+  cast.map(({ clock, conduct, name }, index) => ({
+    name,
+    clock,
+    conduct,
+    checkout: (index + seed) % 2 === 0 ? beside : undefined
+  }))
+
 /** Runs it once. */
 export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
+  const holders = holdersOf(options)
   const arena = yield* Arena.make({ ...options, holders })
   const { api, witness } = arena
   const everybody = holders.map(({ name }) => name)
@@ -72,6 +86,10 @@ export const run = Effect.fnUntraced(function* (
   return {
     ...options,
     version: api.version,
+    others:
+      options.beside === undefined
+        ? undefined
+        : holders.filter(({ checkout }) => checkout !== undefined).map(({ name }) => name),
     clocksShifted: Faketime.library !== undefined,
     injected: [first, ...injected],
     findings: witness.ledger.findings,
@@ -212,17 +230,24 @@ const command = Command.make(
     server: Flag.Literals("server", ["kube-apiserver", "apiextensions-apiserver"]).pipe(
       Flag.withDefault("kube-apiserver" as const),
       Flag.withDescription("Which server of KUBEBUILDER_ASSETS (default kube-apiserver)")
+    ),
+    beside: Flag.Directory("beside", { mustExist: true }).pipe(
+      Flag.optional,
+      Flag.withDescription("The folder of another version, which half of the processes run: a checkout, after npm ci")
     )
   },
   Effect.fnUntraced(function* (settings) {
-    const report = yield* run(settings)
+    const report = yield* run({ ...settings, beside: Option.getOrUndefined(settings.beside) })
     yield* Console.log(Report.format(report))
     const problems = Report.problems(report)
     if (problems.length > 0) return yield* new EnvtestError({ step: "chaos", detail: problems.join("; ") })
   }, Effect.scoped)
 ).pipe(
   Command.withDescription("Injects faults into processes that contend for one lock on a real API server."),
-  Command.withExamples([{ command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" }])
+  Command.withExamples([
+    { command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" },
+    { command: "npx node test/chaos/chaos.ts --beside ../kubelock-before", description: "Two versions at once" }
+  ])
 )
 
 if (import.meta.main) program.run(command, process.argv.slice(2))

@@ -24,12 +24,18 @@ export interface Recovery {
   readonly log: string
 }
 
-/** A whole run. `lockLeft` names the lock's annotations that stayed on the object after all holders had stopped. */
+/**
+ * A whole run.
+ *
+ * - `others`: the holders of another version, if there are any.
+ * - `lockLeft`: the lock's annotations that stayed on the object after all holders had stopped.
+ */
 export interface Report {
   readonly server: string
   readonly version: string
   readonly seed: number
   readonly seconds: number
+  readonly others: ReadonlyArray<string> | undefined
   readonly clocksShifted: boolean
   readonly injected: ReadonlyArray<Injected>
   readonly findings: Findings
@@ -51,14 +57,31 @@ export const takeOvers = ({ findings, injected, recovered }: Report): ReadonlyAr
       : []
   })
 
+/** How often each version got the lock, and how often right after the other. */
+interface Turns {
+  readonly here: number
+  readonly other: number
+  readonly hereAfterOther: number
+  readonly otherAfterHere: number
+}
+
+const turns = ({ findings: { stays } }: Report, others: ReadonlyArray<string>): Turns => {
+  const isOther = stays.map(({ name }) => others.includes(name))
+  const after = (other: boolean) => isOther.filter((is, index) => is === other && isOther[index - 1] === !other).length
+  const total = isOther.filter((is) => is).length
+  return { here: stays.length - total, other: total, hereAfterOther: after(false), otherAfterHere: after(true) }
+}
+
 /** The broken promises, one sentence each. */
 export const problems = (report: Report): ReadonlyArray<string> => {
   const { findings } = report
   const slowest = Math.max(0, ...takeOvers(report))
   const { disorder, overlaps } = findings.exclusion
+  const apart = report.others !== undefined && Object.values(turns(report, report.others)).some((count) => count === 0)
   const unaccounted = findings.overlaps["Unaccounted"] ?? 0
   return [
     findings.stays.length > 0 ? undefined : "no holder ever got the lock",
+    apart ? "the two versions did not follow each other" : undefined,
     findings.staleAccepted === 0 ? undefined : `${findings.staleAccepted} stale writes were accepted`,
     overlaps.length === 0 ? undefined : `${overlaps.length} pairs of locks were valid at the same time`,
     disorder.length === 0 ? undefined : `${disorder.length} fencing tokens were not greater than an earlier one`,
@@ -86,6 +109,7 @@ export const format = (report: Report): string => {
   const broken = problems(report)
   const survived: ReadonlyArray<readonly [string, string | number]> = [
     ["acquisitions", findings.stays.length],
+    ...(report.others === undefined ? [] : besides(turns(report, report.others))),
     ["acquisitions that failed", list(findings.failures)],
     ["writes accepted", findings.writes],
     ["losses that holders noticed", list(findings.losses)],
@@ -126,6 +150,11 @@ export const format = (report: Report): string => {
     ""
   ].join("\n")
 }
+
+const besides = (turns: Turns): ReadonlyArray<readonly [string, string]> => [
+  ["of this version / of the other", `${turns.here} / ${turns.other}`],
+  ["this version after the other / the other after this", `${turns.hereAfterOther} / ${turns.otherAfterHere}`]
+]
 
 const table = (rows: ReadonlyArray<readonly [string, string | number]>): ReadonlyArray<string> =>
   rows.map(([what, value]) => `  ${what.padEnd(58)}  ${value}`)
