@@ -64,6 +64,7 @@ describeServers(
         Effect.gen(function* () {
           const error = yield* Effect.flip(Effect.timeout(asUser(Effect.scoped(Lock.scoped("none"))), "30 seconds"))
           assert.deepInclude(error, { _tag: "LockForbidden", refusedBy: "Authorizer" })
+          assert.match(error.message, /: User "service" cannot .*\. Grant the verb in a Role\.$/)
         })
       )
 
@@ -119,8 +120,18 @@ describeServers(
           yield* api.request("POST", "/api/v1/namespaces", { metadata: { name: "dying" } })
           yield* api.request("DELETE", "/api/v1/namespaces/dying")
           yield* Effect.sleep("1 second")
-          assert.deepInclude(yield* attempt("full"), { _tag: "LockForbidden", refusedBy: "Quota" })
-          assert.deepInclude(yield* attempt("dying"), { _tag: "LockForbidden", refusedBy: "Terminating" })
+          const full = yield* attempt("full")
+          assert.deepInclude(full, { _tag: "LockForbidden", refusedBy: "Quota" })
+          assert.match(
+            full.message,
+            /: exceeded quota: q, .*\. Delete objects that nobody needs, or raise the quota\.$/
+          )
+          const dying = yield* attempt("dying")
+          assert.deepInclude(dying, { _tag: "LockForbidden", refusedBy: "Terminating" })
+          assert.match(
+            dying.message,
+            /: the namespace dying is being deleted\. Use a namespace that is not being deleted\.$/
+          )
           assert.deepInclude(yield* attempt("nowhere"), { _tag: "LockNotFound", missing: "namespace" })
         }).pipe(Effect.scoped)
       )
