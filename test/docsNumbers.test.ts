@@ -16,7 +16,14 @@ import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
 import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
 import { shortestStep } from "../src/internal/engine/waitBudget.ts"
-import { deafAfterMillis, deafMillis, failedMillis, idleMillis } from "../src/internal/engine/watchPool.ts"
+import {
+  deafAfterMillis,
+  deafMillis,
+  failedMillis,
+  idleMillis,
+  lastHandOvers,
+  lateHandOvers
+} from "../src/internal/engine/watchPool.ts"
 import { localClockError, reportableSkew } from "../src/internal/kubernetes/apiClient.ts"
 import { requestConnections } from "../src/internal/kubernetes/connections.ts"
 import { reopenPause, watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
@@ -125,6 +132,8 @@ const inCode: Readonly<Record<string, string>> = {
   "request time-out": time(Duration.toMillis(defaultRequestTimeout)),
   "deaf watch": time(deafAfterMillis),
   "deaf pause": time(deafMillis),
+  "late hand-overs": String(lateHandOvers),
+  "last hand-overs": String(lastHandOvers),
   "watch pause": time(reopenPause.perRequest),
   "longest watch pause": time(reopenPause.atMost),
   "watch duration": time(watchSeconds * 1000),

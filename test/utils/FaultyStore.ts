@@ -11,10 +11,13 @@ export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockE
 /** What a request does. */
 export type Verb = "read" | "write" | "dry run"
 
-/** The watches of a store: how many were opened, and what happens to them. `Silent`: they report nothing. */
+/**
+ * The watches of a store: how many were opened, and what happens to them. `Silent`: they report nothing. `Buffered`: they report three
+ * events at a time, as from behind a proxy that waits until its buffer is full.
+ */
 export interface Watching {
   opened: number
-  fault: LockError.StoreError | "Silent" | undefined
+  fault: LockError.StoreError | "Silent" | "Buffered" | undefined
 }
 
 /** The store, the requests that it got, and its faults. Each request takes the first fault of its verb. */
@@ -76,8 +79,17 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
     watch: (id, options) =>
       Stream.suspend(() => {
         watching.opened++
-        if (watching.fault === undefined) return memory.store.watch(id, options)
-        return watching.fault === "Silent" ? Stream.never : Stream.fail(watching.fault)
+        const events = memory.store.watch(id, options)
+        switch (watching.fault) {
+          case undefined:
+            return events
+          case "Silent":
+            return Stream.never
+          case "Buffered":
+            return Stream.flattenIterable(Stream.grouped(events, 3))
+          default:
+            return Stream.fail(watching.fault)
+        }
       })
   }
   return { delete: memory.delete, sound: memory.store, store, requests, faults, watching }

@@ -8,6 +8,9 @@
  * watch of the object has told. What an answer shows, the watch must tell soon, and it cannot have told a later version before the
  * request was sent. If it fails, it is opened anew, and its waiters look. If no watch of the process tells anything before the next one
  * fails, the process polls for a while.
+ *
+ * Or it is late: a buffer passes on what it has once more fills it, which may be what the waiter wrote after it had looked by itself.
+ * So the process also polls if waiters learned several of the last hand-overs by looking.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -34,7 +37,7 @@ export interface Watch {
 interface Pooled extends Watch {
   readonly touch: () => void
   readonly told: () => string | undefined
-  readonly check: (toldBefore: string | undefined, snapshot: ObjectSnapshot) => void
+  readonly check: (toldBefore: string | undefined, answer: Answered) => void
 }
 
 /** An event, or why the object cannot be watched any more. */
@@ -65,6 +68,10 @@ export const failedMillis = 5000
 /** How long a watch may take to tell what an answer has shown, in milliseconds, before it counts as deaf. Our choice. */
 export const deafAfterMillis = 1000
 
+/** How many of the last hand-overs to the process its waiters may learn by looking before its watches count as deaf. Our choice. */
+export const lateHandOvers = 3
+export const lastHandOvers = 10
+
 /** How long a process opens no watch after watches were deaf, in milliseconds. Our choice. */
 export const deafMillis = 60_000
 
@@ -77,6 +84,8 @@ interface Kind {
   readonly tells: (snapshot: ObjectSnapshot) => boolean
   readonly tellsAtOnce: boolean
 }
+
+type Answered = Extract<Answer, { readonly snapshot: ObjectSnapshot }>
 
 type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 
@@ -100,6 +109,16 @@ export const make = Effect.fnUntraced(function* (
   let hasReportedDeaf = false
   // A watch was deaf, and none has told anything since.
   let hasBeenDeaf = false
+  // Whether a waiter learned the last hand-overs by looking, before a watch told them.
+  const wereLate: Array<boolean> = []
+  const requests = new Map<string, number>()
+
+  // Answers how many of the last hand-overs were late.
+  const noteHandOver = (isLate: boolean): number => {
+    wereLate.splice(0, wereLate.length - lastHandOvers + 1)
+    wereLate.push(isLate)
+    return wereLate.filter(Boolean).length
+  }
 
   // A server that has just started forbids for a moment what it allows, so the second refusal counts.
   const noteForbidden = (error: StoreError) =>
@@ -142,8 +161,9 @@ export const make = Effect.fnUntraced(function* (
     const start = (id: string, fork: Fork): Pooled => {
       const listeners = new Set<() => void>()
       let latest: Latest | undefined
-      // The last version that was told.
+      // The last version that was told, and the last one that an answer has shown.
       let told: string | undefined
+      let seen: string | undefined
       let cancel = () => {}
       let acquit: (() => void) | undefined
       let fiber: Fiber.Fiber<void> | undefined
@@ -165,7 +185,12 @@ export const make = Effect.fnUntraced(function* (
         Effect.sync(() => {
           isSuspect = false
           hasBeenDeaf = false
-          if (event._tag === "Changed") told = event.snapshot.resourceVersion
+          if (event._tag === "Changed") {
+            told = event.snapshot.resourceVersion
+            // A request may itself have pushed the event out of a buffer.
+            const isNews = seen === undefined || isOlder(seen, told)
+            if (isNews && !tellsAtOnce && !requests.has(id)) noteHandOver(false)
+          }
           publish(Exit.succeed(event))
         })
 
@@ -174,6 +199,11 @@ export const make = Effect.fnUntraced(function* (
         watches.set(id, watch)
         cancel = timers.schedule(failedMillis, close)
         publish(Exit.fail(error))
+      }
+
+      const beDeaf = () => {
+        fork(noteDeaf)
+        fail(deaf(store.describe(id)))
       }
 
       const openAnew = () => {
@@ -191,13 +221,9 @@ export const make = Effect.fnUntraced(function* (
 
       // The watch owes an event from now on.
       const suspect = () => {
-        if (acquit !== undefined || latest?._tag === "Failure") return
         const stop = timers.schedule(deafAfterMillis, () => {
           acquit = undefined
-          if (hasBeenDeaf) {
-            fork(noteDeaf)
-            return fail(deaf(store.describe(id)))
-          }
+          if (hasBeenDeaf) return beDeaf()
           hasBeenDeaf = true
           openAnew()
           publish(Exit.succeed({ _tag: "Deleted" }))
@@ -219,11 +245,14 @@ export const make = Effect.fnUntraced(function* (
       const watch: Pooled = {
         touch,
         told: () => told,
-        check: (toldBefore, snapshot) => {
+        check: (toldBefore, { _tag, snapshot }) => {
           const { resourceVersion } = snapshot
+          seen = resourceVersion
           if (toldBefore !== undefined && isOlder(resourceVersion, toldBefore)) return openAnew()
           const isTold = told !== undefined && !isOlder(told, resourceVersion)
-          if (tells(snapshot) && !isTold) suspect()
+          if (!tells(snapshot) || isTold || acquit !== undefined || latest?._tag === "Failure") return
+          if (_tag === "Found" && !tellsAtOnce && noteHandOver(true) >= lateHandOvers) return beDeaf()
+          suspect()
         },
         latest: () => latest,
         listen: (known: Latest | undefined, notify: () => void) => {
@@ -253,6 +282,12 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
+  const ended = (id: string) => {
+    const others = requests.get(id)! - 1
+    if (others === 0) requests.delete(id)
+    else requests.set(id, others)
+  }
+
   const goneListeners = new Map<string, Set<() => void>>()
   const reportGone = (id: string, { _tag }: WatchEvent) =>
     Effect.sync(() => {
@@ -274,12 +309,13 @@ export const make = Effect.fnUntraced(function* (
     compare: (id, request) =>
       Effect.suspend(() => {
         const before = [objects, turns].map((pool) => pool.get(id)?.told())
+        requests.set(id, (requests.get(id) ?? 0) + 1)
         return Effect.map(request, (answer) => {
           if (answer._tag === "Found" || answer._tag === "Written") {
-            for (const [index, pool] of [objects, turns].entries()) pool.get(id)?.check(before[index], answer.snapshot)
+            for (const [index, pool] of [objects, turns].entries()) pool.get(id)?.check(before[index], answer)
           }
           return answer
-        })
+        }).pipe(Effect.ensuring(Effect.sync(() => ended(id))))
       }),
     onGone: (id, notify) => {
       const listeners = goneListeners.get(id) ?? new Set()

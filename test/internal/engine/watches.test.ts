@@ -211,6 +211,30 @@ describe("a waiter", () => {
     })
   )
 
+  it.effect(
+    "polls if it learns of its turns only by looking, since a buffer holds events back until others fill it",
+    () =>
+      Effect.gen(function* () {
+        const lines = yield* logged(
+          Effect.gen(function* () {
+            const { aProcess } = yield* setUp
+            const processes = [yield* aProcess("us"), yield* aProcess("them")]
+            for (const { watching } of processes) watching.fault = "Buffered"
+            const late = yield* Effect.forEach(processes, (process) => busy(process))
+            yield* pass(10_000)
+            const had = () => late.reduce((sum, { had }) => sum + had.length, 0)
+            const before = had()
+            yield* pass(20_000)
+            // They take turns, and each looks ten times a second. With their watches they would have it three times a second.
+            assert.isAtLeast(had() - before, 150)
+            for (const { fiber } of late) yield* Fiber.interrupt(fiber)
+          })
+        )
+        assert.lengthOf(lines, 2)
+        for (const line of lines) assert.match(line, /^Warn Waiters poll, since watches are open and do not tell/)
+      })
+  )
+
   it.effect("of a lock that one holder keeps polls within seconds if its watch tells nothing", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
