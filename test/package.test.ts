@@ -167,6 +167,11 @@ describe("what a program loads", () => {
     const front = await loadedBy("effect/Schema", "effect/Stream", "kubelock")
     assert.sameMembers([...new Set(front.map(({ name }) => name))], ["effect", "kubelock"])
     assert.isBelow(bytesOf(front), 1.25 * bytesOf(service))
+    const wing = join(project.installed, "dist/internal/kubernetes/")
+    assert.deepStrictEqual(
+      front.filter(({ path }) => path.startsWith(wing)).map(({ path }) => path.slice(wing.length)),
+      ["kubeConfigError.js"]
+    )
   })
 
   it("is one undici, also beside @effect/platform-node", async () => {

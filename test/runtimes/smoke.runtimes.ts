@@ -73,7 +73,7 @@ const withTls = Effect.fnUntraced(function* (port: number): Effect.fn.Return<str
 })
 
 const embedded: Effect.Effect<Server, EnvtestError, Scope.Scope> = Effect.gen(function* () {
-  const { kubeConfig, url } = yield* ApiServer.make()
+  const { kubeConfig, url } = yield* ApiServer.make({ namespaces: ["dex"] })
   return { plain: kubeConfig, tls: yield* withTls(Number(new URL(url).port)) }
 })
 

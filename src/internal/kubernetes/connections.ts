@@ -27,6 +27,7 @@ export class RotatingConnections implements Connections {
 
   /** Connects. */
   static async make(connection: Connection): Promise<RotatingConnections> {
+    // Not "undici": Bun answers that with a module of its own, whose dispatchers cannot send requests.
     return new RotatingConnections(await import("undici/index.js"), connection)
   }
 

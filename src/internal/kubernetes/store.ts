@@ -1,0 +1,118 @@
+/**
+ * The object store of a client: its requests, and what their responses mean. `ObjectStoreKubernetes` loads this file with the
+ * first store.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type * as LockError from "../../LockError.ts"
+import { isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type Removal } from "../../ObjectStore.ts"
+import * as Resource from "../../Resource.ts"
+import * as ApiClient from "./apiClient.ts"
+import type { Client } from "./client.ts"
+import * as encode from "./encode.ts"
+import type * as Http from "./http.ts"
+import * as responseError from "./responseError.ts"
+import * as watchStream from "./watchStream.ts"
+
+/** The options of `ObjectStoreKubernetes`, with their defaults. */
+export interface Options {
+  readonly resource: Resource.Resource
+  readonly namespace: string
+  readonly createIfMissing: boolean
+  readonly requestTimeout: Duration.Duration
+  readonly clock: "server" | "local"
+  readonly includesContent: boolean
+}
+
+/** Makes the store. */
+export const make = (client: Client, options: Options): ObjectStore["Service"] => {
+  const { includesContent, namespace, resource } = options
+  const apiClient = ApiClient.make(client, options)
+  // Of an empty Secret the API server makes one of type Opaque.
+  const isSecret = resource.group === "" && resource.plural === "secrets"
+  const collectionPath = Resource.collectionPath(resource, namespace)
+
+  const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>
+    Effect.fromResult(
+      Result.map(Resource.checkName(id), () => ({
+        id,
+        verb,
+        object: Resource.describe(resource, namespace, id),
+        namespaced: resource.namespaced
+      }))
+    )
+
+  const send = (request: Http.Request, info: responseError.RequestInfo) =>
+    apiClient.request(includesContent ? request : encode.metadataOnly(request), info)
+
+  const read = Effect.fnUntraced(function* (id: string) {
+    const info = yield* requestInfo(id, "get")
+    const response = yield* send(encode.get(Resource.objectPath(resource, namespace, id)), info)
+    return yield* ApiClient.snapshotOf(response, info, includesContent)
+  })
+
+  const write = Effect.fnUntraced(function* (id: string, verb: string, request: Http.Request) {
+    const info = yield* requestInfo(id, verb)
+    const response = yield* send(request, info)
+    return responseError.isPreconditionFailed(response)
+      ? Option.none()
+      : Option.some(yield* ApiClient.snapshotOf(response, info, includesContent))
+  })
+
+  const remove = Effect.fnUntraced(function* (
+    id: string,
+    version: Pick<ObjectSnapshot, "uid" | "resourceVersion">
+  ): Effect.fn.Return<Removal, LockError.StoreError> {
+    const path = Resource.objectPath(resource, namespace, id)
+    const reading = yield* requestInfo(id, "get")
+    const found = yield* ApiClient.snapshotOf(yield* apiClient.request(encode.get(path), reading), reading, true)
+    if (found.uid !== version.uid || found.resourceVersion !== version.resourceVersion) return "Changed"
+    const { type, ...content } = found.content ?? {}
+    if (!isEmpty(isSecret ? content : { ...content, type: type ?? null })) return "HasContent"
+    const deletion = { ...reading, verb: "delete" }
+    const response = yield* apiClient.request(encode.remove(path, version), deletion)
+    if (responseError.isPreconditionFailed(response)) return "Changed"
+    return response.status >= 200 && response.status <= 299
+      ? "Removed"
+      : yield* Effect.fail(responseError.toError(response, deletion))
+  })
+
+  return ObjectStore.of({
+    createIfMissing: options.createIfMissing,
+    sharedWithDex: resource.sharedWithDex,
+    includesContent,
+    describe: (id) => Resource.describe(resource, namespace, id),
+    now: apiClient.now,
+    read,
+    create: (id, annotations) =>
+      write(
+        id,
+        "create",
+        encode.post(collectionPath, {
+          apiVersion: Resource.apiVersion(resource),
+          kind: resource.kind,
+          metadata: { name: id, annotations, labels: { [managedBy.key]: managedBy.value } }
+        })
+      ),
+    compareAndSwap: (id, patch) =>
+      write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch)),
+    remove,
+    dryRun: Effect.fnUntraced(function* (id, patch) {
+      const info = yield* requestInfo(id, "patch")
+      const request = encode.patch(Resource.objectPath(resource, namespace, id), patch)
+      const response = yield* send(encode.dryRun(request), info)
+      if (responseError.isPreconditionFailed(response)) return { _tag: "Refused" }
+      if (responseError.isDryRunUnsupported(response)) return { _tag: "Unknown" }
+      return { _tag: "Accepted", snapshot: yield* ApiClient.snapshotOf(response, info, includesContent) }
+    }),
+    watch: (id, { label, since } = {}) =>
+      Stream.unwrap(
+        Effect.map(requestInfo(id, "watch"), (info) =>
+          watchStream.make({ apiClient, info, collectionPath, read: read(id), since, label })
+        )
+      )
+  })
+}
