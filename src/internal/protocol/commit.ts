@@ -143,9 +143,10 @@ const onError = (self: Commit, state: State, error: LockError.StoreError): Step 
   }
 }
 
-// One answer alone may be wrong. If the object is gone, so is the lock.
+// If the object is gone, so is the lock. One answer alone may be wrong: both a write and the reading after it must say so.
 const onMissing = (state: State, error: LockError.NotFound): Step => {
   if (state.request === "Write") return [{ ...state, request: "Read", isMissing: true }, { _tag: "Read" }]
+  if (!state.isMissing) return [state, { _tag: "WriteLater", error }]
   return state.unanswered === undefined ? [state, { _tag: "Lost", check: deleted }] : fail(state, error, deleted)
 }
 

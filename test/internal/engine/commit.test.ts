@@ -95,6 +95,17 @@ describe("a commit", () => {
     )
   }
 
+  it.effect("that is refused for a change does not take one wrong answer for a deletion", () =>
+    Effect.gen(function* () {
+      const { content, stranger, take, us } = yield* setUpHolder
+      const held = yield* take
+      yield* stranger({ path: ["data"], value: { other: "theirs" } })
+      us.faults.push(["read", notFound("object")])
+      assert.isTrue(Exit.isSuccess(yield* run(held.commitAndRelease([value]))))
+      assert.deepStrictEqual(yield* content, { data: { other: "theirs", value: "new" } })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is tried again for as long as a server that cannot be reached, and then fails with the last error", () =>
     Effect.gen(function* () {
       const { take, us } = yield* setUpHolder
