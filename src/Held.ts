@@ -1,7 +1,7 @@
 /** A lock that is held: what a holder has in hand, for as long as it lasts. */
 import type * as Effect from "effect/Effect"
 import type { Lost, StoreError } from "./LockError.ts"
-import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
+import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "./ObjectStore.ts"
 
 /**
  * A lock that this process holds until the scope closes in which it was acquired.
@@ -14,17 +14,18 @@ import type { FieldPatch, ObjectSnapshot } from "./ObjectStore.ts"
  *   protected resource reject smaller ones. (A process that lost the lock and has not noticed may still hand it on within itself.
  *   That token is smaller than the new holder's, so the resource rejects it.)
  * - `isValid`: whether the lease is valid, by the clocks of this process and what it knows. It makes no request.
- * - `lost`: fails with `Lost` when the lock is lost; never succeeds. By default that takes at most a third of the TTL.
- * - `guard`: runs an effect. If the lock is lost, it interrupts the effect and fails with `Lost`. It also fails if the lease ran
+ * - `lost`: fails with `LockLost` when the lock is lost; never succeeds. By default that takes at most a third of the TTL.
+ * - `guard`: runs an effect. If the lock is lost, it interrupts the effect and fails with `LockLost`. It also fails if the lease ran
  *   out before the effect finished, as in a process that was suspended.
  * - `snapshot`: the object as it was when this process acquired the lock, with its content if the store includes it. If the lock is
  *   handed on within the process, the snapshot stays the same: it does not show what the last holder of this process wrote.
- * - `commitAndRelease`: writes to the locked object and releases the lock, both or nothing, in one request whose precondition is
- *   that the lock is still ours. Fields on the way to a written one are made if they are missing; all others stay as they are. A holder that was paused past its lease can never overwrite what its successor wrote. It also
- *   succeeds after the lease has run out, as long as nobody took over. If somebody did, it fails with `Lost` and nothing was
- *   written. A write whose answer was lost is settled by a reading, which takes a store that includes content. If it cannot be
- *   settled, it fails with `Unavailable` and may have been written. It is tried again for 30 seconds after any failure that may
- *   pass: `Unavailable`, `Unauthorized`, `Forbidden`, and `NotFound` of a resource or a namespace.
+ * - `commitAndRelease`: writes fields and annotations of the locked object (not the lock's own) and releases the lock, both or
+ *   nothing, in one request whose precondition is that the lock is still ours. Fields on the way to a written one are made if they
+ *   are missing; all others stay as they are. A holder that was paused past its lease can never overwrite what its successor wrote.
+ *   It also succeeds after the lease has run out, as long as nobody took over. If somebody did, it fails with `LockLost` and nothing
+ *   was written. A write whose answer was lost is settled by a reading, which for fields takes a store that includes content. If it
+ *   cannot be settled, it fails with `LockUnavailable` and may have been written. It is tried again for 30 seconds after any failure
+ *   that may pass: `LockUnavailable`, `LockUnauthorized`, `LockForbidden`, and `LockNotFound` of a resource or a namespace.
  *
  * A lock is advisory. Work may outlive it for a moment, while another process holds it. Only the fencing token closes that gap.
  */
@@ -35,6 +36,9 @@ export interface Held {
   readonly isValid: Effect.Effect<boolean>
   readonly lost: Effect.Effect<never, Lost>
   readonly snapshot: ObjectSnapshot
-  readonly commitAndRelease: (content: ReadonlyArray<FieldPatch>) => Effect.Effect<void, Lost | StoreError>
+  readonly commitAndRelease: (
+    content: ReadonlyArray<FieldPatch>,
+    annotations?: MetadataPatch
+  ) => Effect.Effect<void, Lost | StoreError>
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
 }

@@ -9,7 +9,7 @@
  * - `scoped` waits for the lock and releases it when the scope closes, whatever closes it.
  * - `tryScoped` tries once.
  * - `scopedAll` waits for several locks, all or none.
- * - `withLock` runs an effect under the lock, and interrupts it if the lock is lost.
+ * - `withLock` runs an effect under the lock, and interrupts it if the lock is lost. `tryWithLock` tries once.
  * - `inspect` and `break` are for operators. `removeIdle` is for them, and for ids that are many and short-lived.
  *
  * A held lock is renewed until it is released, and its loss is never silent: see `Held`. The contenders of one process queue
@@ -31,6 +31,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
+import * as Closing from "./internal/engine/closing.ts"
 import type { Contender, Engine } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
@@ -41,6 +42,7 @@ import * as waitBudget from "./internal/engine/waitBudget.ts"
 import * as watchPool from "./internal/engine/watchPool.ts"
 import type { Start } from "./internal/protocol/acquisition.ts"
 import * as ClockReading from "./internal/time/clockReading.ts"
+import * as settings from "./internal/settings.ts"
 import * as timers from "./internal/time/timers.ts"
 import * as LockError from "./LockError.ts"
 import * as LockKind from "./LockKind.ts"
@@ -54,11 +56,16 @@ import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 /**
  * What one acquisition may set differently from its layer: TTL, wait schedule, renewal, and whether to create a missing object.
  *
- * `snapshot` is the object as the caller has just read it. It saves the lock a read of its own.
+ * - `snapshot`: the object as the caller has just read it. It saves the lock a read of its own.
+ * - `releaseInBackground`: whether the scope closes without waiting for the release if other processes wait for the lock. Off by
+ *   default: once the scope has closed, the lock is released, also if the process exits at that moment, unless another fiber of the
+ *   process waits for it. On, a loop that wants the lock again at once saves one request of each round, because the request that
+ *   hands the lock over also puts it in the queue. The layer waits for releases under way when it closes.
  */
 export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
   readonly snapshot?: ObjectSnapshot | undefined
+  readonly releaseInBackground?: boolean | undefined
 }
 
 /** What waiting for a lock can fail with. */
@@ -70,7 +77,8 @@ export type TryError = LockError.Conflict | LockError.Malformed | LockError.Stor
 /**
  * Service tag of the lock.
  *
- * Its operations are also functions of this module, which is how they are meant to be used: `Lock.scoped(id)`.
+ * Its operations are also functions of this module, which is how they are meant to be used: `Lock.scoped(id)`. `annotation` is that
+ * of its policy, and `now` the time on the clock that expiries are judged by, without a request.
  */
 export class Lock extends Context.Service<
   Lock,
@@ -78,6 +86,8 @@ export class Lock extends Context.Service<
     readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
     readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
     readonly inspect: (id: string) => Effect.Effect<LockState, LockError.StoreError>
+    readonly annotation: string
+    readonly now: Effect.Effect<ServerTime>
     readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
     readonly removeIdle: (id: string) => Effect.Effect<Removal, LockError.StoreError>
   }
@@ -110,14 +120,14 @@ export interface Options {
 /**
  * Waits for the lock, and holds it until the scope closes.
  *
- * Fails with `Timeout` at the end of the wait schedule, with `Malformed` at once, and with the store's errors; with `Unavailable`
+ * Fails with `LockTimeout` at the end of the wait schedule, with `LockMalformed` at once, and with the store's errors; with `LockUnavailable`
  * only at the end of the schedule, and with what a server answers while it starts (a verb that is not allowed, a resource that
  * is not served) only after three seconds. An interruption withdraws the acquisition: nothing of it stays on the object.
  */
 export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, AcquireError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.scoped(id, options))
 
-/** Tries once for the lock, and holds it until the scope closes. Fails with `Conflict` if another holder has it. */
+/** Tries once for the lock, and holds it until the scope closes. Fails with `LockConflict` if another holder has it. */
 export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.tryScoped(id, options))
 
@@ -126,12 +136,12 @@ export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<H
  *
  * It acquires them one after the other in the order of their names, the same in all processes, so that no two processes wait for
  * each other. The answer follows the order of `ids`. An id named twice is locked once. Each has the whole wait schedule to itself.
- * All are valid when it succeeds: if one is lost while it waits for another, it fails with `Lost`.
+ * All are valid when it succeeds: if one is lost while it waits for another, it fails with `LockLost`.
  */
-export const scopedAll = (
-  ids: ReadonlyArray<string>,
+export const scopedAll = <const Ids extends ReadonlyArray<string>>(
+  ids: Ids,
   options?: AcquireOptions
-): Effect.Effect<ReadonlyArray<Held>, AcquireError | LockError.Lost, Lock | Scope.Scope> =>
+): Effect.Effect<{ readonly [Index in keyof Ids]: Held }, AcquireError | LockError.Lost, Lock | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const scope = yield* Scope.fork(yield* Effect.scope)
@@ -148,21 +158,42 @@ export const scopedAll = (
         restore,
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
-      return ids.map((id) => helds.get(id)!)
+      return ids.map((id) => helds.get(id)!) as { readonly [Index in keyof Ids]: Held }
     })
   )
+
+/** What runs under a lock: an effect, or a function that makes it from the lock that it holds. */
+export type Guarded<A, E, R> = Effect.Effect<A, E, R> | ((held: Held) => Effect.Effect<A, E, R>)
 
 /**
  * Runs an effect under the lock: waits as `scoped` does, and releases when the effect ends.
  *
- * If the lock is lost meanwhile, it interrupts the effect and fails with `Lost`.
+ * The effect may be a function of `Held`, for example to send the fencing token with a write. If the lock is lost meanwhile, it
+ * interrupts the effect and fails with `LockLost`.
  */
 export const withLock =
   (id: string, options?: AcquireOptions) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError | LockError.Lost, R | Lock> =>
-    Effect.scopedWith((scope) =>
-      Effect.flatMap(Scope.provide(scoped(id, options), scope), (held) => held.guard(effect))
+  <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | AcquireError | LockError.Lost, R | Lock> =>
+    guardedBy(scoped(id, options), use)
+
+/**
+ * Runs an effect under the lock if it can be had at once, as `tryScoped` does: fails with `LockConflict` if another holder has it,
+ * and then the effect does not run. Otherwise like `withLock`.
+ */
+export const tryWithLock =
+  (id: string, options?: AcquireOptions) =>
+  <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | TryError | LockError.Lost, R | Lock> =>
+    guardedBy(tryScoped(id, options), use)
+
+const guardedBy = <A, E, R, E2>(
+  acquire: Effect.Effect<Held, E2, Lock | Scope.Scope>,
+  use: Guarded<A, E, R>
+): Effect.Effect<A, E | E2 | LockError.Lost, R | Lock> =>
+  Effect.scopedWith((scope) =>
+    Effect.flatMap(Scope.provide(acquire, scope), (held) =>
+      held.guard(Effect.isEffect(use) ? use : Effect.suspend(() => use(held)))
     )
+  )
 
 /** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
 export const inspect = (id: string): Effect.Effect<LockState, LockError.StoreError, Lock> =>
@@ -176,8 +207,8 @@ export {
    * Removes the lock of any holder, and returns the state that it was in: an operator's last resort. If others wait for it, the
    * first of them gets it.
    *
-   * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `Conflict` if the object keeps
-   * changing.
+   * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `LockConflict` if the object
+   * keeps changing.
    */
   breakLock as break
 }
@@ -207,23 +238,19 @@ export const make = Effect.fnUntraced(function* (
 
   const timing = yield* timers.make
   const unfinished = yield* FiberSet.make<void>()
-  let isClosed = false
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      isClosed = true
-      return FiberSet.awaitEmpty(unfinished)
-    })
-  )
+  const closing = Closing.make()
+  yield* Effect.addFinalizer(() => Effect.andThen(closing.begin, FiberSet.awaitEmpty(unfinished)))
   const contenders = localQueue.make((effect) =>
     Effect.suspend(() =>
-      isClosed ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
+      closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
     )
   )
   const engine: Engine = {
     store,
     timers: timing,
     watches: yield* watchPool.make(store, { key: LockQueue.labelKey(kind.key), value: processId }, timing),
-    renewer: renewer.make(timing)
+    renewer: renewer.make(timing),
+    closing
   }
 
   const contender = (id: string, options: AcquireOptions | undefined): Effect.Effect<Contender> =>
@@ -244,6 +271,7 @@ export const make = Effect.fnUntraced(function* (
         engine,
         policy: own,
         waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),
+        releaseInBackground: options?.releaseInBackground ?? false,
         attributes: idInMetrics ? { id } : undefined
       }
     })
@@ -258,7 +286,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.flatMap(contender(id, options), (contender) =>
         Effect.flatMap(
           acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
-          (holding) => take(contender, holding, contenders.leave(holding))
+          (holding) => take(contender, holding, contenders.leave(contender, holding))
         )
       )
     )
@@ -266,7 +294,7 @@ export const make = Effect.fnUntraced(function* (
   const conflict = (
     id: string,
     reason: LockError.Conflict["reason"],
-    seen: Partial<LockProtocol.HolderInfo> = {}
+    seen: Partial<localQueue.SeenLocally> = {}
   ): Effect.Effect<never, LockError.Conflict> =>
     Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason, ...seen }))
 
@@ -342,6 +370,8 @@ export const make = Effect.fnUntraced(function* (
       Effect.catchTag(removeOnce(id), "LockNotFound", (error) =>
         error.missing === "object" ? Effect.succeed<Removal>("Missing") : Effect.fail(error)
       ),
+    annotation: policy.annotation,
+    now: store.now,
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
   })
 })
@@ -349,13 +379,18 @@ export const make = Effect.fnUntraced(function* (
 /** The lock as a layer over a store. */
 export const layer = (options: Options = {}): Layer.Layer<Lock, never, ObjectStore> => Layer.effect(Lock, make(options))
 
-/** The lock over a store, with its policy from configuration: see `LockPolicy.config`. */
+/**
+ * The lock over a store, from configuration: its policy (`LockPolicy.config`), and its identity (`KUBELOCK_IDENTITY`, by default
+ * that of the options).
+ */
 export const layerConfig = (
   options: Omit<Options, "policy"> = {}
 ): Layer.Layer<Lock, Config.ConfigError, ObjectStore> =>
   Layer.effect(
     Lock,
-    Effect.flatMap(LockPolicy.config, (policy) => make({ ...options, policy }))
+    Effect.flatMap(Effect.all([LockPolicy.config, settings.text("IDENTITY")]), ([policy, identity]) =>
+      make({ ...options, policy, identity: Option.getOrUndefined(identity) ?? options.identity })
+    )
   )
 
 /** The lock over a store in this process: for tests, and for locks within one process. */

@@ -1,13 +1,13 @@
 /**
  * The errors of a lock, one class each.
  *
- * `Conflict`, `Timeout`, `Malformed` and `Lost` are errors of the lock itself. The others come from the object store.
+ * `LockConflict`, `LockTimeout`, `LockMalformed` and `LockLost` are errors of the lock itself. The others come from the object store.
  * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
  *
  * - `_tag` is the class name with the prefix `Lock` (`LockTimeout`), so `Effect.catchTag` cannot confuse it with an
- *   error of another library.
+ *   error of another library. Pages and comments name errors by their tags.
  * - All errors are `Schema` errors. They can be sent to workers, and over RPC and HTTP.
  * - Messages and fields never contain the content of the locked object, which may be secret. They repeat only those
  *   parts of a server's response that cannot quote it.
@@ -17,11 +17,15 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
+const thisProcess = Schema.optionalKey(Schema.Literals(["Holds", "Waits"]))
+
 /**
  * The lock is not available.
  *
  * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment.
  * - `RaceLost`: another contender changed the object at the same time.
+ *
+ * `thisProcess` says that the other contender is a fiber of this very process: it holds the lock, or waits for it.
  *
  * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder,
  * and after a lost race neither is known.
@@ -31,10 +35,14 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
   id: Schema.String,
   object: Schema.String,
   reason: Schema.Literals(["Held", "RaceLost"]),
+  thisProcess,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
+    if (this.thisProcess === "Holds") return `Cannot acquire ${lockOf(this)}: ${heldHere(this)}`
+    if (this.thisProcess === "Waits")
+      return `Cannot acquire ${lockOf(this)}: another fiber of this process is acquiring or releasing it.`
     if (this.reason === "RaceLost") return `Another contender changed ${lockOf(this)} at the same time.`
     const holder = holderOf(this)
     return holder === undefined
@@ -48,6 +56,8 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
  *
  * - `attempts`: the number of attempts. While another contender of the same process holds the lock, there are none.
  * - `waited`: the whole time of the wait.
+ * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock or `Waits` for it. The lock
+ *   is not reentrant.
  * - `holder` and `expiry`: those that were seen last. They are absent if they are not known.
  */
 export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")({
@@ -56,12 +66,16 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
   object: Schema.String,
   attempts: Schema.Int,
   waited: Schema.DurationFromMillis,
+  thisProcess,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
+    const gaveUp = `Gave up waiting for ${lockOf(this)} after ${Duration.format(this.waited)}`
+    if (this.thisProcess === "Holds") return `${gaveUp}: ${heldHere(this)}`
+    if (this.thisProcess === "Waits") return `${gaveUp}: other fibers of this process wait for it, too, and came first.`
     const holder = holderOf(this)
-    return `Gave up waiting for ${lockOf(this)} after ${Duration.format(this.waited)} and ${this.attempts} ${
+    return `${gaveUp} and ${this.attempts} ${
       this.attempts === 1 ? "attempt" : "attempts"
     }. ${holder === undefined ? "No holder was seen." : `Last holder seen: ${holder}.`}`
   }
@@ -322,6 +336,9 @@ export const LockError = Schema.Union([Conflict, Timeout, Malformed, Lost, ...St
 export type LockError = typeof LockError.Type
 
 const lockOf = ({ id, object }: { readonly id: string; readonly object: string }): string => `lock "${id}" (${object})`
+
+const heldHere = (seen: { readonly holder?: string; readonly expiry?: string }): string =>
+  `this process holds it itself, as ${holderOf(seen)}. The lock is not reentrant.`
 
 // Dex writes an expiry but no holder.
 const holderOf = ({ expiry, holder }: { readonly holder?: string; readonly expiry?: string }): string | undefined => {

@@ -11,12 +11,12 @@
  * `ConfigError`.
  */
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
+import * as settings from "./internal/settings.ts"
+import * as durationText from "./internal/time/durationText.ts"
 
 /**
  * When a contender polls and when it gives up: any schedule that cannot fail. Its input is the outcome of the last
@@ -64,8 +64,11 @@ export const dexAnnotation = "dexidp.com/resource-lock"
 export const fixedPolls = (interval: Duration.Input, times: number): WaitSchedule =>
   Schedule.spaced(interval).pipe(Schedule.upTo({ times }))
 
+const dexPollInterval = Duration.millis(100)
+const dexPolls = 200
+
 /** The wait schedule of Dex: 200 polls at intervals of 100 ms, about 20 seconds in all. */
-export const dexWaitSchedule: WaitSchedule = fixedPolls("100 millis", 200)
+export const dexWaitSchedule: WaitSchedule = fixedPolls(dexPollInterval, dexPolls)
 
 const assemble = (options: Options): LockPolicy => {
   const ttl = Duration.fromInputUnsafe(options.ttl ?? "10 seconds")
@@ -87,18 +90,21 @@ const checked = (policy: LockPolicy): LockPolicy => {
   return policy
 }
 
-const problemOf = ({ annotation, renewEvery, ttl }: LockPolicy): string | undefined => {
+const problemOf = (
+  { annotation, renewEvery, ttl }: LockPolicy,
+  names = { annotation: "annotation", ttl: "ttl", renewEvery: "renewEvery" }
+): string | undefined => {
   if (!annotationKey.test(annotation)) {
-    return `annotation must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
+    return `${names.annotation} must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
   }
   if (!Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
-    return `ttl must be from 1 second to 1 day, but is ${Duration.format(ttl)}`
+    return `${names.ttl} must be from 1 second to 1 day, but is ${Duration.format(ttl)}`
   }
   if (
     renewEvery !== false &&
     !Duration.between(renewEvery, { minimum: Duration.millis(1), maximum: Duration.divideUnsafe(ttl, 2) })
   ) {
-    return `renewEvery must be at least 1 ms and at most half the ttl of ${Duration.format(ttl)}, but is ${Duration.format(renewEvery)}`
+    return `${names.renewEvery} must be at least 1 ms and at most half the TTL of ${Duration.format(ttl)}, but is ${Duration.format(renewEvery)}`
   }
   return undefined
 }
@@ -145,34 +151,34 @@ export const dex: LockPolicy = make()
  * The policy from the configuration. All variables are optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`,
  * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`.
  *
- * Durations are written as `10 seconds`. `KUBELOCK_RENEW_EVERY=false` turns renewal off.
+ * Durations are written as `500ms`, `10s`, `1m30s` or `10 seconds`. `KUBELOCK_RENEW_EVERY=false` turns renewal off.
  */
 export const config: Config.Config<LockPolicy> = Config.all({
-  annotation: Config.String("ANNOTATION").pipe(Config.option),
-  ttl: Config.Duration("TTL").pipe(Config.option),
-  pollInterval: Config.Duration("POLL_INTERVAL").pipe(Config.withDefault(Duration.millis(100))),
-  pollTimes: Config.schema(
-    Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0)),
-    "POLL_TIMES"
-  ).pipe(Config.withDefault(200)),
-  renewEvery: Config.schema(Schema.Union([Schema.Literal("false"), Schema.DurationFromString]), "RENEW_EVERY").pipe(
-    Config.option
+  annotation: settings.text("ANNOTATION"),
+  ttl: settings.duration("TTL"),
+  pollInterval: settings.duration("POLL_INTERVAL"),
+  pollTimes: settings.setting("POLL_TIMES", "a whole number such as 200", (text) =>
+    /^\d{1,9}$/.test(text.trim()) ? Option.some(Number(text)) : Option.none()
   ),
-  sharedWithDex: Config.Boolean("SHARED_WITH_DEX").pipe(Config.option)
+  renewEvery: settings.setting<Duration.Duration | false>("RENEW_EVERY", `false, or ${durationText.expected}`, (text) =>
+    text.trim() === "false" ? Option.some(false) : durationText.parse(text)
+  ),
+  sharedWithDex: settings.toggle("SHARED_WITH_DEX")
 }).pipe(
-  Config.nested("KUBELOCK"),
   Config.mapEffect((given) => {
-    const renewEvery = Option.getOrUndefined(given.renewEvery)
     const policy = assemble({
       annotation: Option.getOrUndefined(given.annotation),
       ttl: Option.getOrUndefined(given.ttl),
-      waitSchedule: fixedPolls(given.pollInterval, given.pollTimes),
-      renewEvery: renewEvery === "false" ? false : renewEvery,
+      waitSchedule: fixedPolls(
+        Option.getOrElse(given.pollInterval, () => dexPollInterval),
+        Option.getOrElse(given.pollTimes, () => dexPolls)
+      ),
+      renewEvery: Option.getOrUndefined(given.renewEvery),
       sharedWithDex: Option.getOrUndefined(given.sharedWithDex)
     })
-    const problem = problemOf(policy)
-    return problem === undefined
-      ? Effect.succeed(policy)
-      : Effect.fail(new Config.ConfigError(new ConfigProvider.SourceError({ message: problem })))
+    const wrong = problemOf(policy, variables)
+    return wrong === undefined ? Effect.succeed(policy) : Effect.fail(settings.problem(wrong))
   })
 )
+
+const variables = { annotation: "KUBELOCK_ANNOTATION", ttl: "KUBELOCK_TTL", renewEvery: "KUBELOCK_RENEW_EVERY" }

@@ -313,23 +313,25 @@ export const usageOf = (
 
 /**
  * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
- * place in the queue.
+ * place in the queue. `chainStartedAt` is that of the queue as read.
  */
 export interface HandOverPlan {
   readonly patch: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
   readonly wakes: boolean
   readonly requeued: boolean
+  readonly chainStartedAt: number | undefined
 }
 
 /**
  * A release: by which holder, which waiter of the same process wants the lock again (`requeue`), and whether Dex shares the
- * object.
+ * object. `chainStartedAt` is when the chain of hand-overs started that led here, if a release has just taken it off the object.
  */
 export interface ReleaseRequest {
   readonly kind: LockKind
   readonly holderId: string
   readonly requeue: string | undefined
   readonly sharedWithDex: boolean
+  readonly chainStartedAt?: number | undefined
 }
 
 /**
@@ -349,11 +351,12 @@ const planIn = (
   queue: Queue,
   labels: ObjectSnapshot["labels"],
   now: ServerTime,
-  { holderId, kind, requeue, sharedWithDex }: ReleaseRequest
+  { chainStartedAt: earlierChain, holderId, kind, requeue, sharedWithDex }: ReleaseRequest
 ): HandOverPlan => {
   const label = LockQueue.labelKey(kind.key)
   const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue)
   const first = waiters[0]
+  const chainStartedAt = queue.chainStartedAt ?? earlierChain
   if (first === undefined) {
     const emptied = LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
     return {
@@ -362,12 +365,12 @@ const planIn = (
         ...(label in labels ? { labels: { [label]: null } } : {})
       },
       wakes: false,
-      requeued: false
+      requeued: false,
+      chainStartedAt
     }
   }
   const requeued = requeue !== undefined && waiters.length <= LockQueue.capacity
   const order = requeued ? [...waiters, requeue] : waiters
-  const { chainStartedAt } = queue
   const isFreed = sharedWithDex && chainStartedAt !== undefined && now.earliest - chainStartedAt > maxHandOverChain
   const lease = isFreed ? {} : kind.encode(nextLease(now, { holderId: first, ttl: handOverTtl }))
   const next = isFreed
@@ -382,7 +385,8 @@ const planIn = (
       labels: { [label]: LockQueue.processIdOf(first) }
     },
     wakes: true,
-    requeued
+    requeued,
+    chainStartedAt
   }
 }
 
@@ -428,7 +432,7 @@ export const planPlainRelease = (
   const annotations = kind.removal(holderId)
   return {
     write: { expect: { annotations: kind.encode(lease) }, annotations },
-    plan: { patch: { annotations }, wakes: false, requeued: false }
+    plan: { patch: { annotations }, wakes: false, requeued: false, chainStartedAt: undefined }
   }
 }
 

@@ -5,7 +5,7 @@
  *
  * - `<key>-queue` holds the holder IDs of the waiters in order, separated by spaces. Each hand-over writes it, and so does a
  *   waiter that leaves. If Dex shares the objects, it begins with `since=<milliseconds since 1970>`: when the lock was handed
- *   over first since it was free.
+ *   over first since it was free. That mark stays if the last waiter got the lock, until the lock is free.
  * - `<key>-queue-<process>` is a join, `<holder ID>@<resourceVersion>`. Each process writes its own key, so joins conflict
  *   neither with each other nor with the holder. The next hand-over appends them to the queue in the order of their
  *   versions: a waiter that came after another join found a later version. Clocks play no part.
@@ -106,10 +106,9 @@ export const queuePatch = (
 ): MetadataPatch => {
   const patch: Record<string, string | null> = {}
   for (const name in queue.annotations) patch[name] = null
-  if (waiters.length > 0) {
-    const text = waiters.slice(0, capacity).join(" ")
-    patch[queueKey(key)] = chainStartedAt === undefined ? text : `since=${chainStartedAt} ${text}`
-  }
+  const mark = chainStartedAt === undefined ? [] : [`since=${chainStartedAt}`]
+  const tokens = [...mark, ...waiters.slice(0, capacity)]
+  if (tokens.length > 0) patch[queueKey(key)] = tokens.join(" ")
   return patch
 }
 

@@ -137,11 +137,11 @@ export interface WatchOptions {
  * - `sharedWithDex`: whether Dex locks these objects too.
  * - `includesContent`: whether answers include the content of the object. Watch events need not.
  * - `describe`: an object for people to read, in messages.
- * - `read`: the object as it is now, never a cached view. Fails with `NotFound` if it is missing.
+ * - `read`: the object as it is now, never a cached view. Fails with `LockNotFound` if it is missing.
  * - `create`: makes the object with these annotations and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
- *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After `Unavailable`
- *   the write may have happened.
+ *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After
+ *   `LockUnavailable` the write may have happened.
  * - `remove`: deletes the object if it is still this version and has no content.
  * - `dryRun`: whether `compareAndSwap` would succeed. Nothing is applied.
  * - `watch`: begins with the object as it is (nothing if it is missing), or with the first change after `since`, and goes on for
@@ -149,7 +149,7 @@ export interface WatchOptions {
  *   what no reopening mends.
  * - `now`: makes no request.
  *
- * The store bounds the time of each request. A request that takes longer fails with `Unavailable`.
+ * The store bounds the time of each request. A request that takes longer fails with `LockUnavailable`.
  */
 export class ObjectStore extends Context.Service<
   ObjectStore,

@@ -13,9 +13,12 @@
  * - Every request has a timeout.
  * - The server's clock is estimated from the `Date` headers of its responses (`internal/time/serverClock.ts`).
  */
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as settings from "./internal/settings.ts"
 import {
   type KubeConfigError,
   type KubeConfigOptions,
@@ -74,6 +77,38 @@ export const make = Effect.fnUntraced(function* (
 /** The store of one resource, in one namespace, on the cluster of the client. */
 export const layer = (options: Options): Layer.Layer<ObjectStore, LockError.InvalidName, KubernetesClient> =>
   Layer.effect(ObjectStore, make(options))
+
+/**
+ * The store from configuration. All variables are optional, and their defaults are the options: `KUBELOCK_RESOURCE` (as
+ * `Resource.fromName` reads it; `configmaps` by default), `KUBELOCK_NAMESPACE`, `KUBELOCK_CREATE_IF_MISSING` and
+ * `KUBELOCK_REQUEST_TIMEOUT`.
+ */
+export const layerConfig = (
+  options: Partial<Options> = {}
+): Layer.Layer<ObjectStore, LockError.InvalidName | Config.ConfigError, KubernetesClient> =>
+  Layer.effect(
+    ObjectStore,
+    Effect.flatMap(config, (given) =>
+      make({
+        ...options,
+        resource: Option.getOrUndefined(given.resource) ?? options.resource ?? Resource.configMap,
+        namespace: Option.getOrUndefined(given.namespace) ?? options.namespace,
+        createIfMissing: Option.getOrUndefined(given.createIfMissing) ?? options.createIfMissing,
+        requestTimeout: Option.getOrUndefined(given.requestTimeout) ?? options.requestTimeout
+      })
+    )
+  )
+
+const config = Config.all({
+  resource: settings.setting(
+    "RESOURCE",
+    "configmaps, secrets, refreshtokens.dex.coreos.com, or a resource such as widgets.v1.example.com/Widget",
+    Resource.fromName
+  ),
+  namespace: settings.text("NAMESPACE"),
+  createIfMissing: settings.toggle("CREATE_IF_MISSING"),
+  requestTimeout: settings.duration("REQUEST_TIMEOUT")
+})
 
 /** The store with a client of its own, made from a kubeconfig (by default the one that `kubectl` uses). */
 export const layerKubeConfig = (

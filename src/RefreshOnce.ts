@@ -15,7 +15,7 @@
  *   caller by `grace`, because an answer that is not written is a lost token. Once the upstream has answered, nothing
  *   stops the write.
  * - `refresh` runs at most once per flight. Losing the lock does not interrupt it. Its result is written if no other
- *   process took the lock over; otherwise `RefreshError.NotWritten` reports it. The API server itself rejects the write
+ *   process took the lock over; otherwise `RefreshNotWritten` reports it. The API server itself rejects the write
  *   of a holder whose lock was taken over.
  * - Before the upstream is asked, the process makes as sure as can be that the answer can be written, by a dry run if its last
  *   write to the object did not go well, or if there was none. Otherwise it fails with `RefreshError.NotWritable`.
@@ -168,7 +168,7 @@ export const defaultCapacity = 1000
 /**
  * Makes a shared value on the cluster of the client, in `namespace` (the default is that of the kubeconfig).
  *
- * Fails with `InvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
+ * Fails with `LockInvalidName` if the namespace is not a valid name. When the scope closes, a running refresh has the grace
  * to finish, and an answer of the upstream is still written.
  */
 export const make = Effect.fnUntraced(function* <A, E, R>(

@@ -4,6 +4,7 @@
  * The id of a lock is the name of an object. This module checks names and builds URL paths, so no id can become a
  * different URL.
  */
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { InvalidName } from "./LockError.ts"
 
@@ -80,6 +81,20 @@ export const refreshToken: Resource = make({
   kind: "RefreshToken",
   sharedWithDex: true
 })
+
+/**
+ * The resource that a text names: a preset by its name in `kubectl` (`configmaps`, `secrets`, `refreshtokens.dex.coreos.com`), or
+ * any other by `<plural>.<version>.<group>/<Kind>`, without a group for the core (`widgets.v1.example.com/Widget`, `services.v1/Service`).
+ * Its objects are in namespaces, and a missing one is not created. Nothing if the text is none of these.
+ */
+export const fromName = (text: string): Option.Option<Resource> => {
+  const preset = [configMap, secret, refreshToken].find((preset) => name(preset) === text)
+  if (preset !== undefined) return Option.some(preset)
+  const [, plural, version, group = "", kind] = /^([^./]+)\.([^./]+)(?:\.([^/]+))?\/([^/]+)$/.exec(text) ?? []
+  return plural === undefined
+    ? Option.none()
+    : Option.liftThrowable(make)({ plural, version: version!, group, kind: kind! })
+}
 
 /** The name of the resource as in `kubectl`: `configmaps`, `refreshtokens.dex.coreos.com`. */
 export const name = (self: Resource): string => (self.group === "" ? self.plural : `${self.plural}.${self.group}`)

@@ -699,6 +699,23 @@ describe("releasing", () => {
 })
 
 describe("several locks", () => {
+  it.effect("are a tuple for a tuple of ids", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* setUpMany("a", "b")
+      const ids: ReadonlyArray<string> = ["a"]
+      yield* Effect.gen(function* () {
+        const [from, to] = yield* Lock.scopedAll(["b", "a"])
+        const both: readonly [string, string] = [from.id, to.id]
+        assert.deepStrictEqual(both, ["b", "a"])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+      const some: ReadonlyArray<{ readonly id: string }> = yield* Lock.scopedAll(ids).pipe(
+        Effect.scoped,
+        Effect.provide(layer)
+      )
+      assert.lengthOf(some, 1)
+    })
+  )
+
   it.effect("are all held, in the given order, and once if an id is given twice", () =>
     Effect.gen(function* () {
       const { layer, requests } = yield* setUpMany("a", "b", "c")
@@ -761,5 +778,81 @@ describe("several locks", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(running)
     })
+  )
+})
+
+describe("an effect under the lock", () => {
+  it.effect("may be a function of the lock, and commit with it", () =>
+    Effect.gen(function* () {
+      const { layer, sound } = yield* setUpMany("a")
+      const token = Lock.withLock("a")((held) =>
+        Effect.as(held.commitAndRelease([{ path: ["done"], value: true }]), held.fencingToken)
+      )
+      assert.isAbove(Number(yield* Effect.provide(token, layer)), 0)
+      assert.deepStrictEqual((yield* sound.read("a")).content, { done: true })
+    })
+  )
+
+  it.effect("does not run if the lock is held and it only tries, and runs otherwise", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* setUpMany("a")
+      const attempt = Effect.sync(() => "ran").pipe(Lock.tryWithLock("a"))
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* attempt, "ran")
+        assert.strictEqual(yield* Lock.tryWithLock("a")((held) => Effect.succeed(held.id)), "a")
+        yield* Lock.scoped("a")
+        assert.strictEqual((yield* Effect.flip(attempt))._tag, "LockConflict")
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    })
+  )
+
+  it.effect("is interrupted if the lock is lost, also if it only tried", () =>
+    Effect.gen(function* () {
+      const { annotate, us } = yield* setUp
+      const working = yield* Effect.never.pipe(
+        Lock.tryWithLock(id),
+        Effect.provideService(Lock.Lock, us),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 second")
+      yield* annotate({ [key]: null })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* Fiber.join(working), { _tag: "LockLost", reason: "Removed" })
+    })
+  )
+})
+
+describe("a process that waits for a lock of its own", () => {
+  it.effect("is told that it holds the lock itself", () =>
+    Effect.gen(function* () {
+      const { us } = yield* setUp
+      const held = yield* us.scoped(id)
+      const conflict = yield* Effect.flip(us.tryScoped(id))
+      assert.deepInclude(conflict, { _tag: "LockConflict", thisProcess: "Holds", holder: held.holderId })
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
+      yield* TestClock.adjust("20 seconds")
+      const timeout = yield* Fiber.join(waiting)
+      assert.deepInclude(timeout, { _tag: "LockTimeout", thisProcess: "Holds" })
+      assert.strictEqual(
+        timeout.message,
+        `Gave up waiting for lock "token" (token in memory) after 20s: this process holds it itself, as ${held.holderId} until 1970-01-01T00:00:30Z. The lock is not reentrant.`
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is told that its other fibers came first if none of them holds the lock", () =>
+    Effect.gen(function* () {
+      const { annotate, us } = yield* setUp
+      yield* annotate(dexLockUntil(3600))
+      yield* Effect.forkChild(Effect.exit(us.scoped(id, { waitSchedule: Schedule.spaced("1 second") })))
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Effect.flip(us.tryScoped(id)), { _tag: "LockConflict", thisProcess: "Waits" })
+      const waiting = yield* Effect.forkChild(Effect.flip(us.scoped(id)))
+      yield* TestClock.adjust("20 seconds")
+      const timeout = yield* Fiber.join(waiting)
+      assert.deepInclude(timeout, { _tag: "LockTimeout", thisProcess: "Waits" })
+      assert.include(timeout.message, "other fibers of this process wait for it")
+    }).pipe(Effect.scoped)
   )
 })

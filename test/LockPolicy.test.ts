@@ -66,6 +66,7 @@ describe("LockPolicy", () => {
         KUBELOCK_POLL_TIMES: "3",
         KUBELOCK_RENEW_EVERY: "false"
       })
+      assert.strictEqual(Duration.toMillis((yield* parse({ KUBELOCK_TTL: "1m30s" })).ttl), 90_000)
       assert.strictEqual(policy.annotation, "example.com/lock")
       assert.strictEqual(Duration.toMillis(policy.ttl), 60_000)
       assert.isFalse(policy.renewEvery)
@@ -75,16 +76,20 @@ describe("LockPolicy", () => {
 
   it.effect("says what is wrong with a configuration", () =>
     Effect.gen(function* () {
-      for (const env of [
-        { KUBELOCK_TTL: "soon" },
-        { KUBELOCK_TTL: "1 millis" },
-        { KUBELOCK_ANNOTATION: "nope" },
-        { KUBELOCK_POLL_TIMES: "-1" },
-        { KUBELOCK_RENEW_EVERY: "9 seconds" }
-      ] as ReadonlyArray<Record<string, string>>) {
-        const error = yield* Effect.flip(parse(env))
-        assert.strictEqual(error._tag, "ConfigError", JSON.stringify(env))
-        assert.notInclude(error.message, "undefined")
+      for (const [name, value, expected] of [
+        ["KUBELOCK_TTL", "soon", 'a duration such as 500ms, 10s, 1m30s or "10 seconds", but is "soon"'],
+        ["KUBELOCK_TTL", "1 millis", "from 1 second to 1 day, but is 1ms"],
+        ["KUBELOCK_ANNOTATION", "nope", 'an annotation key like "example.com/lock"'],
+        ["KUBELOCK_POLL_INTERVAL", "100", "a duration such as 500ms"],
+        ["KUBELOCK_POLL_TIMES", "-1", 'a whole number such as 200, but is "-1"'],
+        ["KUBELOCK_RENEW_EVERY", "9 seconds", "at most half the TTL"],
+        ["KUBELOCK_RENEW_EVERY", "often", "false, or a duration such as 500ms"],
+        ["KUBELOCK_SHARED_WITH_DEX", "perhaps", "true or false"]
+      ] as const) {
+        const error = yield* Effect.flip(parse({ [name]: value }))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.include(error.message, `${name} must be `)
+        assert.include(error.message, expected)
       }
     })
   )

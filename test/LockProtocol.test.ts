@@ -175,7 +175,12 @@ describe("LockProtocol.planRelease", () => {
   it("removes the lock if nobody waits, and requires only the lease", () => {
     assert.deepStrictEqual(LockProtocol.planRelease(object({}), lease, exactly(at), request), {
       write: { expect: { annotations: heldBy(me.holderId) }, annotations: LockRecord.removal(key) },
-      plan: { patch: { annotations: LockRecord.removal(key) }, wakes: false, requeued: false }
+      plan: {
+        patch: { annotations: LockRecord.removal(key) },
+        wakes: false,
+        requeued: false,
+        chainStartedAt: undefined
+      }
     })
   })
 

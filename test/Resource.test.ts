@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Resource from "../src/Resource.ts"
@@ -12,6 +13,27 @@ describe("Resource", () => {
     assert.strictEqual(Resource.collectionPath(Resource.configMap, "default"), "/api/v1/namespaces/default/configmaps")
     const node = Resource.make({ group: "", version: "v1", plural: "nodes", kind: "Node", namespaced: false })
     assert.strictEqual(Resource.objectPath(node, "default", "n1"), "/api/v1/nodes/n1")
+  })
+
+  it("is named in configuration as kubectl names it, with its version and kind if it is no preset", () => {
+    const named = (text: string) => Option.getOrUndefined(Resource.fromName(text))
+    assert.strictEqual(named("configmaps"), Resource.configMap)
+    assert.strictEqual(named("refreshtokens.dex.coreos.com"), Resource.refreshToken)
+    assert.deepStrictEqual(
+      named("widgets.v1.example.com/Widget"),
+      Resource.make({ group: "example.com", version: "v1", plural: "widgets", kind: "Widget" })
+    )
+    assert.deepInclude(named("services.v1/Service"), { group: "", version: "v1", plural: "services" })
+    for (const text of [
+      "",
+      "widgets",
+      "widgets.v1.example.com",
+      "widgets/Widget",
+      "Widgets.v1.example.com/Widget",
+      "a.b.c/d"
+    ]) {
+      assert.isUndefined(named(text), text)
+    }
   })
 
   it("accepts the names that Kubernetes accepts", () => {

@@ -14,7 +14,7 @@ import { join } from "node:path"
 import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.ts"
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
-import { cutOffDelay, patience as releasePatience } from "../src/internal/engine/release.ts"
+import { cutOffDelay, patience as releasePatience, patienceAfterClose } from "../src/internal/engine/release.ts"
 import { shortestStep } from "../src/internal/engine/waitBudget.ts"
 import {
   deafAfterMillis,
@@ -112,6 +112,7 @@ const inCode: Readonly<Record<string, string>> = {
   "rejoin pause": time(rejoinPause),
   "rejoin margin": time(rejoinMargin.atLeast),
   "release retries": time(Duration.toMillis(releasePatience)),
+  "release retries after the layer closed": time(Duration.toMillis(patienceAfterClose)),
   "commit retries": time(Duration.toMillis(commitPatience)),
   "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
   "slow answer": time(slowAnswer),

@@ -15,17 +15,20 @@ interface Wing {
   readonly imports: ReadonlyArray<string>
 }
 
-const port = ["time", "version", "port"]
+const port = ["time", "version", "settings", "port"]
 const lock = [...port, "protocol", "engine", "memory"]
 const kubernetes = [...port, "tracing", "kubernetes"]
 const library = [
   "boundedMap",
   "index",
   "testing",
+  "testing/TestLock",
+  "testing/index",
   "testing/dex",
   "Shutdown",
   ...lock,
   "Lock",
+  "Once",
   ...kubernetes,
   "client",
   "store",
@@ -38,6 +41,7 @@ const wings: Readonly<Record<string, Wing>> = {
   version: { files: ["src/internal/version.ts"], imports: [] },
   boundedMap: { files: ["src/internal/boundedMap.ts"], imports: [] },
   time: { files: ["src/internal/time/"], imports: [] },
+  settings: { files: ["src/internal/settings.ts"], imports: ["time"] },
   port: {
     files: [
       "src/Held.ts",
@@ -51,12 +55,13 @@ const wings: Readonly<Record<string, Wing>> = {
       "src/ObjectStore.ts",
       "src/Resource.ts"
     ],
-    imports: ["time", "version"]
+    imports: ["time", "version", "settings"]
   },
   memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
   protocol: { files: ["src/internal/protocol/"], imports: port },
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
   Lock: { files: ["src/Lock.ts"], imports: lock },
+  Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
@@ -68,9 +73,14 @@ const wings: Readonly<Record<string, Wing>> = {
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {
     files: ["src/index.ts"],
-    imports: [...port, "memory", "Lock", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
+    imports: [...port, "memory", "Lock", "Once", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
   },
   testing: { files: ["src/testing/"], imports: ["port"] },
+  "testing/TestLock": {
+    files: ["src/testing/TestLock.ts"],
+    imports: [...port, "testing", "Lock", "client", "store"]
+  },
+  "testing/index": { files: ["src/testing/index.ts"], imports: ["testing", "testing/TestLock"] },
   "testing/dex": { files: ["src/testing/dex/"], imports: [...kubernetes, "client"] },
   tools: { files: ["tools/"], imports: [] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },

@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as clusterFlags from "../../tools/clusterFlags.ts"
-import { readDuration } from "../harness/flags.ts"
 import * as flags from "./flags.ts"
 import { turnsOf } from "./loadTest.ts"
 
@@ -22,25 +21,6 @@ const given: flags.Given = {
   namespace: Option.none(),
   resource: "refreshtokens"
 }
-
-describe("duration", () => {
-  it.each([
-    ["500ms", 500],
-    ["10s", 10_000],
-    ["1.5m", 90_000],
-    ["2 h", 7_200_000],
-    ["10 seconds", 10_000],
-    ["1 minute", 60_000],
-    ["0", 0],
-    ["0ms", 0]
-  ])("reads %s", (text, millis) => {
-    assert.strictEqual(Option.getOrUndefined(Option.map(readDuration(text), Duration.toMillis)), millis)
-  })
-
-  it.each(["", "10", "abc", "s", "10x", "Infinity", "ten seconds"])("refuses %s", (text) => {
-    assert.isTrue(Option.isNone(readDuration(text)))
-  })
-})
 
 describe("flags", () => {
   it("joins --kubeconfig with its file, and leaves it alone if there is none", () => {

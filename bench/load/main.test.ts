@@ -177,7 +177,7 @@ describe("load tester", () => {
     ["--fibers 0", /--fibers/],
     ["--ids 1001", /--ids/],
     ["--duration 0", /--duration/],
-    ["--duration soon", /such as 500ms, 10s or "10 seconds"/],
+    ["--duration soon", /such as 500ms, 10s, 1m30s or "10 seconds"/],
     ["--hold -1s", /--hold/],
     ["--protocol etcd", /"kubelock" \| "dex"/],
     ["--bogus", /Unrecognized flag: --bogus/],

@@ -4,10 +4,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as Once from "../../src/Once.ts"
 import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
@@ -162,6 +164,36 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       )
       assert.include(["Removed", "Missing"], yield* Lock.removeIdle(id))
     }).pipe(exclusively)
+  )
+
+  it.effect("writes an annotation of its caller and releases in one request", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject({ "example.com/other": "o" })
+      yield* Lock.withLock(id)((held) => held.commitAndRelease([], { "example.com/done": "yes" }))
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/other": "o", "example.com/done": "yes" })
+      yield* Lock.withLock(id)((held) => held.commitAndRelease([], { "example.com/done": null }))
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, { "example.com/other": "o" })
+    })
+  )
+
+  it.effect("lets one of several processes do a run that is due, and records it", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      let runs = 0
+      const run = Once.run(
+        id,
+        "2026-11-28T02:00:00Z"
+      )(
+        Effect.delay(
+          Effect.sync(() => ++runs),
+          "50 millis"
+        )
+      )
+      const results = yield* Effect.all([asAnother(run), asAnother(run), asAnother(run)], { concurrency: "unbounded" })
+      assert.lengthOf(results.filter(Option.isSome), 1)
+      assert.strictEqual(runs, 1)
+      assert.strictEqual((yield* annotationsOf(id))[Once.lastRunKey(key)], "2026-11-28T02:00:00Z")
+    })
   )
 
   it.effect("waits for a lock without a holder, as Dex writes it, and never writes to it", () =>

@@ -576,7 +576,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "leaves a write that was cut off to its fate",
-    simulation: { by: ["late"], within: 100, theme: "late", how: () => ({ sends: onlyOnce() }) },
+    simulation: { by: ["late"], within: 300, theme: "late", how: () => ({ sends: onlyOnce() }) },
     exploration: [{ breaks: leftLock, depth: 5, in: one, how: { forgetsCutOff: true } }]
   },
   {
@@ -610,7 +610,7 @@ export const mutations: ReadonlyArray<Mutation> = [
           ? { _tag: "Missing", error: new LockError.NotFound({ id: "", object: "", missing: "object" }) }
           : answer
     },
-    simulation: { by: ["groundless"], within: 100 }
+    simulation: { by: ["groundless"], within: 250 }
   },
 
   // The fencing token and the holder ID.

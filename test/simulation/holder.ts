@@ -62,15 +62,15 @@ const goOnce = (
 ) => {
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
-  const snapshot = dice.chance(0.15) ? peek() : undefined
+  const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
   const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(0.2)
-    ? lock.tryScoped(id, { snapshot })
+    ? lock.tryScoped(id, options)
     : dice.chance(plan.hurries)
-      ? Effect.timeoutOrElse(lock.scoped(id, { snapshot }), {
+      ? Effect.timeoutOrElse(lock.scoped(id, options), {
           duration: dice.between(1, 2 * plan.ttl),
           orElse: () => Effect.undefined
         })
-      : lock.scoped(id, { snapshot })
+      : lock.scoped(id, options)
 
   const work = (held: Held) =>
     Effect.gen(function* () {

@@ -77,11 +77,11 @@ export const setUp = Effect.gen(function* () {
 export type Process = Effect.Success<ReturnType<Effect.Success<typeof setUp>["aProcess"]>>
 
 /** A fiber that acquires the lock again and again, for 20 ms each time, and the times at which it got it. */
-export const busy = (process: Process) =>
+export const busy = (process: Process, options?: Lock.AcquireOptions) =>
   Effect.gen(function* () {
     const had: Array<number> = []
     const hold = Effect.gen(function* () {
-      yield* process.lock.scoped(id)
+      yield* process.lock.scoped(id, options)
       had.push(yield* Clock.currentTimeMillis)
       yield* Effect.sleep("20 millis")
     }).pipe(Effect.scoped)

@@ -44,7 +44,7 @@ export const acquire = (
     )
   )
 
-/** Tries once: fails with `Conflict` if it would have to wait. */
+/** Tries once: fails with `LockConflict` if it would have to wait. */
 export const tryAcquire = (
   contender: Contender,
   start: acquisition.Start,

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Lease } from "../../LockRecord.ts"
-import type { FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as protocol from "../protocol/commit.ts"
 import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
@@ -20,17 +20,18 @@ export type Committed =
   | { readonly _tag: "Applied"; readonly outcome: Outcome | undefined }
   | Extract<protocol.Command, { readonly _tag: "Lost" | "Fail" }>
 
-/** Writes content and releases the lease, both or nothing, by the object as last seen. */
+/** Writes content and annotations and releases the lease, both or nothing, by the object as last seen. */
 export const commit = Effect.fnUntraced(function* (
   contender: Contender,
   lease: Lease,
   seen: ObjectSnapshot,
   inDoubt: boolean,
-  content: ReadonlyArray<FieldPatch>
+  content: ReadonlyArray<FieldPatch>,
+  annotations: MetadataPatch | undefined
 ): Effect.fn.Return<Committed> {
   const { engine, id, object } = contender
   const { store } = engine
-  const self = { ...requestOf(contender, undefined), object, content }
+  const self = { ...requestOf(contender, undefined), object, content, annotations }
   const budget = waitBudget.make(retries)
   let [state, command] = protocol.begin(self, lease, seen, inDoubt, yield* requests.now(store))
   for (;;) {

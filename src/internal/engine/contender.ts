@@ -3,6 +3,7 @@ import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Acquisition } from "../protocol/acquisition.ts"
 import type { Timers } from "../time/timers.ts"
+import type { Closing } from "./closing.ts"
 import type { Renewer } from "./renewer.ts"
 import type { WaitBudget } from "./waitBudget.ts"
 import type { WatchPool } from "./watchPool.ts"
@@ -13,12 +14,17 @@ export interface Engine {
   readonly timers: Timers
   readonly watches: WatchPool
   readonly renewer: Renewer
+  readonly closing: Closing
 }
 
-/** One contender. `waitBudget` says how long it goes on waiting. `attributes` go with every metric, if the layer wants any. */
+/**
+ * One contender. `waitBudget` says how long it goes on waiting. `releaseInBackground`: it does not wait for a hand-over when it leaves
+ * the lock. `attributes` go with every metric, if the layer wants any.
+ */
 export interface Contender extends Acquisition {
   readonly engine: Engine
   readonly policy: LockPolicy
   readonly waitBudget: WaitBudget
+  readonly releaseInBackground: boolean
   readonly attributes: Readonly<Record<string, string>> | undefined
 }

@@ -7,7 +7,7 @@ import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type { FieldPatch } from "../../ObjectStore.ts"
+import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisition.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
@@ -110,7 +110,8 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   })
 
   const commitAndRelease = (
-    content: ReadonlyArray<FieldPatch>
+    content: ReadonlyArray<FieldPatch>,
+    annotations?: MetadataPatch
   ): Effect.Effect<void, LockError.Lost | LockError.StoreError> =>
     Effect.suspend(() => {
       if (state.phase !== "Held") return Effect.fail(lossBecause("Released"))
@@ -120,7 +121,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
           "commit",
           contender,
           span
-        )(commit(contender, state.lease, state.snapshot, state.inDoubt, content)),
+        )(commit(contender, state.lease, state.snapshot, state.inDoubt, content, annotations)),
         onCommitted
       )
     }).pipe(Effect.uninterruptible)
@@ -130,7 +131,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       case "Applied": {
         state = { ...state, phase: "Released" }
         const { outcome } = result
-        if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(contender, outcome.snapshot, undefined))
+        if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(contender, outcome, undefined))
         committed = { outcome, mayQueue: false }
         return Effect.void
       }

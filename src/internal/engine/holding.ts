@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
-import type { FieldPatch } from "../../ObjectStore.ts"
+import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisition.ts"
 import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
@@ -20,7 +20,7 @@ import type { Contender } from "./contender.ts"
  * - `check`: succeeds if the lease is valid, and fails if not.
  * - `confirm`: the same at the end of work that it protected, which may have committed and released.
  * - `released`: the error of a contender that has left the lock.
- * - `commitAndRelease`: writes content and releases, both or nothing.
+ * - `commitAndRelease`: writes content and annotations and releases, both or nothing.
  * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again.
  * - `observe`: takes the span that is the parent of those of renewals and of the release.
  */
@@ -36,7 +36,8 @@ export interface HeldLease {
   readonly confirm: Effect.Effect<void, LockError.Lost>
   readonly released: () => LockError.Lost
   readonly commitAndRelease: (
-    content: ReadonlyArray<FieldPatch>
+    content: ReadonlyArray<FieldPatch>,
+    annotations?: MetadataPatch
   ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
   readonly release: (requeue: string | undefined) => Effect.Effect<Released>
   readonly observe: (span: Tracer.Span) => void

@@ -3,16 +3,16 @@
  * server. When its hold ends, the lock may be handed on to the next without a request, for as long as the fairness budget of the
  * process lasts. (The idea is lock cohorting: Dice, Marathe, Shavit 2012.)
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
-import type * as LockError from "../../LockError.ts"
+import * as LockError from "../../LockError.ts"
 import type * as LockProtocol from "../../LockProtocol.ts"
-import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
-import { rejoinTime, type Start, timeout } from "../protocol/acquisition.ts"
+import { rejoinTime, type Start } from "../protocol/acquisition.ts"
 import * as fairness from "../protocol/fairness.ts"
-import type { CutOff } from "../protocol/release.ts"
+import type { CutOff, Outcome } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
@@ -24,6 +24,11 @@ import * as waitBudget from "./waitBudget.ts"
 
 /** Gets the lock from the API server. */
 export type Seek<E> = (start: Start, withdraw: Withdraw, restore: Restore) => Effect.Effect<Acquired, E>
+
+/** What a contender sees that waits for another contender of its process: the lease that this process holds, if it does. */
+export interface SeenLocally extends Partial<LockProtocol.HolderInfo> {
+  readonly thisProcess: "Holds" | "Waits"
+}
 
 /** The contenders of one process, for all ids. */
 export interface LocalQueue {
@@ -43,10 +48,13 @@ export interface LocalQueue {
     start: Start,
     seek: Seek<E>,
     restore: Restore,
-    busy: (seen: Partial<LockProtocol.HolderInfo>) => Effect.Effect<never, E>
+    busy: (seen: SeenLocally) => Effect.Effect<never, E>
   ) => Effect.Effect<Holding, E>
-  /** Hands the lock on to the next contender of the process, or releases it. */
-  readonly leave: (holding: Holding) => Effect.Effect<void>
+  /**
+   * Hands the lock on to the next contender of the process, or releases it. When it ends the release has been written, unless
+   * another contender of the process waits for the lock, or this one releases in the background.
+   */
+  readonly leave: (contender: Contender, holding: Holding) => Effect.Effect<void>
 }
 
 /** A contender that waits. `granted` is done once it may proceed: with the lock, or to get it with `seek`. */
@@ -147,15 +155,20 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     return entry.holding
   })
 
-  const remember = (id: string, budget: fairness.Budget, { resourceVersion }: ObjectSnapshot) =>
+  const remember = (id: string, budget: fairness.Budget, outcome: Outcome) =>
     Effect.map(ClockReading.now, ({ monotonic }) => {
-      spentBudgets.set(id, { ...budget, releasedAt: monotonic })
-      freeVersions.set(id, resourceVersion)
+      if (outcome._tag === "Freed") {
+        spentBudgets.set(id, { ...budget, releasedAt: monotonic })
+        freeVersions.set(id, outcome.snapshot.resourceVersion)
+      } else if (outcome._tag === "Passed" && outcome.isLeftFree) {
+        spentBudgets.set(id, fairness.leftFree(budget, monotonic))
+      }
     })
 
-  // Other processes wait, or the lock is lost. The release is not sent at once, and no fiber waits for the answer. A contender of this process that wants
-  // the lock again right away is then in the local queue, and gets a place in the object's queue with the same request.
-  const handOverLater = Effect.fnUntraced(function* (
+  // Other processes wait, or the lock is lost. The release is not sent at once: a contender of this process that wants the lock again right away is then
+  // in the local queue, and gets a place in the object's queue with the same request. The contender that leaves is such a one only
+  // if it does not wait for the release.
+  const handOverToOthers = Effect.fnUntraced(function* (
     { lease }: Holding,
     entry: Entry,
     pause: number,
@@ -170,7 +183,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     // The known waiters have left, and another one joined meanwhile.
     const isAwaited = sent.outcome?._tag === "Awaited"
     const { mayQueue, outcome } = isAwaited
-      ? yield* freeing(id, entry, handOver(lease.contender, sent.outcome.snapshot, requeue))
+      ? yield* freeing(id, entry, handOver(lease.contender, sent.outcome, requeue))
       : sent
     if (again !== undefined && (mayQueue || sent.mayQueue)) {
       const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
@@ -181,11 +194,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   })
 
   const afterRelease = (id: string, entry: Entry, outcome: Released["outcome"]) =>
-    outcome?._tag === "Freed" && entry.budget !== undefined
-      ? Effect.andThen(remember(id, entry.budget, outcome.snapshot), grantNext(id, entry))
-      : grantNext(id, entry)
+    Effect.andThen(
+      entry.budget === undefined || outcome === undefined ? Effect.void : remember(id, entry.budget, outcome),
+      grantNext(id, entry)
+    )
 
-  const leave = Effect.fnUntraced(function* (holding: Holding) {
+  const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, holding: Holding) {
     const { lease, localHandOffs } = holding
     const { id } = lease.contender
     const entry = entries.get(id)!
@@ -198,13 +212,17 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return
     }
     const pause = lease.isAwaited() || !lease.isValid() ? 0 : entry.keepUntil - monotonic
-    if (lease.isAwaited() || lease.isLost() || pause > 0) {
-      return yield* detach(handOverLater(holding, entry, pause, lease.release))
+    if (pause > 0) return yield* detach(handOverToOthers(holding, entry, pause, lease.release))
+    const awaitUnlessWanted = (handOver: Effect.Effect<void>) =>
+      releaseInBackground || lease.isLost() || entry.waiters.size > 0 ? detach(handOver) : handOver
+    if (lease.isAwaited() || lease.isLost()) {
+      return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, lease.release))
     }
     const { outcome } = yield* freeing(id, entry, lease.release(undefined))
     if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
-    const free = outcome.snapshot
-    yield* detach(handOverLater(holding, entry, 0, (requeue) => handOver(lease.contender, free, requeue)))
+    yield* awaitUnlessWanted(
+      handOverToOthers(holding, entry, 0, (requeue) => handOver(lease.contender, outcome, requeue))
+    )
   })
 
   // Returns the lock if it is handed on, or else where to start to get it.
@@ -223,7 +241,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           // It was granted at the moment at which it gave up. The next contender gets it.
           if (waiter.granted === undefined) return Effect.void
           const { holding } = waiter.granted
-          if (holding !== undefined) return leave(holding)
+          if (holding !== undefined) return leave(contender, holding)
           const next = grantNext(contender.id, entry)
           return waiter.start.queued ? Effect.andThen(withdrawing(contender), next) : next
         }),
@@ -270,11 +288,24 @@ const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boolean =>
   Equal.equals(a.ttl, b.ttl) &&
   Equal.equals(a.renewEvery, b.renewEvery)
 
-const seenIn = ({ holding }: Entry): Partial<LockProtocol.HolderInfo> => {
-  if (holding === undefined) return {}
+const seenIn = ({ holding }: Entry): SeenLocally => {
+  if (holding === undefined) return { thisProcess: "Waits" }
   const { expiry, holderId } = holding.lease.lease()
-  return { expiry, holder: holderId }
+  return { thisProcess: "Holds", expiry, holder: holderId }
 }
+
+const timeoutIn = (
+  entry: Entry,
+  { id, object, startedAt }: Contender,
+  now: ClockReading.ClockReading
+): LockError.Timeout =>
+  new LockError.Timeout({
+    id,
+    object,
+    attempts: 0,
+    waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
+    ...seenIn(entry)
+  })
 
 const wait = Effect.fnUntraced(function* (
   entry: Entry,
@@ -283,7 +314,7 @@ const wait = Effect.fnUntraced(function* (
   const { contender } = waiter
   for (;;) {
     const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
-    if (Option.isNone(left)) return yield* timeout(contender, 0, seenIn(entry), yield* ClockReading.now)
+    if (Option.isNone(left)) return yield* timeoutIn(entry, contender, yield* ClockReading.now)
     yield* contender.engine.timers.wait(left.value, (notify) => {
       waiter.notify = notify
       if (waiter.granted !== undefined) notify()

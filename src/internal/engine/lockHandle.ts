@@ -30,7 +30,7 @@ export const take = Effect.fnUntraced(function* (
     isValid: Effect.sync(() => !hasLeft && lease.isValid()),
     lost: lease.lost,
     snapshot: lease.grant.snapshot,
-    commitAndRelease: (content) => unlessLeft(lease.commitAndRelease(content)),
+    commitAndRelease: (content, annotations) => unlessLeft(lease.commitAndRelease(content, annotations)),
     guard: (effect) =>
       unlessLeft(lease.check).pipe(
         Effect.andThen(Effect.raceFirst(effect, lease.lost)),

@@ -19,6 +19,9 @@ import * as waitBudget from "./waitBudget.ts"
 /** How long a release goes on trying after its first failure. Our choice. */
 export const patience = Duration.seconds(5)
 
+/** The same if the layer of the lock has closed: the server may be gone as well. Our choice. */
+export const patienceAfterClose = Duration.seconds(1)
+
 /** Releases a lease, by the object as last seen. A failure is logged with the time at which the lock frees itself. */
 export const release = (
   contender: Contender,
@@ -42,17 +45,20 @@ export const release = (
 export const releaseExpired = (contender: Contender, requeue: string | undefined): Effect.Effect<Released> =>
   perform(contender, { ...requestOf(contender, requeue), handsOver: false }, () => protocol.beginWithReading, undefined)
 
+/** A lock that was released, and that others wait for without the releaser's having known. */
+export type Awaited = Extract<protocol.Outcome, { readonly _tag: "Awaited" }>
+
 /** Hands a lock that is free in this snapshot to the first waiter, unless another contender is faster. */
 export const handOver = (
   contender: Contender,
-  free: ObjectSnapshot,
+  { chainStartedAt, snapshot }: Awaited,
   requeue: string | undefined
 ): Effect.Effect<Released> => {
-  const self = { ...requestOf(contender, requeue), handsOver: true }
+  const self = { ...requestOf(contender, requeue), handsOver: true, chainStartedAt }
   return perform(
     contender,
     self,
-    (now) => protocol.handOver(self, free, now),
+    (now) => protocol.handOver(self, snapshot, now),
     (lock, problem) =>
       `Could not hand over ${lock}. It is free, but its waiters may not hear of it for ${Duration.format(contender.policy.ttl)}. ${problem}`
   )
@@ -64,13 +70,16 @@ export const handOver = (
  */
 export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefined): Effect.Effect<void> => {
   const self = { ...requestOf(contender, undefined), handsOver: true, cutOff }
-  return perform(
+  const withdrawing = perform(
     contender,
     self,
     () => protocol.beginWithReading,
     (lock, problem) =>
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
-  ).pipe(Effect.delay(cutOff === undefined ? 0 : cutOffDelay), Effect.asVoid)
+  )
+  return Effect.asVoid(
+    cutOff === undefined ? withdrawing : Effect.andThen(contender.engine.closing.sleep(cutOffDelay), withdrawing)
+  )
 }
 
 /** The release of a contender. `requeue` is the holder ID of the waiter of the same process that wants the lock again. */
@@ -100,7 +109,11 @@ const perform = (
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = begin(now)
     const run: Run = { contender, self, failure, state, command, mayQueue: false }
-    return Effect.flatMap(tryOnce(run), () => (failure !== undefined && isLater(run.command) ? retry(run) : endOf(run)))
+    const releasing = Effect.flatMap(tryOnce(run), () =>
+      failure !== undefined && isLater(run.command) ? retry(run) : endOf(run)
+    )
+    // In a test, a request that hangs would hang for ever: its time-out follows a clock that stands still.
+    return contender.engine.closing.hasBegun() ? within(run, patience, releasing) : releasing
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -128,9 +141,27 @@ const advance = (run: Run, event: protocol.Event): Effect.Effect<void> =>
 const isLater = ({ _tag }: protocol.Command): boolean => _tag === "ReadLater" || _tag === "LookLater"
 
 const retry = (run: Run): Effect.Effect<Released> => {
-  const problem = problemOf(run)
-  return Effect.timeoutOrElse(retryForever(run), { duration: patience, orElse: () => outOfTime(run, problem) })
+  const { closing } = run.contender.engine
+  return within(run, closing.hasBegun() ? patienceAfterClose : patience, retryForever(run), problemOf(run))
 }
+
+const within = (
+  run: Run,
+  duration: Duration.Duration,
+  releasing: Effect.Effect<Released>,
+  problem = noAnswer
+): Effect.Effect<Released> =>
+  Effect.raceFirst(
+    Effect.asSome(releasing),
+    Effect.as(run.contender.engine.closing.sleep(duration), Option.none<Released>())
+  ).pipe(
+    Effect.flatMap(
+      Option.match({
+        onNone: () => outOfTime(run, problem),
+        onSome: Effect.succeed
+      })
+    )
+  )
 
 const outOfTime = (run: Run, problem: string): Effect.Effect<Released> =>
   run.command._tag === "LookLater" ? endOf(run) : fail(run, problem)
@@ -143,7 +174,7 @@ const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Re
     const { _tag } = run.command
     if (_tag !== "ReadLater" && _tag !== "LookLater") return yield* endOf(run)
     const left = yield* budgets[_tag](undefined)
-    yield* Effect.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
+    yield* run.contender.engine.closing.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
   }
 })
 
@@ -153,7 +184,9 @@ const endOf = (run: Run): Effect.Effect<Released> =>
     : fail(run, problemOf(run))
 
 const problemOf = ({ command }: Run): string =>
-  command._tag === "ReadLater" || command._tag === "Fail" ? command.problem : "There was no answer in time."
+  command._tag === "ReadLater" || command._tag === "Fail" ? command.problem : noAnswer
+
+const noAnswer = "There was no answer in time."
 
 const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Effect<Released> =>
   Effect.as(

@@ -102,7 +102,7 @@ const make = Effect.fnUntraced(function* (
   const { credentials } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
     Effect.promise(() => RotatingConnections.make(credentials.connection)),
-    (connections) => Effect.promise(() => connections.destroy())
+    (connections) => Effect.sync(() => connections.close())
   )
   const http = Http.make(connections, server, yield* Timers.make)
 

@@ -1,6 +1,9 @@
 /**
  * The pooled connections to an API server. All of them are replaced when the way to connect changes.
  *
+ * A lock can be held for longer than its layer exists: only its own scope ends it, and its release is one request more. So
+ * connections that were closed serve on, without a pool: each request opens one and closes it.
+ *
  * Requests are short and many. A few HTTP/1.1 connections serve them, at a lower cost per request than HTTP/2. Watches
  * are long, and there is one for each lock that a process waits for. They share connections over HTTP/2.
  */
@@ -13,11 +16,12 @@ export interface Connections {
   readonly watches: Undici.Dispatcher
 }
 
-/** The current connections. After a replacement, the old connections finish the requests that they have begun. */
+/** The current connections. After a replacement or `close`, old connections finish the requests that they have begun. */
 export class RotatingConnections implements Connections {
   readonly #undici: typeof Undici
   #connection: Connection
   #current: Connections
+  #isClosed = false
 
   private constructor(undici: typeof Undici, connection: Connection) {
     this.#undici = undici
@@ -32,24 +36,27 @@ export class RotatingConnections implements Connections {
   }
 
   get requests(): Undici.Dispatcher {
-    return this.#current.requests
+    return this.#isClosed ? single(connectForRequests(this.#undici, this.#connection)) : this.#current.requests
   }
 
   get watches(): Undici.Dispatcher {
-    return this.#current.watches
+    return this.#isClosed ? single(connectForWatches(this.#undici, this.#connection)) : this.#current.watches
   }
 
   /** Connects anew if `connection` differs from the current one. */
   rotate(connection: Connection): void {
     if (isSame(connection, this.#connection)) return
-    const replaced = this.#current
     this.#connection = connection
+    if (this.#isClosed) return
+    const replaced = this.#current
     this.#current = connect(this.#undici, connection)
-    for (const dispatcher of Object.values(replaced)) dispatcher.close().catch(() => dispatcher.destroy())
+    closeAll(replaced)
   }
 
-  async destroy(): Promise<void> {
-    await Promise.all([this.requests.destroy(), this.watches.destroy()])
+  /** Keeps no connection from now on. Requests that are under way or yet to come are served all the same. */
+  close(): void {
+    this.#isClosed = true
+    closeAll(this.#current)
   }
 }
 
@@ -57,9 +64,25 @@ export class RotatingConnections implements Connections {
 export const requestConnections = 16
 
 const connect = (undici: typeof Undici, connection: Connection): Connections => ({
-  requests: makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections }),
-  watches: makeDispatcher(undici, connection, { allowH2: !connection.http1 })
+  requests: connectForRequests(undici, connection),
+  watches: connectForWatches(undici, connection)
 })
+
+const connectForRequests = (undici: typeof Undici, connection: Connection): Undici.Dispatcher =>
+  makeDispatcher(undici, connection, { allowH2: false, connections: requestConnections })
+
+const connectForWatches = (undici: typeof Undici, connection: Connection): Undici.Dispatcher =>
+  makeDispatcher(undici, connection, { allowH2: !connection.http1 })
+
+const closeAll = ({ requests, watches }: Connections): void => {
+  for (const dispatcher of [requests, watches]) dispatcher.close().catch(() => dispatcher.destroy())
+}
+
+// Its caller sends one request at once. A dispatcher that closes finishes what it has begun.
+const single = (dispatcher: Undici.Dispatcher): Undici.Dispatcher => {
+  queueMicrotask(() => dispatcher.close().catch(() => dispatcher.destroy()))
+  return dispatcher
+}
 
 const makeDispatcher = (
   undici: typeof Undici,

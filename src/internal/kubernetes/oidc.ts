@@ -116,7 +116,7 @@ const refresh = (
             Http.make(connections, { origin, prefix: "" }, options.timers)
               .request({ ...request, path: `${pathname}${search}` }, {}, limits)
               .pipe(Effect.mapError(({ detail }) => `no response from ${origin}: ${detail}`)),
-          (connections) => Effect.promise(() => connections.destroy())
+          (connections) => Effect.sync(() => connections.close())
         )
       })
 

@@ -652,14 +652,12 @@ const yieldingToDex = (state: LockProtocol.WaitState): LockProtocol.WaitState =>
 })
 
 const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
-  state.phase._tag === "Unavailable" ? state.phase.error : timeout(self, state.attempts, seenBy(state), now.clock)
-
-/** The error of a wait that ended with its schedule. */
-export const timeout = (self: Acquisition, attempts: number, seen: Seen, now: ClockReading): LockError.Timeout =>
-  new LockError.Timeout({
-    id: self.id,
-    object: self.object,
-    attempts,
-    waited: Duration.millis(Math.round(elapsed(self.startedAt, now).max)),
-    ...seen
-  })
+  state.phase._tag === "Unavailable"
+    ? state.phase.error
+    : new LockError.Timeout({
+        id: self.id,
+        object: self.object,
+        attempts: state.attempts,
+        waited: Duration.millis(Math.round(elapsed(self.startedAt, now.clock).max)),
+        ...seenBy(state)
+      })

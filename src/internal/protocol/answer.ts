@@ -13,7 +13,7 @@ export interface Now {
  * The answer to a request.
  *
  * `Found` answers a reading. `Written` and `Refused` answer a write: `Refused` says that its precondition did not hold, and that
- * nothing was written. After `Failed` with `Unavailable` a write may have been applied.
+ * nothing was written. After `Failed` with `LockUnavailable` a write may have been applied.
  */
 export type Answer =
   | { readonly _tag: "Found" | "Written"; readonly snapshot: ObjectSnapshot }

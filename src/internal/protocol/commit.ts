@@ -1,22 +1,27 @@
 /**
- * Writing content and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
+ * Writing to the locked object and releasing the lock, both or nothing. A pure machine: state, event and time in; state and one command out.
  *
  * The write's precondition is that the lock is still ours, and that each field that it makes is still missing. If the object has
- * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content whether it was applied.
+ * changed, the write is built anew from what is there. If its answer is lost, a read shows from the content and the annotations
+ * whether it was applied.
  */
 import * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type { AnnotationGuardedPatch, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { AnnotationGuardedPatch, FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
 import * as fieldPatches from "./fieldPatches.ts"
 import type { NotOurs } from "./holding.ts"
 import { outcomeOf, type Outcome } from "./release.ts"
 
-/** A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. */
+/**
+ * A commit. `object` is for messages. Fields on the way to a patched one are made if they are missing. `annotations` are others than
+ * those of the lock.
+ */
 export interface Commit extends LockProtocol.ReleaseRequest {
   readonly object: string
   readonly content: ReadonlyArray<FieldPatch>
+  readonly annotations?: MetadataPatch | undefined
 }
 
 /**
@@ -92,7 +97,7 @@ const write = (
   const { plan, write } = LockProtocol.planRelease(snapshot, lease, now.server, self)
   return [
     { request: "Write", lease, snapshot, plan, unanswered, failure: undefined, isMissing: false },
-    { _tag: "Write", write: fieldPatches.into(write, self.content, snapshot.content) }
+    { _tag: "Write", write: writeOf(self, write, snapshot) }
   ]
 }
 
@@ -101,7 +106,7 @@ const writeWithoutHandOver = (self: Commit, state: State): Step => {
   const { plan, write } = LockProtocol.planPlainRelease(state.lease, self)
   return [
     { ...state, plan },
-    { _tag: "Write", write: fieldPatches.into(write, self.content, state.snapshot.content) }
+    { _tag: "Write", write: writeOf(self, write, state.snapshot) }
   ]
 }
 
@@ -112,7 +117,7 @@ const onWritten = (self: Commit, state: State, snapshot: ObjectSnapshot): Step =
     snapshot.content === undefined
       ? undefined
       : self.content.find((field) => !fieldPatches.isApplied(snapshot.content, field))
-  if (check._tag !== "Ours" && missing === undefined) {
+  if (check._tag !== "Ours" && missing === undefined && holdsAnnotations(self, snapshot)) {
     return [state, { _tag: "Done", outcome: outcomeOf(self, state.plan, snapshot) }]
   }
   const field = missing === undefined || check._tag === "Ours" ? {} : { field: missing.path.join(".") }
@@ -166,11 +171,13 @@ const fail = (state: State, error: LockError.StoreError, check?: NotOurs): Step 
 // The precondition did not hold: an earlier write of ours was applied though its answer was lost, or a renewal, or the lock is
 // another's, or the queue has changed.
 const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
-  const { content, holderId, kind, object } = self
+  const { annotations = {}, content, holderId, kind, object } = self
   const check = LockProtocol.verifyLease(kind.decode(found.annotations), holderId)
   if (check._tag !== "Ours") {
-    const mayBeApplied = state.unanswered !== undefined && content.length > 0
-    if (mayBeApplied && content.every((field) => fieldPatches.isApplied(found.content, field))) {
+    const leavesTraces = content.length > 0 || Object.keys(annotations).length > 0
+    const mayBeApplied = state.unanswered !== undefined && leavesTraces
+    const holdsContent = content.every((field) => fieldPatches.isApplied(found.content, field))
+    if (mayBeApplied && holdsContent && holdsAnnotations(self, found)) {
       return [state, { _tag: "Done", outcome: undefined }]
     }
     // If an answer was lost, the write may have been applied, and another holder may have overwritten it. That cannot be known.
@@ -190,3 +197,9 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
     }
   ]
 }
+
+const holdsAnnotations = ({ annotations = {} }: Commit, snapshot: ObjectSnapshot): boolean =>
+  Object.entries(annotations).every(([name, value]) => (snapshot.annotations[name] ?? null) === value)
+
+const writeOf = (self: Commit, write: AnnotationGuardedPatch, { content }: ObjectSnapshot): AnnotationGuardedPatch =>
+  fieldPatches.into({ ...write, annotations: { ...write.annotations, ...self.annotations } }, self.content, content)

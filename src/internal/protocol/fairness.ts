@@ -30,6 +30,13 @@ export const budgetLength = { contended: 200, contendedBesideDex: 100, first: 10
 export const pauseForDex = (spent: SpentBudget | undefined, now: number): number =>
   spent === undefined || hasBudget(spent, now) ? 0 : Math.max(0, dexGap - (now - spent.releasedAt))
 
+/** What a process remembers that left the lock free for Dex, although others wait: it must not be the one that takes it. */
+export const leftFree = ({ length }: Budget, now: number): SpentBudget => ({
+  since: Number.NEGATIVE_INFINITY,
+  length,
+  releasedAt: now
+})
+
 /** Whether the lock may be handed on within the process. */
 export const hasBudget = ({ length, since }: Budget, now: number): boolean => now - since < length
 

@@ -49,12 +49,14 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
  * How it ended. `requeued` is the object in which the waiter of the same process got its place in the queue.
  *
  * - `Freed`: the lock is free in this snapshot, and there are no waiters.
- * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing.
- * - `Passed`: another contender has the lock, or was notified that it is free.
+ * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing. `chainStartedAt` is
+ *   that of the queue before the release.
+ * - `Passed`: another contender has the lock, or was notified that it is free. `isLeftFree`: it is left free for Dex.
  */
 export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
-  | { readonly _tag: "Freed" | "Awaited"; readonly snapshot: ObjectSnapshot }
-  | { readonly _tag: "Passed" }
+  | { readonly _tag: "Freed"; readonly snapshot: ObjectSnapshot }
+  | { readonly _tag: "Awaited"; readonly snapshot: ObjectSnapshot; readonly chainStartedAt: number | undefined }
+  | { readonly _tag: "Passed"; readonly isLeftFree: boolean }
 )
 
 /**
@@ -128,7 +130,7 @@ const onFailed = (state: State, error: LockError.StoreError): Step => {
   ]
 }
 
-const passed: Outcome = { _tag: "Passed", requeued: undefined }
+const passed: Outcome = { _tag: "Passed", isLeftFree: false, requeued: undefined }
 
 const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
 
@@ -139,8 +141,7 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
       if (check._tag === "Ours") return later("The API server accepted the release and did not store it.")
       return settle(self, state, state.plan, snapshot, now)
     case "HandingOver": {
-      const requeued = state.plan.requeued ? snapshot : undefined
-      return [state, { _tag: "Done", outcome: { _tag: "Passed", requeued } }]
+      return [state, { _tag: "Done", outcome: passedBy(self, state.plan, snapshot) }]
     }
     case "Leaving":
     case "Reading":
@@ -187,9 +188,19 @@ const settle = (
 ): Step => {
   const outcome = outcomeOf(self, plan, snapshot)
   return outcome._tag === "Awaited" && self.handsOver
-    ? handOver(self, snapshot, now)
+    ? handOver({ ...self, chainStartedAt: outcome.chainStartedAt }, snapshot, now)
     : [state, { _tag: "Done", outcome }]
 }
+
+const passedBy = (
+  { kind }: Pick<LockProtocol.ReleaseRequest, "kind">,
+  { requeued }: LockProtocol.HandOverPlan,
+  snapshot: ObjectSnapshot
+): Outcome => ({
+  _tag: "Passed",
+  isLeftFree: isFree(kind.decode(snapshot.annotations)),
+  requeued: requeued ? snapshot : undefined
+})
 
 /** Reads the outcome of a release from a snapshot. `plan` is that of the write that the snapshot answers, if there is one. */
 export const outcomeOf = (
@@ -197,8 +208,10 @@ export const outcomeOf = (
   plan: LockProtocol.HandOverPlan | undefined,
   snapshot: ObjectSnapshot
 ): Outcome => {
-  const requeued = plan?.requeued === true ? snapshot : undefined
-  if (plan?.wakes === true || !isFree(kind.decode(snapshot.annotations))) return { _tag: "Passed", requeued }
+  if (plan?.wakes === true) return passedBy({ kind }, plan, snapshot)
+  if (!isFree(kind.decode(snapshot.annotations))) return passed
   const { waiters } = LockQueue.fromAnnotations(kind.key, snapshot.annotations)
-  return { _tag: waiters.length > 0 ? "Awaited" : "Freed", snapshot, requeued }
+  return waiters.length > 0
+    ? { _tag: "Awaited", snapshot, chainStartedAt: plan?.chainStartedAt, requeued: undefined }
+    : { _tag: "Freed", snapshot, requeued: undefined }
 }

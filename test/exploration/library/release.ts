@@ -22,7 +22,8 @@ export const planOf = (actor: Actor): HandOverPlan => {
   return {
     patch: { annotations: {} },
     wakes: request !== undefined && wakes(request.patch),
-    requeued: waiters !== undefined && waiters !== "any" && waiters.ids.includes(requeueOf(actor))
+    requeued: waiters !== undefined && waiters !== "any" && waiters.ids.includes(requeueOf(actor)),
+    chainStartedAt: undefined
   }
 }
 

@@ -35,37 +35,44 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
 
 const busyOnce = ({ lock }: Process) => Effect.scoped(Effect.andThen(lock.scoped(id), Effect.never))
 
-const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>) =>
-  Effect.forEach(["us", "them"], (name) => Effect.flatMap(aProcess(name, { sharedWithDex: true }), busy))
+const twoBusy = ({ aProcess }: Effect.Success<typeof setUp>, releaseInBackground: boolean) =>
+  Effect.forEach(["us", "them"], (name) =>
+    Effect.flatMap(aProcess(name, { sharedWithDex: true }), (process) => busy(process, { releaseInBackground }))
+  )
 
 describe("beside Dex", () => {
-  it.effect("a lock that is handed over again and again is left free now and then, long enough for Dex to get it", () =>
-    Effect.gen(function* () {
-      const world = yield* setUp
-      const contenders = yield* twoBusy(world)
-      const waiting = yield* Effect.forkChild(dex(world, 50))
-      yield* pass(4000)
-      assert.isDefined(waiting.pollUnsafe(), "Dex has not had the lock")
-      const { mine, waited } = yield* Fiber.join(waiting)
-      assert.isAtLeast(waited, 300)
-      assert.isAtMost(waited, 2500)
-      // Nothing wrote to the object while Dex had the lock.
-      assert.deepStrictEqual(mine, [key])
-      const before = contenders.map(({ had }) => had.length)
-      yield* pass(12_000)
-      for (const [index, { fiber, had }] of contenders.entries()) {
-        assert.isAbove(had.length, before[index]! + 20)
-        yield* Fiber.interrupt(fiber)
-      }
-    })
-  )
+  for (const releaseInBackground of [false, true]) {
+    const how = releaseInBackground ? "in the background" : "and waited for"
+    it.effect(
+      `a lock that is handed over again and again (${how}) is left free now and then, long enough for Dex to get it`,
+      () =>
+        Effect.gen(function* () {
+          const world = yield* setUp
+          const contenders = yield* twoBusy(world, releaseInBackground)
+          const waiting = yield* Effect.forkChild(dex(world, 50))
+          yield* pass(4000)
+          assert.isDefined(waiting.pollUnsafe(), "Dex has not had the lock")
+          const { mine, waited } = yield* Fiber.join(waiting)
+          assert.isAtLeast(waited, 300)
+          assert.isAtMost(waited, 2500)
+          // Nothing wrote to the object while Dex had the lock.
+          assert.deepStrictEqual(mine, [key])
+          const before = contenders.map(({ had }) => had.length)
+          yield* pass(12_000)
+          for (const [index, { fiber, had }] of contenders.entries()) {
+            assert.isAbove(had.length, before[index]! + 20)
+            yield* Fiber.interrupt(fiber)
+          }
+        })
+    )
+  }
 
   it.effect(
     "a lock is left free for one poll of Dex, and for longer if a Dex came, because more of them may wait",
     () =>
       Effect.gen(function* () {
         const world = yield* setUp
-        const contenders = yield* twoBusy(world)
+        const contenders = yield* twoBusy(world, true)
         const had = () => contenders.flatMap(({ had }) => had).toSorted((a, b) => a - b)
         yield* pass(3000)
         const pauses = had()

@@ -3,10 +3,12 @@
  * hangs, a clock that is hours off.
  */
 import { assert, describe, it, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -15,6 +17,7 @@ import * as KubernetesClient from "../../../src/KubernetesClient.ts"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { type ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as ObjectStoreKubernetes from "../../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../../src/Resource.ts"
 import * as ApiServer from "../../../src/testing/ApiServer.ts"
@@ -81,6 +84,69 @@ describe("a lock that outlives its layer", () => {
       yield* TestClock.adjust("500 millis")
       assert.isTrue(yield* theirs.has)
     }).pipe(Effect.scoped)
+  )
+})
+
+/** A fiber that takes a lock in a child of its own and then ends: its layers close first, and then the child is interrupted. */
+const outlives = <E, R>(layer: Layer.Layer<Lock.Lock, E, R>) =>
+  Effect.gen(function* () {
+    const isHeld = yield* Deferred.make<void>()
+    const job = Effect.andThen(Deferred.succeed(isHeld, undefined), Effect.never).pipe(Lock.withLock("a"))
+    yield* Effect.forkChild(job)
+    yield* Deferred.await(isHeld)
+  }).pipe(Effect.provide(layer, { local: true }), Effect.forkChild, Effect.flatMap(Fiber.join))
+
+const onServer = Lock.layer().pipe(
+  Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "default" })),
+  Layer.provide(
+    Layer.unwrap(Effect.map(ApiServer.ApiServer, ({ kubeConfig }) => KubernetesClient.layerKubeConfigYaml(kubeConfig)))
+  )
+)
+
+const annotationsOnServer = Effect.gen(function* () {
+  const server = yield* ApiServer.ApiServer
+  const object = yield* server.get(Resource.configMap, "default", "a")
+  return { ...Option.getOrThrow(object).metadata.annotations }
+})
+
+describe.each(["it.effect", "it.live"] as const)("a lock whose layers close before its scope (%s)", (clock) => {
+  const test = clock === "it.live" ? it.live : it.effect
+
+  test("is free when its fiber has ended, in memory", () =>
+    Effect.gen(function* () {
+      const { store } = yield* ObjectStoreMemory.make()
+      yield* outlives(Lock.layer().pipe(Layer.provide(Layer.succeed(ObjectStore, store))))
+      assert.deepStrictEqual({ ...(yield* store.read("a")).annotations }, {})
+    }))
+
+  test("is free when its fiber has ended, on a server, without an attempt that fails", () =>
+    Effect.gen(function* () {
+      yield* outlives(onServer)
+      assert.deepStrictEqual(yield* annotationsOnServer, {})
+      const { patch } = yield* (yield* ApiServer.ApiServer).counts
+      assert.strictEqual(patch, 1)
+    }).pipe(Effect.provide(ApiServer.layer())))
+
+  test("does not keep its fiber from ending if the server is gone as well", () =>
+    Effect.gen(function* () {
+      const warnings: Array<unknown> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
+      yield* Effect.provide(outlives(Layer.provide(onServer, ApiServer.layer())), logger)
+      assert.include(String(warnings), "Could not release lock")
+    }))
+})
+
+describe("a withdrawal", () => {
+  it.effect("does not wait for a clock that stands still once its layer closes", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      us.faults.push(["read", "None"], ["write", "Unanswered"])
+      const ours = yield* us.wants()
+      yield* Fiber.interrupt(ours.fiber)
+      yield* Scope.close(us.scope, Exit.void)
+      yield* world.isUntouched
+    })
   )
 })
 

@@ -5,24 +5,27 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import type { AcquireOptions } from "../../../src/Lock.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { Contender } from "../../utils/contend.ts"
-import { id, key, setUp } from "../../utils/processes.ts"
+import { busy, id, key, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
 /** A holder and a waiter. The holder knows the waiter, since it has renewed its lease. */
-const setUpKnown = Effect.gen(function* () {
+const setUpKnownWith = Effect.fnUntraced(function* (options?: AcquireOptions) {
   const world = yield* setUp
   const [us, them] = [yield* world.aProcess("us"), yield* world.aProcess("them")]
-  const ours = yield* us.wants()
+  const ours = yield* us.wants(options)
   const theirs = yield* them.wants()
   yield* TestClock.adjust("4 seconds")
   us.requests.length = 0
   them.requests.length = 0
   return { ...world, us, them, ours, theirs }
 })
+
+const setUpKnown = setUpKnownWith()
 
 describe("a hand-over", () => {
   it.effect("takes one write of each process, in the order of arrival", () =>
@@ -363,9 +366,56 @@ describe("a hand-over", () => {
     })
   )
 
-  it.effect("goes on in the background, and the end of the process waits for it", () =>
+  it.effect("has been written when the scope has closed, although its first attempt failed", () =>
     Effect.gen(function* () {
-      const { ours, theirs, us } = yield* setUpKnown
+      const { holder, ours, theirs, us } = yield* setUpKnown
+      us.faults.push(["write", "Refused"], ["read", "Refused"])
+      const closing = yield* Effect.forkChild(ours.letGo, { startImmediately: true })
+      yield* soon
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.strictEqual(yield* holder, "them")
+      yield* theirs.held
+    })
+  )
+
+  it.effect("has been written when the scope has closed, also if the holder did not know the waiter", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const ours = yield* us.wants()
+      yield* them.wants()
+      yield* ours.letGo
+      assert.strictEqual(yield* holder, "them")
+    })
+  )
+
+  it.effect("costs each round of loops one request in the background, and otherwise those of a newcomer as well", () =>
+    Effect.gen(function* () {
+      const requestsPerRound = Effect.fnUntraced(function* (count: number, releaseInBackground: boolean) {
+        const { aProcess } = yield* setUp
+        const processes = yield* Effect.forEach(Array.from({ length: count }), (_, index) => aProcess(`p${index}`))
+        const loops = yield* Effect.forEach(processes, (process) => busy(process, { releaseInBackground }))
+        const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
+        const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
+        yield* pass(1000)
+        const before = [total(), rounds()] as const
+        yield* pass(4000)
+        for (const { fiber } of loops) yield* Fiber.interrupt(fiber)
+        return (total() - before[0]) / (rounds() - before[1])
+      })
+      assert.closeTo(yield* requestsPerRound(2, true), 1, 0.1)
+      assert.closeTo(yield* requestsPerRound(3, true), 1, 0.1)
+      // It reads, joins, and hands over. Of two, the other one joins after the holder has looked: its hand-over takes a second write.
+      assert.closeTo(yield* requestsPerRound(2, false), 4, 0.1)
+      assert.closeTo(yield* requestsPerRound(3, false), 3, 0.1)
+    })
+  )
+
+  it.effect("goes on in the background if its holder wants that, and the end of the process waits for it", () =>
+    Effect.gen(function* () {
+      const { ours, theirs, us } = yield* setUpKnownWith({ releaseInBackground: true })
       us.faults.push(["write", "Refused"], ["read", "Refused"])
       yield* ours.letGo
       const ending = yield* Effect.forkChild(Scope.close(us.scope, Exit.void), { startImmediately: true })

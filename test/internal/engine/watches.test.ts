@@ -82,7 +82,7 @@ describe("a waiter", () => {
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-      const fibers = yield* Effect.forEach([us, us, them, them], busy)
+      const fibers = yield* Effect.forEach([us, us, them, them], (process) => busy(process))
       yield* pass(3000)
       // The second one watches the whole object: the first process keeps the lock for a second.
       assert.deepStrictEqual([us.watching.opened, them.watching.opened], [1, 2])
@@ -184,7 +184,7 @@ describe("a waiter", () => {
           const processes = [yield* aProcess("us"), yield* aProcess("them")]
           const [us, them] = processes
           for (const { watching } of processes) watching.fault = "Silent"
-          const deaf = yield* Effect.forEach(processes, busy)
+          const deaf = yield* Effect.forEach(processes, (process) => busy(process))
           yield* pass(30_000)
           const had = () => deaf.reduce((sum, { had }) => sum + had.length, 0)
           const before = had()
