@@ -50,7 +50,7 @@ import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
-import { type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
+import { idKey, type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
 /**
@@ -67,6 +67,9 @@ export interface AcquireOptions extends LockPolicy.Overrides {
   readonly snapshot?: ObjectSnapshot | undefined
   readonly releaseInBackground?: boolean | undefined
 }
+
+/** The state of a lock, and its id if that is not the name of its object (see `AnyId`). */
+export type Inspection = LockState & { readonly id?: string }
 
 /** What waiting for a lock can fail with. */
 export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.StoreError
@@ -85,7 +88,7 @@ export class Lock extends Context.Service<
   {
     readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
     readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
-    readonly inspect: (id: string) => Effect.Effect<LockState, LockError.StoreError>
+    readonly inspect: (id: string) => Effect.Effect<Inspection, LockError.StoreError>
     readonly annotation: string
     readonly now: Effect.Effect<ServerTime>
     readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
@@ -196,7 +199,7 @@ const guardedBy = <A, E, R, E2>(
   )
 
 /** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
-export const inspect = (id: string): Effect.Effect<LockState, LockError.StoreError, Lock> =>
+export const inspect = (id: string): Effect.Effect<Inspection, LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
 
 const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | LockError.StoreError, Lock> =>
@@ -303,8 +306,11 @@ export const make = Effect.fnUntraced(function* (
 
   const inspect = (id: string) =>
     Effect.matchEffect(store.read(id), {
-      onSuccess: stateOf,
-      onFailure: (error): Effect.Effect<LockState, LockError.StoreError> =>
+      onSuccess: (found): Effect.Effect<Inspection> => {
+        const kept = found.annotations[idKey]
+        return Effect.map(stateOf(found), (state) => (kept === undefined ? state : { ...state, id: kept }))
+      },
+      onFailure: (error): Effect.Effect<Inspection, LockError.StoreError> =>
         error._tag === "LockNotFound" && error.missing === "object" && store.createIfMissing
           ? Effect.succeed({ _tag: "Free" })
           : Effect.fail(error)

@@ -12,7 +12,7 @@ import { expiryAt } from "./LockRecord.ts"
 import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
 import type { AnnotationGuardedPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "./ObjectStore.ts"
-import { managedBy } from "./ObjectStore.ts"
+import { idKey, managedBy } from "./ObjectStore.ts"
 
 /**
  * The state of a lock.
@@ -303,7 +303,7 @@ export const usageOf = (
   sharedWithDex: boolean
 ): Usage => {
   const own = kind.removal("")
-  const isOwn = (name: string) => name in own || LockQueue.isQueueKey(kind.key, name)
+  const isOwn = (name: string) => name in own || name === idKey || LockQueue.isQueueKey(kind.key, name)
   if (sharedWithDex || labels[managedBy.key] !== managedBy.value || !Object.keys(annotations).every(isOwn))
     return "Foreign"
   const { _tag } = lockState(kind.decode(annotations), now)

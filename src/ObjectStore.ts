@@ -88,6 +88,9 @@ export interface AnnotationGuardedPatch {
 /** The label of the objects that locks made. Tools and people recognize its maker by it (a convention of Kubernetes). */
 export const managedBy = { key: "app.kubernetes.io/managed-by", value: "kubelock" } as const
 
+/** The annotation that keeps the id of a lock if the name of its object is made from it (see `AnyId`). */
+export const idKey = "kubelock.dev/id"
+
 /**
  * What became of an object that was to be deleted.
  *

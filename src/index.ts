@@ -1,4 +1,5 @@
 /** kubelock: a distributed lock for Effect services on Kubernetes. Each module is a namespace. */
+export * as AnyId from "./AnyId.ts"
 export * as Held from "./Held.ts"
 export * as KubernetesClient from "./KubernetesClient.ts"
 export * as Lock from "./Lock.ts"

@@ -27,6 +27,7 @@ const library = [
   "testing/dex",
   "Shutdown",
   ...lock,
+  "AnyId",
   "Lock",
   "Once",
   ...kubernetes,
@@ -57,6 +58,7 @@ const wings: Readonly<Record<string, Wing>> = {
     ],
     imports: ["time", "version", "settings"]
   },
+  AnyId: { files: ["src/AnyId.ts"], imports: port },
   memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
   protocol: { files: ["src/internal/protocol/"], imports: port },
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
@@ -73,7 +75,7 @@ const wings: Readonly<Record<string, Wing>> = {
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {
     files: ["src/index.ts"],
-    imports: [...port, "memory", "Lock", "Once", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
+    imports: [...port, "AnyId", "memory", "Lock", "Once", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
   },
   testing: { files: ["src/testing/"], imports: ["port"] },
   "testing/TestLock": {

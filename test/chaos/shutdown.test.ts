@@ -57,6 +57,17 @@ it.live.each(["SIGINT", "SIGTERM"] as const)("a process that gets %s releases al
   })
 )
 
+it.live.each(["SIGINT", "SIGTERM"] as const)(
+  "a process that gets %s while a child of its main fiber holds locks releases them although the layers close first",
+  (signal) =>
+    Effect.gen(function* () {
+      const { exit, kill, locked } = yield* holding("child")
+      kill(signal)
+      assert.deepStrictEqual(yield* Effect.timeoutOption(exit, atOnce), Option.some(130))
+      assert.deepStrictEqual(yield* locked, [])
+    })
+)
+
 it.live.each([
   ["SIGINT", "SIGINT"],
   ["SIGTERM", "SIGTERM"],

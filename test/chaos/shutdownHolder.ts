@@ -1,7 +1,8 @@
 /**
- * A program that holds two locks until it gets a signal: `node test/chaos/shutdownHolder.ts KUBECONFIG [patient]`.
+ * A program that holds two locks until it gets a signal: `node test/chaos/shutdownHolder.ts KUBECONFIG [patient|child]`.
  *
- * It prints `held` when it holds them. With `patient` it runs without `Shutdown`.
+ * It prints `held` when it holds them. With `patient` it runs without `Shutdown`. With `child` a child of the main fiber
+ * holds them: the layers close first, and the child is interrupted afterwards.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
@@ -12,19 +13,22 @@ import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Shutdown from "../../src/Shutdown.ts"
 
-const [file, patient] = process.argv.slice(2)
+const [file, mode] = process.argv.slice(2)
 
 const LockLive = Lock.layer({ identity: "shutdown" }).pipe(
   Layer.provide(ObjectStoreKubernetes.layerKubeConfig({ resource: Resource.configMap, kubeConfig: { file } }))
 )
 
-Effect.gen(function* () {
+const hold = Effect.gen(function* () {
   yield* Lock.scopedAll(["a", "b"])
   yield* Console.log("held")
   return yield* Effect.never
-}).pipe(
-  Effect.scoped,
+}).pipe(Effect.scoped)
+
+const main = mode === "child" ? Effect.andThen(Effect.forkChild(hold), Effect.never) : hold
+
+main.pipe(
   Effect.provide(LockLive),
-  Effect.provide(patient === undefined ? Shutdown.layer : Layer.empty),
+  Effect.provide(mode === "patient" ? Layer.empty : Shutdown.layer),
   NodeRuntime.runMain
 )

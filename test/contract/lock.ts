@@ -145,6 +145,15 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
     }).pipe(exclusively)
   )
 
+  it.effect("deletes no object that records a run", () =>
+    Effect.gen(function* () {
+      const id = freshId()
+      yield* Once.run(id, "2026-11-28T02:00:00Z", { createIfMissing: true })(Effect.void)
+      assert.strictEqual(yield* Lock.removeIdle(id), "Foreign")
+      yield* (yield* World).delete(id)
+    }).pipe(exclusively)
+  )
+
   it.effect("loses no hold to a deletion: of a contender and a deletion at the same time, one comes first", () =>
     Effect.gen(function* () {
       const id = freshId()

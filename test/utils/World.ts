@@ -3,6 +3,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as AnyId from "../../src/AnyId.ts"
 import { managedBy, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
@@ -38,6 +40,40 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
     )
   )
 )
+
+/** The same world with ids of any form: each id of the suite gets a form that no name has. */
+export const withAnyIds = <E, R>(
+  world: Layer.Layer<World | ObjectStore, E, R>
+): Layer.Layer<World | ObjectStore, E, R> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const world = yield* World
+      const store = AnyId.make(yield* ObjectStore)
+      const formOf = (id: string) => `Test of ${id}/é`
+      const nameOf = (id: string) => Result.getOrThrow(AnyId.nameOf(formOf(id)))
+      return Context.make(
+        ObjectStore,
+        ObjectStore.of({
+          ...store,
+          describe: (id) => store.describe(formOf(id)),
+          read: (id) => store.read(formOf(id)),
+          create: (id, annotations) => store.create(formOf(id), annotations),
+          compareAndSwap: (id, patch) => store.compareAndSwap(formOf(id), patch),
+          dryRun: (id, patch) => store.dryRun(formOf(id), patch),
+          remove: (id, version) => store.remove(formOf(id), version),
+          watch: (id, options) => store.watch(formOf(id), options)
+        })
+      ).pipe(
+        Context.add(
+          World,
+          World.of({
+            make: (id, annotations, bytes) => world.make(nameOf(id), annotations, bytes),
+            delete: (id) => world.delete(nameOf(id))
+          })
+        )
+      )
+    })
+  ).pipe(Layer.provide(world))
 
 let count = 0
 

@@ -103,7 +103,7 @@ describe("a release whose hand-over is refused", () => {
     }).pipe(Effect.provide(Logger.layer([])), Effect.scoped)
   )
 
-  it.effect("loses no content: a commit is written without the hand-over", () =>
+  it.effect("loses no content and no annotation: a commit is written without the hand-over", () =>
     Effect.gen(function* () {
       for (const error of [denied, full]) {
         const { aProcess, read } = yield* setUp
@@ -112,8 +112,10 @@ describe("a release whose hand-over is refused", () => {
         const held = yield* (yield* us.wants()).held
         const theirs = yield* them.wants()
         yield* TestClock.adjust("5 seconds")
-        yield* held.commitAndRelease([{ path: ["token"], value: "new" }])
-        assert.deepStrictEqual((yield* read).content, { token: "new" })
+        yield* held.commitAndRelease([{ path: ["token"], value: "new" }], { "example.com/done": "yes" })
+        const { annotations, content } = yield* read
+        assert.deepStrictEqual(content, { token: "new" })
+        assert.propertyVal(annotations, "example.com/done", "yes")
         yield* TestClock.adjust("2 seconds")
         assert.isTrue(yield* theirs.has)
       }
