@@ -1,12 +1,13 @@
 /** A memory store whose requests fail on demand: refused, applied without an answer, or not answered in time. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as LockError from "../../src/LockError.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
 /** What happens to a request. `Lost`: it is applied, and the connection breaks. `Unanswered`: it is applied, and hangs. */
-export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | LockError.StoreError
+export type Fault = "None" | "Refused" | "Lost" | "Hangs" | "Unanswered" | "Conflicts" | LockError.StoreError
 
 /** What a request does. */
 export type Verb = "read" | "write" | "dry run"
@@ -63,6 +64,9 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
           return Effect.andThen(request, Effect.fail(failure(id, verb)))
         case "Hangs":
           return timedOut(id, verb)
+        // Another write came first.
+        case "Conflicts":
+          return Effect.succeed(Option.none() as A)
         case "Unanswered":
           return Effect.andThen(request, timedOut(id, verb))
         default:

@@ -40,7 +40,7 @@ export const release = (
 
 /**
  * Releases a lease that ran out, in case a renewal without an answer prolonged it. There is nothing to rely on any more, so
- * one attempt must do, and its failure is not worth a line of log.
+ * a failure is not tried again, nor worth a line of log. Only a write that another one came before is.
  */
 export const releaseExpired = (contender: Contender, requeue: string | undefined): Effect.Effect<Released> =>
   perform(contender, { ...requestOf(contender, requeue), handsOver: false }, () => protocol.beginWithReading, undefined)
@@ -90,7 +90,10 @@ export const requestOf = ({ holderId, kind, sharedWithDex }: Contender, requeue:
   sharedWithDex
 })
 
-/** A release under way: its state and the command to perform. Without `failure` it ends at the first failure, silently. */
+/**
+ * A release under way: its state and the command to perform. Without `failure` it ends at the first failure, silently, unless
+ * its write was refused because the object had changed.
+ */
 interface Run {
   readonly contender: Contender
   readonly self: protocol.Release
@@ -98,6 +101,7 @@ interface Run {
   state: protocol.State
   command: protocol.Command
   mayQueue: boolean
+  wasRefused: boolean
 }
 
 const perform = (
@@ -108,9 +112,9 @@ const perform = (
 ): Effect.Effect<Released> =>
   Effect.flatMap(requests.now(contender.engine.store), (now) => {
     const [state, command] = begin(now)
-    const run: Run = { contender, self, failure, state, command, mayQueue: false }
+    const run: Run = { contender, self, failure, state, command, mayQueue: false, wasRefused: false }
     const releasing = Effect.flatMap(tryOnce(run), () =>
-      failure !== undefined && isLater(run.command) ? retry(run) : endOf(run)
+      isLater(run.command) && (failure !== undefined || run.wasRefused) ? retry(run) : endOf(run)
     )
     // In a test, a request that hangs would hang for ever: its time-out follows a clock that stands still.
     return contender.engine.closing.hasBegun() ? within(run, patience, releasing) : releasing
@@ -126,7 +130,10 @@ const tryOnce = (run: Run): Effect.Effect<void> =>
       if (command._tag !== "Write")
         return Effect.flatMap(requests.read(engine.store, id), (event) => advance(run, event))
       run.mayQueue ||= command.requeues
-      return Effect.flatMap(requests.write(engine.store, id, command.write), (event) => advance(run, event))
+      return Effect.flatMap(requests.write(engine.store, id, command.write), (event) => {
+        run.wasRefused = event._tag === "Refused"
+        return advance(run, event)
+      })
     },
     step: () => {}
   })
