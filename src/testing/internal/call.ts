@@ -19,7 +19,7 @@ export interface Call {
   readonly query: URLSearchParams
   readonly form: Exclude<Form, undefined>
   readonly contentType: string | undefined
-  /** Who writes, by the query or by the name of the client. */
+  /** The name of the writer, from the query or from the client. */
   readonly manager: string
   readonly body: string
   /** The time of the server, RFC 3339. */

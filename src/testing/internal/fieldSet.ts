@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import { isRecord } from "./json.ts"
+import { serverFields } from "./kubeObject.ts"
 import { fieldOf, type Schema } from "./schema.ts"
 
 /** The elements of a path as FieldsV1 writes them: `f:data`, `k:{"uid":"x"}`, `v:"x"`. */
@@ -81,18 +82,7 @@ const unowned = new Set([
   "f:apiVersion",
   "f:kind",
   "f:metadata",
-  ...[
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "selfLink",
-    "managedFields"
-  ].map((field) => keyOf(["f:metadata", `f:${field}`]))
+  ...["name", "namespace", ...serverFields].map((field) => keyOf(["f:metadata", `f:${field}`]))
 ])
 
 const owned = (paths: ReadonlyArray<Path>): FieldSet => fromPaths(paths.filter((path) => !unowned.has(keyOf(path))))

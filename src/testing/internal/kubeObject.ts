@@ -147,7 +147,8 @@ export const clientMetadata = (metadata: DraftMetadata): Record<string, unknown>
   return kept
 }
 
-const serverFields = new Set([
+/** The fields of metadata that the server sets. */
+export const serverFields: ReadonlySet<string> = new Set([
   "uid",
   "resourceVersion",
   "generation",

@@ -16,7 +16,7 @@ import type { Kind } from "./kinds/kind.ts"
 import type { KubeObject } from "./kubeObject.ts"
 import { objectMeta, type Schema } from "./schema.ts"
 
-/** Who writes: a name, and whether it applies or updates. */
+/** A writer: its name, and whether it applies or updates. */
 export interface Manager {
   readonly manager: string
   readonly operation: "Apply" | "Update"
@@ -96,18 +96,6 @@ export const isSameManager = (a: Manager, b: Manager) =>
 /** The owner of a manager. */
 export const find = (owners: ReadonlyArray<Owner>, manager: Manager): Owner | undefined =>
   owners.find((owner) => isSameManager(owner, manager))
-
-/** Whether two lists of owners own the same. */
-export const sameOwners = (a: ReadonlyArray<Owner>, b: ReadonlyArray<Owner>): boolean => {
-  const [owning, others] = [a, b].map((owners) => owners.filter(({ fields }) => fields.size > 0))
-  return (
-    owning!.length === others!.length &&
-    owning!.every((owner) => {
-      const other = find(others!, owner)
-      return other !== undefined && equals(owner.fields, other.fields)
-    })
-  )
-}
 
 /** What differs between two states of an object; `before` is absent for a new one. */
 export const differenceOf = (kind: Kind, before: KubeObject | undefined, after: unknown): Difference =>

@@ -14,7 +14,7 @@ import {
   ownersOf
 } from "./managedFields.ts"
 
-/** Who writes. */
+/** The writer of a call. */
 export const managerOf = (call: Call, operation: Manager["operation"]): Manager => ({
   manager: call.manager,
   operation,
@@ -22,7 +22,7 @@ export const managerOf = (call: Call, operation: Manager["operation"]): Manager 
   ...(call.target.subresource === undefined ? {} : { subresource: call.target.subresource })
 })
 
-/** The owners before a write. Who applies to an object without any finds one that owns all of it. */
+/** The owners before a write. A writer that applies to an object without owners finds one that owns all of it. */
 export const ownersBefore = (call: Call, before: KubeObject, sent: unknown): ReadonlyArray<Owner> => {
   const owners = ownersOf(sent) ?? ownersOf(before.metadata["managedFields"])
   if (owners !== undefined) return owners
