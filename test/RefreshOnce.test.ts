@@ -8,11 +8,12 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, Token, token } from "./refresh/fixture.ts"
+import { keepSpans } from "./utils/keepSpans.ts"
 
 const generations = Effect.map((tokens: ReadonlyArray<Parameters<typeof generationOf>[0]>) => tokens.map(generationOf))
 
@@ -436,14 +437,7 @@ describe("the services of refresh", () => {
   it.effect("are those of make, not those of the first caller; spans are the caller's", () =>
     Effect.gen(function* () {
       const { store } = yield* setUp
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       const tokens = yield* RefreshOnce.makeFromStore({
         schema: Token,
         isFresh: () => Effect.succeed(true),

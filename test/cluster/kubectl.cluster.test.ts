@@ -3,7 +3,7 @@
  *
  * It is the `kubectl` in the path, or that of the environment variable `KUBECTL`.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -11,7 +11,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
-import { describeServers } from "./describeServers.ts"
+import { describeMissing, describeServers } from "./describeServers.ts"
 import { steps } from "./kubectl/commands.ts"
 import { comparable, kubectl, type Place, run, runStep } from "./kubectl/kubectl.ts"
 
@@ -67,9 +67,5 @@ if (hasKubectl) {
   )
 } else {
   const problem = `NOT RUN, no ${kubectl}: Debian's package kubernetes-client has one, or set KUBECTL`
-  console.error(`\n  kubectl on the embedded server: ${problem}\n`)
-  describe("kubectl on the embedded server", () => {
-    if (process.env["KUBELOCK_CLUSTER"] === "optional") it.skip(problem, () => {})
-    else it("has a kubectl", () => assert.fail(problem))
-  })
+  describeMissing("kubectl on the embedded server", "a kubectl", problem)
 }

@@ -9,13 +9,13 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { Refused, Token, token } from "./fixture.ts"
+import { keepSpans } from "../utils/keepSpans.ts"
 
 const embedded = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
@@ -33,14 +33,7 @@ layer(embedded, { excludeTestServices: true })("the value", (it) => {
         hear(Cause.pretty(options.cause))
         hear(options.fiber.getRef(References.CurrentLogAnnotations))
       })
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       const server = yield* ApiServer.ApiServer
       const metrics = new Map()
 

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
 import { copyFileSync, readFileSync } from "node:fs"
-import { connect, type AddressInfo, type Socket } from "node:net"
+import { connect } from "node:net"
 import { join } from "node:path"
 import { createServer } from "node:tls"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
@@ -25,6 +25,7 @@ import * as KubeConfig from "../../src/testing/envtest/KubeConfig.ts"
 import { ApiServer, Envtest } from "../../src/testing/index.ts"
 import { install, type Project } from "../utils/installedPackage.ts"
 import { root } from "../utils/publicModules.ts"
+import { listening } from "../utils/tlsServer.ts"
 import { type Runtime, runtimes, versionOf } from "./runtimes.ts"
 
 const shout = (text: string) => {
@@ -42,7 +43,6 @@ interface Server {
 const withTls = Effect.fnUntraced(function* (port: number): Effect.fn.Return<string, EnvtestError, Scope.Scope> {
   const authority = yield* makeAuthority
   const { cert, key } = yield* authority.serving
-  const sockets = new Set<Socket>()
   const server = createServer(
     { cert, key, ca: authority.ca.cert, requestCert: true, rejectUnauthorized: true },
     (client) => {
@@ -51,7 +51,6 @@ const withTls = Effect.fnUntraced(function* (port: number): Effect.fn.Return<str
         [client, upstream],
         [upstream, client]
       ] as const) {
-        sockets.add(one)
         one
           .on("error", () => other.destroy())
           .on("close", () => other.destroy())
@@ -59,15 +58,7 @@ const withTls = Effect.fnUntraced(function* (port: number): Effect.fn.Return<str
       }
     }
   )
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () =>
-      Effect.sync(() => {
-        for (const socket of sockets) socket.destroy()
-        server.close()
-      })
-  )
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = `https://127.0.0.1:${yield* listening(server)}`
   const credentials = yield* authority.client({ name: "smoke" })
   return KubeConfig.make({ url, ca: authority.ca.cert, user: "smoke", credentials })
 })

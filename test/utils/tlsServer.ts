@@ -96,7 +96,8 @@ export const makeSocksProxy = (port: number) =>
     return { url: `socks5://127.0.0.1:${yield* listening(server)}`, asked }
   })
 
-const listening = (server: Server | ReturnType<typeof createSecureServer>) =>
+/** Lets a server listen on a free port of this machine, which it answers, until the scope closes. */
+export const listening = (server: Server | ReturnType<typeof createSecureServer>) =>
   Effect.gen(function* () {
     const sockets = new Set<Socket>()
     server.on("connection", (socket: Socket) => {

@@ -65,34 +65,24 @@ describe("a lock that is lost", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  it.effect("although a renewal without an answer prolonged it is released once the server answers", () =>
-    Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "3 seconds" })
-      const work = yield* workUntilLost(us)
-      us.faults.push(["write", "Unanswered"], ...always("Hangs"))
-      yield* TestClock.adjust("9900 millis")
-      us.faults.length = 0
-      yield* TestClock.adjust("200 millis")
-      assert.deepInclude((yield* Fiber.join(work)).error, { _tag: "LockLost", reason: "Expired" })
-      yield* TestClock.adjust("1 millis")
-      yield* world.isUntouched
-    }).pipe(Effect.provide(Logger.layer([])))
-  )
-
-  it.effect("although a renewal prolonged it is released, also if the queue changes at that moment", () =>
-    Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "3 seconds" })
-      const work = yield* workUntilLost(us)
-      us.faults.push(["write", "Unanswered"], ...always("Hangs"))
-      yield* TestClock.adjust("9900 millis")
-      us.faults.length = 0
-      us.faults.push(["write", "Conflicts"])
-      yield* TestClock.adjust("200 millis")
-      assert.deepInclude((yield* Fiber.join(work)).error, { _tag: "LockLost", reason: "Expired" })
-      yield* TestClock.adjust("1 second")
-      yield* world.isUntouched
-    }).pipe(Effect.provide(Logger.layer([])))
-  )
+  for (const [when, faults, wait] of [
+    ["once the server answers", [], "1 millis"],
+    ["also if the queue changes at that moment", [["write", "Conflicts"]], "1 second"]
+  ] as const) {
+    it.effect(`although a renewal without an answer prolonged it is released ${when}`, () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "3 seconds" })
+        const work = yield* workUntilLost(us)
+        us.faults.push(["write", "Unanswered"], ...always("Hangs"))
+        yield* TestClock.adjust("9900 millis")
+        us.faults.length = 0
+        us.faults.push(...faults)
+        yield* TestClock.adjust("200 millis")
+        assert.deepInclude((yield* Fiber.join(work)).error, { _tag: "LockLost", reason: "Expired" })
+        yield* TestClock.adjust(wait)
+        yield* world.isUntouched
+      }).pipe(Effect.provide(Logger.layer([])))
+    )
+  }
 })
