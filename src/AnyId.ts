@@ -24,7 +24,7 @@
  * **Gotchas**
  *
  * - All processes that share a lock need this layer, or all ids must be valid names.
- * - Whoever may read the object may read the id: names and annotations are no secrets in Kubernetes.
+ * - Everybody who may read the object may read the id: names and annotations are no secrets in Kubernetes.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

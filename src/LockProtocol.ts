@@ -226,7 +226,8 @@ export const recheckDelay = (
 ): number => {
   const left = Math.max(1, until + 1 - now.earliest)
   const isVague = now.latest - now.earliest > vagueTime
-  const longest = watchesObject ? (isVague ? Math.max(recheckAfter, until - now.latest) : left) : recheckAfter
+  const untilExpiry = isVague ? Math.max(recheckAfter, until - now.latest) : left
+  const longest = watchesObject ? untilExpiry : recheckAfter
   const isExpiry = seen.expiry !== undefined && left <= longest
   return Math.min(left, longest) + staggerOf(position, isExpiry)
 }

@@ -11,8 +11,8 @@
  * - If the replica that works crashes, or loses the lock, or if its work fails, nothing is recorded. The next replica that waits
  *   does the run.
  * - A holder that was paused past its lease cannot record its run if another replica took over: `LockLost`.
- * - A run may last for longer than the time to the next one. Whoever gets the lock then does the latest run that is due, and those
- *   between are left out.
+ * - A run may last for longer than the time to the next one. The replica that gets the lock then does the latest run that is due, and
+ *   those between are left out.
  * - The record is the annotation `<annotation>-last-run`: when the last completed run was due, in RFC 3339 and whole seconds. It
  *   stays on the object for good.
  *
