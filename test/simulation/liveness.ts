@@ -1,5 +1,4 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
-import * as waitBudget from "../../src/internal/engine/waitBudget.ts"
 import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
 import { expiryMargin, handOverTtl, stableHolderAfter, yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
@@ -91,7 +90,7 @@ export const takeover: Rule = (line) =>
         ...line.locks.filter((one) => one.from <= free && one.to >= since).map(({ lock }) => lock.until - free)
       )
       const places = line.plan.vandal === undefined ? line.plan.holders.length * stagger : longestStagger
-      const deaf = Math.min(seen, stableHolderAfter) + 2 * places + forbidden(line, holder)
+      const deaf = Math.min(seen, stableHolderAfter) + 2 * places
       const due =
         free + uncertainty(line.plan) + (deaf + holder.interval + visit) / holder.rate + 2 * roundTrip(line.plan) + 1
       return wish.to > due &&
@@ -109,13 +108,6 @@ export const takeover: Rule = (line) =>
         : []
     })
   )
-
-// Who learns that it may not watch polls from then on, for the first time when the part of its schedule is over that it has set
-// aside for watching.
-const forbidden = ({ history }: timeline.Timeline, { name }: HolderPlan): number =>
-  history.some((event) => event._tag === "Trouble" && event.process === name && event.what === "watch: 403")
-    ? waitBudget.ahead
-    : 0
 
 // How the library staggers those who look, and by how much at most, in milliseconds.
 const stagger = 100
@@ -174,7 +166,7 @@ export const leftovers: Rule = (line) => {
     const leaves = Math.max(...had.map((one) => one.leaves))
     const due = leaves + attempt + conflicts(line.plan)
     return [
-      ...(unknown > (holder.interval + forbidden(line, holder)) / holder.rate + attempt
+      ...(unknown > holder.interval / holder.rate + attempt
         ? [{ rule: "leftovers", at: unknownTo, what: `${owner} has the lock and waits for it` }]
         : []),
       ...(from <= leaves && due < gone && timeline.inPeace(line, holder, { from: leaves, to: due })

@@ -14,8 +14,8 @@ import * as ClockReading from "../time/clockReading.ts"
  * The steps follow each other by the clock. Steps that pass while the contender does something else, such as a request that gets no
  * answer, are over. Only a step without a delay begins when it is asked for, since it counts attempts, not time.
  *
- * If less than `atLeast` is left, the schedule steps on, so that a waiter that hears news need not wake at each step. The first
- * step is taken alone: most waits end before it does.
+ * If less than `atLeast` is left, the schedule is stepped ahead, so that a waiter that hears news need not wake at each step. A
+ * waiter that polls after it still has the steps between. The first step is taken alone: most waits end before it does.
  */
 export type WaitBudget = (input: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
 
@@ -25,29 +25,34 @@ export const ahead = 1000
 /** Makes a budget. The first step begins at `startedAt` (milliseconds on the monotonic clock), or when it is first asked for. */
 export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => {
   let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
-  let due = startedAt
+  // When the steps end that are not over.
+  const ends: Array<number> = []
+  let lastEnd = startedAt
   let isOver = false
   return Effect.fnUntraced(function* (input, atLeast = 0) {
     const { monotonic } = yield* ClockReading.now
-    let end = due ?? monotonic
     // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
-    const left = () => Math.round((end - monotonic) * 1000) / 1000
+    const until = (end: number) => Math.round((end - monotonic) * 1000) / 1000
     let stepsAhead = next === undefined ? 0 : maxStepsAhead
+    let stepsBehind = maxStepsBehind
     next ??= yield* Schedule.toStep(schedule)
-    for (
-      let stepsBehind = maxStepsBehind;
-      !isOver && (left() <= 0 ? stepsBehind-- > 0 : left() < atLeast && stepsAhead-- > 0);
-    ) {
-      const delay = yield* next(end, input).pipe(
+    let last = lastEnd ?? monotonic
+    while (!isOver && (until(last) <= 0 ? stepsBehind-- > 0 : until(last) < atLeast && stepsAhead-- > 0)) {
+      const delay = yield* next(last, input).pipe(
         Effect.map(([, delay]) => Math.ceil(Duration.toMillis(delay))),
         Pull.catchDone(() => Effect.undefined)
       )
-      if (delay === undefined) isOver = true
-      else if (delay > 0) end += Math.max(shortestStep, delay)
-      else end = Math.max(end, monotonic) + shortestStep
+      if (delay === undefined) {
+        isOver = true
+        break
+      }
+      last = delay > 0 ? last + Math.max(shortestStep, delay) : Math.max(last, monotonic) + shortestStep
+      if (until(last) > 0) ends.push(last)
     }
-    due = end
-    return isOver && left() <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, left())))
+    lastEnd = last
+    while (ends.length > 0 && until(ends[0]!) <= 0) ends.shift()
+    const end = ends.find((end) => until(end) >= atLeast) ?? last
+    return isOver && until(end) <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, until(end))))
   })
 }
 

@@ -163,6 +163,22 @@ describe("a waiter", () => {
     })
   )
 
+  it.effect("polls from the next step of its schedule on if a watch fails after a while", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      yield* us.wants()
+      yield* them.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 1000) })
+      yield* TestClock.adjust("500 millis")
+      them.watching.fault = unauthorized
+      // After a second it watches the object.
+      yield* TestClock.adjust("550 millis")
+      them.requests.length = 0
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(them.requests, ["read", "read", "read", "read", "read"])
+    })
+  )
+
   it.effect("gets the lock also if its watch never reports anything", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
