@@ -79,10 +79,11 @@ export const make = (store: ObjectStore["Service"]): ObjectStore["Service"] => {
     ...store,
     describe: (id) => store.describe(Result.getOrElse(nameOf(id), () => id)),
     read: (id) => named(id, store.read),
-    create: (id, annotations) =>
-      named(id, (name) => store.create(name, name === id ? annotations : { ...annotations, [idKey]: id })),
+    create: (id, annotations, content) =>
+      named(id, (name) => store.create(name, name === id ? annotations : { ...annotations, [idKey]: id }, content)),
     compareAndSwap: (id, patch) => named(id, (name) => store.compareAndSwap(name, patch)),
     dryRun: (id, patch) => named(id, (name) => store.dryRun(name, patch)),
+    announce: (id, about, news) => named(id, (name) => store.announce(name, about, news)),
     remove: (id, version) => named(id, (name) => store.remove(name, version)),
     watch: (id, options) =>
       Stream.mapError(

@@ -227,12 +227,16 @@ export const removeIdle = (id: string): Effect.Effect<Removal, LockError.StoreEr
   Effect.flatMap(Lock, (lock) => lock.removeIdle(id))
 
 /** Makes the lock over the store in context. When the scope closes, hand-overs and withdrawals that are under way end first. */
-export const make = Effect.fnUntraced(function* (
+export const make = (options: Options = {}): Effect.Effect<Lock["Service"], never, ObjectStore | Scope.Scope> =>
+  makeOf(LockKind.exclusive((options.policy ?? LockPolicy.dex).annotation), options)
+
+/** Makes locks of a kind, as `make` does. */
+export const makeOf = Effect.fnUntraced(function* (
+  kind: LockKind.LockKind,
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const store = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.dex
-  const kind = LockKind.exclusive(policy.annotation)
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
   const processId = LockQueue.newProcessId()

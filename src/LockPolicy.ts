@@ -33,6 +33,8 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *   slow request outlasts are over. A contender that can watch the object makes no request at its steps. A contender
  *   that cannot watch tries again at each step.
  * - `renewEvery`: the interval of renewals, or `false` for no renewal.
+ * - `renewDeadline`: how long after its last renewal a holder that could not renew gives the lock up, at most the TTL. The
+ *   rest of the TTL is left for what the holder has to end before another process may have the lock. (client-go's term.)
  * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
  *   for long enough that Dex sees it. `undefined` means: as the resource says.
  */
@@ -41,6 +43,7 @@ export interface LockPolicy {
   readonly ttl: Duration.Duration
   readonly waitSchedule: WaitSchedule
   readonly renewEvery: Duration.Duration | false
+  readonly renewDeadline: Duration.Duration
   readonly sharedWithDex: boolean | undefined
 }
 
@@ -49,6 +52,7 @@ export interface Overrides {
   readonly ttl?: Duration.Input | undefined
   readonly waitSchedule?: WaitSchedule | undefined
   readonly renewEvery?: Duration.Input | false | undefined
+  readonly renewDeadline?: Duration.Input | undefined
 }
 
 /** The options of a policy. The defaults are Dex's. */
@@ -80,6 +84,7 @@ const assemble = (options: Options): LockPolicy => {
       options.renewEvery === false
         ? false
         : Duration.fromInputUnsafe(options.renewEvery ?? Duration.divideUnsafe(ttl, 3)),
+    renewDeadline: Duration.fromInputUnsafe(options.renewDeadline ?? ttl),
     sharedWithDex: options.sharedWithDex
   }
 }
@@ -91,7 +96,7 @@ const checked = (policy: LockPolicy): LockPolicy => {
 }
 
 const problemOf = (
-  { annotation, renewEvery, ttl }: LockPolicy,
+  { annotation, renewDeadline, renewEvery, ttl }: LockPolicy,
   names = { annotation: "annotation", ttl: "ttl", renewEvery: "renewEvery" }
 ): string | undefined => {
   if (!annotationKey.test(annotation)) {
@@ -105,6 +110,10 @@ const problemOf = (
     !Duration.between(renewEvery, { minimum: Duration.millis(1), maximum: Duration.divideUnsafe(ttl, 2) })
   ) {
     return `${names.renewEvery} must be at least 1 ms and at most half the TTL of ${Duration.format(ttl)}, but is ${Duration.format(renewEvery)}`
+  }
+  const shortestDeadline = renewEvery === false ? Duration.millis(1) : renewEvery
+  if (!Duration.between(renewDeadline, { minimum: shortestDeadline, maximum: ttl })) {
+    return `renewDeadline must be at most the TTL of ${Duration.format(ttl)} and at least ${Duration.format(shortestDeadline)}, but is ${Duration.format(renewDeadline)}`
   }
   return undefined
 }
@@ -121,6 +130,7 @@ const annotationKey =
  * - `ttl`: from 1 second to 1 day. Expiries are written in whole seconds.
  * - `waitSchedule`: `dexWaitSchedule` by default.
  * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.
+ * - `renewDeadline`: at least `renewEvery` and at most the TTL, which is the default.
  * - `sharedWithDex`: whether Dex contends for the same objects. The default is what the resource says.
  *
  * Throws a `RangeError` if a value is outside these limits.
@@ -130,7 +140,8 @@ export const make = (options: Options = {}): LockPolicy => checked(assemble(opti
 /**
  * The policy with some values replaced. Checks them as `make` does.
  *
- * A new `ttl` without a new `renewEvery` sets `renewEvery` to a third of the TTL, unless renewal is off.
+ * A new `ttl` without a new `renewEvery` sets `renewEvery` to a third of the TTL, unless renewal is off. Without a new
+ * `renewDeadline` it sets that to the TTL.
  */
 export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolicy =>
   checked(
@@ -140,7 +151,9 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
       ttl: overrides.ttl ?? self.ttl,
       waitSchedule: overrides.waitSchedule ?? self.waitSchedule,
       renewEvery:
-        overrides.renewEvery ?? (overrides.ttl === undefined || self.renewEvery === false ? self.renewEvery : undefined)
+        overrides.renewEvery ??
+        (overrides.ttl === undefined || self.renewEvery === false ? self.renewEvery : undefined),
+      renewDeadline: overrides.renewDeadline ?? (overrides.ttl === undefined ? self.renewDeadline : undefined)
     })
   )
 

@@ -59,12 +59,14 @@ export type Decision =
  * - `position`: its position in the queue, the first being 0; `undefined` if it is not in the queue.
  * - `canJoin`: whether it may join the queue. Never while a holder without a name has the lock: that is most likely a Dex,
  *   and a write of ours could spoil its only attempt to release.
+ * - `isFull`: whether it may not join because the queue is full.
  */
 export interface WaitState {
   readonly seen: Partial<HolderInfo>
   readonly until: number
   readonly position: number | undefined
   readonly canJoin: boolean
+  readonly isFull: boolean
 }
 
 /** What a later reading says about a lease that this process wrote. */
@@ -178,15 +180,16 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   if (!kind.admits(live)) {
     const first = live.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
     const isNamed = live.every((lease) => lease.holderId !== undefined)
-    const canJoin = isNamed && position === undefined && queue.waiters.length < LockQueue.capacity
-    return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin }
+    const isFull = queue.waiters.length >= LockQueue.capacity
+    const canJoin = isNamed && position === undefined && !isFull
+    return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin, isFull: isNamed && isFull }
   }
   if (leases.length > live.length) {
     const isOwn = leases.every((lease) => lease === own || live.includes(lease))
     return planAcquire(leases, queue, isOwn ? others() : [], now, contender)
   }
   return contender.yields && position !== undefined
-    ? { _tag: "Wait", seen: {}, until: now.earliest + yieldFor, position, canJoin: false }
+    ? { _tag: "Wait", seen: {}, until: now.earliest + yieldFor, position, canJoin: false, isFull: false }
     : planAcquire(leases, queue, others(), now, contender)
 }
 
@@ -439,5 +442,7 @@ export const planPlainRelease = (
 
 const isLive = ({ expiresAt }: RecordedLease, now: ServerTime): boolean => now.earliest <= expiresAt
 
-const infoOf = ({ expiry, holderId }: RecordedLease): HolderInfo =>
-  holderId === undefined ? { expiry } : { expiry, holder: holderId }
+const infoOf = ({ expiry, holderId, peer }: RecordedLease): HolderInfo => {
+  const holder = holderId ?? peer
+  return holder === undefined ? { expiry } : { expiry, holder }
+}

@@ -22,10 +22,11 @@ export interface Lease {
 
 /**
  * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
- * ID.
+ * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go).
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
+  readonly peer?: string
   readonly expiry: string
   readonly expiresAt: number
 }

@@ -56,8 +56,10 @@ export type Precondition = ConditionalPatch["expect"]
 export type FieldPath = readonly [string, ...ReadonlyArray<string>]
 
 /**
- * A field of an object to set, or to remove (`null`). In a write to a store all fields on the way to it must be there. Otherwise
- * the write is refused, as one whose precondition does not hold.
+ * A field of an object to set, or to remove (`null`).
+ *
+ * In a write under a resourceVersion, fields on the way to it are made if they are missing. In a write under annotations all of them
+ * must be there. Otherwise that write is refused, as one whose precondition does not hold.
  */
 export interface FieldPatch {
   readonly path: FieldPath
@@ -70,10 +72,11 @@ export type ConditionalPatch =
       readonly expect: { readonly resourceVersion: string }
       readonly annotations: MetadataPatch
       readonly labels?: MetadataPatch | undefined
+      readonly content?: ReadonlyArray<FieldPatch> | undefined
     }
   | AnnotationGuardedPatch
 
-/** A write that survives other changes of the object. Only such a write sets fields of the object. */
+/** A write that survives other changes of the object. */
 export interface AnnotationGuardedPatch {
   readonly expect: {
     readonly annotations: Readonly<Record<string, string | boolean>>
@@ -117,6 +120,13 @@ export type DryRun =
   | { readonly _tag: "Accepted"; readonly snapshot: ObjectSnapshot }
   | { readonly _tag: "Refused" | "Unknown" }
 
+/** News of an object for people, as `kubectl describe` shows it: a word in CamelCase, and a sentence. `reporter` is who tells it. */
+export interface Announcement {
+  readonly reason: string
+  readonly message: string
+  readonly reporter: string
+}
+
 /** What a watch tells: what the object is now, or that it is gone or has lost the label that the watch is narrowed to. */
 export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
@@ -125,10 +135,12 @@ export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSn
  *
  * - `since`: after this resourceVersion. By default it begins with the object as it is.
  * - `label`: only while the object has this label with this value. The store filters, so that nothing else reaches this process.
+ * - `content`: with the content of the object, if the store includes it. By default events need not have it.
  */
 export interface WatchOptions {
   readonly since?: string | undefined
   readonly label?: { readonly key: string; readonly value: string } | undefined
+  readonly content?: boolean | undefined
 }
 
 /**
@@ -138,10 +150,10 @@ export interface WatchOptions {
  *
  * - `createIfMissing`: whether a lock should create an object that is not there.
  * - `sharedWithDex`: whether Dex locks these objects too.
- * - `includesContent`: whether answers include the content of the object. Watch events need not.
+ * - `includesContent`: whether answers include the content of the object.
  * - `describe`: an object for people to read, in messages.
  * - `read`: the object as it is now, never a cached view. Fails with `LockNotFound` if it is missing.
- * - `create`: makes the object with these annotations and the label `managedBy`; `None` if one of that name is there.
+ * - `create`: makes the object with these annotations, this content and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
  *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After
  *   `LockUnavailable` the write may have happened.
@@ -150,6 +162,7 @@ export interface WatchOptions {
  * - `watch`: begins with the object as it is (nothing if it is missing), or with the first change after `since`, and goes on for
  *   ever: it reopens what ends or breaks, and tells the present state again if it may have missed something. It fails only with
  *   what no reopening mends.
+ * - `announce`: tells people news of the object as seen (an Event of Kubernetes).
  * - `now`: makes no request.
  *
  * The store bounds the time of each request. A request that takes longer fails with `LockUnavailable`.
@@ -164,7 +177,8 @@ export class ObjectStore extends Context.Service<
     readonly read: (id: string) => Effect.Effect<ObjectSnapshot, StoreError>
     readonly create: (
       id: string,
-      annotations: Readonly<Record<string, string>>
+      annotations: Readonly<Record<string, string>>,
+      content?: Content
     ) => Effect.Effect<Option.Option<ObjectSnapshot>, StoreError>
     readonly compareAndSwap: (
       id: string,
@@ -176,6 +190,11 @@ export class ObjectStore extends Context.Service<
     ) => Effect.Effect<Removal, StoreError>
     readonly dryRun: (id: string, patch: AnnotationGuardedPatch) => Effect.Effect<DryRun, StoreError>
     readonly watch: (id: string, options?: WatchOptions) => Stream.Stream<WatchEvent, StoreError>
+    readonly announce: (
+      id: string,
+      about: Pick<ObjectSnapshot, "uid" | "resourceVersion">,
+      news: Announcement
+    ) => Effect.Effect<void, StoreError>
     readonly now: Effect.Effect<ServerTime>
   }
 >()("kubelock/ObjectStore") {}

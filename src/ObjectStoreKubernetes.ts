@@ -40,8 +40,8 @@ import * as Resource from "./Resource.ts"
  *   shorter timeout; otherwise one renewal that hangs loses the lock.
  * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
  *   (`local`).
- * - `content`: whether snapshots include the content of the object. The default is `false`. Snapshots of a watch never
- *   do.
+ * - `content`: whether snapshots include the content of the object. The default is `false`. Those of a watch do if it asks
+ *   for it.
  */
 export interface Options {
   readonly resource: Resource.Resource
@@ -102,7 +102,7 @@ export const layerConfig = (
 const config = Config.all({
   resource: settings.setting(
     "RESOURCE",
-    "configmaps, secrets, refreshtokens.dex.coreos.com, or a resource such as widgets.v1.example.com/Widget",
+    "configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or a resource such as widgets.v1.example.com/Widget",
     Resource.fromName
   ),
   namespace: settings.text("NAMESPACE"),

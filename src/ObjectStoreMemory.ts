@@ -60,8 +60,12 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       return snapshot
     }
 
-    const create = (id: string, annotations: ObjectSnapshot["annotations"], labels: ObjectSnapshot["labels"]) =>
-      put(id, { uid: `uid-${version + 1}`, annotations, labels, content: {} })
+    const create = (
+      id: string,
+      annotations: ObjectSnapshot["annotations"],
+      labels: ObjectSnapshot["labels"],
+      content: Content = {}
+    ) => put(id, { uid: `uid-${version + 1}`, annotations, labels, content })
 
     const remove = (id: string) => {
       if (!objects.delete(id)) return
@@ -78,7 +82,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
     const patched = (current: ObjectSnapshot, patch: ConditionalPatch): ObjectSnapshot | undefined => {
       if (!isMet(patch.expect, current)) return undefined
       const before = current.content ?? {}
-      const content = "content" in patch ? setFields(before, patch.content ?? []) : before
+      const content = setFields(before, patch.content ?? [], "resourceVersion" in patch.expect)
       const annotations = apply(current.annotations, patch.annotations)
       return content && { ...current, annotations, labels: apply(current.labels, patch.labels ?? {}), content }
     }
@@ -97,9 +101,11 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
           return Effect.succeed({ earliest: now, latest: now })
         }),
         read: find,
-        create: (id, annotations) =>
+        create: (id, annotations, content) =>
           Effect.map(Effect.fromResult(Resource.checkName(id)), () =>
-            objects.has(id) ? Option.none() : Option.some(create(id, annotations, { [managedBy.key]: managedBy.value }))
+            objects.has(id)
+              ? Option.none()
+              : Option.some(create(id, annotations, { [managedBy.key]: managedBy.value }, content))
           ),
         remove: (id, { resourceVersion, uid }) =>
           Effect.map(find(id), (current) => {
@@ -119,6 +125,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
             const snapshot = patched(current, patch)
             return snapshot === undefined ? { _tag: "Refused" } : { _tag: "Accepted", snapshot }
           }),
+        announce: (id) => Effect.asVoid(Effect.fromResult(Resource.checkName(id))),
         watch: (id, { label, since } = {}) =>
           Stream.unwrap(
             Effect.gen(function* () {
@@ -188,18 +195,18 @@ const apply = (values: Readonly<Record<string, string>>, patch: MetadataPatch): 
   return next
 }
 
-const setFields = (content: Content, fields: ReadonlyArray<FieldPatch>): Content | undefined =>
-  fields.reduce<Content | undefined>((within, field) => within && setField(within, field), content)
+const setFields = (content: Content, fields: ReadonlyArray<FieldPatch>, makesParents: boolean): Content | undefined =>
+  fields.reduce<Content | undefined>((within, field) => within && setField(within, field, makesParents), content)
 
-// A patch that passes through a field that is missing, or that has none within, is refused.
-const setField = (content: Content, { path, value }: FieldPatch): Content | undefined => {
+// Without `makesParents`, a patch that passes through a field that is missing, or that has none within, is refused.
+const setField = (content: Content, { path, value }: FieldPatch, makesParents: boolean): Content | undefined => {
   const [name, inner, ...rest] = path
   if (inner === undefined) {
     const { [name]: _removed, ...others } = content
     return value === null ? others : { ...content, [name]: value }
   }
-  const parent = child(content, name)
-  const next = parent && setField(parent, { path: [inner, ...rest], value })
+  const parent = child(content, name) ?? (makesParents ? {} : undefined)
+  const next = parent && setField(parent, { path: [inner, ...rest], value }, makesParents)
   return next && { ...content, [name]: next }
 }
 

@@ -73,6 +73,18 @@ export const configMap: Resource = make({
 /** Secrets. They belong to another program, so a missing Secret is an error. */
 export const secret: Resource = make({ group: "", version: "v1", plural: "secrets", kind: "Secret" })
 
+/**
+ * Leases (`coordination.k8s.io`): the resource of leader election, and of locks that need no other object. A missing Lease is
+ * created.
+ */
+export const lease: Resource = make({
+  group: "coordination.k8s.io",
+  version: "v1",
+  plural: "leases",
+  kind: "Lease",
+  createIfMissing: true
+})
+
 /** The RefreshToken of Dex (`refreshtokens.dex.coreos.com`). Dex creates these objects and locks them, too. */
 export const refreshToken: Resource = make({
   group: "dex.coreos.com",
@@ -83,12 +95,12 @@ export const refreshToken: Resource = make({
 })
 
 /**
- * The resource that a text names: a preset by its name in `kubectl` (`configmaps`, `secrets`, `refreshtokens.dex.coreos.com`), or
+ * The resource that a text names: a preset by its name in `kubectl` (`configmaps`, `secrets`, `leases.coordination.k8s.io`, `refreshtokens.dex.coreos.com`), or
  * any other by `<plural>.<version>.<group>/<Kind>`, without a group for the core (`widgets.v1.example.com/Widget`, `services.v1/Service`).
  * Its objects are in namespaces, and a missing one is not created. Nothing if the text is none of these.
  */
 export const fromName = (text: string): Option.Option<Resource> => {
-  const preset = [configMap, secret, refreshToken].find((preset) => name(preset) === text)
+  const preset = [configMap, secret, lease, refreshToken].find((preset) => name(preset) === text)
   if (preset !== undefined) return Option.some(preset)
   const [, plural, version, group = "", kind] = /^([^./]+)\.([^./]+)(?:\.([^/]+))?\/([^/]+)$/.exec(text) ?? []
   return plural === undefined

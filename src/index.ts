@@ -1,7 +1,10 @@
 /** kubelock: a distributed lock for Effect services on Kubernetes. Each module is a namespace. */
 export * as AnyId from "./AnyId.ts"
+export * as ElectionMetrics from "./ElectionMetrics.ts"
+export * as ElectionTiming from "./ElectionTiming.ts"
 export * as Held from "./Held.ts"
 export * as KubernetesClient from "./KubernetesClient.ts"
+export * as LeaderElection from "./LeaderElection.ts"
 export * as Lock from "./Lock.ts"
 export * as LockError from "./LockError.ts"
 export * as LockKind from "./LockKind.ts"

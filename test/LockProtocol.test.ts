@@ -64,22 +64,32 @@ describe("LockProtocol.decide", () => {
       seen: { expiry },
       until: at,
       position: undefined,
-      canJoin: false
+      canJoin: false,
+      isFull: false
     })
     assert.deepStrictEqual(decide(heldBy(you), exactly(at), me), {
       _tag: "Wait",
       seen: { expiry, holder: you },
       until: at,
       position: undefined,
-      canJoin: true
+      canJoin: true,
+      isFull: false
     })
   })
 
   it("knows its position in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
-    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: 1, canJoin: false })
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), {
+      position: 1,
+      canJoin: false,
+      isFull: false
+    })
     const joined = { ...queue, [LockQueue.joinKey(key, fourth.holderId)]: `${fourth.holderId}@7` }
-    assert.deepInclude(decide({ ...heldBy(you), ...joined }, exactly(at), fourth), { position: 2, canJoin: false })
+    assert.deepInclude(decide({ ...heldBy(you), ...joined }, exactly(at), fourth), {
+      position: 2,
+      canJoin: false,
+      isFull: false
+    })
   })
 
   it("does not join a queue that is full", () => {
@@ -87,7 +97,11 @@ describe("LockProtocol.decide", () => {
       LockQueue.holderId("x", "c0c0c0c0c0c0", index)
     )
     const queue = { [LockQueue.queueKey(key)]: names.join(" ") }
-    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), { position: undefined, canJoin: false })
+    assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), {
+      position: undefined,
+      canJoin: false,
+      isFull: false
+    })
   })
 
   it("claims a lock that was handed to it, and relies on it as if the server's clock were at its latest", () => {
@@ -117,7 +131,14 @@ describe("LockProtocol.decide", () => {
 
   it("leaves a free lock to Dex for a moment, once, if it is in the queue", () => {
     const queue = { [LockQueue.queueKey(key)]: `${third} ${me.holderId}` }
-    const wait = { _tag: "Wait", seen: {}, until: at + LockProtocol.yieldFor, position: 1, canJoin: false } as const
+    const wait = {
+      _tag: "Wait",
+      seen: {},
+      until: at + LockProtocol.yieldFor,
+      position: 1,
+      canJoin: false,
+      isFull: false
+    } as const
     assert.deepStrictEqual(decide(queue, exactly(at), { ...me, yields: true }), wait)
     assert.deepInclude(decide(queue, exactly(at), me), { _tag: "Acquire" })
     assert.deepInclude(decide({}, exactly(at), { ...me, yields: true }), { _tag: "Acquire" })
@@ -129,7 +150,7 @@ describe("LockProtocol.decide", () => {
 })
 
 describe("LockProtocol.recheckDelay", () => {
-  const wait = { seen: { expiry }, until: at, position: 2, canJoin: false }
+  const wait = { seen: { expiry }, until: at, position: 2, canJoin: false, isFull: false }
 
   it("lasts until the lock has expired by the earliest time of the server's clock, and longer for each position", () => {
     for (const watchesObject of [false, true]) {

@@ -226,6 +226,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       sharedWithDex: served.sharedWithDex,
       includesContent: served.includesContent,
       describe: served.describe,
+      announce: served.announce,
       now: Effect.sync(() => {
         const known = estimate()
         const time = server.time() + serverAhead

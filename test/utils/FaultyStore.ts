@@ -77,7 +77,7 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
   const store: ObjectStore["Service"] = {
     ...memory.store,
     read: (id) => faulty("read", id, memory.store.read(id)),
-    create: (id, annotations) => faulty("write", id, memory.store.create(id, annotations)),
+    create: (id, annotations, content) => faulty("write", id, memory.store.create(id, annotations, content)),
     compareAndSwap: (id, write) => faulty("write", id, memory.store.compareAndSwap(id, write)),
     dryRun: (id, write) => faulty("dry run", id, memory.store.dryRun(id, write)),
     watch: (id, options) =>

@@ -31,11 +31,12 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     kind,
     holderId,
     ttl,
-    renewEvery: policy.renewEvery === false ? undefined : Duration.toMillis(policy.renewEvery)
+    renewEvery: policy.renewEvery === false ? undefined : Duration.toMillis(policy.renewEvery),
+    renewDeadline: Duration.toMillis(policy.renewDeadline)
   }
   const lost = Deferred.makeUnsafe<never, LockError.Lost>()
   const acquiredAt = ClockReading.read(clock)
-  let state = holding.begin(grant)
+  let state = holding.begin(grant, terms)
   let span: Tracer.Span | undefined
   // What a commit left behind, for the release.
   let hasReleased = false

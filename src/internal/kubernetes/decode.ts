@@ -19,14 +19,11 @@ export type Event =
  */
 export const snapshotFromJson = (text: string, includesContent: boolean): ObjectSnapshot | undefined => {
   const object = parse(text)
-  if (!Predicate.isObject(object)) return undefined
-  const { apiVersion: _apiVersion, kind: _kind, metadata, ...content } = object
-  const snapshot = snapshotOf(metadata)
-  return snapshot === undefined || !includesContent ? snapshot : { ...snapshot, content: content as Content }
+  return Predicate.isObject(object) ? snapshotOf(object, includesContent) : undefined
 }
 
 /** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */
-export const eventFromJson = (line: string): Event | undefined => {
+export const eventFromJson = (line: string, includesContent: boolean): Event | undefined => {
   const event = parse(line)
   if (!Predicate.isObject(event)) return undefined
   const { object, type } = event
@@ -36,7 +33,7 @@ export const eventFromJson = (line: string): Event | undefined => {
     case "ADDED":
     case "MODIFIED":
     case "DELETED": {
-      const snapshot = snapshotOf(metadata)
+      const snapshot = snapshotOf(object, includesContent)
       return snapshot === undefined ? undefined : { _tag: type === "DELETED" ? "Deleted" : "Changed", snapshot }
     }
     case "BOOKMARK":
@@ -58,12 +55,19 @@ const parse = (text: string): unknown => {
   }
 }
 
-const snapshotOf = (metadata: unknown): ObjectSnapshot | undefined => {
+const snapshotOf = (
+  object: Readonly<Record<PropertyKey, unknown>>,
+  includesContent: boolean
+): ObjectSnapshot | undefined => {
+  const { metadata } = object
   if (!Predicate.isObject(metadata)) return undefined
   const { annotations = {}, labels = {}, resourceVersion, uid } = metadata
-  return Predicate.isString(uid) && Predicate.isString(resourceVersion) && isStrings(annotations) && isStrings(labels)
-    ? { uid, resourceVersion, annotations, labels }
-    : undefined
+  if (!Predicate.isString(uid) || !Predicate.isString(resourceVersion)) return undefined
+  if (!isStrings(annotations) || !isStrings(labels)) return undefined
+  const snapshot = { uid, resourceVersion, annotations, labels }
+  if (!includesContent) return snapshot
+  const { apiVersion: _apiVersion, kind: _kind, metadata: _metadata, ...content } = object
+  return { ...snapshot, content: content as Content }
 }
 
 const isStrings = (value: unknown): value is Readonly<Record<string, string>> =>

@@ -1,6 +1,6 @@
 /** Encodes requests to the API server. Pure. */
 import type * as Schema from "effect/Schema"
-import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { ConditionalPatch, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Request } from "./http.ts"
 
 /** A GET of an object, a list or a watch. */
@@ -46,6 +46,7 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
         "PATCH",
         withFieldManager(path),
         {
+          ...merged(write.content ?? []),
           metadata: {
             resourceVersion: write.expect.resourceVersion,
             annotations: write.annotations,
@@ -63,7 +64,7 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
           ...(write.expect.hasLabels === false ? createLabels : []),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
-          ...("content" in write ? (write.content ?? []) : []).flatMap(({ path, value }) => set(path, value))
+          ...(write.content ?? []).flatMap(({ path, value }) => set(path, value))
         ],
         "application/json-patch+json"
       )
@@ -73,6 +74,20 @@ export const dryRun = (request: Request): Request => ({ ...request, path: `${req
 
 // Kubernetes records which client manages which field.
 const withFieldManager = (path: string): string => `${path}?fieldManager=kubelock`
+
+// A merge patch makes the fields on the way to one that it sets.
+const merged = (fields: ReadonlyArray<FieldPatch>): object => {
+  const patch: Record<string, unknown> = {}
+  for (const { path, value } of fields) {
+    const [last, ...way] = path.toReversed()
+    const parent = way.reduceRight<Record<string, unknown>>(
+      (within, name) => (within[name] ??= {}) as Record<string, unknown>,
+      patch
+    )
+    parent[last!] = value
+  }
+  return patch
+}
 
 const annotationPath = (key: string): ReadonlyArray<string> => ["metadata", "annotations", key]
 

@@ -2,6 +2,7 @@
  * The object store of a client: its requests, and what their responses mean. `ObjectStoreKubernetes` loads this file with the
  * first store.
  */
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,6 +14,7 @@ import * as Resource from "../../Resource.ts"
 import * as ApiClient from "./apiClient.ts"
 import type { Client } from "./client.ts"
 import * as encode from "./encode.ts"
+import { eventOf, eventsPath } from "./event.ts"
 import type * as Http from "./http.ts"
 import * as responseError from "./responseError.ts"
 import * as watchStream from "./watchStream.ts"
@@ -87,13 +89,14 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
     describe: (id) => Resource.describe(resource, namespace, id),
     now: apiClient.now,
     read,
-    create: (id, annotations) =>
+    create: (id, annotations, content) =>
       write(
         id,
         "create",
         encode.post(collectionPath, {
           apiVersion: Resource.apiVersion(resource),
           kind: resource.kind,
+          ...content,
           metadata: { name: id, annotations, labels: { [managedBy.key]: managedBy.value } }
         })
       ),
@@ -108,10 +111,28 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
       if (responseError.isDryRunUnsupported(response)) return { _tag: "Unknown" }
       return { _tag: "Accepted", snapshot: yield* ApiClient.snapshotOf(response, info, includesContent) }
     }),
-    watch: (id, { label, since } = {}) =>
+    announce: Effect.fnUntraced(function* (id, about, news) {
+      const info = { ...(yield* requestInfo(id, "create")), object: `events in namespace ${namespace}` }
+      const { latest } = yield* apiClient.now
+      const at = Number.isFinite(latest) ? latest : yield* Clock.currentTimeMillis
+      const event = eventOf(resource, namespace, id, about, news, at)
+      const response = yield* apiClient.request(encode.metadataOnly(encode.post(eventsPath(namespace), event)), info)
+      return response.status >= 200 && response.status <= 299
+        ? undefined
+        : yield* Effect.fail(responseError.toError(response, info))
+    }),
+    watch: (id, { content, label, since } = {}) =>
       Stream.unwrap(
         Effect.map(requestInfo(id, "watch"), (info) =>
-          watchStream.make({ apiClient, info, collectionPath, read: read(id), since, label })
+          watchStream.make({
+            apiClient,
+            info,
+            collectionPath,
+            read: read(id),
+            since,
+            label,
+            includesContent: includesContent && content === true
+          })
         )
       )
   })

@@ -24,6 +24,7 @@ export interface Options {
   readonly read: Effect.Effect<ObjectSnapshot, LockError.StoreError>
   readonly since: string | undefined
   readonly label: WatchOptions["label"]
+  readonly includesContent: boolean
 }
 
 /** One step of a watch: the event to emit, if any, and the resourceVersion that it shows. */
@@ -86,7 +87,7 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
     })
 
     const onLine = (line: string): Effect.Effect<WatchEvent | undefined, LockError.StoreError> => {
-      const event = decode.eventFromJson(line)
+      const event = decode.eventFromJson(line, options.includesContent)
       if (event === undefined) return Effect.fail(unavailable(info, "the watch sent a line that is not an event"))
       if (event._tag === "Ended") {
         return event.code === 410 ? expire : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
@@ -185,19 +186,19 @@ const readStep = ({ label, read }: Options): Effect.Effect<Step<WatchEvent>, Loc
         : Effect.fail(error)
   })
 
-const requestOf = ({ collectionPath, info, label }: Options, since: string | undefined): Request =>
-  encode.metadataOnly(
-    encode.get(
-      `${collectionPath}?${new URLSearchParams({
-        watch: "1",
-        fieldSelector: `metadata.name=${info.id}`,
-        ...(label === undefined ? {} : { labelSelector: `${label.key}=${label.value}` }),
-        allowWatchBookmarks: "true",
-        timeoutSeconds: String(watchSeconds),
-        ...(since === undefined ? {} : { resourceVersion: since })
-      })}`
-    )
+const requestOf = ({ collectionPath, includesContent, info, label }: Options, since: string | undefined): Request => {
+  const request = encode.get(
+    `${collectionPath}?${new URLSearchParams({
+      watch: "1",
+      fieldSelector: `metadata.name=${info.id}`,
+      ...(label === undefined ? {} : { labelSelector: `${label.key}=${label.value}` }),
+      allowWatchBookmarks: "true",
+      timeoutSeconds: String(watchSeconds),
+      ...(since === undefined ? {} : { resourceVersion: since })
+    })}`
   )
+  return includesContent ? request : encode.metadataOnly(request)
+}
 
 /** How long the server is asked to keep a watch open. */
 export const watchSeconds = 60

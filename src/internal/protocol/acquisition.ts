@@ -563,8 +563,8 @@ const watch = (self: Acquisition, state: State, found: LockProtocol.WaitState, n
   const known = state.holder?.id === holder && state.holder !== undefined
   const next = expiry === undefined || known ? state : { ...state, holder: { id: holder, since } }
   if (found.position === undefined) {
-    const isFull = holder !== undefined && state.unqueueable === undefined
-    return waitFor(self, next, found, isFull ? "Nothing" : "Object", now)
+    const polls = found.isFull && state.unqueueable === undefined
+    return waitFor(self, next, found, polls ? "Nothing" : "Object", now)
   }
   const heldFor = since - (next.holder?.since ?? since)
   return waitFor(self, next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)

@@ -16,12 +16,16 @@ import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
 import type { Grant } from "./acquisition.ts"
 import type { Answer, Now } from "./answer.ts"
 
-/** What does not change while a lock is held. `ttl` and `renewEvery` are in milliseconds; without the latter nothing renews. */
+/**
+ * What does not change while a lock is held. Times are in milliseconds. Without `renewEvery` nothing renews. The holder relies on a
+ * lease for no longer than `renewDeadline`.
+ */
 export interface Terms {
   readonly kind: LockKind
   readonly holderId: string
   readonly ttl: number
   readonly renewEvery: number | undefined
+  readonly renewDeadline: number
 }
 
 /**
@@ -62,10 +66,13 @@ export type NotOurs = Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }
 export const lossOf = ({ _tag: reason, ...seen }: NotOurs): Loss => ({ reason, seen })
 
 /** The state in which a hold begins. */
-export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant): State => ({
+export const begin = (
+  { issuedAt, lease, snapshot, validFor }: Grant,
+  { renewDeadline }: Pick<Terms, "renewDeadline">
+): State => ({
   lease,
   issuedAt,
-  validFor,
+  validFor: Math.min(validFor, renewDeadline),
   written: [lease.expiry],
   snapshot,
   uid: snapshot.uid,
@@ -103,7 +110,11 @@ export interface Renewal {
 }
 
 /** Plans a renewal, on condition that the lease on the object is the one last written. */
-export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: Now): readonly [State, Renewal] => {
+export const planRenewal = (
+  state: State,
+  { holderId, kind, renewDeadline, ttl }: Terms,
+  now: Now
+): readonly [State, Renewal] => {
   const { expiry } = state.lease
   const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
   return [
@@ -111,7 +122,7 @@ export const planRenewal = (state: State, { holderId, kind, ttl }: Terms, now: N
     {
       lease,
       issuedAt: now.clock,
-      validFor: LockProtocol.validFor(now.server, ttl),
+      validFor: Math.min(LockProtocol.validFor(now.server, ttl), renewDeadline),
       write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
     }
   ]
@@ -209,7 +220,7 @@ const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, 
 // expiry, by the latest that the server's clock can be.
 const onFound = (
   state: State,
-  { holderId, kind }: Terms,
+  { holderId, kind, renewDeadline }: Terms,
   snapshot: ObjectSnapshot,
   now: Now,
   retry: (state: State) => readonly [State, Next]
@@ -223,7 +234,7 @@ const onFound = (
           { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
         ]
       }
-      const validFor = check.expiresAt - now.server.latest
+      const validFor = Math.min(check.expiresAt - now.server.latest, renewDeadline)
       const found = { ...state, lease: { holderId, expiry: check.expiry }, snapshot }
       return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
     }

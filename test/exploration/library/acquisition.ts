@@ -99,7 +99,9 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
         return { _tag: "Joins", ...doubts, mayQueue, ...send(command.write) }
       }
       case "Succeed": {
-        const hold = holding.begin(mutation.grants?.(command.grant, contender) ?? command.grant)
+        const hold = holding.begin(mutation.grants?.(command.grant, contender) ?? command.grant, {
+          renewDeadline: contender.ttl
+        })
         return { _tag: "Succeeds", ...doubts, lease: wire.tickOf(hold.lease.expiry), left: ticksLeft(hold) }
       }
       case "Fail":

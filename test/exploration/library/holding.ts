@@ -29,7 +29,8 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
     kind: wire.kind,
     holderId: wire.holderId(index),
     ttl: ttl * 1000,
-    renewEvery: renews ? interval : undefined
+    renewEvery: renews ? interval : undefined,
+    renewDeadline: ttl * 1000
   })
 
   const stateOf = (actor: Actor, index: number): machine.State => ({
@@ -77,7 +78,10 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
       tookOverFrom: undefined,
       displaced: 0
     }
-    const held = machine.begin({ ...grant, snapshot: wire.snapshotOfQueue(wire.emptyQueue) })
+    const held = machine.begin(
+      { ...grant, snapshot: wire.snapshotOfQueue(wire.emptyQueue) },
+      { renewDeadline: Number.POSITIVE_INFINITY }
+    )
     const state = { ...held, phase, inDoubt }
     return machine.isValid(mutation.believes?.(state) ?? state, clockAt(0))
   }

@@ -45,7 +45,7 @@ describe("an object", () => {
 })
 
 describe("an event", () => {
-  const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }))
+  const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }), false)
 
   it("is decoded: the new state, the deletion, the position of the watch, and the reason of its end", () => {
     assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata })
@@ -70,6 +70,6 @@ describe("an event", () => {
       }
     }
     for (const type of [undefined, null, 1, "", "added", "SYNC"]) assert.isUndefined(read(type, partial))
-    for (const line of ["{", "1", "null", "[]"]) assert.isUndefined(objects.eventFromJson(line))
+    for (const line of ["{", "1", "null", "[]"]) assert.isUndefined(objects.eventFromJson(line, false))
   })
 })

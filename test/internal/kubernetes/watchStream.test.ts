@@ -17,6 +17,7 @@ const watching = (options: {
 }) => {
   const requests = { watches: 0, reads: 0 }
   const stream = watchStream.make({
+    includesContent: false,
     apiClient: {
       request: () => Effect.never,
       now: Effect.succeed({ earliest: 0, latest: 0 }),

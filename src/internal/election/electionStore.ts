@@ -1,0 +1,197 @@
+/**
+ * A store of Leases in which elections look like locks: the fields of a Lease's spec appear as the annotations of a lock's record.
+ *
+ * Every write is conditional on the resourceVersion, so it can lose no update of another: a precondition on annotations is compared
+ * with the object as last seen, and the object is read again if it has changed since.
+ *
+ * A holder that is a kubelock is judged by its expiry on the API server's clock. Any other is judged by `sightings`: the expiry that
+ * appears here is as far ahead of the server's time as the record has left on this machine's clock. It is right for a decision at
+ * the moment at which the object was seen.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Unavailable } from "../../LockError.ts"
+import type { LockKind } from "../../LockKind.ts"
+import * as Kind from "../../LockKind.ts"
+import * as LockRecord from "../../LockRecord.ts"
+import type {
+  ConditionalPatch,
+  MetadataPatch,
+  ObjectSnapshot,
+  Precondition,
+  ServerTime,
+  WatchEvent
+} from "../../ObjectStore.ts"
+import { ObjectStore } from "../../ObjectStore.ts"
+import * as boundedMap from "../boundedMap.ts"
+import * as ClockReading from "../time/clockReading.ts"
+import { isOlder } from "../version.ts"
+import * as leaseSpec from "./leaseSpec.ts"
+import * as sightings from "./sightings.ts"
+
+/** The kind of lock that an election is: exclusive, with holders that are no kubelock and have a name. */
+export const kind = (key: string): LockKind => {
+  const exclusive = Kind.exclusive(key)
+  return {
+    ...exclusive,
+    decode: (annotations) => {
+      const record = exclusive.decode(annotations)
+      const peer = annotations[peerKey(key)]
+      return record._tag === "Malformed" || peer === undefined
+        ? record
+        : { ...record, leases: record.leases.map((lease) => ({ ...lease, peer })) }
+    }
+  }
+}
+
+/**
+ * Options of the store.
+ *
+ * - `key`: the key of the elections' kind.
+ * - `leaseDuration`: in seconds.
+ * - `onSlowPath`: called if a write had to read the object first, since others had written.
+ */
+export interface Options {
+  readonly key: string
+  readonly leaseDuration: number
+  readonly onSlowPath: (id: string) => Effect.Effect<void>
+}
+
+/** Makes the store, over one of Leases that includes content. */
+export const make = (
+  leases: ObjectStore["Service"],
+  { key, leaseDuration, onSlowPath }: Options
+): ObjectStore["Service"] => {
+  const known = boundedMap.make<string, ObjectSnapshot>(capacity)
+  const sighted = sightings.make(leaseDuration)
+  const virtual = new Set([key, LockRecord.holderKey(key), peerKey(key)])
+
+  const remember = (id: string, snapshot: ObjectSnapshot) => {
+    const before = known.get(id)
+    if (before?.uid !== snapshot.uid || !isOlder(snapshot.resourceVersion, before.resourceVersion)) {
+      known.set(id, snapshot)
+    }
+  }
+
+  const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> =>
+    Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
+      remember(id, snapshot)
+      const { labels, resourceVersion, uid } = snapshot
+      const others = Object.entries(snapshot.annotations).filter(([name]) => !virtual.has(name))
+      const annotations = { ...Object.fromEntries(others), ...recordOf(id, snapshot, server, now) }
+      return { uid, resourceVersion, labels, annotations }
+    })
+
+  const recordOf = (
+    id: string,
+    { content, uid }: ObjectSnapshot,
+    { earliest }: ServerTime,
+    now: ClockReading.ClockReading
+  ): Readonly<Record<string, string>> => {
+    const spec = leaseSpec.fromContent(content)
+    const holder = leaseSpec.holderOf(spec)
+    if (holder === undefined) return {}
+    const own = leaseSpec.ownLease(spec)
+    if (own !== undefined) return LockRecord.toAnnotations(key, own)
+    const left = sighted.left(id, uid, spec, now)
+    const expiry = Number.isFinite(earliest) ? leaseSpec.microTime(Math.ceil(earliest + left)) : endOfTime
+    return { [key]: expiry, [peerKey(key)]: holder }
+  }
+
+  const read = (id: string) => Effect.flatMap(leases.read(id), (snapshot) => see(id, snapshot))
+
+  // The write of a lock, as a write to the Lease in the version that is known.
+  const translated = (patch: ConditionalPatch, { content, resourceVersion }: ObjectSnapshot, now: ServerTime) => {
+    const lease = leaseIn(key, patch.annotations)
+    const before = leaseSpec.fromContent(content)
+    const spec =
+      lease === undefined
+        ? {}
+        : lease === "Removed"
+          ? leaseSpec.released(now.latest)
+          : leaseSpec.holding(before, lease, now.earliest, leaseDuration)
+    const others = Object.entries(patch.annotations).filter(([name]) => !virtual.has(name))
+    return {
+      expect: { resourceVersion },
+      annotations: Object.fromEntries(others),
+      labels: patch.labels,
+      content: Object.entries(spec).map(([name, value]) => ({ path: ["spec", name] as const, value }))
+    }
+  }
+
+  const compareAndSwap = Effect.fnUntraced(function* (id: string, patch: ConditionalPatch) {
+    let current = known.get(id)
+    for (let reads = 0; ;) {
+      if (current === undefined) {
+        current = yield* leases.read(id)
+        reads++
+      }
+      if (isMet(patch.expect, yield* see(id, current))) {
+        const answer = yield* leases.compareAndSwap(id, translated(patch, current, yield* leases.now))
+        if (Option.isSome(answer)) return Option.some(yield* see(id, answer.value))
+        if ("resourceVersion" in patch.expect) return Option.none()
+      } else if (reads > 0) {
+        return Option.none()
+      }
+      if (reads === mostReads) return yield* new Unavailable({ object: leases.describe(id), ...busy })
+      if (reads === 0) yield* onSlowPath(id)
+      current = undefined
+    }
+  })
+
+  return ObjectStore.of({
+    ...leases,
+    sharedWithDex: false,
+    includesContent: false,
+    read,
+    create: Effect.fnUntraced(function* (id, annotations) {
+      const now = yield* leases.now
+      const lease = leaseIn(key, annotations)
+      const spec =
+        lease === undefined || lease === "Removed"
+          ? {}
+          : leaseSpec.holding(leaseSpec.fromContent(undefined), lease, now.earliest, leaseDuration)
+      const others = Object.entries(annotations).filter(([name]) => !virtual.has(name))
+      const made = yield* leases.create(id, Object.fromEntries(others), { spec })
+      return Option.isSome(made) ? Option.some(yield* see(id, made.value)) : made
+    }),
+    compareAndSwap,
+    dryRun: () => Effect.succeed({ _tag: "Unknown" }),
+    watch: (id, options) =>
+      Stream.mapEffect(leases.watch(id, { ...options, content: true }), (event) =>
+        event._tag === "Deleted"
+          ? Effect.succeed(event)
+          : Effect.map(see(id, event.snapshot), (snapshot): WatchEvent => ({ _tag: "Changed", snapshot }))
+      )
+  })
+}
+
+const peerKey = (key: string): string => `${key}-peer`
+
+// The lease that a lock's patch writes or removes; `undefined` if it does neither.
+const leaseIn = (key: string, annotations: MetadataPatch): LockRecord.Lease | "Removed" | undefined => {
+  const named = annotations[LockRecord.holderKey(key)]
+  if (named === undefined) return undefined
+  if (named === null) return "Removed"
+  const at = named.lastIndexOf("@")
+  return { holderId: named.slice(0, at), expiry: named.slice(at + 1) }
+}
+
+const isMet = (expect: Precondition, { annotations, resourceVersion }: ObjectSnapshot): boolean =>
+  "resourceVersion" in expect
+    ? expect.resourceVersion === resourceVersion
+    : Object.entries(expect.annotations).every(([name, wanted]) =>
+        typeof wanted === "string" ? annotations[name] === wanted : name in annotations === wanted
+      )
+
+/** The expiry of a holder as long as nothing is known of the server's time. */
+const endOfTime = "9999-12-31T23:59:59Z"
+
+const busy = { verb: "patch", detail: "the object changes faster than this process can write to it" }
+
+/** How often a write reads the object, since others write to it at the same time. Our choice. */
+const mostReads = 5
+
+// A Lease that is forgotten is read again.
+const capacity = 10_000

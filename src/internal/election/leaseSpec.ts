@@ -1,0 +1,91 @@
+/**
+ * The record of an election: `spec` of a Lease as client-go writes it, and the lease of a lock that it stands for. Pure.
+ *
+ * A lock's record is two annotations. The functions here translate between them and the fields of the spec, so that one engine
+ * serves locks and elections.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Predicate from "effect/Predicate"
+import type { Lease } from "../../LockRecord.ts"
+import * as LockQueue from "../../LockQueue.ts"
+import type { Content } from "../../ObjectStore.ts"
+import * as rfc3339 from "../time/rfc3339.ts"
+
+/** The fields that client-go reads and writes. What is absent, or of another type, is `undefined`. */
+export interface LeaseSpec {
+  readonly holderIdentity: string | undefined
+  readonly leaseDurationSeconds: number | undefined
+  readonly acquireTime: string | undefined
+  readonly renewTime: string | undefined
+  readonly leaseTransitions: number | undefined
+}
+
+/** Reads the spec of a Lease. */
+export const fromContent = (content: Content | undefined): LeaseSpec => {
+  const spec = content?.["spec"]
+  const fields: { readonly [name: string]: unknown } = Predicate.isObject(spec) ? spec : {}
+  const text = (name: string) => (Predicate.isString(fields[name]) ? fields[name] : undefined)
+  const number = (name: string) => (Predicate.isNumber(fields[name]) ? fields[name] : undefined)
+  return {
+    holderIdentity: text("holderIdentity"),
+    leaseDurationSeconds: number("leaseDurationSeconds"),
+    acquireTime: text("acquireTime"),
+    renewTime: text("renewTime"),
+    leaseTransitions: number("leaseTransitions")
+  }
+}
+
+/** Who holds the Lease; `undefined` if nobody does. An empty identity means nobody (client-go). */
+export const holderOf = ({ holderIdentity }: LeaseSpec): string | undefined =>
+  holderIdentity === "" ? undefined : holderIdentity
+
+/**
+ * The lease of a holder that is a kubelock, by its holder ID; `undefined` for any other holder. Its times are by the clock of the API
+ * server, so anybody may judge it by that clock.
+ */
+export const ownLease = (spec: LeaseSpec): Lease | undefined => {
+  const { holderIdentity = "", leaseDurationSeconds, renewTime } = spec
+  const renewed = renewTime === undefined ? undefined : rfc3339.parse(renewTime)
+  if (LockQueue.processIdOf(holderIdentity) === "" || renewed === undefined) return undefined
+  if (leaseDurationSeconds === undefined || leaseDurationSeconds <= 0) return undefined
+  const renewedAt = renewed.seconds + Math.ceil(renewed.nanos / 1e9)
+  return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
+}
+
+/**
+ * The fields that say that this lease holds, to be merged into the spec. `earliest` is the earliest that the server's clock can be
+ * (milliseconds), and `leaseDuration` the longest duration to write (seconds).
+ *
+ * Others read no earlier expiry than the lease has: not those that add the duration to `renewTime`, nor client-go, which counts the
+ * duration from when it sees the record change.
+ */
+export const holding = (
+  before: LeaseSpec,
+  { expiry, holderId }: Lease,
+  earliest: number,
+  leaseDuration: number
+): Content => {
+  const end = rfc3339.parse(expiry)?.seconds ?? 0
+  const duration = Math.max(1, Math.min(leaseDuration, Math.ceil(end - earliest / 1000)))
+  const renewTime = microTime((end - duration) * 1000)
+  const renewal = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
+  return before.holderIdentity === holderId
+    ? renewal
+    : {
+        ...renewal,
+        acquireTime: renewTime,
+        leaseTransitions: before.holderIdentity === undefined ? 0 : (before.leaseTransitions ?? 0) + 1
+      }
+}
+
+/** The fields that say that nobody holds the Lease since this time (milliseconds since 1970), as client-go releases it. */
+export const released = (at: number): Content => ({
+  holderIdentity: "",
+  leaseDurationSeconds: 1,
+  acquireTime: microTime(at),
+  renewTime: microTime(at)
+})
+
+/** A time as a Lease wants it: with six digits after the second. */
+export const microTime = (millis: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(Math.floor(millis))).replace(/\.(\d{3})Z$/, ".$1000Z")
