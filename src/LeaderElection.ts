@@ -24,7 +24,7 @@
  * - A client-go that releases late can empty the Lease of its successor (a defect of client-go). A leader of this library then fails
  *   with `LockLost`, reason `Removed`, and `lead` campaigns again.
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"

@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as ElectionTiming from "../src/ElectionTiming.ts"
-import * as LeaderElection from "../src/LeaderElection.ts"
+import type * as LeaderElection from "../src/LeaderElection.ts"
 import * as LockError from "../src/LockError.ts"
 import { foreign, name, setUp } from "./utils/elections.ts"
 

@@ -100,7 +100,7 @@ describe("LockProtocol.decide", () => {
     assert.deepInclude(decide({ ...heldBy(you), ...queue }, exactly(at), me), {
       position: undefined,
       canJoin: false,
-      isFull: false
+      isFull: true
     })
   })
 

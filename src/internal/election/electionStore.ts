@@ -38,9 +38,8 @@ export const kind = (key: string): LockKind => {
     decode: (annotations) => {
       const record = exclusive.decode(annotations)
       const peer = annotations[peerKey(key)]
-      return record._tag === "Malformed" || peer === undefined
-        ? record
-        : { ...record, leases: record.leases.map((lease) => ({ ...lease, peer })) }
+      const lease = LockRecord.leaseOf(record)
+      return lease === undefined || peer === undefined ? record : { _tag: "Leases", leases: [{ ...lease, peer }] }
     }
   }
 }

@@ -58,7 +58,13 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
         return { _tag: "Writing", grant, isCached, wasHeld: unanswered }
       }
       default: {
-        const state = { seen: hasYielded ? {} : { expiry: "" }, until: 0, position: undefined, canJoin: false }
+        const state = {
+          seen: hasYielded ? {} : { expiry: "" },
+          until: 0,
+          position: undefined,
+          canJoin: false,
+          isFull: false
+        }
         return { _tag: "Waiting", state, on: "Object", until: 0 }
       }
     }
@@ -100,7 +106,7 @@ export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) =
       }
       case "Succeed": {
         const hold = holding.begin(mutation.grants?.(command.grant, contender) ?? command.grant, {
-          renewDeadline: contender.ttl
+          renewDeadline: Number.POSITIVE_INFINITY
         })
         return { _tag: "Succeeds", ...doubts, lease: wire.tickOf(hold.lease.expiry), left: ticksLeft(hold) }
       }

@@ -30,7 +30,7 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
     holderId: wire.holderId(index),
     ttl: ttl * 1000,
     renewEvery: renews ? interval : undefined,
-    renewDeadline: ttl * 1000
+    renewDeadline: Number.POSITIVE_INFINITY
   })
 
   const stateOf = (actor: Actor, index: number): machine.State => ({
