@@ -14,6 +14,7 @@ import { type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
@@ -40,7 +41,9 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     content
   )
 
-  for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Thing]) {
+  it.layer(WorldKubernetes.layer({ resource: Resource.lease, namespace: "dex", content: true }))("elections", election)
+
+  for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease, Thing]) {
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
     if (resource === Resource.refreshToken) {

@@ -1,6 +1,7 @@
 import { layer } from "@effect/vitest"
 import * as Layer from "effect/Layer"
 import * as Lock from "../src/Lock.ts"
+import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { contract } from "./contract/objectStore.ts"
@@ -14,3 +15,5 @@ layer(Lock.layer().pipe(Layer.provideMerge(World.layerMemory)), { excludeTestSer
   "Lock on ObjectStoreMemory",
   behaviour
 )
+
+layer(World.layerMemory, { excludeTestServices: true })("elections on ObjectStoreMemory", election)

@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as Resource from "../../src/Resource.ts"
+import { election } from "../contract/election.ts"
 import { behaviour } from "../contract/lock.ts"
 import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
@@ -26,6 +27,10 @@ const suites = <E>(
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour)
       if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)
+      if (resource === Resource.lease) {
+        const leases = WorldKubernetes.layer({ resource, namespace: options.namespace, content: true })
+        it.layer(leases)("elections", election)
+      }
     }
   })
 
@@ -40,7 +45,7 @@ if (file === undefined) {
         namespace: "dex",
         resources:
           server === "kube-apiserver"
-            ? [Resource.refreshToken, Resource.configMap, Resource.secret]
+            ? [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease]
             : [Resource.refreshToken]
       }
     )
@@ -50,6 +55,6 @@ if (file === undefined) {
   describe("the lock on a cluster of yours", () =>
     suites(KubernetesClient.layerKubeConfig(given), {
       namespace: process.env["KUBELOCK_TEST_NAMESPACE"] || "default",
-      resources: [Resource.configMap, Resource.secret]
+      resources: [Resource.configMap, Resource.secret, Resource.lease]
     }))
 }

@@ -104,8 +104,8 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       const store = yield* ObjectStore
       const id = yield* anObject({ "example.com/a": "1" })
       const expect = { annotations: { "example.com/a": "1" } }
-      const data = [{ path: ["data"], value: { key: "dmFs" } }] as const
-      const found = written(yield* store.compareAndSwap(id, { expect, annotations: {}, content: data }))
+      const content = [(yield* World).field]
+      const found = written(yield* store.compareAndSwap(id, { expect, annotations: {}, content }))
       assert.strictEqual(yield* store.remove(id, found), "HasContent")
       assert.deepInclude(yield* store.read(id), { uid: found.uid })
     })

@@ -5,20 +5,24 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as AnyId from "../../src/AnyId.ts"
-import { managedBy, ObjectStore } from "../../src/ObjectStore.ts"
+import { type FieldPatch, managedBy, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 
 /**
- * Creates and deletes objects as their owner does. `bytes` is the size of their content. `createIfMissing` is off in the
- * store of a world.
+ * Creates and deletes objects as their owner does. `bytes` is the size of their content. `field` is one that objects of this kind can
+ * have. `createIfMissing` is off in the store of a world.
  */
 export class World extends Context.Service<
   World,
   {
     readonly make: (id: string, annotations?: Readonly<Record<string, string>>, bytes?: number) => Effect.Effect<void>
     readonly delete: (id: string) => Effect.Effect<void>
+    readonly field: FieldPatch
   }
 >()("test/World") {}
+
+/** A field of ConfigMaps and Secrets, and of objects that may have any. */
+export const data: FieldPatch = { path: ["data"], value: { key: "dmFs" } }
 
 /** The world of a memory store. */
 export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext(
@@ -34,7 +38,8 @@ export const layerMemory: Layer.Layer<World | ObjectStore> = Layer.effectContext
               const labels = { [managedBy.key]: null }
               yield* memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations: {}, labels })
             }).pipe(Effect.orDie),
-          delete: memory.delete
+          delete: memory.delete,
+          field: data
         })
       )
     )
@@ -68,7 +73,8 @@ export const withAnyIds = <E, R>(
           World,
           World.of({
             make: (id, annotations, bytes) => world.make(nameOf(id), annotations, bytes),
-            delete: (id) => world.delete(nameOf(id))
+            delete: (id) => world.delete(nameOf(id)),
+            field: world.field
           })
         )
       )

@@ -7,13 +7,15 @@ import type { Request } from "../../src/internal/kubernetes/http.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
-import { World } from "./World.ts"
+import { data, World } from "./World.ts"
 
 /** The content of the objects. It must not get lost. */
 export const content = (resource: Resource.Resource, bytes: number): object =>
   resource.plural === "refreshtokens"
     ? { token: "s".repeat(bytes), claims: { userID: "1" } }
-    : { data: { key: "dmFs".repeat(Math.ceil(bytes / 4)) } }
+    : resource.plural === "leases"
+      ? { spec: {} }
+      : { data: { key: "dmFs".repeat(Math.ceil(bytes / 4)) } }
 
 /** The world and the store of one resource in one namespace. */
 export const layer = (
@@ -48,7 +50,8 @@ export const layer = (
               201
             )
           ),
-        delete: (id) => remove(id, 200)
+        delete: (id) => remove(id, 200),
+        field: resource.plural === "leases" ? { path: ["spec"], value: { holderIdentity: "x" } } : data
       })
     })
   )

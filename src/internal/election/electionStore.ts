@@ -141,6 +141,7 @@ export const make = (
 
   return ObjectStore.of({
     ...leases,
+    createIfMissing: true,
     sharedWithDex: false,
     includesContent: false,
     read,
@@ -150,7 +151,7 @@ export const make = (
       const spec =
         lease === undefined || lease === "Removed"
           ? {}
-          : leaseSpec.holding(leaseSpec.fromContent(undefined), lease, now.earliest, leaseDuration)
+          : leaseSpec.holding(undefined, lease, now.earliest, leaseDuration)
       const others = Object.entries(annotations).filter(([name]) => !virtual.has(name))
       const made = yield* leases.create(id, Object.fromEntries(others), { spec })
       return Option.isSome(made) ? Option.some(yield* see(id, made.value)) : made

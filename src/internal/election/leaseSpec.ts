@@ -53,14 +53,14 @@ export const ownLease = (spec: LeaseSpec): Lease | undefined => {
 }
 
 /**
- * The fields that say that this lease holds, to be merged into the spec. `earliest` is the earliest that the server's clock can be
+ * The fields that say that this lease holds, to be merged into the spec as it was; `undefined` for a new Lease. `earliest` is the earliest that the server's clock can be
  * (milliseconds), and `leaseDuration` the longest duration to write (seconds).
  *
  * Others read no earlier expiry than the lease has: not those that add the duration to `renewTime`, nor client-go, which counts the
  * duration from when it sees the record change.
  */
 export const holding = (
-  before: LeaseSpec,
+  before: LeaseSpec | undefined,
   { expiry, holderId }: Lease,
   earliest: number,
   leaseDuration: number
@@ -69,13 +69,9 @@ export const holding = (
   const duration = Math.max(1, Math.min(leaseDuration, Math.ceil(end - earliest / 1000)))
   const renewTime = microTime((end - duration) * 1000)
   const renewal = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
-  return before.holderIdentity === holderId
-    ? renewal
-    : {
-        ...renewal,
-        acquireTime: renewTime,
-        leaseTransitions: before.holderIdentity === undefined ? 0 : (before.leaseTransitions ?? 0) + 1
-      }
+  if (before?.holderIdentity === holderId) return renewal
+  const leaseTransitions = before === undefined ? 0 : (before.leaseTransitions ?? 0) + 1
+  return { ...renewal, acquireTime: renewTime, leaseTransitions }
 }
 
 /** The fields that say that nobody holds the Lease since this time (milliseconds since 1970), as client-go releases it. */

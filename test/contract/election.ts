@@ -1,0 +1,173 @@
+/** What elections do on every store of Leases: the record, hand-overs, and what is left alone. */
+import { assert, type Vitest } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ElectionTiming from "../../src/ElectionTiming.ts"
+import { fromContent, microTime } from "../../src/internal/election/leaseSpec.ts"
+import * as LeaderElection from "../../src/LeaderElection.ts"
+import { type Content, ObjectStore } from "../../src/ObjectStore.ts"
+import { freshId, World } from "../utils/World.ts"
+
+const timing = ElectionTiming.make({
+  leaseDuration: "4 seconds",
+  renewDeadline: "3 seconds",
+  retryPeriod: "200 millis"
+})
+
+/** Elections of one process, and its terms, each of which ends when its `end` runs. */
+const aProcess = Effect.fnUntraced(function* (identity: string) {
+  const elections = yield* LeaderElection.make({ identity, timing })
+  return {
+    ...elections,
+    leads: Effect.fnUntraced(function* (name: string) {
+      const scope = yield* Scope.make()
+      const term = yield* Scope.provide(elections.scoped(name), scope)
+      return { ...term, end: Scope.close(scope, Exit.void) }
+    })
+  }
+})
+
+const specOf = (name: string) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    return fromContent((yield* store.read(name)).content)
+  })
+
+/** Writes fields of the spec as another program does, on any version. */
+const writes = (name: string, fields: Content) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const { resourceVersion } = yield* store.read(name)
+    const content = Object.entries(fields).map(([field, value]) => ({ path: ["spec", field] as const, value }))
+    return yield* store.compareAndSwap(name, { expect: { resourceVersion }, annotations: {}, content })
+  }).pipe(Effect.repeat({ until: Option.isSome }), Effect.asVoid)
+
+const goHolds = (name: string) =>
+  writes(name, {
+    holderIdentity: "go_1",
+    leaseDurationSeconds: 4,
+    acquireTime: microTime(Date.now()),
+    renewTime: microTime(Date.now()),
+    leaseTransitions: 3
+  })
+
+/** Declares the suite. The store is one of Leases, with their content. */
+export const election = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
+  const aLease = Effect.gen(function* () {
+    const name = freshId()
+    yield* (yield* World).make(name, { "example.com/a": "1" })
+    return name
+  })
+
+  it.effect("are written as client-go writes them, and released so", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const name = freshId()
+      const us = yield* aProcess("us")
+      const term = yield* us.leads(name)
+      const { acquireTime, renewTime, ...rest } = yield* specOf(name)
+      assert.deepStrictEqual(rest, {
+        holderIdentity: term.identity,
+        leaseDurationSeconds: 4,
+        leaseTransitions: 0
+      })
+      assert.match(String(renewTime), /\.\d{6}Z$/)
+      assert.match(String(acquireTime), /\.\d{6}Z$/)
+      yield* term.end
+      const released = yield* specOf(name)
+      assert.deepInclude(released, { holderIdentity: "", leaseDurationSeconds: 1, leaseTransitions: 0 })
+      const again = yield* us.leads(name)
+      assert.propertyVal(yield* specOf(name), "leaseTransitions", 1)
+      assert.isAbove(Number(again.fencingToken), Number(term.fencingToken))
+      yield* again.end
+      assert.deepStrictEqual({ ...(yield* store.read(name)).annotations }, {})
+      yield* (yield* World).delete(name)
+    })
+  )
+
+  it.effect("hand over to the candidates in their order, each time with one write", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const name = yield* aLease
+      const leader = yield* (yield* aProcess("a")).leads(name)
+      const waiting = yield* Effect.forEach(["b", "c"], (who) =>
+        Effect.gen(function* () {
+          const process = yield* aProcess(who)
+          const fiber = yield* Effect.forkChild(process.leads(name), { startImmediately: true })
+          yield* store.watch(name).pipe(
+            Stream.filter((event) => event._tag === "Changed" && JSON.stringify(event.snapshot).includes(`${who}/`)),
+            Stream.runHead
+          )
+          return fiber
+        })
+      )
+      const tokens = [leader.fencingToken]
+      let current = leader
+      for (const fiber of waiting) {
+        yield* current.end
+        current = yield* Fiber.join(fiber)
+        tokens.push(current.fencingToken)
+        assert.propertyVal(yield* specOf(name), "holderIdentity", current.identity)
+      }
+      assert.propertyVal(yield* specOf(name), "leaseTransitions", 3)
+      yield* current.end
+      assert.deepStrictEqual(
+        tokens,
+        tokens.toSorted((a, b) => Number(a - b))
+      )
+      assert.deepStrictEqual({ ...(yield* store.read(name)).annotations }, { "example.com/a": "1" })
+    })
+  )
+
+  it.effect("leave a Lease alone that a controller in Go holds, and take it once that has released it", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const name = yield* aLease
+      yield* goHolds(name)
+      const { resourceVersion } = yield* store.read(name)
+      const fiber = yield* Effect.forkChild((yield* aProcess("us")).leads(name), { startImmediately: true })
+      yield* Effect.sleep("500 millis")
+      assert.strictEqual((yield* store.read(name)).resourceVersion, resourceVersion)
+      yield* writes(name, { holderIdentity: "", leaseDurationSeconds: 1 })
+      const term = yield* Fiber.join(fiber)
+      assert.deepInclude(yield* specOf(name), { holderIdentity: term.identity, leaseTransitions: 4 })
+      yield* term.end
+    })
+  )
+
+  it.effect("tell a leader that the Lease was taken, and by whom", () =>
+    Effect.gen(function* () {
+      const name = yield* aLease
+      const term = yield* (yield* aProcess("us")).leads(name)
+      yield* goHolds(name)
+      assert.deepInclude(yield* Effect.flip(term.lost), { reason: "TakenOver", holder: "go_1" })
+      assert.isFalse(yield* term.isValid)
+      yield* term.end
+      assert.propertyVal(yield* specOf(name), "holderIdentity", "go_1")
+    })
+  )
+
+  it.effect("tell those who observe who leads", () =>
+    Effect.gen(function* () {
+      const name = freshId()
+      const us = yield* aProcess("us")
+      const seen = yield* Queue.unbounded<string | undefined>()
+      yield* Effect.forkScoped(
+        Stream.runForEach(us.observe(name), (leader) =>
+          Queue.offer(seen, Option.getOrUndefined(Option.map(leader, ({ identity }) => identity)))
+        )
+      )
+      assert.isUndefined(yield* Queue.take(seen))
+      const term = yield* us.leads(name)
+      assert.strictEqual(yield* Queue.take(seen), term.identity)
+      yield* term.end
+      assert.isUndefined(yield* Queue.take(seen))
+      yield* (yield* World).delete(name)
+    })
+  )
+}
