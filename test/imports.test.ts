@@ -30,6 +30,8 @@ const library = [
   "AnyId",
   "Lock",
   "Once",
+  "election",
+  "LeaderElection",
   ...kubernetes,
   "client",
   "store",
@@ -64,9 +66,17 @@ const wings: Readonly<Record<string, Wing>> = {
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
   Lock: { files: ["src/Lock.ts"], imports: lock },
   Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
+  election: {
+    files: ["src/internal/election/", "src/ElectionMetrics.ts", "src/ElectionTiming.ts"],
+    imports: [...port, "boundedMap"]
+  },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
+  LeaderElection: {
+    files: ["src/LeaderElection.ts"],
+    imports: [...lock, "tracing", "Lock", "election", "client", "store"]
+  },
   refresh: {
     files: ["src/internal/refresh/", "src/RefreshError.ts", "src/RefreshMetrics.ts"],
     imports: [...lock, "boundedMap", "tracing", "Lock"]
@@ -75,7 +85,20 @@ const wings: Readonly<Record<string, Wing>> = {
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {
     files: ["src/index.ts"],
-    imports: [...port, "AnyId", "memory", "Lock", "Once", "client", "store", "refresh", "RefreshOnce", "Shutdown"]
+    imports: [
+      ...port,
+      "AnyId",
+      "memory",
+      "Lock",
+      "Once",
+      "election",
+      "LeaderElection",
+      "client",
+      "store",
+      "refresh",
+      "RefreshOnce",
+      "Shutdown"
+    ]
   },
   testing: { files: ["src/testing/"], imports: ["port"] },
   "testing/TestLock": {

@@ -138,7 +138,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       yield* annotate(id, { "example.com/lock": null, "example.com/a": "1" })
       const store = yield* ObjectStore
       const expect = { annotations: { "example.com/a": "1" } }
-      const content = [{ path: ["data"], value: { key: "dmFs" } }] as const
+      const content = [(yield* World).field]
       yield* store.compareAndSwap(id, { expect, annotations: { "example.com/a": null }, content })
       assert.strictEqual(yield* Lock.removeIdle(id), "Foreign")
       yield* (yield* World).delete(id)
