@@ -34,6 +34,7 @@ import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import * as Closing from "./internal/engine/closing.ts"
 import type { Contender, Engine } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
+import * as leaseMirror from "./internal/election/leaseMirror.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
 import * as renewer from "./internal/engine/renewer.ts"
@@ -235,8 +236,9 @@ export const makeOf = Effect.fnUntraced(function* (
   kind: LockKind.LockKind,
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
-  const store = yield* ObjectStore
+  const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.dex
+  const store = given.holdsLeases ? leaseMirror.make(given, kind.key) : given
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
   const processId = LockQueue.newProcessId()

@@ -94,6 +94,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       store: ObjectStore.of({
         createIfMissing: options.createIfMissing ?? true,
         sharedWithDex: false,
+        holdsLeases: false,
         includesContent: true,
         describe,
         now: Clock.clockWith((clock) => {

@@ -8,9 +8,10 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type * as Http from "../src/internal/kubernetes/http.ts"
+import * as leaseSpec from "../src/internal/election/leaseSpec.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
-import { type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
+import { type Content, type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
@@ -46,12 +47,50 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
   for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease, Thing]) {
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
-    if (resource === Resource.refreshToken) {
+    if (resource === Resource.refreshToken || resource === Resource.lease) {
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`the lock on ${Resource.name(resource)}`, behaviour)
-      it.layer(locked)("beside Dex", mixed)
+      if (resource.sharedWithDex) it.layer(locked)("beside Dex", mixed)
     }
   }
+})
+
+layer(embedded(), { excludeTestServices: true })("a lock on a Lease", (it) => {
+  const locks = (identity: string) =>
+    Lock.layer({ identity }).pipe(
+      Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.lease, namespace: "dex" }))
+    )
+
+  it.effect("shows its holder in the fields that kubectl prints, without a request more", () =>
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      const spec = Effect.map(server.get(Resource.lease, "dex", "shown"), (lease) =>
+        leaseSpec.fromContent(Option.getOrThrow(lease) as unknown as Content)
+      )
+      const hold = Effect.gen(function* () {
+        const { holderId } = yield* Lock.scoped("shown", { ttl: "3 seconds", renewEvery: "200 millis" })
+        const { acquireTime, renewTime, ...held } = yield* spec
+        assert.deepInclude(held, { holderIdentity: holderId })
+        assert.include([3, 4, 5], held.leaseDurationSeconds)
+        assert.strictEqual(acquireTime, renewTime)
+        yield* Effect.sleep("1500 millis")
+        const renewed = yield* spec
+        assert.strictEqual(renewed.acquireTime, acquireTime)
+        assert.isAbove(Date.parse(renewed.renewTime!), Date.parse(renewTime!))
+      })
+      yield* Effect.provide(Effect.scoped(hold), locks("us"), { local: true })
+      assert.propertyVal(yield* spec, "holderIdentity", "")
+      yield* Effect.provide(Effect.scoped(hold), locks("us"), { local: true })
+      yield* server.clearRequests
+      yield* Effect.gen(function* () {
+        yield* Effect.scoped(Lock.scoped("shown"))
+        yield* Effect.scoped(Lock.scoped("shown"))
+      }).pipe(Effect.provide(locks("us"), { local: true }))
+      const verbs = (yield* server.requests).map(({ method }) => method)
+      assert.deepStrictEqual(verbs, ["GET", "PATCH", "PATCH", "PATCH", "PATCH"])
+      assert.strictEqual(yield* Effect.provide(Lock.removeIdle("shown"), locks("us"), { local: true }), "Removed")
+    })
+  )
 })
 
 let count = 0

@@ -60,17 +60,17 @@ const wings: Readonly<Record<string, Wing>> = {
     ],
     imports: ["time", "version", "settings"]
   },
-  AnyId: { files: ["src/AnyId.ts"], imports: port },
-  memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
-  protocol: { files: ["src/internal/protocol/"], imports: port },
-  engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
-  Lock: { files: ["src/Lock.ts"], imports: lock },
-  Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
   election: {
     files: ["src/internal/election/", "src/ElectionMetrics.ts", "src/ElectionTiming.ts"],
     imports: [...port, "boundedMap"]
   },
-  kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing"] },
+  AnyId: { files: ["src/AnyId.ts"], imports: port },
+  memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
+  protocol: { files: ["src/internal/protocol/"], imports: port },
+  engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
+  Lock: { files: ["src/Lock.ts"], imports: [...lock, "election"] },
+  Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
+  kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
   LeaderElection: {

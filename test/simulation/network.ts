@@ -227,6 +227,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       includesContent: served.includesContent,
       describe: served.describe,
       announce: served.announce,
+      holdsLeases: served.holdsLeases,
       now: Effect.sync(() => {
         const known = estimate()
         const time = server.time() + serverAhead

@@ -15,14 +15,7 @@ import { Unavailable } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as Kind from "../../LockKind.ts"
 import * as LockRecord from "../../LockRecord.ts"
-import type {
-  ConditionalPatch,
-  MetadataPatch,
-  ObjectSnapshot,
-  Precondition,
-  ServerTime,
-  WatchEvent
-} from "../../ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot, Precondition, ServerTime, WatchEvent } from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import * as ClockReading from "../time/clockReading.ts"
@@ -102,7 +95,7 @@ export const make = (
 
   // The write of a lock, as a write to the Lease in the version that is known.
   const translated = (patch: ConditionalPatch, { content, resourceVersion }: ObjectSnapshot, now: ServerTime) => {
-    const lease = leaseIn(key, patch.annotations)
+    const lease = leaseSpec.leaseIn(key, patch.annotations)
     const before = leaseSpec.fromContent(content)
     const spec =
       lease === undefined
@@ -143,11 +136,12 @@ export const make = (
     ...leases,
     createIfMissing: true,
     sharedWithDex: false,
+    holdsLeases: false,
     includesContent: false,
     read,
     create: Effect.fnUntraced(function* (id, annotations) {
       const now = yield* leases.now
-      const lease = leaseIn(key, annotations)
+      const lease = leaseSpec.leaseIn(key, annotations)
       const spec =
         lease === undefined || lease === "Removed"
           ? {}
@@ -168,15 +162,6 @@ export const make = (
 }
 
 const peerKey = (key: string): string => `${key}-peer`
-
-// The lease that a lock's patch writes or removes; `undefined` if it does neither.
-const leaseIn = (key: string, annotations: MetadataPatch): LockRecord.Lease | "Removed" | undefined => {
-  const named = annotations[LockRecord.holderKey(key)]
-  if (named === undefined) return undefined
-  if (named === null) return "Removed"
-  const at = named.lastIndexOf("@")
-  return { holderId: named.slice(0, at), expiry: named.slice(at + 1) }
-}
 
 const isMet = (expect: Precondition, { annotations, resourceVersion }: ObjectSnapshot): boolean =>
   "resourceVersion" in expect

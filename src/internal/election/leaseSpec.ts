@@ -6,9 +6,9 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Predicate from "effect/Predicate"
-import type { Lease } from "../../LockRecord.ts"
+import { holderKey, type Lease } from "../../LockRecord.ts"
 import * as LockQueue from "../../LockQueue.ts"
-import type { Content } from "../../ObjectStore.ts"
+import type { Content, MetadataPatch } from "../../ObjectStore.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 
 /** The fields that client-go reads and writes. What is absent, or of another type, is `undefined`. */
@@ -52,26 +52,46 @@ export const ownLease = (spec: LeaseSpec): Lease | undefined => {
   return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
 }
 
+/** The lease that a patch of a lock's annotations writes, or that it removes one; `undefined` if it does neither. */
+export const leaseIn = (key: string, annotations: MetadataPatch): Lease | "Removed" | undefined => {
+  const named = annotations[holderKey(key)]
+  if (named === undefined) return undefined
+  if (named === null) return "Removed"
+  const at = named.lastIndexOf("@")
+  return { holderId: named.slice(0, at), expiry: named.slice(at + 1) }
+}
+
 /**
- * The fields that say that this lease holds, to be merged into the spec as it was; `undefined` for a new Lease. `earliest` is the earliest that the server's clock can be
- * (milliseconds), and `leaseDuration` the longest duration to write (seconds).
+ * The fields that show a lease. `earliest` is the earliest that the server's clock can be (milliseconds), and `leaseDuration` the
+ * longest duration to write (seconds; any by default).
  *
  * Others read no earlier expiry than the lease has: not those that add the duration to `renewTime`, nor client-go, which counts the
  * duration from when it sees the record change.
  */
-export const holding = (
-  before: LeaseSpec | undefined,
+export const shown = (
   { expiry, holderId }: Lease,
+  isRenewal: boolean,
   earliest: number,
-  leaseDuration: number
+  leaseDuration = Number.POSITIVE_INFINITY
 ): Content => {
   const end = rfc3339.parse(expiry)?.seconds ?? 0
   const duration = Math.max(1, Math.min(leaseDuration, Math.ceil(end - earliest / 1000)))
   const renewTime = microTime((end - duration) * 1000)
-  const renewal = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
-  if (before?.holderIdentity === holderId) return renewal
+  const renewed = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
+  return isRenewal ? renewed : { ...renewed, acquireTime: renewTime }
+}
+
+/** The fields that say that this lease holds, to be merged into the spec as it was; `undefined` for a new Lease. See `shown`. */
+export const holding = (
+  before: LeaseSpec | undefined,
+  lease: Lease,
+  earliest: number,
+  leaseDuration: number
+): Content => {
+  const isRenewal = before?.holderIdentity === lease.holderId
+  const fields = shown(lease, isRenewal, earliest, leaseDuration)
   const leaseTransitions = before === undefined ? 0 : (before.leaseTransitions ?? 0) + 1
-  return { ...renewal, acquireTime: renewTime, leaseTransitions }
+  return isRenewal ? fields : { ...fields, leaseTransitions }
 }
 
 /** The fields that say that nobody holds the Lease since this time (milliseconds since 1970), as client-go releases it. */

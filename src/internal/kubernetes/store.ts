@@ -9,8 +9,9 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
-import { isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type Removal } from "../../ObjectStore.ts"
+import { type Content, isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type Removal } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
+import * as leaseSpec from "../election/leaseSpec.ts"
 import * as ApiClient from "./apiClient.ts"
 import type { Client } from "./client.ts"
 import * as encode from "./encode.ts"
@@ -33,8 +34,8 @@ export interface Options {
 export const make = (client: Client, options: Options): ObjectStore["Service"] => {
   const { includesContent, namespace, resource } = options
   const apiClient = ApiClient.make(client, options)
-  // Of an empty Secret the API server makes one of type Opaque.
   const isSecret = resource.group === "" && resource.plural === "secrets"
+  const isLease = resource.group === "coordination.k8s.io" && resource.plural === "leases"
   const collectionPath = Resource.collectionPath(resource, namespace)
 
   const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>
@@ -64,6 +65,13 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
       : Option.some(yield* ApiClient.snapshotOf(response, info, includesContent))
   })
 
+  // Of an empty Secret the API server makes one of type Opaque. The spec of a Lease that nobody holds tells only of the past.
+  const contentOf = ({ spec = null, type = null, ...content }: Content): Content => ({
+    ...content,
+    type: isSecret ? null : type,
+    spec: isLease && leaseSpec.holderOf(leaseSpec.fromContent({ spec })) === undefined ? null : spec
+  })
+
   const remove = Effect.fnUntraced(function* (
     id: string,
     version: Pick<ObjectSnapshot, "uid" | "resourceVersion">
@@ -72,8 +80,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
     const reading = yield* requestInfo(id, "get")
     const found = yield* ApiClient.snapshotOf(yield* apiClient.request(encode.get(path), reading), reading, true)
     if (found.uid !== version.uid || found.resourceVersion !== version.resourceVersion) return "Changed"
-    const { type, ...content } = found.content ?? {}
-    if (!isEmpty(isSecret ? content : { ...content, type: type ?? null })) return "HasContent"
+    if (!isEmpty(contentOf(found.content ?? {}))) return "HasContent"
     const deletion = { ...reading, verb: "delete" }
     const response = yield* apiClient.request(encode.remove(path, version), deletion)
     if (responseError.isPreconditionFailed(response)) return "Changed"
@@ -85,6 +92,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
   return ObjectStore.of({
     createIfMissing: options.createIfMissing,
     sharedWithDex: resource.sharedWithDex,
+    holdsLeases: isLease,
     includesContent,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: apiClient.now,
