@@ -24,7 +24,7 @@ const library = [
   "testing",
   "testing/TestLock",
   "testing/index",
-  "testing/dex",
+  "testing/peers",
   "Shutdown",
   ...lock,
   "AnyId",
@@ -106,7 +106,7 @@ const wings: Readonly<Record<string, Wing>> = {
     imports: [...port, "testing", "Lock", "client", "store"]
   },
   "testing/index": { files: ["src/testing/index.ts"], imports: ["testing", "testing/TestLock"] },
-  "testing/dex": { files: ["src/testing/dex/"], imports: [...kubernetes, "client"] },
+  "testing/peers": { files: ["src/testing/clientGo/", "src/testing/dex/"], imports: [...kubernetes, "client"] },
   tools: { files: ["tools/"], imports: [] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
   test: { files: ["test/"], imports: [...library, "tools"] }
