@@ -64,6 +64,8 @@ import * as Resource from "./Resource.ts"
  * - `fencingToken`: greater than that of every earlier term, whoever led.
  * - `isValid`: whether this process leads, by its clocks and what it knows. Makes no request.
  * - `lost`: fails with `LockLost` when the term is over; never succeeds. After a step-down its reason is `Released`.
+ * - `guard`: runs an effect. If the term is over, it interrupts the effect and fails with `LockLost`. It also fails if the term was
+ *   over before the effect finished, as in a process that was suspended.
  * - `stepDown`: ends the term, and leaves the election to others for a moment.
  */
 export interface Term {
@@ -72,6 +74,7 @@ export interface Term {
   readonly fencingToken: bigint
   readonly isValid: Effect.Effect<boolean>
   readonly lost: Effect.Effect<never, LockError.Lost>
+  readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockError.Lost, R>
   readonly stepDown: Effect.Effect<void>
 }
 
@@ -247,6 +250,7 @@ export const make = Effect.fnUntraced(function* (
         fencingToken: held.fencingToken,
         isValid: held.isValid,
         lost: Effect.raceFirst(held.lost, Deferred.await(over)),
+        guard: (effect) => held.guard(Effect.raceFirst(effect, Deferred.await(over))),
         stepDown: Effect.gen(function* () {
           if (isOver) return
           steppedDown.set(name, (yield* ClockReading.now).monotonic)

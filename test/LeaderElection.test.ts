@@ -210,6 +210,26 @@ describe("a leader", () => {
     })
   )
 
+  it.effect("guards an effect: it ends with the term", () =>
+    Effect.gen(function* () {
+      const { aProcess, goHolds } = yield* setUp
+      const us = yield* aProcess("us")
+      const ours = yield* us.campaigns
+      const term = yield* ours.term
+      assert.strictEqual(yield* term.guard(Effect.succeed(7)), 7)
+      const guarded = yield* Effect.forkChild(Effect.flip(term.guard(Effect.never)), { startImmediately: true })
+      yield* goHolds("thief")
+      yield* TestClock.adjust("2 seconds")
+      assert.propertyVal(yield* Fiber.join(guarded), "reason", "TakenOver")
+      yield* ours.ends
+      yield* TestClock.adjust("16 seconds")
+      const again = yield* (yield* us.campaigns).term
+      const stopped = yield* Effect.forkChild(Effect.flip(again.guard(Effect.never)), { startImmediately: true })
+      yield* again.stepDown
+      assert.propertyVal(yield* Fiber.join(stopped), "reason", "Released")
+    })
+  )
+
   it.effect("that steps down hands over, is told, and does not come back at once", () =>
     Effect.gen(function* () {
       const { aProcess, spec } = yield* setUp

@@ -18,6 +18,8 @@ export interface Options {
   readonly server: Server
   readonly seed: number
   readonly holders: ReadonlyArray<HolderOptions>
+  /** Whether the lock is the leadership of a Lease. */
+  readonly election?: boolean | undefined
 }
 
 /**
@@ -49,22 +51,23 @@ export interface Arena {
 
 const root = Path.join(import.meta.dirname, "../..")
 
-/** The locked object. */
+/** The locked object, and the URL path of its kind. */
 export const id = "tok-chaos"
-export const objects = "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
+export const objectsOf = ({ election = false }: Pick<Options, "election">): string =>
+  election
+    ? "/apis/coordination.k8s.io/v1/namespaces/dex/leases"
+    : "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
+
+const object = ({ election = false }: Options) =>
+  election
+    ? { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
+    : { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
 
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
   const api = yield* Envtest.start({ server: options.server, fsync: false })
   const witness = yield* Witness.make
-  const made = yield* Effect.orDie(
-    api.request("POST", objects, {
-      apiVersion: "dex.coreos.com/v1",
-      kind: "RefreshToken",
-      metadata: { name: id },
-      claims: { userID: "1" }
-    })
-  )
+  const made = yield* Effect.orDie(api.request("POST", objectsOf(options), object(options)))
   if (made.status !== 201) {
     return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
   }
@@ -108,6 +111,7 @@ const makeHolders = Effect.fnUntraced(function* (
           kubeconfig,
           "--witness",
           witness.url,
+          ...(options.election === true ? ["--election"] : []),
           ...(conduct === undefined ? [] : [`--${conduct}`])
         ],
         guard

@@ -5,7 +5,7 @@
  * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
  * stopped. In the end the object must be as it was.
  *
- * With `--beside` every second holder runs another version of this repository, which must be checked out and installed.
+ * With `--election` they are candidates for one Lease. With `--beside` every second holder runs another version of this repository, which must be checked out and installed.
  *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.
@@ -39,6 +39,8 @@ export interface Options {
   readonly seconds: number
   /** The folder of another version. */
   readonly beside?: string | undefined
+  /** Whether the lock is the leadership of a Lease. */
+  readonly election?: boolean | undefined
 }
 
 /** One holder relies on the fence alone. Two have wrong wall clocks, if libfaketime is installed. */
@@ -74,14 +76,14 @@ export const run = Effect.fnUntraced(function* (
   }
   const first = yield* crashAlone(arena)
   const written: Array<string> = []
-  const foreign = yield* Effect.forkScoped(writeForeign(api, written))
+  const foreign = yield* Effect.forkScoped(writeForeign(api, options, written))
   const injected = yield* inject(arena, options)
   const calm = now()
   const recovered = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
     concurrency: "unbounded"
   })
   yield* Fiber.interrupt(foreign)
-  const left = yield* Effect.orDie(api.request("GET", `${Arena.objects}/${Arena.id}`))
+  const left = yield* Effect.orDie(api.request("GET", `${Arena.objectsOf(options)}/${Arena.id}`))
   const annotations = left.body.metadata?.annotations ?? {}
   return {
     ...options,
@@ -94,11 +96,19 @@ export const run = Effect.fnUntraced(function* (
     injected: [first, ...injected],
     findings: witness.ledger.findings,
     recovered,
-    lockLeft: Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation)),
+    lockLeft: [
+      ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
+      ...leaderLeft(left.body)
+    ],
     foreignWritten: written.length,
     foreignLost: written.filter((key) => !(key in annotations))
   }
 })
+
+const leaderLeft = (object: unknown): ReadonlyArray<string> => {
+  const { spec } = object as { readonly spec?: { readonly holderIdentity?: string } }
+  return spec?.holderIdentity ? [`holderIdentity ${spec.holderIdentity}`] : []
+}
 
 /** Waits until all these holders have entered after `since`. Returns false if that takes longer than `limit`. */
 const entered = (witness: Witness, names: ReadonlyArray<string>, since: number, limit: number) =>
@@ -138,13 +148,13 @@ const retire = Effect.fnUntraced(function* (
 })
 
 /** Writes foreign annotations to the locked object, one after the other. Those that the server accepted must stay. */
-const writeForeign = (api: Envtest.ApiServerProcess, written: Array<string>) =>
+const writeForeign = (api: Envtest.ApiServerProcess, options: Options, written: Array<string>) =>
   Effect.gen(function* () {
     for (let index = 1; ; index++) {
       const key = `example.com/foreign-${index}`
       const patch = { metadata: { annotations: { [key]: String(index) } } }
       const reply = yield* api
-        .request("PATCH", `${Arena.objects}/${Arena.id}`, patch)
+        .request("PATCH", `${Arena.objectsOf(options)}/${Arena.id}`, patch)
         .pipe(Effect.timeout("2 seconds"), Effect.option)
       if (Option.isSome(reply) && reply.value.status === 200) written.push(key)
       yield* Effect.sleep("700 millis")
@@ -230,6 +240,9 @@ const command = Command.make(
     server: Flag.Literals("server", ["kube-apiserver", "apiextensions-apiserver"]).pipe(
       Flag.withDefault("kube-apiserver" as const),
       Flag.withDescription("Which server of KUBEBUILDER_ASSETS (default kube-apiserver)")
+    ),
+    election: Flag.Boolean("election").pipe(
+      Flag.withDescription("The processes contend for the leadership of a Lease (default: for a lock)")
     ),
     beside: Flag.Directory("beside", { mustExist: true }).pipe(
       Flag.optional,

@@ -6,6 +6,7 @@
  *
  * - `--unguarded`: works without `guard` and never asks whether the lock is valid. Only the fence can stop it.
  * - `--careless`: does the same, and the witness does not check the tokens of its writes.
+ * - `--election`: the lock is the leadership of a Lease.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Duration from "effect/Duration"
@@ -16,8 +17,12 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { parseArgs } from "node:util"
-import type { Held } from "../../src/Held.ts"
+import * as ElectionTiming from "../../src/ElectionTiming.ts"
+import type * as HeldLock from "../../src/Held.ts"
+import * as KubernetesClient from "../../src/KubernetesClient.ts"
+import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
@@ -34,7 +39,8 @@ const flags = parseArgs({
     witness: { type: "string", default: "" },
     seed: { type: "string", default: "1" },
     unguarded: { type: "boolean", default: false },
-    careless: { type: "boolean", default: false }
+    careless: { type: "boolean", default: false },
+    election: { type: "boolean", default: false }
   }
 }).values
 
@@ -53,6 +59,9 @@ const tell = Effect.fnUntraced(function* (testimony: Testimony) {
   )
   return response.status === 200
 })
+
+/** What the process has, a lock or a term. */
+type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard">
 
 const about = (held: Held) => ({ name: flags.name, holder: held.holderId, token: held.fencingToken, at: now() })
 
@@ -79,40 +88,60 @@ const stay = (held: Held) =>
 const end = (held: Held, how: Ending["how"], reason?: string) =>
   tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
 
-const round = Effect.gen(function* () {
-  const held = yield* Lock.scoped(flags.id)
+const lead = Effect.map(LeaderElection.scoped(flags.id), (term): Held => ({
+  ...term,
+  holderId: term.identity
+}))
+
+const roundOf = Effect.fnUntraced(function* <E extends { readonly _tag: string }, R>(
+  acquire: Effect.Effect<Held, E, R>
+) {
+  const held = yield* acquire
   yield* (guarded ? held.guard(stay(held)) : stay(held)).pipe(
     Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
     Effect.onInterrupt(() => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore))
   )
-}).pipe(
-  Effect.scoped,
-  Effect.catch((error) => tell({ _tag: "Failure", name: flags.name, tag: error._tag }))
-)
-
-const main = Effect.gen(function* () {
-  yield* Effect.sleep(dice.between(0, 300))
-  yield* Effect.forever(
-    Effect.andThen(
-      round,
-      Effect.suspend(() => Effect.sleep(dice.between(100, 500)))
-    )
-  )
 })
+
+const rounds = <E extends { readonly _tag: string }, R>(acquire: Effect.Effect<Held, E, R | Scope.Scope>) =>
+  Effect.gen(function* () {
+    yield* Effect.sleep(dice.between(0, 300))
+    yield* Effect.scoped(roundOf(acquire)).pipe(
+      Effect.catch((error) => tell({ _tag: "Failure", name: flags.name, tag: error._tag })),
+      Effect.andThen(Effect.suspend(() => Effect.sleep(dice.between(100, 500)))),
+      Effect.forever
+    )
+  })
 
 const policy = LockPolicy.make({
   ttl: Duration.millis(settings.ttl),
   waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: "20 seconds" }))
 })
 
+const kubeConfig = { file: flags.kubeconfig }
+
 const LockLive = Lock.layer({ policy, identity: flags.name }).pipe(
   Layer.provide(
     ObjectStoreKubernetes.layerKubeConfig({
       resource: Resource.refreshToken,
-      kubeConfig: { file: flags.kubeconfig },
+      kubeConfig,
       requestTimeout: Duration.millis(settings.requestTimeout)
     })
   )
 )
 
-main.pipe(Effect.provide(LockLive), Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)
+const ElectionLive = LeaderElection.layer({
+  identity: flags.name,
+  namespace: "dex",
+  timing: ElectionTiming.make({
+    leaseDuration: settings.ttl,
+    renewDeadline: settings.renewDeadline,
+    retryPeriod: settings.ttl / 3
+  })
+}).pipe(Layer.provide(KubernetesClient.layerKubeConfig(kubeConfig)))
+
+const main = flags.election
+  ? Effect.provide(rounds(lead), ElectionLive)
+  : Effect.provide(rounds(Lock.scoped(flags.id)), LockLive)
+
+main.pipe(Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)

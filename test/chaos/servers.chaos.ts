@@ -23,6 +23,16 @@ describeServers("chaos", (server) => {
     })
   )
 
+  if (server === "kube-apiserver") {
+    it.live("breaks no promise of an election", () =>
+      Effect.gen(function* () {
+        const report = yield* run({ server, election: true, ...(yield* options) })
+        yield* Console.log(Report.format(report))
+        assert.deepStrictEqual(Report.problems(report), [])
+      })
+    )
+  }
+
   it.live("lets the witness see the stale write of a holder that ignores its fencing token", () =>
     Effect.gen(function* () {
       const arena = yield* Arena.make({

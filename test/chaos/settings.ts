@@ -4,6 +4,9 @@ export const ttl = 3000
 export const pollInterval = 100
 export const requestTimeout = 1000
 
+/** How long a leader that cannot renew goes on. */
+export const renewDeadline = 2500
+
 /** The shortest and the longest pause before each write of a stay. */
 export const pause = [20, 150] as const
 
