@@ -96,6 +96,9 @@ export const plainly = (text: string): string =>
 /** The process of an acquisition. */
 export const processOf = (acquisition: string): string => acquisition.slice(0, acquisition.lastIndexOf("/"))
 
+/** All names in the queue. */
+export const namesIn = ({ queue: { arrivals, line } }: Version): ReadonlyArray<string> => [...line, ...arrivals]
+
 /** The history for people to read: a line for each event but those that only repeat what is known. */
 export const render = (history: History): string => {
   let writer: string | undefined

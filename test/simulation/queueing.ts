@@ -1,5 +1,5 @@
 /** The queue: whose turn it is, and that nobody waits for nothing. Rules over a history, pure. */
-import { type Event, processOf, type Version, type Written } from "./history.ts"
+import { type Event, namesIn, processOf, type Written } from "./history.ts"
 import { roundTrip } from "./liveness.ts"
 import type { Plan } from "./plan.ts"
 import type { Rule } from "./safety.ts"
@@ -9,20 +9,24 @@ import * as timeline from "./timeline.ts"
 const isQuiet = ({ dexes, theme, vandal }: Plan): boolean =>
   theme === "calm" && dexes.length === 0 && vandal === undefined
 
-const namesIn = ({ queue: { arrivals, line } }: Version): ReadonlyArray<string> => [...line, ...arrivals]
-
 /** To whom a write gives the lock of another's process, or a lock that was free. */
 const heirOf = ({ after, before, process }: Written): string | undefined => {
   const heir = after.lock?.owner
   return heir !== undefined && heir !== before?.lock?.owner && processOf(heir) !== process ? heir : undefined
 }
 
-/** Whether a write puts another lock in the place of one that has expired. */
-const isBreak = ({ after, at, before }: Written): boolean =>
-  before?.lock !== undefined &&
-  after.lock !== undefined &&
-  at > before.lock.until &&
-  after.lock.owner !== before.lock.owner
+/** Whether the lock that a write found had expired. */
+const hadExpired = ({ at, before }: Written): boolean => before?.lock !== undefined && at > before.lock.until
+
+/**
+ * Whether a write breaks a lock that has expired: its writer takes it. A holder that comes back before anybody has, and hands its own
+ * expired lock over, breaks nothing: the queue stays.
+ */
+const isBreak = (event: Written): boolean =>
+  hadExpired(event) &&
+  event.after.lock !== undefined &&
+  event.after.lock.owner !== event.before?.lock?.owner &&
+  heirOf(event) === undefined
 
 /**
  * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Who breaks
@@ -148,7 +152,7 @@ export const claims: Rule = ({ history, plan }) => {
     if (event._tag !== "Written" || timeline.isSameLock(event.before?.lock, event.after.lock)) return []
     const heir = claim === undefined ? undefined : heirOf(claim)
     claim = heirOf(event) === undefined ? undefined : event
-    return heir !== undefined && timeline.holderOf(plan, processOf(heir))?.renews === true && isBreak(event)
+    return heir !== undefined && timeline.holderOf(plan, processOf(heir))?.renews === true && hadExpired(event)
       ? [{ rule: "claims", at: event.at, what: `${heir} was handed the lock and left it to expire` }]
       : []
   })

@@ -416,6 +416,9 @@ describe("a rule", () => {
     )
     const expired = written(5000, "p3", object(4, lockOf("p2/1", 3301)), object(6, lockOf("p3/1", 8500)))
     assert.deepStrictEqual(orderBroken([...handed("p2/1").slice(0, -1), expired]), ["claims"])
+    const heir = object(6, lockOf("p3/1", 8500), queue([], [], "p3"))
+    const handedLate = written(5000, "p2", object(4, lockOf("p2/1", 3301)), heir)
+    assert.deepStrictEqual(orderBroken([...handed("p2/1").slice(0, -1), handedLate]), ["claims"])
   })
 
   it("wants those who died together to cost one lease", () => {
@@ -433,6 +436,8 @@ describe("a rule", () => {
       check({ ...plan, theme: "crowd" }, history).map(({ rule }) => rule)
     assert.include(rulesOf(history), "crowd")
     assert.notInclude(rulesOf(history.toSpliced(3, 1)), "crowd")
+    const handedLate = written(5000, "p9", handed, { ...broken, queue: { ...line, next: "p1" } })
+    assert.notInclude(rulesOf(history.toSpliced(3, 1, handedLate)), "crowd")
   })
 
   it("wants those who arrived to come into the line in that order", () => {
