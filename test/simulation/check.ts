@@ -22,6 +22,7 @@ const rules: ReadonlyArray<safety.Rule> = [
   liveness.robust,
   liveness.groundless,
   liveness.late,
+  liveness.forgotten,
   liveness.told,
   queueing.order,
   queueing.arrivals,

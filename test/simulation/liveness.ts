@@ -1,8 +1,10 @@
 /** What must happen in time, wherever nothing stands in the way: rules over a history, pure. */
+import * as Duration from "effect/Duration"
+import { patience as patienceOfRelease } from "../../src/internal/engine/release.ts"
 import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
 import { expiryMargin, handOverTtl, stableHolderAfter, yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
-import { processOf } from "./history.ts"
+import { namesIn, processOf } from "./history.ts"
 import { type Rule, victimOf, type Violation } from "./safety.ts"
 import * as timeline from "./timeline.ts"
 import { sight } from "./witness.ts"
@@ -277,6 +279,36 @@ export const late: Rule = (line) =>
       ? [{ rule: "late", at, what: `${owner} takes the lock ${Math.round(at - wish.to)} ms after its wish has ended` }]
       : []
   })
+
+/**
+ * A join that arrives when its wish is over, and not too late for its sender to look for it, is taken out of the queue again. That is
+ * judged while the sender goes on, and nothing keeps it from that. A vandal can put a name back.
+ */
+export const forgotten: Rule = (line) => {
+  if (line.plan.vandal !== undefined) return []
+  return line.history.flatMap((event, index) => {
+    if (event._tag !== "Written" || event.before === undefined) return []
+    const { after, at, before, process } = event
+    return after.queue.arrivals.flatMap((name) => {
+      const had = timeline.wishesOfTurn(line, name)
+      if (before.queue.arrivals.includes(name) || had[0] === undefined || processOf(name) !== process) return []
+      const { holder } = had[0]
+      const over = Math.max(...had.map((one) => one.over))
+      const looked = over + looks / holder.rate
+      if (at <= over || at >= looked - roundTrip(line.plan)) return []
+      const due = looked + 50 / holder.rate + 6 * roundTrip(line.plan) + conflicts(line.plan)
+      const goesOn = line.wishes.some((other) => other.holder === holder && other.from > due)
+      if (!goesOn || line.isDisturbed(holder, { from: over, to: due })) return []
+      const last = line.history.slice(index).findLast((other) => other._tag === "Written" && other.at <= due)
+      return last?._tag === "Written" && namesIn(last.after).includes(name)
+        ? [{ rule: "forgotten", at: due, what: `the join of ${name} came at ${at}, and stays in the queue` }]
+        : []
+    })
+  })
+}
+
+// For how long a process looks for a join that was cut off.
+const looks = Duration.toMillis(patienceOfRelease)
 
 /** Who watches the object is told its last state. A state before a deletion is none. */
 export const told: Rule = ({ end, history, plan }) => {

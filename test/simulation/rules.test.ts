@@ -238,6 +238,26 @@ describe("a rule", () => {
     assert.deepStrictEqual(brokenBy(arrivesAt(2000)), ["late"])
   })
 
+  it("wants a join that arrives when its wish is over to be taken out of the queue", () => {
+    const first = lockOf("p1/1", 40_000)
+    const came = object(4, first, { queue: { line: [], arrivals: ["p2/1"], next: undefined } })
+    const joinsAt = (time: number, ...later: ReadonlyArray<Event>) =>
+      brokenBy([
+        ...taken,
+        wished(150, "p2/1"),
+        at(1000, "p2", { _tag: "WishEnded", acquisition: "p2/1", end: { _tag: "GivenUp" } }),
+        at(1000, "p2", { _tag: "Released", acquisition: "p2/1" }),
+        written(time, "p2", object(3, first), came),
+        ...later,
+        wished(9000, "p2/2")
+      ]).filter((rule) => rule === "forgotten")
+    const takenOut = (time: number) => written(time, "p2", came, object(5, first))
+    assert.deepStrictEqual(joinsAt(4000), ["forgotten"])
+    assert.deepStrictEqual(joinsAt(4000, takenOut(6000)), [])
+    assert.deepStrictEqual(joinsAt(4000, takenOut(8000)), ["forgotten"])
+    assert.deepStrictEqual(joinsAt(6000), [])
+  })
+
   it("forbids expiries far away", () => {
     const greedy = [
       ...released(500, "p1/1"),

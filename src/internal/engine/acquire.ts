@@ -14,10 +14,11 @@ import { measure, noteAttempts, span, tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
 
-/** The lock as acquired, and whether others were met on the way. */
+/** The lock as acquired, whether others were met on the way, and whether a join without an answer may still arrive. */
 export interface Acquired {
   readonly grant: acquisition.Grant
   readonly contended: boolean
+  readonly mayJoinLate: boolean
 }
 
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
@@ -56,8 +57,8 @@ export const tryAcquire = (
   )
 
 /**
- * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost, and
- * what a watch told last.
+ * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost,
+ * whether one of them was a join, and what a watch told last.
  */
 interface Attempt {
   readonly contender: Contender
@@ -65,6 +66,7 @@ interface Attempt {
   command: acquisition.Command
   isPerforming: boolean
   unanswered: CutOff | undefined
+  mayJoinLate: boolean
   lastTold: Latest | undefined
 }
 
@@ -83,6 +85,7 @@ const drive = <E>(
       command,
       isPerforming: false,
       unanswered: undefined,
+      mayJoinLate: false,
       lastTold: undefined
     }
     return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
@@ -121,6 +124,7 @@ const advance = (attempt: Attempt, until: (command: acquisition.Command) => bool
           const { conflicts, unqueueable } = attempt.state
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
             attempt.unanswered = cutOffBy(attempt.command) ?? attempt.unanswered
+            attempt.mayJoinLate ||= attempt.command._tag === "Join"
           }
           const [state, command] = acquisition.step(contender, attempt.state, event, now)
           attempt.state = state
@@ -143,14 +147,16 @@ const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueabl
     `Waits for lock "${contender.id}" (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
   )
 
-const endOf = ({ command, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>
+const endOf = ({ command, mayJoinLate, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>
   command._tag === "Succeed"
-    ? Effect.succeed({ grant: command.grant, contended: state.contended })
+    ? Effect.succeed({ grant: command.grant, contended: state.contended, mayJoinLate })
     : Effect.fail((command as Extract<acquisition.Command, { readonly _tag: "Fail" }>).error)
 
-const endOfTry = ({ command, contender, state }: Attempt): Effect.Effect<Acquired, TryFailure> => {
+const endOfTry = ({ command, contender, mayJoinLate, state }: Attempt): Effect.Effect<Acquired, TryFailure> => {
   const { phase } = state
-  if (command._tag === "Succeed") return Effect.succeed({ grant: command.grant, contended: state.contended })
+  if (command._tag === "Succeed") {
+    return Effect.succeed({ grant: command.grant, contended: state.contended, mayJoinLate })
+  }
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
   if (phase._tag === "Unavailable") return Effect.fail(phase.error)
   const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"

@@ -67,13 +67,15 @@ interface Waiter {
 
 /**
  * The state of one id. It exists while a contender wants or has the lock. `keepUntil`: the waiters that were taken out of the object's
- * queue have time to join again until then (milliseconds on the monotonic clock).
+ * queue have time to join again until then (milliseconds on the monotonic clock). `mayJoinLate`: a join of the holder got no answer, and
+ * may arrive when the hold has ended.
  */
 interface Entry {
   readonly waiters: Set<Waiter>
   budget: fairness.Budget | undefined
   holding: Holding | undefined
   keepUntil: number
+  mayJoinLate: boolean
 }
 
 /** How many ids a process remembers at most after their release. Our choice. */
@@ -90,7 +92,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
 
   const open = (id: string): Entry => {
-    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0 }
+    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0, mayJoinLate: false }
     entries.set(id, entry)
     return entry
   }
@@ -147,10 +149,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))
     const now = yield* ClockReading.now
     const { monotonic } = now
-    const { contended, grant } = acquired
+    const { contended, grant, mayJoinLate } = acquired
     const { sharedWithDex } = contender
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
     entry.keepUntil = monotonic + rejoinTime(grant, ClockReading.elapsed(grant.issuedAt, now).max)
+    entry.mayJoinLate = mayJoinLate
     entry.holding = holdingOf(yield* startHold(contender, grant), 0)
     return entry.holding
   })
@@ -190,14 +193,15 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       again.start = { queued: true, snapshot: outcome?.requeued, latency }
       if (!entry.waiters.has(again)) yield* withdrawing(again.contender)
     }
-    yield* afterRelease(id, entry, outcome)
+    yield* afterRelease(lease.contender, entry, outcome)
   })
 
-  const afterRelease = (id: string, entry: Entry, outcome: Released["outcome"]) =>
-    Effect.andThen(
-      entry.budget === undefined || outcome === undefined ? Effect.void : remember(id, entry.budget, outcome),
-      grantNext(id, entry)
-    )
+  const afterRelease = Effect.fnUntraced(function* (holder: Contender, entry: Entry, outcome: Released["outcome"]) {
+    if (entry.budget !== undefined && outcome !== undefined) yield* remember(holder.id, entry.budget, outcome)
+    const { mayJoinLate } = entry
+    yield* grantNext(holder.id, entry)
+    if (mayJoinLate) yield* withdrawing(holder, { _tag: "Join" })
+  })
 
   const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, holding: Holding) {
     const { lease, localHandOffs } = holding
@@ -219,7 +223,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, lease.release))
     }
     const { outcome } = yield* freeing(id, entry, lease.release(undefined))
-    if (outcome?._tag !== "Awaited") return yield* afterRelease(id, entry, outcome)
+    if (outcome?._tag !== "Awaited") return yield* afterRelease(lease.contender, entry, outcome)
     yield* awaitUnlessWanted(
       handOverToOthers(holding, entry, 0, (requeue) => handOver(lease.contender, outcome, requeue))
     )

@@ -170,14 +170,18 @@ const within = (
     )
   )
 
-const outOfTime = (run: Run, problem: string): Effect.Effect<Released> =>
-  run.command._tag === "LookLater" ? endOf(run) : fail(run, problem)
+// What was cut off may have arrived since the last look.
+const outOfTime = (run: Run, problem: string): Effect.Effect<Released> => {
+  if (run.command._tag !== "LookLater") return fail(run, problem)
+  return run.contender.engine.closing.hasBegun() ? endOf(run) : Effect.flatMap(tryAgain(run), () => endOf(run))
+}
+
+const tryAgain = (run: Run): Effect.Effect<void> => Effect.andThen(advance(run, { _tag: "Elapsed" }), tryOnce(run))
 
 const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Released> {
   const budgets = { ReadLater: waitBudget.make(retries), LookLater: waitBudget.make(looks) }
   for (;;) {
-    yield* advance(run, { _tag: "Elapsed" })
-    yield* tryOnce(run)
+    yield* tryAgain(run)
     const { _tag } = run.command
     if (_tag !== "ReadLater" && _tag !== "LookLater") return yield* endOf(run)
     const left = yield* budgets[_tag](undefined)

@@ -1,15 +1,19 @@
-/** Writes of an interrupted acquisition that land long after it. Nothing of them stays on the object. */
+/** Writes of an acquisition that land long after it. Nothing of them stays on the object. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
+import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
 import { id, setUp } from "../../utils/processes.ts"
 
-/** A process whose next write lands so many milliseconds after it was sent, also if no fiber waits for it any more. */
-const slowProcess = (lands: number) =>
+/**
+ * A process whose next write lands so many milliseconds after it was sent, also if no fiber waits for it any more. Its answer does not
+ * come, or is this one.
+ */
+const slowProcess = (lands: number, answer: Effect.Effect<never, LockError.StoreError> = Effect.never) =>
   Effect.gen(function* () {
     const world = yield* setUp
     const them = yield* world.aProcess("them")
@@ -25,7 +29,7 @@ const slowProcess = (lands: number) =>
             Effect.forkDetach(Effect.delay(Effect.ignore(store.compareAndSwap(id, patch)), lands), {
               startImmediately: true
             }),
-            Effect.never
+            answer
           )
         }
       })
@@ -47,7 +51,7 @@ describe("a write that was interrupted", () => {
     )
   }
 
-  for (const lands of [20, 300, 3000]) {
+  for (const lands of [20, 300, 3000, 4900]) {
     it.effect(`a join that lands ${lands} ms after it was sent leaves no name in the queue`, () =>
       Effect.gen(function* () {
         const { lock, them, waiting } = yield* slowProcess(lands)
@@ -59,6 +63,28 @@ describe("a write that was interrupted", () => {
         yield* TestClock.adjust("30 seconds")
         assert.deepStrictEqual(yield* waiting, [])
         assert.isTrue(yield* (yield* theirs.held).isValid)
+      }).pipe(Effect.scoped)
+    )
+  }
+})
+
+describe("a join without an answer, of an acquisition that got the lock meanwhile,", () => {
+  const noAnswer = Effect.fail(new LockError.Unavailable({ object: id, verb: "patch", detail: "a fault of the test" }))
+
+  for (const lands of [300, 1500, 3000, 4900]) {
+    it.effect(`leaves no name in the queue if it lands ${lands} ms after it was sent`, () =>
+      Effect.gen(function* () {
+        const { lock, them, waiting } = yield* slowProcess(lands, noAnswer)
+        const first = yield* them.wants()
+        const ours = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+        yield* TestClock.adjust("50 millis")
+        yield* first.letGo
+        yield* TestClock.adjust("100 millis")
+        yield* Fiber.join(ours)
+        const second = yield* them.wants()
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(yield* waiting, [])
+        assert.isTrue(yield* (yield* second.held).isValid)
       }).pipe(Effect.scoped)
     )
   }
