@@ -1,10 +1,12 @@
 /** The chaos: whatever goes wrong, no value is spent twice unless a crash, a lost answer or a removal accounts for it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
 import { kinds, play, type Loss } from "./chaos.ts"
 
-/** Each is a seed. `KUBELOCK_REFRESH_WORLDS=200` looks for longer. */
+/** How many worlds to play, and the seed of the first. Each next world has the next seed. */
 const worlds = Number(process.env["KUBELOCK_REFRESH_WORLDS"] ?? 4)
+const firstSeed = Number(process.env["KUBELOCK_REFRESH_SEED"] ?? 1)
 
 /** Plays worlds in which these kinds of trouble happen, and returns how their grants were lost, and how often what happened. */
 const playAll = (name: string, some: ReadonlyArray<(typeof kinds)[number]>, losses: ReadonlyArray<Loss>) =>
@@ -15,15 +17,16 @@ const playAll = (name: string, some: ReadonlyArray<(typeof kinds)[number]>, loss
         let rotations = 0
         const happened = new Map<string, number>()
         const lost = new Map<Loss, number>()
-        for (let seed = 1; seed <= worlds; seed++) {
-          const result = yield* play({ seed, kinds: some })
+        for (let seed = firstSeed; seed < firstSeed + worlds; seed++) {
+          const result = yield* Effect.provide(play({ seed, kinds: some }), TestClock.layer())
           assert.isUndefined(result.problem)
           rotations += result.rotations
           for (const [what, times] of result.requests) happened.set(what, (happened.get(what) ?? 0) + times)
           if (result.loss !== undefined) lost.set(result.loss, (lost.get(result.loss) ?? 0) + 1)
         }
-        assert.isAbove(rotations, worlds)
         assert.includeMembers([...losses], [...lost.keys()])
+        if (worlds < 4) return
+        assert.isAbove(rotations, worlds)
         if (losses.length > 0) return
         for (const verb of ["read", "write", "commit"]) {
           for (const fault of [
@@ -38,7 +41,7 @@ const playAll = (name: string, some: ReadonlyArray<(typeof kinds)[number]>, loss
           }
         }
       }),
-    120_000
+    worlds * 30_000
   )
 
 describe("in a chaos from a seed, a grant is lost", () => {

@@ -49,8 +49,8 @@ interface Spending {
  *
  * - `Crash`: the process that spent the value crashed before it wrote the answer.
  * - `AnswerLost`: the answer of the upstream got lost.
- * - `Removed`: a stranger removed the answer from the object, or the lock together with it, and the next process had never seen the
- *   answer.
+ * - `Removed`: a stranger removed the answer from the object, or the lock together with it, and the next process had not seen the
+ *   answer when it spent the value again.
  */
 export type Loss = "Crash" | "AnswerLost" | "Removed"
 
@@ -78,7 +78,8 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
     const requests = new Map<string, number>()
     const spendings: Array<Spending> = []
     const crashed = new Map<string, number>()
-    const seen = new Map<string, Set<number>>()
+    // When a process first had an answer, by the answer's generation, in milliseconds.
+    const seen = new Map<string, Map<number, number>>()
     const stored = new Map<number, number>()
     const removals: Array<number> = []
     const history: Array<string> = []
@@ -170,7 +171,7 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
 
     const aProcess = (name: string) =>
       Effect.gen(function* () {
-        const known = new Set<number>()
+        const known = new Map<number, number>()
         seen.set(name, known)
         const tokens = yield* RefreshOnce.makeFromStore({
           schema: Token,
@@ -181,7 +182,8 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
           const patience = yield* Random.nextIntBetween(500, 60_000)
           const token = yield* Effect.option(Effect.timeout(tokens.get(id), patience))
           if (Option.isSome(token)) {
-            known.add(token.value.generation)
+            const { generation } = token.value
+            if (!known.has(generation)) known.set(generation, yield* Clock.currentTimeMillis)
             if (yield* happens(0.03)) yield* Effect.option(tokens.invalidate(id, token.value))
           }
           yield* Effect.sleep(yield* Random.nextIntBetween(100, 5000))
@@ -261,7 +263,8 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
       const isStored = storedAt !== undefined && storedAt <= by.at
       const from = isStored ? storedAt : spender.at - slowest
       const wasRemoved = removals.some((at) => at >= from && at <= by.at)
-      return wasRemoved && seen.get(by.by)?.has(answer) !== true ? "Removed" : undefined
+      const seenAt = seen.get(by.by)?.get(answer)
+      return wasRemoved && (seenAt === undefined || seenAt > by.at) ? "Removed" : undefined
     }
 
     const loss = revokedBy === undefined ? undefined : lossOf(revokedBy)

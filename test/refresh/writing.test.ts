@@ -292,6 +292,30 @@ describe("the object that is deleted while the upstream is asked", () => {
   )
 })
 
+describe("the object that is reported missing by mistake when the answer is written", () => {
+  const missing = new LockError.NotFound({ id, object: id, missing: "object" })
+
+  for (const createIfMissing of [true, false]) {
+    scenario(`is found again, with the lock on it, and takes the answer (createIfMissing: ${createIfMissing})`, () =>
+      Effect.gen(function* () {
+        const { annotations, aProcess, faults, location, sound, stored, upstream } = yield* setUp
+        const options = { location: { ...location, createIfMissing } }
+        faults.push(["read", "None"], ["read", missing], ["write", "None"], ["write", missing])
+        upstream.after = Effect.sleep("1 second")
+        const caller = yield* Effect.forkChild((yield* aProcess(options)).get(id))
+        yield* TestClock.adjust("500 millis")
+        const other = yield* Effect.forkChild((yield* aProcess(options, sound)).get(id))
+        yield* TestClock.adjust("1 second")
+        const soon = { stored: yield* stored, annotations: yield* annotations }
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual([yield* Fiber.join(caller), yield* Fiber.join(other)].map(generationOf), [1, 1])
+        assert.deepStrictEqual(soon, { stored: 1, annotations: {} })
+        assert.strictEqual(upstream.calls, 1)
+      })
+    )
+  }
+})
+
 describe("the lock that is deleted with the object", () => {
   scenario("is left alone also during the first refresh, by a process that has seen the object", () =>
     Effect.gen(function* () {

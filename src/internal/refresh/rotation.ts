@@ -29,6 +29,7 @@ import { count, type Deps, type Failure, log, mayPass, storedValue } from "./dep
 import type { Flight } from "./singleFlight.ts"
 import { keep, settle, type Unwritten } from "./unwritten.ts"
 import * as writable from "./writable.ts"
+import { writeAnswer } from "./writeAnswer.ts"
 
 type Attempt<A> =
   | { readonly _tag: "Fresh"; readonly value: A }
@@ -231,8 +232,8 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   }
   const { patch, value } = encoded.success
   knowledge.replaced(id, spent, value)
-  const written = yield* Effect.result(held.commitAndRelease([patch]))
-  if (written._tag === "Failure") return { _tag: "Unwritten", id, value, reason: written.failure }
+  const written = yield* Effect.result(writeAnswer(deps, held, patch))
+  if (written._tag === "Failure") return { _tag: "Unwritten", id, value, ...written.failure }
   knowledge.wrote(id, true)
   yield* count("Written")
   return { _tag: "Fresh", value }
@@ -241,13 +242,14 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
 // The object shows a spent value, or none, and this process knows a newer one that is fresh.
 const writeKnown = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
-  { commitAndRelease, id }: Held,
+  held: Held,
   value: A
 ): Effect.fn.Return<Attempt<A>> {
+  const { id } = held
   const { patch } = yield* Effect.orDie(deps.location.encode(value))
-  const written = yield* Effect.result(commitAndRelease([patch]))
+  const written = yield* Effect.result(writeAnswer(deps, held, patch))
   if (written._tag === "Success") deps.knowledge.wrote(id, true)
-  else yield* keep(deps, id, written.failure)
+  else yield* keep(deps, id, written.failure.reason)
   return { _tag: "Fresh", value }
 })
 

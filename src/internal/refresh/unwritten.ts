@@ -10,19 +10,17 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { WaitSchedule } from "../../LockPolicy.ts"
-import type * as LockError from "../../LockError.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
-import { patience } from "../engine/commit.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
 import { quiet } from "../tracing.ts"
 import { count, type Deps, log, storedValue } from "./deps.ts"
+import { type Failure, rescueSchedule, writeAnswer } from "./writeAnswer.ts"
 
 /** An answer that was not written, and why. */
-export interface Unwritten<A> {
+export interface Unwritten<A> extends Failure {
   readonly id: string
   readonly value: A
-  readonly reason: LockError.Lost | LockError.StoreError
 }
 
 /**
@@ -38,20 +36,15 @@ export const rewriteInterval: Duration.Duration = Duration.seconds(10)
 
 const always = Schedule.spaced(rewriteInterval)
 
-// This process leaves a lost lock in the background, within a request. Another process that holds it may store nothing; its lease
-// runs out within the TTL.
-const soon = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: patience })
-)
-
 /** Settles an answer that was not written. If the lock was lost, it tries to acquire it again for a while. */
 export const settle = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
-  { id, reason }: Unwritten<A>
+  { id, isLost, reason }: Unwritten<A>
 ): Effect.fn.Return<Settled<A>> {
   deps.knowledge.wrote(id, false)
-  const isLost = reason._tag === "LockLost" || reason._tag === "LockNotFound"
-  const outcome = isLost ? yield* repeat(deps, id, soon) : { _tag: "Kept" as const }
+  // This process leaves a lost lock in the background, within a request. Another process that holds it may store nothing; its lease
+  // runs out within the TTL.
+  const outcome = isLost ? yield* repeat(deps, id, rescueSchedule) : { _tag: "Kept" as const }
   const object = deps.store.describe(id)
   switch (outcome._tag) {
     case "Written":
@@ -74,7 +67,7 @@ export const settle = Effect.fnUntraced(function* <A, E>(
 export const keep = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
-  reason: Unwritten<A>["reason"]
+  reason: Failure["reason"]
 ): Effect.fn.Return<void> {
   deps.knowledge.wrote(id, false)
   yield* log(
@@ -165,7 +158,7 @@ const attempt = <A, E>(deps: Deps<A, E>, id: string): Effect.Effect<Outcome<A>> 
         knowledge.read(id, stored.value, true)
         return { _tag: "Superseded" as const, stored: stored.value }
       }
-      yield* held.commitAndRelease([(yield* location.encode(known.newest)).patch])
+      yield* writeAnswer(deps, held, (yield* location.encode(known.newest)).patch)
       knowledge.wrote(id, true)
       return { _tag: "Written" as const }
     }).pipe(

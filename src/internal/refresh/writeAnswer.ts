@@ -1,0 +1,71 @@
+/**
+ * Writes a value under the lock, and releases the lock. An object that is gone is made again, with the lock on it.
+ *
+ * An API server may also report an object missing that is there. Then the lease is still on it, and keeps out all but its holder: this
+ * process, under the lock that it seems to have lost.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { Held } from "../../Held.ts"
+import type * as LockError from "../../LockError.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import * as LockRecord from "../../LockRecord.ts"
+import type { FieldPatch } from "../../ObjectStore.ts"
+import { patience } from "../engine/commit.ts"
+import * as waitBudget from "../engine/waitBudget.ts"
+import type { Deps } from "./deps.ts"
+
+/** How long a process goes on to write an answer after it has lost the lock. Our choice. */
+export const rescueSchedule = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
+  Schedule.upTo({ duration: patience })
+)
+
+/** Why a value was not written. `isLost`: the object was seen without the lease, so another process may have stored a value. */
+export interface Failure {
+  readonly reason: LockError.Lost | LockError.StoreError
+  readonly isLost: boolean
+}
+
+/** Goes on for a while if the lock seems lost. */
+export const writeAnswer = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  held: Held,
+  patch: FieldPatch
+): Effect.fn.Return<void, Failure> {
+  const remaining = waitBudget.make(rescueSchedule)
+  for (;;) {
+    const written = yield* Effect.result(held.commitAndRelease([patch]))
+    if (written._tag === "Success") return
+    const reason = written.failure
+    if (reason._tag !== "LockLost" && reason._tag !== "LockNotFound")
+      return yield* Effect.fail({ reason, isLost: false })
+    const isOurs = yield* Effect.option(findLease(deps, held))
+    if (Option.contains(isOurs, false)) return yield* Effect.fail({ reason, isLost: true })
+    const left = yield* remaining(reason)
+    if (Option.isNone(left)) return yield* Effect.fail({ reason, isLost: false })
+    yield* Effect.sleep(left.value)
+  }
+})
+
+// Whether the lease is on the object, which is made with it if it is missing.
+const findLease = <A, E>(
+  { createIfMissing, policy, store }: Deps<A, E>,
+  { holderId, id }: Held
+): Effect.Effect<boolean, LockError.StoreError> =>
+  store.read(id).pipe(
+    Effect.map(({ annotations }) => {
+      const record = LockRecord.fromAnnotations(policy.annotation, annotations)
+      return LockProtocol.verifyLease(record, holderId)._tag === "Ours"
+    }),
+    Effect.catchIf(
+      (error) => createIfMissing && error._tag === "LockNotFound" && error.missing === "object",
+      () =>
+        Effect.gen(function* () {
+          const lease = LockProtocol.nextLease(yield* store.now, { holderId, ttl: Duration.toMillis(policy.ttl) })
+          yield* store.create(id, LockRecord.toAnnotations(policy.annotation, lease))
+          return true
+        })
+    )
+  )
