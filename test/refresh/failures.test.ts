@@ -9,8 +9,10 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../src/Lock.ts"
 import * as LockError from "../../src/LockError.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites } from "./fixture.ts"
 
@@ -227,6 +229,31 @@ describe("the lock is lost during the upstream call", () => {
       assert.strictEqual(yield* stored, 1)
       assert.strictEqual(yield* ended("Written"), 1)
       assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  scenario("to a process that stores nothing: the answer is written as soon as that process releases", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, stored, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      upstream.after = Effect.sleep("20 seconds")
+      const caller = yield* Effect.forkChild((yield* aProcess({}, us.store)).get(id))
+      yield* Effect.andThen(TestClock.adjust("1 second"), us.pause)
+      yield* TestClock.adjust("14 seconds")
+      const stranger = yield* Lock.make().pipe(Effect.provideService(ObjectStore, sound))
+      const scope = yield* Scope.make()
+      yield* Scope.provide(stranger.tryScoped(id), scope)
+      const other = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* us.resume
+      // The process that asked has its answer now. The other one reads the object ten times a second.
+      yield* TestClock.adjust("12345 millis")
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("2 seconds")
+      const soon = yield* stored
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(caller), yield* Fiber.join(other)].map(generationOf), [1, 1])
+      assert.strictEqual(soon, 1)
+      assert.strictEqual(upstream.calls, 1)
     })
   )
 

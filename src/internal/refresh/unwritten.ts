@@ -9,10 +9,14 @@ import * as FiberMap from "effect/FiberMap"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Held } from "../../Held.ts"
+import type { AcquireError, TryError } from "../../Lock.ts"
 import type { WaitSchedule } from "../../LockPolicy.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
+import * as ClockReading from "../time/clockReading.ts"
 import { quiet } from "../tracing.ts"
 import { count, type Deps, log, storedValue } from "./deps.ts"
 import { type Failure, rescueSchedule, writeAnswer } from "./writeAnswer.ts"
@@ -36,15 +40,18 @@ export const rewriteInterval: Duration.Duration = Duration.seconds(10)
 
 const always = Schedule.spaced(rewriteInterval)
 
-/** Settles an answer that was not written. If the lock was lost, it tries to acquire it again for a while. */
+/**
+ * Settles an answer that was not written. If the lock was lost, it waits for the lock for a while, in the queue: processes that wait for
+ * the value take a free lock at once, and would spend again what is stored.
+ */
 export const settle = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   { id, isLost, reason }: Unwritten<A>
 ): Effect.fn.Return<Settled<A>> {
   deps.knowledge.wrote(id, false)
-  // This process leaves a lost lock in the background, within a request. Another process that holds it may store nothing; its lease
-  // runs out within the TTL.
-  const outcome = isLost ? yield* repeat(deps, id, rescueSchedule) : { _tag: "Kept" as const }
+  const { createIfMissing, lock } = deps
+  const waiting = lock.scoped(id, { createIfMissing, waitSchedule: rescueSchedule })
+  const outcome = isLost ? yield* repeat(deps, id, waiting, rescueSchedule) : { _tag: "Kept" as const }
   const object = deps.store.describe(id)
   switch (outcome._tag) {
     case "Written":
@@ -76,7 +83,9 @@ export const keep = Effect.fnUntraced(function* <A, E>(
     `Could not write the new value of ${deps.store.describe(id)}. This process keeps it, and goes on trying to write it. If the process ends before, the value is lost. ${reason.message}`
   )
   yield* report(deps)
-  const work = Effect.flatMap(Effect.delay(repeat(deps, id, always), rewriteInterval), (outcome) =>
+  const { createIfMissing, lock } = deps
+  const rewriting = repeat(deps, id, lock.tryScoped(id, { createIfMissing }), always)
+  const work = Effect.flatMap(Effect.delay(rewriting, rewriteInterval), (outcome) =>
     Effect.andThen(report(deps), tell(deps, id, outcome))
   )
   yield* FiberMap.run(deps.rewrites, id, work, { onlyIfMissing: true })
@@ -88,7 +97,7 @@ export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
     deps.knowledge.unwritten(),
     (id) =>
       // A write that is under way cannot be interrupted.
-      Effect.forkDetach(attempt(deps, id)).pipe(
+      Effect.forkDetach(attempt(deps, id, deps.lock.tryScoped(id, { createIfMissing: deps.createIfMissing }))).pipe(
         Effect.flatMap((fiber) =>
           Effect.timeoutOrElse(Fiber.join(fiber), {
             duration: lastAttempt,
@@ -124,14 +133,17 @@ const report = <A, E>(deps: Deps<A, E>) =>
 
 type Outcome<A> = { readonly _tag: "Written" | "Kept" } | { readonly _tag: "Superseded"; readonly stored: A }
 
+type Acquire = Effect.Effect<Held, AcquireError | TryError, Scope.Scope>
+
 const repeat = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
+  acquire: Acquire,
   schedule: WaitSchedule
 ): Effect.fn.Return<Outcome<A>> {
-  const remaining = waitBudget.make(schedule)
+  const remaining = waitBudget.make(schedule, (yield* ClockReading.now).monotonic)
   for (;;) {
-    const outcome = yield* attempt(deps, id)
+    const outcome = yield* attempt(deps, id, acquire)
     if (outcome._tag !== "Kept") return outcome
     const left = yield* remaining(outcome)
     if (Option.isNone(left)) return outcome
@@ -140,13 +152,13 @@ const repeat = Effect.fnUntraced(function* <A, E>(
 })
 
 // A value that is missing is older than any. A failure of any kind leaves everything as it is.
-const attempt = <A, E>(deps: Deps<A, E>, id: string): Effect.Effect<Outcome<A>> =>
+const attempt = <A, E>(deps: Deps<A, E>, id: string, acquire: Acquire): Effect.Effect<Outcome<A>> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const { createIfMissing, isSame, knowledge, location, lock } = deps
+      const { isSame, knowledge, location } = deps
       const isDone = () => knowledge.get(id)?.isUnwritten !== true
       if (isDone()) return { _tag: "Written" as const }
-      const held = yield* restore(lock.tryScoped(id, { createIfMissing }))
+      const held = yield* restore(acquire)
       const stored = yield* storedValue(deps, id, held.snapshot)
       const known = knowledge.get(id)
       if (known === undefined || isDone()) return { _tag: "Written" as const }
