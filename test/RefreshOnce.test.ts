@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -11,6 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type * as Tracer from "effect/Tracer"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
+import * as RefreshMetrics from "../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, Token, token } from "./refresh/fixture.ts"
 import { keepSpans } from "./utils/keepSpans.ts"
@@ -202,6 +204,32 @@ describe("invalidate", () => {
     })
   )
 
+  it.effect("asks the upstream each time if that answers the very value, which is not spent", () =>
+    Effect.gen(function* () {
+      const { aProcess, upstream } = yield* setUp
+      const same = yield* token(1)
+      let asked = 0
+      const tokens = yield* aProcess({
+        refresh: () =>
+          Effect.as(
+            Effect.andThen(
+              Effect.sync(() => void asked++),
+              upstream.before
+            ),
+            same
+          )
+      })
+      yield* tokens.get(id)
+      for (const times of [2, 3]) {
+        assert.strictEqual(generationOf(yield* tokens.invalidate(id, same)), 1)
+        assert.strictEqual(asked, times)
+      }
+      upstream.before = new Refused({ why: "unavailable" })
+      yield* Effect.flip(tokens.invalidate(id, same))
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+    })
+  )
+
   it.effect("that fails makes the next caller look at the object, whose value is cached again", () =>
     Effect.gen(function* () {
       const { aProcess, requests, upstream } = yield* setUp
@@ -351,9 +379,11 @@ describe("callers", () => {
       assert.isNotEmpty(yield* annotations)
       yield* TestClock.adjust("200 millis")
       assert.deepStrictEqual(yield* annotations, {})
+      const interrupted = Metric.withAttributes(RefreshMetrics.refreshes, { outcome: "Interrupted" })
+      assert.strictEqual((yield* Metric.value(interrupted)).count, 1)
       upstream.before = Effect.void
       assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
-    })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.effect("all get a defect of the upstream", () =>

@@ -31,6 +31,14 @@ const wipe = (world: Effect.Success<typeof setUp>) =>
     world.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: LockRecord.removal(key) })
   )
 
+/** What a server may answer by mistake, or for a moment. */
+const passing = [
+  new LockError.Unauthorized({ object: id, detail: "the server answered 401" }),
+  new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" }),
+  new LockError.NotFound({ id, object: id, missing: "resource" }),
+  new LockError.NotFound({ id, object: id, missing: "object" })
+]
+
 describe("the upstream refuses", () => {
   scenario(
     "and all waiters of the flight get its typed error, the lock is released, and the next caller tries again",
@@ -48,6 +56,7 @@ describe("the upstream refuses", () => {
         assert.strictEqual(upstream.calls, 1)
         assert.deepStrictEqual(yield* annotations, {})
         assert.strictEqual(yield* ended("Failed"), 1)
+        assert.deepInclude(yield* Metric.value(RefreshMetrics.upstreamSeconds), { count: 1, sum: 1 })
         upstream.before = Effect.void
         assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
       })
@@ -232,6 +241,24 @@ describe("the lock is lost during the upstream call", () => {
     })
   )
 
+  scenario("because it was wiped: the process goes on, whatever the server answers for a while", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { aProcess, faults, stored, upstream } = world
+      upstream.after = Effect.sleep("1 second")
+      const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("500 millis")
+      yield* wipe(world)
+      for (const error of passing)
+        faults.push(["read", "None"], ["read", "None"], ["read", error], ["write", "None"], ["write", error])
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.strictEqual(yield* ended("Written"), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
   scenario("to a process that stores nothing: the answer is written as soon as that process releases", () =>
     Effect.gen(function* () {
       const { aProcess, sound, stored, upstream } = yield* setUp
@@ -342,6 +369,28 @@ describe("a process that was paused right after it took the lock", () => {
       assert.strictEqual(upstream.calls, 1)
     })
   )
+
+  scenario("notices it without a dry run, too", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      let pause = Effect.void
+      const compareAndSwap: typeof sound.compareAndSwap = (id, write) =>
+        Effect.tap(sound.compareAndSwap(id, write), () => pause)
+      const one = yield* aProcess({}, { ...sound, compareAndSwap })
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      pause = Effect.suspend(() => {
+        pause = Effect.void
+        return Effect.sleep("15 seconds")
+      })
+      const paused = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("12 seconds")
+      assert.strictEqual(generationOf(yield* (yield* aProcess()).get(id)), 2)
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(paused)), 2)
+      assert.strictEqual(upstream.calls, 2)
+    })
+  )
 })
 
 describe("a crash between the upstream's answer and the writing", () => {
@@ -371,12 +420,7 @@ describe("a crash between the upstream's answer and the writing", () => {
 })
 
 describe("the write", () => {
-  for (const error of [
-    new LockError.Unauthorized({ object: id, detail: "the server answered 401" }),
-    new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" }),
-    new LockError.NotFound({ id, object: id, missing: "resource" }),
-    new LockError.NotFound({ id, object: id, missing: "object" })
-  ]) {
+  for (const error of passing) {
     scenario(`that is answered ${error._tag} once is sent again (${error.message})`, () =>
       Effect.gen(function* () {
         const { aProcess, faults, stored, upstream } = yield* setUp

@@ -15,7 +15,7 @@ import * as LockError from "../../src/LockError.ts"
 import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
-import { generationOf, id, lifetime, setUp } from "./fixture.ts"
+import { generationOf, id, lifetime, pausable, setUp } from "./fixture.ts"
 
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
 const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
@@ -30,6 +30,9 @@ const scenario = <E>(name: string, body: (lines: Array<string>) => Effect.Effect
       Effect.provideService(Metric.MetricRegistry, new Map())
     )
   })
+
+const ended = (outcome: string) =>
+  Effect.map(Metric.value(Metric.withAttributes(RefreshMetrics.refreshes, { outcome })), ({ count }) => count)
 
 /** Writes fields of the object as a stranger does. */
 const stranger = ({ sound }: Effect.Success<typeof setUp>, ...content: ReadonlyArray<FieldPatch>) =>
@@ -95,12 +98,16 @@ describe("before the upstream is asked", () => {
 
   scenario("a dry run without an answer is made again", () =>
     Effect.gen(function* () {
-      const { aProcess, faults, upstream } = yield* setUp
+      const { aProcess, faults, requests, upstream } = yield* setUp
       faults.push(["dry run", "Refused"], ["dry run", "Hangs"])
       const caller = yield* Effect.forkChild((yield* aProcess()).get(id))
       yield* TestClock.adjust("6 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
       assert.strictEqual(upstream.calls, 1)
+      assert.lengthOf(
+        requests.filter((request) => request === "dry run"),
+        3
+      )
     })
   )
 
@@ -167,6 +174,7 @@ describe("an answer that could not be written", () => {
       assert.isUndefined(yield* world.stored)
       const unwritten = Effect.map(Metric.value(RefreshMetrics.unwritten), ({ value }) => value)
       assert.strictEqual(yield* unwritten, 1)
+      assert.strictEqual(yield* ended("NotWritten"), 1)
       assert.match(lines.join("\n"), /^Error Could not write the new value of .* This process keeps it/)
       yield* TestClock.adjust("10 seconds")
       assert.isUndefined(yield* world.stored)
@@ -252,6 +260,26 @@ describe("an answer that could not be written", () => {
         assert.match(lines.at(-1)!, denied ? /^Error .* is lost, since this process ends/ : /^Info Wrote/)
         yield* TestClock.adjust(lifetime)
       }
+    })
+  )
+})
+
+describe("the last write", () => {
+  scenario("waits five seconds for an API server that does not answer", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { store } = denying(world)
+      const us = yield* pausable({ ...store, dryRun: world.sound.dryRun })
+      const scope = yield* Scope.make()
+      const tokens = yield* Scope.provide(world.aProcess({}, us.store), scope)
+      yield* within(tokens.get(id))
+      yield* us.pause
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("6 seconds")
+      const isClosed = closing.pollUnsafe() !== undefined
+      yield* us.resume
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(isClosed)
     })
   )
 })
@@ -359,6 +387,29 @@ describe("the lock that is deleted with the object", () => {
   )
 })
 
+describe("the lock that is deleted with the object, of a process that held it last", () => {
+  scenario("is left alone as well: that process finds a new object in the place of the old one", () =>
+    Effect.gen(function* () {
+      const { aProcess, delete: remove, location, stored, upstream } = yield* setUp
+      const options = { location: { ...location, createIfMissing: true } }
+      const [one, two] = yield* Effect.all([aProcess(options), aProcess(options)])
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      yield* two.get(id)
+      upstream.after = Effect.sleep("8 seconds")
+      yield* TestClock.adjust(lifetime)
+      const refreshing = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      yield* remove(id)
+      const waiting = yield* Effect.forkChild(two.get(id))
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(refreshing), yield* Fiber.join(waiting)].map(generationOf), [3, 3])
+      assert.strictEqual(yield* stored, 3)
+      assert.isFalse(upstream.revoked)
+    })
+  )
+})
+
 describe("other keys", () => {
   scenario("that somebody adds or removes while the upstream is asked stay as they are", () =>
     Effect.gen(function* () {
@@ -399,6 +450,61 @@ describe("a value that is spent", () => {
   )
 })
 
+describe("a value that is spent, and fresh", () => {
+  scenario("is not handed out if somebody restores it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess()
+      const first = yield* tokens.get(id)
+      const old = (yield* world.sound.read(id)).content!["data"]!
+      const second = yield* tokens.invalidate(id, first)
+      yield* stranger(world, { path: ["data"], value: old })
+      assert.strictEqual(generationOf(yield* within(tokens.invalidate(id, second))), 3)
+      assert.isFalse(world.upstream.revoked)
+    })
+  )
+})
+
+describe("a value that is replaced by its successor", () => {
+  const data = ({ sound }: Effect.Success<typeof setUp>) =>
+    Effect.map(sound.read(id), ({ content }) => content!["data"]!)
+
+  for (const who of ["the process that stored the successor", "a process that has read it"]) {
+    scenario(`is not sent again by ${who}`, () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const [one, two] = yield* Effect.all([world.aProcess(), world.aProcess()])
+        yield* one.get(id)
+        yield* TestClock.adjust(lifetime)
+        const old = yield* data(world)
+        yield* two.get(id)
+        yield* one.get(id)
+        yield* TestClock.adjust(lifetime)
+        yield* stranger(world, { path: ["data"], value: old })
+        yield* within((who === "a process that has read it" ? one : two).get(id))
+        assert.strictEqual(yield* world.stored, 3)
+      })
+    )
+  }
+
+  scenario("is not sent again by a process that found it stale", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [one, two] = yield* Effect.all([world.aProcess(), world.aProcess()])
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      yield* two.get(id)
+      const old = yield* data(world)
+      yield* TestClock.adjust(lifetime)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      yield* stranger(world, { path: ["data"], value: old })
+      yield* within(one.get(id))
+      assert.strictEqual(yield* world.stored, 4)
+    })
+  )
+})
+
 describe("a value that the schema cannot store", () => {
   const Small = Schema.Struct({ n: Schema.Int.check(Schema.isLessThan(3)) })
 
@@ -408,7 +514,7 @@ describe("a value that the schema cannot store", () => {
       const seen: Array<number | undefined> = []
       const tokens = yield* RefreshOnce.makeFromStore({
         schema: Small,
-        isFresh: () => Effect.succeed(false),
+        isFresh: () => Effect.succeed(true),
         refresh: (current) => {
           seen.push(Option.getOrUndefined(current)?.n)
           return Effect.succeed({ n: seen.length === 3 ? 1 : 6 + seen.length })
@@ -419,6 +525,26 @@ describe("a value that the schema cannot store", () => {
       assert.deepStrictEqual(yield* tokens.get(id), { n: 1 })
       assert.deepStrictEqual(seen, [undefined, 7, 8])
       assert.match(lines[0]!, /^Error Cannot store a value/)
+      assert.strictEqual(yield* ended("NotWritten"), 2)
+    })
+  )
+
+  scenario("because it cannot read what it has encoded, is the same error", () =>
+    Effect.gen(function* () {
+      const { store, stored } = yield* setUp
+      const OneWay = Schema.String.pipe(
+        Schema.decodeTo(Schema.Int, {
+          decode: SchemaGetter.transform(Number),
+          encode: SchemaGetter.transform((n) => `number ${n}`)
+        })
+      )
+      const tokens = yield* RefreshOnce.makeFromStore({
+        schema: OneWay,
+        isFresh: () => Effect.succeed(true),
+        refresh: () => Effect.succeed(3)
+      }).pipe(Effect.provideService(ObjectStore, store))
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
+      assert.isUndefined(yield* stored)
     })
   )
 

@@ -27,7 +27,7 @@ import * as ClockReading from "../time/clockReading.ts"
 import { inSpan, quiet } from "../tracing.ts"
 import { count, type Deps, type Failure, log, mayPass, storedValue } from "./deps.ts"
 import type { Flight } from "./singleFlight.ts"
-import { keep, settle, type Unwritten } from "./unwritten.ts"
+import { settle, type Unwritten } from "./unwritten.ts"
 import * as writable from "./writable.ts"
 import { writeAnswer } from "./writeAnswer.ts"
 
@@ -111,15 +111,14 @@ const readThenTry = Effect.fnUntraced(function* <A, E>(
 // An object that this process has seen vanished, and its lock with it. The process that held the lock gets the time that its lease
 // would have lasted, to write its answer to a new object.
 const mustWait = <A, E>(
-  { knowledge, policy, sightings }: Deps<A, E>,
+  { policy, sightings }: Deps<A, E>,
   id: string,
   uid: string | undefined,
   stored: Option.Option<A>
 ): Effect.Effect<boolean> =>
   Effect.map(ClockReading.now, ({ monotonic }) => {
     const vanishedFor = sightings.see(id, uid, monotonic)
-    const isOurs = knowledge.get(id)?.isUnwritten === true
-    return Option.isNone(stored) && !isOurs && vanishedFor !== undefined && vanishedFor < Duration.toMillis(policy.ttl)
+    return Option.isNone(stored) && vanishedFor !== undefined && vanishedFor < Duration.toMillis(policy.ttl)
   })
 
 // The upstream gives its answer only once. Nothing may interrupt the fiber between the answer and the write.
@@ -198,7 +197,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>
 ): Effect.fn.Return<AttemptUnderLock<A, E>, Failure> {
   const { id } = held
-  const { isSame, knowledge, location } = deps
+  const { knowledge, location } = deps
   const stored = yield* storedValue(deps, id, held.snapshot)
   const fresh = yield* restore(accept(deps, id, flight, stored))
   if (Option.isSome(fresh)) {
@@ -207,10 +206,6 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   }
   if (yield* mustWait(deps, id, held.snapshot.uid, stored)) return { _tag: "Held" }
   const current = knowledge.current(id, stored)
-  if (!Option.makeEquivalence(isSame)(current, stored) && knowledge.get(id)?.isRejected === false) {
-    const known = yield* restore(accept(deps, id, flight, current))
-    if (Option.isSome(known)) return yield* writeKnown(deps, held, known.value)
-  }
   const verdict = yield* restore(writable.check(deps, held))
   if (verdict._tag === "Unavailable") return verdict
   // If the lease ran out since the read, another process may have used the stored value up.
@@ -236,20 +231,6 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   if (written._tag === "Failure") return { _tag: "Unwritten", id, value, ...written.failure }
   knowledge.wrote(id, true)
   yield* count("Written")
-  return { _tag: "Fresh", value }
-})
-
-// The object shows a spent value, or none, and this process knows a newer one that is fresh.
-const writeKnown = Effect.fnUntraced(function* <A, E>(
-  deps: Deps<A, E>,
-  held: Held,
-  value: A
-): Effect.fn.Return<Attempt<A>> {
-  const { id } = held
-  const { patch } = yield* Effect.orDie(deps.location.encode(value))
-  const written = yield* Effect.result(writeAnswer(deps, held, patch))
-  if (written._tag === "Success") deps.knowledge.wrote(id, true)
-  else yield* keep(deps, id, written.failure.reason)
   return { _tag: "Fresh", value }
 })
 

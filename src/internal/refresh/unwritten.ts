@@ -70,13 +70,12 @@ export const settle = Effect.fnUntraced(function* <A, E>(
   }
 })
 
-/** Goes on writing in the background what could not be written, and says why it could not. */
-export const keep = Effect.fnUntraced(function* <A, E>(
+// Goes on writing in the background.
+const keep = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
   reason: Failure["reason"]
 ): Effect.fn.Return<void> {
-  deps.knowledge.wrote(id, false)
   yield* log(
     id,
     "Error",
