@@ -108,7 +108,7 @@ export const start = Effect.fnUntraced(function* (
   })
   yield* hear(handle.stderr, (line) => {
     complaints.push(line)
-    if (complaints.length > 20) complaints.shift()
+    if (complaints.length > 5) complaints.shift()
   })
   const exit = yield* Effect.forkScoped(
     Effect.exit(handle.exitCode).pipe(

@@ -22,6 +22,8 @@ export interface HandOver {
  *
  * - `leadsOn`: for how long a leader of a kind may lead on when another has begun, in milliseconds.
  * - `unmet`: what was waited for in vain.
+ * - `millis`: how long it all took.
+ * - `notes`: what else is worth telling.
  * - `lost`: what others wrote to the Lease and what is gone.
  */
 export interface Seen {
@@ -29,6 +31,8 @@ export interface Seen {
   readonly leadsOn: (kind: Kind) => number
   readonly handOvers: ReadonlyArray<HandOver>
   readonly unmet: ReadonlyArray<string>
+  readonly millis: number
+  readonly notes: ReadonlyArray<string>
   readonly lost: ReadonlyArray<string>
 }
 

@@ -1,6 +1,7 @@
 /** A candidate that elects a leader as client-go does, by the model of it. It campaigns again when a term has ended, until SIGTERM. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { layerKubeConfig } from "../../src/KubernetesClient.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
@@ -25,4 +26,10 @@ const campaign = Effect.gen(function* () {
   yield* Effect.raceFirst(elector, Deferred.await(over))
 })
 
-Effect.forever(campaign).pipe(Effect.provide(layerKubeConfig({ file: flags.kubeconfig })), NodeRuntime.runMain)
+// It would take the Lease again before anybody else has looked.
+const pause = Effect.sleep(Duration.times(flags.retryPeriod, 2.2))
+
+Effect.forever(Effect.andThen(campaign, pause)).pipe(
+  Effect.provide(layerKubeConfig({ file: flags.kubeconfig })),
+  NodeRuntime.runMain
+)

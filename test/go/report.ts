@@ -11,8 +11,9 @@ export const scenario = (name: string, first: Kind, second: Kind, seen: Seen): s
   const terms = seen.records.reduce((sum, record) => sum + record.terms.length, 0)
   const longest = Math.max(0, ...overlapsOf(seen).map(({ millis }) => millis))
   return [
-    `${broken.length === 0 ? "ok    " : "BROKEN"} ${names[first]} and ${names[second]}: ${name}`,
+    `${broken.length === 0 ? "ok    " : "BROKEN"} ${names[first]} and ${names[second]}: ${name} (${(seen.millis / 1000).toFixed(0)} s)`,
     `       ${terms} terms; two led at once for ${overlapsOf(seen).length === 0 ? "no time" : `${longest.toFixed(0)} ms`}${gaps(seen.handOvers)}`,
+    ...seen.notes.map((note) => `       ${note}`),
     ...broken.map((problem) => `       ${problem.replaceAll("\n", "\n         ")}`)
   ].join("\n")
 }

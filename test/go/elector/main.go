@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/klog/v2"
 )
 
 // The version of client-go. The linker sets it.
@@ -48,10 +47,6 @@ func main() {
 		fmt.Println(clientGo)
 		return
 	}
-	// client-go logs every failed request. What matters is told as an event.
-	klog.SetOutputBySeverity("INFO", os.Stderr)
-	klog.LogToStderr(false)
-
 	config, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -67,6 +62,11 @@ func main() {
 	defer stop()
 	for ctx.Err() == nil {
 		campaign(ctx, skewed{lock, *clockAhead})
+		// It would take the Lease again before anybody else has looked.
+		select {
+		case <-ctx.Done():
+		case <-time.After(*retryPeriod * 22 / 10):
+		}
 	}
 }
 
