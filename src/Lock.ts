@@ -110,7 +110,7 @@ export type Removal = "Removed" | "Missing" | "InUse" | "Foreign"
 /**
  * The options of a layer of locks.
  *
- * - `policy`: Dex's by default.
+ * - `policy`: `LockPolicy.standard` by default.
  * - `identity`: how this process is called in the annotations and in the errors of others; `HOSTNAME` or `kubelock` by default.
  *   The lock adds what makes it unique. (client-go's term.)
  * - `idInMetrics`: whether metrics have the lock's id as an attribute. Off by default, since ids can be many.
@@ -229,7 +229,7 @@ export const removeIdle = (id: string): Effect.Effect<Removal, LockError.StoreEr
 
 /** Makes the lock over the store in context. When the scope closes, hand-overs and withdrawals that are under way end first. */
 export const make = (options: Options = {}): Effect.Effect<Lock["Service"], never, ObjectStore | Scope.Scope> =>
-  makeOf(LockKind.exclusive((options.policy ?? LockPolicy.dex).annotation), options)
+  Effect.flatMap(ObjectStore, (store) => makeOf(LockKind.of(options.policy ?? LockPolicy.standard, store), options))
 
 /** Makes locks of a kind, as `make` does. */
 export const makeOf = Effect.fnUntraced(function* (
@@ -237,8 +237,8 @@ export const makeOf = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const given = yield* ObjectStore
-  const policy = options.policy ?? LockPolicy.dex
-  const store = given.holdsLeases ? leaseMirror.make(given, kind.key) : given
+  const policy = options.policy ?? LockPolicy.standard
+  const store = given.holdsLeases ? leaseMirror.make(given, kind) : given
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
   const processId = LockQueue.newProcessId()
@@ -347,12 +347,9 @@ export const makeOf = Effect.fnUntraced(function* (
     const found = yield* store.read(id)
     const state = yield* stateOf(found)
     if (state._tag === "Free") return state
-    const holderId = state._tag === "Malformed" ? "" : (state.holder ?? "")
-    const request = { kind, holderId, requeue: undefined, sharedWithDex }
-    const now = yield* knownTime(id)
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.planHandOver(found, now, request).patch
+      ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })
     })
     return Option.isSome(answer) ? state : yield* conflict(id, "RaceLost")
   })
@@ -382,7 +379,7 @@ export const makeOf = Effect.fnUntraced(function* (
       Effect.catchTag(removeOnce(id), "LockNotFound", (error) =>
         error.missing === "object" ? Effect.succeed<Removal>("Missing") : Effect.fail(error)
       ),
-    annotation: policy.annotation,
+    annotation: kind.key,
     now: store.now,
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })
   })

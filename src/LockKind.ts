@@ -4,35 +4,67 @@
  * Everything else (acquiring, the queue, hand-overs, renewal, clocks, lost answers, telemetry) is one engine that does not
  * know which kind it serves.
  */
+import * as LockPolicy from "./LockPolicy.ts"
 import type { Lease, LockRecord, RecordedLease } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
-import type { MetadataPatch } from "./ObjectStore.ts"
+import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
 
 /**
  * A kind of lock.
  *
  * - `key`: the annotation from which the names of all other annotations and of the label derive.
- * - `decode`: reads the leases on an object.
+ * - `otherKeys`: the keys under which other processes hold the same lock, and wait for it.
+ * - `decode`: reads the leases on an object, those under the other keys included.
  * - `encode`: the annotations of one lease. As a precondition they mean that exactly this lease is still on the object.
  * - `removal`: the patch that removes the lease of a holder.
  * - `held`: the precondition "a holder that has a name holds the lock".
  * - `admits`: whether a contender may take the lock beside these unexpired leases.
+ *
+ * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
 export interface LockKind {
   readonly key: string
+  readonly otherKeys: ReadonlyArray<string>
   readonly decode: (annotations: Readonly<Record<string, string>>) => LockRecord
-  readonly encode: (lease: Lease) => Readonly<Record<string, string>>
-  readonly removal: (holderId: string) => MetadataPatch
-  readonly held: Readonly<Record<string, true>>
+  readonly encode: (lease: Lease, key?: string) => Readonly<Record<string, string>>
+  readonly removal: (holderId: string, key?: string) => MetadataPatch
+  readonly held: (key?: string) => Readonly<Record<string, true>>
   readonly admits: (leases: ReadonlyArray<RecordedLease>) => boolean
 }
 
-/** The exclusive lock on an annotation, wire-compatible with Dex: one holder at a time. */
-export const exclusive = (key: string): LockKind => ({
-  key,
-  decode: (annotations) => Record.fromAnnotations(key, annotations),
-  encode: (lease) => Record.toAnnotations(key, lease),
-  removal: () => Record.removal(key),
-  held: { [Record.holderKey(key)]: true },
-  admits: (leases) => leases.length === 0
-})
+/**
+ * The exclusive lock on an annotation, wire-compatible with Dex: one holder at a time.
+ *
+ * The two keys that a resource has by default, `LockPolicy.dexAnnotation` and `LockPolicy.neutralAnnotation`, are two names of one
+ * lock. Processes with either key exclude each other, wait in turn, and hand the lock over to each other. Each holds it under its own
+ * key. Any other key is a lock of its own.
+ */
+export const exclusive = (key: string): LockKind => {
+  const otherKeys = defaultKeys.includes(key) ? defaultKeys.filter((other) => other !== key) : []
+  return {
+    key,
+    otherKeys,
+    decode: (annotations) =>
+      otherKeys.reduce(
+        (record, other) => merge(record, other, Record.fromAnnotations(other, annotations)),
+        Record.fromAnnotations(key, annotations)
+      ),
+    encode: (lease, under = key) => Record.toAnnotations(under, lease),
+    removal: (_, under = key) => Record.removal(under),
+    held: (under = key) => ({ [Record.holderKey(under)]: true }),
+    admits: (leases) => leases.length === 0
+  }
+}
+
+/** The kind of lock of a policy on the objects of a store. A policy for objects that Dex shares has Dex's key. */
+export const of = (policy: LockPolicy.LockPolicy, store: ObjectStore["Service"]): LockKind =>
+  exclusive(policy.annotation ?? (policy.sharedWithDex === true ? LockPolicy.dexAnnotation : store.annotation))
+
+const defaultKeys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
+
+const merge = (own: LockRecord, key: string, other: LockRecord): LockRecord => {
+  if (other._tag === "Leases" && other.leases.length === 0) return own
+  const leases = [...own.leases, ...other.leases.map((lease) => ({ ...lease, key }))]
+  const malformed = own._tag === "Malformed" ? own : other
+  return malformed._tag === "Malformed" ? { ...malformed, leases } : { _tag: "Leases", leases }
+}

@@ -3,9 +3,8 @@
  *
  * **Details**
  *
- * The defaults are the constants of Dex: annotation `dexidp.com/resource-lock`, a TTL of 10 seconds, and 200 polls at
- * intervals of 100 ms after the first attempt. There is one difference: a lock is renewed while it is held.
- * `renewEvery: false` gives Dex's fixed lease.
+ * The defaults are the constants of Dex: a TTL of 10 seconds, and 200 polls at intervals of 100 ms after the first attempt.
+ * There is one difference: a lock is renewed while it is held. `renewEvery: false` gives Dex's fixed lease.
  *
  * Every timing rule is checked when a policy is made: `make` throws a `RangeError`, `config` fails with a
  * `ConfigError`.
@@ -27,7 +26,8 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
 /**
  * How long a lock lasts and how long a contender waits for it.
  *
- * - `annotation`: the annotation that is the lock.
+ * - `annotation`: the annotation that is the lock. `undefined` means: as the resource says. `dexAnnotation` and
+ *   `neutralAnnotation` are two names of one lock, any other annotation is a lock of its own (`LockKind.exclusive`).
  * - `ttl`: how long a lease lasts.
  * - `waitSchedule`: its end is the end of the wait. It runs by the clock, also while a request is under way: steps that a
  *   slow request outlasts are over. A contender that can watch the object makes no request at its steps. A contender
@@ -39,7 +39,7 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *   for long enough that Dex sees it. `undefined` means: as the resource says.
  */
 export interface LockPolicy {
-  readonly annotation: string
+  readonly annotation: string | undefined
   readonly ttl: Duration.Duration
   readonly waitSchedule: WaitSchedule
   readonly renewEvery: Duration.Duration | false
@@ -55,14 +55,17 @@ export interface Overrides {
   readonly renewDeadline?: Duration.Input | undefined
 }
 
-/** The options of a policy. The defaults are Dex's. */
+/** The options of a policy. The defaults are Dex's, and the annotation of the resource. */
 export interface Options extends Overrides {
   readonly annotation?: string | undefined
   readonly sharedWithDex?: boolean | undefined
 }
 
-/** The annotation that Dex uses as its lock. */
+/** The annotation that Dex uses as its lock: the default on objects that Dex locks too. */
 export const dexAnnotation = "dexidp.com/resource-lock"
+
+/** The default annotation on all other objects. */
+export const neutralAnnotation = "kubelock.dev/lock"
 
 /** A schedule of `times` polls at intervals of `interval`, after the first attempt. */
 export const fixedPolls = (interval: Duration.Input, times: number): WaitSchedule =>
@@ -77,7 +80,7 @@ export const dexWaitSchedule: WaitSchedule = fixedPolls(dexPollInterval, dexPoll
 const assemble = (options: Options): LockPolicy => {
   const ttl = Duration.fromInputUnsafe(options.ttl ?? "10 seconds")
   return {
-    annotation: options.annotation ?? dexAnnotation,
+    annotation: options.annotation,
     ttl,
     waitSchedule: options.waitSchedule ?? dexWaitSchedule,
     renewEvery:
@@ -99,7 +102,7 @@ const problemOf = (
   { annotation, renewDeadline, renewEvery, ttl }: LockPolicy,
   names = { annotation: "annotation", ttl: "ttl", renewEvery: "renewEvery" }
 ): string | undefined => {
-  if (!annotationKey.test(annotation)) {
+  if (annotation !== undefined && !annotationKey.test(annotation)) {
     return `${names.annotation} must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
   }
   if (!Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
@@ -126,7 +129,7 @@ const annotationKey =
  * Makes a policy.
  *
  * - `annotation`: a Kubernetes annotation key with room for the suffixes of `LockQueue`: at most 44 characters after
- *   the slash.
+ *   the slash. The default is the key that the resource carries.
  * - `ttl`: from 1 second to 1 day. Expiries are written in whole seconds.
  * - `waitSchedule`: `dexWaitSchedule` by default.
  * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.
@@ -157,8 +160,11 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
     })
   )
 
-/** The constants of Dex, with renewal. This is the default of every layer. */
-export const dex: LockPolicy = make()
+/** The constants of Dex, with renewal, and the annotation of the resource. This is the default of every layer. */
+export const standard: LockPolicy = make()
+
+/** The same with Dex's annotation on any resource, as in versions that had no other default. */
+export const dex: LockPolicy = make({ annotation: dexAnnotation })
 
 /**
  * The policy from the configuration. All variables are optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`,

@@ -24,12 +24,16 @@ export type LockState =
   | { readonly _tag: "Free" }
   | ({ readonly _tag: "Held"; readonly until: number } & HolderInfo)
   | ({ readonly _tag: "Expired"; readonly since: number } & HolderInfo)
-  | { readonly _tag: "Malformed"; readonly value: string }
+  | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
 
-/** A holder as others see it: its expiry as written, and its holder ID. `holder` is absent if it is not known. */
+/**
+ * A holder as others see it: its expiry as written, and its holder ID. `holder` is absent if it is not known. `key` is the
+ * annotation of its lease, if that is not the lock's own.
+ */
 export interface HolderInfo {
   readonly expiry: string
   readonly holder?: string
+  readonly key?: string
 }
 
 /**
@@ -49,7 +53,7 @@ export type Decision =
     }
   | { readonly _tag: "Claim"; readonly lease: Lease; readonly validFor: number }
   | ({ readonly _tag: "Wait" } & WaitState)
-  | { readonly _tag: "Malformed"; readonly value: string }
+  | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
 
 /**
  * What a contender waits for.
@@ -143,7 +147,7 @@ const staggerOf = (position: number, isExpiry: boolean): number =>
 
 /** Reads a record at a time. */
 export const lockState = (record: LockRecord, now: ServerTime): LockState => {
-  if (record._tag === "Malformed") return record
+  if (record._tag === "Malformed") return { _tag: "Malformed", key: record.key, value: record.value }
   const lease = record.leases.find((lease) => isLive(lease, now)) ?? record.leases[0]
   if (lease === undefined) return { _tag: "Free" }
   return isLive(lease, now)
@@ -162,24 +166,26 @@ export const lockState = (record: LockRecord, now: ServerTime): LockState => {
  *   waiters, and nobody can tell which. The living join again, in the order of the versions in which they first found the object.
  */
 export const decide = (record: LockRecord, queue: Queue, now: ServerTime, contender: Contender): Decision => {
-  if (record._tag === "Malformed") return record
+  if (record._tag === "Malformed") return { _tag: "Malformed", key: record.key, value: record.value }
   const { holderId, kind } = contender
   const { leases } = record
   const live = leases.filter((lease) => isLive(lease, now))
-  const own = leases.find((lease) => lease.holderId === holderId)
+  const own = ownIn(leases, holderId)
   const index = queue.waiters.indexOf(holderId)
   const position = index < 0 ? undefined : index
   const others = () => queue.waiters.filter((waiter) => waiter !== holderId)
 
-  if (own !== undefined && live.includes(own)) {
+  const ofOthers = live.filter((lease) => lease !== own)
+  const isAdmitted = kind.admits(ofOthers)
+  if (own !== undefined && isAdmitted && live.includes(own)) {
     const validFor = own.expiresAt - now.latest
     return contender.renews && validFor >= minClaim
       ? { _tag: "Claim", lease: { holderId, expiry: own.expiry }, validFor }
       : planAcquire(leases, queue, others(), now, contender)
   }
-  if (!kind.admits(live)) {
-    const first = live.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
-    const isNamed = live.every((lease) => lease.holderId !== undefined)
+  if (!isAdmitted) {
+    const first = ofOthers.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
+    const isNamed = ofOthers.every((lease) => lease.holderId !== undefined)
     const isFull = queue.waiters.length >= LockQueue.capacity
     const canJoin = isNamed && position === undefined && !isFull
     return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin, isFull: isNamed && isFull }
@@ -201,14 +207,14 @@ const planAcquire = (
   contender: Contender
 ): Decision => {
   const { holderId, kind } = contender
-  const own = leases.find((lease) => lease.holderId === holderId)
+  const own = ownIn(leases, holderId)
   const expired = leases.filter((lease) => lease !== own && !isLive(lease, now))
   const lease = nextLease(now, contender, own?.expiry)
   return {
     _tag: "Acquire",
     lease,
     patch: {
-      ...Object.assign({}, ...expired.map((lease) => kind.removal(lease.holderId ?? ""))),
+      ...Object.assign({}, ...expired.map((lease) => kind.removal(lease.holderId ?? "", lease.key))),
       ...kind.encode(lease),
       ...LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
     },
@@ -279,16 +285,16 @@ export const validFor = (now: ServerTime, ttl: number): number =>
 
 /** Compares a later record with the lease of a holder: whether it is still the holder's. */
 export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {
-  if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
-  const own = record.leases.find((lease) => lease.holderId === holderId)
+  const own = ownIn(record.leases, holderId)
   if (own !== undefined) return { _tag: "Ours", expiry: own.expiry, expiresAt: own.expiresAt }
+  if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
   const [other] = record.leases
   return other === undefined ? { _tag: "Removed" } : { _tag: "TakenOver", ...infoOf(other) }
 }
 
 /** Whether the answer to a write shows this very lease. What an answer does not show did not happen. */
 export const isStored = (record: LockRecord, { expiry, holderId }: Lease): boolean =>
-  record._tag === "Leases" && record.leases.some((lease) => lease.holderId === holderId && lease.expiry === expiry)
+  ownIn(record.leases, holderId)?.expiry === expiry
 
 /**
  * What a lock's object is to the lock.
@@ -306,13 +312,14 @@ export const usageOf = (
   now: ServerTime,
   sharedWithDex: boolean
 ): Usage => {
-  const own = kind.removal("")
-  const isOwn = (name: string) => name in own || name === idKey || LockQueue.isQueueKey(kind.key, name)
+  const keys = [kind.key, ...kind.otherKeys]
+  const isOwn = (name: string) =>
+    name === idKey || keys.some((key) => name in kind.removal("", key) || LockQueue.isQueueKey(key, name))
   if (sharedWithDex || labels[managedBy.key] !== managedBy.value || !Object.keys(annotations).every(isOwn))
     return "Foreign"
   const { _tag } = lockState(kind.decode(annotations), now)
   const isFree = _tag === "Free" || _tag === "Expired"
-  return isFree && LockQueue.fromAnnotations(kind.key, annotations).waiters.length === 0 ? "Idle" : "InUse"
+  return isFree && queueOf(kind, annotations).waiters.length === 0 ? "Idle" : "InUse"
 }
 
 /**
@@ -349,7 +356,7 @@ export const planHandOver = (
   { annotations, labels }: Pick<ObjectSnapshot, "annotations" | "labels">,
   now: ServerTime,
   request: ReleaseRequest
-): HandOverPlan => planIn(LockQueue.fromAnnotations(request.kind.key, annotations), labels, now, request)
+): HandOverPlan => planIn(queueOf(request.kind, annotations), labels, now, request)
 
 const planIn = (
   queue: Queue,
@@ -357,16 +364,17 @@ const planIn = (
   now: ServerTime,
   { chainStartedAt: earlierChain, holderId, kind, requeue, sharedWithDex }: ReleaseRequest
 ): HandOverPlan => {
-  const label = LockQueue.labelKey(kind.key)
   const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue)
   const first = waiters[0]
   const chainStartedAt = queue.chainStartedAt ?? earlierChain
+  const oldLabels = [kind.key, ...kind.otherKeys].map(LockQueue.labelKey).filter((label) => label in labels)
+  const noLabels = Object.fromEntries(oldLabels.map((label) => [label, null]))
   if (first === undefined) {
     const emptied = LockQueue.queuePatch(kind.key, queue, { waiters, chainStartedAt: undefined })
     return {
       patch: {
         annotations: { ...kind.removal(holderId), ...emptied },
-        ...(label in labels ? { labels: { [label]: null } } : {})
+        ...(oldLabels.length > 0 ? { labels: noLabels } : {})
       },
       wakes: false,
       requeued: false,
@@ -376,7 +384,8 @@ const planIn = (
   const requeued = requeue !== undefined && waiters.length <= LockQueue.capacity
   const order = requeued ? [...waiters, requeue] : waiters
   const isFreed = sharedWithDex && chainStartedAt !== undefined && now.earliest - chainStartedAt > maxHandOverChain
-  const lease = isFreed ? {} : kind.encode(nextLease(now, { holderId: first, ttl: handOverTtl }))
+  const key = LockQueue.keyOf(kind.key, queue, first)
+  const lease = isFreed ? {} : kind.encode(nextLease(now, { holderId: first, ttl: handOverTtl }), key)
   const next = isFreed
     ? { waiters: order, chainStartedAt: undefined }
     : {
@@ -386,7 +395,7 @@ const planIn = (
   return {
     patch: {
       annotations: { ...kind.removal(holderId), ...lease, ...LockQueue.queuePatch(kind.key, queue, next) },
-      labels: { [label]: LockQueue.processIdOf(first) }
+      labels: { ...noLabels, [LockQueue.labelKey(key)]: LockQueue.processIdOf(first) }
     },
     wakes: true,
     requeued,
@@ -402,6 +411,19 @@ const chainStart = ({ key }: LockKind, { annotations }: Queue, waiters: number, 
   return Math.round(now.latest) - (maxHandOverChain - length)
 }
 
+/** Plans what an operator writes that breaks a lock, from the object as read. The first waiter gets it. */
+export const planBreak = (
+  found: Pick<ObjectSnapshot, "annotations" | "labels">,
+  now: ServerTime,
+  { kind, sharedWithDex }: Pick<ReleaseRequest, "kind" | "sharedWithDex">
+): HandOverPlan["patch"] => {
+  const state = lockState(kind.decode(found.annotations), now)
+  const holderId = "holder" in state ? (state.holder ?? "") : ""
+  const others = kind.otherKeys.filter((key) => key in found.annotations).map((key) => kind.removal("", key))
+  const { annotations, labels } = planHandOver(found, now, { kind, holderId, requeue: undefined, sharedWithDex }).patch
+  return { annotations: Object.assign({}, ...others, annotations), ...(labels === undefined ? {} : { labels }) }
+}
+
 /** The write that gives up a lease, from the object as last seen: on condition that lease and queue are as last seen. */
 export const planRelease = (
   seen: Pick<ObjectSnapshot, "annotations" | "labels">,
@@ -410,7 +432,7 @@ export const planRelease = (
   request: ReleaseRequest
 ): { readonly write: AnnotationGuardedPatch; readonly plan: HandOverPlan } => {
   const { kind } = request
-  const queue = LockQueue.fromAnnotations(kind.key, seen.annotations)
+  const queue = queueOf(kind, seen.annotations)
   const plan = planIn(queue, seen.labels, now, request)
   const hasQueue = Object.keys(queue.annotations).length > 0
   return {
@@ -440,9 +462,16 @@ export const planPlainRelease = (
   }
 }
 
+/** Reads the queue of a lock of this kind. */
+export const queueOf = (kind: LockKind, annotations: ObjectSnapshot["annotations"]): Queue =>
+  LockQueue.fromAnnotations(kind.key, annotations, kind.otherKeys)
+
+const ownIn = (leases: ReadonlyArray<RecordedLease>, holderId: string): RecordedLease | undefined =>
+  leases.find((lease) => lease.holderId === holderId && lease.key === undefined)
+
 const isLive = ({ expiresAt }: RecordedLease, now: ServerTime): boolean => now.earliest <= expiresAt
 
-const infoOf = ({ expiry, holderId, peer }: RecordedLease): HolderInfo => {
+const infoOf = ({ expiry, holderId, key, peer }: RecordedLease): HolderInfo => {
   const holder = holderId ?? peer
-  return holder === undefined ? { expiry } : { expiry, holder }
+  return { expiry, ...(holder === undefined ? {} : { holder }), ...(key === undefined ? {} : { key }) }
 }

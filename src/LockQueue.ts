@@ -21,11 +21,13 @@ import { isOlder } from "./internal/version.ts"
 import type { MetadataPatch, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
 /**
- * The queue, and the annotations that it was read from. `waiters` are holder IDs, the next first. `chainStartedAt` is when the
- * lock was last free, in milliseconds since 1970, if Dex shares the objects.
+ * The queue, and the annotations that it was read from. `waiters` are holder IDs, the next first. `otherKeys` has the key of each
+ * waiter that stands under another key than the lock's. `chainStartedAt` is when the lock was last free, in milliseconds since 1970, if
+ * Dex shares the objects.
  */
 export interface Queue {
   readonly waiters: ReadonlyArray<string>
+  readonly otherKeys: ReadonlyMap<string, string>
   readonly chainStartedAt: number | undefined
   readonly annotations: Readonly<Record<string, string>>
 }
@@ -64,8 +66,36 @@ const joinPattern = /^(.+)@(\d{1,20})$/
 
 const chainStartPattern = /^since=(\d{1,15})$/
 
-/** Reads the queue. It ignores everything that is not a holder ID. */
-export const fromAnnotations = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
+/**
+ * Reads the queue. It ignores everything that is not a holder ID.
+ *
+ * `otherKeys` are keys under which other processes wait for the same lock. Their waiters and those of the lock's own key take turns,
+ * the others first: so no key can starve another.
+ */
+export const fromAnnotations = (
+  key: string,
+  annotations: Readonly<Record<string, string>>,
+  otherKeys: ReadonlyArray<string> = []
+): Queue =>
+  otherKeys.reduce((queue, other) => merge(queue, other, readOne(other, annotations)), readOne(key, annotations))
+
+const noKeys: ReadonlyMap<string, string> = new Map()
+
+const merge = (queue: Queue, key: string, other: Queue): Queue => {
+  if (Object.keys(other.annotations).length === 0) return queue
+  const waiters = other.waiters.filter((waiter) => !queue.waiters.includes(waiter))
+  const length = Math.max(waiters.length, queue.waiters.length)
+  return {
+    ...queue,
+    waiters: Array.from({ length }, (_, index) => [waiters[index], queue.waiters[index]])
+      .flat()
+      .filter((waiter) => waiter !== undefined),
+    otherKeys: new Map([...queue.otherKeys, ...waiters.map((waiter) => [waiter, key] as const)]),
+    annotations: { ...queue.annotations, ...other.annotations }
+  }
+}
+
+const readOne = (key: string, annotations: Readonly<Record<string, string>>): Queue => {
   const found: Record<string, string> = {}
   const joins: Array<{ readonly waiter: string; readonly version: string }> = []
   const prefix = `${queueKey(key)}-`
@@ -82,13 +112,16 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
     .toSorted((a, b) => (isOlder(a.version, b.version) ? -1 : isOlder(b.version, a.version) ? 1 : 0))
     .map(({ waiter }) => waiter)
   const text = annotations[queueKey(key)]
-  if (text === undefined) return { waiters: joined, chainStartedAt: undefined, annotations: found }
+  if (text === undefined) {
+    return { waiters: joined, otherKeys: noKeys, chainStartedAt: undefined, annotations: found }
+  }
   found[queueKey(key)] = text
   const tokens = text.split(" ", 2 * capacity)
   const chainStart = chainStartPattern.exec(tokens[0]!)?.[1]
   const queued = tokens.filter((token) => holderIdPattern.test(token)).slice(0, capacity)
   return {
     waiters: [...new Set([...queued, ...joined])],
+    otherKeys: noKeys,
     chainStartedAt: chainStart === undefined ? undefined : Number(chainStart),
     annotations: found
   }
@@ -98,7 +131,13 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
 export const isQueueKey = (key: string, name: string): boolean =>
   name === queueKey(key) || name.startsWith(`${queueKey(key)}-`)
 
-/** The patch that writes this queue in place of the one that was read, and removes all joins. */
+/** The key under which a waiter stands in the queue of this lock. */
+export const keyOf = (key: string, { otherKeys }: Pick<Queue, "otherKeys">, waiter: string): string =>
+  otherKeys.get(waiter) ?? key
+
+/**
+ * The patch that writes these waiters in place of the queue that was read, each under its own key, and removes all joins.
+ */
 export const queuePatch = (
   key: string,
   queue: Queue,
@@ -107,8 +146,11 @@ export const queuePatch = (
   const patch: Record<string, string | null> = {}
   for (const name in queue.annotations) patch[name] = null
   const mark = chainStartedAt === undefined ? [] : [`since=${chainStartedAt}`]
-  const tokens = [...mark, ...waiters.slice(0, capacity)]
-  if (tokens.length > 0) patch[queueKey(key)] = tokens.join(" ")
+  for (const each of new Set([key, ...queue.otherKeys.values()])) {
+    const own = waiters.filter((waiter) => keyOf(key, queue, waiter) === each).slice(0, capacity)
+    const tokens = each === key ? [...mark, ...own] : own
+    if (tokens.length > 0) patch[queueKey(each)] = tokens.join(" ")
+  }
   return patch
 }
 

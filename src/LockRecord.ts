@@ -5,7 +5,7 @@
  *
  * **Details**
  *
- * - `<key>` (`dexidp.com/resource-lock` by default) holds the expiry in RFC 3339. This annotation alone is the lock: while
+ * - `<key>` holds the expiry in RFC 3339. This annotation alone is the lock: while
  *   it is present and has not expired, the lock is held, no matter which process wrote it.
  * - `<key>-holder` is kubelock's own: `<holder ID>@<expiry>`. It names the holder. It counts only while it repeats the
  *   expiry of the lock: Dex replaces the whole annotation map, so it may vanish at any moment, and a peer that knows only
@@ -22,19 +22,29 @@ export interface Lease {
 
 /**
  * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
- * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go).
+ * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go). `key` is the annotation that the lease is
+ * under, if that is not the lock's own (`LockKind.exclusive`).
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
   readonly peer?: string
   readonly expiry: string
   readonly expiresAt: number
+  readonly key?: string
 }
 
-/** What the annotations of an object say about its lock. */
+/**
+ * What the annotations of an object say about its lock. `Malformed`: the annotation `key` cannot be read. `leases` are those that
+ * can be read.
+ */
 export type LockRecord =
   | { readonly _tag: "Leases"; readonly leases: ReadonlyArray<RecordedLease> }
-  | { readonly _tag: "Malformed"; readonly value: string }
+  | {
+      readonly _tag: "Malformed"
+      readonly key: string
+      readonly value: string
+      readonly leases: ReadonlyArray<RecordedLease>
+    }
 
 const free: LockRecord = { _tag: "Leases", leases: [] }
 
@@ -53,7 +63,7 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   const expiry = annotations[key]
   if (expiry === undefined) return free
   const instant = rfc3339.parse(expiry)
-  if (instant === undefined) return { _tag: "Malformed", value: expiry }
+  if (instant === undefined) return { _tag: "Malformed", key, value: expiry, leases: [] }
   const suffix = `@${expiry}`
   const named = annotations[holderKey(key)]
   const holderId = named?.endsWith(suffix) === true ? named.slice(0, -suffix.length) : undefined

@@ -151,6 +151,7 @@ export interface WatchOptions {
  * - `createIfMissing`: whether a lock should create an object that is not there.
  * - `sharedWithDex`: whether Dex locks these objects too.
  * - `holdsLeases`: whether the objects are Leases, whose spec can show the holder of a lock.
+ * - `annotation`: the annotation that is the lock, if the policy names none.
  * - `includesContent`: whether answers include the content of the object.
  * - `describe`: an object for people to read, in messages.
  * - `read`: the object as it is now, never a cached view. Fails with `LockNotFound` if it is missing.
@@ -174,6 +175,7 @@ export class ObjectStore extends Context.Service<
     readonly createIfMissing: boolean
     readonly sharedWithDex: boolean
     readonly holdsLeases: boolean
+    readonly annotation: string
     readonly includesContent: boolean
     readonly describe: (id: string) => string
     readonly read: (id: string) => Effect.Effect<ObjectSnapshot, StoreError>

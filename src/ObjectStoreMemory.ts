@@ -13,6 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as LockError from "./LockError.ts"
+import * as LockPolicy from "./LockPolicy.ts"
 import {
   type ConditionalPatch,
   type Content,
@@ -31,11 +32,12 @@ import * as Resource from "./Resource.ts"
 
 /**
  * `objects` exist from the start. `createIfMissing` says whether the lock creates missing objects, which is the
- * default.
+ * default. `annotation` is the annotation that is the lock, `kubelock.dev/lock` by default.
  */
 export interface Options {
   readonly objects?: Iterable<string> | undefined
   readonly createIfMissing?: boolean | undefined
+  readonly annotation?: string | undefined
 }
 
 /** The store, and `delete`, which removes an object whatever is on it. */
@@ -95,6 +97,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         createIfMissing: options.createIfMissing ?? true,
         sharedWithDex: false,
         holdsLeases: false,
+        annotation: options.annotation ?? LockPolicy.neutralAnnotation,
         includesContent: true,
         describe,
         now: Clock.clockWith((clock) => {

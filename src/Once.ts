@@ -13,6 +13,7 @@
  * - A holder that was paused past its lease cannot record its run if another replica took over: `LockLost`.
  * - A run may last for longer than the time to the next one. The replica that gets the lock then does the latest run that is due, and
  *   those between are left out.
+ * - During a change from one default key to the other, the later of the two records counts.
  * - The record is the annotation `<annotation>-last-run`: when the last completed run was due, in RFC 3339 and whole seconds. It
  *   stays on the object for good.
  *
@@ -33,6 +34,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import * as Lock from "./Lock.ts"
+import * as LockKind from "./LockKind.ts"
 import type * as LockError from "./LockError.ts"
 import type { ServerTime } from "./ObjectStore.ts"
 
@@ -163,7 +165,9 @@ const attempt = <A, E, R>(
         scope
       )
       const key = lastRunKey(lock.annotation)
-      const last = yield* readLastRun(id, key, held.snapshot.annotations[key])
+      const keys = [key, ...LockKind.exclusive(lock.annotation).otherKeys.map(lastRunKey)]
+      const found = yield* Effect.forEach(keys, (key) => readLastRun(id, key, held.snapshot.annotations[key]))
+      const [last] = found.filter((run) => run !== undefined).toSorted((a, b) => b - a)
       const decision = decide(last, yield* timeOf(yield* lock.now))
       if (decision._tag === "Nothing") return Option.none()
       const record = held.commitAndRelease([], { [key]: rfc3339.format(decision.due) })

@@ -55,6 +55,7 @@ import { inSpan } from "./internal/tracing.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
+import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import { type Content, type FieldPath, ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
@@ -188,6 +189,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
   const { createIfMissing, path, resource } = options.location ?? inSecret(defaultKey)
+  const store = yield* ObjectStore
   const policy = options.policy ?? defaultPolicy
   const services = Context.omit(Tracer.Tracer, Tracer.ParentSpan)(yield* Effect.context<R>()) as Context.Context<R>
   const isSame = Schema.toEquivalence(options.schema)
@@ -195,8 +197,9 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   // The scope closes in reverse: flights end, background work ends, what is left is written, and then the lock closes.
   yield* Effect.addFinalizer(() => Effect.suspend(() => unwritten.writeLast(self)))
   const self: deps.Deps<A, E> = {
-    store: yield* ObjectStore,
+    store,
     lock,
+    kind: LockKind.of(policy, store),
     policy,
     createIfMissing,
     path,

@@ -7,6 +7,7 @@
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { InvalidName } from "./LockError.ts"
+import * as LockPolicy from "./LockPolicy.ts"
 
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -18,6 +19,7 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * - `namespaced`: whether its objects are in a namespace.
  * - `createIfMissing`: whether the lock creates a missing object. `false` for objects that belong to another program.
  * - `sharedWithDex`: whether Dex locks these objects, too.
+ * - `annotation`: the annotation that is the lock, if the policy names none.
  */
 export interface Resource {
   readonly group: string
@@ -27,13 +29,15 @@ export interface Resource {
   readonly namespaced: boolean
   readonly createIfMissing: boolean
   readonly sharedWithDex: boolean
+  readonly annotation: string
 }
 
 /**
  * Makes a resource.
  *
- * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. Throws a `RangeError` if a name
- * cannot be part of a URL path.
+ * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. `annotation` is
+ * `dexidp.com/resource-lock` if Dex shares the objects, and `kubelock.dev/lock` otherwise. Throws a `RangeError` if a name cannot be
+ * part of a URL path, or if `annotation` is not one that `LockPolicy.make` takes.
  */
 export const make = (options: {
   readonly group: string
@@ -43,6 +47,7 @@ export const make = (options: {
   readonly namespaced?: boolean | undefined
   readonly createIfMissing?: boolean | undefined
   readonly sharedWithDex?: boolean | undefined
+  readonly annotation?: string | undefined
 }): Resource => {
   const check = (field: string, value: string, pattern: RegExp) => {
     if (!pattern.test(value) || value.length > 253) {
@@ -50,6 +55,7 @@ export const make = (options: {
     }
     return value
   }
+  const sharedWithDex = options.sharedWithDex ?? false
   return {
     group: options.group === "" ? "" : check("group", options.group, subdomain),
     version: check("version", options.version, label),
@@ -57,9 +63,13 @@ export const make = (options: {
     kind: check("kind", options.kind, /^[A-Z][A-Za-z0-9]*$/),
     namespaced: options.namespaced ?? true,
     createIfMissing: options.createIfMissing ?? false,
-    sharedWithDex: options.sharedWithDex ?? false
+    sharedWithDex,
+    annotation: LockPolicy.make({ annotation: options.annotation }).annotation ?? defaultAnnotation(sharedWithDex)
   }
 }
+
+const defaultAnnotation = (sharedWithDex: boolean): string =>
+  sharedWithDex ? LockPolicy.dexAnnotation : LockPolicy.neutralAnnotation
 
 /** ConfigMaps: the resource for locks that need no other object. A missing ConfigMap is created. */
 export const configMap: Resource = make({

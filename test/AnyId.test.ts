@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as AnyId from "../src/AnyId.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import { idKey, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../src/ObjectStoreMemory.ts"
 import * as Resource from "../src/Resource.ts"
@@ -110,7 +111,7 @@ const inMemory = World.withAnyIds(World.layerMemory)
 
 layer(Layer.provideMerge(Lock.layer(), inMemory), { excludeTestServices: true })(
   "the lock with ids of any form, in memory",
-  behaviour
+  behaviour(LockPolicy.neutralAnnotation)
 )
 
 const onServer = World.withAnyIds(WorldKubernetes.layer({ resource: Resource.configMap, namespace: "default" })).pipe(
@@ -119,5 +120,5 @@ const onServer = World.withAnyIds(WorldKubernetes.layer({ resource: Resource.con
 
 layer(Layer.provideMerge(Lock.layer(), onServer), { excludeTestServices: true })(
   "the lock with ids of any form, on the embedded server",
-  behaviour
+  behaviour(LockPolicy.neutralAnnotation)
 )

@@ -58,7 +58,7 @@ describe("LockPolicy", () => {
 
   it.effect("comes from configuration, every part optional", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* parse({})).annotation, LockPolicy.dexAnnotation)
+      assert.isUndefined((yield* parse({})).annotation)
       const policy = yield* parse({
         KUBELOCK_ANNOTATION: "example.com/lock",
         KUBELOCK_TTL: "1 minute",

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as LockKind from "../src/LockKind.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
@@ -29,7 +30,7 @@ describe("LockProtocol.lockState", () => {
     ["at the expiry itself", dexLock, at, { _tag: "Held", until: at, expiry }],
     ["strictly after the expiry", dexLock, at + 1, { _tag: "Expired", since: at, expiry }],
     ["a lock with a holder", lockOf("a"), at, { _tag: "Held", until: at, expiry, holder: "a" }],
-    ["an expiry that Go cannot parse", record({ [key]: "soon" }), at, { _tag: "Malformed", value: "soon" }]
+    ["an expiry that Go cannot parse", record({ [key]: "soon" }), at, { _tag: "Malformed", key, value: "soon" }]
   ]
   it.each(cases)("%s", (_, record, now, expected) => {
     assert.deepStrictEqual(LockProtocol.lockState(record, exactly(now)), expected)
@@ -145,7 +146,7 @@ describe("LockProtocol.decide", () => {
   })
 
   it("leaves a malformed lock alone", () => {
-    assert.deepStrictEqual(decide({ [key]: "soon" }, exactly(at), me), { _tag: "Malformed", value: "soon" })
+    assert.deepStrictEqual(decide({ [key]: "soon" }, exactly(at), me), { _tag: "Malformed", key, value: "soon" })
   })
 })
 
@@ -317,5 +318,99 @@ describe("LockProtocol.verifyLease", () => {
   ]
   it.each(cases)("%s", (_, record, expected) => {
     assert.deepStrictEqual(LockProtocol.verifyLease(record, "me"), expected)
+  })
+})
+
+describe("two keys on one object", () => {
+  const dexKey = LockPolicy.dexAnnotation
+  const neutralKey = LockPolicy.neutralAnnotation
+  const neutral = LockKind.exclusive(neutralKey)
+  const onDex = LockKind.exclusive(dexKey)
+  const decideAs = (kind: LockKind.LockKind, annotations: Record<string, string>, now = exactly(at)) =>
+    LockProtocol.decide(kind.decode(annotations), LockProtocol.queueOf(kind, annotations), now, { ...me, kind })
+  const heldUnder = (kind: LockKind.LockKind, holderId: string) => kind.encode({ holderId, expiry })
+
+  it("a lease under the other key is another's: its waiters queue behind it, unless it is Dex's", () => {
+    const wait = { _tag: "Wait", until: at, position: undefined, isFull: false } as const
+    assert.deepStrictEqual(decideAs(neutral, heldUnder(onDex, you)), {
+      ...wait,
+      seen: { expiry, holder: you, key: dexKey },
+      canJoin: true
+    })
+    assert.deepStrictEqual(decideAs(neutral, { [dexKey]: expiry }), {
+      ...wait,
+      seen: { expiry, key: dexKey },
+      canJoin: false
+    })
+  })
+
+  it("a lease under the other key is another's also if it has the name of this contender", () => {
+    const found = heldUnder(onDex, me.holderId)
+    assert.strictEqual(decideAs(neutral, found)._tag, "Wait")
+    assert.strictEqual(LockProtocol.verifyLease(neutral.decode(found), me.holderId)._tag, "TakenOver")
+  })
+
+  it("a lock that was handed over is not claimed beside a lease under the other key", () => {
+    const both = { ...heldUnder(neutral, me.holderId), [dexKey]: expiry }
+    assert.strictEqual(decideAs(neutral, heldUnder(neutral, me.holderId), exactly(at - 3000))._tag, "Claim")
+    assert.strictEqual(decideAs(neutral, both, exactly(at - 3000))._tag, "Wait")
+  })
+
+  it("a contender that takes over removes the lease under the other key, and the waiters under both", () => {
+    const queues = { [LockQueue.queueKey(dexKey)]: third, [LockQueue.queueKey(neutralKey)]: you }
+    const decision = decideAs(neutral, { ...heldUnder(onDex, you), ...queues }, exactly(at + 1))
+    assert.deepInclude(decision, { _tag: "Acquire", tookOverFrom: { expiry, holder: you, key: dexKey } })
+    assert.deepInclude(decision._tag === "Acquire" ? decision.patch : {}, {
+      ...onDex.removal(you),
+      [LockQueue.queueKey(dexKey)]: null,
+      [LockQueue.queueKey(neutralKey)]: null
+    })
+  })
+
+  it("a release hands over to a waiter under the other key: its lease, its label, and none of the old", () => {
+    const lease = { holderId: me.holderId, expiry }
+    const queue = { [LockQueue.queueKey(neutralKey)]: you, [LockQueue.queueKey(dexKey)]: third }
+    const seen = { annotations: { ...onDex.encode(lease), ...queue }, labels: { [LockQueue.labelKey(dexKey)]: "a" } }
+    const request = { kind: onDex, holderId: me.holderId, requeue: undefined, sharedWithDex: false }
+    const next = LockProtocol.nextLease(exactly(at), { holderId: you, ttl: LockProtocol.handOverTtl })
+    assert.deepStrictEqual(LockProtocol.planRelease(seen, lease, exactly(at), request).write, {
+      expect: { annotations: { ...onDex.encode(lease), ...queue }, hasLabels: true },
+      annotations: {
+        ...onDex.removal(me.holderId),
+        ...neutral.encode(next),
+        [LockQueue.queueKey(neutralKey)]: null,
+        [LockQueue.queueKey(dexKey)]: third
+      },
+      labels: { [LockQueue.labelKey(dexKey)]: null, [LockQueue.labelKey(neutralKey)]: LockQueue.processIdOf(you) }
+    })
+  })
+
+  it("nothing is different on an object that has but Dex's key", () => {
+    const alone: LockKind.LockKind = {
+      ...onDex,
+      otherKeys: [],
+      decode: (annotations) => LockRecord.fromAnnotations(dexKey, annotations)
+    }
+    const lease = { holderId: me.holderId, expiry }
+    const join = LockQueue.joinPatch(dexKey, third, "7") as Record<string, string>
+    const locks = [{}, { [dexKey]: expiry }, { [dexKey]: "soon" }, onDex.encode(lease), heldUnder(onDex, you)]
+    const queues = [{}, { [LockQueue.queueKey(dexKey)]: `since=${at - 300} ${you}` }, join]
+    const labels = { [LockQueue.labelKey(dexKey)]: "a" }
+    for (const lock of locks) {
+      for (const queue of queues) {
+        const annotations = { ...lock, ...queue }
+        for (const time of [at - 3000, at + 1]) {
+          assert.deepStrictEqual(
+            decideAs(onDex, annotations, exactly(time)),
+            decideAs(alone, annotations, exactly(time))
+          )
+        }
+        const write = (kind: LockKind.LockKind) => {
+          const request = { kind, holderId: me.holderId, requeue: fourth.holderId, sharedWithDex: true }
+          return JSON.stringify(LockProtocol.planRelease({ annotations, labels }, lease, exactly(at), request))
+        }
+        assert.strictEqual(write(onDex), write(alone))
+      }
+    }
   })
 })

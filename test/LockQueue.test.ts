@@ -120,6 +120,45 @@ describe("LockQueue.queuePatch", () => {
   })
 })
 
+describe("a queue under several keys", () => {
+  const other = "example.com/other-lock"
+  const [d, e] = [named("dddddddddddd"), named("eeeeeeeeeeee")]
+  const found = { [queueKey]: `${a} ${b}`, ...joined(c), [`${other}-queue`]: d, ...LockQueue.joinPatch(other, e, "7") }
+  const queue = LockQueue.fromAnnotations(key, found, [other])
+
+  it("has waiters that take turns, those of the other key first", () => {
+    assert.deepStrictEqual(queue.waiters, [d, a, e, b, c])
+    assert.deepStrictEqual(
+      [d, a].map((waiter) => LockQueue.keyOf(key, queue, waiter)),
+      [other, key]
+    )
+  })
+
+  it("is as if there were one, if nobody stands under the other", () => {
+    const own = { [queueKey]: a, ...joined(b) }
+    assert.deepStrictEqual(LockQueue.fromAnnotations(key, own, [other]), LockQueue.fromAnnotations(key, own))
+  })
+
+  it("is written under the key of each waiter, and its joins are removed", () => {
+    const patch = LockQueue.queuePatch(key, queue, { waiters: [a, e, b], chainStartedAt: 5 })
+    assert.deepStrictEqual(apply(found, patch), { [queueKey]: `since=5 ${a} ${b}`, [`${other}-queue`]: e })
+    assert.deepStrictEqual(
+      apply(found, LockQueue.queuePatch(key, queue, { waiters: [], chainStartedAt: undefined })),
+      {}
+    )
+  })
+
+  it("has a waiter once that is there twice, under the lock's own key", () => {
+    const twice = LockQueue.fromAnnotations(key, { [queueKey]: a, [`${other}-queue`]: `${a} ${b}` }, [other])
+    assert.deepStrictEqual(twice.waiters, [b, a])
+    assert.strictEqual(LockQueue.keyOf(key, twice, a), key)
+  })
+
+  it("is handed over on condition that it is as it was read, under both keys", () => {
+    assert.deepStrictEqual(LockQueue.precondition(key, queue), found)
+  })
+})
+
 describe("LockQueue.leavePatch", () => {
   it("removes the waiter from the queue, on condition that the queue has not changed", () => {
     assert.deepStrictEqual(LockQueue.leavePatch(key, { [queueKey]: `since=5 ${a} ${b} ${c}` }, b), {
@@ -218,7 +257,7 @@ describe("the keys on the object", () => {
 
   it("are valid in Kubernetes, also with the longest annotation name of a policy", () => {
     const longest = `example.com/${"k".repeat(44)}`
-    const { annotation: key } = LockPolicy.make({ annotation: longest })
+    const key = LockPolicy.make({ annotation: longest }).annotation ?? ""
     const keys = [LockQueue.queueKey(key), LockQueue.joinKey(key, a), LockQueue.labelKey(key)]
     for (const each of keys) assert.match(each.split("/")[1]!, name)
     assert.match(LockQueue.processIdOf(a), name)

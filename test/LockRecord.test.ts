@@ -33,7 +33,12 @@ describe("LockRecord", () => {
 
   it("calls a value malformed that Go cannot parse, also the empty string", () => {
     for (const value of ["", "soon", "2026-11-24", "1764000000"]) {
-      assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: value }), { _tag: "Malformed", value })
+      assert.deepStrictEqual(LockRecord.fromAnnotations(key, { [key]: value }), {
+        _tag: "Malformed",
+        key,
+        value,
+        leases: []
+      })
     }
   })
 

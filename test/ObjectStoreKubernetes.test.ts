@@ -20,6 +20,7 @@ import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
+import { twoKeys } from "./contract/twoKeys.ts"
 import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
 
 const client = Layer.unwrap(
@@ -47,9 +48,10 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
   for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease, Thing]) {
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
+    if (resource === Resource.configMap) it.layer(world)("two keys", twoKeys)
     if (resource === Resource.refreshToken || resource === Resource.lease) {
       const locked = Layer.provideMerge(Lock.layer(), world)
-      it.layer(locked)(`the lock on ${Resource.name(resource)}`, behaviour)
+      it.layer(locked)(`the lock on ${Resource.name(resource)}`, behaviour(resource.annotation))
       if (resource.sharedWithDex) it.layer(locked)("beside Dex", mixed)
     }
   }

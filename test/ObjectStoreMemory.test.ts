@@ -2,9 +2,11 @@ import { layer } from "@effect/vitest"
 import * as Layer from "effect/Layer"
 import * as Lock from "../src/Lock.ts"
 import { election } from "./contract/election.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { contract } from "./contract/objectStore.ts"
+import { twoKeys } from "./contract/twoKeys.ts"
 import * as World from "./utils/World.ts"
 
 layer(World.layerMemory, { excludeTestServices: true })("ObjectStoreMemory", contract)
@@ -13,7 +15,9 @@ layer(World.layerMemory, { excludeTestServices: true })("ObjectStoreMemory with 
 
 layer(Lock.layer().pipe(Layer.provideMerge(World.layerMemory)), { excludeTestServices: true })(
   "Lock on ObjectStoreMemory",
-  behaviour
+  behaviour(LockPolicy.neutralAnnotation)
 )
 
 layer(World.layerMemory, { excludeTestServices: true })("elections on ObjectStoreMemory", election)
+
+layer(World.layerMemory, { excludeTestServices: true })("two keys on ObjectStoreMemory", twoKeys)

@@ -19,16 +19,20 @@ import * as FaultyStore from "./utils/FaultyStore.ts"
 import * as SkewedClock from "./utils/SkewedClock.ts"
 
 const id = "report"
-const key = Once.lastRunKey(LockPolicy.dexAnnotation)
+const key = Once.lastRunKey(LockPolicy.neutralAnnotation)
+
+const aReplicaOn = (store: ObjectStore["Service"], policy?: LockPolicy.LockPolicy) =>
+  Effect.map(Lock.make({ policy }), (lock) => Effect.provideService(Lock.Lock, lock)).pipe(
+    Effect.provideService(ObjectStore, store)
+  )
 
 /** Replicas on one store, and what its object records. */
 const setUp = Effect.gen(function* () {
   const memory = yield* ObjectStoreMemory.make({ objects: [id] })
   return {
     memory,
-    aReplica: Effect.map(Lock.make(), (lock) => Effect.provideService(Lock.Lock, lock)).pipe(
-      Effect.provideService(ObjectStore, memory.store)
-    ),
+    aReplica: aReplicaOn(memory.store),
+    aReplicaWithDexKey: aReplicaOn(memory.store, LockPolicy.dex),
     record: Effect.map(memory.store.read(id), ({ annotations }) => annotations[key]),
     annotations: Effect.map(memory.store.read(id), ({ annotations }) => ({ ...annotations })),
     setRecord: (value: string | null) =>
@@ -82,6 +86,24 @@ describe("a run that is due", () => {
         Option.map(Option.flatten(previous), DateTime.toEpochMillis),
         Option.some(Date.UTC(1970, 0, 1, 11))
       )
+    })
+  )
+
+  it.effect("is not done again while a roll-out changes the key, and the later of two records counts", () =>
+    Effect.gen(function* () {
+      const { annotations, aReplica, aReplicaWithDexKey } = yield* setUp
+      const [before, after] = [yield* aReplicaWithDexKey, yield* aReplica]
+      const runs: Array<string> = []
+      for (const hour of ["12", "13", "14"]) {
+        for (const replica of hour === "13" ? [after, before] : [before, after]) {
+          yield* replica(Once.run(id, `1970-01-01T${hour}:00:00Z`)(counting(runs)))
+        }
+      }
+      assert.deepStrictEqual(runs, ["1970-01-01T12:00:00", "1970-01-01T13:00:00", "1970-01-01T14:00:00"])
+      assert.deepStrictEqual(yield* annotations, {
+        [key]: "1970-01-01T13:00:00Z",
+        [Once.lastRunKey(LockPolicy.dexAnnotation)]: "1970-01-01T14:00:00Z"
+      })
     })
   )
 

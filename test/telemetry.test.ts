@@ -25,7 +25,7 @@ import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 
 const secret = "s3cr3t"
-const key = LockPolicy.dexAnnotation
+const key = LockPolicy.neutralAnnotation
 const longAgo = "2001-01-01T00:00:00Z"
 
 const client = Layer.unwrap(

@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Lock from "../../src/Lock.ts"
-import { dexAnnotation } from "../../src/LockPolicy.ts"
+import { neutralAnnotation } from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
@@ -39,8 +39,8 @@ export const nodeDown = Effect.fnUntraced(function* (kubeConfig: string, order: 
   )
   const state = Effect.flatMap(ObjectStore, (store) => store.read("a")).pipe(
     Effect.map(({ annotations }) => ({
-      waiters: LockQueue.fromAnnotations(dexAnnotation, annotations).waiters.length,
-      holder: LockRecord.leaseOf(LockRecord.fromAnnotations(dexAnnotation, annotations))?.holderId?.split("/")[0]
+      waiters: LockQueue.fromAnnotations(neutralAnnotation, annotations).waiters.length,
+      holder: LockRecord.leaseOf(LockRecord.fromAnnotations(neutralAnnotation, annotations))?.holderId?.split("/")[0]
     })),
     Effect.provide(context)
   )

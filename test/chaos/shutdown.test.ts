@@ -6,7 +6,7 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { dexAnnotation } from "../../src/LockPolicy.ts"
+import { neutralAnnotation } from "../../src/LockPolicy.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 
@@ -30,7 +30,9 @@ const holding = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   const exit = new Promise<number | null>((resolve) => child.once("exit", resolve))
   yield* Effect.callback<void>((resume) => void child.stdout.once("data", () => resume(Effect.void)))
   const locked = Effect.map(server.list(Resource.configMap, ""), (objects) =>
-    objects.filter(({ metadata }) => dexAnnotation in (metadata.annotations ?? {})).map(({ metadata }) => metadata.name)
+    objects
+      .filter(({ metadata }) => neutralAnnotation in (metadata.annotations ?? {}))
+      .map(({ metadata }) => metadata.name)
   )
   assert.deepStrictEqual(yield* locked, ["a", "b"])
   return {

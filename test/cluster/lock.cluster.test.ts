@@ -9,6 +9,7 @@ import { election } from "../contract/election.ts"
 import { behaviour } from "../contract/lock.ts"
 import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
+import { twoKeys } from "../contract/twoKeys.ts"
 import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
 import { describeServers } from "./describeServers.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
@@ -24,8 +25,9 @@ const suites = <E>(
     for (const resource of options.resources) {
       const world = WorldKubernetes.layer({ resource, namespace: options.namespace })
       it.layer(world)(`store of ${Resource.name(resource)}`, contract)
+      it.layer(world)(`two keys on ${Resource.name(resource)}`, twoKeys)
       const locked = Layer.provideMerge(Lock.layer(), world)
-      it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour)
+      it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour(resource.annotation))
       if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)
       if (resource === Resource.lease) {
         const leases = WorldKubernetes.layer({ resource, namespace: options.namespace, content: true })

@@ -13,8 +13,6 @@ import * as Once from "../../src/Once.ts"
 import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
 import { queue } from "./queue.ts"
 
-const key = LockPolicy.dexAnnotation
-const holderKey = `${key}-holder`
 const longAgo = "2001-01-01T00:00:00Z"
 const farAway = "2999-01-01T01:00:00+01:00"
 
@@ -31,8 +29,13 @@ const quick = LockPolicy.fixedPolls("20 millis", 3000)
 /** A full lease that is renewed often: a holder soon notices what happened to its lock, and survives a busy machine. */
 const watchful = { renewEvery: "200 millis" } as const
 
-/** Declares the suite. `it` is that of a layer that provides `World | ObjectStore | Lock`, on live clocks. */
-export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock>) => {
+/**
+ * Declares the suite for locks on objects whose annotation is `key`. `it` is that of a layer that provides
+ * `World | ObjectStore | Lock`, on live clocks.
+ */
+export const behaviour = (key: string) => (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.Lock>) => {
+  const holderKey = `${key}-holder`
+
   it.effect("writes the lock when it is acquired, and leaves the object as it was when it is released", () =>
     Effect.gen(function* () {
       const id = yield* anObject({ "example.com/other": "o" })
@@ -238,7 +241,7 @@ export const behaviour = (it: Vitest.MethodsNonLive<World | ObjectStore | Lock.L
       const error = yield* Effect.flip(Lock.scoped(id))
       assert.deepInclude(error, { _tag: "LockMalformed", value: "soon" })
       assert.propertyVal(yield* annotationsOf(id), key, "soon")
-      assert.deepStrictEqual(yield* Lock.break(id), { _tag: "Malformed", value: "soon" })
+      assert.deepStrictEqual(yield* Lock.break(id), { _tag: "Malformed", key, value: "soon" })
       yield* Lock.tryScoped(id)
     }).pipe(Effect.scoped)
   )

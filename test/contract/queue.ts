@@ -15,8 +15,6 @@ import { contend, type Contender } from "../utils/contend.ts"
 import { written } from "../utils/store.ts"
 import { annotationsOf, anObject, type World } from "../utils/World.ts"
 
-const key = LockPolicy.dexAnnotation
-
 /** An object with an annotation and a label of its owner. */
 const labelledObject = Effect.gen(function* () {
   const id = yield* anObject({ "example.com/other": "o" })
@@ -44,7 +42,9 @@ const until = (id: string, wanted: (snapshot: ObjectSnapshot) => boolean) =>
   Effect.flatMap(ObjectStore, (store) => store.read(id)).pipe(Effect.repeat({ until: wanted }))
 
 const untilWaiting = (id: string, wanted: number) =>
-  until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiters.length === wanted)
+  Effect.flatMap(ObjectStore, ({ annotation: key }) =>
+    until(id, ({ annotations }) => LockQueue.fromAnnotations(key, annotations).waiters.length === wanted)
+  )
 
 /** Starts waiters in processes of their own, one after the other. */
 const lineUp = (id: string, ...identities: ReadonlyArray<string>) =>
@@ -54,6 +54,7 @@ const lineUp = (id: string, ...identities: ReadonlyArray<string>) =>
 
 /** Asserts that the lock comes free and leaves nothing but what the owner wrote. */
 const isFreed = Effect.fnUntraced(function* (id: string) {
+  const { annotation: key } = yield* ObjectStore
   const { annotations, labels } = yield* until(id, ({ annotations }) => !(key in annotations))
   assert.deepStrictEqual({ ...annotations }, { "example.com/other": "o" })
   assert.deepStrictEqual({ ...labels }, { app: "x" })
@@ -64,6 +65,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("passes from process to process in the order of arrival", () =>
     Effect.gen(function* () {
       const id = yield* labelledObject
+      const { annotation: key } = yield* ObjectStore
       const tokens: Array<bigint> = []
       /** Waits until a contender holds the lock, and asserts what the object says about it. */
       const holds = Effect.fnUntraced(function* ({ held }: Contender) {
@@ -128,7 +130,7 @@ export const queue = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       yield* untilWaiting(id, 3)
       yield* holder.letGo
       yield* first!.held
-      assert.property(yield* annotationsOf(id), LockQueue.queueKey(key))
+      assert.property(yield* annotationsOf(id), LockQueue.queueKey((yield* ObjectStore).annotation))
       yield* Fiber.interrupt(second!.fiber)
       yield* untilWaiting(id, 1)
       yield* first!.letGo

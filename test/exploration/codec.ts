@@ -1,7 +1,7 @@
 /**
  * A world as bytes and back.
  *
- * The contenders of kubelock are alike. The bytes number them in an order that depends only on what each of them is doing, so
+ * The contenders of kubelock are alike, apart from those with the neutral key, which come last. The bytes number them in an order that depends only on what each of them is doing, so
  * that worlds which differ only in the numbers are one. Contenders whose joins stand on the object keep their order: in that
  * order they come into the queue.
  */
@@ -16,9 +16,9 @@ export const maxBytes = 1024
 export const orderOf = (world: W.World): ReadonlyArray<number> => {
   const { actors } = world
   let alike = 0
-  while (alike < actors.length && actors[alike]!.kind === "kubelock") alike++
+  const { joined, neutral } = world.annotations.queue
+  while (actors[alike]?.kind === "kubelock" && ((neutral >> alike) & 1) === 0) alike++
   const order = actors.map((_, index) => index)
-  const { joined } = world.annotations.queue
   if (alike < 2 || (joined & (joined - 1)) !== 0) return order
   const weights = actors.map((actor, index) => (index < alike ? weigh(world, actor, index) : 0))
   for (let at = 1; at < alike; at++) {
@@ -71,11 +71,17 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
     into[at++] = ids.length
     for (const id of ids) into[at++] = named(id)
   }
-  const putQueue = ({ joined, garbled, label, waiters }: wire.Queue) => {
-    const has = (waiters === undefined ? 0 : 16) + (joined + garbled === 0 ? 0 : 32)
+  const putQueue = ({ joined, garbled, label, neutral, neutralWaiters, waiters }: wire.Queue) => {
+    const has =
+      (waiters === undefined ? 0 : 16) +
+      (joined + garbled === 0 ? 0 : 32) +
+      (neutral === 0 ? 0 : 64) +
+      (neutralWaiters === undefined ? 0 : 128)
     into[at++] = named(label) + has
     if (waiters !== undefined) putWaiters(waiters)
-    if (has >= 32) {
+    if (neutral !== 0) into[at++] = neutral
+    if (neutralWaiters !== undefined) putWaiters(neutralWaiters)
+    if ((has & 32) !== 0) {
       putBits(joined)
       putBits(garbled)
     }
@@ -97,12 +103,14 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
     into[at++] = writeCode[write] * 16 + answerCode[answer] * 4 + (current ? 1 : 0)
     into[at++] =
       (condition.version ? 1 : 0) +
-      (condition.hasHolder ? 2 : 0) +
       waitersCode(condition.waiters) * 4 +
-      (condition.hasLabel === undefined ? 0 : condition.hasLabel ? 32 : 16)
+      (condition.hasLabel === undefined ? 0 : condition.hasLabel ? 32 : 16) +
+      condition.holder * 64
     into[at++] = condition.lease + 128
     into[at++] = named(condition.by) * 16 + named(target)
+    into[at++] = waitersCode(condition.neutralWaiters) * 16 + waitersCode(patch.neutralWaiters) * 4 + patch.removes
     putMaybeWaiters(condition.waiters)
+    putMaybeWaiters(condition.neutralWaiters)
     putBits(condition.joined)
     putBits(condition.garbled)
     into[at++] = patch.lock + 128
@@ -110,6 +118,7 @@ export const encode = (world: W.World, order: ReadonlyArray<number>, into: Uint8
     into[at++] = named(patch.label) * 4 + waitersCode(patch.waiters)
     putBits(patch.clears)
     putMaybeWaiters(patch.waiters)
+    putMaybeWaiters(patch.neutralWaiters)
   }
   putAnnotations(world.annotations)
   into[at++] = named(world.owner) * 16 + (world.late ? 1 : 0)
@@ -163,6 +172,8 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     return {
       label: has & 15,
       waiters: (has & 16) === 0 ? undefined : getWaiters(),
+      neutral: (has & 64) === 0 ? 0 : bytes[at++]!,
+      neutralWaiters: (has & 128) === 0 ? undefined : getWaiters(),
       joined: (has & 32) === 0 ? 0 : bytes[at++]!,
       garbled: (has & 32) === 0 ? 0 : bytes[at++]!
     }
@@ -179,45 +190,51 @@ export const decode = (bytes: Uint8Array, from: number, to: number): W.World => 
     return { lock, by, byUntil, foreign, queue, owner: last >> 4, current: (last & 1) === 1 }
   }
   const getMaybeWaiters = (code: number): MaybeWaiters => (code === 0 ? "any" : code === 1 ? undefined : getWaiters())
-  const getCondition = (): Condition & { readonly target: number } => {
+  const getCondition = (): Condition & { readonly target: number; readonly more: number } => {
     const first = bytes[at++]!
     const lease = bytes[at++]! - 128
     const named = bytes[at++]!
+    const more = bytes[at++]!
+    const label = (first >> 4) & 3
     return {
+      more,
       version: (first & 1) === 1,
-      hasHolder: (first & 2) === 2,
-      hasLabel: first >> 4 === 0 ? undefined : first >> 4 === 2,
+      holder: first >> 6,
+      hasLabel: label === 0 ? undefined : label === 2,
       lease,
       by: named >> 4,
       target: named & 15,
       waiters: getMaybeWaiters((first >> 2) & 3),
+      neutralWaiters: getMaybeWaiters((more >> 4) & 3),
       joined: bytes[at++]!,
       garbled: bytes[at++]!
     }
   }
-  const getPatch = (): Patch => {
+  const getPatch = (more: number): Patch => {
     const lock = bytes[at++]! - 128
     const named = bytes[at++]!
-    const more = bytes[at++]!
+    const last = bytes[at++]!
     return {
       lock,
       by: named >> 4,
+      removes: more & 3,
       joins: named & 15,
-      label: more >> 2,
+      label: last >> 2,
       clears: bytes[at++]!,
-      waiters: getMaybeWaiters(more & 3)
+      waiters: getMaybeWaiters(last & 3),
+      neutralWaiters: getMaybeWaiters((more >> 2) & 3)
     }
   }
   const getRequest = (): W.Request => {
     const first = bytes[at++]!
-    const { target, ...condition } = getCondition()
+    const { more, target, ...condition } = getCondition()
     return {
       write: W.writes[first >> 4]!,
       answer: W.answers[(first >> 2) & 3]!,
       current: (first & 1) === 1,
       target,
       condition,
-      patch: getPatch()
+      patch: getPatch(more)
     }
   }
   const annotations = getAnnotations()

@@ -1,6 +1,5 @@
 /** Contenders that are not kubelock: a Dex, and an operator that runs `Lock.break`. */
 import * as LockProtocol from "../../src/LockProtocol.ts"
-import { leaseOf } from "../../src/LockRecord.ts"
 import { type Condition, keptLabel, onVersion, type Patch } from "./patch.ts"
 import { answered, request, sending } from "./requests.ts"
 import type { Rules, To } from "./rules.ts"
@@ -44,7 +43,16 @@ const dexTtl = 2
 
 const dexWrite = (lock: number): { readonly condition: Condition; readonly patch: Patch } => ({
   condition: onVersion,
-  patch: { lock, by: wire.nobody, waiters: undefined, clears: 0, joins: wire.nobody, label: keptLabel }
+  patch: {
+    lock,
+    by: wire.nobody,
+    removes: 0,
+    waiters: undefined,
+    neutralWaiters: undefined,
+    clears: 0,
+    joins: wire.nobody,
+    label: keptLabel
+  }
 })
 
 /** What an operator may do next. It breaks the lock, and the first waiter has it then. */
@@ -66,10 +74,9 @@ export const operator = (
         return
       }
       const found = wire.snapshot(actor.seen!)
-      const { kind } = wire
-      const holderId = leaseOf(kind.decode(found.annotations))?.holderId ?? ""
+      const kind = wire.kindOf(world.annotations.queue, index)
       const now = { earliest: wire.millis(0), latest: wire.millis(0) }
-      const { patch } = LockProtocol.planHandOver(found, now, { kind, holderId, requeue: undefined, sharedWithDex })
+      const patch = LockProtocol.planBreak(found, now, { kind, sharedWithDex })
       const sent = library.sent(index, { expect: { resourceVersion: found.resourceVersion }, ...patch })
       to("sends the removal", sending(actor, "Releasing", request("release", sent, current, owner)))
       return

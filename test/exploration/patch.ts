@@ -7,23 +7,32 @@ import * as wire from "./wire.ts"
 /** What a write expects of the annotation of the queue, or makes of it. `undefined`: there is none. */
 export type MaybeWaiters = "any" | wire.Waiters | undefined
 
-/** The precondition of a write. A `lease` of `absent` and a label of `undefined` are no precondition. */
+/**
+ * The precondition of a write. A `lease` of `absent` and a label of `undefined` are no precondition. `holder` has a bit for each key under
+ * which there must be a holder that has a name.
+ */
 export interface Condition {
   readonly version: boolean
   readonly lease: number
   readonly by: number
-  readonly hasHolder: boolean
+  readonly holder: number
   readonly waiters: MaybeWaiters
+  readonly neutralWaiters: MaybeWaiters
   readonly joined: number
   readonly garbled: number
   readonly hasLabel: boolean | undefined
 }
 
-/** What a write changes. `lock` and `label` are `kept` and `keptLabel` if it does not touch them. */
+/**
+ * What a write changes. `lock` and `label` are `kept` and `keptLabel` if it does not touch them. `removes` has a bit for each key whose
+ * lease it removes.
+ */
 export interface Patch {
   readonly lock: number
   readonly by: number
+  readonly removes: number
   readonly waiters: MaybeWaiters
+  readonly neutralWaiters: MaybeWaiters
   readonly clears: number
   readonly joins: number
   readonly label: number
@@ -37,8 +46,9 @@ const unconditional: Condition = {
   version: false,
   lease: wire.absent,
   by: wire.nobody,
-  hasHolder: false,
+  holder: 0,
   waiters: "any",
+  neutralWaiters: "any",
   joined: 0,
   garbled: 0,
   hasLabel: undefined
@@ -46,25 +56,27 @@ const unconditional: Condition = {
 
 export const onVersion: Condition = { ...unconditional, version: true }
 
-const lockKey = wire.key
-const holderKey = LockRecord.holderKey(wire.key)
-const queueKey = LockQueue.queueKey(wire.key)
-const labelKey = LockQueue.labelKey(wire.key)
+const lockKeys: ReadonlyArray<string> = wire.keys
+const holderKeys = lockKeys.map(LockRecord.holderKey)
+const queueKeys = lockKeys.map(LockQueue.queueKey)
+const labelKeys = lockKeys.map(LockQueue.labelKey)
 
 /** The precondition of a library's write. */
 export const conditionOf = (expect: ConditionalPatch["expect"]): Condition => {
   if ("resourceVersion" in expect) return onVersion
   const found = { ...unconditional, hasLabel: expect.hasLabels }
   for (const [key, value] of Object.entries(expect.annotations)) {
-    if (key === holderKey) {
-      if (value === true) found.hasHolder = true
+    if (holderKeys.includes(key)) {
+      if (value === true) found.holder |= 1 << holderKeys.indexOf(key)
       else {
         const { by, until } = wire.leaseOf(value as string)
         found.lease = until
         found.by = by
       }
-    } else if (key === queueKey) found.waiters = typeof value === "string" ? wire.waitersOf(value) : undefined
-    else if (key !== lockKey) {
+    } else if (queueKeys.includes(key)) {
+      const waiters = typeof value === "string" ? wire.waitersOf(value) : undefined
+      found[queueOf(key)] = waiters
+    } else if (!lockKeys.includes(key)) {
       const index = wire.joinerOf(key)!
       if (value === wire.joinText(index)) found.joined |= 1 << index
       else found.garbled |= 1 << index
@@ -78,38 +90,52 @@ export const patchOf = (annotations: MetadataPatch, labels: MetadataPatch | unde
   const found = {
     lock: kept,
     by: wire.nobody,
+    removes: 0,
     waiters: "any" as MaybeWaiters,
+    neutralWaiters: "any" as MaybeWaiters,
     clears: 0,
     joins: wire.nobody,
     label: keptLabel
   }
   for (const key in annotations) {
     const value = annotations[key]!
-    if (key === lockKey) found.lock = value === null ? wire.absent : wire.tickOf(value)
-    else if (key === holderKey) found.by = value === null ? wire.nobody : wire.leaseOf(value).by
-    else if (key === queueKey) found.waiters = value === null ? undefined : wire.waitersOf(value)
-    else {
+    if (lockKeys.includes(key)) {
+      if (value === null) found.removes |= 1 << lockKeys.indexOf(key)
+      else found.lock = wire.tickOf(value)
+    } else if (holderKeys.includes(key)) {
+      if (value !== null) found.by = wire.leaseOf(value).by
+    } else if (queueKeys.includes(key)) {
+      found[queueOf(key)] = value === null ? undefined : wire.waitersOf(value)
+    } else {
       const index = wire.joinerOf(key)!
       if (value === null) found.clears |= 1 << index
       else found.joins = index
     }
   }
-  const label = labels?.[labelKey]
-  if (label !== undefined) found.label = label === null ? wire.nobody : wire.indexOfProcess(label)
+  if (found.removes !== 0 && found.lock === kept) found.lock = wire.absent
+  for (const name of labelKeys) {
+    const label = labels?.[name]
+    if (typeof label === "string") found.label = wire.indexOfProcess(label)
+    else if (label === null && found.label === keptLabel) found.label = wire.nobody
+  }
   return found
 }
+
+const queueOf = (key: string): "waiters" | "neutralWaiters" => (key === queueKeys[0] ? "waiters" : "neutralWaiters")
 
 /** Whether the write wakes a waiter: its label names a process. */
 export const wakes = ({ label }: Patch): boolean => label !== wire.nobody && label !== keptLabel
 
 /** Whether a precondition holds, except for the version. */
 export const holds = (condition: Condition, self: wire.Annotations): boolean => {
-  const { garbled, joined, label, waiters } = self.queue
+  const { garbled, joined, label, neutralWaiters, waiters } = self.queue
   return (
     (condition.lease === wire.absent ||
       (self.lock === condition.lease && self.byUntil === condition.lease && self.by === condition.by)) &&
-    (!condition.hasHolder || self.by !== wire.nobody) &&
+    (condition.holder === 0 ||
+      (self.by !== wire.nobody && condition.holder === 1 << wire.keyOf(self.queue, self.by))) &&
     (condition.waiters === "any" || wire.sameWaiters(condition.waiters, waiters)) &&
+    (condition.neutralWaiters === "any" || wire.sameWaiters(condition.neutralWaiters, neutralWaiters)) &&
     (joined & condition.joined) === condition.joined &&
     (garbled & condition.garbled) === condition.garbled &&
     (condition.hasLabel === undefined || condition.hasLabel === (label !== wire.nobody))
@@ -118,21 +144,33 @@ export const holds = (condition: Condition, self: wire.Annotations): boolean => 
 
 /** A patch touches what it names. `whole` replaces all annotations, as Dex does: of the queue only the label stays. */
 export const apply = (self: wire.Annotations, patch: Patch, whole: boolean): wire.Annotations => {
-  const { garbled, joined, label, waiters } = self.queue
+  const { garbled, joined, label, neutral, neutralWaiters, waiters } = self.queue
   const joins = patch.joins === wire.nobody ? 0 : 1 << patch.joins
   const queue: wire.Queue = whole
-    ? { ...wire.emptyQueue, label }
+    ? { ...wire.emptyQueue, neutral, label }
     : {
+        neutral,
+        neutralWaiters: patch.neutralWaiters === "any" ? neutralWaiters : patch.neutralWaiters,
         waiters: patch.waiters === "any" ? waiters : patch.waiters,
         joined: (joined & ~patch.clears) | joins,
         garbled: garbled & ~patch.clears & ~joins,
         label: patch.label === keptLabel ? label : patch.label
       }
   const foreign = whole ? 0 : self.foreign
-  return patch.lock === kept
+  return patch.lock === kept || (patch.lock === wire.absent && leavesLease(self, patch, whole))
     ? { ...self, foreign, queue }
     : { lock: patch.lock, by: patch.by, byUntil: patch.by === wire.nobody ? 0 : patch.lock, foreign, queue }
 }
+
+const leavesLease = ({ by, lock, queue }: wire.Annotations, { removes }: Patch, whole: boolean): boolean =>
+  lock !== wire.absent && !whole && ((removes >> wire.keyOf(queue, by)) & 1) === 0
+
+/** Whether a patch writes a lease under one key and leaves one under the other. The world has room for one of them only. */
+export const leavesTwoLeases = (self: wire.Annotations, patch: Patch, whole: boolean): boolean =>
+  patch.lock !== kept &&
+  patch.lock !== wire.absent &&
+  wire.keyOf(self.queue, patch.by) !== wire.keyOf(self.queue, self.by) &&
+  leavesLease(self, patch, whole)
 
 /** One tick on. */
 export const conditionEarlier = (condition: Condition): Condition =>

@@ -1,6 +1,6 @@
 /** The API server works on one write. What no contender can see tells whether the write may happen. */
 import type { Library } from "./library/library.ts"
-import { apply, holds as conditionHolds, kept } from "./patch.ts"
+import { apply, holds as conditionHolds, kept, leavesTwoLeases } from "./patch.ts"
 import { tokenIsNoGreater } from "./rules.ts"
 import * as wire from "./wire.ts"
 import { type Actor, holds, outdated, type Request, see, seeks, ttl, withActor, type World } from "./world.ts"
@@ -44,7 +44,8 @@ export const serve = (world: World, index: number, request: Request, late: boole
       seen: see(next)
     })
   }
-  return { world: next, done: true, violation: judge(world, next, index, request, library) }
+  const second = leavesTwoLeases(world.annotations, request.patch, replacesAll) ? secondLease : undefined
+  return { world: next, done: true, violation: judge(world, next, index, request, library) ?? second }
 }
 
 // The owner of the lock after a write. A contender that still seeks the lock may hear of it by a watch, sooner or later.
@@ -144,6 +145,8 @@ const jumbled = (before: World, after: World, index: number, write: Request["wri
   }
   return is.some(isNew) ? "a contender stands in the queue that had left it" : undefined
 }
+
+const secondLease = "two leases stand on the object"
 
 const keptDead = "a contender took over and kept waiters that may be gone"
 

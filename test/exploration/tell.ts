@@ -48,9 +48,10 @@ const wording = (names: ReadonlyArray<string>, seconds: number) => {
       .concat(Array.from({ length: 8 - names.length }, () => "a ghost"))
       .filter((_, index) => ((mask >> index) & 1) === 1)
       .join(" ")
-  const queue = ({ garbled, joined, label, waiters }: wire.Queue) =>
+  const queue = ({ garbled, joined, label, neutralWaiters, waiters }: wire.Queue) =>
     [
       waiters === undefined ? "" : `, ${list(waiters)}`,
+      neutralWaiters === undefined ? "" : `, neutral ${list(neutralWaiters)}`,
       joined === 0 ? "" : `, joined ${bits(joined)}`,
       garbled === 0 ? "" : `, garbled joins ${bits(garbled)}`,
       label === wire.nobody ? "" : `, label ${nameOf(label)}`
@@ -74,13 +75,15 @@ const wording = (names: ReadonlyArray<string>, seconds: number) => {
       patch.lock === kept || patch.lock === wire.absent ? "" : ` until ${patch.lock + seconds} s`,
       patch.by === wire.nobody ? "" : ` for ${nameOf(patch.by)}`,
       patch.waiters === "any" ? "" : `, ${list(patch.waiters)}`,
+      patch.neutralWaiters === "any" ? "" : `, neutral ${list(patch.neutralWaiters)}`,
       patch.label === keptLabel ? "" : `, label ${patch.label === wire.nobody ? "removed" : nameOf(patch.label)}`,
       condition.version ? "; if the version is the one read" : "",
-      condition.hasHolder ? "; if the holder has a name" : "",
+      condition.holder === 0 ? "" : "; if the holder has a name",
       condition.lease === wire.absent
         ? ""
         : `; if ${nameOf(condition.by)}'s lease until ${condition.lease + seconds} s stands`,
       condition.waiters === "any" ? "" : `; if ${list(condition.waiters)}`,
+      condition.neutralWaiters === "any" ? "" : `; if neutral ${list(condition.neutralWaiters)}`,
       condition.joined === 0 ? "" : `; if joined ${bits(condition.joined)}`,
       condition.hasLabel === undefined ? "" : `; if ${condition.hasLabel ? "a" : "no"} label`
     ].join("")

@@ -17,7 +17,7 @@ export const forgeries = (world: World): ReadonlyArray<readonly [what: string, q
   const found: Array<readonly [string, wire.Queue, number]> = [
     ["garbles the queue", { ...queue, waiters: ids(wire.rubbish) }, 0],
     ["puts a ghost at the head of the queue", { ...queue, waiters: ids(wire.ghost, ...(waiters?.ids ?? [])) }, 0],
-    ["wipes queue, joins and label", wire.emptyQueue, 0]
+    ["wipes queue, joins and label", { ...wire.emptyQueue, neutral: queue.neutral }, 0]
   ]
   if (waiters !== undefined) found.push(["deletes the queue", { ...queue, waiters: undefined }, 0])
   if (queue.joined > 0) {

@@ -5,7 +5,7 @@
  * So states that differ only in when they happen are one state.
  */
 import * as LockKind from "../../src/LockKind.ts"
-import { dexAnnotation } from "../../src/LockPolicy.ts"
+import { dexAnnotation, neutralAnnotation } from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
@@ -17,17 +17,23 @@ export interface Waiters {
 }
 
 /**
- * The queue. `joined` has a bit for each contender whose join stands on the object, `garbled` one for each contender whose join
- * was replaced by something else. `label` is the contender that the label names.
+ * The queue. `waiters` wait under Dex's key, `neutralWaiters` under the neutral one, which no Dex shares. `joined` has a bit for each contender whose join
+ * stands on the object, `garbled` one for each contender whose join was replaced by something else. `label` is the contender that
+ * the label names. `neutral` never changes: it has a bit for each contender that has the neutral key.
  */
 export interface Queue {
+  readonly neutral: number
   readonly waiters: Waiters | undefined
+  readonly neutralWaiters: Waiters | undefined
   readonly joined: number
   readonly garbled: number
   readonly label: number
 }
 
-/** What the object says: the expiry of the lock, the holder and expiry in `-holder`, a stranger's value, the queue. */
+/**
+ * What the object says: the expiry of the lock, the holder and expiry in `-holder`, a stranger's value, the queue. The lock stands under
+ * the key of its holder.
+ */
 export interface Annotations {
   readonly lock: number
   readonly by: number
@@ -45,11 +51,25 @@ export const nobody = 15
 export const ghost = 7
 export const rubbish = 8
 
-/** The kind of lock, and the annotation that holds it. */
-export const kind = LockKind.exclusive(dexAnnotation)
-export const key = kind.key
+/** The keys: Dex's and the neutral one. */
+export const keys = [dexAnnotation, neutralAnnotation] as const
 
-export const emptyQueue: Queue = { waiters: undefined, joined: 0, garbled: 0, label: nobody }
+/** The key of a contender, as its place in `keys`. Dex's if there is no such contender. */
+export const keyOf = ({ neutral }: Pick<Queue, "neutral">, index: number): 0 | 1 => ((neutral >> index) & 1) as 0 | 1
+
+const kinds = keys.map(LockKind.exclusive)
+
+/** The kind of lock of a contender. */
+export const kindOf = (self: Pick<Queue, "neutral">, index: number): LockKind.LockKind => kinds[keyOf(self, index)]!
+
+export const emptyQueue: Queue = {
+  neutral: 0,
+  waiters: undefined,
+  neutralWaiters: undefined,
+  joined: 0,
+  garbled: 0,
+  label: nobody
+}
 
 const present = Date.UTC(2026, 10, 24, 10, 20)
 const foreignKey = "example.com/stranger"
@@ -86,7 +106,11 @@ export const indexOf = (holderId: string): number => {
   return index
 }
 
-const joinKeys = new Map(Array.from({ length: 8 }, (_, index) => [LockQueue.joinKey(key, holderId(index)), index]))
+const joinKeys = new Map(
+  keys.flatMap((key) =>
+    Array.from({ length: 8 }, (_, index) => [LockQueue.joinKey(key, holderId(index)), index] as const)
+  )
+)
 
 /** The version of each snapshot. Whether it is the current one, the world knows. */
 export const version = "1"
@@ -136,26 +160,26 @@ export const waitersOf = (text: string): Waiters => {
   }
 }
 
-const keyOfQueue = ({ garbled, joined, label, waiters }: Queue): string =>
-  waiters === undefined
+const idOfQueue = ({ garbled, joined, label, neutral, neutralWaiters, waiters }: Queue): string =>
+  waiters === undefined && neutral === 0
     ? `${joined},${garbled},${label}`
-    : `${joined},${garbled},${label},${waiters.chainStartedAt}:${waiters.ids}`
+    : `${joined},${garbled},${label},${waiters?.chainStartedAt}:${waiters?.ids},${neutral},${neutralWaiters?.ids}`
 
-const keyOf = ({ by, byUntil, foreign, lock, queue }: Annotations): string =>
-  `${lock},${by},${byUntil},${foreign},${keyOfQueue(queue)}`
+const idOf = ({ by, byUntil, foreign, lock, queue }: Annotations): string =>
+  `${lock},${by},${byUntil},${foreign},${idOfQueue(queue)}`
 
 const snapshots = new Map<string, ObjectSnapshot>()
 
 /** The object as the API server answers it. The same annotations give the very same snapshot. */
 export const snapshot = (self: Annotations): ObjectSnapshot => {
-  const id = keyOf(self)
+  const id = idOf(self)
   const known = snapshots.get(id)
   if (known !== undefined) return known
   const made: ObjectSnapshot = {
     uid: "uid",
     resourceVersion: version,
     annotations: textsOf(self),
-    labels: self.queue.label === nobody ? {} : { [LockQueue.labelKey(key)]: processOf(self.queue.label) }
+    labels: labelsOf(self.queue)
   }
   if (snapshots.size > 200_000) snapshots.clear()
   snapshots.set(id, made)
@@ -166,17 +190,21 @@ export const snapshot = (self: Annotations): ObjectSnapshot => {
 export const snapshotOfQueue = (queue: Queue): ObjectSnapshot =>
   snapshot({ lock: absent, by: nobody, byUntil: 0, foreign: 0, queue })
 
+const labelsOf = (queue: Queue): ObjectSnapshot["labels"] =>
+  queue.label === nobody ? {} : { [LockQueue.labelKey(keys[keyOf(queue, queue.label)])]: processOf(queue.label) }
+
 const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
-  const { garbled, joined, waiters } = self.queue
+  const { garbled, joined, neutralWaiters, waiters } = self.queue
+  const key = keys[keyOf(self.queue, self.by)]
   const made: Record<string, string> = {}
   if (self.lock !== absent) made[key] = self.lock === malformed ? malformedText : expiryText(self.lock)
   if (self.by !== nobody) made[LockRecord.holderKey(key)] = `${holderId(self.by)}@${expiryText(self.byUntil)}`
-  if (waiters !== undefined) made[LockQueue.queueKey(key)] = waitersText(waiters)
-  if (joined + garbled > 0) {
-    for (const [key, index] of joinKeys) {
-      if ((joined >> index) & 1) made[key] = joinText(index)
-      if ((garbled >> index) & 1) made[key] = rubbishText
-    }
+  if (waiters !== undefined) made[LockQueue.queueKey(keys[0])] = waitersText(waiters)
+  if (neutralWaiters !== undefined) made[LockQueue.queueKey(keys[1])] = waitersText(neutralWaiters)
+  for (let index = 0; (joined + garbled) >> index > 0; index++) {
+    const name = LockQueue.joinKey(keys[keyOf(self.queue, index)], holderId(index))
+    if ((joined >> index) & 1) made[name] = joinText(index)
+    if ((garbled >> index) & 1) made[name] = rubbishText
   }
   if (self.foreign !== 0) made[foreignKey] = String(self.foreign)
   return made
@@ -184,13 +212,14 @@ const textsOf = (self: Annotations): Readonly<Record<string, string>> => {
 
 const readWaiters = new WeakMap<ObjectSnapshot, ReadonlyArray<number>>()
 
-/** The contenders in the queue, as the library reads it. */
+/** The contenders in the queue, as the library reads it: first those with Dex's key, then those with the neutral one. */
 export const waitingIn = (self: Annotations): ReadonlyArray<number> => {
-  if (self.queue.waiters === undefined && self.queue.joined === 0) return []
+  const { joined, neutralWaiters, waiters: queued } = self.queue
+  if (queued === undefined && neutralWaiters === undefined && joined === 0) return []
   const found = snapshot(self)
   const known = readWaiters.get(found)
   if (known !== undefined) return known
-  const waiters = LockQueue.fromAnnotations(key, found.annotations).waiters.map(indexOf)
+  const waiters = keys.flatMap((key) => LockQueue.fromAnnotations(key, found.annotations).waiters).map(indexOf)
   readWaiters.set(found, waiters)
   return waiters
 }
@@ -204,7 +233,11 @@ export const sameWaiters = (a: Waiters | undefined, b: Waiters | undefined): boo
     a.ids.every((id, place) => id === b.ids[place]))
 
 export const sameQueue = (a: Queue, b: Queue): boolean =>
-  a.joined === b.joined && a.garbled === b.garbled && a.label === b.label && sameWaiters(a.waiters, b.waiters)
+  a.joined === b.joined &&
+  a.garbled === b.garbled &&
+  a.label === b.label &&
+  sameWaiters(a.waiters, b.waiters) &&
+  sameWaiters(a.neutralWaiters, b.neutralWaiters)
 
 /** Whether a write changed nothing. Then the resourceVersion stays as it is. */
 export const same = (a: Annotations, b: Annotations): boolean =>

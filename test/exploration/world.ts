@@ -152,9 +152,12 @@ export interface World {
   readonly actors: ReadonlyArray<Actor>
 }
 
-/** The contenders, and what else may happen. `again` is a contender of the same process as the one before it. */
+/**
+ * The contenders, and what else may happen. `again` is a contender of the same process as the one before it. `neutral` is a kubelock with
+ * the neutral key. It comes after all others.
+ */
 export interface Cast {
-  readonly actors: ReadonlyArray<Kind | "again">
+  readonly actors: ReadonlyArray<Kind | "again" | "neutral">
   readonly strangers?: number
   readonly scribbles?: number
   readonly vandals?: number
@@ -185,9 +188,13 @@ const idle = (kind: Kind): Actor => ({
   next: nobody
 })
 
+/** A bit for each contender that has the neutral key. */
+export const neutralOf = ({ actors }: Cast): number =>
+  actors.reduce((bits, kind, index) => (kind === "neutral" ? bits | (1 << index) : bits), 0)
+
 /** A free lock on an object that a stranger has annotated too. */
 export const begin = (cast: Cast): World => ({
-  annotations: { lock: absent, by: nobody, byUntil: 0, foreign: 1, queue: emptyQueue },
+  annotations: { lock: absent, by: nobody, byUntil: 0, foreign: 1, queue: { ...emptyQueue, neutral: neutralOf(cast) } },
   owner: nobody,
   late: false,
   litter: 0,
@@ -196,7 +203,7 @@ export const begin = (cast: Cast): World => ({
   scribbles: cast.scribbles ?? 0,
   vandals: cast.vandals ?? 0,
   actors: cast.actors.map((kind, index) => ({
-    ...idle(kind === "again" ? "kubelock" : kind),
+    ...idle(kind === "again" || kind === "neutral" ? "kubelock" : kind),
     stage: kind === "again" ? "Local" : "Idle",
     next: cast.actors[index + 1] === "again" ? index + 1 : nobody
   }))

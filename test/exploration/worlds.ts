@@ -13,7 +13,7 @@ import {
 import * as library from "./library/library.ts"
 import type { Mutation } from "./library/port.ts"
 import type { Setting } from "./search.ts"
-import type { Cast } from "./world.ts"
+import { type Cast, neutralOf } from "./world.ts"
 
 /** A world, and how deep `npm test` goes. */
 export interface ExploredWorld extends Setting {
@@ -35,7 +35,7 @@ export const setting = (title: string, place: Place, foresight: boolean, mutatio
     renews,
     sharedWithDex,
     foresight,
-    library: library.make({ renews, sharedWithDex, mutation })
+    library: library.make({ neutral: neutralOf(place), renews, sharedWithDex, mutation })
   }
 }
 
@@ -134,6 +134,23 @@ export const worlds: ReadonlyArray<ExploredWorld> = [
   explored("a lock left free for Dex, two waiters and a Dex", 8, {
     actors: ["kubelock", "kubelock", "kubelock", "kubelock", "dex"],
     before: isLeftFree(2, 3)
+  }),
+  explored("two kubelocks with different keys", 11, { actors: ["kubelock", "neutral"] }),
+  explored("two kubelocks with different keys that may commit", 10, { actors: ["kubelock", "neutral"], commits: true }),
+  explored("two kubelocks, one with the neutral key, and an operator", 8, {
+    actors: ["kubelock", "operator", "neutral"]
+  }),
+  explored("a holder with the neutral key, and a waiter of each key", 8, {
+    actors: ["kubelock", "neutral", "neutral"],
+    before: [...acquires(1), ...queues(0), ...queues(2), ...renews(1)]
+  }),
+  explored("a lock handed over to a waiter with the neutral key, and another waiter", 9, {
+    actors: ["kubelock", "kubelock", "neutral"],
+    before: [...acquires(0), ...queues(1), ...queues(2), ...renews(0), ...handsOver(0)]
+  }),
+  explored("a holder, a contender of the same process, and a waiter with the neutral key", 7, {
+    actors: ["kubelock", "again", "neutral"],
+    before: [...acquires(0), ...queues(2), ...renews(0)]
   }),
   explored("a holder, a waiter and a vandal", 6, {
     actors: ["kubelock", "kubelock"],

@@ -26,8 +26,10 @@ export type RequestKind =
   | "join"
   | "leave"
 
-/** The process whose boundary it is. */
+/** The process whose boundary it is. `key` is the key of its lock, `otherKeys` are those that it respects. */
 export interface Process {
+  readonly key: string
+  readonly otherKeys: ReadonlyArray<string>
   readonly owns: (holderId: string) => boolean
 }
 
@@ -62,23 +64,26 @@ export const holderKey = LockRecord.holderKey(key)
 export const queueKey = LockQueue.queueKey(key)
 export const labelKey = LockQueue.labelKey(key)
 
-/** What a write is for. */
+const keys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
+
+/** What a write is for, under either key. */
 export const kindOf = (write: ConditionalPatch): Exclude<RequestKind, "read" | "create"> => {
   if ("content" in write) return "commit"
   const { annotations, expect, labels } = write
-  const isRemoval = annotations[key] === null
+  const isRemoval = keys.some((key) => annotations[key] === null) && holderIn(annotations) === undefined
   if ("resourceVersion" in expect) return isRemoval ? "break" : labels === undefined ? "acquire" : "handOverFree"
-  if (expect.annotations[holderKey] === true) return "join"
-  if (!(key in annotations)) return "leave"
+  if (keys.some((key) => expect.annotations[LockRecord.holderKey(key)] === true)) return "join"
+  if (!keys.some((key) => key in annotations)) return "leave"
   if (isRemoval) return "release"
   return holderIn(annotations) === holderIn(expect.annotations) ? "renew" : "handOver"
 }
 
 /** The holder ID in the annotations of a lease. */
-export const holderIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined => {
-  const holder = annotations[holderKey]
-  return typeof holder === "string" ? holder.split("@")[0] : undefined
-}
+export const holderIn = (annotations: Readonly<Record<string, string | boolean | null>>): string | undefined =>
+  keys
+    .map((key) => annotations[LockRecord.holderKey(key)])
+    .find((holder) => typeof holder === "string")
+    ?.split("@")[0]
 
 type Sends = NonNullable<Boundary["sends"]>
 
@@ -146,10 +151,19 @@ export const without = (snapshot: ObjectSnapshot, ...names: ReadonlyArray<string
   annotations: filtered(snapshot.annotations, (name) => !names.includes(name))
 })
 
+/** The snapshot without what stands under the keys that the process respects beside its own: all of it, or the queue alone. */
+export const withoutOthers =
+  (suffix: "" | "-queue") =>
+  (snapshot: ObjectSnapshot, { otherKeys }: Process): ObjectSnapshot => ({
+    ...snapshot,
+    annotations: filtered(snapshot.annotations, (name) => !otherKeys.some((key) => name.startsWith(`${key}${suffix}`)))
+  })
+
 /** The snapshot of a lock that is free. */
 export const unlocked = (snapshot: ObjectSnapshot): ObjectSnapshot => without(snapshot, key, holderKey)
 
-const filtered = <A>(
+/** The values by the names that are kept. */
+export const filtered = <A>(
   values: Readonly<Record<string, A>>,
   isKept: (name: string) => boolean
 ): Readonly<Record<string, A>> => Object.fromEntries(Object.entries(values).filter(([name]) => isKept(name)))

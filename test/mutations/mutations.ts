@@ -303,6 +303,37 @@ export const mutations: ReadonlyArray<Mutation> = [
     exploration: [{ breaks: "a stranger's annotation did not survive a write", depth: 3, in: two }]
   },
 
+  // Two keys on one object.
+  {
+    name: "ignores what stands under the other key",
+    how: {
+      hears: (answer, _, process) => withSnapshot(answer, (found) => boundary.withoutOthers("")(found, process)),
+      watches: boundary.withoutOthers("")
+    },
+    simulation: { by: ["exclusion"], within: 50 },
+    exploration: [{ breaks: tookLive, depth: 6, in: { actors: ["kubelock", "neutral"] } }]
+  },
+  {
+    name: "leaves the expired lease under the other key where it is when it takes over",
+    how: {
+      sends: (write, { otherKeys }) =>
+        kindOf(write) === "acquire"
+          ? { ...write, annotations: boundary.filtered(write.annotations, (name) => !otherKeys.includes(name)) }
+          : write
+    },
+    simulation: { by: ["single"], within: 50 },
+    exploration: [{ breaks: "two leases stand on the object", depth: 9, in: { actors: ["kubelock", "neutral"] } }]
+  },
+  {
+    name: "hands over to waiters with its own key as long as there are any",
+    how: {
+      hears: (answer, request, process) =>
+        request === "read" ? answer : withSnapshot(answer, (found) => boundary.withoutOthers("-queue")(found, process)),
+      watches: boundary.withoutOthers("-queue")
+    },
+    simulation: { by: ["turns"], within: 200 }
+  },
+
   // What answers mean.
   {
     name: "takes an acquiring write without an answer for one that was refused",

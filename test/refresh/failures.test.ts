@@ -16,7 +16,7 @@ import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites } from "./fixture.ts"
 
-const key = "dexidp.com/resource-lock"
+const key = "kubelock.dev/lock"
 
 /** A test with metrics of its own. */
 const scenario = <E>(name: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>

@@ -148,7 +148,7 @@ describe("before the upstream is asked", () => {
       assert.include(error.message, "the object says of itself that it is immutable")
       assert.notInclude(world.requests, "dry run")
       assert.strictEqual(world.upstream.calls, 1)
-      assert.deepStrictEqual((yield* world.annotations)["dexidp.com/resource-lock"], undefined)
+      assert.deepStrictEqual((yield* world.annotations)["kubelock.dev/lock"], undefined)
     })
   )
 

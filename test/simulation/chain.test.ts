@@ -38,6 +38,7 @@ const planOf = (seed: number, dexes: number, victim: "dex" | "kubelock"): plans.
     polls: plans.patience / 500,
     fibers: 1,
     besideDex: true,
+    hasNeutralKey: false,
     hurries: 0,
     commits: 0,
     stubborn: false,

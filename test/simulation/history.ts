@@ -22,12 +22,13 @@ export interface QueueOn {
 }
 
 /**
- * The object at one version. `lock` is what its annotations say, and `queue`; `others` are the annotations and labels
+ * The object at one version. `lock` is what its annotations say, and `queue`; `second` is a lock under another key beside it; `others` are the annotations and labels
  * that are neither; `written` is the acquisition that wrote to the object's content last.
  */
 export interface Version {
   readonly version: number
   readonly lock: LockOn | undefined
+  readonly second: LockOn | undefined
   readonly queue: QueueOn
   readonly others: Readonly<Record<string, string>>
   readonly written: string | undefined
@@ -177,8 +178,9 @@ const describeEnd = (end: WishEnd): string => {
 
 const describeVersion = (version: Version | undefined): string => {
   if (version === undefined) return "nothing"
-  const lock =
-    version.lock === undefined ? "free" : `${version.lock.owner ?? "somebody"} until ${seconds(version.lock.until)}`
+  const stands = ({ owner, until }: LockOn) => `${owner ?? "somebody"} until ${seconds(until)}`
+  const lock = version.lock === undefined ? "free" : stands(version.lock)
+  const second = version.second === undefined ? [] : [`and ${stands(version.second)}`]
   const others = Object.entries(version.others).map(([key, value]) => `${key}=${value}`)
   const { arrivals, line, next } = version.queue
   const queue = [
@@ -187,7 +189,7 @@ const describeVersion = (version: Version | undefined): string => {
     ...(next === undefined ? [] : [`next=${next}`])
   ]
   const content = version.written === undefined ? [] : [`written by ${version.written}`]
-  return `[${[`v${version.version}`, lock, ...queue, ...others, ...content].join(" ")}]`
+  return `[${[`v${version.version}`, lock, ...second, ...queue, ...others, ...content].join(" ")}]`
 }
 
 const abridged = (names: ReadonlyArray<string>): string =>

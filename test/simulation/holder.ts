@@ -28,12 +28,17 @@ export interface Options {
   readonly writeFenced: (acquisition: string, token: bigint) => Effect.Effect<void>
 }
 
+/** The key of its lock. */
+export const keyOf = ({ hasNeutralKey }: HolderPlan): string =>
+  hasNeutralKey ? LockPolicy.neutralAnnotation : LockPolicy.dexAnnotation
+
 /** Does its rounds. Runs on the clock in context. */
 export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
   const { dice, isBusy, plan } = options
   const lock = yield* Lock.make({
     identity: plan.name,
     policy: LockPolicy.make({
+      annotation: keyOf(plan),
       ttl: plan.ttl,
       sharedWithDex: plan.besideDex,
       renewEvery: plan.renews ? undefined : false,

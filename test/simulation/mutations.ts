@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import * as requests from "../../src/internal/engine/requests.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
 import type * as serverClock from "../../src/internal/time/serverClock.ts"
+import * as LockKind from "../../src/LockKind.ts"
 import type { StoreError } from "../../src/LockError.ts"
 import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
@@ -14,8 +15,9 @@ import type { Machine } from "./machine.ts"
 
 type Store = ObjectStore["Service"]
 
-/** What the library runs on. */
+/** What the library runs on, and the key of its lock. */
 export interface Seen {
+  readonly key: string
   readonly store: Store
   readonly clock: Clock.Clock
 }
@@ -47,9 +49,10 @@ const renewed = ({ annotations }: ConditionalPatch): ObjectSnapshot => ({
 const changing = (
   { believesRenewals, constantToken, delays, hears, now, sends, watches }: Boundary,
   { name }: Machine,
-  { clock, store }: Seen
+  { clock, key, store }: Seen
 ): Seen => {
-  const process: Process = { owns: (holderId) => holderId.startsWith(`${name}/`) }
+  const { otherKeys } = LockKind.exclusive(key)
+  const process: Process = { key, otherKeys, owns: (holderId) => holderId.startsWith(`${name}/`) }
   const heard = (answer: Answer, request: RequestKind): Answer => {
     const changed = hears?.(answer, request, process) ?? answer
     return constantToken === true && request !== "read"
@@ -58,6 +61,7 @@ const changing = (
   }
   return {
     clock,
+    key,
     store: {
       ...store,
       now: now === undefined ? store.now : Effect.map(store.now, now),
@@ -114,7 +118,7 @@ const wiping = (store: Store, isWiped: NonNullable<Boundary["wipes"]>): Store =>
 })
 
 // The clocks stand still while a write is under way.
-const stopping = ({ clock, store }: Seen): Seen => {
+const stopping = ({ clock, key, store }: Seen): Seen => {
   let writing = 0
   const timed = <A, E>(write: Effect.Effect<A, E>) =>
     Effect.suspend(() => {
@@ -126,6 +130,7 @@ const stopping = ({ clock, store }: Seen): Seen => {
       )
     })
   return {
+    key,
     store: {
       ...store,
       create: (id, annotations) => timed(store.create(id, annotations)),

@@ -224,6 +224,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
     store: {
       createIfMissing: served.createIfMissing,
       sharedWithDex: served.sharedWithDex,
+      annotation: served.annotation,
       includesContent: served.includesContent,
       describe: served.describe,
       announce: served.announce,

@@ -76,6 +76,8 @@ export interface HolderPlan extends ProcessPlan {
   readonly fibers: number
   /** Whether it leaves the lock free now and then for Dex to see. */
   readonly besideDex: boolean
+  /** Whether its key is the neutral one, not Dex's. */
+  readonly hasNeutralKey: boolean
   /** How often it gives up before it gets the lock. */
   readonly hurries: number
   /** How often it ends with a commit. */
@@ -136,7 +138,19 @@ export const maxRetryAfter = 2000
 const undatedSkew = 1000
 
 /** Draws the plan of a seed. */
-export const make = (seed: number): Plan => {
+export const make = (seed: number): Plan => withKeys(drawTheme(seed), dice.make(seed, "keys"))
+
+// Some worlds are in the middle of a roll-out that changes the key.
+const withKeys = (plan: Plan, die: dice.Dice): Plan =>
+  plan.dexes.length > 0 || die.chance(0.75)
+    ? plan
+    : { ...plan, holders: plan.holders.map((holder) => ({ ...holder, hasNeutralKey: die.chance(0.5) })) }
+
+/** Whether the processes of a world have different keys. */
+export const isMixed = ({ holders }: Plan): boolean =>
+  new Set(holders.map(({ hasNeutralKey }) => hasNeutralKey)).size > 1
+
+const drawTheme = (seed: number): Plan => {
   const rare = dice.make(seed, "rare")
   const theme = rare.between(1, 100)
   if (theme <= 6) return drawBlips(seed, rare)
@@ -177,6 +191,7 @@ const draw = (seed: number): Plan => {
     polls: die.pick([10, 50, 100]),
     fibers: die.pick([1, 1, 2, 3]),
     besideDex: theme === "dex",
+    hasNeutralKey: false,
     hurries: 0.15,
     commits: theme === "network" || theme === "storm" ? 0.5 : 0.2,
     stubborn: die.chance(0.3),
@@ -259,6 +274,7 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
       polls: patience / 500,
       fibers: 1,
       besideDex: false,
+      hasNeutralKey: false,
       hurries: 0.15,
       commits: 0.2,
       stubborn: die.chance(0.3),

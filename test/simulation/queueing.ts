@@ -1,7 +1,7 @@
 /** The queue: whose turn it is, and that nobody waits for nothing. Rules over a history, pure. */
 import { type Event, namesIn, processOf, type Written } from "./history.ts"
 import { roundTrip } from "./liveness.ts"
-import type { Plan } from "./plan.ts"
+import { isMixed, type Plan } from "./plan.ts"
 import type { Rule } from "./safety.ts"
 import * as timeline from "./timeline.ts"
 
@@ -29,12 +29,12 @@ const isBreak = (event: Written): boolean =>
   heirOf(event) === undefined
 
 /**
- * Where nothing goes wrong the lock is handed to those who wait in the order in which they came into the line. Who breaks
+ * Where nothing goes wrong, and all have the same key, the lock is handed to those who wait in the order in which they came into the line. Who breaks
  * an expired lock empties the line: they come anew. (The order of those who come into the line by the same
  * hand-over is another rule's: `arrivals`.)
  */
 export const order: Rule = (line) => {
-  if (!isQuiet(line.plan)) return []
+  if (!isQuiet(line.plan) || isMixed(line.plan)) return []
   const ends = new Map(line.wishes.map(({ acquisition, to }) => [acquisition, to]))
   const arrived = new Map<string, number>()
   let handOvers = 0
@@ -60,11 +60,11 @@ export const order: Rule = (line) => {
 }
 
 /**
- * Where nothing goes wrong those who arrived come into the line in the order of their arrival: at least who wanted the lock
+ * Where nothing goes wrong, and all have the same key, those who arrived come into the line in the order of their arrival: at least who wanted the lock
  * only after another's arrival stood on the object comes after it.
  */
 export const arrivals: Rule = ({ history, plan, wishes }) => {
-  if (!isQuiet(plan)) return []
+  if (!isQuiet(plan) || isMixed(plan)) return []
   const wished = new Map(wishes.map(({ acquisition, from }) => [acquisition, from]))
   const stands = new Map<string, number>()
   return history.flatMap((event) => {
@@ -84,6 +84,37 @@ export const arrivals: Rule = ({ history, plan, wishes }) => {
           what: `${sooner} comes into the line before ${later}, who was there`
         }))
     )
+  })
+}
+
+/**
+ * Where nothing goes wrong no key starves another: the lock is not handed over twice in a row to waiters with one key while a waiter with
+ * the other key is in the line.
+ */
+export const turns: Rule = (line) => {
+  if (!isQuiet(line.plan) || !isMixed(line.plan)) return []
+  const ends = new Map(line.wishes.map(({ acquisition, to }) => [acquisition, to]))
+  const hasNeutralKey = (name: string) => timeline.holderOf(line.plan, processOf(name))?.hasNeutralKey
+  let last: Written | undefined
+  return line.history.flatMap((event) => {
+    if (event._tag !== "Written" || timeline.isSameLock(event.before?.lock, event.after.lock)) return []
+    const before = last === undefined ? undefined : heirOf(last)
+    const heir = heirOf(event)
+    const passed =
+      before === undefined ||
+      heir === undefined ||
+      processOf(before) !== event.process ||
+      hasNeutralKey(before) !== hasNeutralKey(heir)
+        ? []
+        : last!.after.queue.line.filter(
+            (name) => hasNeutralKey(name) !== hasNeutralKey(heir) && (ends.get(name) ?? Infinity) > event.at
+          )
+    last = event
+    return passed.map((name) => ({
+      rule: "turns",
+      at: event.at,
+      what: `${heir} gets the lock, as ${before} did before, and ${name} with another key waits`
+    }))
   })
 }
 

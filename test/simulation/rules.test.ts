@@ -21,6 +21,7 @@ const holder = (name: string): HolderPlan => ({
   polls: 50,
   fibers: 1,
   besideDex: false,
+  hasNeutralKey: false,
   hurries: 0,
   commits: 0,
   stubborn: false,
@@ -51,6 +52,7 @@ const plan: Plan = {
 const object = (version: number, lock?: LockOn, rest: Partial<Version> = {}): Version => ({
   version,
   lock,
+  second: undefined,
   queue: { line: [], arrivals: [], next: undefined },
   others: {},
   written: undefined,

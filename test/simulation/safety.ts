@@ -112,6 +112,14 @@ export const theft: Rule = ({ history, plan }) =>
 // What a lock writes on an object that it makes.
 const made = { [`label ${managedBy.key}`]: managedBy.value }
 
+/** No lease is left beside one under another key: its holder could renew it. */
+export const single: Rule = ({ history }) =>
+  history.flatMap((event) =>
+    event._tag === "Written" && event.after.second !== undefined
+      ? [{ rule: "single", at: event.at, what: `after a write of ${event.process} there are two leases on the object` }]
+      : []
+  )
+
 /** What others wrote on the object survives. */
 export const foreign: Rule = ({ history, plan }) =>
   history.flatMap((event) => {

@@ -40,7 +40,11 @@ export const make = (options: {
   readonly exists: boolean
 }): Effect.Effect<Server> =>
   Effect.map(
-    ObjectStoreMemory.make({ objects: options.exists ? [id] : [], createIfMissing: !options.exists }),
+    ObjectStoreMemory.make({
+      objects: options.exists ? [id] : [],
+      createIfMissing: !options.exists,
+      annotation: keys[0]
+    }),
     ({ delete: remove, store }): Server => {
       const versionOf = makeVersionOf(options.ahead)
       const look = (): ObjectSnapshot | undefined =>
@@ -55,7 +59,14 @@ export const make = (options: {
           if (before === undefined) return
           Effect.runSync(remove(id))
           const version = Number(before.resourceVersion) + 1
-          const after = { version, lock: undefined, queue: emptyQueue, others: {}, written: undefined }
+          const after = {
+            version,
+            lock: undefined,
+            second: undefined,
+            queue: emptyQueue,
+            others: {},
+            written: undefined
+          }
           options.recorder.record("deleter", { _tag: "Written", verb: "delete", before: versionOf(before), after })
         },
         handle: (process, verb, request) => {
@@ -78,11 +89,9 @@ export const make = (options: {
 
 const emptyQueue: History.QueueOn = { line: [], arrivals: [], next: undefined }
 
-const lockKey = LockPolicy.dexAnnotation
-const holderKey = LockRecord.holderKey(lockKey)
-const lineKey = `${lockKey}-queue`
-const arrivalPrefix = `${lineKey}-`
-const nextLabel = `${lockKey}-next`
+const keys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
+const lineKeys = keys.map((key) => `${key}-queue`)
+const nextLabels = keys.map((key) => `${key}-next`)
 
 const isName = /^\w{1,63}\/([a-z0-9]{12})\.[a-z0-9]+$/
 
@@ -100,31 +109,36 @@ const makeVersionOf = (ahead: number) => {
     return name
   }
   return ({ annotations, content, labels, resourceVersion }: ObjectSnapshot): History.Version => {
-    const { [lockKey]: expiry, [holderKey]: holder, [lineKey]: line, ...further } = annotations
-    const { [nextLabel]: next, ...otherLabels } = labels
-    const owner = expiry !== undefined && holder?.endsWith(`@${expiry}`) === true ? holder.split("@")[0]! : undefined
-    const isArrival = ([name]: readonly [string, string]) => name.startsWith(arrivalPrefix)
-    const entries = Object.entries(further)
+    const [lock, second] = keys.flatMap((key): ReadonlyArray<History.LockOn> => {
+      const { [key]: expiry, [LockRecord.holderKey(key)]: holder } = annotations
+      if (expiry === undefined) return []
+      const owner = holder?.endsWith(`@${expiry}`) === true ? { owner: plainName(holder.split("@")[0]!) } : {}
+      return [{ until: Date.parse(expiry) - ahead, ...owner }]
+    })
+    const entries = Object.entries(annotations)
+    const isArrival = (name: string) => lineKeys.some((key) => name.startsWith(`${key}-`))
+    const isOwn = (name: string) =>
+      isArrival(name) || lineKeys.includes(name) || keys.includes(name) || keys.map(LockRecord.holderKey).includes(name)
+    const [next] = nextLabels.flatMap((name) => labels[name] ?? [])
     return {
       version: Number(resourceVersion),
-      lock:
-        expiry === undefined
-          ? undefined
-          : { until: Date.parse(expiry) - ahead, ...(owner === undefined ? {} : { owner: plainName(owner) }) },
+      lock,
+      second,
       queue: {
-        line:
-          line === undefined
-            ? []
-            : line
-                .split(" ")
-                .filter((token) => !token.startsWith("since="))
-                .map(plainName),
-        arrivals: entries.filter(isArrival).map(([, value]) => plainName(value.replace(/@\d+$/, ""))),
+        line: lineKeys
+          .flatMap((key) => annotations[key]?.split(" ") ?? [])
+          .filter((token) => !token.startsWith("since="))
+          .map(plainName),
+        arrivals: entries.filter(([name]) => isArrival(name)).map(([, value]) => plainName(value.replace(/@\d+$/, ""))),
         next: next === undefined ? undefined : (machines.get(next) ?? next)
       },
       others: {
-        ...Object.fromEntries(entries.filter((entry) => !isArrival(entry))),
-        ...Object.fromEntries(Object.entries(otherLabels).map(([name, value]) => [`label ${name}`, value]))
+        ...Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
+        ...Object.fromEntries(
+          Object.entries(labels)
+            .filter(([name]) => !nextLabels.includes(name))
+            .map(([name, value]) => [`label ${name}`, value])
+        )
       },
       written: content?.["written"]?.toString()
     }

@@ -6,24 +6,19 @@
  */
 import * as Effect from "effect/Effect"
 import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
-import * as LockPolicy from "../../src/LockPolicy.ts"
 import type { Dice } from "./dice.ts"
 import type { VandalPlan } from "./plan.ts"
 import { id, type Server } from "./server.ts"
 
-/** What a vandal needs of its world: the server, and true time. */
+/** What a vandal needs of its world: the server, the keys of the processes, and true time. */
 export interface Options {
   readonly plan: VandalPlan
   readonly dice: Dice
   readonly server: Server
+  readonly keys: ReadonlyArray<string>
   readonly at: (millis: number) => Effect.Effect<void>
   readonly now: () => number
 }
-
-const key = LockPolicy.dexAnnotation
-const line = `${key}-queue`
-const label = `${key}-next`
-const arrival = (process: string) => `${line}-${process}`
 
 const name = /^(\w{1,63})\/([a-z0-9]{12})\.[a-z0-9]+$/
 
@@ -33,7 +28,7 @@ type Spoiling = {
 }
 
 /** Spoils the queue now and then, until the plan says that it is enough. */
-export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<void> => {
+export const run = ({ at, dice, keys, now, plan, server }: Options): Effect.Effect<void> => {
   // Names that were seen on the object, and the processes in them.
   const names = new Set<string>()
   const processes = new Map<string, string>()
@@ -66,6 +61,10 @@ export const run = ({ at, dice, now, plan, server }: Options): Effect.Effect<voi
   const found = () => dice.pick(["@0", "@1", `@${dice.between(1, 1000)}`, `@${"9".repeat(20)}`, "@", ""])
 
   const spoil = ({ annotations, labels }: ObjectSnapshot): Spoiling => {
+    const key = keys.length === 1 ? keys[0]! : dice.pick(keys)
+    const line = `${key}-queue`
+    const label = `${key}-next`
+    const arrival = (process: string) => `${line}-${process}`
     const arrivals = Object.keys(annotations).filter((name) => name.startsWith(`${line}-`))
     const tokens = (annotations[line] ?? "").split(" ").filter((token) => token !== "")
     const noArrivals = Object.fromEntries(arrivals.map((name) => [name, null]))

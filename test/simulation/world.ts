@@ -127,10 +127,8 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
     yield* settle(holderPlan, holderPlan.throws, (machine, network, die) => {
       const peek = () => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(servers.id))))
       const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
-      const seen = mutation.seen?.(machine, { store: network.store, clock: machine.clock }) ?? {
-        store: network.store,
-        clock: machine.clock
-      }
+      const unchanged = { store: network.store, clock: machine.clock, key: holder.keyOf(holderPlan) }
+      const seen = mutation.seen?.(machine, unchanged) ?? unchanged
       return holder
         .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, peek, writeFenced })
         .pipe(Effect.scoped, Effect.provideService(Clock.Clock, seen.clock))
@@ -147,7 +145,8 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   for (const one of plan.deletions) yield* start(Effect.andThen(at(one), Effect.sync(server.remove)))
   yield* start(own(plan, server, at))
   if (plan.vandal !== undefined) {
-    yield* start(vandals.run({ plan: plan.vandal, dice: dice.make(plan.seed, "vandal's"), server, at, now }))
+    const keys = [...new Set(plan.holders.map(holder.keyOf))]
+    yield* start(vandals.run({ plan: plan.vandal, dice: dice.make(plan.seed, "vandal's"), server, keys, at, now }))
   }
   yield* start(Effect.ignore(observe(surroundings)))
 

@@ -28,7 +28,7 @@ export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(s
 
 /** Makes the object, and functions that read it and write to it as a stranger would. */
 export const setUp = Effect.gen(function* () {
-  const memory = yield* ObjectStoreMemory.make({ objects: [id], createIfMissing: false })
+  const memory = yield* ObjectStoreMemory.make({ objects: [id], createIfMissing: false, annotation: key })
   const read: Effect.Effect<ObjectSnapshot> = Effect.orDie(memory.store.read(id))
   const annotate = (annotations: MetadataPatch) =>
     Effect.flatMap(read, ({ resourceVersion }) =>

@@ -3,17 +3,22 @@
  * holder. The annotations are the lock. The spec is written along with them, in the same request, and never read.
  */
 import * as Effect from "effect/Effect"
+import type { LockKind } from "../../LockKind.ts"
 import * as LockRecord from "../../LockRecord.ts"
 import type { ConditionalPatch, FieldPatch, ServerTime } from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as leaseSpec from "./leaseSpec.ts"
 
-/** The store of Leases whose specs show the holders of the locks on this annotation. */
-export const make = (store: ObjectStore["Service"], key: string): ObjectStore["Service"] => {
+/** The store of Leases whose specs show the holders of the locks of this kind. */
+export const make = (
+  store: ObjectStore["Service"],
+  { key, otherKeys }: Pick<LockKind, "key" | "otherKeys">
+): ObjectStore["Service"] => {
   const content = (patch: ConditionalPatch, { earliest }: ServerTime): ReadonlyArray<FieldPatch> => {
-    const lease = leaseSpec.leaseIn(key, patch.annotations)
-    if (lease === undefined) return []
-    const spec = lease === "Removed" ? { holderIdentity: "" } : leaseSpec.shown(lease, isRenewal(key, patch), earliest)
+    const found = [key, ...otherKeys].flatMap((key) => leaseSpec.leaseIn(key, patch.annotations) ?? [])
+    if (found.length === 0) return []
+    const lease = found.find((lease) => lease !== "Removed")
+    const spec = lease === undefined ? { holderIdentity: "" } : leaseSpec.shown(lease, isRenewal(key, patch), earliest)
     return Object.entries(spec).map(([name, value]) => ({ path: ["spec", name], value }))
   }
   return ObjectStore.of({

@@ -93,6 +93,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
     createIfMissing: options.createIfMissing,
     sharedWithDex: resource.sharedWithDex,
     holdsLeases: isLease,
+    annotation: resource.annotation,
     includesContent,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: apiClient.now,

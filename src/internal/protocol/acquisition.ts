@@ -282,7 +282,7 @@ const decide = (
   now: Now,
   yields: boolean
 ): LockProtocol.Decision => {
-  const queue = LockQueue.fromAnnotations(self.kind.key, annotations)
+  const queue = LockProtocol.queueOf(self.kind, annotations)
   const record = self.kind.decode(annotations)
   const { holderId, kind, renews, ttl } = self
   const contender = { kind, holderId, ttl, renews, yields }
@@ -333,10 +333,10 @@ const follow = (
     case "Wait":
       return meet(self, state, decision, now)
     case "Malformed": {
-      const { id, kind, object } = self
+      const { id, object } = self
       return [
         state,
-        { _tag: "Fail", error: new LockError.Malformed({ id, object, key: kind.key, value: decision.value }) }
+        { _tag: "Fail", error: new LockError.Malformed({ id, object, key: decision.key, value: decision.value }) }
       ]
     }
   }
@@ -361,7 +361,7 @@ const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
 })
 
 const othersWaiting = ({ holderId, kind }: Acquisition, { annotations }: ObjectSnapshot): number =>
-  LockQueue.fromAnnotations(kind.key, annotations).waiters.filter((waiter) => waiter !== holderId).length
+  LockProtocol.queueOf(kind, annotations).waiters.filter((waiter) => waiter !== holderId).length
 
 // Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
@@ -548,7 +548,7 @@ const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
       requestedAt: now.clock,
       inDoubt: { ...state.inDoubt, queued: true }
     },
-    { _tag: "Join", write: { expect: { annotations: kind.held }, annotations } }
+    { _tag: "Join", write: { expect: { annotations: kind.held(seen.key) }, annotations } }
   ]
 }
 

@@ -9,7 +9,6 @@ import type * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockQueue from "../../LockQueue.ts"
 import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
@@ -91,7 +90,7 @@ export const isValid = (state: State, now: ClockReading): boolean =>
 
 /** Whether others were in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
-  LockQueue.fromAnnotations(kind.key, snapshot.annotations).waiters.length > 0
+  LockProtocol.queueOf(kind, snapshot.annotations).waiters.length > 0
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
 export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>

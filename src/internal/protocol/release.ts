@@ -210,7 +210,7 @@ export const outcomeOf = (
 ): Outcome => {
   if (plan?.wakes === true) return passedBy({ kind }, plan, snapshot)
   if (!isFree(kind.decode(snapshot.annotations))) return passed
-  const { waiters } = LockQueue.fromAnnotations(kind.key, snapshot.annotations)
+  const { waiters } = LockProtocol.queueOf(kind, snapshot.annotations)
   return waiters.length > 0
     ? { _tag: "Awaited", snapshot, chainStartedAt: plan?.chainStartedAt, requeued: undefined }
     : { _tag: "Freed", snapshot, requeued: undefined }

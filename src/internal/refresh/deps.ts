@@ -7,6 +7,7 @@ import * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
 import type { AcquireError, Lock } from "../../Lock.ts"
 import type * as LockError from "../../LockError.ts"
+import type { LockKind } from "../../LockKind.ts"
 import type { LockPolicy } from "../../LockPolicy.ts"
 import type { Content, FieldPath, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
@@ -27,6 +28,7 @@ import type { Sightings } from "./sightings.ts"
 export interface Deps<A, E> {
   readonly store: ObjectStore["Service"]
   readonly lock: Lock["Service"]
+  readonly kind: LockKind
   readonly policy: LockPolicy
   readonly createIfMissing: boolean
   readonly path: FieldPath

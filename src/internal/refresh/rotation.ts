@@ -16,7 +16,6 @@ import type { Held } from "../../Held.ts"
 import type { TryError } from "../../Lock.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockRecord from "../../LockRecord.ts"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
@@ -101,8 +100,7 @@ const readThenTry = Effect.fnUntraced(function* <A, E>(
     return { _tag: "Fresh", value: fresh.value }
   }
   if (waits) return { _tag: "Held" }
-  const record = LockRecord.fromAnnotations(deps.policy.annotation, snapshot.annotations)
-  const state = LockProtocol.lockState(record, yield* deps.store.now)
+  const state = LockProtocol.lockState(deps.kind.decode(snapshot.annotations), yield* deps.store.now)
   if (state._tag !== "Held") return yield* tryUnderLock(deps, id, flight, snapshot)
   const { _tag, until: _, ...holder } = state
   return { _tag, ...holder }

@@ -20,7 +20,7 @@ export const check = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   { id, snapshot }: Held
 ): Effect.fn.Return<Verdict, RefreshError.NotWritable> {
-  const { knowledge, location, path, policy, store } = deps
+  const { kind, knowledge, location, path, store } = deps
   const object = store.describe(id)
   const content = contentOf(snapshot)
   const rejected = (detail: string) => new LockError.Rejected({ object, verb: "patch", status: 422, detail })
@@ -30,7 +30,7 @@ export const check = Effect.fnUntraced(function* <A, E>(
   if (knowledge.get(id)?.hasWritten === true) return { _tag: "Writable" }
 
   const patch = yield* location.rehearsal(content)
-  const guarded = { expect: { annotations: { [policy.annotation]: true } }, annotations: {} }
+  const guarded = { expect: { annotations: { [kind.key]: true } }, annotations: {} }
   const answer = yield* Effect.result(store.dryRun(id, fieldPatches.into(guarded, [patch], content)))
   if (answer._tag === "Failure") {
     const error = answer.failure

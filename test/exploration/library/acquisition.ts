@@ -25,11 +25,11 @@ export type Acquired = Pick<Actor, "unanswered" | "mayQueue" | "hasYielded"> &
   )
 
 /** Makes the acquisitions of a library. */
-export const make = ({ mutation, renews, sharedWithDex }: Options, port: Port) => {
+export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port: Port) => {
   const selves = Array.from({ length: 8 }, (_, index): machine.Acquisition => ({
     id: "id",
     object: "object",
-    kind: wire.kind,
+    kind: wire.kindOf({ neutral }, index),
     holderId: wire.holderId(index),
     ttl: ttl * 1000,
     renews,

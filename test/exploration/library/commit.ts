@@ -19,9 +19,9 @@ export type Committed =
   | { readonly _tag: "Reads" | "Lost" | "Rejected" }
 
 /** Makes the commits of a library. */
-export const make = ({ sharedWithDex }: Options, port: Port) => {
+export const make = ({ neutral, sharedWithDex }: Options, port: Port) => {
   const selfOf = (index: number): machine.Commit => ({
-    kind: wire.kind,
+    kind: wire.kindOf({ neutral }, index),
     holderId: wire.holderId(index),
     requeue: undefined,
     sharedWithDex,

@@ -24,9 +24,9 @@ export interface Renewed extends Pick<Actor, "lease" | "written" | "left" | "una
 const interval = 1000
 
 /** Makes the holds of a library. */
-export const make = ({ mutation, renews }: Options, port: Port) => {
+export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
   const termsOf = (index: number): machine.Terms => ({
-    kind: wire.kind,
+    kind: wire.kindOf({ neutral }, index),
     holderId: wire.holderId(index),
     ttl: ttl * 1000,
     renewEvery: renews ? interval : undefined,
@@ -54,7 +54,7 @@ export const make = ({ mutation, renews }: Options, port: Port) => {
     }
     const step = port(index, 0, leaseOf(actor.lease, index))
     const heard = eventOf(step)
-    const annotations = wire.kind.encode(renewal.lease)
+    const annotations = wire.kindOf({ neutral }, index).encode(renewal.lease)
     const answer: Answer =
       mutation.believesRenewals === true && heard._tag === "Refused"
         ? { _tag: "Written", snapshot: { uid: "", resourceVersion: "1", annotations, labels: {} } }

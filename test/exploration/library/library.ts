@@ -31,7 +31,7 @@ export interface Library {
 /** Makes a library. */
 export const make = (options: ports.Options): Library => {
   const { constantToken, wipes } = options.mutation
-  const port = ports.make(options.mutation)
+  const port = ports.make(options)
   const holder = holding.make(options, port)
   return {
     acquisition: acquisition.make(options, port),

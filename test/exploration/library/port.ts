@@ -29,8 +29,9 @@ export interface Mutation extends Boundary<Explored> {
   readonly forgetsCutOff?: true
 }
 
-/** How the library runs. */
+/** How the library runs. `neutral` has a bit for each contender that has the neutral key. */
 export interface Options {
+  readonly neutral: number
   readonly renews: boolean
   readonly sharedWithDex: boolean
   readonly mutation: Mutation
@@ -63,7 +64,7 @@ export interface Step {
 export type Port = (index: number, uncertainty: number, lease?: Lease) => Step
 
 /** Makes a port. */
-export const make = (mutation: Mutation): Port => {
+export const make = ({ mutation, neutral }: Pick<Options, "mutation" | "neutral">): Port => {
   const times = new Map<number, Now>(
     uncertainties.map((uncertainty) => {
       const server = { earliest: wire.millis(-uncertainty), latest: wire.millis(uncertainty) }
@@ -74,7 +75,8 @@ export const make = (mutation: Mutation): Port => {
     const now = times.get(uncertainty)!
     const holderId = wire.holderId(index)
     const owns = (other: string) => other === holderId
-    const contender = { holderId, owns, ttl: ttl * 1000, server: now.server, lease }
+    const { key, otherKeys } = wire.kindOf({ neutral }, index)
+    const contender = { key, otherKeys, holderId, owns, ttl: ttl * 1000, server: now.server, lease }
     const heard = (answer: Answer, request: RequestKind) => mutation.hears?.(answer, request, contender) ?? answer
     return {
       now,

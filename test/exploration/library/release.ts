@@ -1,7 +1,7 @@
 /** The machine of a release (`src/internal/protocol/release.ts`) in the world's numbers. */
 import type { HandOverPlan } from "../../../src/LockProtocol.ts"
 import * as machine from "../../../src/internal/protocol/release.ts"
-import { wakes } from "../patch.ts"
+import { type MaybeWaiters, wakes } from "../patch.ts"
 import * as wire from "../wire.ts"
 import { type Actor, pendingOf, type Request, type Seen } from "../world.ts"
 import { leaseOf, memo, type Options, type Port, type Sent, type Step, type WriteAnswer } from "./port.ts"
@@ -18,23 +18,24 @@ const requeueOf = ({ next, release }: Actor): number => (release.requeues ? next
 /** The plan of the write under way, as far as it matters. */
 export const planOf = (actor: Actor): HandOverPlan => {
   const { request } = actor
-  const waiters = request?.patch.waiters
+  const requeue = requeueOf(actor)
+  const isIn = (waiters: MaybeWaiters) => waiters !== "any" && waiters?.ids.includes(requeue) === true
   return {
     patch: { annotations: {} },
     wakes: request !== undefined && wakes(request.patch),
-    requeued: waiters !== undefined && waiters !== "any" && waiters.ids.includes(requeueOf(actor)),
+    requeued: request !== undefined && (isIn(request.patch.waiters) || isIn(request.patch.neutralWaiters)),
     chainStartedAt: undefined
   }
 }
 
 /** Makes the releases of a library. */
-export const make = ({ mutation, sharedWithDex }: Options, port: Port) => {
+export const make = ({ mutation, neutral, sharedWithDex }: Options, port: Port) => {
   const isCutOff = (actor: Actor): boolean => mutation.forgetsCutOff !== true && pendingOf(actor) !== undefined
 
   const selfOf = (actor: Actor, index: number): machine.Release => {
     const requeue = requeueOf(actor)
     return {
-      kind: wire.kind,
+      kind: wire.kindOf({ neutral }, index),
       holderId: wire.holderId(index),
       requeue: requeue === wire.nobody ? undefined : wire.holderId(requeue),
       sharedWithDex,

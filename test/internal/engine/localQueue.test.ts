@@ -20,7 +20,9 @@ const setUpWith = (policy: LockPolicy.Options) =>
   Effect.gen(function* () {
     const faulty = yield* FaultyStore.make([id])
     const aProcess = (identity: string) =>
-      Lock.make({ identity, policy: LockPolicy.make(policy) }).pipe(Effect.provideService(ObjectStore, faulty.store))
+      Lock.make({ identity, policy: LockPolicy.make({ annotation: key, ...policy }) }).pipe(
+        Effect.provideService(ObjectStore, faulty.store)
+      )
     return { ...faulty, us: yield* aProcess("us"), them: yield* aProcess("them") }
   })
 
