@@ -119,7 +119,10 @@ const makeVersionOf = (ahead: number) => {
     const isArrival = (name: string) => lineKeys.some((key) => name.startsWith(`${key}-`))
     const isOwn = (name: string) =>
       isArrival(name) || lineKeys.includes(name) || keys.includes(name) || keys.map(LockRecord.holderKey).includes(name)
-    const [next] = nextLabels.flatMap((name) => labels[name] ?? [])
+    // The label of the key under which the lock stands: a vandal may have written to the other one.
+    const [next] = keys
+      .toSorted((a, b) => Number(b in annotations) - Number(a in annotations))
+      .flatMap((key) => labels[`${key}-next`] ?? [])
     return {
       version: Number(resourceVersion),
       lock,
