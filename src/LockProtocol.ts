@@ -420,8 +420,8 @@ export const planBreak = (
   const state = lockState(kind.decode(found.annotations), now)
   const holderId = "holder" in state ? (state.holder ?? "") : ""
   const others = kind.otherKeys.filter((key) => key in found.annotations).map((key) => kind.removal("", key))
-  const { annotations, labels } = planHandOver(found, now, { kind, holderId, requeue: undefined, sharedWithDex }).patch
-  return { annotations: Object.assign({}, ...others, annotations), ...(labels === undefined ? {} : { labels }) }
+  const { patch } = planHandOver(found, now, { kind, holderId, requeue: undefined, sharedWithDex })
+  return { ...patch, annotations: Object.assign({}, ...others, patch.annotations) }
 }
 
 /** The write that gives up a lease, from the object as last seen: on condition that lease and queue are as last seen. */

@@ -11,6 +11,7 @@ import type * as Http from "../src/internal/kubernetes/http.ts"
 import * as leaseSpec from "../src/internal/election/leaseSpec.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockPolicy from "../src/LockPolicy.ts"
 import { type Content, type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
@@ -21,6 +22,7 @@ import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
 import { twoKeys } from "./contract/twoKeys.ts"
+import { contend } from "./utils/contend.ts"
 import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
 
 const client = Layer.unwrap(
@@ -92,6 +94,28 @@ layer(embedded(), { excludeTestServices: true })("a lock on a Lease", (it) => {
       assert.deepStrictEqual(verbs, ["GET", "PATCH", "PATCH", "PATCH", "PATCH"])
       assert.strictEqual(yield* Effect.provide(Lock.removeIdle("shown"), locks("us"), { local: true }), "Removed")
     })
+  )
+
+  it.effect("shows the holder also if the lock is handed over or taken over from one key to the other", () =>
+    Effect.gen(function* () {
+      const server = yield* ApiServer.ApiServer
+      const holder = Effect.map(server.get(Resource.lease, "dex", "keys"), (lease) =>
+        leaseSpec.holderOf(leaseSpec.fromContent(Option.getOrThrow(lease) as unknown as Content))
+      )
+      const annotations = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
+      const [us, them] = yield* Effect.forEach(annotations, (annotation) =>
+        Lock.make({ policy: LockPolicy.make({ annotation, renewEvery: false, ttl: "1 second" }) })
+      )
+      const first = yield* contend(us!, "keys", { ttl: "10 seconds" })
+      yield* first.held
+      const second = yield* contend(them!, "keys")
+      yield* Effect.repeat(server.get(Resource.lease, "dex", "keys"), {
+        until: (lease) => JSON.stringify(lease).includes(`${LockPolicy.neutralAnnotation}-queue-`)
+      })
+      yield* first.letGo
+      assert.strictEqual((yield* second.held).holderId, yield* holder)
+      assert.strictEqual((yield* us!.scoped("keys")).holderId, yield* holder)
+    }).pipe(Effect.scoped, Effect.provide(ObjectStoreKubernetes.layer({ resource: Resource.lease, namespace: "dex" })))
   )
 })
 

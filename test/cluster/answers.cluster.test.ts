@@ -144,7 +144,7 @@ describeServers(
             lines.push(String(message))
           })
           // As much as leaves room for the lock itself.
-          const annotations = { "example.com/big": "x".repeat(262_144 - 15 - 180) }
+          const annotations = { "example.com/big": "x".repeat(262_144 - 15 - 150) }
           yield* api.request("POST", configMaps, { metadata: { name: "nearly-full", annotations } })
           const held = yield* Deferred.make<void>()
           const letGo = yield* Deferred.make<void>()
