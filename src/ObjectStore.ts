@@ -88,6 +88,11 @@ export interface AnnotationGuardedPatch {
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
 
+/** How to read: `mayBeStale` allows an answer from a cache, which is cheaper and may be older than the last write. */
+export interface ReadOptions {
+  readonly mayBeStale?: boolean | undefined
+}
+
 /** The label of the objects that locks made. Tools and people recognize its maker by it (a convention of Kubernetes). */
 export const managedBy = { key: "app.kubernetes.io/managed-by", value: "kubelock" } as const
 
@@ -154,7 +159,7 @@ export interface WatchOptions {
  * - `annotation`: the annotation that is the lock, if the policy names none.
  * - `includesContent`: whether answers include the content of the object.
  * - `describe`: an object for people to read, in messages.
- * - `read`: the object as it is now, never a cached view. Fails with `LockNotFound` if it is missing.
+ * - `read`: the object as it is now, never a cached view unless `mayBeStale` allows it. Fails with `LockNotFound` if it is missing.
  * - `create`: makes the object with these annotations, this content and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
  *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After
@@ -178,7 +183,7 @@ export class ObjectStore extends Context.Service<
     readonly annotation: string
     readonly includesContent: boolean
     readonly describe: (id: string) => string
-    readonly read: (id: string) => Effect.Effect<ObjectSnapshot, StoreError>
+    readonly read: (id: string, options?: ReadOptions) => Effect.Effect<ObjectSnapshot, StoreError>
     readonly create: (
       id: string,
       annotations: Readonly<Record<string, string>>,

@@ -172,6 +172,16 @@ layer(Layer.provideMerge(store, embedded()), { excludeTestServices: true })("Obj
       }).pipe(Effect.scoped)
   )
 
+  it.effect("lets the server answer from its cache if a reading may be stale, and only then", () =>
+    Effect.gen(function* () {
+      const { id, server, store } = yield* aToken
+      yield* server.clearRequests
+      assert.deepStrictEqual(yield* store.read(id, { mayBeStale: true }), yield* store.read(id))
+      const versions = (yield* server.requests).map(({ query }) => query.get("resourceVersion"))
+      assert.deepStrictEqual(versions, ["0", null])
+    })
+  )
+
   it.effect("reads and writes the content if `content` is set", () =>
     Effect.gen(function* () {
       const { id, server } = yield* aToken

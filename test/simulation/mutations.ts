@@ -65,8 +65,8 @@ const changing = (
     store: {
       ...store,
       now: now === undefined ? store.now : Effect.map(store.now, now),
-      read: (id) =>
-        Effect.flatMap(requests.read(store, id), (answer) =>
+      read: (id, options) =>
+        Effect.flatMap(requests.read(store, id, options), (answer) =>
           Effect.map(resultOf(heard(answer, "read")), Option.getOrThrow)
         ),
       compareAndSwap: (id, write) =>

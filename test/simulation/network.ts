@@ -81,6 +81,9 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         ? dice.between(longestDelay, latest)
         : usual()
 
+  // In calm weather a server's cache is up to date.
+  const cacheLag = () => (ofNow(plan.weather).length > 0 && dice.chance(0.3) ? dice.between(0, longestLag) : 0)
+
   const ofNow = <A extends { readonly from: number; readonly to: number; readonly process: string | undefined }>(
     all: ReadonlyArray<A>
   ): ReadonlyArray<A> => {
@@ -236,7 +239,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
         return known
       }),
-      read: (id) => ask("read", served.read(id)),
+      read: (id, { mayBeStale = false } = {}) => ask("read", mayBeStale ? server.cached(cacheLag()) : served.read(id)),
       create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
       // The lock makes no dry run.
       dryRun: (id, patch) => served.dryRun(id, patch),
@@ -297,6 +300,9 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
 
   return network
 }
+
+// How far a server's cache is behind at most.
+const longestLag = 5000
 
 // How long a watch is away at most.
 const longestAway = 4000

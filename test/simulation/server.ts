@@ -22,6 +22,8 @@ export interface Server {
     verb: string,
     request: Effect.Effect<A, LockError.StoreError>
   ) => Exit.Exit<A, LockError.StoreError>
+  /** The object as it was `lag` milliseconds ago, as a cache shows it. */
+  readonly cached: (lag: number) => Effect.Effect<ObjectSnapshot, LockError.StoreError>
   /** Deletes the object. */
   readonly remove: () => void
   /** What the server's clock shows, in milliseconds since 1970. */
@@ -49,14 +51,24 @@ export const make = (options: {
       const versionOf = makeVersionOf(options.ahead)
       const look = (): ObjectSnapshot | undefined =>
         Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
+      const past: Array<{ readonly until: number; readonly snapshot: ObjectSnapshot }> = []
+      const outdate = (snapshot: ObjectSnapshot | undefined): void => {
+        if (snapshot !== undefined) past.push({ until: options.now(), snapshot })
+      }
       return {
         store,
+        cached: (lag) =>
+          Effect.suspend(() => {
+            const then = past.find(({ until }) => until > options.now() - lag)
+            return then === undefined ? store.read(id) : Effect.succeed(then.snapshot)
+          }),
         time: () => options.now() + options.ahead,
         restarts: 0,
         down: false,
         remove: () => {
           const before = look()
           if (before === undefined) return
+          outdate(before)
           Effect.runSync(remove(id))
           const version = Number(before.resourceVersion) + 1
           const after = {
@@ -74,6 +86,7 @@ export const make = (options: {
           const answer = Effect.runSyncExit(request)
           const after = look()
           if (after !== undefined && after.resourceVersion !== before?.resourceVersion) {
+            outdate(before)
             options.recorder.record(process, {
               _tag: "Written",
               verb,

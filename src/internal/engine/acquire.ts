@@ -175,6 +175,8 @@ const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
   switch (command._tag) {
     case "Read":
       return engine.watches.compare(id, requests.read(engine.store, id))
+    case "AskTime":
+      return requests.read(engine.store, id, { mayBeStale: true })
     case "Create":
       return requests.create(engine.store, id, command.annotations)
     case "Write":

@@ -3,15 +3,15 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as LockError from "../../LockError.ts"
-import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot, ObjectStore, ReadOptions } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Answer, Now } from "../protocol/answer.ts"
 
 type Store = ObjectStore["Service"]
 
 /** Reads an object. */
-export const read = (store: Store, id: string): Effect.Effect<Answer> =>
-  Effect.matchEager(store.read(id), {
+export const read = (store: Store, id: string, options?: ReadOptions): Effect.Effect<Answer> =>
+  Effect.matchEager(store.read(id, options), {
     onSuccess: (snapshot): Answer => ({ _tag: "Found", snapshot }),
     onFailure: failed
   })

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
-import { type Content, isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type Removal } from "../../ObjectStore.ts"
+import { type Content, isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type ReadOptions, type Removal } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
 import * as ApiClient from "./apiClient.ts"
@@ -51,9 +51,13 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
   const send = (request: Http.Request, info: responseError.RequestInfo) =>
     apiClient.request(includesContent ? request : encode.metadataOnly(request), info)
 
-  const read = Effect.fnUntraced(function* (id: string) {
+  // The server may answer any version from its cache.
+  const read = Effect.fnUntraced(function* (id: string, { mayBeStale = false }: ReadOptions = {}) {
     const info = yield* requestInfo(id, "get")
-    const response = yield* send(encode.get(Resource.objectPath(resource, namespace, id)), info)
+    const response = yield* send(
+      encode.get(`${Resource.objectPath(resource, namespace, id)}${mayBeStale ? "?resourceVersion=0" : ""}`),
+      info
+    )
     return yield* ApiClient.snapshotOf(response, info, includesContent)
   })
 

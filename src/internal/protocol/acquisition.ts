@@ -65,15 +65,16 @@ type Seen = Partial<LockProtocol.HolderInfo>
  * What the acquisition is doing.
  *
  * - `Reading`: the object is being read.
+ * - `AskingTime`: a waiter asks the server for its time.
  * - `Writing`: the lease is being written, or the object created. `isCached` says that the write relies on what may be outdated.
  * - `Joining`: the waiter is joining the queue. `wasQueued` says that it may have been there before.
  * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
  * - `Waiting`: for its turn, for a change of the object, or (`Nothing` to watch) for the next poll. It looks again at `until`
- *   (milliseconds on the monotonic clock).
+ *   (milliseconds on the monotonic clock): `asksTime` says that it does so for the server's time.
  * - `Unavailable`: the server gave no usable answer, or one that it gives while it starts. It waits for the next poll.
  */
 export type Phase =
-  | { readonly _tag: "Reading" }
+  | { readonly _tag: "Reading" | "AskingTime" }
   | { readonly _tag: "Writing"; readonly grant: PendingGrant; readonly isCached: boolean; readonly wasHeld: boolean }
   | { readonly _tag: "Joining"; readonly seen: Seen; readonly wasQueued: boolean }
   | { readonly _tag: "BackingOff"; readonly seen: Seen; readonly next: "Read" | "Join"; readonly hasLostRace: boolean }
@@ -82,6 +83,7 @@ export type Phase =
       readonly state: LockProtocol.WaitState
       readonly on: "Turn" | "Object" | "Nothing"
       readonly until: number
+      readonly asksTime?: boolean
     }
   | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
 
@@ -135,6 +137,7 @@ export type Event =
  * What to do next.
  *
  * - `Read`, `Create`, `Write`, `Join`: one request.
+ * - `AskTime`: one request for the server's time. Its answer may show an outdated object.
  * - `BackOff`: wait for a random time between `atLeast` and `atMost` milliseconds.
  * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
  * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
@@ -143,7 +146,7 @@ export type Event =
  * `seen` is the input of the wait schedule.
  */
 export type Command =
-  | { readonly _tag: "Read" }
+  | { readonly _tag: "Read" | "AskTime" }
   | { readonly _tag: "Create"; readonly annotations: Readonly<Record<string, string>> }
   | { readonly _tag: "Write" | "Join"; readonly write: ConditionalPatch }
   | { readonly _tag: "BackOff"; readonly atLeast: number; readonly atMost: number; readonly seen: unknown }
@@ -197,12 +200,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
   const state = answered(before, event, now)
   switch (event._tag) {
     case "Found":
-      return contend(
-        self,
-        { ...state, joinVersion: state.joinVersion ?? event.snapshot.resourceVersion },
-        event.snapshot,
-        now
-      )
+      return onFound(self, state, event.snapshot, now)
     case "Written":
       return onWritten(self, state, event.snapshot, now)
     case "Refused":
@@ -220,9 +218,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
     case "Gone":
       return retry(state, now)
     case "Elapsed":
-      return state.phase._tag === "BackingOff" && state.phase.next === "Join"
-        ? join(self, state, state.phase.seen, now)
-        : retry(state, now)
+      return onElapsed(self, state, now)
     case "Exhausted":
       return [state, { _tag: "Fail", error: outOfTime(self, state, now) }]
   }
@@ -267,6 +263,11 @@ const read = (state: State, now: Now): Step => [
   { _tag: "Read" }
 ]
 
+const askTime = (state: State, now: Now): Step => [
+  { ...state, phase: { _tag: "AskingTime" }, requestedAt: now.clock, followedUp: false },
+  { _tag: "AskTime" }
+]
+
 const retry = (state: State, now: Now): Step => read({ ...state, attempts: state.attempts + 1, followedUp: false }, now)
 
 /**
@@ -290,6 +291,22 @@ const decide = (
   return decision._tag === "Claim" && decision.validFor < answersPerClaim * slowest
     ? LockProtocol.decide(record, queue, now.server, { ...contender, renews: false })
     : decision
+}
+
+const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
+  const { phase } = state
+  if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
+  return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, now) : retry(state, now)
+}
+
+// A server answers a question for its time from its cache. The object in the answer counts only if it is the version that the waiter
+// knows. If it is another one, older or newer, the waiter reads the object.
+const onFound = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
+  const { resourceVersion } = snapshot
+  if (!isAskingTime(state)) {
+    return contend(self, { ...state, joinVersion: state.joinVersion ?? resourceVersion }, snapshot, now)
+  }
+  return resourceVersion === state.lastVersion ? contend(self, state, snapshot, now, true) : retry(state, now)
 }
 
 // Decides from the object, as just read or as cached, and acts on the decision.
@@ -430,9 +447,12 @@ const onRefused = (state: State, now: Now): Step => {
   return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, next, true)
 }
 
+const isAskingTime = ({ phase }: State): boolean => phase._tag === "AskingTime"
+
 const isCachedWrite = ({ phase }: State): boolean => phase._tag === "Writing" && phase.isCached
 
 const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, now: Now): Step => {
+  if (isAskingTime(state)) return retry(state, now)
   if (error.missing !== "object") return onFailed(state, error, now)
   if (state.phase._tag === "Joining" || isCachedWrite(state)) return onRefused(state, now)
   if (!self.createIfMissing) return onFailed(state, error, now)
@@ -482,7 +502,7 @@ const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): St
 // Others have the lock. A server is much slower at many writes to one object at once than at one after the other, so a waiter
 // joins the queue after a random time if the last answer took long.
 const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, now: Now): Step => {
-  const isNews = state.phase._tag !== "Joining" && state.phase._tag !== "Waiting"
+  const isNews = state.phase._tag !== "Joining" && state.phase._tag !== "Waiting" && !isAskingTime(state)
   const met = {
     ...state,
     contended: true,
@@ -579,13 +599,15 @@ const waitFor = (
 ): Step => {
   const { monotonic } = now.clock
   const recheckAt = monotonic + LockProtocol.recheckDelay(found, now.server, on === "Object")
-  const until = Math.min(recheckAt, askAt(self, state, found, now))
-  return goOnWaiting({ ...state, phase: { _tag: "Waiting", state: found, on, until } }, { state: found, on, until })
+  const askAt = askTimeAt(self, state, found, now)
+  const until = Math.min(recheckAt, askAt)
+  const phase: Phase = { _tag: "Waiting", state: found, on, until, asksTime: askAt <= recheckAt }
+  return goOnWaiting({ ...state, phase }, phase)
 }
 
 // Dex breaks a lock within milliseconds of its expiry, and then keeps it until it expires again (a defect of Dex). So a waiter that
 // is the first to break it, too, asks the server for the time around the expiry. It asks once a millisecond at most.
-const askAt = (
+const askTimeAt = (
   { sharedWithDex }: Acquisition,
   { requestedAt }: State,
   { position = 0, seen, until }: LockProtocol.WaitState,

@@ -115,6 +115,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
       case "BackOff":
         return { _tag: phase._tag === "BackingOff" && phase.next === "Join" ? "BacksOff" : "Waits", ...doubts }
       case "Read":
+      case "AskTime":
       case "Create":
       case "Poll":
       case "Watch":
