@@ -468,7 +468,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "writes an expiry by the earliest that the time can be",
     how: { now: ({ earliest }) => ({ earliest, latest: earliest }) },
-    simulation: { by: ["exclusion"], within: 100 },
+    simulation: { by: ["exclusion"], within: 200 },
     exploration: [{ breaks: twoAtOnce, depth: 9, in: two }]
   },
   {

@@ -35,11 +35,15 @@ export const setUp = Effect.gen(function* () {
       memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
     )
   yield* annotate(untouched)
-  const aProcess = Effect.fnUntraced(function* (name: string, options: LockPolicy.Options = {}) {
+  const aProcess = Effect.fnUntraced(function* (
+    name: string,
+    options: LockPolicy.Options = {},
+    change: (store: ObjectStore["Service"]) => ObjectStore["Service"] = (store) => store
+  ) {
     const faulty = FaultyStore.over(memory)
     const scope = yield* Scope.make()
     const lock = yield* Lock.make({ identity: name, policy: LockPolicy.make(options) }).pipe(
-      Effect.provideService(ObjectStore, faulty.store),
+      Effect.provideService(ObjectStore, change(faulty.store)),
       Scope.provide(scope)
     )
     const wants = (options?: Lock.AcquireOptions) =>

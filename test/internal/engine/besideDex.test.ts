@@ -5,8 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
+import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
+import type { ObjectStore } from "../../../src/ObjectStore.ts"
 import { busy, dexLockUntil, id, key, pass, type Process, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
@@ -155,6 +157,45 @@ describe("beside Dex", () => {
         assert.isDefined(yield* holder)
       })
   )
+
+  for (const shown of ["the object as it is", "an older version that was free", "no object"] as const) {
+    it.effect(
+      `around the expiry the server's cache is asked for the time, and for nothing else, if it shows ${shown}`,
+      () =>
+        Effect.gen(function* () {
+          const { annotate, aProcess, holder, read } = yield* setUp
+          const free = yield* read
+          yield* annotate(dexLockUntil(15))
+          const answers: Readonly<Record<typeof shown, ReturnType<ObjectStore["Service"]["read"]>>> = {
+            "the object as it is": read,
+            "an older version that was free": Effect.succeed(free),
+            "no object": Effect.fail(new LockError.NotFound({ id, object: id, missing: "object" }))
+          }
+          const asked: Array<number> = []
+          const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+            ...store,
+            now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
+            read: (id, options) =>
+              options?.mayBeStale === true
+                ? Effect.flatMap(Clock.currentTimeMillis, (now) => {
+                    asked.push(now)
+                    return answers[shown]
+                  })
+                : store.read(id)
+          }))
+          yield* us.wants()
+          yield* pass(15_000, 1)
+          assert.notInclude(us.requests, "write")
+          assert.strictEqual(us.watching.opened, 1)
+          yield* pass(20, 1)
+          assert.strictEqual(yield* holder, "us")
+          assert.isAbove(asked.length, 3)
+          assert.isAbove(asked[0]!, 11_900)
+          // What shows the object as it is costs no other reading.
+          if (shown === "the object as it is") assert.isAbove(asked.length, us.requests.length)
+        })
+    )
+  }
 
   it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>
     Effect.gen(function* () {
