@@ -7,6 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { writeFileSync } from "node:fs"
+import * as os from "node:os"
 import { join } from "node:path"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
@@ -96,6 +97,8 @@ const measure = Effect.fnUntraced(function* ({ crashes: count, quick, rounds, se
     version: api.version,
     seconds,
     tookSeconds: ((yield* Clock.currentTimeMillis) - began) / 1000,
+    priority: os.getPriority(),
+    loadAfter: os.loadavg()[1]!,
     crashes,
     mixes: played
   }

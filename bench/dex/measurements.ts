@@ -34,13 +34,15 @@ export interface Mix {
   readonly rounds: ReadonlyArray<Round>
 }
 
-/** A run. */
+/** A run. `priority` is the nice value of its processes, and `loadAfter` the load average of its last five minutes. */
 export interface Measurements {
   readonly machine: Machine
   readonly server: string
   readonly version: string
   readonly seconds: number
   readonly tookSeconds: number
+  readonly priority: number
+  readonly loadAfter: number
   readonly crashes: ReadonlyArray<Crashes>
   readonly mixes: ReadonlyArray<Mix>
 }

@@ -27,6 +27,8 @@ const run: Measurements = {
   version: "v1.30.0",
   seconds: 30,
   tookSeconds: 61,
+  priority: -15,
+  loadAfter: 18,
   crashes: [
     { dexes: 8, victim: "dex", chains: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], late: [3, 4, 5, 6, 7, 8, 9, 10, 11, 12] },
     { dexes: 1, victim: "kubelock", chains: [1, 3], late: [5, 6] }
@@ -49,7 +51,8 @@ describe("the page beside Dex", () => {
   })
 
   it("says that the machine was busy, and that it is not to be edited", () => {
-    assert.include(text, "Noisy")
+    assert.include(text, "the load was 3.0 on 2 CPUs when this run began, and 18.0 when it ended")
+    assert.include(text, "(nice value) -15")
     assert.notInclude(page({ ...run, machine: { ...run.machine, loadBefore: 0.1 } }), "Noisy")
     assert.match(text, /^<!-- Written by `npm run bench:dex`/)
   })

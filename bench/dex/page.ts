@@ -25,7 +25,16 @@ export const page = (run: Measurements): string =>
     "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and `kube-apiserver`, on a quiet machine:\n\n```sh\nnpm run bench:dex              # about twenty minutes; writes this page\nnpm run bench:dex -- --quick   # a minute: shows that everything works, and writes nothing\n```"
   ].join("\n\n") + "\n"
 
-const where = ({ machine, seconds, server, tookSeconds, version, mixes }: Measurements): string => {
+const where = ({
+  loadAfter,
+  machine,
+  priority,
+  seconds,
+  server,
+  tookSeconds,
+  version,
+  mixes
+}: Measurements): string => {
   const rounds = mixes[0]?.rounds.length ?? 0
   const table = markdown(
     ["", ""],
@@ -43,7 +52,7 @@ const where = ({ machine, seconds, server, tookSeconds, version, mixes }: Measur
     2
   )
   return machine.loadBefore > 0.5
-    ? `${table}\n\n> **Noisy.** Others used the machine, too (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs when this run began): do not trust a single number.`
+    ? `${table}\n\n> **Noisy.** Others used the machine, too: the load was ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs when this run began, and ${loadAfter.toFixed(1)} when it ended, itself included. The processes of the run had the priority (nice value) ${priority}. Do not trust a single number.`
     : table
 }
 
