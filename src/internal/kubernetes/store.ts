@@ -9,7 +9,15 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
-import { type Content, isEmpty, managedBy, ObjectStore, type ObjectSnapshot, type ReadOptions, type Removal } from "../../ObjectStore.ts"
+import {
+  type Content,
+  isEmpty,
+  managedBy,
+  ObjectStore,
+  type ObjectSnapshot,
+  type ReadOptions,
+  type Removal
+} from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
 import * as ApiClient from "./apiClient.ts"

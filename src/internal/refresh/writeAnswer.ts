@@ -11,7 +11,6 @@ import * as Schedule from "effect/Schedule"
 import type { Held } from "../../Held.ts"
 import type * as LockError from "../../LockError.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockRecord from "../../LockRecord.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import { patience } from "../engine/commit.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
@@ -51,20 +50,17 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
 
 // Whether the lease is on the object, which is made with it if it is missing.
 const findLease = <A, E>(
-  { createIfMissing, policy, store }: Deps<A, E>,
+  { createIfMissing, kind, policy, store }: Deps<A, E>,
   { holderId, id }: Held
 ): Effect.Effect<boolean, LockError.StoreError> =>
   store.read(id).pipe(
-    Effect.map(({ annotations }) => {
-      const record = LockRecord.fromAnnotations(policy.annotation, annotations)
-      return LockProtocol.verifyLease(record, holderId)._tag === "Ours"
-    }),
+    Effect.map(({ annotations }) => LockProtocol.verifyLease(kind.decode(annotations), holderId)._tag === "Ours"),
     Effect.catchIf(
       (error) => createIfMissing && error._tag === "LockNotFound" && error.missing === "object",
       () =>
         Effect.gen(function* () {
           const lease = LockProtocol.nextLease(yield* store.now, { holderId, ttl: Duration.toMillis(policy.ttl) })
-          yield* store.create(id, LockRecord.toAnnotations(policy.annotation, lease))
+          yield* store.create(id, kind.encode(lease))
           return true
         })
     )
