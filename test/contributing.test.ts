@@ -9,7 +9,7 @@ const matches = (pattern: RegExp): ReadonlyArray<string> => [...text.matchAll(pa
 
 describe("CONTRIBUTING.md", () => {
   it("names files that exist", () => {
-    const paths = matches(/\b((?:src|test|bench|tools|docs)\/[\w./]*\w)/g)
+    const paths = matches(/\b((?:src|test|bench|tools|docs)\/[-\w./]*\w)/g)
     assert.isAbove(paths.length, 20)
     assert.deepStrictEqual(
       paths.filter((path) => !existsSync(join(root, path))),

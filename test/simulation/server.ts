@@ -104,7 +104,7 @@ const emptyQueue: History.QueueOn = { line: [], arrivals: [], next: undefined }
 
 const keys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
 const lineKeys = keys.map((key) => `${key}-queue`)
-const nextLabels = keys.map((key) => `${key}-next`)
+const nextLabels = new Set(keys.map((key) => `${key}-next`))
 
 const isName = /^\w{1,63}\/([a-z0-9]{12})\.[a-z0-9]+$/
 
@@ -152,7 +152,7 @@ const makeVersionOf = (ahead: number) => {
         ...Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
         ...Object.fromEntries(
           Object.entries(labels)
-            .filter(([name]) => !nextLabels.includes(name))
+            .filter(([name]) => !nextLabels.has(name))
             .map(([name, value]) => [`label ${name}`, value])
         )
       },
