@@ -25,7 +25,7 @@ const thisProcess = Schema.optionalKey(Schema.Literals(["Holds", "Waits"]))
  * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment.
  * - `RaceLost`: another contender changed the object at the same time.
  *
- * `thisProcess` says that the other contender is a fiber of this very process: it holds the lock, or waits for it.
+ * `thisProcess` says that the other contender is a fiber of this very process: it holds the lock, or is acquiring or releasing it.
  *
  * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder,
  * and after a lost race neither is known.
@@ -56,7 +56,7 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
  *
  * - `attempts`: the number of attempts. While another contender of the same process holds the lock, there are none.
  * - `waited`: the whole time of the wait.
- * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock or `Waits` for it. The lock
+ * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock, or acquires or releases it (`Waits`). The lock
  *   is not reentrant.
  * - `holder` and `expiry`: those that were seen last. They are absent if they are not known.
  */

@@ -215,6 +215,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       grant(first, entry.holding)
       return
     }
+    // Nobody is told any more that this process holds it.
+    if (lease.isLost()) entry.holding = undefined
     const pause = lease.isAwaited() || !lease.isValid() ? 0 : entry.keepUntil - monotonic
     if (pause > 0) return yield* detach(handOverToOthers(holding, entry, pause, lease.release))
     const awaitUnlessWanted = (handOver: Effect.Effect<void>) =>

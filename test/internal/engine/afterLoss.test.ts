@@ -65,6 +65,22 @@ describe("a lock that is lost", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
+  it.effect("is not said to be held by this process any more, and can be had again", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const work = yield* workUntilLost(us)
+      yield* world.annotate(LockRecord.removal(key))
+      const again = Effect.scoped(us.lock.tryScoped(id))
+      const atOnce = yield* Effect.forkChild(Effect.andThen(Fiber.await(work), Effect.flip(again)))
+      yield* TestClock.adjust("4 seconds")
+      const error = yield* Fiber.join(atOnce)
+      assert.deepInclude(error, { _tag: "LockConflict", thisProcess: "Waits" })
+      assert.include(error.message, "another fiber of this process is acquiring or releasing it")
+      yield* again
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
   for (const [when, faults, wait] of [
     ["once the server answers", [], "1 millis"],
     ["also if the queue changes at that moment", [["write", "Conflicts"]], "1 second"]
