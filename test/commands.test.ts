@@ -46,7 +46,7 @@ const failing: Readonly<Record<string, RegExp>> = {
   "npm run bench:peers -- --json peers.json": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --page peers.json": /peers\.json: ENOENT/,
   "npm run record": /KUBEBUILDER_ASSETS is not set/,
-  "npm run test:go -- --beside model": /KUBEBUILDER_ASSETS is not set/,
+  "npm run test:go -- --beside go": /KUBEBUILDER_ASSETS is not set/,
   "npm run test:go -- --figures": /KUBEBUILDER_ASSETS is not set/
 }
 

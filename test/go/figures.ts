@@ -72,7 +72,8 @@ const hourly = (
 ): string => {
   const each = Object.entries(counted)
     .map(([verb, count]) => [verb, ((count - (before[verb] ?? 0)) * 3600) / seconds] as const)
-    .filter(([, count]) => count !== 0)
+    // One more or less at the ends of the time in which the leader's were counted.
+    .filter(([, count]) => count > 0)
   const total = each.reduce((sum, [, count]) => sum + count, 0)
   return `${total.toFixed(0)} (${each.map(([verb, count]) => `${verb} ${count.toFixed(0)}`).join(", ") || "none"})`
 }

@@ -10,7 +10,8 @@ import * as LeaderElection from "../../src/LeaderElection.ts"
 import { flags, lead, term } from "./candidateProgram.ts"
 import { now, tell } from "./events.ts"
 
-const observe = Stream.runForEach(LeaderElection.observe(flags.name), (leader) =>
+// Until it knows of a leader: more requests would not be those of a candidate.
+const observe = Stream.runForEach(Stream.takeUntil(LeaderElection.observe(flags.name), Option.isSome), (leader) =>
   Effect.sync(() =>
     tell({
       event: "leader",

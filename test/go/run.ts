@@ -100,9 +100,9 @@ const command = Command.make(
   "npm run test:go --",
   {
     beside: Flag.Literals("beside", kinds).pipe(
-      Flag.withDefault("go" as const),
+      Flag.withDefault("ours" as const),
       Flag.withDescription(
-        "What contends with client-go: client-go itself, the model of it, or this library (default go)"
+        "What contends with client-go: this library, the model of client-go, or client-go itself (default ours)"
       )
     ),
     only: Flag.String("only").pipe(
@@ -141,7 +141,7 @@ const command = Command.make(
   Command.withDescription(
     "Elections beside the real client-go on a real API server (KUBEBUILDER_ASSETS): leaders that release, are killed, suspended and cut off, with wrong clocks."
   ),
-  Command.withExamples([{ command: "npm run test:go -- --beside model" }, { command: "npm run test:go -- --figures" }])
+  Command.withExamples([{ command: "npm run test:go -- --beside go" }, { command: "npm run test:go -- --figures" }])
 )
 
 run(command, process.argv.slice(2))

@@ -6,21 +6,25 @@ import { type Act, longestGap, type Particulars, slack, type Stage } from "./sta
 /**
  * A scenario. `first` is what the fault hits.
  *
- * `client-go leads on`: whether a leader of client-go may lead on when another has begun. What it documents is its renew
- * deadline, counted from the first renewal that fails.
+ * `leadsOn`: who may lead on when another has begun. A leader of client-go does so until its renew deadline, counted from the
+ * first renewal that fails. A leader of this library whose Lease a stranger emptied does so until it hears of it, at its next
+ * renewal at the latest.
  */
 export interface Scenario {
   readonly name: string
-  readonly leadsOn: boolean
+  readonly leadsOn: "nobody" | "client-go" | "anybody"
   readonly act: (stage: Stage, first: Kind, second: Kind) => Act
 }
 
 /** The times of all scenarios. The renew deadline and a retry period are well within the lease. */
 export const timings: Timings = { leaseDuration: 4000, renewDeadline: 2000, retryPeriod: 500 }
 
-/** For how long a leader of a kind may lead on. A leader of this library stops in time. */
-export const longestOverlap = (scenario: Scenario, kind: Kind): number =>
-  scenario.leadsOn && kind !== "ours" ? timings.renewDeadline + timings.retryPeriod + slack : 0
+/** For how long a leader of a kind may lead on, in milliseconds. */
+export const longestOverlap = ({ leadsOn }: Scenario, kind: Kind): number => {
+  if (leadsOn === "nobody") return 0
+  if (kind === "ours") return leadsOn === "anybody" ? timings.retryPeriod + slack : 0
+  return timings.renewDeadline + timings.retryPeriod + slack
+}
 
 /** Starts a candidate that leads, and one that waits. */
 const twoOf = (stage: Stage, first: Kind, second: Kind, particulars?: Particulars) =>
@@ -50,7 +54,7 @@ export const relay = (
       yield* Effect.sleep(Math.random() * 2 * stage.timings.retryPeriod)
       const killedAt = how === "crashed" ? yield* leader.kill : undefined
       if (killedAt === undefined) yield* leader.terminate
-      yield* leader.exit
+      yield* stage.exits(leader)
       yield* stage.follows(next, leader, how, killedAt)
       leader = next
     }
@@ -66,6 +70,29 @@ const suspended = (stage: Stage, first: Kind, second: Kind) =>
     return { leader, next }
   })
 
+/** A leader is asked to stop after its lease. A late release empties the Lease of its successor, while a third candidate waits. */
+const stopsLate = (stage: Stage, first: Kind, second: Kind, third: Kind): Act =>
+  Effect.gen(function* () {
+    const { leader, next } = yield* suspended(stage, first, second)
+    const waiting = yield* stage.start(third)
+    yield* stage.waits(waiting)
+    const before = yield* stage.transitions
+    yield* leader.terminate
+    yield* leader.resume
+    yield* stage.exits(leader)
+    yield* Effect.sleep(stage.timings.renewDeadline + 2 * stage.timings.retryPeriod)
+    stage.note(
+      (yield* stage.transitions) === before
+        ? "the Lease of its successor stayed as it was"
+        : "it emptied the Lease of its successor"
+    )
+    yield* stage.until("one leads alone", () => next.leads() !== waiting.leads(), slack)
+    const [last, other] = next.leads() ? [next, waiting] : [waiting, next]
+    yield* last.terminate
+    yield* stage.exits(last)
+    yield* stage.follows(other, last, "released")
+  })
+
 const stops = (stage: Stage, candidate: Candidate) =>
   stage.until(`${candidate.name} stops`, () => !candidate.leads(), stage.timings.renewDeadline * 2 + slack)
 
@@ -73,69 +100,52 @@ const stops = (stage: Stage, candidate: Candidate) =>
 export const scenarios: ReadonlyArray<Scenario> = [
   {
     name: "each leader releases",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) => relay(stage, [first, second], 4, "released")
   },
   {
     name: "each leader is killed",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) => relay(stage, [first, second], 2, "crashed")
   },
   {
     name: "wall clocks are ten minutes ahead and behind, leaders release",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) =>
       relay(stage, [first, second], 4, "released", (round) => ({ clock: round % 2 === 0 ? 600 : -600 }))
   },
   {
     name: "wall clocks are ten minutes behind and ahead, leaders are killed",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) =>
       relay(stage, [first, second], 2, "crashed", (round) => ({ clock: round % 2 === 0 ? -600 : 600 }))
   },
   {
     name: "the leader is suspended past its lease",
-    leadsOn: true,
+    leadsOn: "client-go",
     act: (stage, first, second) =>
       Effect.gen(function* () {
         const { leader, next } = yield* suspended(stage, first, second)
         yield* leader.resume
         yield* stops(stage, leader)
         yield* next.terminate
-        yield* next.exit
+        yield* stage.exits(next)
         yield* stage.follows(leader, next, "released")
       })
   },
   {
     name: "the leader is suspended past its lease and then asked to stop",
-    leadsOn: true,
-    act: (stage, first, second) =>
-      Effect.gen(function* () {
-        const { leader, next } = yield* suspended(stage, first, second)
-        const third = yield* stage.start(second)
-        yield* stage.waits(third)
-        const before = yield* stage.transitions
-        yield* leader.terminate
-        yield* leader.resume
-        yield* leader.exit
-        // A late release empties the Lease. Whoever leads then leads alone in the end.
-        yield* Effect.sleep(stage.timings.renewDeadline + 2 * stage.timings.retryPeriod)
-        stage.note(
-          (yield* stage.transitions) === before
-            ? "the Lease of its successor stayed as it was"
-            : "it emptied the Lease of its successor"
-        )
-        const last = [next, third].filter((candidate) => candidate.leads())
-        if (last.length !== 1) yield* stage.until("one of two leads alone", () => false, 0)
-        yield* last[0]!.terminate
-        yield* last[0]!.exit
-        const other = last[0] === next ? third : next
-        yield* stage.follows(other, last[0]!, "released")
-      })
+    leadsOn: "anybody",
+    act: (stage, first, second) => stopsLate(stage, first, second, second)
+  },
+  {
+    name: "the same, and its successor is of its own kind",
+    leadsOn: "anybody",
+    act: (stage, first, second) => stopsLate(stage, first, first, second)
   },
   {
     name: "the leader is cut off past its lease",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) =>
       Effect.gen(function* () {
         const { kubeconfig, proxy } = yield* stage.proxied
@@ -147,13 +157,13 @@ export const scenarios: ReadonlyArray<Scenario> = [
         yield* proxy.set({ _tag: "Open" })
         yield* stops(stage, leader)
         yield* next.terminate
-        yield* next.exit
+        yield* stage.exits(next)
         yield* stage.leads(leader, 30_000)
       })
   },
   {
     name: "six candidates step down again and again",
-    leadsOn: false,
+    leadsOn: "nobody",
     act: (stage, first, second) =>
       Effect.gen(function* () {
         const all = yield* Effect.forEach([first, second, first, second, first, second], (kind) =>

@@ -45,6 +45,7 @@ export type Act<A = void> = Effect.Effect<
  * - `start`: starts a candidate under a name of its own.
  * - `until`: waits for something, and fails if it takes longer.
  * - `leads`: waits until a candidate leads. `waits`: waits until it knows of a leader.
+ * - `exits`: waits until a candidate that was ended is gone.
  * - `follows`: waits until a candidate leads after another has ended at a time or of itself, and notes how long that took.
  * - `note`: puts something into the report.
  * - `proxied`: a proxy to the API server, and the kubeconfig that goes through it.
@@ -56,6 +57,7 @@ export interface Stage {
   readonly until: (what: string, condition: () => boolean, within: number) => Act
   readonly leads: (candidate: Candidate.Candidate, within: number) => Act
   readonly waits: (candidate: Candidate.Candidate) => Act
+  readonly exits: (candidate: Candidate.Candidate) => Act
   readonly follows: (
     next: Candidate.Candidate,
     last: Candidate.Candidate,
@@ -160,6 +162,11 @@ export const play = Effect.fnUntraced(function* (
         () => candidate.events.some((event) => event.event === "leader" && event.leader !== ""),
         10_000
       ),
+    exits: ({ exit, name }) =>
+      Effect.timeoutOrElse(exit, {
+        duration: timings.renewDeadline + slack,
+        orElse: () => Effect.fail(new Unmet({ what: `${name} does not end` }))
+      }),
     follows: (next, last, how, killedAt) =>
       Effect.gen(function* () {
         const mayFail = how === "released" && options.writes && last.kind !== "ours"
