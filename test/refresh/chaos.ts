@@ -36,11 +36,11 @@ export interface Plan {
   readonly kinds: ReadonlyArray<Kind>
 }
 
-/** A value that a process sent to the upstream. */
+/** A value that a process sent to the upstream, and when: it asked first, and the upstream decided later. */
 interface Spending {
   readonly by: string
   readonly generation: number
-  readonly at: number
+  readonly askedAt: number
   readonly isAnswered: boolean
 }
 
@@ -50,7 +50,7 @@ interface Spending {
  * - `Crash`: the process that spent the value crashed before it wrote the answer.
  * - `AnswerLost`: the answer of the upstream got lost.
  * - `Removed`: a stranger removed the answer from the object, or the lock together with it, and the next process had not seen the
- *   answer when it spent the value again.
+ *   answer when it asked.
  */
 export type Loss = "Crash" | "AnswerLost" | "Removed"
 
@@ -149,12 +149,12 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
     const refreshBy = (name: string) => (current: Option.Option<Token>) =>
       Effect.gen(function* () {
         const spent = Option.match(current, { onNone: () => 0, onSome: ({ generation }) => generation })
+        const askedAt = yield* Clock.currentTimeMillis
         yield* Effect.sleep(yield* Random.nextIntBetween(10, slowest))
         if (crashed.has(name)) return yield* Effect.never
         if (yield* happens(0.1)) return yield* new UpstreamError({ revoked: false })
         const isAnswered = !(has("lost answers") && (yield* happens(0.05)))
-        const at = yield* Clock.currentTimeMillis
-        const spending = { by: name, generation: spent, at, isAnswered }
+        const spending = { by: name, generation: spent, askedAt, isAnswered }
         yield* tell(`${name} spends ${spent}`)
         if (revokedBy !== undefined || spent !== generation) {
           revokedBy ??= spending
@@ -162,7 +162,7 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
         }
         spendings.push(spending)
         generation++
-        const answer = { generation, until: at + lifetime }
+        const answer = { generation, until: Math.round(yield* Clock.currentTimeMillis) + lifetime }
         yield* Effect.sleep(yield* Random.nextIntBetween(10, slowest))
         if (crashed.has(name)) return yield* Effect.never
         if (!isAnswered) return yield* new UpstreamError({ revoked: false })
@@ -251,26 +251,25 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
     for (const { callers } of processes.values()) yield* Effect.forkChild(Fiber.interrupt(callers))
     yield* TestClock.adjust("1 minute")
 
-    const lossOf = (by: Spending): Loss | undefined => {
-      const spender = spendings.find(({ generation }) => generation === by.generation)
+    const lossOf = (again: Spending): Loss | undefined => {
+      const spender = spendings.find(({ generation }) => generation === again.generation)
       if (spender === undefined) return undefined
-      const answer = by.generation + 1
-      const storedAt = stored.get(answer)
-      const diedAt = crashed.get(spender.by)
+      const answer = again.generation + 1
+      const storedAt = stored.get(answer) ?? Number.POSITIVE_INFINITY
       if (!spender.isAnswered) return "AnswerLost"
-      if (storedAt === undefined && diedAt !== undefined) return "Crash"
+      if (storedAt === Number.POSITIVE_INFINITY && crashed.has(spender.by)) return "Crash"
       // A removal hides a written answer. It also ends the lock of a process that still waits for its answer.
-      const isStored = storedAt !== undefined && storedAt <= by.at
-      const from = isStored ? storedAt : spender.at - slowest
-      const wasRemoved = removals.some((at) => at >= from && at <= by.at)
-      const seenAt = seen.get(by.by)?.get(answer)
-      return wasRemoved && (seenAt === undefined || seenAt > by.at) ? "Removed" : undefined
+      const [first, second] = again.askedAt < spender.askedAt ? [again, spender] : [spender, again]
+      const from = storedAt <= second.askedAt ? storedAt : first.askedAt
+      const isHidden = removals.some((at) => at >= from && at <= second.askedAt)
+      const seenAt = seen.get(second.by)?.get(answer) ?? Number.POSITIVE_INFINITY
+      return isHidden && seenAt > second.askedAt ? "Removed" : undefined
     }
 
     const loss = revokedBy === undefined ? undefined : lossOf(revokedBy)
     let problem: string | undefined
     if (revokedBy !== undefined && loss === undefined) {
-      problem = `${revokedBy.by} spent ${revokedBy.generation} again at ${revokedBy.at / 1000} s`
+      problem = `${revokedBy.by} spent ${revokedBy.generation} again, asked at ${revokedBy.askedAt / 1000} s`
     }
     if (revokedBy === undefined) {
       const last = yield* storedGeneration

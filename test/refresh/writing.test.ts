@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../src/Lock.ts"
 import * as LockError from "../../src/LockError.ts"
 import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
@@ -116,6 +117,31 @@ describe("before the upstream is asked", () => {
       const { aProcess, store } = yield* setUp
       const tokens = yield* aProcess({}, { ...store, dryRun: () => Effect.succeed({ _tag: "Unknown" }) })
       assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+    })
+  )
+
+  scenario("a dry run shows that another process has taken the lock over", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      const other = yield* Lock.make().pipe(Effect.provideService(ObjectStore, sound))
+      const scope = yield* Scope.make()
+      const takeOver = Effect.andThen(
+        Effect.orDie(other.break(id)),
+        Scope.provide(Effect.orDie(other.tryScoped(id)), scope)
+      )
+      let isFirst = true
+      const dryRun: typeof sound.dryRun = (id, patch) =>
+        Effect.andThen(
+          Effect.suspend(() => (isFirst ? Effect.as(takeOver, (isFirst = false)) : Effect.void)),
+          sound.dryRun(id, patch)
+        )
+      const caller = yield* Effect.forkChild((yield* aProcess({}, { ...sound, dryRun })).get(id))
+      yield* TestClock.adjust("5 seconds")
+      const asked = upstream.calls
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
+      assert.strictEqual(asked, 0)
     })
   )
 

@@ -5,10 +5,12 @@ import type * as FiberMap from "effect/FiberMap"
 import type * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
+import type { Held } from "../../Held.ts"
 import type { AcquireError, Lock } from "../../Lock.ts"
 import type * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import type { LockPolicy } from "../../LockPolicy.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
 import type { Content, FieldPath, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
@@ -70,6 +72,10 @@ export const contentOf = ({ content }: ObjectSnapshot): Content => {
     throw new RangeError("RefreshOnce: the store does not include the content of objects; set its option content")
   return content
 }
+
+/** Whether the lease of this lock is on its object. */
+export const hasLease = <A, E>({ kind }: Deps<A, E>, { holderId }: Held, { annotations }: ObjectSnapshot): boolean =>
+  LockProtocol.verifyLease(kind.decode(annotations), holderId)._tag === "Ours"
 
 /** Whether the same request may get another answer a moment later. */
 export const mayPass = (error: LockError.StoreError): boolean => error._tag === "LockUnavailable" || isOfStart(error)

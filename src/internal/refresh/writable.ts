@@ -4,10 +4,10 @@ import type { Held } from "../../Held.ts"
 import * as LockError from "../../LockError.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as fieldPatches from "../protocol/fieldPatches.ts"
-import { contentOf, type Deps, mayPass } from "./deps.ts"
+import { contentOf, type Deps, hasLease, mayPass } from "./deps.ts"
 import * as Location from "./location.ts"
 
-/** `Writable`, as far as can be told. `Changed`: the object is not as it was when the lock was acquired. */
+/** `Writable`, as far as can be told. `Changed`: the object, or its lock, is not as it was when the lock was acquired. */
 export type Verdict =
   | { readonly _tag: "Writable" | "Changed" }
   | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
@@ -18,9 +18,10 @@ export type Verdict =
  */
 export const check = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
-  { id, snapshot }: Held
+  held: Held
 ): Effect.fn.Return<Verdict, RefreshError.NotWritable> {
   const { kind, knowledge, location, path, store } = deps
+  const { id, snapshot } = held
   const object = store.describe(id)
   const content = contentOf(snapshot)
   const rejected = (detail: string) => new LockError.Rejected({ object, verb: "patch", status: 422, detail })
@@ -42,6 +43,7 @@ export const check = Effect.fnUntraced(function* <A, E>(
     case "Unknown":
       return { _tag: "Writable" }
     case "Accepted":
+      if (!hasLease(deps, held, answer.success.snapshot)) return { _tag: "Changed" }
       if (fieldPatches.isApplied(answer.success.snapshot.content, patch)) return { _tag: "Writable" }
       return yield* notWritable(new LockError.Altered({ object, verb: "patch", field: Location.describe(path) }))
     case "Refused": {

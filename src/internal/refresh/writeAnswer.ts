@@ -14,7 +14,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import { patience } from "../engine/commit.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
-import type { Deps } from "./deps.ts"
+import { type Deps, hasLease } from "./deps.ts"
 
 /** How long a process goes on to write an answer after it has lost the lock. Our choice. */
 export const rescueSchedule = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
@@ -38,8 +38,8 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
     const written = yield* Effect.result(held.commitAndRelease([patch]))
     if (written._tag === "Success") return
     const reason = written.failure
-    if (reason._tag !== "LockLost" && reason._tag !== "LockNotFound")
-      return yield* Effect.fail({ reason, isLost: false })
+    const mayBeGone = reason._tag === "LockLost" || (reason._tag === "LockNotFound" && reason.missing === "object")
+    if (!mayBeGone) return yield* Effect.fail({ reason, isLost: false })
     const isOurs = yield* Effect.option(findLease(deps, held))
     if (Option.contains(isOurs, false)) return yield* Effect.fail({ reason, isLost: true })
     const left = yield* remaining(reason)
@@ -49,12 +49,11 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
 })
 
 // Whether the lease is on the object, which is made with it if it is missing.
-const findLease = <A, E>(
-  { createIfMissing, kind, policy, store }: Deps<A, E>,
-  { holderId, id }: Held
-): Effect.Effect<boolean, LockError.StoreError> =>
-  store.read(id).pipe(
-    Effect.map(({ annotations }) => LockProtocol.verifyLease(kind.decode(annotations), holderId)._tag === "Ours"),
+const findLease = <A, E>(deps: Deps<A, E>, held: Held): Effect.Effect<boolean, LockError.StoreError> => {
+  const { createIfMissing, kind, policy, store } = deps
+  const { holderId, id } = held
+  return store.read(id).pipe(
+    Effect.map((snapshot) => hasLease(deps, held, snapshot)),
     Effect.catchIf(
       (error) => createIfMissing && error._tag === "LockNotFound" && error.missing === "object",
       () =>
@@ -65,3 +64,4 @@ const findLease = <A, E>(
         })
     )
   )
+}
