@@ -97,7 +97,7 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
   override get message(): string {
     return `Cannot read ${lockOf(this)}: the annotation ${this.key} is not an RFC 3339 time: ${JSON.stringify(
       this.value
-    )}. Its writer is unknown. Once no process relies on it, remove it with Lock.break("${this.id}") or by hand.`
+    )}. Its writer is unknown. Once no process relies on it, remove it with Lock.break(${JSON.stringify(this.id)}) or by hand.`
   }
 }
 
@@ -335,7 +335,8 @@ export const LockError = Schema.Union([Conflict, Timeout, Malformed, Lost, ...St
 /** All errors of a lock. */
 export type LockError = typeof LockError.Type
 
-const lockOf = ({ id, object }: { readonly id: string; readonly object: string }): string => `lock "${id}" (${object})`
+const lockOf = ({ id, object }: { readonly id: string; readonly object: string }): string =>
+  `lock ${JSON.stringify(id)} (${object})`
 
 const heldHere = (seen: { readonly holder?: string; readonly expiry?: string }): string =>
   `this process holds it itself, as ${holderOf(seen)}. The lock is not reentrant.`

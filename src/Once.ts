@@ -62,7 +62,7 @@ export class Unreadable extends Schema.Error<Unreadable>("kubelock/Once/Unreadab
   value: Schema.String
 }) {
   override get message(): string {
-    return `Cannot tell which run of "${this.id}" was the last: the annotation ${this.annotation} is not an RFC 3339 time: ${JSON.stringify(this.value)}. Correct it, or remove it to begin anew.`
+    return `Cannot tell which run of ${JSON.stringify(this.id)} was the last: the annotation ${this.annotation} is not an RFC 3339 time: ${JSON.stringify(this.value)}. Correct it, or remove it to begin anew.`
   }
 }
 
@@ -125,7 +125,9 @@ export const schedule =
         ),
         Effect.retry({ schedule: options.retry ?? defaultRetry, while: isPassing }),
         Effect.catch((error): Effect.Effect<void, Failure> =>
-          isPassing(error) ? Effect.logError(`Gave up on "${id}" until it is due again.`) : Effect.fail(error)
+          isPassing(error)
+            ? Effect.logError(`Gave up on ${JSON.stringify(id)} until it is due again.`)
+            : Effect.fail(error)
         )
       )
       for (;;) {
@@ -242,5 +244,5 @@ const causeOf = (error: Passing): unknown => (error._tag === "WorkFailure" ? err
 
 const sentence = (id: string, { _tag }: Passing): string =>
   _tag === "WorkFailure"
-    ? `The work of "${id}" failed. Another replica that waits does it, or this one tries again.`
-    : `The run of "${id}" could not be done. It is tried again.`
+    ? `The work of ${JSON.stringify(id)} failed. Another replica that waits does it, or this one tries again.`
+    : `The run of ${JSON.stringify(id)} could not be done. It is tried again.`

@@ -78,6 +78,16 @@ describe("a lock with an id of any form", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is named in one line, whatever is in the id", () =>
+    Effect.gen(function* () {
+      const { store } = yield* ObjectStoreMemory.make()
+      const lock = yield* Effect.provideService(Lock.make(), ObjectStore, AnyId.make(store))
+      yield* lock.scoped('a\n"b')
+      const conflict = yield* Effect.flip(lock.tryScoped('a\n"b'))
+      assert.match(conflict.message, /^Cannot acquire lock "a\\n\\"b" \(a-b-/)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("names the id in an error of the store", () =>
     Effect.gen(function* () {
       const { store } = yield* ObjectStoreMemory.make({ createIfMissing: false })

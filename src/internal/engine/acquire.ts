@@ -144,7 +144,7 @@ const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueabl
   tell(
     contender,
     "Warn",
-    `Waits for lock "${contender.id}" (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
+    `Waits for lock ${JSON.stringify(contender.id)} (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
   )
 
 const endOf = ({ command, mayJoinLate, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>

@@ -203,7 +203,7 @@ const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Ef
   Effect.as(
     failure === undefined
       ? Effect.void
-      : tell(contender, "Warn", failure(`lock "${contender.id}" (${contender.object})`, problem)),
+      : tell(contender, "Warn", failure(`lock ${JSON.stringify(contender.id)} (${contender.object})`, problem)),
     { outcome: undefined, mayQueue }
   )
 

@@ -119,7 +119,7 @@ const acquired = (
   return tell(
     contender,
     "Info",
-    `Took over lock "${id}" (${object}). Its holder was ${tookOverFrom.holder ?? "unnamed, probably Dex"}, until ${tookOverFrom.expiry}.`
+    `Took over lock ${JSON.stringify(id)} (${object}). Its holder was ${tookOverFrom.holder ?? "unnamed, probably Dex"}, until ${tookOverFrom.expiry}.`
   )
 }
 
