@@ -139,7 +139,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     act: (stage, first, second) => stopsLate(stage, first, second, second)
   },
   {
-    name: "the same, and its successor is of its own kind",
+    name: "the leader is suspended past its lease and then asked to stop, beside one of its own kind",
     leadsOn: "anybody",
     act: (stage, first, second) => stopsLate(stage, first, first, second)
   },
