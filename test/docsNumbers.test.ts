@@ -104,6 +104,7 @@ const inCode: Readonly<Record<string, string>> = {
   yield: time(LockProtocol.yieldFor),
   "extended yield": time(LockProtocol.yieldToDexFor),
   gap: time(fairness.dexGap),
+  "memory of Dex": time(fairness.dexMemory),
   "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
   "minimum claim": time(LockProtocol.minClaim),
   "answers per claim": String(answersPerClaim),

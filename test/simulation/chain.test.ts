@@ -39,6 +39,7 @@ const planOf = (seed: number, dexes: number, victim: "dex" | "kubelock"): plans.
     fibers: 1,
     besideDex: true,
     hasNeutralKey: false,
+    tries: 0.2,
     hurries: 0,
     commits: 0,
     stubborn: false,

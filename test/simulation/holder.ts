@@ -68,7 +68,7 @@ const goOnce = (
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
   const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
-  const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(0.2)
+  const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(plan.tries)
     ? lock.tryScoped(id, options)
     : dice.chance(plan.hurries)
       ? Effect.timeoutOrElse(lock.scoped(id, options), {

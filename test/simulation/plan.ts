@@ -78,6 +78,8 @@ export interface HolderPlan extends ProcessPlan {
   readonly besideDex: boolean
   /** Whether its key is the neutral one, not Dex's. */
   readonly hasNeutralKey: boolean
+  /** How often it tries once, and does not wait. */
+  readonly tries: number
   /** How often it gives up before it gets the lock. */
   readonly hurries: number
   /** How often it ends with a commit. */
@@ -192,6 +194,7 @@ const draw = (seed: number): Plan => {
     fibers: die.pick([1, 1, 2, 3]),
     besideDex: theme === "dex",
     hasNeutralKey: false,
+    tries: 0.2,
     hurries: 0.15,
     commits: theme === "network" || theme === "storm" ? 0.5 : 0.2,
     stubborn: die.chance(0.3),
@@ -275,6 +278,7 @@ const drawBlips = (seed: number, die: dice.Dice): Plan => {
       fibers: 1,
       besideDex: false,
       hasNeutralKey: false,
+      tries: 0.2,
       hurries: 0.15,
       commits: 0.2,
       stubborn: die.chance(0.3),

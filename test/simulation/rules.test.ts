@@ -22,6 +22,7 @@ const holder = (name: string): HolderPlan => ({
   fibers: 1,
   besideDex: false,
   hasNeutralKey: false,
+  tries: 0.2,
   hurries: 0,
   commits: 0,
   stubborn: false,

@@ -19,6 +19,7 @@ export interface Acquired {
   readonly grant: acquisition.Grant
   readonly contended: boolean
   readonly mayJoinLate: boolean
+  readonly metDex: boolean
 }
 
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
@@ -147,16 +148,24 @@ const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueabl
     `Waits for lock ${JSON.stringify(contender.id)} (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
   )
 
-const endOf = ({ command, mayJoinLate, state }: Attempt): Effect.Effect<Acquired, acquisition.Failure> =>
-  command._tag === "Succeed"
-    ? Effect.succeed({ grant: command.grant, contended: state.contended, mayJoinLate })
-    : Effect.fail((command as Extract<acquisition.Command, { readonly _tag: "Fail" }>).error)
+const acquiredBy = ({ mayJoinLate, state }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
+  grant,
+  contended: state.contended,
+  mayJoinLate,
+  metDex: state.metDex
+})
 
-const endOfTry = ({ command, contender, mayJoinLate, state }: Attempt): Effect.Effect<Acquired, TryFailure> => {
+const endOf = (attempt: Attempt): Effect.Effect<Acquired, acquisition.Failure> => {
+  const { command } = attempt
+  return command._tag === "Succeed"
+    ? Effect.succeed(acquiredBy(attempt, command))
+    : Effect.fail((command as CommandOf<"Fail">).error)
+}
+
+const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
+  const { command, contender, state } = attempt
   const { phase } = state
-  if (command._tag === "Succeed") {
-    return Effect.succeed({ grant: command.grant, contended: state.contended, mayJoinLate })
-  }
+  if (command._tag === "Succeed") return Effect.succeed(acquiredBy(attempt, command))
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
   if (phase._tag === "Unavailable") return Effect.fail(phase.error)
   const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"

@@ -88,6 +88,8 @@ export const maxLocalHandOffs = 10_000
 export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): LocalQueue => {
   const entries = new Map<string, Entry>()
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
+  // When this process met a Dex last (milliseconds on the monotonic clock).
+  const metDexAt = boundedMap.make<string, number>(maxRemembered)
   // The versions in which a lock of this process is free. Each serves one acquisition.
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
 
@@ -149,8 +151,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))
     const now = yield* ClockReading.now
     const { monotonic } = now
-    const { contended, grant, mayJoinLate } = acquired
+    const { contended, grant, mayJoinLate, metDex } = acquired
     const { sharedWithDex } = contender
+    if (metDex && sharedWithDex) metDexAt.set(id, monotonic)
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
     entry.keepUntil = monotonic + rejoinTime(grant, ClockReading.elapsed(grant.issuedAt, now).max)
     entry.mayJoinLate = mayJoinLate
@@ -160,17 +163,18 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const remember = (id: string, budget: fairness.Budget, outcome: Outcome) =>
     Effect.map(ClockReading.now, ({ monotonic }) => {
-      if (outcome._tag === "Freed") {
-        spentBudgets.set(id, { ...budget, releasedAt: monotonic })
-        freeVersions.set(id, outcome.snapshot.resourceVersion)
-      } else if (outcome._tag === "Passed" && outcome.isLeftFree) {
+      const isLeftFree = outcome._tag === "Passed" && outcome.isLeftFree
+      if (outcome._tag === "Freed") freeVersions.set(id, outcome.snapshot.resourceVersion)
+      if (isLeftFree || fairness.mayDexWait(metDexAt.get(id), monotonic)) {
         spentBudgets.set(id, fairness.leftFree(budget, monotonic))
+      } else if (outcome._tag === "Freed") {
+        spentBudgets.set(id, { ...budget, releasedAt: monotonic })
       }
     })
 
   // Other processes wait, or the lock is lost. The release is not sent at once: a contender of this process that wants the lock again right away is then
-  // in the local queue, and gets a place in the object's queue with the same request. The contender that leaves is such a one only
-  // if it does not wait for the release.
+  // in the local queue, and gets a place in the object's queue with the same request, unless a Dex may wait. The contender that leaves
+  // is such a one only if it does not wait for the release.
   const handOverToOthers = Effect.fnUntraced(function* (
     { lease }: Holding,
     entry: Entry,
@@ -180,8 +184,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { id } = lease.contender
     yield* pause > 0 ? Effect.sleep(pause) : Effect.yieldNow
     const [again] = entry.waiters
-    const requeue = again?.contender.holderId
     const sentAt = yield* ClockReading.now
+    const requeue = fairness.mayDexWait(metDexAt.get(id), sentAt.monotonic) ? undefined : again?.contender.holderId
     const sent = yield* freeing(id, entry, send(requeue))
     // The known waiters have left, and another one joined meanwhile.
     const isAwaited = sent.outcome?._tag === "Awaited"

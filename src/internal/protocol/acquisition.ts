@@ -98,6 +98,7 @@ export type Phase =
  * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
+ * - `metDex`: whether it saw a holder without a name, which is most likely a Dex.
  * - `refused`: since when the server has answered this kind of request as it does while it starts (milliseconds on the monotonic
  *   clock).
  * - `unqueueable`: why it waits without a place in the queue, if a rule of the cluster refused to write one.
@@ -116,6 +117,7 @@ export interface State {
   readonly joinVersion: string | undefined
   readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
   readonly hasYielded: boolean
+  readonly metDex: boolean
   readonly refused: { readonly request: Phase["_tag"]; readonly since: number } | undefined
   readonly unqueueable: LockError.Rejected | LockError.Forbidden | undefined
   readonly followedUp: boolean
@@ -184,6 +186,7 @@ export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, sna
     joinVersion: snapshot?.resourceVersion,
     holder: undefined,
     hasYielded: false,
+    metDex: false,
     refused: undefined,
     unqueueable: undefined,
     followedUp: false,
@@ -507,13 +510,16 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
     ...state,
     contended: true,
     conflicts: isNews ? state.conflicts + 1 : state.conflicts,
-    hasYielded: found.seen.expiry === undefined
+    hasYielded: found.seen.expiry === undefined,
+    metDex: state.metDex || isDex(found.seen)
   }
   if (!found.canJoin || met.unqueueable !== undefined) return watch(self, met, found, now)
   const lost = lostPosition(state)
   if (lost > 0) return rejoinLater(met, found.seen, lost * rejoinPause)
   return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
 }
+
+const isDex = ({ expiry, holder }: Seen): boolean => expiry !== undefined && holder === undefined
 
 // The position in the queue that a waiter had until the event that shows it without one.
 const lostPosition = ({ phase }: State): number => (phase._tag === "Waiting" ? (phase.state.position ?? 0) : 0)
@@ -639,10 +645,11 @@ const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, n
   const state = { ...before, lastVersion: snapshot.resourceVersion }
   const decision = decide(self, state, snapshot, now, !state.hasYielded)
   if (isYielding(phase.state) && isLeftFree(self, snapshot, decision)) {
-    const dexCame = decision._tag === "Wait" && decision.seen.expiry !== undefined
-    return dexCame && phase.state.position !== undefined
-      ? watch(self, state, yieldingToDex(phase.state), now)
-      : goOnWaiting(state, phase)
+    if (decision._tag !== "Wait" || !isDex(decision.seen)) return goOnWaiting(state, phase)
+    const met = { ...state, metDex: true }
+    return phase.state.position === undefined
+      ? goOnWaiting(met, phase)
+      : watch(self, met, yieldingToDex(phase.state), now)
   }
   if (decision._tag === "Wait") {
     return isSameWait(decision, phase.state) ? goOnWaiting(state, phase) : meet(self, state, decision, now)

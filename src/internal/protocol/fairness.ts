@@ -6,7 +6,8 @@
  * seconds. If one came, or was already there, it is short, and shorter beside Dex.
  *
  * Dex does not queue; it polls every 100 ms. If Dex shares the object, each budget is followed by a gap that is longer than its
- * poll.
+ * poll. A process that has met a Dex lately leaves such a gap after each release, and takes no place in the queue meanwhile: so each
+ * process has one turn, and then Dex has some.
  */
 
 /** A budget: since when it runs (milliseconds on the monotonic clock), and for how long (milliseconds). */
@@ -23,8 +24,15 @@ export interface SpentBudget extends Budget {
 /** How long a lock is left free for Dex after a budget, in milliseconds: longer than its poll. Our choice. */
 export const dexGap = 300
 
+/** How long a process that met a Dex reckons with another one, in milliseconds: Dex's TTL. Our choice. */
+export const dexMemory = 10_000
+
 /** The lengths of budgets, in milliseconds. Our choice. */
 export const budgetLength = { contended: 200, contendedBesideDex: 100, first: 1000, atMost: 2000 }
+
+/** Whether a Dex may wait for the lock, since the process met one at that time (milliseconds on the monotonic clock). */
+export const mayDexWait = (metDexAt: number | undefined, now: number): boolean =>
+  metDexAt !== undefined && now - metDexAt < dexMemory
 
 /** The pause that Dex is due before the process tries again, in milliseconds. */
 export const pauseForDex = (spent: SpentBudget | undefined, now: number): number =>

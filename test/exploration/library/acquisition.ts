@@ -82,6 +82,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     joinVersion: wire.version,
     holder: undefined,
     hasYielded: actor.hasYielded,
+    metDex: false,
     refused: undefined,
     unqueueable: undefined,
     followedUp: false,

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
 import * as LockError from "../../../src/LockError.ts"
+import { dexGap, dexMemory } from "../../../src/internal/protocol/fairness.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
@@ -90,6 +91,59 @@ describe("beside Dex", () => {
         assert.isAtMost(next, visit)
         for (const { fiber } of contenders) yield* Fiber.interrupt(fiber)
       })
+  )
+
+  it.effect("a process that has met a Dex leaves the lock alone after each turn, until it has met none for long", () =>
+    Effect.gen(function* () {
+      const { annotate, aProcess } = yield* setUp
+      yield* annotate(dexLockUntil(3600))
+      const us = yield* busy(yield* aProcess("us", { sharedWithDex: true }))
+      yield* pass(1000)
+      yield* annotate({ [key]: null })
+      yield* pass(dexMemory)
+      const gaps = us.had.slice(1).map((at, index) => at - us.had[index]! - 20)
+      assert.isAtLeast(gaps.length, 20)
+      assert.isAtLeast(Math.min(...gaps), dexGap)
+      assert.isAtMost(Math.max(...gaps), dexGap + 20)
+      yield* pass(2000)
+      assert.isAbove(us.had.length - gaps.length, 50)
+      yield* Fiber.interrupt(us.fiber)
+    })
+  )
+
+  it.effect("two processes that have met a Dex have one turn each, and then leave the lock alone together", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      yield* world.annotate(dexLockUntil(3600))
+      const [us, them] = yield* twoBusy(world, true)
+      yield* pass(1000)
+      yield* world.annotate({ [key]: null })
+      yield* pass(5000)
+      const turns = [...us!.had.map((at) => ({ at, name: "us" })), ...them!.had.map((at) => ({ at, name: "them" }))]
+        .toSorted((a, b) => a.at - b.at)
+        .slice(2)
+      assert.isAtLeast(turns.length, 20)
+      for (const { fiber } of [us!, them!]) yield* Fiber.interrupt(fiber)
+      for (const [index, { at, name }] of turns.entries()) {
+        const before = turns.slice(0, index).findLast((turn) => turn.name === name)
+        if (before !== undefined) assert.isAtLeast(at - before.at, dexGap)
+      }
+    })
+  )
+
+  it.effect("as long as no Dex comes, a hand-over costs one request, and a gap two more", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const processes = [yield* aProcess("us", { sharedWithDex: true }), yield* aProcess("them", { sharedWithDex: true })]
+      const loops = yield* Effect.forEach(processes, (process) => busy(process, { releaseInBackground: true }))
+      const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
+      const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
+      yield* pass(1000)
+      const before = [total(), rounds()] as const
+      yield* pass(4000)
+      for (const { fiber } of loops) yield* Fiber.interrupt(fiber)
+      assert.closeTo((total() - before[0]) / (rounds() - before[1]), 1.15, 0.05)
+    })
   )
 
   it.effect("a lock that only kubelock acquires is handed over without a pause", () =>
