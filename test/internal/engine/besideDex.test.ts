@@ -134,7 +134,10 @@ describe("beside Dex", () => {
   it.effect("as long as no Dex comes, a hand-over costs one request, and a gap two more", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
-      const processes = [yield* aProcess("us", { sharedWithDex: true }), yield* aProcess("them", { sharedWithDex: true })]
+      const processes = [
+        yield* aProcess("us", { sharedWithDex: true }),
+        yield* aProcess("them", { sharedWithDex: true })
+      ]
       const loops = yield* Effect.forEach(processes, (process) => busy(process, { releaseInBackground: true }))
       const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
       const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
