@@ -44,6 +44,7 @@ import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding
 import { maxDrift } from "../src/internal/time/clockReading.ts"
 import { askAhead, smallWindow } from "../src/internal/time/secondTurn.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
+import { questionsAtOnce } from "../src/internal/engine/timeQuestions.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
@@ -156,6 +157,7 @@ const inCode: Readonly<Record<string, string>> = {
   "questions ahead": time(askAhead),
   "small window": time(smallWindow),
   "shortest question interval": time(shortestAskInterval),
+  "questions at once": String(questionsAtOnce),
   "clock drift": `${maxDrift * 100} %`,
   "first refresh poll": time(Math.min(...refreshPolls)),
   "longest refresh poll": time(Math.max(...refreshPolls)),

@@ -11,6 +11,7 @@ import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
 import { measure, noteAttempts, span, tell } from "./telemetry.ts"
+import * as timeQuestions from "./timeQuestions.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
 
@@ -69,6 +70,7 @@ interface Attempt {
   unanswered: CutOff | undefined
   mayJoinLate: boolean
   lastTold: Latest | undefined
+  readonly askTime: Effect.Effect<acquisition.Event>
 }
 
 const drive = <E>(
@@ -87,7 +89,8 @@ const drive = <E>(
       isPerforming: false,
       unanswered: undefined,
       mayJoinLate: false,
-      lastTold: undefined
+      lastTold: undefined,
+      askTime: timeQuestions.make(contender.engine, contender.id)
     }
     return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
       const { attempts, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
@@ -185,7 +188,7 @@ const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
     case "Read":
       return engine.watches.compare(id, requests.read(engine.store, id))
     case "AskTime":
-      return requests.read(engine.store, id, { mayBeStale: true })
+      return attempt.askTime
     case "Create":
       return requests.create(engine.store, id, command.annotations)
     case "Write":

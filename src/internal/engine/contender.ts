@@ -1,4 +1,5 @@
 /** A contender for a lock: its acquisition, and what the engine performs it with. */
+import type * as Effect from "effect/Effect"
 import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Acquisition } from "../protocol/acquisition.ts"
@@ -15,6 +16,8 @@ export interface Engine {
   readonly watches: WatchPool
   readonly renewer: Renewer
   readonly closing: Closing
+  /** Starts work for which only the end of the layer waits. */
+  readonly detach: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
 /**

@@ -65,7 +65,7 @@ type Seen = Partial<LockProtocol.HolderInfo>
  * What the acquisition is doing.
  *
  * - `Reading`: the object is being read.
- * - `AskingTime`: a waiter asks the server for its time.
+ * - `AskingTime`: a waiter asks the server for its time, while it waits in this state.
  * - `Writing`: the lease is being written, or the object created. `isCached` says that the write relies on what may be outdated.
  * - `Joining`: the waiter is joining the queue. `wasQueued` says that it may have been there before.
  * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
@@ -74,7 +74,8 @@ type Seen = Partial<LockProtocol.HolderInfo>
  * - `Unavailable`: the server gave no usable answer, or one that it gives while it starts. It waits for the next poll.
  */
 export type Phase =
-  | { readonly _tag: "Reading" | "AskingTime" }
+  | { readonly _tag: "Reading" }
+  | { readonly _tag: "AskingTime"; readonly state: LockProtocol.WaitState }
   | { readonly _tag: "Writing"; readonly grant: PendingGrant; readonly isCached: boolean; readonly wasHeld: boolean }
   | { readonly _tag: "Joining"; readonly seen: Seen; readonly wasQueued: boolean }
   | { readonly _tag: "BackingOff"; readonly seen: Seen; readonly next: "Read" | "Join"; readonly hasLostRace: boolean }
@@ -139,7 +140,8 @@ export type Event =
  * What to do next.
  *
  * - `Read`, `Create`, `Write`, `Join`: one request.
- * - `AskTime`: one request for the server's time. Its answer may show an outdated object.
+ * - `AskTime`: one more request for the server's time. Any answer that is due ends it, or that the next question may follow. An answer
+ *   may show an outdated object.
  * - `BackOff`: wait for a random time between `atLeast` and `atMost` milliseconds.
  * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
  * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
@@ -231,6 +233,7 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
 export const seenBy = ({ phase }: State): Seen => {
   switch (phase._tag) {
     case "Waiting":
+    case "AskingTime":
       return phase.state.seen
     case "Joining":
     case "BackingOff":
@@ -242,7 +245,8 @@ export const seenBy = ({ phase }: State): Seen => {
 
 const answered = (state: State, event: Event, now: Now): State => {
   if (!isAnswer(event)) return state
-  const latency = elapsed(state.requestedAt, now.clock).max
+  // Of several questions for the time, any may be the one that is answered.
+  const latency = isAskingTime(state) ? state.latency : elapsed(state.requestedAt, now.clock).max
   return { ...state, latency, slowest: Math.max(state.slowest, latency), refused: refusedBy(state, event, now) }
 }
 
@@ -266,8 +270,8 @@ const read = (state: State, now: Now): Step => [
   { _tag: "Read" }
 ]
 
-const askTime = (state: State, now: Now): Step => [
-  { ...state, phase: { _tag: "AskingTime" }, requestedAt: now.clock, followedUp: false },
+const askTime = (state: State, found: LockProtocol.WaitState, now: Now): Step => [
+  { ...state, phase: { _tag: "AskingTime", state: found }, requestedAt: now.clock, followedUp: false },
   { _tag: "AskTime" }
 ]
 
@@ -299,7 +303,8 @@ const decide = (
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state
   if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
-  return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, now) : retry(state, now)
+  if (phase._tag === "AskingTime") return watch(self, state, phase.state, now)
+  return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, phase.state, now) : retry(state, now)
 }
 
 // A server answers a question for its time from its cache. The object in the answer counts only if it is the version that the waiter

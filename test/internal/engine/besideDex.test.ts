@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { yieldFor as glance, yieldToDexFor as visit } from "../../../src/LockProtocol.ts"
+import { questionsAtOnce } from "../../../src/internal/engine/timeQuestions.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { dexGap, dexMemory } from "../../../src/internal/protocol/fairness.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
@@ -253,6 +254,39 @@ describe("beside Dex", () => {
         })
     )
   }
+
+  it.effect("around the expiry no question for the time waits for the answer to another, up to eight", () =>
+    Effect.gen(function* () {
+      const { annotate, aProcess, holder } = yield* setUp
+      yield* annotate(dexLockUntil(15))
+      let unanswered = 0
+      const atOnce: Array<number> = []
+      const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+        ...store,
+        now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 30, latest: latest + 10 })),
+        read: (id, options) =>
+          options?.mayBeStale === true
+            ? Effect.suspend(() => {
+                atOnce.push(++unanswered)
+                return Effect.ensuring(
+                  Effect.delay(store.read(id), "20 millis"),
+                  Effect.sync(() => unanswered--)
+                )
+              })
+            : store.read(id)
+      }))
+      yield* us.wants()
+      yield* pass(15_000, 1)
+      const before = atOnce.length
+      yield* pass(40, 1)
+      assert.strictEqual(yield* holder, "us")
+      assert.strictEqual(Math.max(...atOnce), questionsAtOnce)
+      // Two rounds of answers.
+      assert.isAtLeast(atOnce.length - before, questionsAtOnce)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(unanswered, 0)
+    })
+  )
 
   it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>
     Effect.gen(function* () {

@@ -1,0 +1,48 @@
+/**
+ * Questions for the server's time, several at once: one of them then reaches the server soon after the instant that matters, however
+ * long an answer takes. Each answer teaches the clock of the store, also if nobody waits for it any more.
+ */
+import * as Effect from "effect/Effect"
+import * as acquisition from "../protocol/acquisition.ts"
+import type { Answer } from "../protocol/answer.ts"
+import type { Engine } from "./contender.ts"
+import * as requests from "./requests.ts"
+
+/** How many questions of one acquisition are under way at most. Our choice. */
+export const questionsAtOnce = 8
+
+/**
+ * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow.
+ */
+export const make = ({ detach, store, timers }: Engine, id: string): Effect.Effect<acquisition.Event> => {
+  let unanswered = 0
+  let answer: Answer | undefined
+  let notify = () => {}
+
+  const question = Effect.map(requests.read(store, id, { mayBeStale: true }), (told) => {
+    unanswered--
+    answer = told
+    notify()
+  })
+
+  const listen = (wake: () => void) => {
+    notify = wake
+    if (answer !== undefined) wake()
+    return () => {
+      notify = () => {}
+    }
+  }
+  const anAnswer = Effect.callback<void>((resume) => Effect.sync(listen(() => resume(Effect.void))))
+
+  return Effect.suspend(() => {
+    unanswered++
+    return detach(question).pipe(
+      Effect.andThen(unanswered < questionsAtOnce ? timers.wait(acquisition.shortestAskInterval, listen) : anAnswer),
+      Effect.map((): acquisition.Event => {
+        const told = answer
+        answer = undefined
+        return told ?? { _tag: "Elapsed" }
+      })
+    )
+  })
+}
