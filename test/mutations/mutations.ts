@@ -614,7 +614,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "talks to a server whose clock is ahead by more than the clock drift",
     simulation: {
       by: ["exclusion"],
-      within: 10,
+      within: 50,
       how: ({ name }) => ({
         now: ({ earliest, latest }) => {
           const ahead = name === "p2" ? 2000 : 0
