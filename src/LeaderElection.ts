@@ -15,7 +15,8 @@
  * - A Lease that a kubelock holds expires by the API server's clock, so that a candidate that has just started need not wait.
  * - A leader is sure of its term up to the renew deadline. `Term.fencingToken` grows from term to term, also if a controller in Go
  *   led between them.
- * - Each term has a holder identity of its own: the identity of the process, and what makes it unique.
+ * - Each term has a holder identity of its own: the identity of the process, and what makes it unique. Fibers of one process that
+ *   follow each other at once share it; only the fencing token tells their terms apart.
  *
  * **Gotchas**
  *

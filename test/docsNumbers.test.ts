@@ -43,6 +43,7 @@ import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
 import { askAhead, smallWindow } from "../src/internal/time/secondTurn.ts"
+import * as ElectionTiming from "../src/ElectionTiming.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import { questionsAtOnce } from "../src/internal/engine/timeQuestions.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
@@ -89,6 +90,8 @@ const ratio =
 const polls = delaysOf(waitSchedule)
 const refreshPolls = delaysOf(RefreshOnce.defaultPolicy.waitSchedule)
 const refreshWait = refreshPolls.reduce((sum, delay) => sum + delay, 0)
+
+const election = ElectionTiming.make()
 
 /** The rows of the table, by the constants of the code. */
 const inCode: Readonly<Record<string, string>> = {
@@ -143,6 +146,9 @@ const inCode: Readonly<Record<string, string>> = {
   "request connections": String(requestConnections),
   "reported skew": time(reportableSkew),
   "contradiction memory": time(contradictionTtl),
+  "lease duration": time(Duration.toMillis(election.leaseDuration)),
+  "renew deadline": time(Duration.toMillis(election.renewDeadline)),
+  "retry period": time(Duration.toMillis(election.retryPeriod)),
   "refresh rewrite": time(Duration.toMillis(rewriteInterval)),
   "last rewrite": time(Duration.toMillis(lastAttempt)),
   "refresh grace": time(Duration.toMillis(RefreshOnce.defaultGrace)),
