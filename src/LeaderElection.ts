@@ -179,7 +179,13 @@ export const make = Effect.fnUntraced(function* (
   const store = electionStore.make(leases, {
     key,
     leaseDuration: Math.ceil(Duration.toSeconds(leaseDuration)),
-    onSlowPath: (name) => Metric.update(named(ElectionMetrics.slowPath, name), 1)
+    onSlowPath: (name) => Metric.update(named(ElectionMetrics.slowPath, name), 1),
+    onLongLease: (name, holder, seconds) =>
+      quiet(
+        Effect.logWarning(
+          `${leases.describe(name)} is held by ${holder} for ${seconds} s after each renewal. If ${holder} is gone, empty spec.holderIdentity: nobody else can lead before.`
+        )
+      )
   })
   const policy = LockPolicy.make({
     annotation: key,

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -130,6 +131,26 @@ describe("beside client-go, a candidate", () => {
       assert.isTrue(yield* ours.leads)
     })
   )
+
+  it.effect("says once that a holder keeps the Lease for longer than a day", () => {
+    const lines: Array<unknown> = []
+    const keep = Logger.make(({ message }) => void lines.push(message))
+    return Effect.gen(function* () {
+      const { aProcess, goHolds } = yield* setUp
+      yield* goHolds("go", { seconds: 2 ** 31 - 1 })
+      const us = yield* aProcess("us")
+      const ours = yield* us.campaigns
+      for (let renewal = 0; renewal < 3; renewal++) {
+        yield* TestClock.adjust("2 seconds")
+        yield* goHolds("go", { seconds: 2 ** 31 - 1 })
+      }
+      yield* soon
+      assert.isFalse(yield* ours.leads)
+      assert.deepStrictEqual(lines.flat(), [
+        "reports in memory is held by go for 2147483647 s after each renewal. If go is gone, empty spec.holderIdentity: nobody else can lead before."
+      ])
+    }).pipe(Effect.provide(Logger.layer([keep])))
+  })
 
   it.effect("leads the moment a Go leader releases", () =>
     Effect.gen(function* () {

@@ -43,20 +43,23 @@ export const kind = (key: string): LockKind => {
  * - `key`: the key of the elections' kind.
  * - `leaseDuration`: in seconds.
  * - `onSlowPath`: called if a write had to read the object first, since others had written.
+ * - `onLongLease`: called once for each holder that keeps a Lease for more than a day after each renewal: a mistake, most likely.
  */
 export interface Options {
   readonly key: string
   readonly leaseDuration: number
   readonly onSlowPath: (id: string) => Effect.Effect<void>
+  readonly onLongLease: (id: string, holder: string, seconds: number) => Effect.Effect<void>
 }
 
 /** Makes the store, over one of Leases that includes content. */
 export const make = (
   leases: ObjectStore["Service"],
-  { key, leaseDuration, onSlowPath }: Options
+  { key, leaseDuration, onLongLease, onSlowPath }: Options
 ): ObjectStore["Service"] => {
   const known = boundedMap.make<string, ObjectSnapshot>(capacity)
   const sighted = sightings.make(leaseDuration)
+  const reported = boundedMap.make<string, string>(capacity)
   const virtual = new Set([key, LockRecord.holderKey(key), peerKey(key)])
 
   const remember = (id: string, snapshot: ObjectSnapshot) => {
@@ -66,7 +69,19 @@ export const make = (
     }
   }
 
+  const reportLongLease = (id: string, snapshot: ObjectSnapshot): Effect.Effect<void> => {
+    const spec = leaseSpec.fromContent(snapshot.content)
+    const { leaseDurationSeconds = 0 } = spec
+    const holder = leaseSpec.holderOf(spec)
+    if (holder === undefined || leaseDurationSeconds <= longestLease || reported.get(id) === holder) return Effect.void
+    reported.set(id, holder)
+    return onLongLease(id, holder, leaseDurationSeconds)
+  }
+
   const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> =>
+    Effect.andThen(reportLongLease(id, snapshot), seen(id, snapshot))
+
+  const seen = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> =>
     Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
       remember(id, snapshot)
       const { labels, resourceVersion, uid } = snapshot
@@ -174,6 +189,9 @@ const isMet = (expect: Precondition, { annotations, resourceVersion }: ObjectSna
 const endOfTime = "9999-12-31T23:59:59Z"
 
 const busy = { verb: "patch", detail: "the object changes faster than this process can write to it" }
+
+/** The longest lease of an election, in seconds (`ElectionTiming`). */
+const longestLease = 86_400
 
 /** How often a write reads the object, since others write to it at the same time. Our choice. */
 const mostReads = 5
