@@ -25,7 +25,8 @@
  *
  * **Not supported.** What a real server does and this one does not gets 501 and a sentence that says so: YAML bodies,
  * resources of Kubernetes itself other than those above, their subresources, and CRDs with features that this server would
- * ignore (webhooks, CEL rules, `oneOf`, the scale subresource). Otherwise:
+ * ignore (webhooks, CEL rules, `oneOf`, formats of strings, embedded resources, the scale subresource, several served versions).
+ * Otherwise:
  *
  * - `managedFields` are kept as real servers keep them, except that an object that `put` stored has none until somebody
  *   applies to it. Of protobuf it reads only what `kubectl` makes itself (`kubectl create

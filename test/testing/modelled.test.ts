@@ -43,7 +43,12 @@ describe("the modelled part", () => {
         ["PUT", "/api/v1/namespaces/default/finalize", {}, json],
         ["POST", definitions, definition({ type: "object", "x-kubernetes-validations": [] }), json],
         ["POST", definitions, definition({ type: "object" }, { subresources: { scale: {} } }), json],
-        ["POST", definitions, definition({ type: "object", properties: { a: { oneOf: [] } } }), json]
+        ...[
+          { oneOf: [] },
+          { type: "string", format: "ipv4" },
+          { type: "string", pattern: "(?i)a\\z", default: "A" },
+          { type: "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true }
+        ].map((a) => ["POST", definitions, definition({ type: "object", properties: { a } }), json] as const)
       ]
       for (const [method, path, body, headers] of lacks) {
         const { json: status, status: code } = yield* send(method, path, body, headers)
@@ -268,8 +273,9 @@ describe("the modelled part", () => {
         const value = parts.join("")
         return String.fromCodePoint(number * 8 + 2, value.length) + value
       }
-      const object = (kind: string, ...fields: ReadonlyArray<string>) =>
-        `k8s\0${field(1, field(1, "v1"), field(2, kind))}${field(2, ...fields)}${field(3)}${field(4)}`
+      const objectOf = (apiVersion: string, kind: string, ...fields: ReadonlyArray<string>) =>
+        `k8s\0${field(1, field(1, apiVersion), field(2, kind))}${field(2, ...fields)}${field(3)}${field(4)}`
+      const object = (kind: string, ...fields: ReadonlyArray<string>) => objectOf("v1", kind, ...fields)
       const headers = { "content-type": "application/vnd.kubernetes.protobuf" }
       const sendIt = (path: string, body: string) => ask({ method: "POST", path, headers, body })
       const entry = (key: string, value: string) => field(2, field(1, key), field(2, value))
@@ -283,6 +289,17 @@ describe("the modelled part", () => {
         object("Secret", field(1, field(1, "a")), entry("x", "1"), field(3, "Opaque"))
       )
       assert.deepInclude(secret.json, { kind: "Secret", data: { x: "MQ==" } })
+      const rules = yield* sendIt(
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        objectOf(
+          "authorization.k8s.io/v1",
+          "SelfSubjectRulesReview",
+          field(1, field(8)),
+          field(2, field(1, "dex")),
+          field(3, "\u0018\0", field(4))
+        )
+      )
+      assert.deepInclude(rules.json.status, { incomplete: false })
       for (const body of [object("Pod", field(1, field(1, "a"))), object("ConfigMap", field(9, "a")), "k8s", "\n"]) {
         const refused = yield* sendIt(maps, body)
         assert.strictEqual(refused.json.reason, "NotImplemented", JSON.stringify(body))

@@ -6,6 +6,7 @@ import { fieldsOf, union } from "./fieldSet.ts"
 import { parseJson } from "./json.ts"
 import { apiVersionOf } from "./kinds/kind.ts"
 import { type Draft, metadataOf } from "./kubeObject.ts"
+import { withoutLastApplied } from "./lastApplied.ts"
 import { conflictsOf, differenceOf, find, isSameManager, wholeSchema } from "./managedFields.ts"
 import { optionsProblem } from "./options.ts"
 import { managerOf, ownersBefore } from "./ownership.ts"
@@ -45,7 +46,7 @@ export const apply = (call: Call): Outcome => {
     const applied = kind.isBuiltIn ? draft : { ...sent, metadata: draft["metadata"] }
     const schema = wholeSchema(kind)
     const fields = fieldsOf(schema, applied)
-    if (old === undefined) return insert(call, { draft, dropped: [], name }, fields)
+    if (old === undefined) return insert(call, { draft, dropped: [], name }, { fields, object: sent })
     const owners = ownersBefore(call, old.object, undefined)
     const merged = withoutAbandoned(schema, mergeApplied(schema, old.object, applied), {
       applied: fields,
@@ -56,12 +57,13 @@ export const apply = (call: Call): Outcome => {
     })
     const next = readObject(kind, merged as Draft)
     if (Result.isFailure(next)) return Result.fail(Reply.badRequest(next.failure))
+    const differences = differenceOf(kind, old.object, next.success.draft)
     const conflicts =
       query.get("force") === "true"
         ? []
-        : conflictsOf(owners, managerOf(call, "Apply"), differenceOf(kind, old.object, next.success.draft))
+        : withoutLastApplied(call.manager, kind, old.object, conflictsOf(owners, managerOf(call, "Apply"), differences))
     return conflicts.length === 0
-      ? replace(call, old, next.success.draft, fields)
+      ? replace(call, old, next.success.draft, { fields, object: sent })
       : Result.fail(conflictReply(conflicts))
   })
 }

@@ -148,13 +148,24 @@ const toResource = (state: State, request: Request, target: Target): Result.Resu
   const builtIn = isBuiltInGroup(target.group)
   switch (found._tag) {
     case "NotModelled":
-      return Result.fail(notModelled(target))
+      return request.seen.verb === "list" && limits.has(target.plural)
+        ? Result.succeed(emptyList(state.table, limits.get(target.plural)!))
+        : Result.fail(notModelled(target))
     case "Unknown":
       return Result.fail(Reply.unknownResource(builtIn))
     default:
       return toKind(state, request, target, found)
   }
 }
+
+// `kubectl describe namespace` asks for what limits a namespace. Nothing does, since none of them can be made.
+const limits = new Map([
+  ["resourcequotas", "ResourceQuotaList"],
+  ["limitranges", "LimitRangeList"]
+])
+
+const emptyList = ({ version }: ObjectTable, kind: string) =>
+  Reply.json(200, JSON.stringify({ kind, apiVersion: "v1", metadata: { resourceVersion: String(version) }, items: [] }))
 
 const notModelled = ({ group, plural }: Target) =>
   Reply.notImplemented(
@@ -186,9 +197,11 @@ const toKind = (
   }
   if (target.subresource !== undefined && !(target.subresource === "status" && kind.hasStatus === true)) {
     return Result.fail(
-      builtIn && subresources.has(target.subresource)
+      mayHave(kind, target.subresource)
         ? Reply.notImplemented(`has no subresource ${target.subresource} of ${target.plural}`)
-        : Reply.notFound(target, target.name ?? "")
+        : builtIn
+          ? Reply.unknownResource(true)
+          : Reply.notFound(target, target.name ?? "")
     )
   }
   if (seen.verb === "other" || (builtIn && seen.method === "HEAD")) {
@@ -264,7 +277,11 @@ const toKind = (
   }
 }
 
-const subresources = new Set(["status", "finalize", "scale"])
+/** Whether the kind has this subresource on a real server, as far as this server knows. */
+const mayHave = ({ isBuiltIn, isModelled, subresources }: Kind, subresource: string): boolean =>
+  isBuiltIn && (isModelled ? subresources : someSubresources)?.includes(subresource) === true
+
+const someSubresources = ["status", "finalize", "scale"]
 
 /** A namespaced object has a path through its namespace. Only LIST and watch work across all namespaces. */
 const isInScope = (namespaced: boolean, inOneNamespace: boolean, verb: Verb, { name }: Target): boolean =>

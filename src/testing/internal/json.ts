@@ -23,3 +23,14 @@ export const parseJson = (text: string): Result.Result<unknown, string> =>
         : `invalid character '${token}' looking for beginning of value`
     }
   )
+
+/** The value with the fields of its objects in the order of their names, as Go writes maps. */
+export const sorted = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, child]) => [name, sorted(child)])
+  )
+}

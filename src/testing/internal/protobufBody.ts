@@ -76,7 +76,7 @@ const kinds: Readonly<Record<string, Fields>> = {
   SelfSubjectRulesReview: {
     1: metadata,
     2: message("spec", { 1: text("namespace") }),
-    3: message("status", { 3: { name: "incomplete", as: "bool" } })
+    3: message("status", { 3: { name: "incomplete", as: "bool" }, 4: text("evaluationError") })
   }
 }
 

@@ -28,7 +28,6 @@ export interface Schema {
   readonly maxProperties?: number
   readonly "x-kubernetes-preserve-unknown-fields"?: boolean
   readonly "x-kubernetes-int-or-string"?: boolean
-  readonly "x-kubernetes-embedded-resource"?: boolean
   readonly "x-kubernetes-patch-merge-key"?: string
   readonly "x-kubernetes-patch-strategy"?: string
   readonly "x-kubernetes-list-type"?: string

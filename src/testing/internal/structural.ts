@@ -21,12 +21,11 @@ export const prune = (schema: Schema, value: unknown, dropped: Array<string>, pa
     return value.map((one, index) => prune(schema.items ?? {}, one, dropped, [...path, index]))
   }
   if (!isRecord(value)) return value
-  const hasObjectFields = path.length === 0 || schema["x-kubernetes-embedded-resource"] === true
   const fields: Record<string, unknown> = {}
   for (const [name, child] of Object.entries(value)) {
     const field = fieldOf(schema, name)
     const here = [...path, name]
-    if (hasObjectFields && always.has(name)) fields[name] = child
+    if (path.length === 0 && always.has(name)) fields[name] = child
     else if (field === undefined) dropped.push(join(here))
     else fields[name] = prune(field, child, dropped, here)
   }
@@ -62,28 +61,20 @@ export const problems = (schema: Schema, value: unknown, path: Path = []): Reado
   })
   if (value === null && (schema.nullable === true || schema.type === undefined)) return []
   const type = expectedType(schema)
-  if (
-    type !== undefined &&
-    !type.includes(sortOf(value)) &&
-    !(type.includes("number") && sortOf(value) === "integer")
-  ) {
-    const sort = sortOf(value)
+  const sort = sortOf(value)
+  const isOfType = type === undefined || type.includes(sort) || (type.includes("number") && sort === "integer")
+  if (!isOfType) {
+    // Go reads a float into an integer of a format, and then finds that it is none.
+    const isFloat = schema.type === "integer" && sort === "number"
+    const [wanted, found] = isFloat && schema.format !== undefined ? [schema.format, "float64"] : [type.join(","), sort]
     return [
-      invalid(`${field} in body must be of type ${type.join(",")}: "${sort}"`, sort, "FieldValueTypeInvalid"),
-      ...(type.includes("integer") && sort === "number"
-        ? [
-            {
-              reason: "FieldValueInvalid",
-              message: `Invalid value: "": Checked value must be of type integer (default format) in ${field}`,
-              field: "<nil>"
-            }
-          ]
-        : [])
+      invalid(`${field} in body must be of type ${wanted}: "${found}"`, found, "FieldValueTypeInvalid"),
+      ...(isFloat ? [notInFormat(schema, field)] : [])
     ]
   }
-  const own = [...numberProblems(schema, value), ...textProblems(schema, value)].map((rule) =>
-    invalid(`${field} in body ${rule}`)
-  )
+  if (schema.format === "int32" && typeof value === "number" && value !== (value | 0))
+    return [notInFormat(schema, field)]
+  const own = numberProblems(schema, value).map((rule) => invalid(`${field} in body ${rule}`))
   const isListed = schema.enum === undefined || schema.enum.some((one) => isDeepStrictEqual(one, value))
   const listed = isListed
     ? []
@@ -94,8 +85,19 @@ export const problems = (schema: Schema, value: unknown, path: Path = []): Reado
           field
         }
       ]
-  return [...own, ...sizeProblems(schema, value, field), ...listed, ...childProblems(schema, value, path)]
+  return [
+    ...own,
+    ...(typeof value === "string" ? textProblems(schema, value, field) : sizeProblems(schema, value, field)),
+    ...listed,
+    ...childProblems(schema, value, path)
+  ]
 }
+
+const notInFormat = ({ format }: Schema, field: string): Cause => ({
+  reason: "FieldValueInvalid",
+  message: `Invalid value: "": Checked value must be of type integer ${format === undefined ? "(default format)" : `with format ${format}`} in ${field}`,
+  field: "<nil>"
+})
 
 const expectedType = (schema: Schema): ReadonlyArray<string> | undefined =>
   schema["x-kubernetes-int-or-string"] === true
@@ -123,39 +125,40 @@ const numberProblems = (schema: Schema, value: unknown): ReadonlyArray<string> =
   return rules
 }
 
-const textProblems = (schema: Schema, value: unknown): ReadonlyArray<string> => {
-  if (typeof value !== "string") return []
-  const { minLength, pattern } = schema
-  const rules: Array<string> = []
-  if (minLength !== undefined && [...value].length < minLength) {
-    rules.push(`should be at least ${minLength} chars long`)
+// The first of them is all that the API server tells.
+const textProblems = (schema: Schema, value: string, field: string): ReadonlyArray<Cause> => {
+  const { maxLength, minLength, pattern } = schema
+  const invalid = (rule: string) => [
+    { reason: "FieldValueInvalid", message: `Invalid value: ${JSON.stringify(value)}: ${field} in body ${rule}`, field }
+  ]
+  if (maxLength !== undefined && [...value].length > maxLength) {
+    return [{ reason: "FieldValueTooLong", message: `Too long: may not be more than ${maxLength} bytes`, field }]
   }
-  if (pattern !== undefined && !new RegExp(pattern, "u").test(value)) rules.push(`should match '${pattern}'`)
-  return rules
+  if (minLength !== undefined && [...value].length < minLength) {
+    return invalid(`should be at least ${minLength} chars long`)
+  }
+  return pattern === undefined || new RegExp(pattern, "u").test(value) ? [] : invalid(`should match '${pattern}'`)
 }
 
 const sizeProblems = (schema: Schema, value: unknown, field: string): ReadonlyArray<Cause> => {
-  const { maxItems, maxLength, maxProperties, minItems, minProperties } = schema
+  const { maxItems, maxProperties, minItems, minProperties } = schema
   const tooMany = (count: number, most: number) => ({
     reason: "FieldValueTooMany",
-    message: `Too many: ${count}: must have at most ${most} items`,
+    message: `Too many: ${count}: must have at most ${most} ${most === 1 ? "item" : "items"}`,
     field
   })
-  const tooFew = (rule: string) => ({
+  const tooFew = (count: number, rule: string) => ({
     reason: "FieldValueInvalid",
-    message: `Invalid value: ${JSON.stringify(value)}: ${field} in body should have at least ${rule}`,
+    message: `Invalid value: ${count}: ${field} in body should have at least ${rule}`,
     field
   })
-  if (typeof value === "string" && maxLength !== undefined && [...value].length > maxLength) {
-    return [{ reason: "FieldValueTooLong", message: `Too long: may not be more than ${maxLength} bytes`, field }]
-  }
   const count = Array.isArray(value) ? value.length : isRecord(value) ? Object.keys(value).length : undefined
   if (count === undefined) return []
   const [least, most, what] = Array.isArray(value)
     ? [minItems, maxItems, "items"]
     : [minProperties, maxProperties, "properties"]
   if (most !== undefined && count > most) return [tooMany(count, most)]
-  return least !== undefined && count < least ? [tooFew(`${least} ${what}`)] : []
+  return least !== undefined && count < least ? [tooFew(count, `${least} ${what}`)] : []
 }
 
 const childProblems = (schema: Schema, value: unknown, path: Path): ReadonlyArray<Cause> => {

@@ -14,6 +14,7 @@ import {
   sameContent,
   valueProblems
 } from "./kubeObject.ts"
+import { withLastApplied } from "./lastApplied.ts"
 import { Version } from "./objectTable.ts"
 import { isDryRun, optionsProblem, type OptionsKind, unknownFields, withWarnings } from "./options.ts"
 import { withOwners } from "./ownership.ts"
@@ -22,10 +23,17 @@ import { readObject, type ReadObject } from "./readObject.ts"
 import * as Reply from "./reply.ts"
 import type { Target } from "./requestPath.ts"
 import { problems } from "./structural.ts"
+import { duplicates } from "./uniqueElements.ts"
 
 /** What a client sent, with known fields only. */
 export interface Sent extends ReadObject {
   readonly name: string
+}
+
+/** What a server-side apply sent, and its fields. */
+export interface Applied {
+  readonly object: Draft
+  readonly fields: FieldSet
 }
 
 export const create = (call: Call): Outcome =>
@@ -36,8 +44,8 @@ export const create = (call: Call): Outcome =>
     return insert(call, { ...sent, name })
   })
 
-/** Makes an object. `applied` are the fields of a server-side apply. */
-export const insert = (call: Call, { draft, dropped, name }: Sent, applied?: FieldSet): Outcome => {
+/** Makes an object. */
+export const insert = (call: Call, { draft, dropped, name }: Sent, applied?: Applied): Outcome => {
   const { kind, table, target } = call
   const metadata = metadataOf(draft)
   if (!call.namespaceExists) return Result.fail(Reply.namespaceNotFound(target.namespace))
@@ -61,7 +69,7 @@ export const insert = (call: Call, { draft, dropped, name }: Sent, applied?: Fie
   if (table.get(call.resource, target.namespace, name) !== undefined) {
     return Result.fail(Reply.alreadyExists(target, name))
   }
-  const owned = withOwners(call, undefined, object, metadata.managedFields, applied)
+  const owned = withOwners(call, undefined, object, metadata.managedFields, applied?.fields)
   return warn(call, dropped, store(call, owned, 201))
 }
 
@@ -151,11 +159,8 @@ const otherUid = ({ kind, target }: Call, uid: string, old: Version | undefined)
   )
 }
 
-/**
- * The common part of PUT and PATCH: checks the version, then replaces the object. `applied` are the fields of a
- * server-side apply.
- */
-export const replace = (call: Call, old: Version, draft: Draft, applied?: FieldSet): Outcome => {
+/** The common part of PUT and PATCH: checks the version, then replaces the object. */
+export const replace = (call: Call, old: Version, draft: Draft, applied?: Applied): Outcome => {
   const { kind, table, target } = call
   const name = target.name!
   const { metadata: before } = old.object
@@ -171,7 +176,8 @@ export const replace = (call: Call, old: Version, draft: Draft, applied?: FieldS
     return Result.fail(Reply.modified(target, name))
   }
   const content = successor(call, old.object, draft)
-  const after = withOwners(call, old.object, content, metadata.managedFields, applied)
+  const owned = withOwners(call, old.object, content, metadata.managedFields, applied?.fields)
+  const after = applied === undefined ? owned : withLastApplied(call.manager, owned, applied.object)
   const problem = invalidObject(call, after, old.object)
   if (problem !== undefined) return Result.fail(problem)
   if (same(after, old.object)) return answer(call, old)
@@ -236,7 +242,9 @@ const invalidObject = (call: Call, object: KubeObject, before: KubeObject | unde
   if (object.apiVersion !== apiVersion) return wrong("apiVersion", object.apiVersion, `must be ${apiVersion}`)
   const causes = [
     ...valueProblems(object.metadata, kind.nameIsLabel),
-    ...(kind.isBuiltIn || !kind.isModelled ? [] : problems(kind.schema, object)),
+    ...(kind.isBuiltIn || !kind.isModelled
+      ? []
+      : [...problems(kind.schema, object), ...duplicates(kind.schema, object)]),
     ...(kind.validate?.(object, before) ?? [])
   ]
   return causes.length === 0 ? undefined : Reply.invalid(object.kind, target.group, name, causes)

@@ -138,3 +138,43 @@ export const applyToGate: ReadonlyArray<Step> = [
     apply
   )
 ]
+
+const maps = "/api/v1/namespaces/talk/configmaps"
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+const byKubectl = (data: object, metadata: object = {}) => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "by-kubectl", ...metadata },
+  data
+})
+
+/** `kubectl` applies server-side what it has applied client-side before. */
+export const applyAfterClientSide: ReadonlyArray<Step> = [
+  step(
+    "what kubectl applies client-side",
+    "POST",
+    by(maps, "kubectl-client-side-apply"),
+    byKubectl(
+      { a: "1", b: "1", c: "1" },
+      { annotations: { [lastApplied]: JSON.stringify(byKubectl({ a: "1", b: "1", c: "1" }, { namespace: "talk" })) } }
+    )
+  ),
+  step("another manager conflicts with it", "PATCH", by(`${maps}/by-kubectl`, "one"), byKubectl({ a: "2" }), apply),
+  step("kubectl does not", "PATCH", by(`${maps}/by-kubectl`, "kubectl"), byKubectl({ b: "2", a: "2" }), apply),
+  step(
+    "another manager applies by force",
+    "PATCH",
+    by(`${maps}/by-kubectl`, "two", "&force=true"),
+    byKubectl({ a: "3" }),
+    apply
+  ),
+  step("kubectl conflicts with that", "PATCH", by(`${maps}/by-kubectl`, "kubectl"), byKubectl({ a: "4" }), apply),
+  step(
+    "kubectl applies with an annotation, by force",
+    "PATCH",
+    by(`${maps}/by-kubectl`, "kubectl", "&force=true"),
+    byKubectl({ a: "4" }, { annotations: { n: "1" } }),
+    apply
+  ),
+  step("what is left of it", "GET", `${maps}/by-kubectl`)
+]

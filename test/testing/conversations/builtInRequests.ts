@@ -46,6 +46,8 @@ const configMaps: ReadonlyArray<Step> = [
     metadata: { name: "bare" },
     data: { a: "2" }
   }),
+  step("a ConfigMap has no status", "GET", `${maps}/bare/status`),
+  step("a status of a ConfigMap is not patched", "PATCH", `${maps}/bare/status`, { data: { a: "3" } }, merge),
   step("a body with another kind", "POST", maps, { kind: "Secret", apiVersion: "v1", metadata: { name: "x" } }),
   step("a body with an unknown kind", "POST", maps, { kind: "ConfigMop", apiVersion: "v1", metadata: { name: "x" } }),
   step("a body with kind only", "POST", maps, { kind: "ConfigMap", metadata: { name: "kind-only" } }),

@@ -6,9 +6,10 @@ import * as Result from "effect/Result"
 import { fileURLToPath } from "node:url"
 import type * as Envtest from "../../../src/testing/envtest/Envtest.ts"
 import type { Send } from "./converse.ts"
-import { applyToConfigMap, applyToToken } from "./applyRequests.ts"
+import { applyAfterClientSide, applyToConfigMap, applyToToken } from "./applyRequests.ts"
 import { builtIns } from "./builtInRequests.ts"
 import { customs } from "./customRequests.ts"
+import { schemas } from "./schemaRequests.ts"
 import type { Step } from "./step.ts"
 
 /** A conversation with a real server. */
@@ -18,8 +19,11 @@ export interface Talk {
 }
 
 export const talks: ReadonlyArray<Talk> = [
-  { server: "kube-apiserver", steps: [...builtIns.slice(0, -1), ...applyToConfigMap, ...builtIns.slice(-1)] },
-  { server: "apiextensions-apiserver", steps: [...customs, ...applyToToken] }
+  {
+    server: "kube-apiserver",
+    steps: [...builtIns.slice(0, -1), ...applyToConfigMap, ...applyAfterClientSide, ...builtIns.slice(-1)]
+  },
+  { server: "apiextensions-apiserver", steps: [...customs, ...schemas, ...applyToToken] }
 ]
 
 /** The file with the answers of a server. */

@@ -1,4 +1,5 @@
 /** CustomResourceDefinitions: what they may say, and what the server cannot do with them. */
+import * as Result from "effect/Result"
 import { isRecord } from "../json.ts"
 import { isSimplePath } from "../jsonPath.ts"
 import type { KubeObject } from "../kubeObject.ts"
@@ -6,6 +7,7 @@ import type { Cause } from "../reply.ts"
 import { anything, type Schema } from "../schema.ts"
 import { name } from "./columns.ts"
 import type { Kind } from "./kind.ts"
+import { schemaProblems } from "./schemaRules.ts"
 
 /** A version of a definition. */
 export interface Version {
@@ -63,6 +65,7 @@ export const definition: Kind = {
   shortNames: ["crd", "crds"],
   isBuiltIn: true,
   isModelled: true,
+  subresources: ["status"],
   schema: { ...anything, title: "CustomResourceDefinition" },
   prepare: (object, before) => {
     const spec = specOf(object)
@@ -97,19 +100,14 @@ export const definition: Kind = {
               field: "spec.scope"
             }
           ]),
-      ...versions.flatMap((version, index) =>
-        version.schema?.openAPIV3Schema === undefined
-          ? [required(`spec.versions[${index}].schema.openAPIV3Schema`)]
-          : version.schema.openAPIV3Schema.type === "object"
-            ? []
-            : [
-                invalid(
-                  `spec.versions[${index}].schema.openAPIV3Schema.type`,
-                  version.schema.openAPIV3Schema.type,
-                  "must be object at the root"
-                )
-              ]
-      ),
+      ...versions.flatMap(({ schema }, index) => {
+        const root = schema?.openAPIV3Schema
+        const field = `spec.versions[${index}].schema.openAPIV3Schema`
+        if (root === undefined) return [required(field)]
+        if (root.type !== "object") return [invalid(`${field}.type`, root.type, "must be object at the root")]
+        if (unsupported(object) !== undefined) return []
+        return schemaProblems(root, versions.length === 1 ? "spec.validation.openAPIV3Schema" : field)
+      }),
       ...(versions.filter(({ storage }) => storage).length === 1
         ? []
         : [
@@ -228,18 +226,18 @@ const keywords = new Set([
   "externalDocs",
   "x-kubernetes-preserve-unknown-fields",
   "x-kubernetes-int-or-string",
-  "x-kubernetes-embedded-resource",
   "x-kubernetes-list-type",
   "x-kubernetes-list-map-keys",
   "x-kubernetes-map-type"
 ])
 
-/** The first keyword of a schema that the server does not know. It knows `format` only where it checks nothing. */
+/** The first keyword of a schema that the server does not know. It knows the formats of numbers only. */
 const unknownKeyword = (schema: Schema): string | undefined => {
   const own = Object.keys(schema).find(
     (keyword) => !keywords.has(keyword) && !(keyword === "format" && isNumber(schema))
   )
   if (own !== undefined) return own
+  if (schema.pattern !== undefined && !isReadable(schema.pattern)) return `the pattern ${schema.pattern}`
   const children = [
     ...Object.values(schema.properties ?? {}),
     ...(schema.items === undefined ? [] : [schema.items]),
@@ -251,5 +249,8 @@ const unknownKeyword = (schema: Schema): string | undefined => {
   }
   return undefined
 }
+
+// Go's regular expressions differ from those of JavaScript.
+const isReadable = (pattern: string) => Result.isSuccess(Result.try(() => new RegExp(pattern, "u")))
 
 const isNumber = ({ type }: Schema) => type === "integer" || type === "number"

@@ -22,6 +22,7 @@ export interface Column {
  * - `isModelled`: its fields are known. Objects of other kinds are kept as they are.
  * - `schema`: the object without `apiVersion`, `kind` and `metadata`.
  * - `createsOnUpdate`: PUT makes a missing object. `needsVersion`: PUT needs a resourceVersion.
+ * - `hasStatus`: it has the subresource `status`. `subresources`: those that it has on a real server, and not here.
  * - `skeleton`: what an object has before anybody writes, so that nobody owns it.
  * - `prepare`: what the server fills in before it validates; `before` is absent for a new object.
  * - `validate`: what is wrong with an object.
@@ -43,6 +44,7 @@ export interface Kind {
   readonly createsOnUpdate?: boolean
   readonly needsVersion?: boolean
   readonly hasStatus?: boolean
+  readonly subresources?: ReadonlyArray<string>
   readonly nameIsLabel?: boolean
   readonly skeleton?: object
   readonly prepare?: (object: KubeObject, before: KubeObject | undefined) => KubeObject

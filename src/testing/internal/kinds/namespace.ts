@@ -16,6 +16,7 @@ export const namespace: Kind = {
   isBuiltIn: true,
   isModelled: true,
   nameIsLabel: true,
+  subresources: ["status", "finalize"],
   skeleton: { spec: { finalizers: ["kubernetes"] }, status: {} },
   schema: {
     title: "Namespace",
