@@ -115,4 +115,14 @@ describe("the proxy", () => {
       assert.isAtLeast(performance.now() - began, 115)
     })
   )
+
+  it.live("resets a connection in the moment in which it ends", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* world
+      const closed = new Promise((resolve) => socket.once("close", resolve))
+      socket.end()
+      process.nextTick(() => Proxy.reset(socket))
+      yield* Effect.promise(() => closed)
+    })
+  )
 })

@@ -143,7 +143,7 @@ class Flow {
 
   reset(): void {
     this.#waiting.length = 0
-    this.#from.resetAndDestroy()
+    reset(this.#from)
   }
 
   #take(data: Uint8Array | "end"): void {
@@ -153,6 +153,15 @@ class Flow {
     this.#waiting.push({ data, due: performance.now() + (mode._tag === "Slow" ? mode.millis : 0) })
     this.pump()
   }
+}
+
+/**
+ * Resets a connection. While the end of its own side is being sent, Node.js cannot, and would keep it open for good: the process
+ * would not end.
+ */
+export const reset = (socket: Net.Socket): void => {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 const isLossy = (mode: Mode): boolean => mode._tag === "Blackhole" || mode._tag === "LoseAnswers"
