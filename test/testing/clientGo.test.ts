@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
@@ -41,7 +42,7 @@ const makeWorld = Effect.fnUntraced(function* (spec?: LeaderElector.LeaseSpec) {
       memory.api(identity),
       { ...LeaderElector.defaults, releaseOnCancel: true, identity, ...settings },
       { onStartedLeading, onNewLeader: (leader) => Effect.sync(() => void seen.leaders.push(leader)) }
-    )
+    ).pipe(Random.withSeed(identity))
     // Detached: at the end of a test nobody lets the time of a release pass.
     const fiber = yield* Effect.forkDetach(
       machine === undefined ? campaign : Effect.provideService(campaign, Clock.Clock, machine.clock),
