@@ -35,6 +35,7 @@
  * - RBAC: every client with the token may do everything. Inject `Forbid` to deny verbs; reviews know of it. Priority and
  *   fairness: inject `tooManyRequests()`. A server that stalls: inject `Delay` or `Drop`.
  * - Admission webhooks and garbage collection: there are none. A deleted namespace is gone with its objects at once.
+ * - Integers of more than 53 bits lose their last digits.
  * - GET and LIST of a future version: 504 at once. A real server waits three seconds first.
  */
 import * as Clock from "effect/Clock"

@@ -40,6 +40,7 @@ describe("the modelled part", () => {
         ["POST", maps, "a: 1", { "content-type": "application/yaml" }],
         ["GET", "/api/v1/namespaces/default/pods", undefined, {}],
         ["POST", "/apis/apps/v1/namespaces/default/deployments", {}, json],
+        ["POST", "/api/v1/namespaces/default/resourcequotas", {}, json],
         ["PUT", "/api/v1/namespaces/default/finalize", {}, json],
         ["POST", definitions, definition({ type: "object", "x-kubernetes-validations": [] }), json],
         ["POST", definitions, definition({ type: "object" }, { subresources: { scale: {} } }), json],
@@ -57,6 +58,9 @@ describe("the modelled part", () => {
         assert.strictEqual(status.reason, "NotImplemented")
       }
       assert.lengthOf((yield* ask({ path: definitions })).json.items, 0)
+      for (const plural of ["resourcequotas", "limitranges"]) {
+        assert.deepStrictEqual((yield* ask({ path: `/api/v1/namespaces/default/${plural}` })).json.items, [])
+      }
     })
   )
 
