@@ -8,7 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { whole } from "../tools/flags.ts"
@@ -58,6 +58,8 @@ const program = (modules: ReadonlyArray<string>) => `
 
 const measure = Effect.fnUntraced(function* (rounds: number) {
   mkdirSync(built, { recursive: true })
+  // As in the package: without it, Node would look into each file for what it is.
+  writeFileSync(join(built, "package.json"), JSON.stringify({ type: "module" }))
   const compiler = [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json", "--outDir", built]
   yield* Effect.tryPromise(() => exec(process.execPath, compiler, { cwd: root }))
   const samples = imports.map((): Array<Sample> => [])

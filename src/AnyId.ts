@@ -30,13 +30,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import * as LockError from "./LockError.ts"
 import { idKey, ObjectStore } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
 /** The longest id, in characters. Our choice: an annotation has room for it. */
 export const maxLength = 4096
+
+// Loading it takes several milliseconds, which most services need not spend.
+const crypto = () => process.getBuiltinModule("node:crypto")
 
 /** How much of the hash is in a name, in hexadecimal digits, and how long the readable beginning is at most. Our choice. */
 const hashLength = 20
@@ -55,7 +57,7 @@ export const nameOf = (id: string): Result.Result<string, LockError.InvalidName>
     return refused(id, `it has ${id.length} characters, and at most ${maxLength} are allowed`)
   }
   if (!id.isWellFormed()) return refused(id, "it is not well-formed Unicode (a surrogate stands alone)")
-  const hash = createHash("sha256").update(id).digest("hex").slice(0, hashLength)
+  const hash = crypto().createHash("sha256").update(id).digest("hex").slice(0, hashLength)
   const readable = id
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, "-")

@@ -42,8 +42,7 @@ import * as Stream from "effect/Stream"
 import * as ElectionMetrics from "./ElectionMetrics.ts"
 import * as ElectionTiming from "./ElectionTiming.ts"
 import type { Held } from "./Held.ts"
-import * as electionStore from "./internal/election/electionStore.ts"
-import * as leaseSpec from "./internal/election/leaseSpec.ts"
+import type * as operations from "./internal/election/operations.ts"
 import * as settings from "./internal/settings.ts"
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import * as ClockReading from "./internal/time/clockReading.ts"
@@ -172,6 +171,9 @@ const longestRetry = 2.2
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<LeaderElection["Service"], never, ObjectStore | Scope.Scope> {
+  // What only elections need is loaded with the first one.
+  const loaded = yield* Effect.promise(() => import("./internal/election/operations.ts"))
+  const { electionStore } = loaded
   const leases = yield* ObjectStore
   const { leaseDuration, renewDeadline, retryPeriod } = options.timing ?? ElectionTiming.make()
   const announcements = yield* FiberSet.make<void>()
@@ -283,14 +285,14 @@ export const make = Effect.fnUntraced(function* (
     observe: (name) =>
       Stream.fromEffect(
         Effect.matchEffect(leases.read(name), {
-          onSuccess: (lease) => Effect.succeed(leaderOf(lease)),
+          onSuccess: (lease) => Effect.succeed(leaderOf(loaded, lease)),
           onFailure: (error) =>
             error._tag === "LockNotFound" && error.missing === "object" ? Effect.succeedNone : Effect.fail(error)
         })
       ).pipe(
         Stream.concat(
           Stream.map(leases.watch(name, { content: true }), (event) =>
-            event._tag === "Deleted" ? Option.none() : leaderOf(event.snapshot)
+            event._tag === "Deleted" ? Option.none() : leaderOf(loaded, event.snapshot)
           )
         ),
         Stream.changesWith(isSameLeader)
@@ -301,7 +303,7 @@ export const make = Effect.fnUntraced(function* (
 const named = <Input, State>(metric: Metric.Metric<Input, State>, name: string): Metric.Metric<Input, State> =>
   Metric.withAttributes(metric, { name })
 
-const leaderOf = ({ content }: ObjectSnapshot): Option.Option<Leader> => {
+const leaderOf = ({ leaseSpec }: typeof operations, { content }: ObjectSnapshot): Option.Option<Leader> => {
   const spec = leaseSpec.fromContent(content)
   const since = spec.acquireTime === undefined ? undefined : rfc3339.parse(spec.acquireTime)
   return Option.map(Option.fromUndefinedOr(leaseSpec.holderOf(spec)), (identity) => ({

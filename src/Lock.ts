@@ -34,7 +34,6 @@ import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import * as Closing from "./internal/engine/closing.ts"
 import type { Contender, Engine } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
-import * as leaseMirror from "./internal/election/leaseMirror.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
 import * as renewer from "./internal/engine/renewer.ts"
@@ -231,6 +230,13 @@ export const removeIdle = (id: string): Effect.Effect<Removal, LockError.StoreEr
 export const make = (options: Options = {}): Effect.Effect<Lock["Service"], never, ObjectStore | Scope.Scope> =>
   Effect.flatMap(ObjectStore, (store) => makeOf(LockKind.of(options.policy ?? LockPolicy.standard, store), options))
 
+// What only Leases need is loaded with the first lock on them.
+const showingHolders = (store: ObjectStore["Service"], kind: LockKind.LockKind) =>
+  Effect.map(
+    Effect.promise(() => import("./internal/election/leaseMirror.ts")),
+    (leaseMirror) => leaseMirror.make(store, kind)
+  )
+
 /** Makes locks of a kind, as `make` does. */
 export const makeOf = Effect.fnUntraced(function* (
   kind: LockKind.LockKind,
@@ -238,7 +244,7 @@ export const makeOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.standard
-  const store = given.holdsLeases ? leaseMirror.make(given, kind) : given
+  const store = given.holdsLeases ? yield* showingHolders(given, kind) : given
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
   const processId = LockQueue.newProcessId()

@@ -43,14 +43,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import * as ValueLocation from "./internal/refresh/location.ts"
 import type * as deps from "./internal/refresh/deps.ts"
-import * as knowledge from "./internal/refresh/knowledge.ts"
-import { replace } from "./internal/refresh/replace.ts"
-import * as rotation from "./internal/refresh/rotation.ts"
-import * as sightings from "./internal/refresh/sightings.ts"
-import * as SingleFlight from "./internal/refresh/singleFlight.ts"
-import * as unwritten from "./internal/refresh/unwritten.ts"
 import { inSpan } from "./internal/tracing.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
@@ -188,6 +181,10 @@ export const make = Effect.fnUntraced(function* <A, E, R>(
 export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
+  // What only a shared value needs is loaded with the first one.
+  const { knowledge, replace, rotation, sightings, SingleFlight, unwritten, ValueLocation } = yield* Effect.promise(
+    () => import("./internal/refresh/operations.ts")
+  )
   const { createIfMissing, path, resource } = options.location ?? inSecret(defaultKey)
   const store = yield* ObjectStore
   const policy = options.policy ?? defaultPolicy
