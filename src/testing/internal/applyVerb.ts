@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import { mediaType, parseObject } from "./body.ts"
 import type { Call, Outcome } from "./call.ts"
+import { required } from "./causes.ts"
 import { fieldsOf, union } from "./fieldSet.ts"
 import { parseJson } from "./json.ts"
 import { apiVersionOf } from "./kinds/kind.ts"
@@ -69,7 +70,7 @@ export const apply = (call: Call): Outcome => {
 }
 
 const managerMissing = Reply.invalid("PatchOptions", "meta.k8s.io", "", [
-  { reason: "FieldValueRequired", message: "Required value: is required for apply patch", field: "fieldManager" }
+  required("fieldManager", "is required for apply patch")
 ])
 
 const managedFieldsSent = Reply.badRequest("metadata.managedFields must be nil")

@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import { checkObjectMediaType } from "./body.ts"
 import { answer, type Call, type Outcome } from "./call.ts"
+import { notSupported } from "./causes.ts"
 import { isRecord, parseJson } from "./json.ts"
 import { Version } from "./objectTable.ts"
 import { dryRunProblem, optionsProblem } from "./options.ts"
@@ -125,11 +126,7 @@ const deleteOptions = (call: Call): Result.Result<DeleteOptions, Reply.Reply> =>
   if (propagationPolicy !== undefined && propagationPolicy !== null && !policies.has(propagationPolicy as string)) {
     return Result.fail(
       Reply.invalid("DeleteOptions", "meta.k8s.io", "", [
-        {
-          reason: "FieldValueNotSupported",
-          message: `Unsupported value: ${JSON.stringify(propagationPolicy)}: supported values: "Foreground", "Background", "Orphan", "nil"`,
-          field: "propagationPolicy"
-        }
+        notSupported("propagationPolicy", propagationPolicy, ["Foreground", "Background", "Orphan", "nil"])
       ])
     )
   }

@@ -196,13 +196,10 @@ const toKind = (
     )
   }
   if (target.subresource !== undefined && !(target.subresource === "status" && kind.hasStatus === true)) {
-    return Result.fail(
-      mayHave(kind, target.subresource)
-        ? Reply.notImplemented(`has no subresource ${target.subresource} of ${target.plural}`)
-        : builtIn
-          ? Reply.unknownResource(true)
-          : Reply.notFound(target, target.name ?? "")
-    )
+    if (mayHave(kind, target.subresource)) {
+      return Result.fail(Reply.notImplemented(`has no subresource ${target.subresource} of ${target.plural}`))
+    }
+    return Result.fail(builtIn ? Reply.unknownResource(true) : Reply.notFound(target, target.name ?? ""))
   }
   if (seen.verb === "other" || (builtIn && seen.method === "HEAD")) {
     return Result.fail(Reply.methodNotAllowed(builtIn ? undefined : target))

@@ -1,5 +1,6 @@
 /** Kubernetes objects: their shape, and the validation of their metadata. */
 import { isDeepStrictEqual } from "node:util"
+import { invalid, required } from "./causes.ts"
 import type { Cause } from "./reply.ts"
 
 /** The metadata of a stored object. */
@@ -49,20 +50,10 @@ export const metadataOf = (draft: Draft): DraftMetadata => (draft["metadata"] ??
 export const valueProblems = (metadata: DraftMetadata, nameIsLabel = false): ReadonlyArray<Cause> => {
   const causes: Array<Cause> = []
   const add = (field: string, value: string, problem: string | undefined) => {
-    if (problem !== undefined) {
-      causes.push({
-        reason: "FieldValueInvalid",
-        message: `Invalid value: ${JSON.stringify(value)}: ${problem}`,
-        field: `metadata.${field}`
-      })
-    }
+    if (problem !== undefined) causes.push(invalid(`metadata.${field}`, value, problem))
   }
   if (!metadata.name) {
-    causes.push({
-      reason: "FieldValueRequired",
-      message: "Required value: name or generateName is required",
-      field: "metadata.name"
-    })
+    causes.push(required("metadata.name", "name or generateName is required"))
   } else {
     add("name", metadata.name, nameProblem(metadata.name, nameIsLabel))
   }

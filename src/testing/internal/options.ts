@@ -1,4 +1,5 @@
 /** The options of writes in a query: `dryRun` and `fieldValidation`. */
+import { notSupported } from "./causes.ts"
 import * as Reply from "./reply.ts"
 
 /** The kinds of options, by the verb that takes them. */
@@ -8,13 +9,7 @@ export type OptionsKind = "CreateOptions" | "UpdateOptions" | "PatchOptions" | "
 export const dryRunProblem = (values: ReadonlyArray<unknown>, kind: OptionsKind): Reply.Reply | undefined =>
   values.every((value) => value === "All")
     ? undefined
-    : Reply.invalid(kind, "meta.k8s.io", "", [
-        {
-          reason: "FieldValueNotSupported",
-          message: `Unsupported value: ${JSON.stringify(values)}: supported values: "All"`,
-          field: "dryRun"
-        }
-      ])
+    : Reply.invalid(kind, "meta.k8s.io", "", [notSupported("dryRun", values, ["All"])])
 
 /** What is wrong with the options of a write, if anything is. */
 export const optionsProblem = (query: URLSearchParams, kind: OptionsKind): Reply.Reply | undefined => {
@@ -22,11 +17,7 @@ export const optionsProblem = (query: URLSearchParams, kind: OptionsKind): Reply
   const validation = query.get("fieldValidation")
   if (validation !== null && !validations.has(validation)) {
     return Reply.invalid(kind, "meta.k8s.io", "", [
-      {
-        reason: "FieldValueNotSupported",
-        message: `Unsupported value: ${JSON.stringify(validation)}: supported values: "", "Ignore", "Strict", "Warn"`,
-        field: "fieldValidation"
-      }
+      notSupported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])
     ])
   }
   return dryRunProblem(query.getAll("dryRun"), kind)

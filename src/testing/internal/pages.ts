@@ -1,6 +1,7 @@
 /** LIST in pages, and of a past version. */
 import * as Result from "effect/Result"
 import { type Call, notAVersion, parseVersion } from "./call.ts"
+import { forbidden, notSupported } from "./causes.ts"
 import { isRecord, parseJson } from "./json.ts"
 import type { Version } from "./objectTable.ts"
 import * as Reply from "./reply.ts"
@@ -82,27 +83,17 @@ const placeOf = (call: Call): Result.Result<Place, Reply.Reply> => {
 
 const matchProblem = (match: string, version: string, token: string): Reply.Reply | undefined => {
   if (match === "") return undefined
-  const forbidden = (rule: string) => ({
-    reason: "FieldValueForbidden",
-    message: `Forbidden: ${rule}`,
-    field: "resourceVersionMatch"
-  })
+  const field = "resourceVersionMatch"
   const causes = [
     ...(version === "" && token === ""
-      ? [forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")]
+      ? [forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")]
       : []),
-    ...(token === "" ? [] : [forbidden("resourceVersionMatch is forbidden when continue is provided")]),
+    ...(token === "" ? [] : [forbidden(field, "resourceVersionMatch is forbidden when continue is provided")]),
     ...(match === "Exact" || match === "NotOlderThan"
       ? []
-      : [
-          {
-            reason: "FieldValueNotSupported",
-            message: `Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan", ""`,
-            field: "resourceVersionMatch"
-          }
-        ]),
+      : [notSupported(field, match, ["Exact", "NotOlderThan", ""])]),
     ...(match === "Exact" && version === "0"
-      ? [forbidden(`resourceVersionMatch "exact" is forbidden for resourceVersion "0"`)]
+      ? [forbidden(field, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`)]
       : [])
   ]
   return causes.length === 0 ? undefined : Reply.invalid("ListOptions", "meta.k8s.io", "", causes)

@@ -1,5 +1,6 @@
 /** What the schema of a CRD does to a custom resource: unknown fields are pruned, defaults filled in, the rest checked. */
 import { isDeepStrictEqual } from "node:util"
+import { notSupported, required } from "./causes.ts"
 import { goKind, isRecord } from "./json.ts"
 import type { Cause } from "./reply.ts"
 import { fieldOf, type Schema, takesAnything } from "./schema.ts"
@@ -76,15 +77,7 @@ export const problems = (schema: Schema, value: unknown, path: Path = []): Reado
     return [notInFormat(schema, field)]
   const own = numberProblems(schema, value).map((rule) => invalid(`${field} in body ${rule}`))
   const isListed = schema.enum === undefined || schema.enum.some((one) => isDeepStrictEqual(one, value))
-  const listed = isListed
-    ? []
-    : [
-        {
-          reason: "FieldValueNotSupported",
-          message: `Unsupported value: ${JSON.stringify(value)}: supported values: ${schema.enum!.map((one) => JSON.stringify(one)).join(", ")}`,
-          field
-        }
-      ]
+  const listed = isListed ? [] : [notSupported(field, value, schema.enum!)]
   return [
     ...own,
     ...(typeof value === "string" ? textProblems(schema, value, field) : sizeProblems(schema, value, field)),
@@ -166,7 +159,7 @@ const childProblems = (schema: Schema, value: unknown, path: Path): ReadonlyArra
   if (!isRecord(value) || (takesAnything(schema) && schema.properties === undefined)) return []
   const missing = (schema.required ?? [])
     .filter((name) => value[name] === undefined)
-    .map((name) => ({ reason: "FieldValueRequired", message: "Required value", field: join([...path, name]) }))
+    .map((name) => required(join([...path, name])))
   const inside = Object.entries(value).flatMap(([name, child]) => {
     const field = path.length === 0 && always.has(name) ? undefined : fieldOf(schema, name)
     return field === undefined ? [] : problems(field, child, [...path, name])

@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import { cannotBeHandled, checkObjectMediaType, otherType, parseObject } from "./body.ts"
 import { answer, type Call, notANumber, type Outcome, parseVersion } from "./call.ts"
+import { invalid } from "./causes.ts"
 import type { FieldSet } from "./fieldSet.ts"
 import { unsupported } from "./kinds/definition.ts"
 import { apiVersionOf, type Kind } from "./kinds/kind.ts"
@@ -271,11 +272,7 @@ const wrongNamespace = Reply.badRequest(
   "the namespace of the provided object does not match the namespace sent on the request"
 )
 
-const versionMissing: Reply.Cause = {
-  reason: "FieldValueInvalid",
-  message: "Invalid value: 0: must be specified for an update",
-  field: "metadata.resourceVersion"
-}
+const versionMissing = invalid("metadata.resourceVersion", 0, "must be specified for an update")
 
 /** Five random characters, from those that Kubernetes uses for generated names. */
 const suffix = (): string =>

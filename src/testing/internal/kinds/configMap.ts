@@ -1,5 +1,6 @@
 /** ConfigMaps. */
 import * as Resource from "../../../Resource.ts"
+import { invalid } from "../causes.ts"
 import { age, name } from "./columns.ts"
 import { dataOf, immutableProblems, keyProblems, tooLong } from "./dataKeys.ts"
 import type { Kind } from "./kind.ts"
@@ -37,11 +38,7 @@ export const configMap: Kind = {
       ...keyProblems("data", data),
       ...Object.keys(data)
         .filter((key) => Object.hasOwn(binaryData, key))
-        .map((key) => ({
-          reason: "FieldValueInvalid",
-          message: `Invalid value: ${JSON.stringify(key)}: duplicate of key present in binaryData`,
-          field: `data[${key}]`
-        })),
+        .map((key) => invalid(`data[${key}]`, key, "duplicate of key present in binaryData")),
       ...keyProblems("binaryData", binaryData),
       ...tooLong("[]", bytes),
       ...immutableProblems(object, before, ["data", "binaryData"])

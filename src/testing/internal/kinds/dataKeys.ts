@@ -1,5 +1,6 @@
 /** What ConfigMaps and Secrets share: the rules for keys, for sizes, and for what is immutable. */
 import { isDeepStrictEqual } from "node:util"
+import { forbidden, invalid } from "../causes.ts"
 import type { KubeObject } from "../kubeObject.ts"
 import type { Cause } from "../reply.ts"
 
@@ -14,13 +15,7 @@ export const maxDataBytes = 1_048_576
 
 /** What is wrong with the keys of a map. */
 export const keyProblems = (field: string, data: Data): ReadonlyArray<Cause> =>
-  Object.keys(data).flatMap((key) =>
-    keyRules(key).map((rule) => ({
-      reason: "FieldValueInvalid",
-      message: `Invalid value: ${JSON.stringify(key)}: ${rule}`,
-      field: `${field}[${key}]`
-    }))
-  )
+  Object.keys(data).flatMap((key) => keyRules(key).map((rule) => invalid(`${field}[${key}]`, key, rule)))
 
 const keyRules = (key: string): ReadonlyArray<string> => [
   ...(key.length > 253 ? ["must be no more than 253 characters"] : []),
@@ -52,9 +47,7 @@ export const immutableProblems = (
 ): ReadonlyArray<Cause> => {
   if (before?.["immutable"] !== true) return []
   const changed = fields.filter((field) => !isDeepStrictEqual(dataOf(object, field), dataOf(before, field)))
-  return [...(object["immutable"] === true ? [] : ["immutable"]), ...changed].map((field) => ({
-    reason: "FieldValueForbidden",
-    message: "Forbidden: field is immutable when `immutable` is set",
-    field
-  }))
+  return [...(object["immutable"] === true ? [] : ["immutable"]), ...changed].map((field) =>
+    forbidden(field, "field is immutable when `immutable` is set")
+  )
 }

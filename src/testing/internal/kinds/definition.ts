@@ -1,9 +1,9 @@
 /** CustomResourceDefinitions: what they may say, and what the server cannot do with them. */
 import * as Result from "effect/Result"
+import { invalid, notSupported, required } from "../causes.ts"
 import { isRecord } from "../json.ts"
 import { isSimplePath } from "../jsonPath.ts"
 import type { KubeObject } from "../kubeObject.ts"
-import type { Cause } from "../reply.ts"
 import { anything, type Schema } from "../schema.ts"
 import { name } from "./columns.ts"
 import type { Kind } from "./kind.ts"
@@ -48,13 +48,6 @@ export interface Definition extends KubeObject {
 
 const specOf = (object: KubeObject) => (isRecord(object["spec"]) ? object["spec"] : {}) as Partial<Definition["spec"]>
 
-const required = (field: string): Cause => ({ reason: "FieldValueRequired", message: "Required value", field })
-const invalid = (field: string, value: unknown, rule: string): Cause => ({
-  reason: "FieldValueInvalid",
-  message: `Invalid value: ${JSON.stringify(value) ?? "null"}: ${rule}`,
-  field
-})
-
 export const definition: Kind = {
   group: "apiextensions.k8s.io",
   version: "v1",
@@ -93,13 +86,7 @@ export const definition: Kind = {
       ...(names?.kind ? [] : [required("spec.names.kind")]),
       ...(scope === "Namespaced" || scope === "Cluster"
         ? []
-        : [
-            {
-              reason: "FieldValueNotSupported",
-              message: `Unsupported value: ${JSON.stringify(scope ?? "")}: supported values: "Cluster", "Namespaced"`,
-              field: "spec.scope"
-            }
-          ]),
+        : [notSupported("spec.scope", scope ?? "", ["Cluster", "Namespaced"])]),
       ...versions.flatMap(({ schema }, index) => {
         const root = schema?.openAPIV3Schema
         const field = `spec.versions[${index}].schema.openAPIV3Schema`

@@ -1,4 +1,5 @@
 /** Events: what happened to an object. */
+import { invalid } from "../causes.ts"
 import type { KubeObject } from "../kubeObject.ts"
 import { name, since } from "./columns.ts"
 import type { Column, Kind } from "./kind.ts"
@@ -101,13 +102,7 @@ export const event: Kind = {
     // An object of the whole cluster has its Events in the namespace `default`.
     return namespace === own || (namespace === "" && own === "default")
       ? []
-      : [
-          {
-            reason: "FieldValueInvalid",
-            message: `Invalid value: ${JSON.stringify(namespace)}: does not match event.namespace`,
-            field: "involvedObject.namespace"
-          }
-        ]
+      : [invalid("involvedObject.namespace", namespace, "does not match event.namespace")]
   },
   selectable: {
     ...Object.fromEntries(

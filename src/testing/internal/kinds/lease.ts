@@ -1,4 +1,5 @@
 /** Leases, as leader election uses them. */
+import { invalid } from "../causes.ts"
 import type { KubeObject } from "../kubeObject.ts"
 import type { Cause } from "../reply.ts"
 import { age, name } from "./columns.ts"
@@ -49,8 +50,7 @@ export const lease: Kind = {
   validate: (object) => {
     const { leaseDurationSeconds: duration, leaseTransitions: transitions } = specOf(object)
     const causes: Array<Cause> = []
-    const add = (field: string, value: number, rule: string) =>
-      causes.push({ reason: "FieldValueInvalid", message: `Invalid value: ${value}: ${rule}`, field: `spec.${field}` })
+    const add = (field: string, value: number, rule: string) => causes.push(invalid(`spec.${field}`, value, rule))
     if (duration !== undefined && duration <= 0) add("leaseDurationSeconds", duration, "must be greater than 0")
     if (transitions !== undefined && transitions < 0) {
       add("leaseTransitions", transitions, "must be greater than or equal to 0")

@@ -1,4 +1,5 @@
 /** What the schema of a definition must say, and must not. */
+import { forbidden, invalid, notSupported, required } from "../causes.ts"
 import { isRecord } from "../json.ts"
 import type { Cause } from "../reply.ts"
 import type { Schema } from "../schema.ts"
@@ -30,7 +31,7 @@ const childProblems = (schema: Schema, field: string, of: string): ReadonlyArray
 ]
 
 const typeProblems = (schema: Schema, field: string, of: string): ReadonlyArray<Cause> => {
-  if (schema.type !== undefined) return types.includes(schema.type) ? [] : [unsupported(field, schema.type, types)]
+  if (schema.type !== undefined) return types.includes(schema.type) ? [] : [notSupported(field, schema.type, types)]
   const takesTypes = schema["x-kubernetes-int-or-string"] ?? schema["x-kubernetes-preserve-unknown-fields"]
   return takesTypes === true ? [] : [required(field, `must not be empty for specified ${of}`)]
 }
@@ -42,7 +43,7 @@ const listProblems = (schema: Schema, field: string): ReadonlyArray<Cause> => {
   const where = `${field}.x-kubernetes-list-type`
   if (listType === undefined) return []
   if (type !== "array") return [invalid(`${field}.type`, type, "must be array if x-kubernetes-list-type is specified")]
-  if (!listTypes.includes(listType)) return [unsupported(where, listType, listTypes)]
+  if (!listTypes.includes(listType)) return [notSupported(where, listType, listTypes)]
   if (listType !== "map" && keys.length > 0) {
     return [invalid(where, listType, "must be map if x-kubernetes-list-map-keys is non-empty")]
   }
@@ -91,24 +92,3 @@ const defaultProblems = (schema: Schema, field: string): ReadonlyArray<Cause> =>
         field: cause.field === "" ? field : `${field}.${cause.field}`
       }))
 }
-
-const required = (field: string, rule: string): Cause => ({
-  reason: "FieldValueRequired",
-  message: `Required value: ${rule}`,
-  field
-})
-const forbidden = (field: string, rule: string): Cause => ({
-  reason: "FieldValueForbidden",
-  message: `Forbidden: ${rule}`,
-  field
-})
-const invalid = (field: string, value: unknown, rule: string): Cause => ({
-  reason: "FieldValueInvalid",
-  message: `Invalid value: ${JSON.stringify(value) ?? "null"}: ${rule}`,
-  field
-})
-const unsupported = (field: string, value: unknown, supported: ReadonlyArray<string>): Cause => ({
-  reason: "FieldValueNotSupported",
-  message: `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(", ")}`,
-  field
-})

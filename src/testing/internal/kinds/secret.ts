@@ -1,6 +1,7 @@
 /** Secrets. */
 import * as Result from "effect/Result"
 import * as Resource from "../../../Resource.ts"
+import { required } from "../causes.ts"
 import { parseJson } from "../json.ts"
 import type { KubeObject } from "../kubeObject.ts"
 import type { Cause } from "../reply.ts"
@@ -77,8 +78,6 @@ export const secret: Kind = {
     age
   ]
 }
-
-const required = (field: string): Cause => ({ reason: "FieldValueRequired", message: "Required value", field })
 
 const missing = (data: Data, keys: ReadonlyArray<string>, field: (key: string) => string) =>
   keys.filter((key) => !Object.hasOwn(data, key)).map((key) => required(field(key)))
