@@ -79,8 +79,8 @@ export interface Term {
 }
 
 /**
- * Who leads, as the Lease says: `identity`, `since` when, and how often the Lease has changed hands (`transitions`, which begins
- * again at 0 if the Lease is deleted).
+ * The leader as the Lease names it: its `identity`, `since` when it leads, and how often the Lease has changed hands (`transitions`,
+ * which begins again at 0 if the Lease is deleted).
  *
  * A leader that crashed is named until somebody follows it.
  */

@@ -56,8 +56,8 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
  *
  * - `attempts`: the number of attempts. While another contender of the same process holds the lock, there are none.
  * - `waited`: the whole time of the wait.
- * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock, or acquires or releases it (`Waits`). The lock
- *   is not reentrant.
+ * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock, or acquires or releases it
+ *   (`Waits`). The lock is not reentrant.
  * - `holder` and `expiry`: those that were seen last. They are absent if they are not known.
  */
 export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")({

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
+import * as precondition from "./internal/precondition.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import {
@@ -171,9 +172,7 @@ export const layer = (options: Options = {}): Layer.Layer<ObjectStore> =>
 const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
   "resourceVersion" in expect
     ? expect.resourceVersion === current.resourceVersion
-    : Object.entries(expect.annotations).every(([key, wanted]) =>
-        typeof wanted === "string" ? current.annotations[key] === wanted : key in current.annotations === wanted
-      ) &&
+    : precondition.isMet(expect.annotations, current.annotations) &&
       (expect.absent ?? []).every((path) => isAbsent(current.content ?? {}, path)) &&
       (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)
 

@@ -105,9 +105,10 @@ export const refreshToken: Resource = make({
 })
 
 /**
- * The resource that a text names: a preset by its name in `kubectl` (`configmaps`, `secrets`, `leases.coordination.k8s.io`, `refreshtokens.dex.coreos.com`), or
- * any other by `<plural>.<version>.<group>/<Kind>`, without a group for the core (`widgets.v1.example.com/Widget`, `services.v1/Service`).
- * Its objects are in namespaces, and a missing one is not created. Nothing if the text is none of these.
+ * The resource that a text names: a preset by its name in `kubectl` (`configmaps`, `secrets`, `leases.coordination.k8s.io`,
+ * `refreshtokens.dex.coreos.com`), or any other by `<plural>.<version>.<group>/<Kind>`, without a group for the core
+ * (`widgets.v1.example.com/Widget`, `services.v1/Service`). Objects of any other are in namespaces, and a missing one is not created.
+ * Nothing if the text is none of these.
  */
 export const fromName = (text: string): Option.Option<Resource> => {
   const preset = [configMap, secret, lease, refreshToken].find((preset) => name(preset) === text)

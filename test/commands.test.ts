@@ -58,8 +58,7 @@ interface Ended {
   readonly stderr: string
 }
 
-const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
-const resources = [Resource.refreshToken, Resource.configMap, Resource.secret, lease]
+const resources = [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease]
 const scope = Effect.runSync(Scope.make())
 const folder = mkdtempSync(join(tmpdir(), "kubelock-commands-"))
 const kubeconfig = join(folder, "kubeconfig")

@@ -15,7 +15,7 @@ interface Wing {
   readonly imports: ReadonlyArray<string>
 }
 
-const port = ["time", "version", "settings", "port"]
+const port = ["time", "version", "precondition", "settings", "port"]
 const lock = [...port, "protocol", "engine", "memory"]
 const kubernetes = [...port, "tracing", "kubernetes"]
 const library = [
@@ -42,6 +42,7 @@ const library = [
 const wings: Readonly<Record<string, Wing>> = {
   tracing: { files: ["src/internal/tracing.ts"], imports: [] },
   version: { files: ["src/internal/version.ts"], imports: [] },
+  precondition: { files: ["src/internal/precondition.ts"], imports: [] },
   boundedMap: { files: ["src/internal/boundedMap.ts"], imports: [] },
   time: { files: ["src/internal/time/"], imports: [] },
   settings: { files: ["src/internal/settings.ts"], imports: ["time"] },

@@ -46,10 +46,8 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 /** Whether the lock is a Lease rather than a RefreshToken. */
 export const usesLease = (kind: Kind): boolean => kind.startsWith("lease-") || kind === "k8s-lease-lock"
 
-const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
-
 /** The resource that a kind locks by default. */
-export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? lease : Resource.refreshToken)
+export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? Resource.lease : Resource.refreshToken)
 
 /** Why a kind cannot be measured on a server: `undefined` if it can. */
 export const unable = (kind: Kind, server: Server): string | undefined =>

@@ -14,13 +14,13 @@
  * Candidates have no rate limit; the Go client has one by default (5 requests a second).
  */
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as rfc3339 from "../../src/internal/time/rfc3339.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import type { Refusal } from "./contest.ts"
 
@@ -29,13 +29,6 @@ export interface Timings {
   readonly leaseDuration: Duration.Duration
   readonly renewDeadline: Duration.Duration
   readonly retryPeriod: Duration.Duration
-}
-
-/** The timings of Kubernetes' own components. */
-export const defaults: Timings = {
-  leaseDuration: Duration.seconds(15),
-  renewDeadline: Duration.seconds(10),
-  retryPeriod: Duration.seconds(2)
 }
 
 /** The shortest timings. A Lease counts whole seconds. A shorter retry period would only cost the server more. */
@@ -112,8 +105,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
           holderIdentity: identity,
           leaseDurationSeconds: Math.floor(leaseMillis / 1000),
           leaseTransitions: (spec.leaseTransitions ?? 0) + 1,
-          acquireTime: microTime(now),
-          renewTime: microTime(now)
+          acquireTime: rfc3339.formatMicros(now),
+          renewTime: rfc3339.formatMicros(now)
         }
       })
     }).pipe(Effect.orElseSucceed(() => undefined))
@@ -133,7 +126,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const renew = Effect.gen(function* () {
       if (leader === undefined) return
       const now = yield* Clock.currentTimeMillis
-      const renewed = yield* put({ ...leader, spec: { ...leader.spec, renewTime: microTime(now) } })
+      const renewed = yield* put({ ...leader, spec: { ...leader.spec, renewTime: rfc3339.formatMicros(now) } })
       if (renewed !== undefined) leader = renewed.lease
     }).pipe(Effect.ignore, Effect.uninterruptible, Effect.repeat(Schedule.spaced(timings.retryPeriod)))
 
@@ -145,8 +138,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         spec: {
           leaseTransitions: leader.spec.leaseTransitions,
           leaseDurationSeconds: 1,
-          acquireTime: microTime(now),
-          renewTime: microTime(now)
+          acquireTime: rfc3339.formatMicros(now),
+          renewTime: rfc3339.formatMicros(now)
         }
       })
     }).pipe(Effect.ignore)
@@ -157,4 +150,3 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 })
 
 /** Kubernetes' MicroTime: exactly six decimals. */
-const microTime = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis)).replace(/Z$/, "000Z")

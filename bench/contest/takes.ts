@@ -9,6 +9,7 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Dex from "../../src/testing/dex/Dex.ts"
 import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as Connection from "../harness/connection.ts"
@@ -97,7 +98,7 @@ export const takes: Readonly<
   kubelock,
   dex,
   "lease-fast": lease(leaderElection.fastest),
-  "lease-default": lease(leaderElection.defaults),
+  "lease-default": lease(LeaderElector.defaults),
   "k8s-lease-lock": k8sLeaseLock,
   relay: limit(relay.make),
   raw: limit(rawWrites.make)

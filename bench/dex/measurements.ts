@@ -1,7 +1,7 @@
 /** What a run measured: the shape of its JSON. */
 import type { Machine } from "../peers/machine.ts"
 
-/** Who dies with the lock. */
+/** The kind of process that dies with the lock. */
 export type Victim = "kubelock" | "dex"
 
 /**

@@ -12,6 +12,7 @@ import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClien
 import * as Lock from "../../src/Lock.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
+import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
@@ -87,7 +88,7 @@ const cycles = Effect.fnUntraced(function* (samples: Samples, rounds: number) {
   yield* ours
   // The lock makes the other Lease, too.
   yield* Effect.provide(Effect.scoped(Lock.scoped("cycle-of-go")), context)
-  const candidate = yield* GoElection.make({ namespace, name: "cycle-of-go", timings: GoElection.defaults })
+  const candidate = yield* GoElection.make({ namespace, name: "cycle-of-go", timings: LeaderElector.defaults })
   const theirs = Effect.scoped(candidate)
   for (let round = 0; round < rounds; round++) {
     yield* timed(add(samples, "cycle", "kubelock"), Effect.repeat(ours, { times: 99 }))

@@ -8,7 +8,8 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ElectionTiming from "../../src/ElectionTiming.ts"
-import { fromContent, microTime } from "../../src/internal/election/leaseSpec.ts"
+import { fieldsIn, fromContent } from "../../src/internal/election/leaseSpec.ts"
+import * as rfc3339 from "../../src/internal/time/rfc3339.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import { type Content, ObjectStore } from "../../src/ObjectStore.ts"
 import { freshId, World } from "../utils/World.ts"
@@ -43,16 +44,19 @@ const writes = (name: string, fields: Content) =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
     const { resourceVersion } = yield* store.read(name)
-    const content = Object.entries(fields).map(([field, value]) => ({ path: ["spec", field] as const, value }))
-    return yield* store.compareAndSwap(name, { expect: { resourceVersion }, annotations: {}, content })
+    return yield* store.compareAndSwap(name, {
+      expect: { resourceVersion },
+      annotations: {},
+      content: fieldsIn(fields)
+    })
   }).pipe(Effect.repeat({ until: Option.isSome }), Effect.asVoid)
 
 const goHolds = (name: string) =>
   writes(name, {
     holderIdentity: "go_1",
     leaseDurationSeconds: 4,
-    acquireTime: microTime(Date.now()),
-    renewTime: microTime(Date.now()),
+    acquireTime: rfc3339.formatMicros(Date.now()),
+    renewTime: rfc3339.formatMicros(Date.now()),
     leaseTransitions: 3
   })
 

@@ -1,12 +1,18 @@
 /** The figures of the election with default timings: hand-overs, take-overs, and requests. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import type { Kind, Timings } from "./candidate.ts"
 import { names } from "./report.ts"
 import * as scenarios from "./scenarios.ts"
 import { type House, longestGap, play } from "./stage.ts"
 
 /** The timings of Kubernetes' own components. */
-const defaults: Timings = { leaseDuration: 15_000, renewDeadline: 10_000, retryPeriod: 2000 }
+const defaults: Timings = {
+  leaseDuration: Duration.toMillis(LeaderElector.defaults.leaseDuration),
+  renewDeadline: Duration.toMillis(LeaderElector.defaults.renewDeadline),
+  retryPeriod: Duration.toMillis(LeaderElector.defaults.retryPeriod)
+}
 
 /** How many pairs are measured side by side. */
 const pairs = 6

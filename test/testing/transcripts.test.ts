@@ -37,10 +37,9 @@ const load = (prefix: string) =>
     })
     .toSorted((a, b) => a.number - b.number)
 
-const lease = Resource.make({ group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" })
 const token = "ADMIN-TOKEN"
 const layer = ApiServer.layer({
-  resources: [Resource.refreshToken, Resource.configMap, lease],
+  resources: [Resource.refreshToken, Resource.configMap, Resource.lease],
   namespaces: ["dex"],
   token
 })

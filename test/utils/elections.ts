@@ -7,7 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { fromContent, type LeaseSpec, microTime } from "../../src/internal/election/leaseSpec.ts"
+import { fieldsIn, fromContent, type LeaseSpec } from "../../src/internal/election/leaseSpec.ts"
+import * as rfc3339 from "../../src/internal/time/rfc3339.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import type { Content } from "../../src/ObjectStore.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
@@ -36,7 +37,7 @@ export const setUp = Effect.gen(function* () {
       yield* store.compareAndSwap(name, {
         expect: { resourceVersion },
         annotations,
-        content: Object.entries(fields).map(([field, value]) => ({ path: ["spec", field] as const, value }))
+        content: fieldsIn(fields)
       })
     }).pipe(Effect.orDie)
 
@@ -46,8 +47,8 @@ export const setUp = Effect.gen(function* () {
       writes({
         holderIdentity: identity,
         leaseDurationSeconds: seconds,
-        acquireTime: microTime(now + skew),
-        renewTime: microTime(now + skew),
+        acquireTime: rfc3339.formatMicros(now + skew),
+        renewTime: rfc3339.formatMicros(now + skew),
         leaseTransitions: 0
       })
     )

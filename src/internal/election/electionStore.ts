@@ -15,11 +15,22 @@ import { Unavailable } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as Kind from "../../LockKind.ts"
 import * as LockRecord from "../../LockRecord.ts"
-import type { ConditionalPatch, ObjectSnapshot, Precondition, ServerTime, WatchEvent } from "../../ObjectStore.ts"
+import type {
+  ConditionalPatch,
+  Content,
+  MetadataPatch,
+  ObjectSnapshot,
+  Precondition,
+  ServerTime,
+  WatchEvent
+} from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
+import * as precondition from "../precondition.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import * as rfc3339 from "../time/rfc3339.ts"
 import { isOlder } from "../version.ts"
+import type { LeaseSpec } from "./leaseSpec.ts"
 import * as leaseSpec from "./leaseSpec.ts"
 import * as sightings from "./sightings.ts"
 
@@ -69,8 +80,7 @@ export const make = (
     }
   }
 
-  const reportLongLease = (id: string, snapshot: ObjectSnapshot): Effect.Effect<void> => {
-    const spec = leaseSpec.fromContent(snapshot.content)
+  const reportLongLease = (id: string, spec: LeaseSpec): Effect.Effect<void> => {
     const { leaseDurationSeconds = 0 } = spec
     const holder = leaseSpec.holderOf(spec)
     if (holder === undefined || leaseDurationSeconds <= longestLease || reported.get(id) === holder) return Effect.void
@@ -78,54 +88,58 @@ export const make = (
     return onLongLease(id, holder, leaseDurationSeconds)
   }
 
-  const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> =>
-    Effect.andThen(reportLongLease(id, snapshot), seen(id, snapshot))
-
-  const seen = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> =>
-    Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
+  const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> => {
+    const { annotations, content, labels, resourceVersion, uid } = snapshot
+    const spec = leaseSpec.fromContent(content)
+    const seen = Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
       remember(id, snapshot)
-      const { labels, resourceVersion, uid } = snapshot
-      const others = Object.entries(snapshot.annotations).filter(([name]) => !virtual.has(name))
-      const annotations = { ...Object.fromEntries(others), ...recordOf(id, snapshot, server, now) }
-      return { uid, resourceVersion, labels, annotations }
+      const record = recordOf(id, uid, spec, server, now)
+      return { uid, resourceVersion, labels, annotations: { ...withoutRecord(annotations), ...record } }
     })
+    return Effect.andThen(reportLongLease(id, spec), seen)
+  }
 
   const recordOf = (
     id: string,
-    { content, uid }: ObjectSnapshot,
+    uid: string,
+    spec: LeaseSpec,
     { earliest }: ServerTime,
     now: ClockReading.ClockReading
   ): Readonly<Record<string, string>> => {
-    const spec = leaseSpec.fromContent(content)
     const holder = leaseSpec.holderOf(spec)
     if (holder === undefined) return {}
     const own = leaseSpec.ownLease(spec)
     if (own !== undefined) return LockRecord.toAnnotations(key, own)
     const left = sighted.left(id, uid, spec, now)
-    const expiry = Number.isFinite(earliest) ? leaseSpec.microTime(Math.ceil(earliest + left)) : endOfTime
+    const expiry = Number.isFinite(earliest) ? rfc3339.formatMicros(Math.ceil(earliest + left)) : endOfTime
     return { [key]: expiry, [peerKey(key)]: holder }
   }
 
+  const withoutRecord = <Value>(annotations: Readonly<Record<string, Value>>): Record<string, Value> =>
+    Object.fromEntries(Object.entries(annotations).filter(([name]) => !virtual.has(name)))
+
   const read = (id: string) => Effect.flatMap(leases.read(id), (snapshot) => see(id, snapshot))
 
-  // The write of a lock, as a write to the Lease in the version that is known.
-  const translated = (patch: ConditionalPatch, { content, resourceVersion }: ObjectSnapshot, now: ServerTime) => {
-    const lease = leaseSpec.leaseIn(key, patch.annotations)
-    const before = leaseSpec.fromContent(content)
-    const spec =
-      lease === undefined
-        ? {}
-        : lease === "Removed"
-          ? leaseSpec.released(now.latest)
-          : leaseSpec.holding(before, lease, now.earliest, leaseDuration)
-    const others = Object.entries(patch.annotations).filter(([name]) => !virtual.has(name))
-    return {
-      expect: { resourceVersion },
-      annotations: Object.fromEntries(others),
-      labels: patch.labels,
-      content: Object.entries(spec).map(([name, value]) => ({ path: ["spec", name] as const, value }))
-    }
+  // What a lock's patch changes in the spec as it was; `undefined` for a new Lease.
+  const changesOf = (annotations: MetadataPatch, before: LeaseSpec | undefined, now: ServerTime): Content => {
+    const lease = leaseSpec.leaseIn(key, annotations)
+    if (lease === undefined) return {}
+    return lease === "Removed"
+      ? leaseSpec.released(now.latest)
+      : leaseSpec.holding(before, lease, now.earliest, leaseDuration)
   }
+
+  // The write of a lock, as a write to the Lease in the version that is known.
+  const translated = (
+    { annotations, labels }: ConditionalPatch,
+    { content, resourceVersion }: ObjectSnapshot,
+    now: ServerTime
+  ): ConditionalPatch => ({
+    expect: { resourceVersion },
+    annotations: withoutRecord(annotations),
+    labels,
+    content: leaseSpec.fieldsIn(changesOf(annotations, leaseSpec.fromContent(content), now))
+  })
 
   const compareAndSwap = Effect.fnUntraced(function* (id: string, patch: ConditionalPatch) {
     let current = known.get(id)
@@ -155,14 +169,8 @@ export const make = (
     includesContent: false,
     read,
     create: Effect.fnUntraced(function* (id, annotations) {
-      const now = yield* leases.now
-      const lease = leaseSpec.leaseIn(key, annotations)
-      const spec =
-        lease === undefined || lease === "Removed"
-          ? {}
-          : leaseSpec.holding(undefined, lease, now.earliest, leaseDuration)
-      const others = Object.entries(annotations).filter(([name]) => !virtual.has(name))
-      const made = yield* leases.create(id, Object.fromEntries(others), { spec })
+      const spec = changesOf(annotations, undefined, yield* leases.now)
+      const made = yield* leases.create(id, withoutRecord(annotations), { spec })
       return Option.isSome(made) ? Option.some(yield* see(id, made.value)) : made
     }),
     compareAndSwap,
@@ -181,9 +189,7 @@ const peerKey = (key: string): string => `${key}-peer`
 const isMet = (expect: Precondition, { annotations, resourceVersion }: ObjectSnapshot): boolean =>
   "resourceVersion" in expect
     ? expect.resourceVersion === resourceVersion
-    : Object.entries(expect.annotations).every(([name, wanted]) =>
-        typeof wanted === "string" ? annotations[name] === wanted : name in annotations === wanted
-      )
+    : precondition.isMet(expect.annotations, annotations)
 
 /** The expiry of a holder as long as nothing is known of the server's time. */
 const endOfTime = "9999-12-31T23:59:59Z"

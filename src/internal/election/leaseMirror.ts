@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockRecord from "../../LockRecord.ts"
-import type { ConditionalPatch, FieldPatch, ServerTime } from "../../ObjectStore.ts"
+import type { Content, MetadataPatch, Precondition, ServerTime } from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as leaseSpec from "./leaseSpec.ts"
 
@@ -14,32 +14,29 @@ export const make = (
   store: ObjectStore["Service"],
   { key, otherKeys }: Pick<LockKind, "key" | "otherKeys">
 ): ObjectStore["Service"] => {
-  const content = (patch: ConditionalPatch, { earliest }: ServerTime): ReadonlyArray<FieldPatch> => {
-    const found = [key, ...otherKeys].flatMap((key) => leaseSpec.leaseIn(key, patch.annotations) ?? [])
-    if (found.length === 0) return []
+  // What a patch of the lock's annotations changes in the spec. `holder`: the holder that the write expects.
+  const changesOf = (annotations: MetadataPatch, holder: string | undefined, { earliest }: ServerTime): Content => {
+    const found = [key, ...otherKeys].flatMap((key) => leaseSpec.leaseIn(key, annotations) ?? [])
     const lease = found.find((lease) => lease !== "Removed")
-    const spec = lease === undefined ? { holderIdentity: "" } : leaseSpec.shown(lease, isRenewal(key, patch), earliest)
-    return Object.entries(spec).map(([name, value]) => ({ path: ["spec", name], value }))
+    if (lease !== undefined) return leaseSpec.shown(lease, lease.holderId === holder, earliest)
+    return found.length === 0 ? {} : { holderIdentity: "" }
   }
+
+  const holderIn = (expect: Precondition): string | undefined => {
+    const named = "annotations" in expect ? expect.annotations[LockRecord.holderKey(key)] : undefined
+    return typeof named === "string" ? leaseSpec.leaseNamed(named).holderId : undefined
+  }
+
   return ObjectStore.of({
     ...store,
-    create: (id, annotations) =>
-      Effect.flatMap(store.now, ({ earliest }) => {
-        const lease = leaseSpec.leaseIn(key, annotations)
-        return lease === undefined || lease === "Removed"
-          ? store.create(id, annotations)
-          : store.create(id, annotations, { spec: leaseSpec.shown(lease, false, earliest) })
-      }),
-    compareAndSwap: (id, patch) =>
+    create: (id, annotations, content) =>
       Effect.flatMap(store.now, (now) =>
-        store.compareAndSwap(id, { ...patch, content: [...(patch.content ?? []), ...content(patch, now)] })
-      )
+        store.create(id, annotations, { ...content, spec: changesOf(annotations, undefined, now) })
+      ),
+    compareAndSwap: (id, patch) =>
+      Effect.flatMap(store.now, (now) => {
+        const spec = leaseSpec.fieldsIn(changesOf(patch.annotations, holderIn(patch.expect), now))
+        return store.compareAndSwap(id, { ...patch, content: [...(patch.content ?? []), ...spec] })
+      })
   })
-}
-
-// A write that expects the same holder.
-const isRenewal = (key: string, { annotations, expect }: ConditionalPatch): boolean => {
-  const holder = LockRecord.holderKey(key)
-  const before = "annotations" in expect ? expect.annotations[holder] : undefined
-  return typeof before === "string" && before.split("@")[0] === annotations[holder]?.split("@")[0]
 }

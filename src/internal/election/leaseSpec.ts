@@ -4,11 +4,10 @@
  * A lock's record is two annotations. The functions here translate between them and the fields of the spec, so that one engine
  * serves locks and elections.
  */
-import * as DateTime from "effect/DateTime"
 import * as Predicate from "effect/Predicate"
 import { holderKey, type Lease } from "../../LockRecord.ts"
 import * as LockQueue from "../../LockQueue.ts"
-import type { Content, MetadataPatch } from "../../ObjectStore.ts"
+import type { Content, FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 
 /** The fields that client-go reads and writes. What is absent, or of another type, is `undefined`. */
@@ -35,7 +34,7 @@ export const fromContent = (content: Content | undefined): LeaseSpec => {
   }
 }
 
-/** Who holds the Lease; `undefined` if nobody does. An empty identity means nobody (client-go). */
+/** The holder of the Lease; `undefined` if there is none. An empty identity means none (client-go). */
 export const holderOf = ({ holderIdentity }: LeaseSpec): string | undefined =>
   holderIdentity === "" ? undefined : holderIdentity
 
@@ -52,11 +51,18 @@ export const ownLease = (spec: LeaseSpec): Lease | undefined => {
   return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
 }
 
+/** Fields of the spec, as a store writes them. */
+export const fieldsIn = (spec: Content): ReadonlyArray<FieldPatch> =>
+  Object.entries(spec).map(([name, value]) => ({ path: ["spec", name], value }))
+
 /** The lease that a patch of a lock's annotations writes, or that it removes one; `undefined` if it does neither. */
 export const leaseIn = (key: string, annotations: MetadataPatch): Lease | "Removed" | undefined => {
   const named = annotations[holderKey(key)]
-  if (named === undefined) return undefined
-  if (named === null) return "Removed"
+  return named === null ? "Removed" : named === undefined ? undefined : leaseNamed(named)
+}
+
+/** The lease in the annotation that names its holder. */
+export const leaseNamed = (named: string): Lease => {
   const at = named.lastIndexOf("@")
   return { holderId: named.slice(0, at), expiry: named.slice(at + 1) }
 }
@@ -76,7 +82,7 @@ export const shown = (
 ): Content => {
   const end = rfc3339.parse(expiry)?.seconds ?? 0
   const duration = Math.max(1, Math.min(leaseDuration, Math.ceil(end - earliest / 1000)))
-  const renewTime = microTime((end - duration) * 1000)
+  const renewTime = rfc3339.formatMicros((end - duration) * 1000)
   const renewed = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
   return isRenewal ? renewed : { ...renewed, acquireTime: renewTime }
 }
@@ -98,10 +104,6 @@ export const holding = (
 export const released = (at: number): Content => ({
   holderIdentity: "",
   leaseDurationSeconds: 1,
-  acquireTime: microTime(at),
-  renewTime: microTime(at)
+  acquireTime: rfc3339.formatMicros(at),
+  renewTime: rfc3339.formatMicros(at)
 })
-
-/** A time as a Lease wants it: with six digits after the second. */
-export const microTime = (millis: number): string =>
-  DateTime.formatIso(DateTime.makeUnsafe(Math.floor(millis))).replace(/\.(\d{3})Z$/, ".$1000Z")

@@ -60,7 +60,7 @@ export const tryAcquire = (
 
 /**
  * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost,
- * whether one of them was a join, and what a watch told last.
+ * whether one of them was a join, what a watch told last, and its questions for the time once it asks any.
  */
 interface Attempt {
   readonly contender: Contender
@@ -70,7 +70,7 @@ interface Attempt {
   unanswered: CutOff | undefined
   mayJoinLate: boolean
   lastTold: Latest | undefined
-  readonly askTime: Effect.Effect<acquisition.Event>
+  askTime: Effect.Effect<acquisition.Event> | undefined
 }
 
 const drive = <E>(
@@ -90,7 +90,7 @@ const drive = <E>(
       unanswered: undefined,
       mayJoinLate: false,
       lastTold: undefined,
-      askTime: timeQuestions.make(contender.engine, contender.id)
+      askTime: undefined
     }
     return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
       const { attempts, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
@@ -188,7 +188,7 @@ const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
     case "Read":
       return engine.watches.compare(id, requests.read(engine.store, id))
     case "AskTime":
-      return attempt.askTime
+      return (attempt.askTime ??= timeQuestions.make(engine, id))
     case "Create":
       return requests.create(engine.store, id, command.annotations)
     case "Write":

@@ -1,7 +1,7 @@
 /** The Event that tells people news of an object (`v1`, as client-go's recorder writes it). Pure. */
-import * as DateTime from "effect/DateTime"
 import type { Announcement, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
+import * as rfc3339 from "../time/rfc3339.ts"
 
 /** The URL path to which Events of a namespace are posted. */
 export const eventsPath = (namespace: string): string => `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`
@@ -15,7 +15,7 @@ export const eventOf = (
   { message, reason, reporter }: Announcement,
   at: number
 ): object => {
-  const time = `${DateTime.formatIso(DateTime.makeUnsafe(at)).slice(0, 19)}Z`
+  const time = rfc3339.format(Math.floor(at / 1000))
   return {
     apiVersion: "v1",
     kind: "Event",

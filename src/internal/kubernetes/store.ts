@@ -42,8 +42,8 @@ export interface Options {
 export const make = (client: Client, options: Options): ObjectStore["Service"] => {
   const { includesContent, namespace, resource } = options
   const apiClient = ApiClient.make(client, options)
-  const isSecret = resource.group === "" && resource.plural === "secrets"
-  const isLease = resource.group === "coordination.k8s.io" && resource.plural === "leases"
+  const isSecret = Resource.name(resource) === Resource.name(Resource.secret)
+  const isLease = Resource.name(resource) === Resource.name(Resource.lease)
   const collectionPath = Resource.collectionPath(resource, namespace)
 
   const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>

@@ -56,3 +56,7 @@ export const parse = (value: string): Instant | undefined => {
 /** Writes whole seconds since 1970 in UTC, in the form that Go writes: `2026-11-24T10:20:00Z`. */
 export const format = (seconds: number): string =>
   `${DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, 19)}Z`
+
+/** Writes milliseconds since 1970 in UTC, with six digits after the second, as a MicroTime of Kubernetes must have them. */
+export const formatMicros = (millis: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(Math.floor(millis))).replace(/\.(\d{3})Z$/, ".$1000Z")

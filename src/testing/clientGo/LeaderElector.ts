@@ -19,13 +19,13 @@
  * It runs on the clock in context. Interruption is the end of the Go context. Left out: the rate limit of the Go client (5 requests
  * a second), and coordinated leader election.
  */
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as ClockReading from "../../internal/time/clockReading.ts"
+import * as rfc3339 from "../../internal/time/rfc3339.ts"
 
 /** The spec of a Lease (`coordination.k8s.io/v1`). Times have six decimals (MicroTime). */
 export interface LeaseSpec {
@@ -173,7 +173,7 @@ const make = (api: LeaseApi, options: Options, onNewLeader: (identity: string) =
 
   const tryAcquireOrRenew: Effect.Effect<boolean> = Effect.gen(function* () {
     const now = yield* ClockReading.now
-    const time = microTime(now.wall)
+    const time = rfc3339.formatMicros(now.wall)
     let record: ElectionRecord = {
       holderIdentity: options.identity,
       leaseDurationSeconds,
@@ -242,7 +242,7 @@ const make = (api: LeaseApi, options: Options, onNewLeader: (identity: string) =
   const release = Effect.gen(function* () {
     const found = yield* get
     if (Option.isNone(found) || !isLeader()) return
-    const time = microTime((yield* ClockReading.now).wall)
+    const time = rfc3339.formatMicros((yield* ClockReading.now).wall)
     yield* update({
       holderIdentity: "",
       leaseDurationSeconds: 1,
@@ -279,6 +279,3 @@ const rawOf = (spec: LeaseSpec): string => {
 }
 
 const wholeSeconds = (time: string | undefined): string | undefined => time?.replace(/\.\d+/, "")
-
-const microTime = (millis: number): string =>
-  DateTime.formatIso(DateTime.makeUnsafe(Math.floor(millis))).replace(/Z$/, "000Z")
