@@ -2,7 +2,6 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
@@ -10,6 +9,7 @@ import * as ElectionTiming from "../src/ElectionTiming.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as LeaderElection from "../src/LeaderElection.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { logged } from "./utils/logged.ts"
 
 const client = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, (server) => KubernetesClient.layerKubeConfigYaml(server.kubeConfig))
@@ -69,12 +69,9 @@ layer(client.pipe(Layer.provideMerge(ApiServer.layer({ namespaces: ["jobs"] })))
       Effect.gen(function* () {
         const server = yield* ApiServer.ApiServer
         yield* server.inject(ApiServer.Fault.Forbid({ user: "us" }), { when: ({ path }) => path.includes("/events") })
-        const lines: Array<string> = []
-        const keep = Logger.make(({ logLevel, message }) => {
-          lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
-        })
-        yield* Effect.repeat(LeaderElection.lead("untold")(Effect.void), Schedule.recurs(2)).pipe(
-          Effect.provide(Layer.provideMerge(elections(), Logger.layer([keep])), { local: true })
+        const lines = yield* Effect.repeat(LeaderElection.lead("untold")(Effect.void), Schedule.recurs(2)).pipe(
+          Effect.provide(elections(), { local: true }),
+          logged
         )
         const told = lines.filter((line) => line.includes("Event"))
         assert.lengthOf(told, 1)

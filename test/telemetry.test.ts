@@ -9,7 +9,6 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Otlp from "effect/observability/Otlp"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
@@ -23,6 +22,7 @@ import { ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { logged } from "./utils/logged.ts"
 
 const secret = "s3cr3t"
 const key = LockPolicy.neutralAnnotation
@@ -241,18 +241,14 @@ describe("telemetry", () => {
 
   it.live("the log has one line for each thing that an operator must know, and no secret", () =>
     Effect.gen(function* () {
-      const lines: Array<string> = []
-      const keep = Logger.make(({ logLevel, message }) => {
-        lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
-      })
-      yield* Effect.gen(function* () {
+      const lines = yield* Effect.gen(function* () {
         const server = yield* ApiServer.ApiServer
         yield* everything
         yield* server.setClockOffset("1 hour")
         const store = yield* ObjectStore
         yield* store.read("quiet")
         yield* store.read("quiet")
-      }).pipe(Effect.provide(lock()), Effect.provide(Logger.layer([keep])), Effect.scoped)
+      }).pipe(Effect.provide(lock()), logged, Effect.scoped)
       const expected = [
         `Info Took over lock "expired" (refreshtokens.dex.coreos.com/expired in namespace dex). Its holder was unnamed, probably Dex, until ${longAgo}.`,
         /^Warn Lost lock "wiped" .* after .*: another client removed its annotation\.$/,

@@ -1,30 +1,13 @@
 /** The peers' benchmark as a whole, in its shortest form: it measures every kind that can run, and kubelock excludes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { Envtest } from "../../src/testing/index.ts"
 import { isAlone } from "../contest/kind.ts"
+import { wholeRun } from "../harness/wholeRun.ts"
 import type { Measurements } from "./measurements.ts"
 import * as plan from "./plan.ts"
 
-const peers = fileURLToPath(new URL("peers.ts", import.meta.url))
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-peers-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-)
-
-const run = (args: ReadonlyArray<string>) =>
-  Effect.callback<{ readonly code: number | null; readonly stderr: string }>((resume) => {
-    const child = execFile(process.execPath, [peers, ...args], (_error, _stdout, stderr) =>
-      resume(Effect.succeed({ code: child.exitCode, stderr }))
-    )
-    return Effect.sync(() => child.kill("SIGINT"))
-  })
+const program = new URL("peers.ts", import.meta.url)
 
 const servers = await Effect.runPromise(Envtest.servers)
 
@@ -33,11 +16,10 @@ describe.each([...servers])("npm run bench:peers on %s", (server) => {
     "measures every kind that can run",
     () =>
       Effect.gen(function* () {
-        const file = join(yield* folder, "peers.json")
-        const args = `--quick --contenders 2 --mixed-seconds 1 --server ${server} --json ${file}`.split(" ")
-        const { code, stderr } = yield* run(args)
+        const flags = `--quick --contenders 2 --mixed-seconds 1 --server ${server}`.split(" ")
+        const { code, json, stderr } = yield* wholeRun(program, flags)
         assert.strictEqual(code, 0, stderr)
-        const { servers } = JSON.parse(readFileSync(file, "utf8")) as Measurements
+        const { servers } = json() as Measurements
         const [{ cells, hold, mixed, threads, waiting, wire }] = servers as [Measurements["servers"][number]]
         assert.sameMembers(
           cells.map(({ kind }) => kind),

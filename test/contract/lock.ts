@@ -11,6 +11,7 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as Once from "../../src/Once.ts"
 import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
+import { aNumber } from "./increments.ts"
 import { queue } from "./queue.ts"
 
 const longAgo = "2001-01-01T00:00:00Z"
@@ -67,18 +68,13 @@ export const behaviour = (key: string) => (it: Vitest.MethodsNonLive<World | Obj
   it.effect("excludes: no increment of a plain number under it is lost", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
-      let number = 0
-      const increment = Effect.gen(function* () {
-        const seen = number
-        yield* Effect.sleep("1 millis")
-        number = seen + 1
-      })
+      const { increment, value } = aNumber()
       yield* Effect.forEach(
         [1, 2, 3, 4, 5, 6, 7, 8],
         () => asAnother(Lock.withLock(id, { waitSchedule: quick })(increment)),
         { concurrency: "unbounded" }
       )
-      assert.strictEqual(number, 8)
+      assert.strictEqual(value(), 8)
     })
   )
 

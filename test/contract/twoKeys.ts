@@ -9,6 +9,7 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { contend, type Contender } from "../utils/contend.ts"
 import { annotate, annotationsOf, anObject, freshId, type World } from "../utils/World.ts"
+import { aNumber } from "./increments.ts"
 
 const keys = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation] as const
 const longAgo = "2001-01-01T00:00:00Z"
@@ -29,12 +30,7 @@ export const twoKeys = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("processes with either default key exclude each other, and no increment is lost", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
-      let number = 0
-      const increment = Effect.gen(function* () {
-        const seen = number
-        yield* Effect.sleep("1 millis")
-        number = seen + 1
-      })
+      const { increment, value } = aNumber()
       yield* Effect.forEach(
         [0, 1, 2, 3, 4, 5, 6, 7],
         (index) =>
@@ -45,7 +41,7 @@ export const twoKeys = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
           ),
         { concurrency: "unbounded" }
       )
-      assert.strictEqual(number, 24)
+      assert.strictEqual(value(), 24)
       assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, {})
     }).pipe(Effect.scoped)
   )

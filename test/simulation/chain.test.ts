@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { check } from "./check.ts"
 import * as dice from "./dice.ts"
 import type * as History from "./history.ts"
+import { plainHolder, plainProcess, plainWorld } from "./plainPlan.ts"
 import * as plans from "./plan.ts"
 import { report } from "./run.ts"
 import * as world from "./world.ts"
@@ -18,32 +19,21 @@ const planOf = (seed: number, dexes: number, victim: "dex" | "kubelock"): plans.
   const die = dice.make(seed, "chain")
   const crash = [{ _tag: "Crash", at: 300 }] as const
   const aProcess = (name: string): plans.ProcessPlan => ({
+    ...plainProcess,
     name,
-    skew: 0,
-    rate: 1,
-    serverAhead: 0,
-    requestTimeout: 5000,
     startsAt: die.between(400, 3000),
     thinks: 200,
-    holds: 50,
-    blows: []
+    holds: 50
   })
   const aHolder = (name: string): plans.HolderPlan => ({
+    ...plainHolder,
     ...aProcess(name),
     skew: die.between(-60_000, 60_000),
     rate: die.pick(plans.rates),
-    ttl: 10_000,
-    renews: true,
     interval: 500,
     polls: plans.patience / 500,
-    fibers: 1,
     besideDex: true,
-    hasNeutralKey: false,
-    tries: 0.2,
-    hurries: 0,
-    commits: 0,
-    stubborn: false,
-    throws: false
+    tries: 0.2
   })
   // The first to come holds the lock for as long as it lives.
   const doomed = <A extends plans.ProcessPlan>(plan: A): A => ({
@@ -59,18 +49,12 @@ const planOf = (seed: number, dexes: number, victim: "dex" | "kubelock"): plans.
     ahead: 1_795_515_600_000 + die.between(0, 999),
     delay: 1,
     grain: 1000,
-    exists: true,
-    weather: [],
-    dating: [],
-    ownerWrites: 4000,
-    deletions: [],
-    restarts: [],
+    ...plainWorld,
     holders: [...(victim === "kubelock" ? [doomed(aHolder("victim"))] : []), aHolder("p1")],
     dexes: [
       ...(victim === "dex" ? [doomed(aProcess("victim"))] : []),
       ...Array.from({ length: dexes }, (_, index) => aProcess(`dex${index + 1}`))
     ],
-    vandal: undefined,
     calmFrom: 400,
     busyUntil: 5000
   }

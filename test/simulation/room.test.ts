@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as dice from "./dice.ts"
 import type * as History from "./history.ts"
+import { plainHolder, plainProcess, plainWorld } from "./plainPlan.ts"
 import type * as plans from "./plan.ts"
 import * as world from "./world.ts"
 
@@ -30,46 +31,22 @@ interface Mix {
 const planOf = (seed: number, { dexes, kubelocks }: Mix, { delay, holds }: Pace): plans.Plan => {
   const die = dice.make(seed, "room")
   const aProcess = (name: string): plans.ProcessPlan => ({
+    ...plainProcess,
     name,
-    skew: 0,
-    rate: 1,
-    serverAhead: 0,
-    requestTimeout: 5000,
     startsAt: die.between(0, 300),
-    thinks: 1,
-    holds,
-    blows: []
+    holds
   })
-  const aHolder = (name: string): plans.HolderPlan => ({
-    ...aProcess(name),
-    ttl: 10_000,
-    renews: true,
-    interval: 100,
-    polls: 200,
-    fibers: 1,
-    besideDex: true,
-    hasNeutralKey: false,
-    tries: 0,
-    hurries: 0,
-    commits: 0,
-    stubborn: false,
-    throws: false
-  })
+  const aHolder = (name: string): plans.HolderPlan => ({ ...plainHolder, ...aProcess(name), besideDex: true })
   return {
     seed,
     theme: "dex",
     ahead: 1_795_515_600_000 + die.between(0, 999),
     delay,
     grain: 10,
-    exists: true,
-    weather: [],
-    dating: [],
+    ...plainWorld,
     ownerWrites: Number.MAX_SAFE_INTEGER,
-    deletions: [],
-    restarts: [],
     holders: Array.from({ length: kubelocks }, (_, index) => aHolder(`p${index + 1}`)),
     dexes: Array.from({ length: dexes }, (_, index) => aProcess(`dex${index + 1}`)),
-    vandal: undefined,
     calmFrom: 0,
     busyUntil: lasts
   }

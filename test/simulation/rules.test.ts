@@ -3,30 +3,16 @@ import { stableHolderAfter } from "../../src/LockProtocol.ts"
 import { yieldToDexFor as visit } from "../../src/LockProtocol.ts"
 import { check } from "./check.ts"
 import type { Event, Happening, LockOn, Version } from "./history.ts"
+import { plainHolder, plainWorld } from "./plainPlan.ts"
 import { type HolderPlan, patience, type Plan } from "./plan.ts"
 
 const holder = (name: string): HolderPlan => ({
+  ...plainHolder,
   name,
-  skew: 0,
-  rate: 1,
-  serverAhead: 0,
   requestTimeout: 1000,
-  startsAt: 0,
-  thinks: 1,
-  holds: 1,
-  blows: [],
   ttl: 3000,
-  renews: true,
-  interval: 100,
   polls: 50,
-  fibers: 1,
-  besideDex: false,
-  hasNeutralKey: false,
-  tries: 0.2,
-  hurries: 0,
-  commits: 0,
-  stubborn: false,
-  throws: false
+  tries: 0.2
 })
 
 /** Uncertainty, two places in the queue for each of two looks, a poll, and a gap: so late may a lock be taken. */
@@ -37,15 +23,8 @@ const plan: Plan = {
   theme: "calm",
   ahead: 0,
   delay: 10,
-  exists: true,
-  weather: [],
-  dating: [],
-  ownerWrites: 4000,
-  deletions: [],
-  restarts: [],
+  ...plainWorld,
   holders: [holder("p1"), holder("p2")],
-  dexes: [],
-  vandal: undefined,
   calmFrom: 0,
   busyUntil: 0
 }

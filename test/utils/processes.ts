@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../src/Lock.ts"
@@ -98,3 +99,18 @@ export const pass = (millis: number, step = 20) =>
   Effect.gen(function* () {
     for (let passed = 0; passed < millis; passed += step) yield* TestClock.adjust(step)
   })
+
+/** How many requests each round of loops costs that acquire the lock again and again (`busy`), after they have run in. */
+export const requestsPerRound = Effect.fnUntraced(function* (
+  processes: ReadonlyArray<Process>,
+  options?: Lock.AcquireOptions
+) {
+  const loops = yield* Effect.forEach(processes, (process) => busy(process, options))
+  const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
+  const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
+  yield* pass(1000)
+  const before = [total(), rounds()] as const
+  yield* pass(4000)
+  for (const { fiber } of loops) yield* Fiber.interrupt(fiber)
+  return (total() - before[0]) / (rounds() - before[1])
+})

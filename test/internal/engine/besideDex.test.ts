@@ -11,7 +11,7 @@ import { dexGap, dexMemory } from "../../../src/internal/protocol/fairness.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
-import { busy, dexLockUntil, id, key, pass, type Process, setUp } from "../../utils/processes.ts"
+import { busy, dexLockUntil, id, key, pass, type Process, requestsPerRound, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -139,14 +139,7 @@ describe("beside Dex", () => {
         yield* aProcess("us", { sharedWithDex: true }),
         yield* aProcess("them", { sharedWithDex: true })
       ]
-      const loops = yield* Effect.forEach(processes, (process) => busy(process, { releaseInBackground: true }))
-      const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
-      const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
-      yield* pass(1000)
-      const before = [total(), rounds()] as const
-      yield* pass(4000)
-      for (const { fiber } of loops) yield* Fiber.interrupt(fiber)
-      assert.closeTo((total() - before[0]) / (rounds() - before[1]), 1.15, 0.05)
+      assert.closeTo(yield* requestsPerRound(processes, { releaseInBackground: true }), 1.15, 0.05)
     })
   )
 

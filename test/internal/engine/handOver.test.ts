@@ -9,7 +9,7 @@ import type { AcquireOptions } from "../../../src/Lock.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { Contender } from "../../utils/contend.ts"
-import { busy, id, key, pass, setUp } from "../../utils/processes.ts"
+import { id, key, requestsPerRound, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -393,23 +393,16 @@ describe("a hand-over", () => {
 
   it.effect("costs each round of loops one request in the background, and otherwise those of a newcomer as well", () =>
     Effect.gen(function* () {
-      const requestsPerRound = Effect.fnUntraced(function* (count: number, releaseInBackground: boolean) {
+      const among = Effect.fnUntraced(function* (count: number, releaseInBackground: boolean) {
         const { aProcess } = yield* setUp
         const processes = yield* Effect.forEach(Array.from({ length: count }), (_, index) => aProcess(`p${index}`))
-        const loops = yield* Effect.forEach(processes, (process) => busy(process, { releaseInBackground }))
-        const total = () => processes.reduce((sum, { requests }) => sum + requests.length, 0)
-        const rounds = () => loops.reduce((sum, { had }) => sum + had.length, 0)
-        yield* pass(1000)
-        const before = [total(), rounds()] as const
-        yield* pass(4000)
-        for (const { fiber } of loops) yield* Fiber.interrupt(fiber)
-        return (total() - before[0]) / (rounds() - before[1])
+        return yield* requestsPerRound(processes, { releaseInBackground })
       })
-      assert.closeTo(yield* requestsPerRound(2, true), 1, 0.1)
-      assert.closeTo(yield* requestsPerRound(3, true), 1, 0.1)
+      assert.closeTo(yield* among(2, true), 1, 0.1)
+      assert.closeTo(yield* among(3, true), 1, 0.1)
       // It reads, joins, and hands over. Of two, the other one joins after the holder has looked: its hand-over takes a second write.
-      assert.closeTo(yield* requestsPerRound(2, false), 4, 0.1)
-      assert.closeTo(yield* requestsPerRound(3, false), 3, 0.1)
+      assert.closeTo(yield* among(2, false), 4, 0.1)
+      assert.closeTo(yield* among(3, false), 3, 0.1)
     })
   )
 

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
@@ -10,6 +9,7 @@ import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as Lock from "../../../src/Lock.ts"
 import { ObjectStore, type WatchEvent } from "../../../src/ObjectStore.ts"
 import { contend } from "../../utils/contend.ts"
+import { logged } from "../../utils/logged.ts"
 import { busy, id, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
@@ -22,17 +22,6 @@ const forbidden = new LockError.Forbidden({
   detail: "no"
 })
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
-
-/** Runs an effect, and returns the lines that it logged. */
-const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const lines: Array<string> = []
-    const keep = Logger.make(({ logLevel, message }) => {
-      lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
-    })
-    yield* Effect.provide(effect, Logger.layer([keep]))
-    return lines
-  })
 
 describe("a waiter", () => {
   it.effect("only joins, reads once after a second, and then watches the whole object", () =>
