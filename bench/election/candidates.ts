@@ -86,7 +86,11 @@ export const clientGo: Campaign = (name) =>
   Effect.gen(function* () {
     const client = yield* clientOf
     const api = yield* Effect.provide(
-      LeaseClient.make({ namespace, name, requestTimeout: LeaderElector.defaults.retryPeriod }),
+      LeaseClient.make({
+        namespace,
+        name,
+        requestTimeout: LeaderElector.requestTimeout(LeaderElector.defaults.renewDeadline)
+      }),
       client.layer
     )
     const won = yield* Deferred.make<void>()

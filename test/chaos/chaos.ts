@@ -5,7 +5,8 @@
  * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
  * stopped. In the end the object must be as it was.
  *
- * With `--election` they are candidates for one Lease. With `--beside` every second holder runs another version of this repository, which must be checked out and installed.
+ * With `--election` they are candidates for one Lease. With `--beside` every second holder runs another version of this
+ * repository, which must be checked out and installed.
  *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.

@@ -1,9 +1,9 @@
 /**
  * A world as bytes and back.
  *
- * The contenders of kubelock are alike, apart from those with the neutral key, which come last. The bytes number them in an order that depends only on what each of them is doing, so
- * that worlds which differ only in the numbers are one. Contenders whose joins stand on the object keep their order: in that
- * order they come into the queue.
+ * The contenders of kubelock are alike, apart from those with the neutral key, which come last. The bytes number them in an order
+ * that depends only on what each of them is doing, so that worlds which differ only in the numbers are one. Contenders whose joins
+ * stand on the object keep their order: in that order they come into the queue.
  */
 import type { Condition, MaybeWaiters, Patch } from "./patch.ts"
 import * as wire from "./wire.ts"

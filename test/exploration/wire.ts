@@ -17,9 +17,10 @@ export interface Waiters {
 }
 
 /**
- * The queue. `waiters` wait under Dex's key, `neutralWaiters` under the neutral one, which no Dex shares. `joined` has a bit for each contender whose join
- * stands on the object, `garbled` one for each contender whose join was replaced by something else. `label` is the contender that
- * the label names. `neutral` never changes: it has a bit for each contender that has the neutral key.
+ * The queue. `waiters` wait under Dex's key, `neutralWaiters` under the neutral one, which no Dex shares. `joined` has a bit for
+ * each contender whose join stands on the object, `garbled` one for each contender whose join was replaced by something else.
+ * `label` is the contender that the label names. `neutral` never changes: it has a bit for each contender that has the neutral
+ * key.
  */
 export interface Queue {
   readonly neutral: number

@@ -22,8 +22,8 @@ export interface QueueOn {
 }
 
 /**
- * The object at one version. `lock` is what its annotations say, and `queue`; `second` is a lock under another key beside it; `others` are the annotations and labels
- * that are neither; `written` is the acquisition that wrote to the object's content last.
+ * The object at one version. `lock` is what its annotations say, and `queue`; `second` is a lock under another key beside it;
+ * `others` are the annotations and labels that are neither; `written` is the acquisition that wrote to the object's content last.
  */
 export interface Version {
   readonly version: number

@@ -29,8 +29,8 @@ const isBreak = (event: Written): boolean =>
   heirOf(event) === undefined
 
 /**
- * Where nothing goes wrong, and all have the same key, the lock is handed to those who wait in the order in which they came into the line. Who breaks
- * an expired lock empties the line: they come anew. (The order of those who come into the line by the same
+ * Where nothing goes wrong, and all have the same key, the lock is handed to those who wait in the order in which they came into
+ * the line. Who breaks an expired lock empties the line: they come anew. (The order of those who come into the line by the same
  * hand-over is another rule's: `arrivals`.)
  */
 export const order: Rule = (line) => {
@@ -60,8 +60,8 @@ export const order: Rule = (line) => {
 }
 
 /**
- * Where nothing goes wrong, and all have the same key, those who arrived come into the line in the order of their arrival: at least who wanted the lock
- * only after another's arrival stood on the object comes after it.
+ * Where nothing goes wrong, and all have the same key, those who arrived come into the line in the order of their arrival: at
+ * least who wanted the lock only after another's arrival stood on the object comes after it.
  */
 export const arrivals: Rule = ({ history, plan, wishes }) => {
   if (!isQuiet(plan) || isMixed(plan)) return []

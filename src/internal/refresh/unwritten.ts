@@ -82,8 +82,7 @@ const keep = Effect.fnUntraced(function* <A, E>(
     `Could not write the new value of ${deps.store.describe(id)}. This process keeps it, and goes on trying to write it. If the process ends before, the value is lost. ${reason.message}`
   )
   yield* report(deps)
-  const { createIfMissing, lock } = deps
-  const rewriting = repeat(deps, id, lock.tryScoped(id, { createIfMissing }), always)
+  const rewriting = repeat(deps, id, tryLock(deps, id), always)
   const work = Effect.flatMap(Effect.delay(rewriting, rewriteInterval), (outcome) =>
     Effect.andThen(report(deps), tell(deps, id, outcome))
   )
@@ -96,7 +95,7 @@ export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
     deps.knowledge.unwritten(),
     (id) =>
       // A write that is under way cannot be interrupted.
-      Effect.forkDetach(attempt(deps, id, deps.lock.tryScoped(id, { createIfMissing: deps.createIfMissing }))).pipe(
+      Effect.forkDetach(attempt(deps, id, tryLock(deps, id))).pipe(
         Effect.flatMap((fiber) =>
           Effect.timeoutOrElse(Fiber.join(fiber), {
             duration: lastAttempt,
@@ -133,6 +132,9 @@ const report = <A, E>(deps: Deps<A, E>) =>
 type Outcome<A> = { readonly _tag: "Written" | "Kept" } | { readonly _tag: "Superseded"; readonly stored: A }
 
 type Acquire = Effect.Effect<Held, AcquireError | TryError, Scope.Scope>
+
+const tryLock = <A, E>({ createIfMissing, lock }: Deps<A, E>, id: string): Acquire =>
+  lock.tryScoped(id, { createIfMissing })
 
 const repeat = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
