@@ -15,11 +15,11 @@ import * as timeQuestions from "./timeQuestions.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
 
-/** The lock as acquired, whether others were met on the way, and whether a join without an answer may still arrive. */
+/** The lock as acquired, whether others were met on the way, and a join without an answer, which may still arrive. */
 export interface Acquired {
   readonly grant: acquisition.Grant
   readonly contended: boolean
-  readonly mayJoinLate: boolean
+  readonly cutOff: CutOff | undefined
   readonly metDex: boolean
 }
 
@@ -60,14 +60,16 @@ export const tryAcquire = (
 
 /**
  * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost,
- * whether one of them was a join, what a watch told last, and its questions for the time once it asks any.
+ * how many joins were sent, whether the answer to one was lost, what a watch told last, and its questions for the time once it asks
+ * any.
  */
 interface Attempt {
   readonly contender: Contender
   state: acquisition.State
   command: acquisition.Command
   isPerforming: boolean
-  unanswered: CutOff | undefined
+  unanswered: acquisition.Command | undefined
+  joins: number
   mayJoinLate: boolean
   lastTold: Latest | undefined
   askTime: Effect.Effect<acquisition.Event> | undefined
@@ -88,6 +90,7 @@ const drive = <E>(
       command,
       isPerforming: false,
       unanswered: undefined,
+      joins: 0,
       mayJoinLate: false,
       lastTold: undefined,
       askTime: undefined
@@ -97,20 +100,22 @@ const drive = <E>(
       const noted = noteAttempts(attempts)
       return exit._tag === "Success" || !(attempt.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
         ? noted
-        : Effect.andThen(
-            noted,
-            withdraw((attempt.isPerforming ? cutOffBy(attempt.command) : undefined) ?? attempt.unanswered)
-          )
+        : Effect.andThen(noted, withdraw(cutOffBy(attempt)))
     })
   })
 
-const cutOffBy = (command: acquisition.Command): CutOff | undefined => {
-  switch (command._tag) {
+// The write that is under way, or the last one without an answer.
+const cutOffBy = ({ command, isPerforming, joins, unanswered }: Attempt): CutOff | undefined =>
+  (isPerforming ? cutOffOf(command, joins) : undefined) ?? cutOffOf(unanswered, joins)
+
+const cutOffOf = (command: acquisition.Command | undefined, joins: number): CutOff | undefined => {
+  switch (command?._tag) {
     case "Write":
       return { _tag: "Write", write: command.write }
     case "Join":
+      return { _tag: "Join", isRepeated: joins > 1 }
     case "Create":
-      return { _tag: command._tag }
+      return { _tag: "Create" }
     default:
       return undefined
   }
@@ -122,12 +127,13 @@ const advance = (attempt: Attempt, until: (command: acquisition.Command) => bool
     while: () => !until(attempt.command) && !hasEnded(attempt.command),
     body: () => {
       attempt.isPerforming = true
+      if (attempt.command._tag === "Join") attempt.joins++
       return Effect.flatMap(perform(attempt), (event) =>
         Effect.flatMap(requests.now(attempt.contender.engine.store), (now) => {
           const { contender } = attempt
           const { conflicts, unqueueable } = attempt.state
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
-            attempt.unanswered = cutOffBy(attempt.command) ?? attempt.unanswered
+            if (cutOffOf(attempt.command, attempt.joins) !== undefined) attempt.unanswered = attempt.command
             attempt.mayJoinLate ||= attempt.command._tag === "Join"
           }
           const [state, command] = acquisition.step(contender, attempt.state, event, now)
@@ -151,10 +157,10 @@ const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueabl
     `Waits for lock ${JSON.stringify(contender.id)} (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
   )
 
-const acquiredBy = ({ mayJoinLate, state }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
+const acquiredBy = ({ joins, mayJoinLate, state }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
   grant,
   contended: state.contended,
-  mayJoinLate,
+  cutOff: mayJoinLate ? { _tag: "Join", isRepeated: joins > 1 } : undefined,
   metDex: state.metDex
 })
 

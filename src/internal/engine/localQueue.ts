@@ -67,15 +67,15 @@ interface Waiter {
 
 /**
  * The state of one id. It exists while a contender wants or has the lock. `keepUntil`: the waiters that were taken out of the object's
- * queue have time to join again until then (milliseconds on the monotonic clock). `mayJoinLate`: a join of the holder got no answer, and
- * may arrive when the hold has ended.
+ * queue have time to join again until then (milliseconds on the monotonic clock). `cutOff`: a join of the holder that got no answer,
+ * and may arrive when the hold has ended.
  */
 interface Entry {
   readonly waiters: Set<Waiter>
   budget: fairness.Budget | undefined
   holding: Holding | undefined
   keepUntil: number
-  mayJoinLate: boolean
+  cutOff: CutOff | undefined
 }
 
 /** How many ids a process remembers at most after their release. Our choice. */
@@ -94,7 +94,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
 
   const open = (id: string): Entry => {
-    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0, mayJoinLate: false }
+    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0, cutOff: undefined }
     entries.set(id, entry)
     return entry
   }
@@ -151,12 +151,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))
     const now = yield* ClockReading.now
     const { monotonic } = now
-    const { contended, grant, mayJoinLate, metDex } = acquired
+    const { contended, cutOff, grant, metDex } = acquired
     const { sharedWithDex } = contender
     if (metDex && sharedWithDex) metDexAt.set(id, monotonic)
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
     entry.keepUntil = monotonic + rejoinTime(grant, ClockReading.elapsed(grant.issuedAt, now).max)
-    entry.mayJoinLate = mayJoinLate
+    entry.cutOff = cutOff
     entry.holding = holdingOf(yield* startHold(contender, grant), 0)
     return entry.holding
   })
@@ -202,9 +202,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const afterRelease = Effect.fnUntraced(function* (holder: Contender, entry: Entry, outcome: Released["outcome"]) {
     if (entry.budget !== undefined && outcome !== undefined) yield* remember(holder.id, entry.budget, outcome)
-    const { mayJoinLate } = entry
+    const { cutOff } = entry
     yield* grantNext(holder.id, entry)
-    if (mayJoinLate) yield* withdrawing(holder, { _tag: "Join" })
+    if (cutOff !== undefined) yield* withdrawing(holder, cutOff)
   })
 
   const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, holding: Holding) {

@@ -24,8 +24,14 @@ export interface Release extends LockProtocol.ReleaseRequest {
   readonly cutOff?: CutOff | undefined
 }
 
-/** A write that was cut off: the acquiring write with its precondition, or a join or a creation. */
-export type CutOff = { readonly _tag: "Write"; readonly write: ConditionalPatch } | { readonly _tag: "Join" | "Create" }
+/**
+ * A write that was cut off: the acquiring write with its precondition, or a join or a creation. `isRepeated`: the acquisition joined more
+ * than once, so that the place in the queue may be that of another join.
+ */
+export type CutOff =
+  | { readonly _tag: "Write"; readonly write: ConditionalPatch }
+  | { readonly _tag: "Join"; readonly isRepeated: boolean }
+  | { readonly _tag: "Create" }
 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
@@ -145,8 +151,10 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
     }
     case "Leaving":
     case "Reading":
-    case "Settling":
-      return releaseIfOurs({ ...self, cutOff: undefined }, snapshot, now)
+    case "Settling": {
+      const cutOff = self.cutOff?._tag === "Join" && self.cutOff.isRepeated ? self.cutOff : undefined
+      return releaseIfOurs({ ...self, cutOff }, snapshot, now)
+    }
   }
 }
 

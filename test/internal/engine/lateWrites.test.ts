@@ -68,9 +68,27 @@ describe("a write that was interrupted", () => {
   }
 })
 
-describe("a join without an answer, of an acquisition that got the lock meanwhile,", () => {
-  const noAnswer = Effect.fail(new LockError.Unavailable({ object: id, verb: "patch", detail: "a fault of the test" }))
+const noAnswer = Effect.fail(new LockError.Unavailable({ object: id, verb: "patch", detail: "a fault of the test" }))
 
+describe("a join without an answer, of an acquisition that joined again,", () => {
+  it.effect("leaves no name in the queue if it lands when the other place is given up", () =>
+    Effect.gen(function* () {
+      const { lock, them, waiting } = yield* slowProcess(2000, noAnswer)
+      const theirs = yield* them.wants()
+      const ours = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(yield* waiting, ["us"])
+      yield* Fiber.interrupt(ours)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* waiting, [])
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* waiting, [])
+      assert.isTrue(yield* (yield* theirs.held).isValid)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a join without an answer, of an acquisition that got the lock meanwhile,", () => {
   for (const lands of [300, 1500, 3000, 4900]) {
     it.effect(`leaves no name in the queue if it lands ${lands} ms after it was sent`, () =>
       Effect.gen(function* () {
