@@ -41,6 +41,7 @@ export interface HolderInfo {
  *
  * - `Acquire`: writes `patch` over the object as read: its lease, and what becomes of the queue. `tookOverFrom` is the expired
  *   holder that the lease replaces.
+ * - `Rewrite`: writes its lease anew over the one that stands, `over`, whatever else has changed.
  * - `Claim`: takes the lock that was handed to it. The lease is valid for `validFor` milliseconds from now.
  * - `Wait`: waits, in the queue or not.
  */
@@ -51,6 +52,7 @@ export type Decision =
       readonly patch: MetadataPatch
       readonly tookOverFrom: HolderInfo | undefined
     }
+  | { readonly _tag: "Rewrite"; readonly lease: Lease; readonly over: Lease }
   | { readonly _tag: "Claim"; readonly lease: Lease; readonly validFor: number }
   | ({ readonly _tag: "Wait" } & WaitState)
   | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
@@ -179,9 +181,10 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   const isAdmitted = kind.admits(ofOthers)
   if (own !== undefined && isAdmitted && live.includes(own)) {
     const validFor = own.expiresAt - now.latest
+    const over = { holderId, expiry: own.expiry }
     return contender.renews && validFor >= minClaim
-      ? { _tag: "Claim", lease: { holderId, expiry: own.expiry }, validFor }
-      : planAcquire(leases, queue, others(), now, contender)
+      ? { _tag: "Claim", lease: over, validFor }
+      : { _tag: "Rewrite", lease: nextLease(now, contender, own.expiry), over }
   }
   if (!isAdmitted) {
     const first = ofOthers.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))

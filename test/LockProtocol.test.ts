@@ -114,10 +114,11 @@ describe("LockProtocol.decide", () => {
   })
 
   it("writes its own lock anew if little is left of it, or if it will not be renewed", () => {
-    const rewritten = { _tag: "Acquire", tookOverFrom: undefined } as const
+    const over = { holderId: me.holderId, expiry }
+    const rewritten = { _tag: "Rewrite", over } as const
     assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 999), me), rewritten)
-    assert.deepInclude(decide(heldBy(me.holderId), exactly(at + 1), me), rewritten)
     assert.deepInclude(decide(heldBy(me.holderId), exactly(at - 3000), { ...me, renews: false }), rewritten)
+    assert.deepInclude(decide(heldBy(me.holderId), exactly(at + 1), me), { _tag: "Acquire", tookOverFrom: undefined })
   })
 
   it("removes itself from the queue, and all other waiters if it takes over: they may be gone", () => {

@@ -230,8 +230,8 @@ export const mutations: ReadonlyArray<Mutation> = [
       { breaks: tookLive, depth: 6, in: two },
       {
         name: "takes over from a waiter that does not claim the lock without compare-and-swap",
-        breaks: "a contender stands in the queue that had left it",
-        depth: 7,
+        breaks: tookLive,
+        depth: 10,
         in: { ...three, before: isHandedOverByTwo }
       }
     ]
@@ -266,7 +266,15 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "hands over whatever the queue is by then",
     how: boundary.conditionalOn((annotation) => !isOfQueue(annotation), "release", "handOver"),
-    exploration: [{ breaks: leftLock, depth: 6, in: { ...two, before: isAwaited } }]
+    exploration: [
+      { breaks: leftLock, depth: 6, in: { ...two, before: isAwaited } },
+      {
+        name: "puts a waiter back that has left the queue",
+        breaks: "a contender stands in the queue that had left it",
+        depth: 3,
+        in: { ...three, before: [...isAwaitedByTwo, ...leaves(2)] }
+      }
+    ]
   },
   {
     name: "hands over a lock that was free without compare-and-swap",
@@ -483,7 +491,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "shortens a lease of its own that it finds when it acquires",
-    exploration: [{ breaks: reliesTooLong, depth: 14, in: { ...one, renews: false }, how: shortening("acquire") }]
+    exploration: [{ breaks: reliesTooLong, depth: 14, in: { ...one, renews: false }, how: shortening("renew") }]
   },
   {
     name: "shortens its lease when it renews",

@@ -342,13 +342,14 @@ const follow = (
   switch (decision._tag) {
     case "Acquire": {
       const { lease, patch, tookOverFrom } = decision
-      const validFor = LockProtocol.validFor(now.server, self.ttl)
-      if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
-      if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
       const displaced = tookOverFrom === undefined ? 0 : othersWaiting(self, snapshot)
-      const grant = { lease, issuedAt: now.clock, validFor, tookOverFrom, displaced }
       const expect = { resourceVersion: snapshot.resourceVersion }
-      return write(state, grant, isCached, { _tag: "Write", write: { expect, annotations: patch } }, now)
+      return acquire(self, state, { lease, tookOverFrom, displaced }, { expect, annotations: patch }, now, isCached)
+    }
+    case "Rewrite": {
+      const { lease, over } = decision
+      const patch = { expect: { annotations: self.kind.encode(over) }, annotations: self.kind.encode(lease) }
+      return acquire(self, state, { lease, tookOverFrom: undefined, displaced: 0 }, patch, now, isCached)
     }
     case "Claim": {
       const { lease, validFor } = decision
@@ -365,6 +366,21 @@ const follow = (
       ]
     }
   }
+}
+
+const acquire = (
+  self: Acquisition,
+  state: State,
+  planned: Pick<PendingGrant, "lease" | "tookOverFrom" | "displaced">,
+  patch: ConditionalPatch,
+  now: Now,
+  isCached: boolean
+): Step => {
+  const validFor = LockProtocol.validFor(now.server, self.ttl)
+  if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
+  if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  const grant = { ...planned, issuedAt: now.clock, validFor }
+  return write(state, grant, isCached, { _tag: "Write", write: patch }, now)
 }
 
 const write = (state: State, grant: PendingGrant, isCached: boolean, command: Command, now: Now): Step => [

@@ -30,7 +30,9 @@ export const planOf = (actor: Actor): HandOverPlan => {
 
 /** Makes the releases of a library. */
 export const make = ({ mutation, neutral, sharedWithDex }: Options, port: Port) => {
-  const isCutOff = (actor: Actor): boolean => mutation.forgetsCutOff !== true && pendingOf(actor) !== undefined
+  // A write over the contender's own lease needs nothing: it is not applied once that lease is gone.
+  const isCutOff = (actor: Actor): boolean =>
+    mutation.forgetsCutOff !== true && pendingOf(actor)?.condition.lease === wire.absent
 
   const selfOf = (actor: Actor, index: number): machine.Release => {
     const requeue = requeueOf(actor)

@@ -5,16 +5,18 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import type { AcquireOptions } from "../../../src/Lock.ts"
+import * as Lock from "../../../src/Lock.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
-import type { Contender } from "../../utils/contend.ts"
+import { ObjectStore } from "../../../src/ObjectStore.ts"
+import { contend, type Contender } from "../../utils/contend.ts"
 import { id, key, requestsPerRound, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
 /** A holder and a waiter. The holder knows the waiter, since it has renewed its lease. */
-const setUpKnownWith = Effect.fnUntraced(function* (options?: AcquireOptions) {
+const setUpKnownWith = Effect.fnUntraced(function* (options?: Lock.AcquireOptions) {
   const world = yield* setUp
   const [us, them] = [yield* world.aProcess("us"), yield* world.aProcess("them")]
   const ours = yield* us.wants(options)
@@ -259,6 +261,29 @@ describe("a hand-over", () => {
       yield* TestClock.adjust("9900 millis")
       assert.isTrue(yield* held.isValid)
     })
+  )
+
+  it.effect("to a holder that does not renew is followed by a write that no other change of the object refuses", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotate } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      let changes = 0
+      const lock = yield* Lock.make({ identity: "them", policy: LockPolicy.make({ renewEvery: false }) }).pipe(
+        Effect.provideService(ObjectStore, {
+          ...them.store,
+          compareAndSwap: (id, patch) =>
+            Effect.andThen(annotate({ "example.com/other": `${++changes}` }), them.store.compareAndSwap(id, patch))
+        })
+      )
+      const ours = yield* us.wants()
+      const theirs = yield* contend(lock, id)
+      yield* TestClock.adjust("4 seconds")
+      them.requests.length = 0
+      yield* ours.letGo
+      yield* soon
+      assert.isTrue(yield* theirs.has)
+      assert.deepStrictEqual(them.requests, ["write"])
+    }).pipe(Effect.scoped)
   )
 
   it.effect("queues the next acquisition of the holder's process by the same write", () =>
