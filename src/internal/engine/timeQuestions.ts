@@ -25,24 +25,25 @@ export const make = ({ detach, store, timers }: Engine, id: string): Effect.Effe
     notify()
   })
 
-  const listen = (wake: () => void) => {
+  const ask = Effect.suspend(() => {
+    if (unanswered === questionsAtOnce) return Effect.void
+    unanswered++
+    return detach(question)
+  })
+
+  const untilTold = timers.wait(acquisition.shortestAskInterval, (wake) => {
     notify = wake
     if (answer !== undefined) wake()
     return () => {
       notify = () => {}
     }
-  }
-  const anAnswer = Effect.callback<void>((resume) => Effect.sync(listen(() => resume(Effect.void))))
-
-  return Effect.suspend(() => {
-    unanswered++
-    return detach(question).pipe(
-      Effect.andThen(unanswered < questionsAtOnce ? timers.wait(acquisition.shortestAskInterval, listen) : anAnswer),
-      Effect.map((): acquisition.Event => {
-        const told = answer
-        answer = undefined
-        return told ?? { _tag: "Elapsed" }
-      })
-    )
   })
+
+  const takeAnswer = Effect.sync((): acquisition.Event => {
+    const told = answer
+    answer = undefined
+    return told ?? { _tag: "Elapsed" }
+  })
+
+  return Effect.andThen(ask, Effect.andThen(untilTold, takeAnswer))
 }

@@ -95,7 +95,7 @@ export type Phase =
  * - `contended`: whether it met others at all, or another writer since the version that it knew.
  * - `requestedAt`, `latency`, `slowest`: when the last request was sent, and how long the last answer took, and the slowest one
  *   (milliseconds).
- * - `lastVersion`: the newest version of the object that it knows.
+ * - `lastSeen`: the newest version of the object that it knows.
  * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
  * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
  * - `hasYielded`: whether it left the free lock to others.
@@ -114,7 +114,7 @@ export interface State {
   readonly requestedAt: ClockReading
   readonly latency: number
   readonly slowest: number
-  readonly lastVersion: string | undefined
+  readonly lastSeen: ObjectSnapshot | undefined
   readonly joinVersion: string | undefined
   readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
   readonly hasYielded: boolean
@@ -184,7 +184,7 @@ export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, sna
     requestedAt: now.clock,
     latency: 0,
     slowest: latency,
-    lastVersion: undefined,
+    lastSeen: undefined,
     joinVersion: snapshot?.resourceVersion,
     holder: undefined,
     hasYielded: false,
@@ -303,9 +303,21 @@ const decide = (
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state
   if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
+  if (isDueToBreak(self, phase, now) && state.lastSeen !== undefined) {
+    return contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
+  }
   if (phase._tag === "AskingTime") return watch(self, state, phase.state, now)
   return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, phase.state, now) : retry(state, now)
 }
+
+// A first waiter beside Dex knows that the lock has expired, also without an answer. It does not lose time by reading the object.
+const isDueToBreak = (self: Acquisition, phase: Phase, { server }: Now): boolean =>
+  (phase._tag === "Waiting" || phase._tag === "AskingTime") &&
+  isFirstBesideDex(self, phase.state) &&
+  server.earliest > phase.state.until
+
+const isFirstBesideDex = ({ sharedWithDex }: Acquisition, { position = 0, seen }: LockProtocol.WaitState): boolean =>
+  sharedWithDex && seen.expiry !== undefined && position === 0
 
 // A server answers a question for its time from its cache. The object in the answer counts only if it is the version that the waiter
 // knows. If it is another one, older or newer, the waiter reads the object.
@@ -314,13 +326,15 @@ const onFound = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now:
   if (!isAskingTime(state)) {
     return contend(self, { ...state, joinVersion: state.joinVersion ?? resourceVersion }, snapshot, now)
   }
-  return resourceVersion === state.lastVersion ? contend(self, state, snapshot, now, true) : retry(state, now)
+  return resourceVersion === state.lastSeen?.resourceVersion
+    ? contend(self, state, snapshot, now, true)
+    : retry(state, now)
 }
 
 // Decides from the object, as just read or as cached, and acts on the decision.
 const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now, isCached = false): Step => {
   if (!LockProtocol.isClockKnown(now.server)) return askAgain(self, state, now)
-  const known = { ...state, lastVersion: snapshot.resourceVersion }
+  const known = { ...state, lastSeen: snapshot }
   return follow(
     self,
     known,
@@ -408,7 +422,7 @@ const othersWaiting = ({ holderId, kind }: Acquisition, { annotations }: ObjectS
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
   const grant = newGrant(self, now)
   const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
-  return write({ ...state, lastVersion: resourceVersion }, grant, true, { _tag: "Write", write: patch }, now)
+  return write(state, grant, true, { _tag: "Write", write: patch }, now)
 }
 
 // An answer whose time is not believed needs a second one to confirm it.
@@ -454,7 +468,7 @@ const failHolding = (state: State, error: Failure): Step => [
 
 // If the answer does not show the join, the waiter does without a place in the queue: the queue is advice.
 const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
-  const known = { ...state, lastVersion: snapshot.resourceVersion }
+  const known = { ...state, lastSeen: snapshot }
   const decision = decide(self, state, snapshot, now, self.sharedWithDex && !state.hasYielded)
   return decision._tag === "Wait" && decision.canJoin
     ? waitFor(self, { ...known, contended: true }, decision, "Object", now)
@@ -635,13 +649,12 @@ const waitFor = (
 // Dex breaks a lock within milliseconds of its expiry, and then keeps it until it expires again (a defect of Dex). So a waiter that
 // is the first to break it, too, asks the server for the time around the expiry. It asks once a millisecond at most.
 const askTimeAt = (
-  { sharedWithDex }: Acquisition,
+  self: Acquisition,
   { requestedAt }: State,
-  { position = 0, seen, until }: LockProtocol.WaitState,
+  found: LockProtocol.WaitState,
   { clock, server }: Now
 ): number => {
-  const isFirst = sharedWithDex && seen.expiry !== undefined && position === 0
-  const delay = isFirst ? untilNextAsk(server, until) : undefined
+  const delay = isFirstBesideDex(self, found) ? untilNextAsk(server, found.until) : undefined
   return delay === undefined
     ? Number.POSITIVE_INFINITY
     : Math.max(clock.monotonic + delay, requestedAt.monotonic + shortestAskInterval)
@@ -662,8 +675,8 @@ type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
 const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const { phase } = before
   if (phase._tag !== "Waiting") return retry(before, now)
-  if (!isNewer(snapshot, before.lastVersion)) return goOnWaiting(before, phase)
-  const state = { ...before, lastVersion: snapshot.resourceVersion }
+  if (!isNewer(snapshot, before.lastSeen?.resourceVersion)) return goOnWaiting(before, phase)
+  const state = { ...before, lastSeen: snapshot }
   const decision = decide(self, state, snapshot, now, !state.hasYielded)
   if (isYielding(phase.state) && isLeftFree(self, snapshot, decision)) {
     if (decision._tag !== "Wait" || !isDex(decision.seen)) return goOnWaiting(state, phase)

@@ -14,7 +14,7 @@ import type { ServerTime } from "./serverClock.ts"
 export const askAhead = 3000
 
 /** A window of so many milliseconds is small enough to ask all the time while it lasts. Our choice. */
-export const smallWindow = 24
+export const smallWindow = 36
 
 /**
  * A time that is known less closely than this, in milliseconds, cannot be narrowed down: one answer alone tells it more closely,

@@ -78,7 +78,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     requestedAt: clockAt(0),
     latency: 0,
     slowest: 0,
-    lastVersion: undefined,
+    lastSeen: undefined,
     joinVersion: wire.version,
     holder: undefined,
     hasYielded: actor.hasYielded,

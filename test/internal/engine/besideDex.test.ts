@@ -281,6 +281,26 @@ describe("beside Dex", () => {
     })
   )
 
+  it.effect(
+    "a lock of Dex is taken at once when the clock tells that it has expired, also if no question is answered",
+    () =>
+      Effect.gen(function* () {
+        const { annotate, aProcess, holder } = yield* setUp
+        yield* annotate(dexLockUntil(15))
+        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+          ...store,
+          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
+          read: (id, options) => (options?.mayBeStale === true ? Effect.never : store.read(id))
+        }))
+        yield* us.wants()
+        yield* pass(15_003, 1)
+        assert.deepStrictEqual(us.requests, ["read"])
+        yield* pass(4, 1)
+        assert.strictEqual(yield* holder, "us")
+        assert.deepStrictEqual(us.requests, ["read", "write"])
+      })
+  )
+
   it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, holder } = yield* setUp
