@@ -255,18 +255,19 @@ export const makeOf = Effect.fnUntraced(function* (
   const unfinished = yield* FiberSet.make<void>()
   const closing = Closing.make()
   yield* Effect.addFinalizer(() => Effect.andThen(closing.begin, FiberSet.awaitEmpty(unfinished)))
+  const contenders = localQueue.make((effect) =>
+    Effect.suspend(() =>
+      closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
+    )
+  )
   const engine: Engine = {
     store,
     timers: timing,
     watches: yield* watchPool.make(store, { key: LockQueue.labelKey(kind.key), value: processId }, timing),
     renewer: renewer.make(timing),
     closing,
-    detach: (effect) =>
-      Effect.suspend(() =>
-        closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
-      )
+    scope: yield* Effect.scope
   }
-  const contenders = localQueue.make(engine.detach)
 
   const contender = (id: string, options: AcquireOptions | undefined): Effect.Effect<Contender> =>
     Effect.map(ClockReading.now, (startedAt) => {

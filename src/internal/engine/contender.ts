@@ -1,5 +1,5 @@
 /** A contender for a lock: its acquisition, and what the engine performs it with. */
-import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Acquisition } from "../protocol/acquisition.ts"
@@ -9,15 +9,14 @@ import type { Renewer } from "./renewer.ts"
 import type { WaitBudget } from "./waitBudget.ts"
 import type { WatchPool } from "./watchPool.ts"
 
-/** What all contenders of a layer share. */
+/** What all contenders of a layer share. `scope` is that of the layer. */
 export interface Engine {
   readonly store: ObjectStore["Service"]
   readonly timers: Timers
   readonly watches: WatchPool
   readonly renewer: Renewer
   readonly closing: Closing
-  /** Starts work for which only the end of the layer waits. */
-  readonly detach: (effect: Effect.Effect<void>) => Effect.Effect<void>
+  readonly scope: Scope.Scope
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * Questions for the server's time, several at once: one of them then reaches the server soon after the instant that matters, however
- * long an answer takes. Each answer teaches the clock of the store, also if nobody waits for it any more.
+ * long an answer takes. Each answer teaches the clock of the store, also if nobody waits for it any more. Only the end of the layer
+ * cuts a question off, since that closes its connection.
  */
 import * as Effect from "effect/Effect"
 import * as acquisition from "../protocol/acquisition.ts"
@@ -14,7 +15,7 @@ export const questionsAtOnce = 8
 /**
  * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow.
  */
-export const make = ({ detach, store, timers }: Engine, id: string): Effect.Effect<acquisition.Event> => {
+export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effect<acquisition.Event> => {
   let unanswered = 0
   let answer: Answer | undefined
   let notify = () => {}
@@ -28,7 +29,7 @@ export const make = ({ detach, store, timers }: Engine, id: string): Effect.Effe
   const ask = Effect.suspend(() => {
     if (unanswered === questionsAtOnce) return Effect.void
     unanswered++
-    return detach(question)
+    return Effect.forkIn(question, scope)
   })
 
   const untilTold = timers.wait(acquisition.shortestAskInterval, (wake) => {
