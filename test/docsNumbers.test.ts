@@ -29,18 +29,12 @@ import { requestConnections } from "../src/internal/kubernetes/connections.ts"
 import { reopenPause, watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
 import { defaultRequestTimeout } from "../src/ObjectStoreKubernetes.ts"
 import { absurd, contradictionTtl } from "../src/internal/time/serverClock.ts"
-import {
-  answersPerClaim,
-  backOffBounds,
-  rejoinMargin,
-  rejoinPause,
-  shortestAskInterval,
-  slowAnswer,
-  startPatience,
-  startPause
-} from "../src/internal/protocol/acquisition.ts"
+import { answersPerClaim, backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
+import { shortestAskInterval } from "../src/internal/protocol/besideDex.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
+import { rejoinMargin, rejoinPause } from "../src/internal/protocol/rejoining.ts"
+import { startPatience, startPause } from "../src/internal/protocol/startPatience.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
 import { askAhead, smallWindow } from "../src/internal/time/secondTurn.ts"
 import * as ElectionTiming from "../src/ElectionTiming.ts"

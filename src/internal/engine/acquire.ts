@@ -6,6 +6,7 @@ import * as Random from "effect/Random"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as acquisition from "../protocol/acquisition.ts"
+import type { Command, Event, Failure, Grant, Start, State } from "../protocol/acquisitionState.ts"
 import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
@@ -17,7 +18,7 @@ import type { Latest } from "./watchPool.ts"
 
 /** The lock as acquired, whether others were met on the way, and a join without an answer, which may still arrive. */
 export interface Acquired {
-  readonly grant: acquisition.Grant
+  readonly grant: Grant
   readonly contended: boolean
   readonly cutOff: CutOff | undefined
   readonly metDex: boolean
@@ -30,15 +31,15 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 export type Withdraw = (cutOff: CutOff | undefined) => Effect.Effect<void>
 
 /** What a single attempt can fail with. */
-export type TryFailure = Exclude<acquisition.Failure, LockError.Timeout> | LockError.Conflict
+export type TryFailure = Exclude<Failure, LockError.Timeout> | LockError.Conflict
 
 /** Acquires the lock: tries, and waits until it has the lock or the wait schedule has ended. */
 export const acquire = (
   contender: Contender,
-  start: acquisition.Start,
+  start: Start,
   withdraw: Withdraw,
   restore: Restore
-): Effect.Effect<Acquired, acquisition.Failure> =>
+): Effect.Effect<Acquired, Failure> =>
   drive(contender, start, withdraw, restore, (attempt) =>
     Effect.flatMap(advance(attempt, isWait), () =>
       hasEnded(attempt.command)
@@ -50,7 +51,7 @@ export const acquire = (
 /** Tries once: fails with `LockConflict` if it would have to wait. */
 export const tryAcquire = (
   contender: Contender,
-  start: acquisition.Start,
+  start: Start,
   withdraw: Withdraw,
   restore: Restore
 ): Effect.Effect<Acquired, TryFailure> =>
@@ -65,19 +66,19 @@ export const tryAcquire = (
  */
 interface Attempt {
   readonly contender: Contender
-  state: acquisition.State
-  command: acquisition.Command
+  state: State
+  command: Command
   isPerforming: boolean
-  unanswered: acquisition.Command | undefined
+  unanswered: Command | undefined
   joins: number
   mayJoinLate: boolean
   lastTold: Latest | undefined
-  askTime: Effect.Effect<acquisition.Event> | undefined
+  askTime: Effect.Effect<Event> | undefined
 }
 
 const drive = <E>(
   contender: Contender,
-  start: acquisition.Start,
+  start: Start,
   withdraw: Withdraw,
   restore: Restore,
   use: (attempt: Attempt) => Effect.Effect<Acquired, E>
@@ -108,7 +109,7 @@ const drive = <E>(
 const cutOffBy = ({ command, isPerforming, joins, unanswered }: Attempt): CutOff | undefined =>
   (isPerforming ? cutOffOf(command, joins) : undefined) ?? cutOffOf(unanswered, joins)
 
-const cutOffOf = (command: acquisition.Command | undefined, joins: number): CutOff | undefined => {
+const cutOffOf = (command: Command | undefined, joins: number): CutOff | undefined => {
   switch (command?._tag) {
     case "Write":
       return { _tag: "Write", write: command.write }
@@ -122,7 +123,7 @@ const cutOffOf = (command: acquisition.Command | undefined, joins: number): CutO
 }
 
 // Steps the machine and performs its commands, up to a command for which `until` is true.
-const advance = (attempt: Attempt, until: (command: acquisition.Command) => boolean): Effect.Effect<void> =>
+const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
     while: () => !until(attempt.command) && !hasEnded(attempt.command),
     body: () => {
@@ -150,7 +151,7 @@ const advance = (attempt: Attempt, until: (command: acquisition.Command) => bool
     step: () => {}
   })
 
-const tellUnqueued = (contender: Contender, error: acquisition.State["unqueueable"]): Effect.Effect<void> =>
+const tellUnqueued = (contender: Contender, error: State["unqueueable"]): Effect.Effect<void> =>
   tell(
     contender,
     "Warn",
@@ -164,7 +165,7 @@ const acquiredBy = ({ joins, mayJoinLate, state }: Attempt, { grant }: CommandOf
   metDex: state.metDex
 })
 
-const endOf = (attempt: Attempt): Effect.Effect<Acquired, acquisition.Failure> => {
+const endOf = (attempt: Attempt): Effect.Effect<Acquired, Failure> => {
   const { command } = attempt
   return command._tag === "Succeed"
     ? Effect.succeed(acquiredBy(attempt, command))
@@ -182,12 +183,12 @@ const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
   return Effect.fail(new LockError.Conflict({ id, object, reason, ...acquisition.seenBy(state) }))
 }
 
-const hasEnded = ({ _tag }: acquisition.Command): boolean => _tag === "Succeed" || _tag === "Fail"
+const hasEnded = ({ _tag }: Command): boolean => _tag === "Succeed" || _tag === "Fail"
 
-const isWait = ({ _tag }: acquisition.Command): boolean =>
+const isWait = ({ _tag }: Command): boolean =>
   _tag === "Join" || _tag === "BackOff" || _tag === "Poll" || _tag === "Watch"
 
-const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
+const perform = (attempt: Attempt): Effect.Effect<Event> => {
   const { command, contender } = attempt
   const { engine, id } = contender
   switch (command._tag) {
@@ -212,15 +213,15 @@ const perform = (attempt: Attempt): Effect.Effect<acquisition.Event> => {
   }
 }
 
-type CommandOf<Tag extends acquisition.Command["_tag"]> = Extract<acquisition.Command, { readonly _tag: Tag }>
+type CommandOf<Tag extends Command["_tag"]> = Extract<Command, { readonly _tag: Tag }>
 
-const elapsed: acquisition.Event = { _tag: "Elapsed" }
-const exhausted: acquisition.Event = { _tag: "Exhausted" }
+const elapsed: Event = { _tag: "Elapsed" }
+const exhausted: Event = { _tag: "Exhausted" }
 
 const poll = Effect.fnUntraced(function* (
   { waitBudget: budget }: Contender,
   { atLeast, seen }: CommandOf<"Poll">
-): Effect.fn.Return<acquisition.Event> {
+): Effect.fn.Return<Event> {
   const left = yield* budget(seen)
   if (Option.isNone(left)) return exhausted
   yield* Effect.sleep(Duration.millis(Math.max(left.value, atLeast)))
@@ -230,7 +231,7 @@ const poll = Effect.fnUntraced(function* (
 const backOff = Effect.fnUntraced(function* (
   { waitBudget: budget }: Contender,
   { atLeast, atMost, seen }: CommandOf<"BackOff">
-): Effect.fn.Return<acquisition.Event> {
+): Effect.fn.Return<Event> {
   let delay = yield* Random.nextBetween(atLeast, atMost)
   do {
     const left = yield* budget(seen, delay)
@@ -245,7 +246,7 @@ const backOff = Effect.fnUntraced(function* (
 const watch = Effect.fnUntraced(function* (
   attempt: Attempt,
   { on, seen, until }: CommandOf<"Watch">
-): Effect.fn.Return<acquisition.Event> {
+): Effect.fn.Return<Event> {
   const { engine, id, waitBudget: budget } = attempt.contender
   const watch = yield* engine.watches.open(id, on)
   if (watch === undefined) return { _tag: "WatchFailed" }

@@ -2,7 +2,7 @@
 import type * as Scope from "effect/Scope"
 import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
-import type { Acquisition } from "../protocol/acquisition.ts"
+import type { Acquisition } from "../protocol/acquisitionState.ts"
 import type { Timers } from "../time/timers.ts"
 import type { Closing } from "./closing.ts"
 import type { Renewer } from "./renewer.ts"

@@ -4,7 +4,7 @@ import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
 import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
-import type { Grant } from "../protocol/acquisition.ts"
+import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
 

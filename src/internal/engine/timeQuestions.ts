@@ -4,8 +4,9 @@
  * cuts a question off, since that closes its connection.
  */
 import * as Effect from "effect/Effect"
-import * as acquisition from "../protocol/acquisition.ts"
+import type { Event } from "../protocol/acquisitionState.ts"
 import type { Answer } from "../protocol/answer.ts"
+import { shortestAskInterval } from "../protocol/besideDex.ts"
 import type { Engine } from "./contender.ts"
 import * as requests from "./requests.ts"
 
@@ -15,7 +16,7 @@ export const questionsAtOnce = 8
 /**
  * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow.
  */
-export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effect<acquisition.Event> => {
+export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effect<Event> => {
   let unanswered = 0
   let answer: Answer | undefined
   let notify = () => {}
@@ -32,7 +33,7 @@ export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effec
     return Effect.forkIn(question, scope)
   })
 
-  const untilTold = timers.wait(acquisition.shortestAskInterval, (wake) => {
+  const untilTold = timers.wait(shortestAskInterval, (wake) => {
     notify = wake
     if (answer !== undefined) wake()
     return () => {
@@ -40,7 +41,7 @@ export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effec
     }
   })
 
-  const takeAnswer = Effect.sync((): acquisition.Event => {
+  const takeAnswer = Effect.sync((): Event => {
     const told = answer
     answer = undefined
     return told ?? { _tag: "Elapsed" }

@@ -10,169 +10,29 @@
 import * as Duration from "effect/Duration"
 import * as Equal from "effect/Equal"
 import * as LockError from "../../LockError.ts"
-import type { LockKind } from "../../LockKind.ts"
-import { isFree, type Lease } from "../../LockRecord.ts"
+import { isFree } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
-import { type ClockReading, elapsed } from "../time/clockReading.ts"
-import { untilNextAsk } from "../time/secondTurn.ts"
-import { type Answer, isAnswer, isOfStart, type Now } from "./answer.ts"
+import { elapsed } from "../time/clockReading.ts"
 import { isDecimal, isOlder } from "../version.ts"
-
-/**
- * What does not change during an acquisition.
- *
- * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
- * `startedAt` is when the caller asked for the lock.
- */
-export interface Acquisition {
-  readonly id: string
-  readonly object: string
-  readonly kind: LockKind
-  readonly holderId: string
-  readonly ttl: number
-  readonly renews: boolean
-  readonly sharedWithDex: boolean
-  readonly createIfMissing: boolean
-  readonly includesContent: boolean
-  readonly startedAt: ClockReading
-}
-
-/**
- * A lease that is being acquired: from when, and for how long (milliseconds), this process may rely on it. `displaced` is how many
- * waiters it took out of the queue, since it took over from an expired holder.
- */
-export interface PendingGrant {
-  readonly lease: Lease
-  readonly issuedAt: ClockReading
-  readonly validFor: number
-  readonly tookOverFrom: LockProtocol.HolderInfo | undefined
-  readonly displaced: number
-}
-
-/** The lock as acquired, and the object as it is. */
-export interface Grant extends PendingGrant {
-  readonly snapshot: ObjectSnapshot
-}
-
-/** What ends a wait. */
-export type Failure = LockError.Timeout | LockError.Malformed | LockError.StoreError
-
-type Seen = Partial<LockProtocol.HolderInfo>
-
-/**
- * What the acquisition is doing.
- *
- * - `Reading`: the object is being read.
- * - `AskingTime`: a waiter asks the server for its time, while it waits in this state.
- * - `Writing`: the lease is being written, or the object created. `isCached` says that the write relies on what may be outdated.
- * - `Joining`: the waiter is joining the queue. `wasQueued` says that it may have been there before.
- * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
- * - `Waiting`: for its turn, for a change of the object, or (`Nothing` to watch) for the next poll. It looks again at `until`
- *   (milliseconds on the monotonic clock): `asksTime` says that it does so for the server's time.
- * - `Unavailable`: the server gave no usable answer, or one that it gives while it starts. It waits for the next poll.
- */
-export type Phase =
-  | { readonly _tag: "Reading" }
-  | { readonly _tag: "AskingTime"; readonly state: LockProtocol.WaitState }
-  | { readonly _tag: "Writing"; readonly grant: PendingGrant; readonly isCached: boolean; readonly wasHeld: boolean }
-  | { readonly _tag: "Joining"; readonly seen: Seen; readonly wasQueued: boolean }
-  | { readonly _tag: "BackingOff"; readonly seen: Seen; readonly next: "Read" | "Join"; readonly hasLostRace: boolean }
-  | {
-      readonly _tag: "Waiting"
-      readonly state: LockProtocol.WaitState
-      readonly on: "Turn" | "Object" | "Nothing"
-      readonly until: number
-      readonly asksTime?: boolean
-    }
-  | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
-
-/**
- * What an acquisition knows. Replaced at each step, never changed.
- *
- * - `attempts`, `conflicts`: how often it tried, and how often it met others.
- * - `contended`: whether it met others at all, or another writer since the version that it knew.
- * - `requestedAt`, `latency`, `slowest`: when the last request was sent, and how long the last answer took, and the slowest one
- *   (milliseconds).
- * - `lastSeen`: the newest version of the object that it knows.
- * - `joinVersion`: the version in which it first found the object. A waiter that found an earlier version came before.
- * - `holder`: the last holder seen, and since when (milliseconds on the monotonic clock).
- * - `hasYielded`: whether it left the free lock to others.
- * - `metDex`: whether it saw a holder without a name, which is most likely a Dex.
- * - `refused`: since when the server has answered this kind of request as it does while it starts (milliseconds on the monotonic
- *   clock).
- * - `unqueueable`: why it waits without a place in the queue, if a rule of the cluster refused to write one.
- * - `followedUp`: whether a lost answer of this attempt was followed up.
- * - `inDoubt`: what it cannot rule out: that it holds the lock, that it is in the queue.
- */
-export interface State {
-  readonly phase: Phase
-  readonly attempts: number
-  readonly conflicts: number
-  readonly contended: boolean
-  readonly requestedAt: ClockReading
-  readonly latency: number
-  readonly slowest: number
-  readonly lastSeen: ObjectSnapshot | undefined
-  readonly joinVersion: string | undefined
-  readonly holder: { readonly id: string | undefined; readonly since: number } | undefined
-  readonly hasYielded: boolean
-  readonly metDex: boolean
-  readonly refused: { readonly request: Phase["_tag"]; readonly since: number } | undefined
-  readonly unqueueable: LockError.Rejected | LockError.Forbidden | undefined
-  readonly followedUp: boolean
-  readonly inDoubt: { readonly held: boolean; readonly queued: boolean }
-}
-
-/**
- * What happened: the answer to a request, or the end of a wait.
- *
- * `Changed`, `Gone` and `WatchFailed` come from a watch. `Elapsed` says that the time of a wait has passed, `Exhausted` that the
- * wait schedule has ended.
- */
-export type Event =
-  | Answer
-  | { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot }
-  | { readonly _tag: "Gone" | "WatchFailed" | "Elapsed" | "Exhausted" }
-
-/**
- * What to do next.
- *
- * - `Read`, `Create`, `Write`, `Join`: one request.
- * - `AskTime`: one more request for the server's time. Any answer that is due ends it, or that the next question may follow. An answer
- *   may show an outdated object.
- * - `BackOff`: wait for a random time between `atLeast` and `atMost` milliseconds.
- * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
- * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
- * - `Succeed`, `Fail`: the acquisition has ended.
- *
- * `seen` is the input of the wait schedule.
- */
-export type Command =
-  | { readonly _tag: "Read" | "AskTime" }
-  | { readonly _tag: "Create"; readonly annotations: Readonly<Record<string, string>> }
-  | { readonly _tag: "Write" | "Join"; readonly write: ConditionalPatch }
-  | { readonly _tag: "BackOff"; readonly atLeast: number; readonly atMost: number; readonly seen: unknown }
-  | { readonly _tag: "Poll"; readonly atLeast: number; readonly seen: unknown }
-  | { readonly _tag: "Watch"; readonly on: "Turn" | "Object"; readonly until: number; readonly seen: unknown }
-  | { readonly _tag: "Succeed"; readonly grant: Grant }
-  | { readonly _tag: "Fail"; readonly error: Failure }
-
-/** A state and what to do in it. */
-export type Step = readonly [State, Command]
-
-/**
- * What is known at the start: the object as the caller has just read it, or a version in which the lock was free, or nothing.
- * `queued` says that the waiter may already be in the queue, and `latency` how long the answer took to the write that put it there
- * (milliseconds).
- */
-export interface Start {
-  readonly snapshot?: ObjectSnapshot | undefined
-  readonly freeVersion?: string | undefined
-  readonly queued: boolean
-  readonly latency?: number | undefined
-}
+import type {
+  Acquisition,
+  Command,
+  Event,
+  Failure,
+  Grant,
+  PendingGrant,
+  Phase,
+  Seen,
+  Start,
+  State,
+  Step
+} from "./acquisitionState.ts"
+import { isAnswer, isOfStart, type Now } from "./answer.ts"
+import { askTimeAt, isDex, isDueToBreak, yieldingToDex } from "./besideDex.ts"
+import { lostPosition, rejoinPause } from "./rejoining.ts"
+import { mayPass, refusedBy, startPause } from "./startPatience.ts"
 
 /** Begins an acquisition. */
 export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, snapshot }: Start, now: Now): Step => {
@@ -250,14 +110,6 @@ const answered = (state: State, event: Event, now: Now): State => {
   return { ...state, latency, slowest: Math.max(state.slowest, latency), refused: refusedBy(state, event, now) }
 }
 
-// A process that may read and not write is answered either way in turn.
-const refusedBy = ({ phase, refused }: State, event: Event, now: Now): State["refused"] => {
-  const isSame = refused?.request === phase._tag
-  const isRefusal = (event._tag === "Failed" || event._tag === "Missing") && isOfStart(event.error)
-  if (isRefusal) return isSame ? refused : { request: phase._tag, since: now.clock.monotonic }
-  return isSame ? undefined : refused
-}
-
 /** The state if the request of its phase was never sent, or was not applied. */
 export const unsent = (state: State): State => {
   const { inDoubt, phase } = state
@@ -310,15 +162,6 @@ const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, phase.state, now) : retry(state, now)
 }
 
-// A first waiter beside Dex knows that the lock has expired, also without an answer. It does not lose time by reading the object.
-const isDueToBreak = (self: Acquisition, phase: Phase, { server }: Now): boolean =>
-  (phase._tag === "Waiting" || phase._tag === "AskingTime") &&
-  isFirstBesideDex(self, phase.state) &&
-  server.earliest > phase.state.until
-
-const isFirstBesideDex = ({ sharedWithDex }: Acquisition, { position = 0, seen }: LockProtocol.WaitState): boolean =>
-  sharedWithDex && seen.expiry !== undefined && position === 0
-
 // A server answers a question for its time from its cache. The object in the answer counts only if it is the version that the waiter
 // knows. If it is another one, older or newer, the waiter reads the object.
 const onFound = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
@@ -358,12 +201,12 @@ const follow = (
       const { lease, patch, tookOverFrom } = decision
       const displaced = tookOverFrom === undefined ? 0 : othersWaiting(self, snapshot)
       const expect = { resourceVersion: snapshot.resourceVersion }
-      return acquire(self, state, { lease, tookOverFrom, displaced }, { expect, annotations: patch }, now, isCached)
+      return writeLease(self, state, { lease, tookOverFrom, displaced }, { expect, annotations: patch }, now, isCached)
     }
     case "Rewrite": {
       const { lease, over } = decision
       const patch = { expect: { annotations: self.kind.encode(over) }, annotations: self.kind.encode(lease) }
-      return acquire(self, state, { lease, tookOverFrom: undefined, displaced: 0 }, patch, now, isCached)
+      return writeLease(self, state, { lease, tookOverFrom: undefined, displaced: 0 }, patch, now, isCached)
     }
     case "Claim": {
       const { lease, validFor } = decision
@@ -382,7 +225,7 @@ const follow = (
   }
 }
 
-const acquire = (
+const writeLease = (
   self: Acquisition,
   state: State,
   planned: Pick<PendingGrant, "lease" | "tookOverFrom" | "displaced">,
@@ -502,7 +345,7 @@ const onFailed = (state: State, error: LockError.StoreError, now: Now): Step => 
   if (error._tag === "LockUnavailable") return onUnavailable(state, error, now)
   const undone = unsent(state)
   if (isOfStart(error)) {
-    return now.clock.monotonic - (state.refused?.since ?? now.clock.monotonic) < startPatience
+    return mayPass(state, now)
       ? [
           { ...undone, phase: { _tag: "Unavailable", error } },
           { _tag: "Poll", atLeast: startPause, seen: error }
@@ -514,15 +357,6 @@ const onFailed = (state: State, error: LockError.StoreError, now: Now): Step => 
     ? read({ ...undone, unqueueable: error }, now)
     : [undone, { _tag: "Fail", error }]
 }
-
-/**
- * For how long a waiter does not believe an answer that a server gives while it starts, in milliseconds. Our choice: a
- * kube-apiserver is done with its roles within half a second.
- */
-export const startPatience = 3000
-
-/** The pause before it asks again, at least, in milliseconds. Our choice. */
-export const startPause = 250
 
 // A write whose answer was lost is followed up at once, so that no contender waits for its own lock.
 const onUnavailable = (state: State, error: LockError.Unavailable, now: Now): Step =>
@@ -553,27 +387,6 @@ const meet = (self: Acquisition, state: State, found: LockProtocol.WaitState, no
   if (lost > 0) return rejoinLater(met, found.seen, lost * rejoinPause)
   return met.latency > slowAnswer ? backOff(met, found.seen, "Join", false) : join(self, met, found.seen, now)
 }
-
-const isDex = ({ expiry, holder }: Seen): boolean => expiry !== undefined && holder === undefined
-
-// The position in the queue that a waiter had until the event that shows it without one.
-const lostPosition = ({ phase }: State): number => (phase._tag === "Waiting" ? (phase.state.position ?? 0) : 0)
-
-/**
- * How much later each waiter joins again than the waiter that was before it, in milliseconds, if a process that took over has emptied
- * the queue: in the old order, and not all at once. Our choice.
- */
-export const rejoinPause = 5
-
-/**
- * For how long a holder that took waiters out of the queue keeps the lock at least, in milliseconds: the living among them join
- * again, and get it in their order. `latency` is how long the answer to its own write took. Our choice.
- */
-export const rejoinTime = ({ displaced }: PendingGrant, latency: number): number =>
-  displaced === 0 ? 0 : rejoinMargin.atLeast + displaced * rejoinPause + rejoinMargin.answers * latency
-
-/** What `rejoinTime` allows for a watch event and an answer. Our choice. */
-export const rejoinMargin = { atLeast: 50, answers: 3 }
 
 const rejoinLater = (state: State, seen: Seen, millis: number): Step => [
   { ...state, phase: { _tag: "BackingOff", seen, next: "Join", hasLostRace: false } },
@@ -646,29 +459,10 @@ const waitFor = (
   return goOnWaiting({ ...state, phase }, phase)
 }
 
-// Dex breaks a lock within milliseconds of its expiry, and then keeps it until it expires again (a defect of Dex). So a waiter that
-// is the first to break it, too, asks the server for the time around the expiry. It asks once a millisecond at most.
-const askTimeAt = (
-  self: Acquisition,
-  { requestedAt }: State,
-  found: LockProtocol.WaitState,
-  { clock, server }: Now
-): number => {
-  const delay = isFirstBesideDex(self, found) ? untilNextAsk(server, found.until) : undefined
-  return delay === undefined
-    ? Number.POSITIVE_INFINITY
-    : Math.max(clock.monotonic + delay, requestedAt.monotonic + shortestAskInterval)
-}
-
-/** How far apart two questions for the time are at least, in milliseconds. Our choice. */
-export const shortestAskInterval = 1
-
-const goOnWaiting = (state: State, { on, state: seen, until }: Omit<Waiting, "_tag">): Step => [
-  state,
-  on === "Nothing" ? { _tag: "Poll", atLeast: 0, seen } : { _tag: "Watch", on, until, seen }
-]
-
-type Waiting = Extract<Phase, { readonly _tag: "Waiting" }>
+const goOnWaiting = (
+  state: State,
+  { on, state: seen, until }: Omit<Extract<Phase, { readonly _tag: "Waiting" }>, "_tag">
+): Step => [state, on === "Nothing" ? { _tag: "Poll", atLeast: 0, seen } : { _tag: "Watch", on, until, seen }]
 
 // A watch event may be older than what is known. If it shows a free lock, the waiter leaves that to the releaser for a moment, also
 // where no Dex is: a releaser that knew of no waiter frees the lock, sees the queue in the answer, and then hands over.
@@ -706,13 +500,6 @@ const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry ==
 
 const isLeftFree = ({ kind }: Acquisition, { annotations }: ObjectSnapshot, decision: LockProtocol.Decision): boolean =>
   decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations))
-
-// If a Dex came, the pause is longer: more of them may wait.
-const yieldingToDex = (state: LockProtocol.WaitState): LockProtocol.WaitState => ({
-  ...state,
-  until: state.until + LockProtocol.yieldToDexFor - LockProtocol.yieldFor,
-  position: undefined
-})
 
 const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
   state.phase._tag === "Unavailable"

@@ -12,7 +12,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
-import type { Grant } from "./acquisition.ts"
+import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
 
 /**

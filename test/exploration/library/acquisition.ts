@@ -1,5 +1,6 @@
 /** The machine of an acquisition (`src/internal/protocol/acquisition.ts`) in the world's numbers. */
 import * as machine from "../../../src/internal/protocol/acquisition.ts"
+import type * as acquisition from "../../../src/internal/protocol/acquisitionState.ts"
 import * as holding from "../../../src/internal/protocol/holding.ts"
 import * as wire from "../wire.ts"
 import { type Actor, ttl } from "../world.ts"
@@ -26,7 +27,7 @@ export type Acquired = Pick<Actor, "unanswered" | "mayQueue" | "hasYielded"> &
 
 /** Makes the acquisitions of a library. */
 export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port: Port) => {
-  const selves = Array.from({ length: 8 }, (_, index): machine.Acquisition => ({
+  const selves = Array.from({ length: 8 }, (_, index): acquisition.Acquisition => ({
     id: "id",
     object: "object",
     kind: wire.kindOf({ neutral }, index),
@@ -39,7 +40,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     startedAt: clockAt(0)
   }))
 
-  const phaseOf = (actor: Actor, index: number, isCached: boolean): machine.Phase => {
+  const phaseOf = (actor: Actor, index: number, isCached: boolean): acquisition.Phase => {
     const { hasYielded, mayQueue, request, stage, unanswered } = actor
     switch (stage) {
       case "BackingOff":
@@ -70,7 +71,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     }
   }
 
-  const stateOf = (actor: Actor, index: number, isCached = false): machine.State => ({
+  const stateOf = (actor: Actor, index: number, isCached = false): acquisition.State => ({
     phase: phaseOf(actor, index, isCached),
     attempts: 0,
     conflicts: 0,
@@ -92,7 +93,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     }
   })
 
-  const acquired = ({ contender, send }: Step, [state, command]: machine.Step): Acquired => {
+  const acquired = ({ contender, send }: Step, [state, command]: acquisition.Step): Acquired => {
     const { hasYielded, inDoubt, phase } = state
     // Without Dex a free lock is left to its releaser alone, and it makes no difference whether it was left before.
     const doubts = { unanswered: inDoubt.held, mayQueue: inDoubt.queued, hasYielded: sharedWithDex && hasYielded }
@@ -124,7 +125,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     }
   }
 
-  const after = (actor: Actor, index: number, step: Step, event: machine.Event, isCached?: boolean): Acquired =>
+  const after = (actor: Actor, index: number, step: Step, event: acquisition.Event, isCached?: boolean): Acquired =>
     acquired(step, machine.step(selves[index]!, stateOf(actor, index, isCached), event, step.now))
 
   const decisions = memo<Acquired>()
@@ -135,7 +136,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
     index: number,
     uncertainty: number,
     by: (typeof decisive)[number],
-    eventOf: (step: Step) => machine.Event
+    eventOf: (step: Step) => acquisition.Event
   ): Acquired => {
     const { hasYielded, mayQueue, seen, stage, unanswered } = actor
     const flags = (unanswered ? 1 : 0) + (mayQueue ? 2 : 0) + (hasYielded ? 4 : 0) + (stage === "BackingOff" ? 8 : 0)
@@ -200,7 +201,7 @@ export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port
       decided(actor, index, 0, "Exhausted", () => ({ _tag: "Exhausted" })),
 
     /** What may be left of an acquisition that is cut off. `isSent`: its request was sent. */
-    cutOff: (actor: Actor, index: number, isSent: boolean): machine.State["inDoubt"] => {
+    cutOff: (actor: Actor, index: number, isSent: boolean): acquisition.State["inDoubt"] => {
       const state = stateOf(actor, index)
       return isSent ? state.inDoubt : machine.unsent(state).inDoubt
     }

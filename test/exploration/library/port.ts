@@ -2,7 +2,7 @@
 import * as LockError from "../../../src/LockError.ts"
 import type { Lease } from "../../../src/LockRecord.ts"
 import type { ConditionalPatch, ObjectSnapshot, ServerTime } from "../../../src/ObjectStore.ts"
-import type * as acquisition from "../../../src/internal/protocol/acquisition.ts"
+import type * as acquisition from "../../../src/internal/protocol/acquisitionState.ts"
 import * as holding from "../../../src/internal/protocol/holding.ts"
 import type { Answer, Now } from "../../../src/internal/protocol/answer.ts"
 import type { Boundary, Process, RequestKind } from "../../mutations/boundary.ts"

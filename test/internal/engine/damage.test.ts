@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
-import { rejoinPause } from "../../../src/internal/protocol/acquisition.ts"
+import { rejoinPause } from "../../../src/internal/protocol/rejoining.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import { dead, key, line, setUp } from "../../utils/processes.ts"
 
