@@ -8,9 +8,10 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import { build } from "../tools/build.ts"
 import { whole } from "../tools/flags.ts"
 import { run } from "../tools/program.ts"
 import { median } from "./harness/statistics.ts"
@@ -57,11 +58,9 @@ const program = (modules: ReadonlyArray<string>) => `
   console.log(JSON.stringify({ millis, cpuMillis: (system + user) / 1000, megabytes: process.memoryUsage.rss() / 1e6 }))`
 
 const measure = Effect.fnUntraced(function* (rounds: number) {
-  mkdirSync(built, { recursive: true })
+  yield* Effect.promise(() => build(built))
   // As in the package: without it, Node would look into each file for what it is.
   writeFileSync(join(built, "package.json"), JSON.stringify({ type: "module" }))
-  const compiler = [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json", "--outDir", built]
-  yield* Effect.tryPromise(() => exec(process.execPath, compiler, { cwd: root }))
   const samples = imports.map((): Array<Sample> => [])
   for (let round = 0; round < rounds; round++) {
     for (const [index, [, modules]] of imports.entries()) samples[index]!.push(yield* sample(modules))

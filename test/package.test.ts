@@ -2,7 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import { publint } from "publint"
@@ -159,6 +159,12 @@ interface Loaded {
   readonly bytes: number
 }
 
+/** The modules that were built into a file. */
+const sourcesOf = (path: string): ReadonlyArray<string> =>
+  existsSync(`${path}.map`)
+    ? (JSON.parse(readFileSync(`${path}.map`, "utf8")) as { readonly sources: ReadonlyArray<string> }).sources
+    : []
+
 const bytesOf = (loaded: ReadonlyArray<Loaded>): number => loaded.reduce((sum, { bytes }) => sum + bytes, 0)
 
 describe("what a program loads", () => {
@@ -167,10 +173,12 @@ describe("what a program loads", () => {
     const front = await loadedBy("effect/Schema", "effect/Stream", "kubelock")
     assert.sameMembers([...new Set(front.map(({ name }) => name))], ["effect", "kubelock"])
     assert.isBelow(bytesOf(front), 1.25 * bytesOf(service))
-    const wing = join(project.installed, "dist/internal/kubernetes/")
+    const own = front.filter(({ name }) => name === "kubelock").map(({ path }) => path)
+    assert.isAtMost(own.length, 3)
+    const connecting = own.flatMap(sourcesOf).filter((source) => source.includes("/internal/kubernetes/"))
     assert.deepStrictEqual(
-      front.filter(({ path }) => path.startsWith(wing)).map(({ path }) => path.slice(wing.length)),
-      ["kubeConfigError.js"]
+      connecting.map((source) => basename(source)),
+      ["kubeConfigError.ts"]
     )
   })
 
