@@ -14,23 +14,29 @@ import * as requests from "./requests.ts"
 export const questionsAtOnce = 8
 
 /**
- * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow.
+ * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow. A
+ * question that fails once another one was asked says nothing about the server any more.
  */
 export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effect<Event> => {
+  let asked = 0
   let unanswered = 0
   let answer: Answer | undefined
   let notify = () => {}
 
-  const question = Effect.map(requests.read(store, id, { mayBeStale: true }), (told) => {
-    unanswered--
-    answer = told
-    notify()
-  })
+  const question = (number: number) =>
+    Effect.map(requests.read(store, id, { mayBeStale: true }), (told) => {
+      unanswered--
+      if (told._tag === "Failed" && number < asked) return
+      answer = told
+      notify()
+    })
 
   const ask = Effect.suspend(() => {
     if (unanswered === questionsAtOnce) return Effect.void
     unanswered++
-    return Effect.forkIn(question, scope)
+    asked++
+    if (answer?._tag === "Failed") answer = undefined
+    return Effect.forkIn(question(asked), scope)
   })
 
   const untilTold = timers.wait(shortestAskInterval, (wake) => {

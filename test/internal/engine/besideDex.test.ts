@@ -301,6 +301,34 @@ describe("beside Dex", () => {
       })
   )
 
+  it.effect(
+    "a question for the time that fails long after it was asked is not taken for an answer to the next one",
+    () =>
+      Effect.gen(function* () {
+        const { annotate, aProcess, holder, read } = yield* setUp
+        yield* annotate(dexLockUntil(5))
+        let isSilent = true
+        const silence = new LockError.Unavailable({ object: "token", verb: "get", detail: "no answer" })
+        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+          ...store,
+          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
+          read: (id, options) => {
+            if (options?.mayBeStale !== true) return store.read(id)
+            return isSilent ? Effect.delay(Effect.fail(silence), "5 seconds") : read
+          }
+        }))
+        yield* us.wants()
+        yield* pass(5000, 1)
+        isSilent = false
+        yield* annotate(dexLockUntil(15))
+        yield* pass(1000, 1)
+        const before = us.requests.length
+        yield* pass(9010, 1)
+        assert.strictEqual(yield* holder, "us")
+        assert.deepStrictEqual(us.requests.slice(before), ["write"])
+      })
+  )
+
   it.effect("a lock of Dex is taken once it has expired, unless Dex renews it", () =>
     Effect.gen(function* () {
       const { annotate, aProcess, holder } = yield* setUp
