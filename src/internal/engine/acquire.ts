@@ -27,7 +27,7 @@ export interface Acquired {
 /** Makes an effect interruptible again, as `Effect.uninterruptibleMask` gives it. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Cleans up after an acquisition that ended without the lock. `cutOff` is a write that may still arrive. */
+/** Cleans up after an acquisition that ended without the lock. `cutOff` is what may still arrive. */
 export type Withdraw = (cutOff: CutOff | undefined) => Effect.Effect<void>
 
 /** What a single attempt can fail with. */
@@ -60,18 +60,16 @@ export const tryAcquire = (
   )
 
 /**
- * An acquisition under way: its state, the command to perform, whether that is under way, the last write whose answer was lost,
- * how many joins were sent, whether the answer to one was lost, what a watch told last, and its questions for the time once it asks
- * any.
+ * An acquisition under way: its state, the command to perform, whether that is under way, what got no answer, how many joins were sent,
+ * what a watch told last, and its questions for the time once it asks any.
  */
 interface Attempt {
   readonly contender: Contender
   state: State
   command: Command
   isPerforming: boolean
-  unanswered: Command | undefined
+  unanswered: CutOff | undefined
   joins: number
-  mayJoinLate: boolean
   lastTold: Latest | undefined
   askTime: Effect.Effect<Event> | undefined
 }
@@ -92,7 +90,6 @@ const drive = <E>(
       isPerforming: false,
       unanswered: undefined,
       joins: 0,
-      mayJoinLate: false,
       lastTold: undefined,
       askTime: undefined
     }
@@ -105,20 +102,22 @@ const drive = <E>(
     })
   })
 
-// The write that is under way, or the last one without an answer.
-const cutOffBy = ({ command, isPerforming, joins, unanswered }: Attempt): CutOff | undefined =>
-  (isPerforming ? cutOffOf(command, joins) : undefined) ?? cutOffOf(unanswered, joins)
+// What is under way, and what got no answer before.
+const cutOffBy = ({ command, isPerforming, joins, unanswered }: Attempt): CutOff | undefined => {
+  const cutOff = isPerforming ? withCommand(unanswered, command) : unanswered
+  return cutOff?.join === undefined ? cutOff : { ...cutOff, join: { isRepeated: joins > 1 } }
+}
 
-const cutOffOf = (command: Command | undefined, joins: number): CutOff | undefined => {
-  switch (command?._tag) {
+const withCommand = (cutOff: CutOff | undefined, command: Command): CutOff | undefined => {
+  switch (command._tag) {
     case "Write":
-      return { _tag: "Write", write: command.write }
+      return { ...cutOff, write: command.write }
     case "Join":
-      return { _tag: "Join", isRepeated: joins > 1 }
+      return { ...cutOff, join: { isRepeated: false } }
     case "Create":
-      return { _tag: "Create" }
+      return { ...cutOff, creation: true }
     default:
-      return undefined
+      return cutOff
   }
 }
 
@@ -134,8 +133,7 @@ const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect
           const { contender } = attempt
           const { conflicts, unqueueable } = attempt.state
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
-            if (cutOffOf(attempt.command, attempt.joins) !== undefined) attempt.unanswered = attempt.command
-            attempt.mayJoinLate ||= attempt.command._tag === "Join"
+            attempt.unanswered = withCommand(attempt.unanswered, attempt.command)
           }
           const [state, command] = acquisition.step(contender, attempt.state, event, now)
           attempt.state = state
@@ -158,10 +156,10 @@ const tellUnqueued = (contender: Contender, error: State["unqueueable"]): Effect
     `Waits for lock ${JSON.stringify(contender.id)} (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
   )
 
-const acquiredBy = ({ joins, mayJoinLate, state }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
+const acquiredBy = ({ joins, state, unanswered }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
   grant,
   contended: state.contended,
-  cutOff: mayJoinLate ? { _tag: "Join", isRepeated: joins > 1 } : undefined,
+  cutOff: unanswered?.join === undefined ? undefined : { join: { isRepeated: joins > 1 } },
   metDex: state.metDex
 })
 

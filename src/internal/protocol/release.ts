@@ -15,9 +15,9 @@ import { type Answer, isOfStart, type Now } from "./answer.ts"
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
  * says so, and the caller hands it over (`handOver`).
  *
- * `cutOff` is a write of the acquisition that was interrupted before its answer came. It may still arrive, so the release makes
- * certain what becomes of it: it sends a write on the same version itself, since the server applies only one of the two. A join or a creation
- * relies on no version. The release looks for it several times.
+ * `cutOff` is what the acquisition sent and got no answer to. It may still arrive, so the release makes certain what becomes of it: it
+ * sends the acquiring write again, since the server applies only one of two writes on the same version. A join or a creation relies on
+ * no version. The release looks for it several times.
  */
 export interface Release extends LockProtocol.ReleaseRequest {
   readonly handsOver: boolean
@@ -25,13 +25,14 @@ export interface Release extends LockProtocol.ReleaseRequest {
 }
 
 /**
- * A write that was cut off: the acquiring write with its precondition, or a join or a creation. `isRepeated`: the acquisition joined more
- * than once, so that the place in the queue may be that of another join.
+ * What an acquisition sent and got no answer to: the acquiring write with its precondition, a join, a creation. `isRepeated`: the
+ * acquisition joined more than once, so that the place in the queue may be that of another join.
  */
-export type CutOff =
-  | { readonly _tag: "Write"; readonly write: ConditionalPatch }
-  | { readonly _tag: "Join"; readonly isRepeated: boolean }
-  | { readonly _tag: "Create" }
+export interface CutOff {
+  readonly write?: ConditionalPatch | undefined
+  readonly join?: { readonly isRepeated: boolean } | undefined
+  readonly creation?: boolean
+}
 
 /**
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
@@ -114,7 +115,7 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
       return later("The object kept changing.")
     case "Missing":
       return event.error.missing === "object"
-        ? [state, { _tag: self.cutOff?._tag === "Create" ? "LookLater" : "Done", outcome: passed }]
+        ? [state, { _tag: self.cutOff?.creation === true ? "LookLater" : "Done", outcome: passed }]
         : later(event.error.message)
     case "Failed":
       return onFailed(state, event.error)
@@ -146,17 +147,17 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
     case "Releasing":
       if (check._tag === "Ours") return later("The API server accepted the release and did not store it.")
       return settle(self, state, state.plan, snapshot, now)
-    case "HandingOver": {
-      return [state, { _tag: "Done", outcome: passedBy(self, state.plan, snapshot) }]
-    }
+    case "HandingOver":
+      return end(self, state, passedBy(self, state.plan, snapshot))
+    case "Settling":
+      return releaseIfOurs({ ...self, cutOff: { ...self.cutOff, write: undefined } }, snapshot, now)
     case "Leaving":
     case "Reading":
-    case "Settling": {
-      const cutOff = self.cutOff?._tag === "Join" && self.cutOff.isRepeated ? self.cutOff : undefined
-      return releaseIfOurs({ ...self, cutOff }, snapshot, now)
-    }
+      return releaseIfOurs(self.cutOff?.join?.isRepeated === false ? withoutJoin(self) : self, snapshot, now)
   }
 }
+
+const withoutJoin = (self: Release): Release => ({ ...self, cutOff: { ...self.cutOff, join: undefined } })
 
 const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const write = LockQueue.leavePatch(self.kind.key, snapshot.annotations, self.holderId)
@@ -165,25 +166,19 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
     : [{ _tag: "Leaving" }, { _tag: "Write", write, requeues: false }]
 }
 
-// The lease on the object may be ours with another expiry, from a renewal whose answer was lost.
+// The lease on the object may be ours with another expiry, from a renewal whose answer was lost. If it is not ours, the acquiring write
+// may still arrive as long as the object is in the version that it relies on.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   if (check._tag === "Ours") return release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
-  return self.cutOff === undefined
-    ? settle(self, { _tag: "Reading" }, undefined, snapshot, now)
-    : settleCutOff(self, self.cutOff, snapshot, now)
-}
-
-// Nothing of ours is in this snapshot. What was cut off may still arrive.
-const settleCutOff = (self: Release, cutOff: CutOff, snapshot: ObjectSnapshot, now: Now): Step => {
-  if (cutOff._tag === "Write") {
-    const { write } = cutOff
-    const isPending = "resourceVersion" in write.expect && write.expect.resourceVersion === snapshot.resourceVersion
-    if (isPending) return [{ _tag: "Settling" }, { _tag: "Write", write, requeues: false }]
-  } else if (cutOff._tag === "Join") {
-    return [{ _tag: "Reading" }, { _tag: "LookLater", outcome: passed }]
-  }
-  return settle({ ...self, cutOff: undefined }, { _tag: "Reading" }, undefined, snapshot, now)
+  const write = self.cutOff?.write
+  const isPending =
+    write !== undefined &&
+    "resourceVersion" in write.expect &&
+    write.expect.resourceVersion === snapshot.resourceVersion
+  return isPending
+    ? [{ _tag: "Settling" }, { _tag: "Write", write, requeues: false }]
+    : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
 }
 
 // The plan did not know a waiter that joined meanwhile. The answer shows it.
@@ -197,8 +192,14 @@ const settle = (
   const outcome = outcomeOf(self, plan, snapshot)
   return outcome._tag === "Awaited" && self.handsOver
     ? handOver({ ...self, chainStartedAt: outcome.chainStartedAt }, snapshot, now)
-    : [state, { _tag: "Done", outcome }]
+    : end(self, state, outcome)
 }
+
+// A join may still arrive.
+const end = ({ cutOff }: Release, state: State, outcome: Outcome): Step => [
+  state,
+  { _tag: cutOff?.join === undefined ? "Done" : "LookLater", outcome }
+]
 
 const passedBy = (
   { kind }: Pick<LockProtocol.ReleaseRequest, "kind">,

@@ -119,10 +119,7 @@ export const make = ({ mutation, neutral, sharedWithDex }: Options, port: Port) 
 }
 
 // What it writes does not matter to the machine: the world sends the request itself again.
-const cutOff: machine.CutOff = {
-  _tag: "Write",
-  write: { expect: { resourceVersion: wire.version }, annotations: {} }
-}
+const cutOff: machine.CutOff = { write: { expect: { resourceVersion: wire.version }, annotations: {} } }
 
 const writesOf = {
   Releasing: "Releases",

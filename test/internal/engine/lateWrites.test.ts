@@ -11,20 +11,25 @@ import { id, setUp } from "../../utils/processes.ts"
 
 /**
  * A process whose next write lands so many milliseconds after it was sent, also if no fiber waits for it any more. Its answer does not
- * come, or is this one.
+ * come, or is this one. Its write number `hangs` (from 0) never arrives.
  */
-const slowProcess = (lands: number, answer: Effect.Effect<never, LockError.StoreError> = Effect.never) =>
+const slowProcess = (
+  lands: number,
+  answer: Effect.Effect<never, LockError.StoreError> = Effect.never,
+  { hangs, policy = {} }: { readonly hangs?: number; readonly policy?: LockPolicy.Options } = {}
+) =>
   Effect.gen(function* () {
     const world = yield* setUp
     const them = yield* world.aProcess("them")
-    let isSlow = true
+    let writes = 0
     const store = them.sound
-    const lock = yield* Lock.make({ identity: "us", policy: LockPolicy.make({ ttl: "1 hour" }) }).pipe(
+    const lock = yield* Lock.make({ identity: "us", policy: LockPolicy.make({ ttl: "1 hour", ...policy }) }).pipe(
       Effect.provideService(ObjectStore, {
         ...store,
         compareAndSwap: (id, patch) => {
-          if (!isSlow) return store.compareAndSwap(id, patch)
-          isSlow = false
+          const write = writes++
+          if (write === hangs) return Effect.never
+          if (write > 0) return store.compareAndSwap(id, patch)
           return Effect.andThen(
             Effect.forkDetach(Effect.delay(Effect.ignore(store.compareAndSwap(id, patch)), lands), {
               startImmediately: true
@@ -89,6 +94,23 @@ describe("a join without an answer, of an acquisition that joined again,", () =>
 })
 
 describe("a join without an answer, of an acquisition that got the lock meanwhile,", () => {
+  it.effect("leaves no name in the queue if the acquisition was interrupted while it wrote its lease anew", () =>
+    Effect.gen(function* () {
+      const { lock, them, waiting } = yield* slowProcess(2000, noAnswer, { hangs: 2, policy: { renewEvery: false } })
+      const first = yield* them.wants()
+      const ours = yield* Effect.forkChild(Effect.scoped(lock.scoped(id)), { startImmediately: true })
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(yield* waiting, ["us"])
+      yield* first.letGo
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(ours)
+      const second = yield* them.wants()
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* waiting, [])
+      assert.isTrue(yield* (yield* second.held).isValid)
+    }).pipe(Effect.scoped)
+  )
+
   for (const lands of [300, 1500, 3000, 4900]) {
     it.effect(`leaves no name in the queue if it lands ${lands} ms after it was sent`, () =>
       Effect.gen(function* () {
