@@ -51,7 +51,7 @@ const where = ({
     ],
     2
   )
-  return machine.loadBefore > 0.5
+  return machine.loadBefore > 0.5 || loadAfter > 2 * machine.cpus
     ? `${table}\n\n> **Noisy.** Others used the machine, too: the load was ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs when this run began, and ${loadAfter.toFixed(1)} when it ended, itself included. The processes of the run had the priority (nice value) ${priority}. Do not trust a single number.`
     : table
 }
