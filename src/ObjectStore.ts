@@ -162,7 +162,8 @@ export interface WatchOptions {
  * - `read`: the object as it is now, never a cached view unless `mayBeStale` allows it. Fails with `LockNotFound` if it is missing.
  * - `create`: makes the object with these annotations, this content and the label `managedBy`; `None` if one of that name is there.
  * - `compareAndSwap`: writes if the precondition holds, and answers the object after the write; `None` if it does not hold, and
- *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is. After
+ *   then nothing was written. A write that changes nothing succeeds and leaves the resourceVersion as it is, unless it is the one
+ *   that makes an API server forget who owns which field (`Resource.tracksFields`). After
  *   `LockUnavailable` the write may have happened.
  * - `remove`: deletes the object if it is still this version and has no content.
  * - `dryRun`: whether `compareAndSwap` would succeed. Nothing is applied.

@@ -20,6 +20,18 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * - `createIfMissing`: whether the lock creates a missing object. `false` for objects that belong to another program.
  * - `sharedWithDex`: whether Dex locks these objects, too.
  * - `annotation`: the annotation that is the lock, if the policy names none.
+ * - `tracksFields`: whether the API server goes on tracking which writer owns which field (`metadata.managedFields`) of objects that
+ *   no lock made. Of an object that a lock made (the label `app.kubernetes.io/managed-by: kubelock`) it does not, whatever this says.
+ *
+ * **Details**
+ *
+ * Tracking costs the API server up to half of the CPU time of a write, and the list is more than half of each answer and each event. So
+ * the next write to the object resets the list, as Kubernetes allows: `managedFields: [{}]`. The server then tracks nothing until
+ * somebody applies the object server-side (`kubectl apply --server-side`, Argo CD, Flux).
+ *
+ * The reset erases who wrote which field and when, which `kubectl get --show-managed-fields` shows. Whoever applies the object for the
+ * first time afterwards finds its fields owned by the manager `before-first-apply`, so that a change of one is a conflict. A list is
+ * left alone if, as far as the last answer shows, somebody applies the object already.
  */
 export interface Resource {
   readonly group: string
@@ -30,12 +42,13 @@ export interface Resource {
   readonly createIfMissing: boolean
   readonly sharedWithDex: boolean
   readonly annotation: string
+  readonly tracksFields: boolean
 }
 
 /**
  * Makes a resource.
  *
- * `namespaced` is `true` by default, `createIfMissing` and `sharedWithDex` are `false`. `annotation` is
+ * `namespaced` and `tracksFields` are `true` by default, `createIfMissing` and `sharedWithDex` are `false`. `annotation` is
  * `dexidp.com/resource-lock` if Dex shares the objects, and `kubelock.dev/lock` otherwise. Throws a `RangeError` if a name cannot be
  * part of a URL path, or if `annotation` is not one that `LockPolicy.make` takes.
  */
@@ -48,6 +61,7 @@ export const make = (options: {
   readonly createIfMissing?: boolean | undefined
   readonly sharedWithDex?: boolean | undefined
   readonly annotation?: string | undefined
+  readonly tracksFields?: boolean | undefined
 }): Resource => {
   const check = (field: string, value: string, pattern: RegExp) => {
     if (!pattern.test(value) || value.length > 253) {
@@ -64,7 +78,8 @@ export const make = (options: {
     namespaced: options.namespaced ?? true,
     createIfMissing: options.createIfMissing ?? false,
     sharedWithDex,
-    annotation: LockPolicy.make({ annotation: options.annotation }).annotation ?? defaultAnnotation(sharedWithDex)
+    annotation: LockPolicy.make({ annotation: options.annotation }).annotation ?? defaultAnnotation(sharedWithDex),
+    tracksFields: options.tracksFields ?? true
   }
 }
 
@@ -85,23 +100,28 @@ export const secret: Resource = make({ group: "", version: "v1", plural: "secret
 
 /**
  * Leases (`coordination.k8s.io`): the resource of leader election, and of locks that need no other object. A missing Lease is
- * created.
+ * created. Fields are not tracked: whoever elects writes whole Leases.
  */
 export const lease: Resource = make({
   group: "coordination.k8s.io",
   version: "v1",
   plural: "leases",
   kind: "Lease",
-  createIfMissing: true
+  createIfMissing: true,
+  tracksFields: false
 })
 
-/** The RefreshToken of Dex (`refreshtokens.dex.coreos.com`). Dex creates these objects and locks them, too. */
+/**
+ * The RefreshToken of Dex (`refreshtokens.dex.coreos.com`). Dex creates these objects and locks them, too. Fields are not tracked: Dex
+ * writes whole objects.
+ */
 export const refreshToken: Resource = make({
   group: "dex.coreos.com",
   version: "v1",
   plural: "refreshtokens",
   kind: "RefreshToken",
-  sharedWithDex: true
+  sharedWithDex: true,
+  tracksFields: false
 })
 
 /**

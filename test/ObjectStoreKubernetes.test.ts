@@ -18,6 +18,7 @@ import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
+import { fieldTracking } from "./contract/fieldTracking.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
@@ -50,6 +51,7 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
   for (const resource of [Resource.refreshToken, Resource.configMap, Resource.secret, Resource.lease, Thing]) {
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
+    it.layer(world)(`the API server and ${Resource.name(resource)}`, fieldTracking(resource, "dex"))
     if (resource === Resource.configMap) it.layer(world)("two keys", twoKeys)
     if (resource === Resource.refreshToken || resource === Resource.lease) {
       const locked = Layer.provideMerge(Lock.layer(), world)

@@ -17,7 +17,7 @@ interface Wing {
 
 const port = ["time", "version", "precondition", "settings", "port"]
 const lock = [...port, "protocol", "engine", "memory"]
-const kubernetes = [...port, "tracing", "kubernetes"]
+const kubernetes = [...port, "tracing", "boundedMap", "kubernetes"]
 const library = [
   "boundedMap",
   "index",
@@ -71,7 +71,7 @@ const wings: Readonly<Record<string, Wing>> = {
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "election"] },
   Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
-  kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "election"] },
+  kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },
   LeaderElection: {

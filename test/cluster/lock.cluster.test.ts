@@ -7,6 +7,7 @@ import * as Lock from "../../src/Lock.ts"
 import * as Resource from "../../src/Resource.ts"
 import { election } from "../contract/election.ts"
 import { behaviour } from "../contract/lock.ts"
+import { fieldTracking } from "../contract/fieldTracking.ts"
 import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
 import { twoKeys } from "../contract/twoKeys.ts"
@@ -25,6 +26,7 @@ const suites = <E>(
     for (const resource of options.resources) {
       const world = WorldKubernetes.layer({ resource, namespace: options.namespace })
       it.layer(world)(`store of ${Resource.name(resource)}`, contract)
+      it.layer(world)(`the server and ${Resource.name(resource)}`, fieldTracking(resource, options.namespace))
       it.layer(world)(`two keys on ${Resource.name(resource)}`, twoKeys)
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour(resource.annotation))

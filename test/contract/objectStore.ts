@@ -209,9 +209,10 @@ export const contract = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
   it.effect("leaves the resourceVersion as it is if a write changes nothing", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore
-      const id = yield* anObject({ "example.com/a": "1" })
-      const before = yield* store.read(id)
+      const id = yield* anObject({ "example.com/a": "0" })
       const annotations = { "example.com/a": "1" }
+      const found = { resourceVersion: (yield* store.read(id)).resourceVersion }
+      const before = written(yield* store.compareAndSwap(id, { expect: found, annotations }))
       const { resourceVersion } = before
       assert.deepStrictEqual(
         written(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })),

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
-import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
+import type { ServerTime } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 import * as ServerClock from "../time/serverClock.ts"
@@ -144,16 +144,16 @@ export const make = (
 }
 
 /** Decodes the object in a successful response, with its content or without. Any other response becomes its error. */
-export const snapshotOf = (
+export const objectIn = (
   response: Http.Response,
   info: responseError.RequestInfo,
   includesContent: boolean
-): Effect.Effect<ObjectSnapshot, LockError.StoreError> => {
+): Effect.Effect<decode.Decoded, LockError.StoreError> => {
   if (response.status < 200 || response.status > 299) return Effect.fail(responseError.toError(response, info))
-  const snapshot = decode.snapshotFromJson(response.body, includesContent)
-  return snapshot === undefined
+  const object = decode.objectFromJson(response.body, includesContent)
+  return object === undefined
     ? Effect.fail(unavailable(info, `the response (${response.status}) is not a Kubernetes object`))
-    : Effect.succeed(snapshot)
+    : Effect.succeed(object)
 }
 
 /** The error of a request without a usable response. */

@@ -7,9 +7,18 @@
 import * as Predicate from "effect/Predicate"
 import type { Content, ObjectSnapshot } from "../../ObjectStore.ts"
 
+/**
+ * An object. `isTracked`: the server tracks who owns which field, and nobody applies the object, so that the next write can reset
+ * that.
+ */
+export interface Decoded {
+  readonly snapshot: ObjectSnapshot
+  readonly isTracked: boolean
+}
+
 /** A watch event. `Ended` carries the status code with which the server ended the watch. */
 export type Event =
-  | { readonly _tag: "Changed" | "Deleted"; readonly snapshot: ObjectSnapshot }
+  | ({ readonly _tag: "Changed" | "Deleted" } & Decoded)
   | { readonly _tag: "Bookmark"; readonly resourceVersion: string }
   | { readonly _tag: "Ended"; readonly code: number }
 
@@ -17,9 +26,9 @@ export type Event =
  * Decodes an object: its metadata, and its content if it is wanted. A server may send a whole object to a client that
  * wants its metadata only. Returns `undefined` if the text is not an object.
  */
-export const snapshotFromJson = (text: string, includesContent: boolean): ObjectSnapshot | undefined => {
+export const objectFromJson = (text: string, includesContent: boolean): Decoded | undefined => {
   const object = parse(text)
-  return Predicate.isObject(object) ? snapshotOf(object, includesContent) : undefined
+  return Predicate.isObject(object) ? decoded(object, includesContent) : undefined
 }
 
 /** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */
@@ -33,8 +42,8 @@ export const eventFromJson = (line: string, includesContent: boolean): Event | u
     case "ADDED":
     case "MODIFIED":
     case "DELETED": {
-      const snapshot = snapshotOf(object, includesContent)
-      return snapshot === undefined ? undefined : { _tag: type === "DELETED" ? "Deleted" : "Changed", snapshot }
+      const found = decoded(object, includesContent)
+      return found === undefined ? undefined : { _tag: type === "DELETED" ? "Deleted" : "Changed", ...found }
     }
     case "BOOKMARK":
       return Predicate.isObject(metadata) && Predicate.isString(metadata["resourceVersion"])
@@ -55,20 +64,23 @@ const parse = (text: string): unknown => {
   }
 }
 
-const snapshotOf = (
-  object: Readonly<Record<PropertyKey, unknown>>,
-  includesContent: boolean
-): ObjectSnapshot | undefined => {
+const decoded = (object: Readonly<Record<PropertyKey, unknown>>, includesContent: boolean): Decoded | undefined => {
   const { metadata } = object
   if (!Predicate.isObject(metadata)) return undefined
-  const { annotations = {}, labels = {}, resourceVersion, uid } = metadata
+  const { annotations = {}, labels = {}, managedFields, resourceVersion, uid } = metadata
   if (!Predicate.isString(uid) || !Predicate.isString(resourceVersion)) return undefined
   if (!isStrings(annotations) || !isStrings(labels)) return undefined
   const snapshot = { uid, resourceVersion, annotations, labels }
-  if (!includesContent) return snapshot
+  const isTracked = hasUpdatersOnly(managedFields)
+  if (!includesContent) return { snapshot, isTracked }
   const { apiVersion: _apiVersion, kind: _kind, metadata: _metadata, ...content } = object
-  return { ...snapshot, content: content as Content }
+  return { snapshot: { ...snapshot, content: content as Content }, isTracked }
 }
+
+const hasUpdatersOnly = (managedFields: unknown): boolean =>
+  Array.isArray(managedFields) &&
+  managedFields.length > 0 &&
+  managedFields.every((manager) => Predicate.isObject(manager) && manager["operation"] === "Update")
 
 const isStrings = (value: unknown): value is Readonly<Record<string, string>> =>
   Predicate.isObject(value) && Object.values(value).every(Predicate.isString)

@@ -38,9 +38,9 @@ export const metadataOnly = (request: Request): Request => ({
 
 /**
  * A PATCH of an object: a JSON merge patch if the precondition is a resourceVersion, a JSON patch if it is a set of
- * annotations.
+ * annotations. `resetsTracking`: the server forgets who owns which field, whether it lists that or not.
  */
-export const patch = (path: string, write: ConditionalPatch): Request =>
+export const patch = (path: string, write: ConditionalPatch, resetsTracking: boolean): Request =>
   "resourceVersion" in write.expect
     ? withJson(
         "PATCH",
@@ -49,6 +49,7 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
           ...merged(write.content ?? []),
           metadata: {
             resourceVersion: write.expect.resourceVersion,
+            managedFields: resetsTracking ? untracked : undefined,
             annotations: write.annotations,
             labels: write.labels
           }
@@ -62,6 +63,7 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
           ...Object.entries(write.expect.annotations).map(([key, value]) => precondition(annotationPath(key), value)),
           ...(write.expect.absent ?? []).map((path) => precondition(path, false)),
           ...(write.expect.hasLabels === false ? createLabels : []),
+          ...(resetsTracking ? set(["metadata", "managedFields"], untracked) : []),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
           ...(write.content ?? []).flatMap(({ path, value }) => set(path, value))
@@ -71,6 +73,9 @@ export const patch = (path: string, write: ConditionalPatch): Request =>
 
 /** The same request as a dry run: the server answers as if it had applied it, and does not. */
 export const dryRun = (request: Request): Request => ({ ...request, path: `${request.path}&dryRun=All` })
+
+// The list of field managers that Kubernetes takes as the order to forget it.
+const untracked: Schema.Json = [{}]
 
 // Kubernetes records which client manages which field.
 const withFieldManager = (path: string): string => `${path}?fieldManager=kubelock`

@@ -20,8 +20,10 @@ import {
 } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
+import * as boundedMap from "../boundedMap.ts"
 import * as ApiClient from "./apiClient.ts"
 import type { Client } from "./client.ts"
+import type * as decode from "./decode.ts"
 import * as encode from "./encode.ts"
 import { eventOf, eventsPath } from "./event.ts"
 import type * as Http from "./http.ts"
@@ -46,6 +48,19 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
   const isLease = Resource.name(resource) === Resource.name(Resource.lease)
   const collectionPath = Resource.collectionPath(resource, namespace)
 
+  // The objects whose field tracking the next write resets. One that is forgotten is found again in the next answer.
+  const tracked = boundedMap.make<string, true>(mostTracked)
+
+  const see = (id: string, { isTracked, snapshot }: decode.Decoded): ObjectSnapshot => {
+    const mayReset = !resource.tracksFields || snapshot.labels[managedBy.key] === managedBy.value
+    if (isTracked && mayReset) tracked.set(id, true)
+    else tracked.delete(id)
+    return snapshot
+  }
+
+  const snapshotIn = (response: Http.Response, info: responseError.RequestInfo) =>
+    Effect.map(ApiClient.objectIn(response, info, includesContent), (object) => see(info.id, object))
+
   const requestInfo = (id: string, verb: string): Effect.Effect<responseError.RequestInfo, LockError.InvalidName> =>
     Effect.fromResult(
       Result.map(Resource.checkName(id), () => ({
@@ -66,15 +81,13 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
       encode.get(`${Resource.objectPath(resource, namespace, id)}${mayBeStale ? "?resourceVersion=0" : ""}`),
       info
     )
-    return yield* ApiClient.snapshotOf(response, info, includesContent)
+    return yield* snapshotIn(response, info)
   })
 
   const write = Effect.fnUntraced(function* (id: string, verb: string, request: Http.Request) {
     const info = yield* requestInfo(id, verb)
     const response = yield* send(request, info)
-    return responseError.isPreconditionFailed(response)
-      ? Option.none()
-      : Option.some(yield* ApiClient.snapshotOf(response, info, includesContent))
+    return responseError.isPreconditionFailed(response) ? Option.none() : Option.some(yield* snapshotIn(response, info))
   })
 
   // Of an empty Secret the API server makes one of type Opaque. The spec of a Lease that nobody holds tells only of the past.
@@ -90,7 +103,11 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
   ): Effect.fn.Return<Removal, LockError.StoreError> {
     const path = Resource.objectPath(resource, namespace, id)
     const reading = yield* requestInfo(id, "get")
-    const found = yield* ApiClient.snapshotOf(yield* apiClient.request(encode.get(path), reading), reading, true)
+    const { snapshot: found } = yield* ApiClient.objectIn(
+      yield* apiClient.request(encode.get(path), reading),
+      reading,
+      true
+    )
     if (found.uid !== version.uid || found.resourceVersion !== version.resourceVersion) return "Changed"
     if (!isEmpty(contentOf(found.content ?? {}))) return "HasContent"
     const deletion = { ...reading, verb: "delete" }
@@ -122,15 +139,15 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
         })
       ),
     compareAndSwap: (id, patch) =>
-      write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch)),
+      write(id, "patch", encode.patch(Resource.objectPath(resource, namespace, id), patch, tracked.get(id) === true)),
     remove,
     dryRun: Effect.fnUntraced(function* (id, patch) {
       const info = yield* requestInfo(id, "patch")
-      const request = encode.patch(Resource.objectPath(resource, namespace, id), patch)
+      const request = encode.patch(Resource.objectPath(resource, namespace, id), patch, false)
       const response = yield* send(encode.dryRun(request), info)
       if (responseError.isPreconditionFailed(response)) return { _tag: "Refused" }
       if (responseError.isDryRunUnsupported(response)) return { _tag: "Unknown" }
-      return { _tag: "Accepted", snapshot: yield* ApiClient.snapshotOf(response, info, includesContent) }
+      return { _tag: "Accepted", snapshot: yield* snapshotIn(response, info) }
     }),
     announce: Effect.fnUntraced(function* (id, about, news) {
       const info = { ...(yield* requestInfo(id, "create")), object: `events in namespace ${namespace}` }
@@ -150,6 +167,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
             info,
             collectionPath,
             read: read(id),
+            see: (object) => see(id, object),
             since,
             label,
             includesContent: includesContent && content === true
@@ -158,3 +176,6 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
       )
   })
 }
+
+/** Of how many objects it is known at most that the server tracks their fields. Our choice. */
+const mostTracked = 10_000

@@ -15,13 +15,15 @@ import type { Request } from "./http.ts"
 import * as responseError from "./responseError.ts"
 
 /**
- * What to watch. `read` reads the object if events may have been missed. `since` is the resourceVersion to begin after.
+ * What to watch. `read` reads the object if events may have been missed. `see` gets each object that an event tells. `since` is the
+ * resourceVersion to begin after.
  */
 export interface Options {
   readonly apiClient: ApiClient
   readonly info: responseError.RequestInfo
   readonly collectionPath: string
   readonly read: Effect.Effect<ObjectSnapshot, LockError.StoreError>
+  readonly see: (object: decode.Decoded) => void
   readonly since: string | undefined
   readonly label: WatchOptions["label"]
   readonly includesContent: boolean
@@ -92,6 +94,7 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
       if (event._tag === "Ended") {
         return event.code === 410 ? expire : Effect.fail(unavailable(info, `the watch ended with code ${event.code}`))
       }
+      if (event._tag === "Changed") options.see(event)
       const step = stepOf(event)
       since = step.since
       isReread = false

@@ -41,7 +41,7 @@ export const withOwners = (
   sent: unknown,
   applied: FieldSet | undefined
 ): KubeObject => {
-  const isReset = isDeepStrictEqual(sent, [{}])
+  const isReset = before !== undefined && isDeepStrictEqual(sent, [{}])
   const isFollowed = before === undefined || before.metadata["managedFields"] !== undefined || applied !== undefined
   if (isReset || !isFollowed) return after
   const changes = differenceOf(call.kind, before, after)

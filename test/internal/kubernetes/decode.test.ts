@@ -16,30 +16,43 @@ const damaged: ReadonlyArray<unknown> = [
 
 describe("an object", () => {
   it("is decoded with its metadata alone, or with its content", () => {
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(partial), false), metadata)
+    const read = (object: object, includesContent: boolean) =>
+      objects.objectFromJson(JSON.stringify(object), includesContent)?.snapshot
+    assert.deepStrictEqual(read(partial, false), metadata)
     const secret = { kind: "Secret", apiVersion: "v1", metadata, type: "Opaque", data: { key: "dg==" } }
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret), false), metadata)
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify(secret), true), {
+    assert.deepStrictEqual(read(secret, false), metadata)
+    assert.deepStrictEqual(read(secret, true), {
       ...metadata,
       content: { type: "Opaque", data: { key: "dg==" } }
     })
     const { annotations: _annotations, labels: _labels, ...bare } = metadata
-    assert.deepStrictEqual(objects.snapshotFromJson(JSON.stringify({ ...partial, metadata: bare }), false), {
+    assert.deepStrictEqual(read({ ...partial, metadata: bare }, false), {
       ...bare,
       annotations: {},
       labels: {}
     })
   })
 
+  it("is tracked if it lists who owns its fields, and nobody applies it", () => {
+    const isTracked = (managedFields: unknown) =>
+      objects.objectFromJson(JSON.stringify({ ...partial, metadata: { ...metadata, managedFields } }), false)?.isTracked
+    const update = { manager: "a", operation: "Update", fieldsV1: {} }
+    const apply = { manager: "b", operation: "Apply", fieldsV1: {} }
+    for (const list of [[update], [update, update]]) assert.isTrue(isTracked(list), JSON.stringify(list))
+    for (const list of [undefined, null, [], {}, "a", [{}], [null], [apply], [update, apply], [apply, update]]) {
+      assert.isFalse(isTracked(list), JSON.stringify(list))
+    }
+  })
+
   it("is not decoded if its metadata is invalid", () => {
     for (const metadata of [...damaged, null, 1, "a", []]) {
       assert.isUndefined(
-        objects.snapshotFromJson(JSON.stringify({ ...partial, metadata }), true),
+        objects.objectFromJson(JSON.stringify({ ...partial, metadata }), true),
         JSON.stringify(metadata)
       )
     }
     for (const text of ["", "{", "1", "null", "[]", '"a"', "<html>", "{}"]) {
-      assert.isUndefined(objects.snapshotFromJson(text, true), text)
+      assert.isUndefined(objects.objectFromJson(text, true), text)
     }
   })
 })
@@ -48,9 +61,9 @@ describe("an event", () => {
   const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }), false)
 
   it("is decoded: the new state, the deletion, the position of the watch, and the reason of its end", () => {
-    assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata })
-    assert.deepStrictEqual(read("MODIFIED", partial), { _tag: "Changed", snapshot: metadata })
-    assert.deepStrictEqual(read("DELETED", partial), { _tag: "Deleted", snapshot: metadata })
+    assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata, isTracked: false })
+    assert.deepStrictEqual(read("MODIFIED", partial), { _tag: "Changed", snapshot: metadata, isTracked: false })
+    assert.deepStrictEqual(read("DELETED", partial), { _tag: "Deleted", snapshot: metadata, isTracked: false })
     assert.deepStrictEqual(read("BOOKMARK", { metadata: { resourceVersion: "9" } }), {
       _tag: "Bookmark",
       resourceVersion: "9"

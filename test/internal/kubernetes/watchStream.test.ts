@@ -34,6 +34,7 @@ const watching = (options: {
       requests.reads++
       return { uid: "u", resourceVersion: String(options.version?.() ?? 1), annotations: {}, labels: {} }
     }),
+    see: () => {},
     since: options.since ?? "1",
     label: undefined
   })

@@ -3,6 +3,8 @@ import { apply, jsonPatch, merge, type Step, step } from "./step.ts"
 
 const by = (path: string, manager: string, more = "") => `${path}?fieldManager=${manager}${more}`
 
+const noOwners = { managedFields: [{}] }
+
 /** The conversation about a kind with data in `spec`, or in `data`. */
 const conversation = (
   path: string,
@@ -70,7 +72,36 @@ const conversation = (
   ),
   step("an update without owners has none", "PATCH", by(path, "three"), object({ z: "1" }), merge),
   step("an apply after that finds one owner of all", "PATCH", by(path, "one"), object({ z: "1", y: "1" }), apply),
-  step("a conflict with that owner", "PATCH", by(path, "one"), object({ z: "2", y: "1" }), apply)
+  step("a conflict with that owner", "PATCH", by(path, "one"), object({ z: "2", y: "1" }), apply),
+  step("a merge patch takes managedFields away", "PATCH", by(path, "three"), object({}, noOwners), merge),
+  step("the same patch changes nothing then", "PATCH", by(path, "three"), object({}, noOwners), merge),
+  step(
+    "a JSON patch takes away what is not there, and writes",
+    "PATCH",
+    by(path, "three"),
+    [
+      { op: "add", path: "/metadata/managedFields", value: [{}] },
+      { op: "add", path: "/metadata/annotations", value: { w: "1" } }
+    ],
+    jsonPatch
+  ),
+  step("an update after that has no owners", "PATCH", by(path, "three"), object({ z: "3" }), merge),
+  step(
+    "a new object has owners whatever it says",
+    "POST",
+    by(path.replace(/\/applied$/, ""), "three"),
+    object({ z: "1" }, { ...noOwners, name: "anew" })
+  ),
+  step(
+    "a JSON patch takes its owners away, and writes",
+    "PATCH",
+    by(path.replace(/applied$/, "anew"), "three"),
+    [
+      { op: "add", path: "/metadata/managedFields", value: [{}] },
+      { op: "add", path: "/metadata/annotations", value: { w: "1" } }
+    ],
+    jsonPatch
+  )
 ]
 
 /** Apply to a ConfigMap. */
