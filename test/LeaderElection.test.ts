@@ -11,6 +11,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as ElectionTiming from "../src/ElectionTiming.ts"
 import type * as LeaderElection from "../src/LeaderElection.ts"
 import * as LockError from "../src/LockError.ts"
+import * as ClockReading from "../src/internal/time/clockReading.ts"
 import { foreign, name, setUp } from "./utils/elections.ts"
 import { logged } from "./utils/logged.ts"
 
@@ -26,7 +27,7 @@ describe("a candidate", () => {
       assert.match(term.identity, /^us\/[a-z0-9]{12}\.1$/)
       assert.isTrue(yield* term.isValid)
       const { acquireTime, renewTime, ...rest } = yield* spec
-      assert.deepStrictEqual(rest, { holderIdentity: term.identity, leaseDurationSeconds: 15, leaseTransitions: 0 })
+      assert.deepStrictEqual(rest, { holderIdentity: term.identity, leaseDurationSeconds: 16, leaseTransitions: 0 })
       assert.match(renewTime!, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
       assert.strictEqual(acquireTime, renewTime)
       assert.deepStrictEqual(us.requests, ["read", "write"])
@@ -105,6 +106,33 @@ describe("beside client-go, a candidate", () => {
         assert.isFalse(yield* ours.leads)
         yield* ours.ends
       }
+    })
+  )
+
+  it.effect("that stands in the queue of a Lease that a Go leader has taken gives up without a write", () =>
+    Effect.gen(function* () {
+      const { aProcess, goHolds, spec, store } = yield* setUp
+      const them = yield* aProcess("them")
+      yield* (yield* them.campaigns).term
+      const us = yield* aProcess("us")
+      const ours = yield* us.campaigns
+      const queued = Object.keys((yield* store.read(name)).annotations).filter((key) => key.includes("-queue"))
+      assert.lengthOf(queued, 1)
+      them.faults.push(...Array.from({ length: 100 }, () => ["write", "Hangs"] as const))
+      yield* goHolds("go")
+      yield* TestClock.adjust("16 seconds")
+      yield* goHolds("go")
+      us.requests.length = 0
+      yield* ours.ends
+      yield* TestClock.adjust("5 seconds")
+      assert.notInclude(us.requests, "write")
+      // Whoever follows a Go leader that crashed takes the leftovers away.
+      yield* goHolds("go")
+      const next = yield* (yield* aProcess("next")).campaigns
+      yield* TestClock.adjust("16 seconds")
+      const { identity } = yield* next.term
+      assert.propertyVal(yield* spec, "holderIdentity", identity)
+      assert.deepStrictEqual({ ...(yield* store.read(name)).annotations }, {})
     })
   )
 
@@ -215,6 +243,28 @@ describe("a leader", () => {
       yield* TestClock.adjust("100 millis")
       assert.isFalse(yield* term.isValid)
       assert.propertyVal(yield* Effect.flip(term.lost), "reason", "Expired")
+    })
+  )
+
+  it.effect("relies on a Lease that it finds to be its own for no longer than a client-go respects it", () =>
+    Effect.gen(function* () {
+      const { aProcess, spec } = yield* setUp
+      const us = yield* aProcess("us")
+      const refused = Array.from({ length: 1000 }, () => ["write", "Refused"] as const)
+      yield* TestClock.adjust("100 millis")
+      const term = yield* (yield* us.campaigns).term
+      yield* TestClock.adjust("1900 millis")
+      // The first renewal is applied, but its answer is lost. One reading is answered just before the deadline.
+      us.faults.push(["write", "Lost"], ...refused)
+      yield* TestClock.adjust("7500 millis")
+      us.faults.length = 0
+      us.faults.push(["write", "Conflicts"], ...refused)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* term.isValid)
+      // A client-go has seen the record unchanged since the renewal.
+      const respects = (yield* spec).leaseDurationSeconds! * 1000 * (1 - ClockReading.maxDrift)
+      yield* TestClock.adjust(respects - 8400)
+      assert.isFalse(yield* term.isValid)
     })
   )
 

@@ -1,4 +1,5 @@
 /** The rules of every world, and which of them a world broke. */
+import * as electing from "./electing.ts"
 import type { History } from "./history.ts"
 import * as liveness from "./liveness.ts"
 import type { Plan } from "./plan.ts"
@@ -36,8 +37,33 @@ const rules: ReadonlyArray<safety.Rule> = [
   queueing.handsOff
 ]
 
+const rulesOfElections: ReadonlyArray<safety.Rule> = [
+  safety.exclusion,
+  safety.tokens,
+  safety.theft,
+  safety.foreign,
+  safety.fenced,
+  safety.clocks,
+  liveness.wishes,
+  liveness.expiries,
+  liveness.leftovers,
+  liveness.noticed,
+  liveness.groundless,
+  liveness.late,
+  liveness.forgotten,
+  liveness.told,
+  queueing.kept,
+  queueing.label,
+  electing.beside,
+  electing.handsOffGo,
+  electing.record,
+  electing.losses,
+  electing.vacant
+]
+
 /** All that went against the rules, in the order of time. */
 export const check = (plan: Plan, history: History): ReadonlyArray<safety.Violation> => {
   const line = timeline.make(plan, history)
-  return rules.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)
+  const inForce = plan.election === undefined ? rules : rulesOfElections
+  return inForce.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)
 }

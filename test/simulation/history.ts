@@ -5,10 +5,14 @@
  * there (`p1/3`), whatever the library called it: names in the library are random.
  */
 
-/** The lock as it stands on the object. `until` is its expiry in true time; `owner` is absent where none is named. */
+/**
+ * The lock as it stands on the object. `until` is its expiry in true time; `owner` is absent where none is named. `unseen` is from when
+ * a client-go may take it at the soonest: it has seen it unchanged since it was written.
+ */
 export interface LockOn {
   readonly until: number
   readonly owner?: string
+  readonly unseen?: number
 }
 
 /**
@@ -23,7 +27,8 @@ export interface QueueOn {
 
 /**
  * The object at one version. `lock` is what its annotations say, and `queue`; `second` is a lock under another key beside it;
- * `others` are the annotations and labels that are neither; `written` is the acquisition that wrote to the object's content last.
+ * `others` are the annotations and labels that are neither; `written` is the acquisition that wrote to the object's content last; `record` is
+ * there if the object is the Lease of an election.
  */
 export interface Version {
   readonly version: number
@@ -32,6 +37,15 @@ export interface Version {
   readonly queue: QueueOn
   readonly others: Readonly<Record<string, string>>
   readonly written: string | undefined
+  readonly record?: Recorded
+}
+
+/** What a Lease says besides its holder. */
+export interface Recorded {
+  readonly acquireTime: string | undefined
+  readonly renewTime: string | undefined
+  readonly leaseDurationSeconds: number | undefined
+  readonly leaseTransitions: number | undefined
 }
 
 /**

@@ -134,7 +134,8 @@ const goOnce = (
   )
 }
 
-const failureOf = (cause: Cause.Cause<unknown>) => {
+/** How a wish failed. */
+export const failureOf = (cause: Cause.Cause<unknown>) => {
   const problem = Cause.squash(cause)
   const [tag, detail] =
     problem instanceof Error && "_tag" in problem

@@ -17,6 +17,9 @@ export const roundTrip = (plan: Plan): number => 2 * plan.delay
 const uncertainty = (plan: Plan): number =>
   plan.dating.some(({ dates }) => dates === "none") ? 2 * localClockError + 20 : 1000 + roundTrip(plan) + 20
 
+/** What an acquisition may take where nothing stands in the way: the uncertainty of the time, and some requests. */
+export const slack = (plan: Plan): number => uncertainty(plan) + visit + 4 * roundTrip(plan)
+
 /**
  * Every wish ends: with the lock, with its `Timeout` at the end of its schedule, or with `Unavailable`, `Unauthorized` or
  * `Forbidden` where the store was out of reach then, or refused the request. Nothing else happens, and no defect.
@@ -48,6 +51,8 @@ const complaint = ({ end, from, holder, to }: timeline.Wish, isInPeace: boolean)
       if (isPatient(holder)) return "never gets it, and has waited long enough"
       return to - from < ((holder.polls - 1) * holder.interval) / holder.rate - 1 ? "times out too soon" : undefined
     case "LockUnavailable":
+      if (holder.polls === Infinity) return "fails for a server that is out of reach"
+      return isInPeace ? "fails though nothing is wrong" : undefined
     case "LockUnauthorized":
     case "LockForbidden":
       return isInPeace ? "fails though nothing is wrong" : undefined
@@ -191,10 +196,15 @@ export const noticed: Rule = (line) =>
     const { after, at } = event
     const victim = victimOf(line.plan, event)
     return timeline.wishesOfTurn(line, victim).flatMap(({ acquisition, holder }) => {
-      const renewal = holder.ttl / 3 / holder.rate + 3 * roundTrip(line.plan) + 1
+      const interval = line.plan.election?.retryPeriod ?? holder.ttl / 3
+      const renewal = interval / holder.rate + 3 * roundTrip(line.plan) + 1
       const isPrompt = holder.renews && timeline.inPeace(line, holder, { from: at, to: at + renewal })
       // What was handed over lasts as long as was written.
-      const runsOut = Math.max(at + holder.ttl / holder.rate + 1, event.before?.lock?.until ?? 0)
+      const reliesFor = line.plan.election?.renewDeadline
+      const runsOut =
+        reliesFor === undefined
+          ? Math.max(at + holder.ttl / holder.rate + 1, event.before?.lock?.until ?? 0)
+          : at + reliesFor / holder.rate + 1
       const due = (isPrompt ? at + renewal : runsOut) + sight
       const isForged =
         line.plan.vandal !== undefined &&

@@ -12,6 +12,7 @@ import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../src/Ob
 import { type Boundary, kindOf, type Process, type RequestKind, withSnapshot } from "../mutations/boundary.ts"
 import { type InSimulation, mutations as all } from "../mutations/mutations.ts"
 import type { Machine } from "./machine.ts"
+import type { ElectionPlan } from "./plan.ts"
 
 type Store = ObjectStore["Service"]
 
@@ -22,11 +23,12 @@ export interface Seen {
   readonly clock: Clock.Clock
 }
 
-/** A mutation: of the store as the server keeps it, of how the time is learnt, or of what the library runs on. */
+/** A mutation: of the store as the server keeps it, of how the time is learnt, of what the library runs on, or of the times of an election. */
 export interface Mutation {
   readonly learns?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
+  readonly times?: (election: ElectionPlan) => ElectionPlan
 }
 
 const mutate = (how: Boundary, { how: own, learns }: InSimulation): Mutation => ({

@@ -16,7 +16,7 @@ import * as serverClock from "../../src/internal/time/serverClock.ts"
 import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
 import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import * as LockError from "../../src/LockError.ts"
-import type { ObjectStore, ServerTime, WatchEvent, WatchOptions } from "../../src/ObjectStore.ts"
+import type { ConditionalPatch, ObjectStore, ServerTime, WatchEvent, WatchOptions } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"
 import type { Machine } from "./machine.ts"
@@ -211,6 +211,9 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       )
     })
 
+  // In an election every write is one of the content.
+  const isCommit = (write: ConditionalPatch) => plan.election === undefined && "content" in write
+
   const network: Network = {
     cut: false,
     ask,
@@ -240,11 +243,11 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         return known
       }),
       read: (id, { mayBeStale = false } = {}) => ask("read", mayBeStale ? server.cached(cacheLag()) : served.read(id)),
-      create: (id, annotations) => ask("create", served.create(id, annotations), Option.none()),
+      create: (id, annotations, content) => ask("create", served.create(id, annotations, content), Option.none()),
       // The lock makes no dry run.
       dryRun: (id, patch) => served.dryRun(id, patch),
       compareAndSwap: (id, write) =>
-        ask("content" in write ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
+        ask(isCommit(write) ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
       remove: served.remove,
       watch: (id, from) => watch(id, from)
     }

@@ -97,6 +97,28 @@ export interface VandalPlan {
   readonly every: number
 }
 
+/**
+ * An election: its times, as all candidates have them, and those candidates that are client-go. A leader steps down with that
+ * probability.
+ */
+export interface ElectionPlan {
+  readonly leaseDuration: number
+  readonly renewDeadline: number
+  readonly retryPeriod: number
+  readonly goes: ReadonlyArray<GoPlan>
+  readonly stepsDown: number
+}
+
+/**
+ * A process with client-go. `releases`: it has `ReleaseOnCancel`. `hurries`: how often it is stopped before it leads. `signals`: when it
+ * is stopped besides, as soon as it runs.
+ */
+export interface GoPlan extends ProcessPlan {
+  readonly releases: boolean
+  readonly hurries: number
+  readonly signals: ReadonlyArray<number>
+}
+
 /** The world. Times are in milliseconds; delays are the longest that they usually are, one way. */
 export interface Plan {
   readonly seed: number
@@ -116,6 +138,8 @@ export interface Plan {
   readonly holders: ReadonlyArray<HolderPlan>
   readonly dexes: ReadonlyArray<ProcessPlan>
   readonly vandal: VandalPlan | undefined
+  /** What is elected here, if the holders are candidates and hold no lock. */
+  readonly election?: ElectionPlan
   /** When everything that goes wrong has ended, but for the crashes. */
   readonly calmFrom: number
   /** Until when processes go for another round. */
@@ -413,7 +437,8 @@ const slowest = 1 / fastest
 /** The rates of clocks that differ the most, and one in between. */
 export const rates: ReadonlyArray<number> = [slowest, 1, fastest]
 
-const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {
+/** What befalls a machine until all is calm. `ttl` bounds how long that lasts. */
+export const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {
   const blow = (): Blow => {
     const kind = die.pick(blowsOf[theme])
     const at = die.between(0, Math.max(0, calmFrom - 1))
@@ -458,7 +483,8 @@ const apart = (drawn: ReadonlyArray<Blow>): ReadonlyArray<Blow> => {
     })
 }
 
-const weather = (
+/** When requests of these processes, or of all, go wrong. */
+export const weather = (
   die: dice.Dice,
   theme: Theme,
   names: ReadonlyArray<string>,

@@ -1,6 +1,7 @@
 /** One seed, from its plan to the verdict. */
 import * as Effect from "effect/Effect"
 import { check } from "./check.ts"
+import * as electionPlan from "./electionPlan.ts"
 import * as History from "./history.ts"
 import type { Mutation } from "./mutations.ts"
 import * as plans from "./plan.ts"
@@ -14,9 +15,16 @@ export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
 }
 
+/** Kinds of worlds: of locks and of elections. */
+export type Kind = "locks" | "elections"
+
+/** What the world of a seed will be like. */
+export const planOf = (seed: number, kind: Kind = "locks"): plans.Plan =>
+  kind === "locks" ? plans.make(seed) : electionPlan.make(seed)
+
 /** Runs the world of a seed and judges it. */
-export const runSeed = (seed: number, mutation?: Mutation): Effect.Effect<Verdict> => {
-  const plan = plans.make(seed)
+export const runSeed = (seed: number, mutation?: Mutation, kind?: Kind): Effect.Effect<Verdict> => {
+  const plan = planOf(seed, kind)
   return Effect.map(world.run(plan, mutation), (history) => ({ plan, history, violations: check(plan, history) }))
 }
 
@@ -26,9 +34,9 @@ export const report = ({ history, plan, violations }: Verdict): string =>
     History.render(history),
     "",
     ...plan.holders.map((holder) => `${holder.name}: ${JSON.stringify(holder)}`),
-    ...plan.dexes.map((dex) => `${dex.name}: ${JSON.stringify(dex)}`),
+    ...[...plan.dexes, ...(plan.election?.goes ?? [])].map((peer) => `${peer.name}: ${JSON.stringify(peer)}`),
     "",
-    `Seed ${plan.seed}, a world of ${plan.theme}, requests take up to ${2 * plan.delay} ms:`,
+    `Seed ${plan.seed}, a world of ${plan.theme}${plan.election === undefined ? "" : " with an election"}, requests take up to ${2 * plan.delay} ms:`,
     ...firstOfEach(violations).map(({ at, rule, what }) => `  ${(at / 1000).toFixed(3)}s  ${rule}: ${what}`)
   ].join("\n")
 

@@ -52,14 +52,26 @@ const watchRobberies = (line: timeline.Timeline) => {
   }
 }
 
-/** Whose lock an outsider took away before its time, if it did. */
-export const victimOf = (plan: Plan, { after, at, before, process }: Written): string | undefined =>
-  before?.lock !== undefined &&
-  !isHolder(plan, process) &&
-  !timeline.isSameLock(before.lock, after.lock) &&
-  at <= before.lock.until
-    ? before.lock.owner
-    : undefined
+/**
+ * Whose lock an outsider took away before its time, if it did. A client-go may take a Lease once it was seen unchanged for long enough,
+ * on a clock that is as fast as may be, and keeps what it has.
+ */
+export const victimOf = (plan: Plan, { after, at, before, process }: Written): string | undefined => {
+  if (before?.lock === undefined || isHolder(plan, process)) return undefined
+  const { owner, unseen, until } = before.lock
+  if (timeline.isSameLock(before.lock, after.lock) || (unseen !== undefined && owner === after.lock?.owner)) return undefined
+  const mayBeTaken = after.lock !== undefined && unseen !== undefined && at >= unseen
+  return at <= until && !mayBeTaken ? owner : undefined
+}
+
+/** When a holder was robbed of the lock; `Infinity` if it was not. */
+export const robbedAt = (line: timeline.Timeline, { acquisition, version }: timeline.Validity): number =>
+  line.history.find(
+    (event) =>
+      event._tag === "Written" &&
+      event.after.version > version &&
+      timeline.wishesOfTurn(line, victimOf(line.plan, event)).some((wish) => wish.acquisition === acquisition)
+  )?.at ?? Infinity
 
 /**
  * Fencing tokens strictly increase from one valid holder to the next, and each stems from an acquiring write. Excused is

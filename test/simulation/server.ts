@@ -12,6 +12,9 @@ import * as History from "./history.ts"
 /** The name of the one object in a world. */
 export const id = "token"
 
+/** Reads what an object says. Without the library's help, so that both cannot err alike. */
+export type VersionOf = (snapshot: ObjectSnapshot) => History.Version
+
 /** The server. */
 export interface Server {
   /** The store without a network in between. */
@@ -34,12 +37,16 @@ export interface Server {
   down: boolean
 }
 
-/** Makes a server whose clock is `ahead` of true time; `exists` says whether the object is there from the start. */
+/**
+ * Makes a server whose clock is `ahead` of true time; `exists` says whether the object is there from the start, and `versionOf` what
+ * an object says.
+ */
 export const make = (options: {
   readonly recorder: History.Recorder
   readonly now: () => number
   readonly ahead: number
   readonly exists: boolean
+  readonly versionOf: VersionOf
 }): Effect.Effect<Server> =>
   Effect.map(
     ObjectStoreMemory.make({
@@ -48,7 +55,7 @@ export const make = (options: {
       annotation: keys[0]
     }),
     ({ delete: remove, store }): Server => {
-      const versionOf = makeVersionOf(options.ahead)
+      const { versionOf } = options
       const look = (): ObjectSnapshot | undefined =>
         Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
       const past: Array<{ readonly until: number; readonly snapshot: ObjectSnapshot }> = []
@@ -103,59 +110,87 @@ export const make = (options: {
 const emptyQueue: History.QueueOn = { line: [], arrivals: [], next: undefined }
 
 const keys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
-const lineKeys = keys.map((key) => `${key}-queue`)
-const nextLabels = new Set(keys.map((key) => `${key}-next`))
 
 const isName = /^\w{1,63}\/([a-z0-9]{12})\.[a-z0-9]+$/
 
-// Read here without the library's help, so that both cannot err alike. Processes are called after machines.
-const makeVersionOf = (ahead: number) => {
+/** What the history calls the holder IDs and the processes of the library. Processes are called after machines. */
+export interface Names {
+  /** A holder ID, as the history calls it. */
+  readonly plain: (token: string) => string
+  /** The process that a label names. */
+  readonly process: (id: string) => string
+}
+
+/** Learns names as they are met. */
+export const makeNames = (): Names => {
   const machines = new Map<string, string>()
   const names = new Map<string, string>()
-  const plainName = (token: string): string => {
-    const known = names.get(token)
-    if (known !== undefined) return known
-    const process = isName.exec(token)?.[1]
-    const name = process === undefined ? "?" : History.plainly(token)
-    if (process !== undefined) machines.set(process, History.processOf(token))
-    names.set(token, name)
-    return name
+  return {
+    process: (id) => machines.get(id) ?? id,
+    plain: (token) => {
+      const known = names.get(token)
+      if (known !== undefined) return known
+      const process = isName.exec(token)?.[1]
+      const name = process === undefined ? "?" : History.plainly(token)
+      if (process !== undefined) machines.set(process, History.processOf(token))
+      names.set(token, name)
+      return name
+    }
   }
-  return ({ annotations, content, labels, resourceVersion }: ObjectSnapshot): History.Version => {
+}
+
+/** The queue under these keys, and what belongs to neither lock nor queue. */
+export const readQueue = (
+  { annotations, labels }: ObjectSnapshot,
+  { plain, process }: Names,
+  keys: ReadonlyArray<string>
+): Pick<History.Version, "queue" | "others"> => {
+  const lineKeys = keys.map((key) => `${key}-queue`)
+  const nextLabels = keys.map((key) => `${key}-next`)
+  const entries = Object.entries(annotations)
+  const isArrival = (name: string) => lineKeys.some((key) => name.startsWith(`${key}-`))
+  const isOwn = (name: string) =>
+    isArrival(name) || lineKeys.includes(name) || keys.includes(name) || keys.map(LockRecord.holderKey).includes(name)
+  // The label of the key under which the lock stands: a vandal may have written to the other one.
+  const [next] = keys
+    .toSorted((a, b) => Number(b in annotations) - Number(a in annotations))
+    .flatMap((key) => labels[`${key}-next`] ?? [])
+  return {
+    queue: {
+      line: lineKeys
+        .flatMap((key) => annotations[key]?.split(" ") ?? [])
+        .filter((token) => !token.startsWith("since="))
+        .map(plain),
+      arrivals: entries.filter(([name]) => isArrival(name)).map(([, value]) => plain(value.replace(/@\d+$/, ""))),
+      next: next === undefined ? undefined : process(next)
+    },
+    others: {
+      ...Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
+      ...Object.fromEntries(
+        Object.entries(labels)
+          .filter(([name]) => !nextLabels.includes(name))
+          .map(([name, value]) => [`label ${name}`, value])
+      )
+    }
+  }
+}
+
+/** Reads the lock on an object, on a server whose clock is so far ahead of true time. */
+export const lockOn = (ahead: number): VersionOf => {
+  const names = makeNames()
+  return (snapshot) => {
+    const { annotations, content, resourceVersion } = snapshot
     const [lock, second] = keys.flatMap((key): ReadonlyArray<History.LockOn> => {
       const { [key]: expiry, [LockRecord.holderKey(key)]: holder } = annotations
       if (expiry === undefined) return []
-      const owner = holder?.endsWith(`@${expiry}`) === true ? { owner: plainName(holder.split("@")[0]!) } : {}
+      const owner = holder?.endsWith(`@${expiry}`) === true ? { owner: names.plain(holder.split("@")[0]!) } : {}
       return [{ until: Date.parse(expiry) - ahead, ...owner }]
     })
-    const entries = Object.entries(annotations)
-    const isArrival = (name: string) => lineKeys.some((key) => name.startsWith(`${key}-`))
-    const isOwn = (name: string) =>
-      isArrival(name) || lineKeys.includes(name) || keys.includes(name) || keys.map(LockRecord.holderKey).includes(name)
-    // The label of the key under which the lock stands: a vandal may have written to the other one.
-    const [next] = keys
-      .toSorted((a, b) => Number(b in annotations) - Number(a in annotations))
-      .flatMap((key) => labels[`${key}-next`] ?? [])
     return {
       version: Number(resourceVersion),
       lock,
       second,
-      queue: {
-        line: lineKeys
-          .flatMap((key) => annotations[key]?.split(" ") ?? [])
-          .filter((token) => !token.startsWith("since="))
-          .map(plainName),
-        arrivals: entries.filter(([name]) => isArrival(name)).map(([, value]) => plainName(value.replace(/@\d+$/, ""))),
-        next: next === undefined ? undefined : (machines.get(next) ?? next)
-      },
-      others: {
-        ...Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
-        ...Object.fromEntries(
-          Object.entries(labels)
-            .filter(([name]) => !nextLabels.has(name))
-            .map(([name, value]) => [`label ${name}`, value])
-        )
-      },
+      ...readQueue(snapshot, names, keys),
       written: content?.["written"]?.toString()
     }
   }

@@ -25,12 +25,16 @@ const command = Command.make(
   "npm run simulate --",
   {
     seeds: whole("seeds", [1, 1e9], "How many worlds to run (default 1000)").pipe(Flag.withDefault(1000)),
+    kind: Flag.Literals("kind", ["locks", "elections"]).pipe(
+      Flag.withDescription("What the worlds are about"),
+      Flag.withDefault("locks")
+    ),
     from: whole("from", [0, 1e15], "The seed of the first (default 1)").pipe(Flag.withDefault(1))
   },
-  Effect.fnUntraced(function* ({ from, seeds }) {
+  Effect.fnUntraced(function* ({ from, kind, seeds }) {
     const began = yield* Clock.monotonicTimeNanos
     for (let seed = from; seed < from + seeds; seed++) {
-      const outcome = yield* runSeed(seed)
+      const outcome = yield* runSeed(seed, {}, kind)
       if (outcome.violations.length > 0) {
         yield* Console.error(report(outcome))
         return yield* new RuleBroken()
@@ -42,9 +46,10 @@ const command = Command.make(
     )
   })
 ).pipe(
-  Command.withDescription("Runs deterministic worlds full of faults, and checks the lock's promises in each."),
+  Command.withDescription("Runs deterministic worlds full of faults, and checks the lock's promises in each, or the election's."),
   Command.withExamples([
     { command: "npm run simulate -- --seeds 5000 --from 1000", description: "Worlds that npm test does not run" },
+    { command: "npm run simulate -- --kind elections", description: "Elections beside client-go" },
     { command: "npm run simulate -- --from 4711 --seeds 1", description: "One world again, the same to the byte" }
   ])
 )

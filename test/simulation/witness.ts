@@ -9,10 +9,13 @@ import * as Effect from "effect/Effect"
 import type { Held } from "../../src/Held.ts"
 import { processOf, type Recorder } from "./history.ts"
 
+/** What a holder believes. */
+type Belief = Pick<Held, "isValid" | "fencingToken">
+
 /** The witness. */
 export interface Witness {
   /** From now on looks at this holder too. */
-  readonly follow: (acquisition: string, held: Held) => void
+  readonly follow: (acquisition: string, held: Belief) => void
   /** Looks no more at an acquisition that was released, or at a process that crashed: what it believes is of no account. */
   readonly forget: (who: string) => void
   /** Looks at everybody, and takes down whoever became valid or ceased to be; the latter first. */
@@ -24,7 +27,7 @@ export const sight = 250
 
 /** Makes one. */
 export const make = (recorder: Recorder): Witness => {
-  const followed = new Map<string, { readonly held: Held; valid: boolean }>()
+  const followed = new Map<string, { readonly held: Belief; valid: boolean }>()
 
   const look = () => {
     const changed = [...followed].filter(([, one]) => Effect.runSync(one.held.isValid) !== one.valid)

@@ -8,15 +8,19 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as serverClock from "../../src/internal/time/serverClock.ts"
 import type * as LockError from "../../src/LockError.ts"
+import * as candidate from "./candidate.ts"
 import * as dexPeer from "./dexPeer.ts"
 import * as dice from "./dice.ts"
+import * as goPeer from "./goPeer.ts"
 import * as History from "./history.ts"
 import * as holder from "./holder.ts"
+import { leaseOn } from "./leaseOn.ts"
 import * as machines from "./machine.ts"
 import type { Mutation } from "./mutations.ts"
 import * as networks from "./network.ts"
@@ -34,7 +38,8 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const now = () => trueClock.currentTimeMillisUnsafe()
   const at = (millis: number) => trueClock.sleep(Duration.millis(millis))
   const recorder = History.recorder(now)
-  const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists })
+  const versionOf = plan.election === undefined ? servers.lockOn(plan.ahead) : leaseOn(plan.ahead, now)
+  const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists, versionOf })
   const witness = witnesses.make(recorder)
   const served = mutation.served?.(server.store) ?? server.store
   const surroundings = { plan, recorder, server, trueClock, learn: mutation.learns ?? serverClock.learn }
@@ -90,7 +95,11 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const settle = Effect.fnUntraced(function* (
     process: ProcessPlan,
     throws: boolean,
-    body: (machine: machines.Machine, network: networks.Network, die: dice.Dice) => Effect.Effect<void>
+    make: (
+      machine: machines.Machine,
+      network: networks.Network,
+      die: dice.Dice
+    ) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
   ) {
     const { name, rate } = process
     const machine = yield* machines.make({ name, wall: plan.ahead + process.skew, rate, grain: plan.grain ?? 1 })
@@ -104,8 +113,16 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
       served
     })
     working.add(name)
+    const scope = yield* Scope.make()
+    const onMachine = <A>(effect: Effect.Effect<A, never, Scope.Scope>) =>
+      effect.pipe(
+        Effect.provideService(Clock.Clock, machine.clock),
+        Effect.provideService(Random.Random, die.random),
+        Scope.provide(scope)
+      )
+    const life = yield* onMachine(make(machine, network, die))
     yield* start(
-      body(machine, network, die).pipe(
+      onMachine(Effect.ensuring(life, Scope.close(scope, Exit.void))).pipe(
         Effect.catchDefect((defect) =>
           Effect.sync(() => recorder.record(name, { _tag: "Broke", defect: String(defect) }))
         ),
@@ -115,7 +132,6 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
             recorder.record(name, { _tag: "Finished" })
           })
         ),
-        Effect.provideService(Random.Random, die.random),
         Effect.provide(logTo(recorder, name, throws)),
         throws ? Effect.provideService(Tracer.Tracer, throwingTracer(recorder, name)) : identity
       )
@@ -123,23 +139,35 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
     for (const blow of process.blows) yield* start(befall(machine, network, blow))
   })
 
+  const { election } = plan
   for (const holderPlan of plan.holders) {
     yield* settle(holderPlan, holderPlan.throws, (machine, network, die) => {
       const peek = () => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(servers.id))))
       const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
       const unchanged = { store: network.store, clock: machine.clock, key: holder.keyOf(holderPlan) }
-      const seen = mutation.seen?.(machine, unchanged) ?? unchanged
-      return holder
-        .run({ plan: holderPlan, isBusy, dice: die, recorder, witness, store: seen.store, peek, writeFenced })
-        .pipe(Effect.scoped, Effect.provideService(Clock.Clock, seen.clock))
+      const { clock, store } = mutation.seen?.(machine, unchanged) ?? unchanged
+      const common = { plan: holderPlan, isBusy, dice: die, recorder, witness, store, writeFenced }
+      const life =
+        election === undefined
+          ? Effect.succeed(Effect.scoped(holder.run({ ...common, peek })))
+          : candidate.make({ ...common, election: mutation.times?.(election) ?? election })
+      return Effect.map(life, Effect.provideService(Clock.Clock, clock))
     })
   }
   for (const dexPlan of plan.dexes) {
-    yield* settle(dexPlan, false, (machine, network, die) =>
-      dexPeer
-        .run({ plan: dexPlan, isBusy, dice: die, recorder, network, served: server.store })
-        .pipe(Effect.provideService(Clock.Clock, machine.clock))
+    yield* settle(dexPlan, false, (_, network, die) =>
+      Effect.succeed(dexPeer.run({ plan: dexPlan, isBusy, dice: die, recorder, network, served: server.store }))
     )
+  }
+  for (const goPlan of election?.goes ?? []) {
+    yield* settle(goPlan, false, (machine, network, die) => {
+      const signal = Effect.suspend(() => {
+        const next = goPlan.signals.find((one) => one > now())
+        return next === undefined ? Effect.never : Effect.andThen(at(next - now()), machine.turn)
+      })
+      const common = { isBusy, signal, dice: die, recorder, witness, network, served: server.store }
+      return Effect.succeed(goPeer.run({ plan: goPlan, election: election!, ...common }))
+    })
   }
   for (const one of plan.restarts) yield* start(restart(one))
   for (const one of plan.deletions) yield* start(Effect.andThen(at(one), Effect.sync(server.remove)))
@@ -177,12 +205,19 @@ const fencedResource = (recorder: History.Recorder) => {
     })
 }
 
+const foreignFields = [
+  { path: ["spec", "strategy"], value: "OldestEmulationVersion" },
+  { path: ["spec", "preferredHolder"], value: "somebody" },
+  { path: ["spec", "preferredHolder"], value: null }
+] as const
+
 // Whoever the object belongs to: changes an annotation of its own now and then, and so the object's version; rarely a
-// label.
+// label, and rarely a field of a Lease that no election has.
 const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.Effect<void>) => {
   const die = dice.make(plan.seed, "owner")
   const change = Effect.flatMap(server.store.read(servers.id), ({ annotations, labels, resourceVersion }) =>
     server.store.compareAndSwap(servers.id, {
+      ...(plan.election === undefined || die.chance(0.7) ? {} : { content: [die.pick(foreignFields)] }),
       expect: { resourceVersion },
       annotations: {
         "example.com/count": String(Number(annotations["example.com/count"] ?? 0) + 1),

@@ -6,7 +6,8 @@
  *
  * A holder that is a kubelock is judged by its expiry on the API server's clock. Any other is judged by `sightings`: the expiry that
  * appears here is as far ahead of the server's time as the record has left on this machine's clock. It is right for a decision at
- * the moment at which the object was seen.
+ * the moment at which the object was seen. A queue on such a Lease is a leftover: it does not appear, so that nobody leaves it, and
+ * goes with the holder.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,6 +15,7 @@ import * as Stream from "effect/Stream"
 import { Unavailable } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as Kind from "../../LockKind.ts"
+import * as LockQueue from "../../LockQueue.ts"
 import * as LockRecord from "../../LockRecord.ts"
 import type {
   ConditionalPatch,
@@ -82,10 +84,11 @@ export const make = (
 
   const reportLongLease = (id: string, spec: LeaseSpec): Effect.Effect<void> => {
     const { leaseDurationSeconds = 0 } = spec
-    const holder = leaseSpec.holderOf(spec)
-    if (holder === undefined || leaseDurationSeconds <= longestLease || reported.get(id) === holder) return Effect.void
-    reported.set(id, holder)
-    return onLongLease(id, holder, leaseDurationSeconds)
+    const { holderIdentity = "" } = spec
+    if (leaseDurationSeconds <= longestLease || !isPeers(spec) || reported.get(id) === holderIdentity)
+      return Effect.void
+    reported.set(id, holderIdentity)
+    return onLongLease(id, holderIdentity, leaseDurationSeconds)
   }
 
   const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> => {
@@ -94,7 +97,8 @@ export const make = (
     const seen = Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
       remember(id, snapshot)
       const record = recordOf(id, uid, spec, server, now)
-      return { uid, resourceVersion, labels, annotations: { ...withoutRecord(annotations), ...record } }
+      const queue = isPeers(spec) ? removedQueue(annotations) : {}
+      return { uid, resourceVersion, labels, annotations: { ...visible(annotations, queue), ...record } }
     })
     return Effect.andThen(reportLongLease(id, spec), seen)
   }
@@ -115,8 +119,18 @@ export const make = (
     return { [key]: expiry, [peerKey(key)]: holder }
   }
 
-  const withoutRecord = <Value>(annotations: Readonly<Record<string, Value>>): Record<string, Value> =>
-    Object.fromEntries(Object.entries(annotations).filter(([name]) => !virtual.has(name)))
+  const visible = <Value>(
+    annotations: Readonly<Record<string, Value>>,
+    hidden: Readonly<Record<string, unknown>> = {}
+  ): Record<string, Value> =>
+    Object.fromEntries(Object.entries(annotations).filter(([name]) => !virtual.has(name) && !(name in hidden)))
+
+  const removedQueue = (annotations: Readonly<Record<string, string>>): Readonly<Record<string, null>> =>
+    Object.fromEntries(
+      Object.keys(annotations)
+        .filter((name) => LockQueue.isQueueKey(key, name))
+        .map((name) => [name, null])
+    )
 
   const read = (id: string) => Effect.flatMap(leases.read(id), (snapshot) => see(id, snapshot))
 
@@ -124,22 +138,20 @@ export const make = (
   const changesOf = (annotations: MetadataPatch, before: LeaseSpec | undefined, now: ServerTime): Content => {
     const lease = leaseSpec.leaseIn(key, annotations)
     if (lease === undefined) return {}
-    return lease === "Removed"
-      ? leaseSpec.released(now.latest)
-      : leaseSpec.holding(before, lease, now.earliest, leaseDuration)
+    return lease === "Removed" ? leaseSpec.released(now.latest) : leaseSpec.holding(before, lease, now.earliest)
   }
 
   // The write of a lock, as a write to the Lease in the version that is known.
-  const translated = (
-    { annotations, labels }: ConditionalPatch,
-    { content, resourceVersion }: ObjectSnapshot,
-    now: ServerTime
-  ): ConditionalPatch => ({
-    expect: { resourceVersion },
-    annotations: withoutRecord(annotations),
-    labels,
-    content: leaseSpec.fieldsIn(changesOf(annotations, leaseSpec.fromContent(content), now))
-  })
+  const translated = (patch: ConditionalPatch, current: ObjectSnapshot, now: ServerTime): ConditionalPatch => {
+    const before = leaseSpec.fromContent(current.content)
+    const leftovers = isPeers(before) ? removedQueue(current.annotations) : {}
+    return {
+      expect: { resourceVersion: current.resourceVersion },
+      annotations: { ...leftovers, ...visible(patch.annotations) },
+      labels: patch.labels,
+      content: leaseSpec.fieldsIn(changesOf(patch.annotations, before, now))
+    }
+  }
 
   const compareAndSwap = Effect.fnUntraced(function* (id: string, patch: ConditionalPatch) {
     let current = known.get(id)
@@ -170,7 +182,7 @@ export const make = (
     read,
     create: Effect.fnUntraced(function* (id, annotations) {
       const spec = changesOf(annotations, undefined, yield* leases.now)
-      const made = yield* leases.create(id, withoutRecord(annotations), { spec })
+      const made = yield* leases.create(id, visible(annotations), { spec })
       return Option.isSome(made) ? Option.some(yield* see(id, made.value)) : made
     }),
     compareAndSwap,
@@ -183,6 +195,10 @@ export const make = (
       )
   })
 }
+
+/** Whether a holder has the Lease that is no kubelock. */
+const isPeers = (spec: LeaseSpec): boolean =>
+  leaseSpec.holderOf(spec) !== undefined && leaseSpec.ownLease(spec) === undefined
 
 const peerKey = (key: string): string => `${key}-peer`
 

@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import { holderKey, type Lease } from "../../LockRecord.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { Content, FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import * as ClockReading from "../time/clockReading.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 
 /** The fields that client-go reads and writes. What is absent, or of another type, is `undefined`. */
@@ -68,34 +69,24 @@ export const leaseNamed = (named: string): Lease => {
 }
 
 /**
- * The fields that show a lease. `earliest` is the earliest that the server's clock can be (milliseconds), and `leaseDuration` the
- * longest duration to write (seconds; any by default).
+ * The fields that show a lease. `earliest` is the earliest that the server's clock can be (milliseconds).
  *
  * Others read no earlier expiry than the lease has: not those that add the duration to `renewTime`, nor client-go, which counts the
- * duration from when it sees the record change.
+ * duration from when it sees the record change, on a clock that may be a little fast. So the duration is a second or two longer
+ * than the one that was asked for.
  */
-export const shown = (
-  { expiry, holderId }: Lease,
-  isRenewal: boolean,
-  earliest: number,
-  leaseDuration = Number.POSITIVE_INFINITY
-): Content => {
+export const shown = ({ expiry, holderId }: Lease, isRenewal: boolean, earliest: number): Content => {
   const end = rfc3339.parse(expiry)?.seconds ?? 0
-  const duration = Math.max(1, Math.min(leaseDuration, Math.ceil(end - earliest / 1000)))
+  const duration = Math.max(1, Math.ceil((end - earliest / 1000) * (1 + ClockReading.maxDrift)))
   const renewTime = rfc3339.formatMicros((end - duration) * 1000)
   const renewed = { holderIdentity: holderId, leaseDurationSeconds: duration, renewTime }
   return isRenewal ? renewed : { ...renewed, acquireTime: renewTime }
 }
 
 /** The fields that say that this lease holds, to be merged into the spec as it was; `undefined` for a new Lease. See `shown`. */
-export const holding = (
-  before: LeaseSpec | undefined,
-  lease: Lease,
-  earliest: number,
-  leaseDuration: number
-): Content => {
+export const holding = (before: LeaseSpec | undefined, lease: Lease, earliest: number): Content => {
   const isRenewal = before?.holderIdentity === lease.holderId
-  const fields = shown(lease, isRenewal, earliest, leaseDuration)
+  const fields = shown(lease, isRenewal, earliest)
   const leaseTransitions = before === undefined ? 0 : (before.leaseTransitions ?? 0) + 1
   return isRenewal ? fields : { ...fields, leaseTransitions }
 }
