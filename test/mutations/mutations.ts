@@ -28,9 +28,10 @@ import {
 import type { Mutation as ExploredMutation } from "../exploration/library/port.ts"
 import type { Place } from "../exploration/worlds.ts"
 import type { Machine } from "../simulation/machine.ts"
-import type { Theme } from "../simulation/plan.ts"
+import type { ElectionPlan, Theme } from "../simulation/plan.ts"
 import * as boundary from "./boundary.ts"
 import { type Boundary, key, kindOf, labelKey, queueKey, withSnapshot } from "./boundary.ts"
+import * as leases from "./leases.ts"
 
 /**
  * A mutation. The name completes "finds a protocol that". Worlds of one mutation in which the exploration finds different things
@@ -51,7 +52,11 @@ export interface InSimulation {
   readonly by: ReadonlyArray<string>
   readonly within: number
   readonly theme?: Theme
+  /** Of elections; of locks by default. */
+  readonly kind?: "elections"
   readonly how?: (machine: Machine) => Boundary
+  /** By which times a candidate of an election goes in place of its own. */
+  readonly times?: (election: ElectionPlan) => ElectionPlan
   /** How a process learns the server's time from an answer. */
   readonly learns?: typeof serverClock.learn
 }
@@ -771,5 +776,95 @@ export const mutations: ReadonlyArray<Mutation> = [
         in: { ...two, vandals: 1, before: isAwaited, calmTo: 4 }
       }
     ]
+  },
+
+  // Elections, beside client-go.
+  {
+    name: "judges a client-go by its renewTime, on the clock of its own machine",
+    simulation: {
+      kind: "elections",
+      by: ["handsOffGo"],
+      within: 20,
+      how: ({ clock }) => {
+        const isOver = ({ leaseDurationSeconds = 0, renewTime }: leases.LeaseSpec) =>
+          Date.parse(renewTime!) + leaseDurationSeconds * 1000 < clock.currentTimeMillisUnsafe()
+        return leases.showing((spec) => (leases.isOfGo(spec) && isOver(spec) ? { ...spec, holderIdentity: "" } : spec))
+      }
+    }
+  },
+  {
+    name: "judges a client-go by its renewTime, on the server's clock",
+    simulation: {
+      kind: "elections",
+      by: ["handsOffGo"],
+      within: 20,
+      how: () => leases.judgingByServer()
+    }
+  },
+  {
+    name: "counts the Lease of a client-go as free one retry period too soon",
+    how: leases.showing((spec) =>
+      leases.isOfGo(spec) ? { ...spec, leaseDurationSeconds: spec.leaseDurationSeconds! - 2 } : spec
+    ),
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 50 }
+  },
+  {
+    name: "joins the queue of a Lease that a client-go holds",
+    how: leases.showing((spec) =>
+      leases.isOfGo(spec) ? { ...spec, holderIdentity: "go/000000000000.1", renewTime: leases.farAway } : spec
+    ),
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 20 }
+  },
+  {
+    name: "relies on the Lease past the renew deadline",
+    simulation: {
+      kind: "elections",
+      by: ["noticed"],
+      within: 200,
+      times: (election) => ({ ...election, renewDeadline: election.leaseDuration - 1 })
+    }
+  },
+  {
+    name: "writes a Lease that others read to end before its leader stops",
+    how: leases.writing((spec) => (spec.holderIdentity === "" ? spec : leases.shortened(spec, 3))),
+    simulation: { kind: "elections", by: ["beside"], within: 50 }
+  },
+  {
+    name: "writes to the Lease whatever its version is by then",
+    how: boundary.unconditional("commit"),
+    simulation: { kind: "elections", by: ["theft", "handsOffGo"], within: 50 }
+  },
+  {
+    name: "replaces the whole spec, as client-go does",
+    how: leases.replacing,
+    simulation: { kind: "elections", by: ["foreign"], within: 20 }
+  },
+  {
+    name: "takes the transitions of the Lease for the fencing token",
+    how: leases.countingTransitions,
+    simulation: { kind: "elections", by: ["tokens"], within: 50 }
+  },
+  {
+    name: "begins each term with the transitions as they were",
+    how: leases.writing((spec) =>
+      Object.fromEntries(Object.entries(spec).filter(([name]) => name !== "leaseTransitions"))
+    ),
+    simulation: { kind: "elections", by: ["record"], within: 10 }
+  },
+  {
+    name: "hands over to a candidate of client-go",
+    how: leases.writing((spec) =>
+      spec.holderIdentity === "" ? { ...spec, holderIdentity: "go1/1", leaseDurationSeconds: 15 } : spec
+    ),
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 10 }
+  },
+  {
+    name: "never takes over from a client-go that is gone",
+    how: leases.showing((spec) => (leases.isOfGo(spec) ? { ...spec, leaseDurationSeconds: 2 ** 31 - 1 } : spec)),
+    simulation: { kind: "elections", by: ["vacant"], within: 100 }
+  },
+  {
+    name: "takes its Lease again without a word if it was emptied, as client-go does",
+    simulation: { kind: "elections", by: ["noticed"], within: 300, theme: "late", how: leases.remembering }
   }
 ]

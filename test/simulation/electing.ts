@@ -111,7 +111,8 @@ export const record: Rule = ({ history, plan }) =>
     const [is, was] = [after.record!, before?.record]
     const wrong = (what: string) => [{ rule: "record", at, what: `${process} ${what}` }]
     if (after.lock === undefined) {
-      return before?.lock !== undefined && (is.leaseDurationSeconds !== 1 || is.leaseTransitions !== was?.leaseTransitions)
+      return before?.lock !== undefined &&
+        (is.leaseDurationSeconds !== 1 || is.leaseTransitions !== was?.leaseTransitions)
         ? wrong("releases the Lease otherwise than client-go")
         : []
     }

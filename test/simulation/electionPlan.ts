@@ -70,7 +70,7 @@ export const make = (seed: number): Plan => {
     return {
       ...drawProcess("go0"),
       startsAt: 0,
-      thinks: 1,
+      thinks: die.pick([1, leaseDuration]),
       holds: 10 * leaseDuration,
       blows: [{ _tag: die.pick(["Stall", "Suspend"]), at, lasts }],
       releases: true,

@@ -80,13 +80,13 @@ const apiOf = (network: Network, served: ObjectStore["Service"]): elector.LeaseA
   return {
     get: Effect.matchEffect(network.ask("read", served.read(id)), {
       onSuccess: (found) => Effect.succeedSome(leaseIn(found)),
-      onFailure: (error) =>
-        error._tag === "LockNotFound" ? Effect.succeedNone : Effect.fail(toLeaseError(error))
+      onFailure: (error) => (error._tag === "LockNotFound" ? Effect.succeedNone : Effect.fail(toLeaseError(error)))
     }),
     create: (spec) =>
-      Effect.mapError(network.ask("create", served.create(id, {}, { spec: contentOf(spec) }), Option.none()), toLeaseError).pipe(
-        Effect.flatMap(required)
-      ),
+      Effect.mapError(
+        network.ask("create", served.create(id, {}, { spec: contentOf(spec) }), Option.none()),
+        toLeaseError
+      ).pipe(Effect.flatMap(required)),
     update: ({ annotations, labels, resourceVersion, spec }) => {
       const replace = Effect.flatMap(served.read(id), (current) =>
         served.compareAndSwap(id, {

@@ -26,11 +26,7 @@ export const leaseOn = (ahead: number, now: () => number): VersionOf => {
     return versionOf(snapshot, spec, last.writtenAt)
   }
 
-  function versionOf(
-    snapshot: ObjectSnapshot,
-    spec: Spec,
-    writtenAt: number
-  ): History.Version {
+  function versionOf(snapshot: ObjectSnapshot, spec: Spec, writtenAt: number): History.Version {
     const { acquireTime, holderIdentity, leaseDurationSeconds, leaseTransitions, renewTime } = spec
     const { others, queue } = readQueue(snapshot, names, [queueKey])
     const lasts = (leaseDurationSeconds ?? 0) * 1000
@@ -49,7 +45,9 @@ export const leaseOn = (ahead: number, now: () => number): VersionOf => {
       queue,
       others: {
         ...others,
-        ...Object.fromEntries(foreignFields.flatMap((name) => (name in spec ? [[`spec ${name}`, String(spec[name])]] : [])))
+        ...Object.fromEntries(
+          foreignFields.flatMap((name) => (name in spec ? [[`spec ${name}`, String(spec[name])]] : []))
+        )
       },
       written: undefined,
       record: { acquireTime, renewTime, leaseDurationSeconds, leaseTransitions }

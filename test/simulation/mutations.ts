@@ -31,8 +31,9 @@ export interface Mutation {
   readonly times?: (election: ElectionPlan) => ElectionPlan
 }
 
-const mutate = (how: Boundary, { how: own, learns }: InSimulation): Mutation => ({
+const mutate = (how: Boundary, { how: own, learns, times }: InSimulation): Mutation => ({
   ...(learns === undefined ? {} : { learns }),
+  ...(times === undefined ? {} : { times }),
   served: (store) => (how.wipes === undefined ? store : wiping(store, how.wipes)),
   seen: (machine, seen) => {
     const changed = changing({ ...how, ...own?.(machine) }, machine, seen)

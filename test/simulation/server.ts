@@ -146,7 +146,7 @@ export const readQueue = (
   keys: ReadonlyArray<string>
 ): Pick<History.Version, "queue" | "others"> => {
   const lineKeys = keys.map((key) => `${key}-queue`)
-  const nextLabels = keys.map((key) => `${key}-next`)
+  const nextLabels = new Set(keys.map((key) => `${key}-next`))
   const entries = Object.entries(annotations)
   const isArrival = (name: string) => lineKeys.some((key) => name.startsWith(`${key}-`))
   const isOwn = (name: string) =>
@@ -168,7 +168,7 @@ export const readQueue = (
       ...Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
       ...Object.fromEntries(
         Object.entries(labels)
-          .filter(([name]) => !nextLabels.includes(name))
+          .filter(([name]) => !nextLabels.has(name))
           .map(([name, value]) => [`label ${name}`, value])
       )
     }

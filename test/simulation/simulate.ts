@@ -46,7 +46,9 @@ const command = Command.make(
     )
   })
 ).pipe(
-  Command.withDescription("Runs deterministic worlds full of faults, and checks the lock's promises in each, or the election's."),
+  Command.withDescription(
+    "Runs deterministic worlds full of faults, and checks the lock's promises in each, or the election's."
+  ),
   Command.withExamples([
     { command: "npm run simulate -- --seeds 5000 --from 1000", description: "Worlds that npm test does not run" },
     { command: "npm run simulate -- --kind elections", description: "Elections beside client-go" },
