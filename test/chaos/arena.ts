@@ -1,23 +1,27 @@
-/** The processes of a chaos run: an API server with one object, a witness, and holders, each behind its own proxy. */
+/**
+ * The processes of a chaos run: API servers with one object, a witness, holders, each behind its own proxy, and processes that
+ * share a rotating token.
+ */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import * as Path from "node:path"
-import type { Server } from "../../src/testing/envtest/Assets.ts"
 import * as Daemon from "../../src/testing/envtest/Daemon.ts"
-import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "./faketime.ts"
+import * as Houses from "./houses.ts"
 import * as Proxy from "./proxy.ts"
 import { now } from "./testimony.ts"
 import * as Witness from "./witness.ts"
 
 export interface Options {
-  readonly server: Server
+  readonly server: Houses.Kind
   readonly seed: number
   readonly holders: ReadonlyArray<HolderOptions>
+  /** How many processes share a rotating token. No fault hits them but those of the servers. */
+  readonly refreshers?: number | undefined
   /** Whether the lock is the leadership of a Lease. */
   readonly election?: boolean | undefined
 }
@@ -44,9 +48,10 @@ export interface Holder {
 }
 
 export interface Arena {
-  readonly api: Envtest.ApiServerProcess
+  readonly house: Houses.House
   readonly witness: Witness.Witness
   readonly holders: ReadonlyArray<Holder>
+  readonly refreshers: ReadonlyArray<Daemon.Daemon>
 }
 
 const root = Path.join(import.meta.dirname, "../..")
@@ -63,33 +68,43 @@ const object = ({ election = false }: Options) =>
     ? { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
     : { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
 
+/** The Secret of the rotating token. */
+const tokenId = "tok-rotating"
+
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
-  const api = yield* Envtest.start({ server: options.server, fsync: false })
+  const house = yield* Houses.open(options.server)
   const witness = yield* Witness.make
-  const made = yield* Effect.orDie(api.request("POST", objectsOf(options), object(options)))
+  const made = yield* Effect.orDie(house.request("POST", objectsOf(options), object(options)))
   if (made.status !== 201) {
     return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
   }
-  const holders = yield* makeHolders(api, witness, options).pipe(Effect.provide(NodeServices.layer))
-  yield* Effect.forEach(holders, (holder) => holder.process.start, { concurrency: "unbounded", discard: true })
-  return { api, witness, holders }
+  const { holders, refreshers } = yield* makeProcesses(house, witness, options).pipe(Effect.provide(NodeServices.layer))
+  const processes = [...refreshers, ...holders.map((holder) => holder.process)]
+  yield* Effect.forEach(processes, (process) => process.start, { concurrency: "unbounded", discard: true })
+  return { house, witness, holders, refreshers }
 })
 
-const makeHolders = Effect.fnUntraced(function* (
-  api: Envtest.ApiServerProcess,
-  witness: Witness.Witness,
-  options: Options
-) {
+const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness: Witness.Witness, options: Options) {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "kubelock-chaos-" }))
   const guard = yield* Guard.make(directory)
-  return yield* Effect.forEach(
+  const direct = Path.join(directory, "kubeconfig")
+  yield* Effect.orDie(fs.writeFileString(direct, house.kubeConfig, { mode: 0o600 }))
+  const refreshers = yield* Effect.forEach(Array.from({ length: options.refreshers ?? 0 }).keys(), (index) =>
+    Daemon.make({
+      name: `refresher-${index}`,
+      command: process.execPath,
+      args: [Path.join(root, "test/chaos/refresher.ts"), `refresher-${index}`, direct, witness.url, tokenId],
+      guard
+    })
+  )
+  const holders = yield* Effect.forEach(
     options.holders,
     Effect.fnUntraced(function* ({ checkout = root, clock, conduct, name }) {
-      const proxy = yield* Proxy.make(Number(new URL(api.url).port))
+      const proxy = yield* Proxy.make(Number(new URL(house.url).port))
       const kubeconfig = Path.join(directory, `${name}.kubeconfig`)
-      const throughProxy = api.kubeConfig.replace(api.url, `https://127.0.0.1:${proxy.port}`)
+      const throughProxy = house.kubeConfig.replace(house.url, `https://127.0.0.1:${proxy.port}`)
       yield* Effect.orDie(fs.writeFileString(kubeconfig, throughProxy, { mode: 0o600 }))
       const clockFile =
         clock === undefined || Faketime.library === undefined ? undefined : Path.join(directory, `${name}.clock`)
@@ -126,4 +141,5 @@ const makeHolders = Effect.fnUntraced(function* (
       return { name, proxy, process: daemon, clock: clockFile, crash } satisfies Holder
     })
   )
+  return { holders, refreshers }
 })

@@ -5,6 +5,8 @@
  * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
  * stopped. In the end the object must be as it was.
  *
+ * On a cluster 16 processes contend, and four more share a rotating token.
+ *
  * With `--election` they are candidates for one Lease. With `--beside` every second holder runs another version of this
  * repository, which must be checked out and installed.
  *
@@ -20,14 +22,13 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { dexAnnotation } from "../../src/LockPolicy.ts"
-import type { Server } from "../../src/testing/envtest/Assets.ts"
-import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
-import { whole } from "../../tools/flags.ts"
+import { toggle, whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
 import * as Dice from "../simulation/dice.ts"
 import * as Arena from "./arena.ts"
 import * as Faketime from "./faketime.ts"
+import * as Houses from "./houses.ts"
 import * as Injections from "./injections.ts"
 import * as Report from "./report.ts"
 import * as settings from "./settings.ts"
@@ -35,9 +36,11 @@ import { now } from "./testimony.ts"
 import type { Witness } from "./witness.ts"
 
 export interface Options {
-  readonly server: Server
+  readonly server: Houses.Kind
   readonly seed: number
   readonly seconds: number
+  /** How many processes contend beside the four with peculiarities. The default is 12 on a cluster, and none elsewhere. */
+  readonly crowd?: number | undefined
   /** The folder of another version. */
   readonly beside?: string | undefined
   /** Whether the lock is the leadership of a Lease. */
@@ -53,8 +56,13 @@ const cast: ReadonlyArray<Arena.HolderOptions> = [
 ]
 
 /** Every second holder is of the other version: those with an even place if the seed is even, otherwise the others. */
-const holdersOf = ({ beside, seed }: Options): ReadonlyArray<Arena.HolderOptions> =>
-  cast.map(({ clock, conduct, name }, index) => ({
+const holdersOf = ({ beside, crowd, seed, server }: Options): ReadonlyArray<Arena.HolderOptions> =>
+  [
+    ...cast,
+    ...Array.from({ length: crowd ?? (server === "cluster" ? 12 : 0) }, (_, index): Arena.HolderOptions => ({
+      name: `holder-${index}`
+    }))
+  ].map(({ clock, conduct, name }, index) => ({
     name,
     clock,
     conduct,
@@ -66,8 +74,8 @@ export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
   const holders = holdersOf(options)
-  const arena = yield* Arena.make({ ...options, holders })
-  const { api, witness } = arena
+  const arena = yield* Arena.make({ ...options, holders, refreshers: options.server === "cluster" ? 4 : 0 })
+  const { house, witness } = arena
   const everybody = holders.map(({ name }) => name)
   if (!(yield* entered(witness, everybody, 0, 60_000))) {
     return yield* new EnvtestError({
@@ -77,18 +85,22 @@ export const run = Effect.fnUntraced(function* (
   }
   const first = yield* crashAlone(arena)
   const written: Array<string> = []
-  const foreign = yield* Effect.forkScoped(writeForeign(api, options, written))
+  const foreign = yield* Effect.forkScoped(writeForeign(house, options, written))
   const injected = yield* inject(arena, options)
   const calm = now()
   const recovered = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
     concurrency: "unbounded"
   })
   yield* Fiber.interrupt(foreign)
-  const left = yield* Effect.orDie(api.request("GET", `${Arena.objectsOf(options)}/${Arena.id}`))
+  const { provider } = witness
+  const rotationsBefore = provider.rotations
+  if (arena.refreshers.length > 0) yield* Effect.sleep("2 seconds")
+  yield* Effect.forEach(arena.refreshers, (process) => process.stop("SIGTERM"), { concurrency: "unbounded" })
+  const left = yield* Effect.orDie(house.request("GET", `${Arena.objectsOf(options)}/${Arena.id}`))
   const annotations = left.body.metadata?.annotations ?? {}
   return {
     ...options,
-    version: api.version,
+    title: house.title,
     others:
       options.beside === undefined
         ? undefined
@@ -96,6 +108,14 @@ export const run = Effect.fnUntraced(function* (
     clocksShifted: Faketime.library !== undefined,
     injected: [first, ...injected],
     findings: witness.ledger.findings,
+    refresh:
+      arena.refreshers.length === 0
+        ? undefined
+        : {
+            rotations: provider.rotations,
+            atTheEnd: provider.rotations - rotationsBefore,
+            reuses: provider.reuses
+          },
     recovered,
     lockLeft: [
       ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
@@ -133,11 +153,11 @@ const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Aren
 
 /** Waits until a holder has had the lock again, then stops it to make room for the others. */
 const retire = Effect.fnUntraced(function* (
-  { witness }: Arena.Arena,
+  { holders, witness }: Arena.Arena,
   { name, process }: Arena.Holder,
   since: number
 ): Effect.fn.Return<Report.Recovery> {
-  const again = yield* entered(witness, [name], since, settings.recovery)
+  const again = yield* entered(witness, [name], since, settings.recoveryOf(holders.length))
   const had = now()
   yield* process.stop("SIGTERM")
   return {
@@ -149,12 +169,12 @@ const retire = Effect.fnUntraced(function* (
 })
 
 /** Writes foreign annotations to the locked object, one after the other. Those that the server accepted must stay. */
-const writeForeign = (api: Envtest.ApiServerProcess, options: Options, written: Array<string>) =>
+const writeForeign = (house: Houses.House, options: Options, written: Array<string>) =>
   Effect.gen(function* () {
     for (let index = 1; ; index++) {
       const key = `example.com/foreign-${index}`
       const patch = { metadata: { annotations: { [key]: String(index) } } }
-      const reply = yield* api
+      const reply = yield* house
         .request("PATCH", `${Arena.objectsOf(options)}/${Arena.id}`, patch)
         .pipe(Effect.timeout("2 seconds"), Effect.option)
       if (Option.isSome(reply) && reply.value.status === 200) written.push(key)
@@ -163,7 +183,7 @@ const writeForeign = (api: Envtest.ApiServerProcess, options: Options, written: 
   })
 
 /** Injects faults until the time is up, several at once, and waits until all of them have ended. */
-const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Arena, { seconds, seed }: Options) {
+const inject = Effect.fnUntraced(function* ({ holders, house, witness }: Arena.Arena, { seconds, seed }: Options) {
   const dice = Dice.make(seed, "injections")
   const injected: Array<Report.Injected> = []
   const hurt = new Set<string>()
@@ -191,7 +211,7 @@ const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Are
       Effect.timeoutOption("2 seconds")
     )
     if (card.on === "server") {
-      return yield* begin(card.injection.kind, Report.theServer, card.injection.run(api, millis))
+      return yield* begin(card.injection.kind, Report.theServer, card.injection.run(millis))
     }
     const target = inside() ?? holders.find((holder) => possible(card, holder))
     if (target !== undefined) yield* begin(card.injection.kind, target.name, card.injection.run(target, millis))
@@ -201,7 +221,7 @@ const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Are
   let deck: Array<Card> = []
   const deal = Effect.gen(function* () {
     while (now() < ends) {
-      if (deck.length === 0) deck = shuffled(dice)
+      if (deck.length === 0) deck = shuffled(dice, house)
       const next = deck.findIndex(({ on }) => on === "holder" || !hurt.has(Report.theServer))
       if (next >= 0) {
         const [card] = deck.splice(next, 1)
@@ -217,15 +237,15 @@ const inject = Effect.fnUntraced(function* ({ api, holders, witness }: Arena.Are
 
 type Card =
   | { readonly on: "holder"; readonly injection: Injections.HolderInjection }
-  | { readonly on: "server"; readonly injection: Injections.ServerInjection }
+  | { readonly on: "server"; readonly injection: Houses.ServerInjection }
 
 /** Each kind of fault once, in random order. */
-const shuffled = (dice: Dice.Dice): Array<Card> => {
+const shuffled = (dice: Dice.Dice, { faults }: Houses.House): Array<Card> => {
   const cards: ReadonlyArray<Card> = [
     ...Injections.onHolder
       .filter(({ possible }) => possible === undefined || Faketime.library !== undefined)
       .map((injection) => ({ on: "holder", injection }) as const),
-    ...Injections.onServer.map((injection) => ({ on: "server", injection }) as const)
+    ...faults.map((injection) => ({ on: "server", injection }) as const)
   ]
   return cards
     .map((card) => ({ card, order: dice.random.nextDoubleUnsafe() }))
@@ -238,20 +258,29 @@ const command = Command.make(
   {
     seed: whole("seed", [0, 2 ** 31 - 1], "Decides which faults are injected (default 1)").pipe(Flag.withDefault(1)),
     seconds: whole("seconds", [1, 86_400], "How long faults are injected (default 25)").pipe(Flag.withDefault(25)),
-    server: Flag.Literals("server", ["kube-apiserver", "apiextensions-apiserver"]).pipe(
+    server: Flag.Literals("server", Houses.kinds).pipe(
       Flag.withDefault("kube-apiserver" as const),
-      Flag.withDescription("Which server of KUBEBUILDER_ASSETS (default kube-apiserver)")
+      Flag.withDescription(
+        "Which server of KUBEBUILDER_ASSETS, or a cluster of two kube-apiservers on three etcd members (default kube-apiserver)"
+      )
     ),
-    election: Flag.Boolean("election").pipe(
-      Flag.withDescription("The processes contend for the leadership of a Lease (default: for a lock)")
-    ),
+    election: toggle("election", "The processes contend for the leadership of a Lease, not for a lock"),
+    crowd: whole(
+      "crowd",
+      [0, 100],
+      "How many processes contend beside four peculiar ones (default 12 on a cluster, and none elsewhere)"
+    ).pipe(Flag.optional),
     beside: Flag.Directory("beside", { mustExist: true }).pipe(
       Flag.optional,
       Flag.withDescription("The folder of another version, which half of the processes run: a checkout, after npm ci")
     )
   },
   Effect.fnUntraced(function* (settings) {
-    const report = yield* run({ ...settings, beside: Option.getOrUndefined(settings.beside) })
+    const report = yield* run({
+      ...settings,
+      crowd: Option.getOrUndefined(settings.crowd),
+      beside: Option.getOrUndefined(settings.beside)
+    })
     yield* Console.log(Report.format(report))
     const problems = Report.problems(report)
     if (problems.length > 0) return yield* new EnvtestError({ step: "chaos", detail: problems.join("; ") })
@@ -260,6 +289,7 @@ const command = Command.make(
   Command.withDescription("Injects faults into processes that contend for one lock on a real API server."),
   Command.withExamples([
     { command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" },
+    { command: "npx node test/chaos/chaos.ts --server cluster --seconds 600" },
     { command: "npx node test/chaos/chaos.ts --beside ../kubelock-before", description: "Two versions at once" }
   ])
 )

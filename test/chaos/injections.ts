@@ -1,6 +1,5 @@
-/** The faults of holders and of the API server. Each lasts for a time and then ends. */
+/** The faults of holders. Each lasts for a time and then ends. Those of the servers are in `houses.ts`. */
 import * as Effect from "effect/Effect"
-import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type { Holder } from "./arena.ts"
 import * as Faketime from "./faketime.ts"
@@ -13,13 +12,6 @@ export interface HolderInjection {
   readonly millis: readonly [number, number]
   readonly possible?: (holder: Holder) => boolean
   readonly run: (holder: Holder, millis: number) => Effect.Effect<void, EnvtestError>
-}
-
-/** A fault of the API server. */
-export interface ServerInjection {
-  readonly kind: string
-  readonly millis: readonly [number, number]
-  readonly run: (api: Envtest.ApiServerProcess, millis: number) => Effect.Effect<void, EnvtestError>
 }
 
 const proxied = (kind: string, millis: readonly [number, number], mode: Mode): HolderInjection => ({
@@ -59,20 +51,4 @@ export const onHolder: ReadonlyArray<HolderInjection> = [
   proxied("answers lost", [500, 4000], { _tag: "LoseAnswers" }),
   proxied("held back past the TTL, then delivered", pastTtl, { _tag: "HoldBack" }),
   proxied("400 ms of delay each way", [2000, 5000], { _tag: "Slow", millis: 400 })
-]
-
-export const onServer: ReadonlyArray<ServerInjection> = [
-  { kind: "API server killed (SIGKILL) and started again", millis: [0, 0], run: (api) => api.restart("SIGKILL") },
-  { kind: "API server ended (SIGTERM) and started again", millis: [0, 0], run: (api) => api.restart("SIGTERM") },
-  {
-    kind: "API server frozen",
-    millis: [500, 3000],
-    run: (api, millis) =>
-      Effect.ensuring(Effect.andThen(api.pause("server"), Effect.sleep(millis)), api.resume("server"))
-  },
-  {
-    kind: "etcd frozen",
-    millis: [500, 3000],
-    run: (api, millis) => Effect.ensuring(Effect.andThen(api.pause("etcd"), Effect.sleep(millis)), api.resume("etcd"))
-  }
 ]

@@ -36,6 +36,7 @@ export interface Crash {
  * What the records prove.
  *
  * - `stays`: all acquisitions, by token.
+ * - `writeTimes`: when each accepted write was made.
  * - `staleRefused`, `staleAccepted`: writes with a smaller token than one already seen.
  * - `exclusion`: stays that were valid at the same time, and stays whose token is not greater than an earlier one's.
  * - `overlaps`: stays that had not ended when the next one began, by how they ended. The holder noticed the loss, the
@@ -46,6 +47,7 @@ export interface Crash {
 export interface Findings {
   readonly stays: ReadonlyArray<Stay>
   readonly writes: number
+  readonly writeTimes: ReadonlyArray<number>
   readonly staleRefused: number
   readonly staleAccepted: number
   readonly exclusion: exclusion.Findings<Validity>
@@ -66,6 +68,7 @@ export class Ledger {
   readonly #losses = new Map<string, number>()
   readonly #failures = new Map<string, number>()
   readonly #crashes: Array<Stay> = []
+  readonly #writeTimes: Array<number> = []
   #newest = 0n
   #writes = 0
   #staleRefused = 0
@@ -127,6 +130,7 @@ export class Ledger {
     return {
       stays,
       writes: this.#writes,
+      writeTimes: this.#writeTimes,
       staleRefused: this.#staleRefused,
       staleAccepted: this.#staleAccepted,
       exclusion: exclusion.check(validities(stays)),
@@ -162,6 +166,7 @@ export class Ledger {
       stay.lastWrite = at
     }
     this.#writes++
+    this.#writeTimes.push(at)
     if (step === "Leave") stay.end ??= { how: "Left", at }
     return true
   }

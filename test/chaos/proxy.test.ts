@@ -19,7 +19,7 @@ const world = Effect.gen(function* () {
     }),
     (server) => Effect.sync(() => server.close())
   )
-  const proxy = yield* Proxy.make((server.address() as Net.AddressInfo).port)
+  const proxy = yield* Proxy.make((server.address() as Net.AddressInfo).port, (first) => String(first)[0])
   const connect = Effect.acquireRelease(
     Effect.sync(() => {
       const received: Array<string> = []
@@ -102,6 +102,23 @@ describe("the proxy", () => {
       assert.deepStrictEqual(heard, [])
       yield* proxy.set({ _tag: "Open" })
       yield* until(() => received[0] === "A" && heard.includes("b"))
+    })
+  )
+
+  it.live("drops what comes from one source, and passes on the rest", () =>
+    Effect.gen(function* () {
+      const { connect, heard, proxy, socket, received } = yield* world
+      yield* proxy.set({ _tag: "Blackhole" }, "a")
+      socket.write("a")
+      const other = yield* connect
+      other.socket.write("b")
+      yield* until(() => other.received[0] === "B")
+      yield* aWhile
+      assert.deepStrictEqual([heard, received], [["b"], []])
+      yield* proxy.set({ _tag: "Open" }, "a")
+      yield* until(() => received[0] === "ECONNRESET")
+      other.socket.write("b")
+      yield* until(() => other.received[1] === "B")
     })
   )
 

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy on loopback between one holder and the API server. A test sets how it misbehaves.
+ * A TCP proxy on loopback, between a holder and the API server or between two servers. A test sets how it misbehaves.
  *
  * **Details**
  *
@@ -19,48 +19,63 @@ export type Mode =
   | { readonly _tag: "Open" | "Cut" | "Blackhole" | "LoseAnswers" | "HoldBack" }
   | { readonly _tag: "Slow"; readonly millis: number }
 
+/** `set` changes the mode of all connections. With `source` it changes only that of connections from there. */
 export interface Proxy {
   readonly port: number
-  readonly set: (mode: Mode) => Effect.Effect<void>
+  readonly set: (mode: Mode, source?: string) => Effect.Effect<void>
 }
 
+/** Tells where a connection is from by the first bytes that come over it. */
+export type SourceOf = (first: Uint8Array) => string | undefined
+
 /** Starts a proxy to a port of this machine. */
-export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =>
+export const make = (target: number, sourceOf: SourceOf = () => undefined): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<Relay>((resume) => {
-        const relay = new Relay(target)
+        const relay = new Relay(target, sourceOf)
         relay.server.listen(0, "127.0.0.1", () => resume(Effect.succeed(relay)))
       }),
       (relay) => Effect.sync(() => relay.close())
     ),
     (relay) => ({
       port: (relay.server.address() as Net.AddressInfo).port,
-      set: (mode) => Effect.sync(() => relay.set(mode))
+      set: (mode, source) => Effect.sync(() => relay.set(mode, source))
     })
   )
 
 class Relay {
   readonly server: Net.Server
   readonly #links = new Set<Link>()
+  readonly #ofSource = new Map<string, Mode>()
   #mode: Mode = { _tag: "Open" }
 
-  constructor(target: number) {
+  constructor(target: number, sourceOf: SourceOf) {
     this.server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
       if (this.#mode._tag === "Cut") {
         client.on("error", ignore).resetAndDestroy()
         return
       }
       const upstream = Net.connect({ host: "127.0.0.1", port: target, allowHalfOpen: true, noDelay: true })
-      const link = new Link(client, upstream, () => this.#mode)
+      const link = new Link(client, upstream, sourceOf, ({ source }) => this.#modeOf(source))
       this.#links.add(link)
       link.closed = () => this.#links.delete(link)
     })
   }
 
-  set(mode: Mode): void {
-    this.#mode = mode
+  #modeOf(source: string | undefined): Mode {
+    return (source === undefined ? undefined : this.#ofSource.get(source)) ?? this.#mode
+  }
+
+  set(mode: Mode, source?: string): void {
+    if (source !== undefined) {
+      this.#ofSource.set(source, mode)
+    } else {
+      this.#ofSource.clear()
+      this.#mode = mode
+    }
     for (const link of this.#links) {
+      if (source !== undefined && link.source !== source) continue
       if (mode._tag === "Cut" || (link.damaged && !isLossy(mode))) link.reset()
       else link.pump()
     }
@@ -75,10 +90,15 @@ class Relay {
 /** A connection of the holder, and the one to the server that belongs to it. */
 class Link {
   damaged = false
+  source: string | undefined
   closed: () => void = ignore
   readonly #flows: readonly [Flow, Flow]
 
-  constructor(client: Net.Socket, upstream: Net.Socket, mode: () => Mode) {
+  constructor(client: Net.Socket, upstream: Net.Socket, sourceOf: SourceOf, modeOf: (link: Link) => Mode) {
+    const mode = () => modeOf(this)
+    client.once("data", (first) => {
+      this.source = sourceOf(first)
+    })
     const damage = () => {
       this.damaged = true
     }

@@ -1,5 +1,6 @@
 /** The report of a run: what was injected, what was survived, and what was not. */
 import type { Findings } from "./ledger.ts"
+import type { Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 
 /** The target of a fault of the API server. */
@@ -28,17 +29,21 @@ export interface Recovery {
  * A whole run.
  *
  * - `others`: the holders of another version, if there are any.
+ * - `refresh`: how often the token was rotated, how often after all faults had ended, and the values that were spent twice.
+ *   `undefined` if there was no token.
  * - `lockLeft`: the lock's annotations that stayed on the object after all holders had stopped.
  */
 export interface Report {
-  readonly server: string
-  readonly version: string
+  readonly title: string
   readonly seed: number
   readonly seconds: number
   readonly others: ReadonlyArray<string> | undefined
   readonly clocksShifted: boolean
   readonly injected: ReadonlyArray<Injected>
   readonly findings: Findings
+  readonly refresh:
+    | { readonly rotations: number; readonly atTheEnd: number; readonly reuses: ReadonlyArray<Reuse> }
+    | undefined
   readonly recovered: ReadonlyArray<Recovery>
   readonly lockLeft: ReadonlyArray<string>
   readonly foreignWritten: number
@@ -55,6 +60,15 @@ export const takeOvers = ({ findings, injected, recovered }: Report): ReadonlyAr
       recovered.some((other) => other.name !== name && isHealthy(other.name, 2 * settings.requestTimeout))
       ? [next - at]
       : []
+  })
+
+/** How long it took until somebody wrote after each fault of the servers, if no other fault came between. */
+export const resumptions = ({ findings, injected }: Report): ReadonlyArray<number> =>
+  injected.flatMap((fault) => {
+    if (fault.target !== theServer) return []
+    const next = Math.min(...findings.writeTimes.filter((at) => at >= fault.until))
+    const isDisturbed = injected.some((one) => one !== fault && one.until > fault.from && one.from < next)
+    return isDisturbed ? [] : [next - fault.until]
   })
 
 /** How often each version got the lock, and how often right after the other. */
@@ -76,6 +90,7 @@ const turns = ({ findings: { stays } }: Report, others: ReadonlyArray<string>): 
 export const problems = (report: Report): ReadonlyArray<string> => {
   const { findings } = report
   const slowest = Math.max(0, ...takeOvers(report))
+  const longest = Math.max(0, ...resumptions(report))
   const { disorder, overlaps } = findings.exclusion
   const apart = report.others !== undefined && Object.values(turns(report, report.others)).some((count) => count === 0)
   const unaccounted = findings.overlaps["Unaccounted"] ?? 0
@@ -87,9 +102,19 @@ export const problems = (report: Report): ReadonlyArray<string> => {
     disorder.length === 0 ? undefined : `${disorder.length} fencing tokens were not greater than an earlier one`,
     unaccounted === 0 ? undefined : `${unaccounted} holders stayed inside with another and never reported the loss`,
     slowest <= settings.takeOver ? undefined : `it took ${seconds(slowest)} to take over after a crash`,
+    longest <= settings.resumption
+      ? undefined
+      : `nobody wrote for ${seconds(longest)} after a fault of the servers had ended`,
+    ...(report.refresh?.reuses ?? []).map(
+      ({ after, first, generation, second }) =>
+        `value ${generation} of the token was lost: ${first} spent it, and ${second} again ${seconds(after)} later`
+    ),
+    report.refresh === undefined || report.refresh.atTheEnd > 0
+      ? undefined
+      : "the token was not rotated any more after all faults had ended",
     ...report.recovered.map(({ after, log, name }) =>
       after === undefined
-        ? `${name} did not get the lock again within ${seconds(settings.recovery)} although nothing was injected any more; it logged:\n${log}\n`
+        ? `${name} did not get the lock again within ${seconds(settings.recoveryOf(report.recovered.length))} although nothing was injected any more; it logged:\n${log}\n`
         : undefined
     ),
     ...report.recovered.map(({ name, stopping }) =>
@@ -100,12 +125,38 @@ export const problems = (report: Report): ReadonlyArray<string> => {
   ].filter((problem) => problem !== undefined)
 }
 
+/** The report for programs: one object of JSON. */
+export const record = (report: Report) => {
+  const { findings, injected, recovered, refresh, seconds, seed, title } = report
+  return {
+    title,
+    seed,
+    seconds,
+    injected,
+    acquisitions: findings.stays.length,
+    writes: findings.writes,
+    staleRefused: findings.staleRefused,
+    staleAccepted: findings.staleAccepted,
+    overlaps: findings.exclusion.overlaps.length,
+    disorder: findings.exclusion.disorder.length,
+    losses: findings.losses,
+    failures: findings.failures,
+    longestGap: findings.longestGap,
+    takeOvers: takeOvers(report),
+    resumptions: resumptions(report),
+    recovered: recovered.map(({ after, name, stopping }) => ({ name, after, stopping })),
+    refresh,
+    problems: problems(report)
+  }
+}
+
 /** The report for people. */
 export const format = (report: Report): string => {
   const { findings, injected } = report
   const kinds = new Map<string, number>()
   for (const { kind } of injected) kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
   const after = takeOvers(report)
+  const resumed = resumptions(report)
   const broken = problems(report)
   const survived: ReadonlyArray<readonly [string, string | number]> = [
     ["acquisitions", findings.stays.length],
@@ -124,7 +175,19 @@ export const format = (report: Report): string => {
     ],
     ["longest time without a holder", seconds(findings.longestGap)],
     [
-      `holders had the lock again within (bound ${seconds(settings.recovery)})`,
+      `somebody wrote after a fault of the servers, undisturbed (bound ${seconds(settings.resumption)})`,
+      resumed.length === 0 ? "none" : resumed.map(seconds).join(", ")
+    ],
+    ...(report.refresh === undefined
+      ? []
+      : [
+          [
+            "rotations of the token / values spent twice",
+            `${report.refresh.rotations} / ${report.refresh.reuses.length}`
+          ] as const
+        ]),
+    [
+      `holders had the lock again within (bound ${seconds(settings.recoveryOf(report.recovered.length))})`,
       report.recovered.map(({ after }) => (after === undefined ? "never" : seconds(after))).join(", ")
     ],
     [
@@ -135,7 +198,7 @@ export const format = (report: Report): string => {
   ]
   return [
     "",
-    `chaos on ${report.server} ${report.version}, seed ${report.seed}, ${report.seconds} s of injections`,
+    `chaos on ${report.title}, seed ${report.seed}, ${report.seconds} s of injections`,
     "",
     "injected",
     ...table([...kinds].toSorted(([a], [b]) => (a < b ? -1 : 1))),

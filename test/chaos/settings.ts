@@ -26,11 +26,20 @@ export const takeOver = ttl + 1000 + 2 * 1000 + pollInterval + 1000
 export const retryAfter = 10_000
 
 /**
- * The longest time until every holder has had the lock, after the last fault has ended. Holders may have been asked to
- * come back later, or the lease of a crashed one must run out. Then each waits for those before it, which stop as soon
- * as they have had the lock.
+ * The longest time until every one of so many holders has had the lock, after the last fault has ended. Holders may have been
+ * asked to come back later, or the lease of a crashed one must run out. Then each waits for those before it, which stop as
+ * soon as they have had the lock.
  */
-export const recovery = Math.max(retryAfter, takeOver) + 4000
+export const recoveryOf = (holders: number): number => Math.max(retryAfter, takeOver) + 1000 * holders
+
+/**
+ * The longest time without a write to the witness once a fault of the servers has ended. The lease of a holder that could not
+ * renew must run out, and the lock may have been handed to one that is slow to learn it (the hand-over lease).
+ */
+export const resumption = takeOver + 3000
+
+/** How long a rotating token lives. */
+export const tokenLifetime = 200
 
 /** The longest time in which a holder releases and exits: less than the grace period before a process is killed. */
 export const stopping = 5000

@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: ["test/chaos/**/*.chaos.ts"],
     fileParallelism: false,
-    testTimeout: 240_000,
+    testTimeout: 240_000 + 1000 * Number(process.env["KUBELOCK_CHAOS_SECONDS"] ?? 25),
     hookTimeout: 60_000,
     teardownTimeout: 30_000
   }

@@ -2,7 +2,7 @@
  * The witness: an HTTP server in the process of the test, which no fault ever hits.
  *
  * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
- * small.
+ * small. At `/refresh` it plays the provider of a rotating token.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -11,16 +11,22 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
+import * as Schema from "effect/Schema"
 import { Ledger } from "./ledger.ts"
+import { Provider } from "./provider.ts"
 import { Testimony } from "./testimony.ts"
 
 export interface Witness {
   readonly url: string
   readonly ledger: Ledger
+  readonly provider: Provider
 }
+
+const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
 
 export const make: Effect.Effect<Witness, never, Scope.Scope> = Effect.gen(function* () {
   const ledger = new Ledger()
+  const provider = new Provider()
   // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const server = yield* NodeHttpServer.make(() => createServer(patient), {
@@ -28,11 +34,16 @@ export const make: Effect.Effect<Witness, never, Scope.Scope> = Effect.gen(funct
     port: 0,
     gracefulShutdownTimeout: 50
   }).pipe(Effect.orDie)
+  const testimony = HttpServerRequest.schemaBodyJson(Testimony).pipe(
+    Effect.map((testimony) => HttpServerResponse.empty({ status: ledger.take(testimony) ? 200 : 412 }))
+  )
+  const refresh = HttpServerRequest.schemaBodyJson(Spending).pipe(
+    Effect.map(({ by, generation }) => HttpServerResponse.text(String(provider.spend(by, generation))))
+  )
   yield* server.serve(
-    HttpServerRequest.schemaBodyJson(Testimony).pipe(
-      Effect.map((testimony) => HttpServerResponse.empty({ status: ledger.take(testimony) ? 200 : 412 })),
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => (url === "/refresh" ? refresh : testimony)).pipe(
       Effect.orDie
     )
   )
-  return { url: HttpServer.formatAddress(server.address), ledger }
+  return { url: HttpServer.formatAddress(server.address), ledger, provider }
 })

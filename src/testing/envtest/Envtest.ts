@@ -42,25 +42,22 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Path from "node:path"
 import * as Assets from "./Assets.ts"
-import * as Certificates from "./Certificates.ts"
-import * as Client from "./Client.ts"
+import type * as Certificates from "./Certificates.ts"
+import type * as Client from "./Client.ts"
 import * as Daemon from "./Daemon.ts"
 import { EnvtestError } from "./EnvtestError.ts"
 import * as Flags from "./Flags.ts"
-import * as Guard from "./Guard.ts"
-import * as KubeConfig from "./KubeConfig.ts"
 import * as Ports from "./Ports.ts"
 import { inRealTime } from "./realTime.ts"
+import * as Serving from "./Serving.ts"
+import * as Site from "./Site.ts"
 
 /** A kind of API server. */
 export type Server = Assets.Server
@@ -145,27 +142,6 @@ export const start = (options: Options): Effect.Effect<ApiServerProcess, Envtest
 /** `start` as a layer. */
 export const layer = (options: Options): Layer.Layer<ApiServer, EnvtestError> => Layer.effect(ApiServer, start(options))
 
-const namespace = "dex"
-
-const crd = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: "refreshtokens.dex.coreos.com" },
-  spec: {
-    group: "dex.coreos.com",
-    names: { kind: "RefreshToken", listKind: "RefreshTokenList", plural: "refreshtokens", singular: "refreshtoken" },
-    scope: "Namespaced",
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } }
-      }
-    ]
-  }
-}
-
 const launch = Effect.fnUntraced(function* (options: Options) {
   // A failed attempt leaves nothing behind for the next one.
   const scope = yield* Scope.fork(yield* Effect.scope)
@@ -182,29 +158,9 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
   if (binary === undefined) {
     return yield* new EnvtestError({ step: name, detail: "is not in the folder that KUBEBUILDER_ASSETS names" })
   }
-  const fs = yield* FileSystem.FileSystem
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "kubelock-envtest-" })
-  const guard = yield* Guard.make(directory)
   const [etcdPort, peerPort, port] = yield* Effect.all([Ports.free, Ports.free, Ports.free])
-  const url = `https://127.0.0.1:${port}`
-
-  const authority = yield* Certificates.makeAuthority
-  const { ca } = authority
-  const serving = yield* authority.serving
-  const serviceAccounts = yield* Certificates.signing
-  const admin = yield* authority.client({ name: "admin", groups: ["system:masters"] })
-  const kubeConfig = KubeConfig.make({ url, ca: ca.cert, user: "admin", credentials: admin })
-  const files = {
-    "ca.crt": ca.cert,
-    "tls.crt": serving.cert,
-    "tls.key": serving.key,
-    "sa.pub": serviceAccounts.cert,
-    "sa.key": serviceAccounts.key,
-    kubeconfig: kubeConfig
-  }
-  yield* Effect.forEach(Object.entries(files), ([file, text]) =>
-    fs.writeFileString(Path.join(directory, file), text, { mode: 0o600 })
-  )
+  const site = yield* Site.make(`https://127.0.0.1:${port}`)
+  const { directory, guard } = site
 
   const etcd = yield* Daemon.make({
     name: "etcd",
@@ -218,51 +174,21 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
     args: Flags.apiServer(name, { directory, etcdPort, port }),
     guard
   })
-  const client = yield* Client.make(url, ca.cert, admin)
-  const request: ApiServerProcess["request"] = (...args) => Client.send(client, ...args)
-
-  const until = (step: string, ask: ReturnType<typeof request>, good: (reply: Client.Reply) => boolean) =>
-    untilGood(name, step, ask, good).pipe(Effect.raceFirst(server.died), Effect.raceFirst(etcd.died))
-  // /readyz of apiextensions-apiserver waits for Services, which it does not serve.
-  const health = name === "kube-apiserver" ? "/readyz" : "/healthz"
-  const ready = until("becoming ready", request("GET", health), ({ status }) => status === 200)
-  const served = until(
-    "serving refreshtokens",
-    request("GET", `/apis/dex.coreos.com/v1/namespaces/${namespace}/refreshtokens`),
-    ({ status }) => status === 200
-  )
-  const create = (path: string, body: unknown) =>
-    until(`POST ${path}`, request("POST", path, body), ({ status }) => status === 201 || status === 409)
+  const died = Effect.raceFirst(server.died, etcd.died)
+  const { install, ready } = Serving.make(name, site.request, died)
 
   yield* etcd.start
   yield* server.start
-  yield* ready
-  yield* create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-  yield* served
-  if (name === "kube-apiserver") {
-    yield* create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } })
-  }
-  const version = yield* until("GET /version", request("GET", "/version"), ({ status }) => status === 200)
+  const version = yield* install
 
   const oneAtATime = yield* Semaphore.make(1)
   const stop = (signal: "SIGTERM" | "SIGKILL" = "SIGTERM") => server.stop(signal)
-  const startAgain = server.start.pipe(Effect.andThen(ready), Effect.andThen(served), Effect.asVoid)
+  const startAgain = Effect.andThen(server.start, ready)
   const parts = { etcd, server }
   return {
+    ...site,
     server: name,
-    url,
-    version: String(version.body["gitVersion"]),
-    ca: ca.cert,
-    directory,
-    kubeConfig,
-    kubeConfigPath: Path.join(directory, "kubeconfig"),
-    kubeConfigFor: (user) =>
-      Effect.map(authority.client(user), (own) =>
-        KubeConfig.make({ url, ca: ca.cert, user: user.name, credentials: own })
-      ),
-    client,
-    clientFor: (user) => Effect.flatMap(authority.client(user), (own) => Client.make(url, ca.cert, own)),
-    request,
+    version,
     stop: (signal) => oneAtATime.withPermit(stop(signal)),
     start: oneAtATime.withPermit(startAgain).pipe(inRealTime),
     restart: (signal) => oneAtATime.withPermit(Effect.andThen(stop(signal), startAgain)).pipe(inRealTime),
@@ -271,28 +197,4 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
     pids: Effect.map(Effect.all([etcd.pid, server.pid]), (pids) => pids.filter((pid) => pid !== undefined)),
     log: (part) => parts[part].log
   } satisfies ApiServerProcess
-})
-
-/** Repeats a request until its reply is good. */
-const untilGood = Effect.fnUntraced(function* (
-  name: string,
-  step: string,
-  ask: ReturnType<ApiServerProcess["request"]>,
-  good: (reply: Client.Reply) => boolean
-) {
-  let last = "no answer"
-  const attempts = Effect.gen(function* () {
-    while (true) {
-      const reply = yield* Effect.result(Effect.timeout(ask, "5 seconds"))
-      if (Result.isSuccess(reply) && good(reply.success)) return reply.success
-      last = Result.isSuccess(reply)
-        ? `${reply.success.status} ${JSON.stringify(reply.success.body)}`
-        : reply.failure.message
-      yield* Effect.sleep("50 millis")
-    }
-  })
-  return yield* Effect.timeoutOrElse(attempts, {
-    duration: "60 seconds",
-    orElse: () => new EnvtestError({ step: name, detail: `${step} takes over a minute; the last answer was ${last}` })
-  })
 })

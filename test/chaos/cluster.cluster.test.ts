@@ -1,0 +1,75 @@
+/** Several API servers: a short cut of the chaos, and hand-overs while a server does not tell what happens. */
+import { assert, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { describeServers } from "../cluster/describeServers.ts"
+import * as KubernetesClient from "../../src/KubernetesClient.ts"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as LockProtocol from "../../src/LockProtocol.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Resource from "../../src/Resource.ts"
+import { run } from "./chaos.ts"
+import * as Cluster from "./cluster.ts"
+import * as Report from "./report.ts"
+
+/** For a busy machine. */
+const aSecond = 1000
+
+/** A process of its own: its own client, store and lock. */
+const aProcess = (kubeConfig: string, identity: string) =>
+  Layer.build(
+    Lock.layer({ identity }).pipe(
+      Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" })),
+      Layer.provide(KubernetesClient.layerKubeConfigYaml(kubeConfig))
+    )
+  )
+
+describeServers(
+  "several API servers",
+  () => {
+    it.live("cost no promise when they are killed, frozen, cut off and restarted", () =>
+      Effect.gen(function* () {
+        const report = yield* run({ server: "cluster", seed: 3, seconds: 10, crowd: 0 })
+        assert.deepStrictEqual(Report.problems(report), [])
+      })
+    )
+
+    it.live("a hand-over that the server of the watches does not tell is found by the look at the object", () =>
+      Effect.gen(function* () {
+        const { balancer, servers, site } = yield* Cluster.start()
+        yield* balancer.choose(({ isWatch }) => (isWatch ? 0 : 1))
+        const [one, other] = yield* Effect.all([aProcess(site.kubeConfig, "one"), aProcess(site.kubeConfig, "other")])
+        const turn = Effect.fnUntraced(function* (holdFor: number, behind: boolean) {
+          const held = yield* Deferred.make<void>()
+          const released = yield* Lock.withLock("a")(
+            Effect.andThen(Deferred.succeed(held, undefined), Effect.sleep(holdFor))
+          ).pipe(Effect.andThen(Effect.sync(() => performance.now())), Effect.provide(one), Effect.forkScoped)
+          yield* Deferred.await(held)
+          const acquired = yield* Lock.withLock("a")(Effect.sync(() => performance.now())).pipe(
+            Effect.provide(other),
+            Effect.forkScoped
+          )
+          // The waiter has joined, and watches.
+          yield* Effect.sleep(holdFor / 2)
+          if (behind) yield* servers[0]!.toEtcd.set({ _tag: "HoldBack" })
+          const wait = (yield* Fiber.join(acquired)) - (yield* Fiber.join(released))
+          yield* servers[0]!.toEtcd.set({ _tag: "Open" })
+          return wait
+        })
+        yield* turn(300, false)
+        const before = yield* turn(300, true)
+        yield* servers[0]!.ready
+        // Longer than the recheck: the waiter has looked, and relies on the watch until the lease as it knows it ends.
+        const after = yield* turn(2 * LockProtocol.recheckAfter + 1000, true)
+        assert.isBelow(before, LockProtocol.recheckAfter + aSecond)
+        // One second of rounding, and the uncertainty about the server's clock.
+        assert.isBelow(after, Duration.toMillis(LockPolicy.standard.ttl) + 3 * aSecond + aSecond)
+      })
+    )
+  },
+  (server) => server === "kube-apiserver"
+)

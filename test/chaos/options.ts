@@ -1,0 +1,21 @@
+/** What `npm run test:chaos` was asked for, and what it does with each report. */
+import { assert } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { appendFileSync } from "node:fs"
+import * as Report from "./report.ts"
+
+/** The seed, and how long faults are injected in each run. */
+export const options = Config.all({
+  seed: Config.Int("KUBELOCK_CHAOS_SEED").pipe(Config.withDefault(1)),
+  seconds: Config.Int("KUBELOCK_CHAOS_SECONDS").pipe(Config.withDefault(25))
+})
+
+/** Prints a report, appends it to the file of `KUBELOCK_CHAOS_RECORD`, and fails if a promise was broken. */
+export const judge = Effect.fnUntraced(function* (report: Report.Report) {
+  yield* Console.log(Report.format(report))
+  const file = yield* Config.String("KUBELOCK_CHAOS_RECORD").pipe(Config.withDefault(""))
+  if (file !== "") appendFileSync(file, `${JSON.stringify(Report.record(report))}\n`)
+  assert.deepStrictEqual(Report.problems(report), [])
+})
