@@ -39,6 +39,8 @@ export interface Options {
 export interface Member {
   readonly name: string
   readonly directory: string
+  readonly clientUrl: string
+  readonly peerUrl: string
   readonly process: Daemon.Daemon
   readonly ask: (path: string, body: object) => Effect.Effect<unknown, EnvtestError>
   readonly isLeader: Effect.Effect<boolean>
@@ -201,6 +203,8 @@ const makeMembers = Effect.fnUntraced(function* (command: string, site: Site.Sit
       const member: Member = {
         name,
         directory,
+        clientUrl: `http://127.0.0.1:${clientPort}`,
+        peerUrl: url(place),
         process,
         ask,
         isLeader,

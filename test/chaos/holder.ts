@@ -1,11 +1,7 @@
 /**
- * A process that contends for one lock until it gets a signal. Its arguments are `flags` below.
+ * A process that contends for one lock until it gets a signal (`contending.ts`). Its arguments are `flags` below.
  *
- * While it holds the lock it writes to the witness several times, each time with the fencing token. Before some of the
- * writes it asks whether the lock is valid.
- *
- * - `--unguarded`: works without `guard` and never asks whether the lock is valid. Only the fence can stop it.
- * - `--careless`: does the same, and the witness does not check the tokens of its writes.
+ * - `--unguarded`, `--careless`: its conduct.
  * - `--election`: the lock is the leadership of a Lease.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -20,7 +16,6 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { parseArgs } from "node:util"
 import * as ElectionTiming from "../../src/ElectionTiming.ts"
-import type * as HeldLock from "../../src/Held.ts"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as Lock from "../../src/Lock.ts"
@@ -28,8 +23,9 @@ import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Dice from "../simulation/dice.ts"
+import { contend, type Held } from "./contending.ts"
 import * as settings from "./settings.ts"
-import { type Claim, type Ending, now, Testimony } from "./testimony.ts"
+import { Testimony } from "./testimony.ts"
 
 const flags = parseArgs({
   options: {
@@ -44,9 +40,6 @@ const flags = parseArgs({
   }
 }).values
 
-const guarded = !flags.unguarded && !flags.careless
-const dice = Dice.make(Number(flags.seed), flags.name)
-
 const encode = Schema.encodeEffect(Testimony)
 
 /** Reports to the witness. Returns false if the witness refused a write. */
@@ -60,57 +53,18 @@ const tell = Effect.fnUntraced(function* (testimony: Testimony) {
   return response.status === 200
 })
 
-/** What the process has, a lock or a term. */
-type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard">
-
-const about = (held: Held) => ({ name: flags.name, holder: held.holderId, token: held.fencingToken, at: now() })
-
-const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
-  const checked = guarded && (step !== "Write" || dice.chance(0.5))
-  const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: !flags.careless }
-  if (checked && !(yield* held.isValid)) return yield* held.lost
-  return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
-})
-
-const stay = (held: Held) =>
-  Effect.gen(function* () {
-    const long = flags.careless || dice.chance(settings.longStays)
-    const [fewest, most] = long ? settings.longStay : settings.shortStay
-    const writes = dice.between(fewest, most)
-    yield* claim(held, "Enter")
-    for (let write = 0; write < writes; write++) {
-      yield* Effect.sleep(dice.between(...settings.pause))
-      yield* claim(held, "Write")
-    }
-    yield* claim(held, "Leave")
-  })
-
-const end = (held: Held, how: Ending["how"], reason?: string) =>
-  tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
-
 const lead = Effect.map(LeaderElection.scoped(flags.id), (term): Held => ({
   ...term,
   holderId: term.identity
 }))
 
-const roundOf = Effect.fnUntraced(function* <E extends { readonly _tag: string }, R>(
-  acquire: Effect.Effect<Held, E, R>
-) {
-  const held = yield* acquire
-  yield* (guarded ? held.guard(stay(held)) : stay(held)).pipe(
-    Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
-    Effect.onInterrupt(() => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore))
-  )
-})
-
 const rounds = <E extends { readonly _tag: string }, R>(acquire: Effect.Effect<Held, E, R | Scope.Scope>) =>
-  Effect.gen(function* () {
-    yield* Effect.sleep(dice.between(0, 300))
-    yield* Effect.scoped(roundOf(acquire)).pipe(
-      Effect.catch((error) => tell({ _tag: "Failure", name: flags.name, tag: error._tag })),
-      Effect.andThen(Effect.suspend(() => Effect.sleep(dice.between(100, 500)))),
-      Effect.forever
-    )
+  contend({
+    name: flags.name,
+    dice: Dice.make(Number(flags.seed), flags.name),
+    conduct: flags.careless ? "careless" : flags.unguarded ? "unguarded" : undefined,
+    acquire,
+    tell
   })
 
 const policy = LockPolicy.make({

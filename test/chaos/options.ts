@@ -12,10 +12,15 @@ export const options = Config.all({
   seconds: Config.Int("KUBELOCK_CHAOS_SECONDS").pipe(Config.withDefault(25))
 })
 
-/** Prints a report, appends it to the file of `KUBELOCK_CHAOS_RECORD`, and fails if a promise was broken. */
+/** Appends one line of JSON to the file of `KUBELOCK_CHAOS_RECORD`, if it is set. */
+export const record = Effect.fnUntraced(function* (line: object) {
+  const file = yield* Config.String("KUBELOCK_CHAOS_RECORD").pipe(Config.withDefault(""))
+  if (file !== "") appendFileSync(file, `${JSON.stringify(line)}\n`)
+})
+
+/** Prints and records a report, and fails if a promise was broken. */
 export const judge = Effect.fnUntraced(function* (report: Report.Report) {
   yield* Console.log(Report.format(report))
-  const file = yield* Config.String("KUBELOCK_CHAOS_RECORD").pipe(Config.withDefault(""))
-  if (file !== "") appendFileSync(file, `${JSON.stringify(Report.record(report))}\n`)
+  yield* record(Report.record(report))
   assert.deepStrictEqual(Report.problems(report), [])
 })

@@ -1,0 +1,80 @@
+/**
+ * What a contender does: it takes the lock again and again, and while it holds the lock it writes to the witness several
+ * times, each time with the fencing token. Before some of the writes it asks whether the lock is valid.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as HeldLock from "../../src/Held.ts"
+import type * as Dice from "../simulation/dice.ts"
+import * as settings from "./settings.ts"
+import { type Claim, type Ending, now, type Testimony } from "./testimony.ts"
+
+/** What the process has, a lock or a term. */
+export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard">
+
+/**
+ * A contender.
+ *
+ * - `conduct`: `unguarded` works without `guard` and never asks whether the lock is valid, so only the fence can stop it.
+ *   `careless` does the same, and the witness does not check the tokens of its writes.
+ * - `tell`: reports to the witness. Answers false if the witness refused a write.
+ */
+export interface Contender<E, R, R2> {
+  readonly name: string
+  readonly dice: Dice.Dice
+  readonly conduct?: "unguarded" | "careless" | undefined
+  readonly acquire: Effect.Effect<Held, E, R | Scope.Scope>
+  readonly tell: (testimony: Testimony) => Effect.Effect<boolean, never, R2>
+}
+
+/** Contends until it is interrupted. */
+export const contend = <E extends { readonly _tag: string }, R, R2>({
+  acquire,
+  conduct,
+  dice,
+  name,
+  tell
+}: Contender<E, R, R2>) => {
+  const isGuarded = conduct === undefined
+  const about = (held: Held) => ({ name, holder: held.holderId, token: held.fencingToken, at: now() })
+
+  const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
+    const checked = isGuarded && (step !== "Write" || dice.chance(0.5))
+    const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: conduct !== "careless" }
+    if (checked && !(yield* held.isValid)) return yield* held.lost
+    return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
+  })
+
+  const stay = Effect.fnUntraced(function* (held: Held) {
+    const long = conduct === "careless" || dice.chance(settings.longStays)
+    const [fewest, most] = long ? settings.longStay : settings.shortStay
+    const writes = dice.between(fewest, most)
+    yield* claim(held, "Enter")
+    for (let write = 0; write < writes; write++) {
+      yield* Effect.sleep(dice.between(...settings.pause))
+      yield* claim(held, "Write")
+    }
+    yield* claim(held, "Leave")
+  })
+
+  const end = (held: Held, how: Ending["how"], reason?: string) =>
+    tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
+
+  const round = Effect.gen(function* () {
+    const held = yield* acquire
+    yield* (isGuarded ? held.guard(stay(held)) : stay(held)).pipe(
+      Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
+      Effect.onInterrupt(() => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore))
+    )
+  })
+
+  return Effect.sleep(dice.between(0, 300)).pipe(
+    Effect.andThen(
+      Effect.scoped(round).pipe(
+        Effect.catch((error) => tell({ _tag: "Failure", name, tag: error._tag })),
+        Effect.andThen(Effect.suspend(() => Effect.sleep(dice.between(100, 500)))),
+        Effect.forever
+      )
+    )
+  )
+}
