@@ -11,13 +11,46 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
+import { elections } from "./elections/elections.ts"
+import * as elected from "./elections/search.ts"
 import { explore } from "./search.ts"
-import { type ExploredWorld, worlds } from "./worlds.ts"
+import { worlds } from "./worlds.ts"
 
 class Violated extends Data.TaggedError("Violated") {
   override readonly [Runtime.errorExitCode] = 1
   override readonly [Runtime.errorReported] = false
 }
+
+/** What can be explored: a world of a lock, or an election. */
+interface Explored {
+  readonly title: string
+  readonly depth: number
+  readonly explore: (depth: number, onDepth: (progress: Progress) => void) => Found
+}
+
+type Progress = { readonly depth: number; readonly states: number; readonly fresh: number }
+
+/** What was found. `besides` is worth a word. */
+interface Found extends Pick<elected.Outcome, "states" | "depth" | "violation"> {
+  readonly besides: string
+}
+
+const all: ReadonlyArray<Explored> = [
+  ...worlds.map((world): Explored => ({
+    title: world.title,
+    depth: world.depth,
+    explore: (depth, onDepth) => {
+      const found = explore(world, depth, onDepth)
+      const besides = `; in ${found.shared} a contender still relied on a lock it was robbed of; everybody had the lock after ${found.slowest} s`
+      return { ...found, besides }
+    }
+  })),
+  ...elections.map((election): Explored => ({
+    title: election.title,
+    depth: election.depth,
+    explore: (depth, onDepth) => ({ ...elected.explore(election, depth, onDepth), besides: "" })
+  }))
+]
 
 const flags = {
   depth: whole("depth", [1, 99], "How many moves deep (default: as deep as npm test, which differs by world)").pipe(
@@ -25,7 +58,7 @@ const flags = {
   ),
   world: Flag.String("world").pipe(
     Flag.filterMap(
-      (wanted) => Option.fromUndefinedOr(worlds.find(({ title }) => title === wanted)),
+      (wanted) => Option.fromUndefinedOr(all.find(({ title }) => title === wanted)),
       () => "the title of a world"
     ),
     Flag.withMetavar("TITLE"),
@@ -35,25 +68,22 @@ const flags = {
 }
 
 /** Explores a world. Whether nothing was violated. */
-const run = (world: ExploredWorld, depth: number): boolean => {
+const run = (world: Explored, depth: number): boolean => {
   console.log(`${world.title}, down to depth ${depth}`)
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1000
   const {
+    besides,
     depth: reached,
-    shared,
-    slowest,
     states,
     violation
-  } = explore(world, depth, (progress) => {
+  } = world.explore(depth, (progress) => {
     const rate = Math.round(progress.states / seconds())
     console.log(
       `  depth ${progress.depth}: ${progress.states} states, ${progress.fresh} new, ${seconds().toFixed(1)} s, ${rate} states/s`
     )
   })
-  console.log(
-    `  ${states} states visited, depth ${reached}; in ${shared} a contender still relied on a lock it was robbed of; everybody had the lock after ${slowest} s`
-  )
+  console.log(`  ${states} states visited, depth ${reached}${besides}`)
   if (violation === undefined) return true
   console.log(`VIOLATION at depth ${reached}: ${violation.what}`)
   for (const line of violation.history) console.log(`  ${line}`)
@@ -62,7 +92,7 @@ const run = (world: ExploredWorld, depth: number): boolean => {
 
 const command = Command.make("npm run explore --", flags, ({ depth, world }) =>
   Effect.suspend(() => {
-    const chosen = Option.match(world, { onNone: () => worlds, onSome: (one) => [one] })
+    const chosen = Option.match(world, { onNone: () => all, onSome: (one) => [one] })
     const isSound = chosen.every((one) =>
       run(
         one,
@@ -73,7 +103,7 @@ const command = Command.make("npm run explore --", flags, ({ depth, world }) =>
   })
 ).pipe(
   Command.withDescription(
-    `Explores every interleaving of small worlds, and checks the lock's promises in each state. The worlds:\n${worlds.map(({ title }) => `  "${title}"`).join("\n")}`
+    `Explores every interleaving of small worlds, and checks the promises of the lock, and of elections, in each state. The worlds:\n${all.map(({ title }) => `  "${title}"`).join("\n")}`
   ),
   Command.withExamples([
     { command: "npm run explore", description: "All worlds, as deep as npm test" },

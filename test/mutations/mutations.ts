@@ -26,6 +26,8 @@ import {
   twoHaveDied
 } from "../exploration/beginnings.ts"
 import type { Mutation as ExploredMutation } from "../exploration/library/port.ts"
+import { type Place as Election, goLeads, leads } from "../exploration/elections/elections.ts"
+import type { Mutation as ElectionMutation } from "../exploration/elections/library.ts"
 import type { Place } from "../exploration/worlds.ts"
 import type { Machine } from "../simulation/machine.ts"
 import type { ElectionPlan, Theme } from "../simulation/plan.ts"
@@ -42,6 +44,7 @@ export interface Mutation {
   readonly how?: Boundary
   readonly simulation?: InSimulation
   readonly exploration?: ReadonlyArray<InExploration>
+  readonly election?: InElection
 }
 
 /**
@@ -70,6 +73,14 @@ export interface InExploration {
   readonly how?: ExploredMutation
 }
 
+/** What the exploration of elections must find: the violation, and after how many moves at least. */
+export interface InElection {
+  readonly breaks: string
+  readonly depth: number
+  readonly in: Election
+  readonly how?: ElectionMutation
+}
+
 /** The violation of exclusion, as the exploration calls it. */
 export const twoAtOnce = "two contenders hold the lock at once"
 const leftLock = "a contender is done and has left its lock behind"
@@ -80,6 +91,9 @@ const reliesTooLong = "a holder relies on its lock for longer than it stands"
 const tokenIsNoGreater = "a fencing token is no greater than that of an acquisition before it"
 const handedOverHeld = "a lock was handed over that was not free"
 const waitsForEver = "a contender waits for ever"
+
+const wroteToGo = "a candidate wrote to the Lease that a client-go holds"
+const besideGo: Election = { candidates: 1, hasGo: true, before: goLeads }
 
 const one: Place = { actors: ["kubelock"] }
 const two: Place = { actors: ["kubelock", "kubelock"] }
@@ -799,21 +813,24 @@ export const mutations: ReadonlyArray<Mutation> = [
       by: ["handsOffGo"],
       within: 20,
       how: () => leases.judgingByServer()
-    }
+    },
+    election: { breaks: wroteToGo, depth: 2, in: besideGo, how: leases.judgingByServer() }
   },
   {
     name: "counts the Lease of a client-go as free one retry period too soon",
     how: leases.showing((spec) =>
       leases.isOfGo(spec) ? { ...spec, leaseDurationSeconds: spec.leaseDurationSeconds! - 2 } : spec
     ),
-    simulation: { kind: "elections", by: ["handsOffGo"], within: 50 }
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 50 },
+    election: { breaks: wroteToGo, depth: 5, in: besideGo }
   },
   {
     name: "joins the queue of a Lease that a client-go holds",
     how: leases.showing((spec) =>
       leases.isOfGo(spec) ? { ...spec, holderIdentity: "go/000000000000.1", renewTime: leases.farAway } : spec
     ),
-    simulation: { kind: "elections", by: ["handsOffGo"], within: 20 }
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 20 },
+    election: { breaks: wroteToGo, depth: 1, in: besideGo }
   },
   {
     name: "relies on the Lease past the renew deadline",
@@ -822,41 +839,76 @@ export const mutations: ReadonlyArray<Mutation> = [
       by: ["noticed"],
       within: 200,
       times: (election) => ({ ...election, renewDeadline: election.leaseDuration - 1 })
+    },
+    election: {
+      breaks: "a candidate leads on for longer than the renew deadline after its Lease was taken away",
+      depth: 3,
+      in: { candidates: 1, hasGo: false, meddlings: 1, before: leads("A") },
+      how: { renewDeadline: 60 }
     }
   },
   {
     name: "writes a Lease that others read to end before its leader stops",
     how: leases.writing((spec) => (spec.holderIdentity === "" ? spec : leases.shortened(spec, 3))),
-    simulation: { kind: "elections", by: ["beside"], within: 50 }
+    simulation: { kind: "elections", by: ["beside"], within: 50 },
+    election: {
+      breaks: "a candidate relies on the Lease for longer than others respect it",
+      depth: 3,
+      in: { candidates: 1, hasGo: false },
+      how: leases.writing((spec) => (spec.holderIdentity === "" ? spec : leases.shortened(spec, 1)))
+    }
   },
   {
     name: "writes to the Lease whatever its version is by then",
     how: boundary.unconditional("commit"),
-    simulation: { kind: "elections", by: ["theft", "handsOffGo"], within: 50 }
+    simulation: { kind: "elections", by: ["theft", "handsOffGo"], within: 50 },
+    election: {
+      breaks: "a candidate took the Lease of another before it had expired",
+      depth: 4,
+      in: { candidates: 2, hasGo: false }
+    }
   },
   {
     name: "replaces the whole spec, as client-go does",
     how: leases.replacing,
-    simulation: { kind: "elections", by: ["foreign"], within: 20 }
+    simulation: { kind: "elections", by: ["foreign"], within: 20 },
+    election: { breaks: "what others wrote on the Lease is gone", depth: 2, in: { candidates: 1, hasGo: false } }
   },
   {
     name: "takes the transitions of the Lease for the fencing token",
     how: leases.countingTransitions,
-    simulation: { kind: "elections", by: ["tokens"], within: 50 }
+    simulation: { kind: "elections", by: ["tokens"], within: 50 },
+    election: {
+      breaks: "a fencing token is no greater than that of a term before it",
+      depth: 4,
+      in: {
+        candidates: 2,
+        hasGo: false,
+        meddlings: 1,
+        before: [...leads("A"), "A releases", "the server works on the write of A", "A has released"]
+      }
+    }
   },
   {
     name: "begins each term with the transitions as they were",
     how: leases.writing((spec) =>
       Object.fromEntries(Object.entries(spec).filter(([name]) => name !== "leaseTransitions"))
     ),
-    simulation: { kind: "elections", by: ["record"], within: 10 }
+    simulation: { kind: "elections", by: ["record"], within: 10 },
+    election: { breaks: "a term did not count as a transition", depth: 2, in: { candidates: 1, hasGo: false } }
   },
   {
     name: "hands over to a candidate of client-go",
     how: leases.writing((spec) =>
       spec.holderIdentity === "" ? { ...spec, holderIdentity: "go1/1", leaseDurationSeconds: 15 } : spec
     ),
-    simulation: { kind: "elections", by: ["handsOffGo"], within: 10 }
+    simulation: { kind: "elections", by: ["handsOffGo"], within: 10 },
+    election: {
+      breaks: "a candidate made a client-go the leader",
+      depth: 2,
+      in: { candidates: 1, hasGo: true, before: leads("A") },
+      how: leases.writing((spec) => (spec.holderIdentity === "" ? { ...spec, holderIdentity: "go" } : spec))
+    }
   },
   {
     name: "never takes over from a client-go that is gone",

@@ -134,6 +134,7 @@ const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timel
  */
 export const expiries: Rule = ({ history, plan }) => {
   const isCertain =
+    plan.election === undefined &&
     (plan.theme === "calm" || plan.theme === "crashes" || plan.theme === "crowd") &&
     plan.dating.length === 0 &&
     plan.holders.every(({ blows }) => blows.every(({ _tag }) => _tag !== "SetWall"))
