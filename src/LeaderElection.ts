@@ -243,6 +243,7 @@ export const make = Effect.fnUntraced(function* (
             id: name,
             object: leases.describe(name),
             reason: "Released",
+            what: "leadership",
             heldFor: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max))
           })
       )

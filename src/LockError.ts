@@ -16,6 +16,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import * as subject from "./internal/subject.ts"
 
 const thisProcess = Schema.optionalKey(Schema.Literals(["Holds", "Waits"]))
 
@@ -40,14 +41,14 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    if (this.thisProcess === "Holds") return `Cannot acquire ${lockOf(this)}: ${heldHere(this)}`
+    if (this.thisProcess === "Holds") return `Cannot acquire ${subject.of(this)}: ${heldHere(this)}`
     if (this.thisProcess === "Waits")
-      return `Cannot acquire ${lockOf(this)}: another fiber of this process is acquiring or releasing it.`
-    if (this.reason === "RaceLost") return `Another contender changed ${lockOf(this)} at the same time.`
+      return `Cannot acquire ${subject.of(this)}: another fiber of this process is acquiring or releasing it.`
+    if (this.reason === "RaceLost") return `Another contender changed ${subject.of(this)} at the same time.`
     const holder = holderOf(this)
     return holder === undefined
-      ? `Cannot acquire ${lockOf(this)}: it is not available. Its holder is unknown.`
-      : `Cannot acquire ${lockOf(this)}: it is held. Holder: ${holder}.`
+      ? `Cannot acquire ${subject.of(this)}: it is not available. Its holder is unknown.`
+      : `Cannot acquire ${subject.of(this)}: it is held. Holder: ${holder}.`
   }
 }
 
@@ -71,7 +72,7 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
   expiry: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    const gaveUp = `Gave up waiting for ${lockOf(this)} after ${Duration.format(this.waited)}`
+    const gaveUp = `Gave up waiting for ${subject.of(this)} after ${Duration.format(this.waited)}`
     if (this.thisProcess === "Holds") return `${gaveUp}: ${heldHere(this)}`
     if (this.thisProcess === "Waits") return `${gaveUp}: other fibers of this process wait for it, too, and came first.`
     const holder = holderOf(this)
@@ -95,7 +96,7 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
   value: Schema.String
 }) {
   override get message(): string {
-    return `Cannot read ${lockOf(this)}: the annotation ${this.key} is not an RFC 3339 time: ${JSON.stringify(
+    return `Cannot read ${subject.of(this)}: the annotation ${this.key} is not an RFC 3339 time: ${JSON.stringify(
       this.value
     )}. Its writer is unknown. Once no process relies on it, remove it with Lock.break(${JSON.stringify(this.id)}) or by hand.`
   }
@@ -111,7 +112,8 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
  *   renewal is off.
  * - `Released`: the lock was used (`guard`) after its own release.
  *
- * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known.
+ * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known. `what` is there if it
+ * was the leadership of an election.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
@@ -120,17 +122,20 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   reason: Schema.Literals(["TakenOver", "Removed", "Deleted", "Expired", "Released"]),
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
-  expiry: Schema.optionalKey(Schema.String)
+  expiry: Schema.optionalKey(Schema.String),
+  what: Schema.optionalKey(Schema.Literal("leadership"))
 }) {
   override get message(): string {
-    return `Lost ${lockOf(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
+    return `Lost ${subject.of(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
   }
   #explanation(): string {
     switch (this.reason) {
       case "TakenOver":
         return `another contender took it over. Holder now: ${holderOf(this) ?? "unknown"}`
       case "Removed":
-        return "another client removed its annotation"
+        return this.what === "leadership"
+          ? "another client removed the holder from the Lease"
+          : "another client removed its annotation"
       case "Deleted":
         return "the object was deleted or replaced"
       case "Expired":
@@ -334,9 +339,6 @@ export const LockError = Schema.Union([Conflict, Timeout, Malformed, Lost, ...St
 
 /** All errors of a lock. */
 export type LockError = typeof LockError.Type
-
-const lockOf = ({ id, object }: { readonly id: string; readonly object: string }): string =>
-  `lock ${JSON.stringify(id)} (${object})`
 
 const heldHere = (seen: { readonly holder?: string; readonly expiry?: string }): string =>
   `this process holds it itself, as ${holderOf(seen)}. The lock is not reentrant.`

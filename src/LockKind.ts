@@ -12,6 +12,7 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
 /**
  * A kind of lock.
  *
+ * - `what`: what messages call it.
  * - `key`: the annotation from which the names of all other annotations and of the label derive.
  * - `otherKeys`: the keys under which other processes hold the same lock, and wait for it.
  * - `decode`: reads the leases on an object, those under the other keys included.
@@ -23,6 +24,7 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
  * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
 export interface LockKind {
+  readonly what: "lock" | "leadership"
   readonly key: string
   readonly otherKeys: ReadonlyArray<string>
   readonly decode: (annotations: Readonly<Record<string, string>>) => LockRecord
@@ -42,6 +44,7 @@ export interface LockKind {
 export const exclusive = (key: string): LockKind => {
   const otherKeys = defaultKeys.includes(key) ? defaultKeys.filter((other) => other !== key) : []
   return {
+    what: "lock",
     key,
     otherKeys,
     decode: (annotations) =>

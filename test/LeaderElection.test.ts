@@ -288,6 +288,35 @@ describe("a leader", () => {
     })
   )
 
+  it.effect("that loses its Lease is told, in a line and an error about leadership", () =>
+    Effect.gen(function* () {
+      const messages: Array<string> = []
+      const lines = yield* logged(
+        Effect.gen(function* () {
+          for (const harm of ["emptied", "stolen"] as const) {
+            const { aProcess, goHolds, writes } = yield* setUp
+            const term = yield* (yield* (yield* aProcess("us")).campaigns).term
+            yield* harm === "emptied" ? writes({ holderIdentity: "" }) : goHolds("thief")
+            yield* TestClock.adjust("2 seconds")
+            messages.push((yield* Effect.flip(term.lost)).message)
+          }
+        })
+      )
+      assert.match(
+        messages[0]!,
+        /^Lost leadership of "reports" \(reports in memory\) after 2s.*: another client removed the holder from the Lease\.$/
+      )
+      assert.match(
+        messages[1]!,
+        /^Lost leadership of "reports" .*: another contender took it over\. Holder now: thief until /
+      )
+      assert.deepStrictEqual(
+        lines,
+        messages.map((message) => `Warn ${message}`)
+      )
+    })
+  )
+
   it.effect("guards an effect: it ends with the term", () =>
     Effect.gen(function* () {
       const { aProcess, goHolds } = yield* setUp

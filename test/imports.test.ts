@@ -15,7 +15,7 @@ interface Wing {
   readonly imports: ReadonlyArray<string>
 }
 
-const port = ["time", "version", "precondition", "settings", "port"]
+const port = ["time", "version", "precondition", "settings", "subject", "port"]
 const lock = [...port, "protocol", "engine", "memory"]
 const kubernetes = [...port, "tracing", "boundedMap", "kubernetes"]
 const library = [
@@ -43,6 +43,7 @@ const wings: Readonly<Record<string, Wing>> = {
   tracing: { files: ["src/internal/tracing.ts"], imports: [] },
   version: { files: ["src/internal/version.ts"], imports: [] },
   precondition: { files: ["src/internal/precondition.ts"], imports: [] },
+  subject: { files: ["src/internal/subject.ts"], imports: [] },
   boundedMap: { files: ["src/internal/boundedMap.ts"], imports: [] },
   time: { files: ["src/internal/time/"], imports: [] },
   settings: { files: ["src/internal/settings.ts"], imports: ["time"] },
@@ -59,7 +60,7 @@ const wings: Readonly<Record<string, Wing>> = {
       "src/ObjectStore.ts",
       "src/Resource.ts"
     ],
-    imports: ["time", "version", "settings"]
+    imports: ["time", "version", "settings", "subject"]
   },
   election: {
     files: ["src/internal/election/", "src/ElectionMetrics.ts", "src/ElectionTiming.ts"],

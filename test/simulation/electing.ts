@@ -1,7 +1,7 @@
 /** What holds in an election besides the rules of locks: beside client-go, and on the Lease. Rules over a history, pure. */
 import * as ClockReading from "../../src/internal/time/clockReading.ts"
 import { processOf, type Written } from "./history.ts"
-import { roundTrip, slack } from "./liveness.ts"
+import { slack } from "./liveness.ts"
 import type { ElectionPlan, GoPlan, Plan } from "./plan.ts"
 import { type Rule, robbedAt, type Violation } from "./safety.ts"
 import * as timeline from "./timeline.ts"
@@ -128,8 +128,8 @@ export const record: Rule = ({ history, plan }) =>
   })
 
 /**
- * Who does not lead any more, and did not give that up, is told: at once, and after a sleep or a leap of its clock when it would renew
- * next, which may bring its term back.
+ * Who does not lead any more, and did not give that up, is told: at once, and after a sleep or a leap of its clock by the renew deadline.
+ * A renewal may bring its term back before.
  */
 export const losses: Rule = (line) =>
   line.validity.flatMap(({ acquisition, to }) => {
@@ -138,7 +138,7 @@ export const losses: Rule = (line) =>
     const mine = line.history.filter((event) => "acquisition" in event && event.acquisition === acquisition)
     const halted = haltsOf(line, holder.name, { from: to - line.plan.election!.leaseDuration, to: line.end })
     const isLate = halted > 0 || holder.blows.some(({ _tag }) => _tag === "SetWall")
-    const next = isLate ? line.plan.election!.retryPeriod / holder.rate + 2 * roundTrip(line.plan) : 0
+    const next = isLate ? line.plan.election!.renewDeadline / holder.rate : 0
     const due = to + halted + next + 10
     const isTold = mine.some(
       ({ _tag, at }) => at <= due && (_tag === "Lost" || _tag === "Releasing" || (_tag === "Valid" && at > to))

@@ -41,6 +41,7 @@ export const kind = (key: string): LockKind => {
   const exclusive = Kind.exclusive(key)
   return {
     ...exclusive,
+    what: "leadership",
     decode: (annotations) => {
       const record = exclusive.decode(annotations)
       const peer = annotations[peerKey(key)]

@@ -11,7 +11,7 @@ import type { CutOff } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
-import { measure, noteAttempts, span, tell } from "./telemetry.ts"
+import { measure, noteAttempts, span, subjectOf, tell } from "./telemetry.ts"
 import * as timeQuestions from "./timeQuestions.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
@@ -150,11 +150,7 @@ const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect
   })
 
 const tellUnqueued = (contender: Contender, error: State["unqueueable"]): Effect.Effect<void> =>
-  tell(
-    contender,
-    "Warn",
-    `Waits for lock ${JSON.stringify(contender.id)} (${contender.object}) without a place in the queue. ${error?.message ?? ""}`
-  )
+  tell(contender, "Warn", `Waits for ${subjectOf(contender)} without a place in the queue. ${error?.message ?? ""}`)
 
 const acquiredBy = ({ joins, state, unanswered }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
   grant,

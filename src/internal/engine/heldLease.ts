@@ -47,7 +47,14 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
     const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
-    return new LockError.Lost({ id, object, reason, heldFor, ...seen })
+    return new LockError.Lost({
+      id,
+      object,
+      reason,
+      heldFor,
+      ...seen,
+      ...(kind.what === "lock" ? {} : { what: kind.what })
+    })
   }
 
   const lose = (loss: holding.Loss) =>

@@ -13,7 +13,7 @@ import * as protocol from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
 import type { Released } from "./holding.ts"
 import * as requests from "./requests.ts"
-import { tell } from "./telemetry.ts"
+import { subjectOf, tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
 /** How long a release goes on trying after its first failure. Our choice. */
@@ -200,12 +200,10 @@ const problemOf = ({ command }: Run): string =>
 const noAnswer = "There was no answer in time."
 
 const fail = ({ contender, failure, mayQueue }: Run, problem: string): Effect.Effect<Released> =>
-  Effect.as(
-    failure === undefined
-      ? Effect.void
-      : tell(contender, "Warn", failure(`lock ${JSON.stringify(contender.id)} (${contender.object})`, problem)),
-    { outcome: undefined, mayQueue }
-  )
+  Effect.as(failure === undefined ? Effect.void : tell(contender, "Warn", failure(subjectOf(contender), problem)), {
+    outcome: undefined,
+    mayQueue
+  })
 
 const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("250 millis")]).pipe(Schedule.jittered)
 

@@ -8,6 +8,7 @@ import * as Metric from "effect/Metric"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
+import * as subject from "../subject.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { inSpan, isTraced, quiet, quietly } from "../tracing.ts"
 import type { Contender } from "./contender.ts"
@@ -53,6 +54,9 @@ export const tell = (
   ...message: ReadonlyArray<unknown>
 ): Effect.Effect<void> =>
   quiet(Effect.annotateLogs(Effect.logWithLevel(level)(...message), { "kubelock.id": id, "kubelock.holder": holderId }))
+
+/** What a contender wants, as a part of a sentence. */
+export const subjectOf = ({ id, kind: { what }, object }: Contender): string => subject.of({ id, object, what })
 
 /** Runs a part of a lock's life in a span of its own, if a tracer collects spans. */
 export const span =
@@ -115,11 +119,10 @@ const acquired = (
   const { tookOverFrom } = lease.grant
   if (tookOverFrom === undefined || localHandOffs > 0) return undefined
   update(fiber, contender, LockMetrics.takeovers, 1)
-  const { id, object } = contender
   return tell(
     contender,
     "Info",
-    `Took over lock ${JSON.stringify(id)} (${object}). Its holder was ${tookOverFrom.holder ?? "unnamed, probably Dex"}, until ${tookOverFrom.expiry}.`
+    `Took over ${subjectOf(contender)}. Its holder was ${tookOverFrom.holder ?? "unnamed, probably Dex"}, until ${tookOverFrom.expiry}.`
   )
 }
 
