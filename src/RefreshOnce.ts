@@ -9,7 +9,8 @@
  * **Details**
  *
  * - A fresh value costs no request: the process caches it until `isFresh` says that it is stale. A rotation costs two
- *   requests in the process that refreshes, and one read in each other process.
+ *   requests in the process that refreshes. A process that waits for it opens a watch, which brings the value. Without the right to
+ *   watch it polls.
  * - All callers of a process share one flight per id, and its errors. Each caller can be interrupted alone. While the
  *   flight waits for the lock, it ends with its last caller. Once it has called the upstream, it survives its last
  *   caller by `grace`, because an answer that is not written is a lost token. Once the upstream has answered, nothing
@@ -111,8 +112,8 @@ export const inRefreshToken: Location = {
 }
 
 /**
- * The default policy of the lock: Dex's, with a different wait schedule. A process that waits for a value reads it
- * again after 10 ms, then at doubling intervals of at most 100 ms, and gives up after 30 seconds (our choice).
+ * The default policy of the lock: Dex's, with a different wait schedule. A process that waits for a value gives up after 30 seconds.
+ * Without a watch it reads the value again after 10 ms, then at doubling intervals of at most 100 ms (our choice).
  */
 export const defaultPolicy: LockPolicy.LockPolicy = LockPolicy.make({
   waitSchedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("100 millis")]).pipe(
@@ -182,9 +183,8 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<RefreshOnce<A, E>, never, R | ObjectStore | Scope.Scope> {
   // What only a shared value needs is loaded with the first one.
-  const { knowledge, replace, rotation, sightings, SingleFlight, unwritten, ValueLocation } = yield* Effect.promise(
-    () => import("./internal/refresh/operations.ts")
-  )
+  const { knowledge, replace, rotation, sightings, SingleFlight, unwritten, ValueLocation, valueWatch } =
+    yield* Effect.promise(() => import("./internal/refresh/operations.ts"))
   const { createIfMissing, path, resource } = options.location ?? inSecret(defaultKey)
   const store = yield* ObjectStore
   const policy = options.policy ?? defaultPolicy
@@ -211,6 +211,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
     pauseAfter: options.pauseAfter ?? (() => 0),
     knowledge: knowledge.make(options.capacity ?? defaultCapacity, isSame),
     sightings: sightings.make(options.capacity ?? defaultCapacity),
+    watches: valueWatch.make(store),
     rewrites: yield* FiberMap.make<string>(),
     pauses: yield* FiberSet.make()
   }
@@ -218,7 +219,9 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
 
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
-      inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () => rotation.obtain(self, id, flight)),
+      inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () =>
+        Effect.scoped(rotation.obtain(self, id, flight))
+      ),
     Duration.fromInputUnsafe(options.grace ?? defaultGrace)
   )
 

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type * as Tracer from "effect/Tracer"
+import * as LockError from "../src/LockError.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as RefreshMetrics from "../src/RefreshMetrics.ts"
@@ -296,7 +297,8 @@ describe("invalidate", () => {
 describe("callers", () => {
   it.effect("can leave one by one, and the last one ends a flight that waits for the lock", () =>
     Effect.gen(function* () {
-      const { aProcess, annotations, requests, upstream } = yield* setUp
+      const { aProcess, annotations, requests, upstream, watching } = yield* setUp
+      watching.fault = new LockError.Unavailable({ object: id, verb: "watch", detail: "a fault of the test" })
       upstream.before = Effect.never
       yield* Effect.forkChild((yield* aProcess()).get(id))
       const held = yield* Effect.andThen(TestClock.adjust("1 second"), annotations)

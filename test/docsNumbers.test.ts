@@ -11,6 +11,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { spread } from "../src/internal/refresh/rotation.ts"
 import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.ts"
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
@@ -161,6 +162,7 @@ const inCode: Readonly<Record<string, string>> = {
   "clock drift": `${maxDrift * 100} %`,
   "first refresh poll": time(Math.min(...refreshPolls)),
   "longest refresh poll": time(Math.max(...refreshPolls)),
+  "refresh spread": `${spread.atLeast} to ${spread.atMost} ms`,
   // The schedule ends with the first step that ends after its time.
   "refresh wait": time(Math.floor(refreshWait / 1000) * 1000)
 }

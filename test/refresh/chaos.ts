@@ -1,7 +1,7 @@
 /**
  * Processes that share a value while everything goes wrong, on a virtual clock, from a seed.
  *
- * The API server answers 401, 403, 404 or nothing, or late, at any step. The upstream answers late, refuses, or answers into the
+ * The API server answers 401, 403, 404 or nothing, or late, at any step. Watches are refused, deaf, or late. The upstream answers late, refuses, or answers into the
  * void, and revokes the grant if a value is spent twice. Strangers delete the object, and add and remove keys. Processes crash.
  * In the end every spent value is accounted for.
  */
@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../src/LockError.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
@@ -137,8 +138,24 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
           if (crashed.has(name)) return yield* Effect.never
           return answer
         })
+      const watch: ObjectStore["Service"]["watch"] = (id, options) =>
+        Stream.unwrap(
+          Effect.gen(function* () {
+            const events = Stream.filter(sound.watch(id, options), () => !crashed.has(name))
+            if (!has("faults") || !(yield* happens(0.5))) return events
+            const fault = yield* Random.nextIntBetween(0, 3)
+            if (fault === 0) {
+              const faults = errors("watch")
+              return Stream.fail(faults[yield* Random.nextIntBetween(0, faults.length - 1)]!)
+            }
+            if (fault === 1) return Stream.never
+            if (fault === 2) return Stream.flattenIterable(Stream.grouped(events, 3))
+            return Stream.tap(events, () => Effect.flatMap(Random.nextIntBetween(1, 2000), Effect.sleep))
+          })
+        )
       return ObjectStore.of({
         ...sound,
+        watch,
         read: (id) => ask("read", sound.read(id)),
         create: (id, annotations) => ask("create", sound.create(id, annotations)),
         compareAndSwap: (id, patch) => ask("content" in patch ? "commit" : "write", sound.compareAndSwap(id, patch)),

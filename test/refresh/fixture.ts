@@ -7,6 +7,7 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as FaultyStore from "../utils/FaultyStore.ts"
@@ -108,7 +109,8 @@ export const pausable = (store: ObjectStore["Service"]) =>
       read: (id) => Latch.whenOpen(running, store.read(id)),
       create: (id, annotations) => Latch.whenOpen(running, store.create(id, annotations)),
       compareAndSwap: (id, patch) => Latch.whenOpen(running, store.compareAndSwap(id, patch)),
-      dryRun: (id, patch) => Latch.whenOpen(running, store.dryRun(id, patch))
+      dryRun: (id, patch) => Latch.whenOpen(running, store.dryRun(id, patch)),
+      watch: (id, options) => Stream.tap(store.watch(id, options), () => Latch.await(running))
     })
   }))
 

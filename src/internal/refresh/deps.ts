@@ -19,6 +19,7 @@ import { quiet } from "../tracing.ts"
 import type { Knowledge } from "./knowledge.ts"
 import * as Location from "./location.ts"
 import type { Sightings } from "./sightings.ts"
+import type { ValueWatches } from "./valueWatch.ts"
 
 /**
  * What the operations depend on.
@@ -42,6 +43,7 @@ export interface Deps<A, E> {
   readonly pauseAfter: (error: E) => Duration.Input
   readonly knowledge: Knowledge<A>
   readonly sightings: Sightings
+  readonly watches: ValueWatches
   readonly rewrites: FiberMap.FiberMap<string>
   readonly pauses: FiberSet.FiberSet
 }

@@ -1,7 +1,8 @@
 /**
  * Gets a fresh value: read, acquire the lock, read again, refresh, then write and release in one request.
  *
- * A process that does not get the lock waits for the value, not for the lock. So the losers of a race write nothing.
+ * A process that does not get the lock waits for the value, not for the lock. So the losers of a race write nothing. It waits by a watch
+ * that brings the value, and polls only where it has none.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -11,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import type { TryError } from "../../Lock.ts"
@@ -27,13 +29,26 @@ import { inSpan, quiet } from "../tracing.ts"
 import { count, type Deps, type Failure, log, mayPass, storedValue } from "./deps.ts"
 import type { Flight } from "./singleFlight.ts"
 import { settle, type Unwritten } from "./unwritten.ts"
+import type { ValueWatch } from "./valueWatch.ts"
 import * as writable from "./writable.ts"
 import { writeAnswer } from "./writeAnswer.ts"
 
 type Attempt<A> =
   | { readonly _tag: "Fresh"; readonly value: A }
-  | { readonly _tag: "Held"; readonly expiry?: string; readonly holder?: string }
+  | HeldElsewhere
   | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
+
+/**
+ * Another process has the lock, or may write its answer to an object that is gone (`isVanished`). `until`: when the lock expires on the
+ * server's clock, as far as it was seen.
+ */
+interface HeldElsewhere {
+  readonly _tag: "Held"
+  readonly isVanished?: true
+  readonly until?: number
+  readonly expiry?: string
+  readonly holder?: string
+}
 
 /** `Unwritten`: the upstream answered, and the write failed. `Failed`: the upstream did not answer, or refused. */
 type AttemptUnderLock<A, E> =
@@ -44,19 +59,28 @@ type AttemptUnderLock<A, E> =
 /**
  * Gets a fresh value, within the wait schedule of the policy.
  *
- * If this process held the lock last, it can probably acquire it at once. The first attempt then skips the read before the lock.
+ * If this process held the lock last, it can probably acquire it at once. The first attempt then skips the read before the lock. A
+ * process that knows a value that another one has written expects that one to be first again: it watches the object instead of
+ * reading it.
  */
 export const obtain = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
   flight: Flight<A>
-): Effect.fn.Return<A, E | Failure> {
-  const hadLock = deps.knowledge.get(id)?.hadLock === true
+): Effect.fn.Return<A, E | Failure, Scope.Scope> {
+  const known = deps.knowledge.get(id)
   const startedAt = yield* ClockReading.now
   const remainingMillis = waitBudget.make(deps.policy.waitSchedule, startedAt.monotonic)
   let refusedSince: number | undefined
-  for (let attempts = 1; ; attempts++) {
-    const outcome = yield* (hadLock && attempts === 1 ? tryUnderLock : readThenTry)(deps, id, flight)
+  let watch = known === undefined || known.hadLock ? undefined : yield* deps.watches.open(id)
+  let outcome: Attempt<A> =
+    known?.hadLock === true
+      ? yield* tryUnderLock(deps, id, flight)
+      : watch === undefined
+        ? yield* readThenTry(deps, id, flight)
+        : { _tag: "Held" }
+  for (let attempts = 1; ;) {
+    if (watch?.isOver() === true) watch = undefined
     if (outcome._tag === "Fresh") return outcome.value
     const error = outcome._tag === "Unavailable" ? outcome.error : undefined
     if (error !== undefined && isOfStart(error)) {
@@ -64,34 +88,96 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
       refusedSince ??= monotonic
       if (monotonic - refusedSince >= startPatience) return yield* error
     } else refusedSince = undefined
-    const remaining = yield* remainingMillis(outcome)
+    const isAwaited: boolean = outcome._tag === "Held" && outcome.isVanished !== true
+    if (isAwaited) watch ??= yield* deps.watches.open(id)
+    const telling = isAwaited ? watch : undefined
+    const remaining = yield* remainingMillis(outcome, telling === undefined ? 0 : waitBudget.ahead)
     if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
-      const { _tag, ...holder } = outcome
+      const { _tag, isVanished: _, until: __, ...holder } = outcome
       const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).max))
       return yield* new LockError.Timeout({ id, object: deps.store.describe(id), attempts, waited, ...holder })
     }
     const retryAfter = error?._tag === "LockUnavailable" ? error.retryAfter : undefined
     const pause = refusedSince === undefined ? (retryAfter ?? Duration.zero) : Duration.millis(startPause)
-    yield* Effect.sleep(Duration.max(Duration.millis(remaining.value), pause))
+    if (outcome._tag === "Held" && telling !== undefined) {
+      const before = outcome
+      outcome = yield* awaitNews(deps, id, flight, telling, before, remaining.value)
+      if (outcome !== before) attempts++
+    } else {
+      attempts++
+      yield* Effect.sleep(Duration.max(Duration.millis(remaining.value), pause))
+      outcome = yield* readThenTry(deps, id, flight)
+    }
   }
+})
+
+/**
+ * How long a process waits before it takes a lock that its watch shows as free, in milliseconds, at least and at most. The last holder
+ * takes it at once, and the first of the others before the rest. Our choice.
+ */
+export const spread = { atLeast: 25, atMost: 100 }
+
+// Waits for what the watch tells, for so many milliseconds. Looks at the object itself if the lock may have expired, or if the watch may
+// be deaf. A caller that rejects a value is alone with that: it does not leave the lock to others first.
+const awaitNews = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  id: string,
+  flight: Flight<A>,
+  watch: ValueWatch,
+  held: HeldElsewhere,
+  millis: number
+): Effect.fn.Return<Attempt<A>, E | Failure> {
+  const { earliest } = yield* deps.store.now
+  const silence = Math.min(
+    watch.patience(),
+    held.until === undefined ? Number.POSITIVE_INFINITY : Math.max(1, held.until + 1 - earliest)
+  )
+  let news = yield* watch.next(Math.min(millis, silence))
+  if (news._tag === "Nothing" && millis < silence) return held
+  while (news._tag === "Changed") {
+    const verdict = yield* judge(deps, id, flight, news.snapshot)
+    if (verdict._tag !== "Stale") return verdict
+    const { atLeast, atMost } = spread
+    news =
+      flight.rejected().length > 0 ? { _tag: "Nothing" } : yield* watch.next(yield* Random.nextBetween(atLeast, atMost))
+    if (news._tag === "Nothing") return yield* tryUnderLock(deps, id, flight, verdict.snapshot)
+  }
+  return yield* readThenTry(deps, id, flight, watch)
 })
 
 // A fresh value is good, no matter where it was read. The lock is needed only if the value is stale and the lock is not held.
 const readThenTry = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
-  flight: Flight<A>
+  flight: Flight<A>,
+  watch?: ValueWatch
 ): Effect.fn.Return<Attempt<A>, E | Failure> {
   const reading = yield* Effect.result(deps.store.read(id))
   if (reading._tag === "Failure") {
     const error = reading.failure
     if (mayPass(error)) return { _tag: "Unavailable", error }
     if (error._tag !== "LockNotFound" || error.missing !== "object" || !deps.createIfMissing) return yield* error
-    if (yield* mustWait(deps, id, undefined, Option.none())) return { _tag: "Held" }
+    if (yield* mustWait(deps, id, undefined, Option.none())) return { _tag: "Held", isVanished: true }
     return yield* tryUnderLock(deps, id, flight)
   }
-  const snapshot = reading.success
+  if (watch !== undefined) yield* watch.compare(reading.success)
+  const verdict = yield* judge(deps, id, flight, reading.success)
+  return verdict._tag === "Stale" ? yield* tryUnderLock(deps, id, flight, verdict.snapshot) : verdict
+})
+
+/** What a state of the object means. `Stale`: the value is not fresh, and the lock is not held. */
+type Verdict<A> =
+  | { readonly _tag: "Fresh"; readonly value: A }
+  | HeldElsewhere
+  | { readonly _tag: "Stale"; readonly snapshot: ObjectSnapshot }
+
+const judge = Effect.fnUntraced(function* <A, E>(
+  deps: Deps<A, E>,
+  id: string,
+  flight: Flight<A>,
+  snapshot: ObjectSnapshot
+): Effect.fn.Return<Verdict<A>, Failure> {
   const stored = yield* storedValue(deps, id, snapshot)
   const waits = yield* mustWait(deps, id, snapshot.uid, stored)
   const fresh = yield* accept(deps, id, flight, stored)
@@ -99,11 +185,11 @@ const readThenTry = Effect.fnUntraced(function* <A, E>(
     deps.knowledge.read(id, fresh.value, false)
     return { _tag: "Fresh", value: fresh.value }
   }
-  if (waits) return { _tag: "Held" }
+  if (waits) return { _tag: "Held", isVanished: true }
   const state = LockProtocol.lockState(deps.kind.decode(snapshot.annotations), yield* deps.store.now)
-  if (state._tag !== "Held") return yield* tryUnderLock(deps, id, flight, snapshot)
-  const { _tag, until: _, ...holder } = state
-  return { _tag, ...holder }
+  if (state._tag !== "Held") return { _tag: "Stale", snapshot }
+  const { _tag, expiry, holder, until } = state
+  return { _tag, until, expiry, ...(holder === undefined ? {} : { holder }) }
 })
 
 // An object that this process has seen vanished, and its lock with it. The process that held the lock gets the time that its lease
@@ -202,7 +288,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
     knowledge.read(id, fresh.value, true)
     return { _tag: "Fresh", value: fresh.value }
   }
-  if (yield* mustWait(deps, id, held.snapshot.uid, stored)) return { _tag: "Held" }
+  if (yield* mustWait(deps, id, held.snapshot.uid, stored)) return { _tag: "Held", isVanished: true }
   const current = knowledge.current(id, stored)
   const verdict = yield* restore(writable.check(deps, held))
   if (verdict._tag === "Unavailable") return verdict

@@ -1,0 +1,181 @@
+/** How processes wait for a value that another one refreshes: what it costs, how soon they have it, and what they do without a watch. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import { failedMillis, forbiddenMillis } from "../../src/internal/engine/watchPool.ts"
+import { spread } from "../../src/internal/refresh/rotation.ts"
+import * as LockError from "../../src/LockError.ts"
+import { logged } from "../utils/logged.ts"
+import { generationOf, id, lifetime, setUp } from "./fixture.ts"
+
+/** Four processes that have all seen one rotation. */
+const four = Effect.gen(function* () {
+  const world = yield* setUp
+  const processes = yield* Effect.all([world.aProcess(), world.aProcess(), world.aProcess(), world.aProcess()])
+  const all = Effect.all(
+    processes.map(({ get }) => get(id)),
+    { concurrency: "unbounded" }
+  )
+  /** All want a fresh value at once. It ends when all have it. */
+  const rotate = Effect.gen(function* () {
+    world.requests.length = 0
+    world.watching.opened = 0
+    const callers = yield* Effect.forkChild(all)
+    return Effect.map(Fiber.join(callers), (tokens) => tokens.map(generationOf))
+  })
+  world.upstream.before = Effect.sleep("2 seconds")
+  const first = yield* rotate
+  yield* TestClock.adjust("3 seconds")
+  assert.deepStrictEqual(yield* first, [1, 1, 1, 1])
+  yield* TestClock.adjust(lifetime)
+  return { ...world, processes, rotate }
+})
+
+describe("a rotation that all processes wait for", () => {
+  for (const seconds of [0, 2, 3]) {
+    it.effect(`costs two requests and one watch in each other process, if the upstream takes ${seconds} s`, () =>
+      Effect.gen(function* () {
+        const { requests, rotate, upstream, watching } = yield* four
+        upstream.before = Effect.sleep(seconds * 1000)
+        const rotation = yield* rotate
+        yield* TestClock.adjust(seconds * 1000)
+        assert.deepStrictEqual(yield* rotation, [2, 2, 2, 2])
+        assert.deepStrictEqual(requests, ["write", "write"])
+        assert.strictEqual(watching.opened, 3)
+      })
+    )
+  }
+
+  it.effect("costs each that finds the lock held a read and a watch, if it knows nothing yet", () =>
+    Effect.gen(function* () {
+      const { aProcess, requests, upstream, watching } = yield* setUp
+      upstream.before = Effect.sleep("900 millis")
+      const first = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("100 millis")
+      requests.length = 0
+      const other = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("800 millis")
+      assert.strictEqual(generationOf(yield* Fiber.join(other)), 1)
+      yield* Fiber.join(first)
+      assert.deepStrictEqual(requests, ["read", "write"])
+      assert.strictEqual(watching.opened, 1)
+    })
+  )
+
+  it.effect("is begun by one of the others within the spread, if the last holder does not come", () =>
+    Effect.gen(function* () {
+      const { processes, requests, upstream } = yield* four
+      upstream.before = Effect.sleep("1 second")
+      requests.length = 0
+      const [, ...rest] = processes
+      const waiting = yield* Effect.forkChild(
+        Effect.all(
+          rest.map(({ get }) => get(id)),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* TestClock.adjust(spread.atMost + 1000)
+      assert.deepStrictEqual((yield* Fiber.join(waiting)).map(generationOf), [2, 2, 2])
+      // Before its first answer a process makes sure that it can be written.
+      assert.deepStrictEqual(requests, ["write", "dry run", "write"])
+    })
+  )
+
+  it.effect("is begun by another process once the lock of a holder that died expires", () =>
+    Effect.gen(function* () {
+      const { requests, rotate, sound, upstream } = yield* four
+      const { resourceVersion } = yield* sound.read(id)
+      const annotations = {
+        "kubelock.dev/lock": "1970-01-01T00:01:08Z",
+        "kubelock.dev/lock-holder": "dead/1@1970-01-01T00:01:08Z"
+      }
+      yield* sound.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+      upstream.before = Effect.void
+      const rotation = yield* rotate
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(upstream.calls, 1)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* rotation, [2, 2, 2, 2])
+      assert.isBelow(requests.length, 16)
+    })
+  )
+})
+
+describe("without a watch", () => {
+  it.effect("that is allowed, a process polls, says so once, and asks for none for some minutes", () =>
+    Effect.gen(function* () {
+      const { requests, rotate, upstream, watching } = yield* four
+      watching.fault = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
+      upstream.before = Effect.sleep("1 second")
+      const lines = yield* logged(
+        Effect.gen(function* () {
+          for (const watches of [3, 0]) {
+            const rotation = yield* rotate
+            yield* TestClock.adjust("1100 millis")
+            assert.lengthOf(new Set(yield* rotation), 1)
+            assert.strictEqual(watching.opened, watches)
+            assert.isAbove(requests.filter((verb) => verb === "read").length, 25)
+            yield* TestClock.adjust(lifetime)
+          }
+        })
+      )
+      assert.lengthOf(lines, 3)
+      assert.match(
+        lines[0]!,
+        /^Warn Processes that wait for a value poll, since they may not watch\. Not allowed to watch token/
+      )
+      watching.fault = undefined
+      yield* TestClock.adjust(forbiddenMillis)
+      const rotation = yield* rotate
+      yield* TestClock.adjust("1100 millis")
+      yield* rotation
+      assert.strictEqual(watching.opened, 3)
+    })
+  )
+
+  it.effect("that works, a process polls for a moment", () =>
+    Effect.gen(function* () {
+      const { requests, rotate, upstream, watching } = yield* four
+      watching.fault = new LockError.Rejected({ object: id, verb: "watch", status: 400, detail: "no" })
+      upstream.before = Effect.sleep("1 second")
+      const rotation = yield* rotate
+      yield* TestClock.adjust("1100 millis")
+      assert.deepStrictEqual(yield* rotation, [2, 2, 2, 2])
+      assert.isAbove(requests.length, 25)
+      watching.fault = undefined
+      yield* TestClock.adjust(failedMillis + 60_000)
+      const next = yield* rotate
+      yield* TestClock.adjust("1100 millis")
+      assert.deepStrictEqual(yield* next, [3, 3, 3, 3])
+      assert.deepStrictEqual(requests, ["write", "write"])
+    })
+  )
+
+  for (const fault of ["Silent", "Buffered"] as const) {
+    it.effect(
+      `that tells what happens (${fault}), a process looks after a second, and polls for longer each time`,
+      () =>
+        Effect.gen(function* () {
+          const { rotate, upstream, watching } = yield* four
+          watching.fault = fault
+          upstream.before = Effect.sleep("2 seconds")
+          for (const [generation, watches] of [
+            [2, 3],
+            [3, 3],
+            [4, 0],
+            [5, 3],
+            [6, 0],
+            [7, 0],
+            [8, 0]
+          ] as const) {
+            const rotation = yield* rotate
+            yield* TestClock.adjust("2100 millis")
+            assert.deepStrictEqual(yield* rotation, [generation, generation, generation, generation])
+            assert.strictEqual(watching.opened, watches)
+            yield* TestClock.adjust(lifetime)
+          }
+        })
+    )
+  }
+})
