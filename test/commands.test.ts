@@ -44,6 +44,8 @@ const failing: Readonly<Record<string, RegExp>> = {
   "npm run bench:dex -- --quick": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election -- --rounds 1": /KUBEBUILDER_ASSETS is not set/,
+  "npm run bench:peers -- --against ../before/package --contenders 2,8 --json peers.json":
+    /is not a package of kubelock/,
   "npm run bench:peers -- --quick": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --json peers.json": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --page peers.json": /peers\.json: ENOENT/,

@@ -3,7 +3,17 @@ import * as Resource from "../../src/Resource.ts"
 import type { Envtest } from "../../src/testing/index.ts"
 
 /** The kinds of contenders. The last two take no lock: they are the limits of all others. */
-export const kinds = ["kubelock", "dex", "lease-fast", "lease-default", "k8s-lease-lock", "relay", "raw"] as const
+export const kinds = [
+  "kubelock",
+  "kubelock-before",
+  "kubelock-lease",
+  "dex",
+  "lease-fast",
+  "lease-default",
+  "k8s-lease-lock",
+  "relay",
+  "raw"
+] as const
 
 /** The kinds of contenders. */
 export type Kind = (typeof kinds)[number]
@@ -16,6 +26,14 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
   kubelock: {
     name: "kubelock",
     text: "this library with its default policy, on a RefreshToken. It leaves gaps for Dex only if Dex contends, too (`sharedWithDex`)"
+  },
+  "kubelock-before": {
+    name: "kubelock before",
+    text: "an earlier build of this library (`--against`) with the same dependencies, on a RefreshToken"
+  },
+  "kubelock-lease": {
+    name: "kubelock on a Lease",
+    text: "this library on a Lease, like the next two"
   },
   dex: {
     name: "Dex",
@@ -44,7 +62,7 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 }
 
 /** Whether the lock is a Lease rather than a RefreshToken. */
-export const usesLease = (kind: Kind): boolean => kind.startsWith("lease-") || kind === "k8s-lease-lock"
+export const usesLease = (kind: Kind): boolean => /^lease-|-lease/.test(kind)
 
 /** The resource that a kind locks by default. */
 export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? Resource.lease : Resource.refreshToken)

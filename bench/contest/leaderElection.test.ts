@@ -49,7 +49,7 @@ const client = Layer.unwrap(Effect.map(ApiServer.ApiServer, ({ kubeConfig }) => 
 )
 
 layer(client, { excludeTestServices: true })("leader election", (it) => {
-  it.effect("takes a free Lease with a GET and a PUT, and releases it with one PUT", () =>
+  it.effect("takes a free Lease with a GET and a PUT, and releases it so, too", () =>
     Effect.gen(function* () {
       const name = yield* makeLease
       const lead = yield* candidate(name)

@@ -8,7 +8,7 @@
  *   the version that it read.
  * - It tries again after the retry period, lengthened at random by up to 120 percent.
  * - A leader renews every retry period, and gives up once that failed for the renew deadline.
- * - A leader that ends voluntarily empties the holder's name (`ReleaseOnCancel`): one PUT.
+ * - A leader that ends voluntarily reads the Lease and empties the holder's name (`ReleaseOnCancel`): a GET and a PUT.
  *
  * Two things favor the peer. The first renewal waits for a retry period instead of following the acquisition at once.
  * Candidates have no rate limit; the Go client has one by default (5 requests a second).
@@ -132,11 +132,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
     const release = Effect.gen(function* () {
       if (leader === undefined) return
+      const found = yield* ask("GET")
+      if (found === undefined) return
       const now = yield* Clock.currentTimeMillis
       yield* put({
-        ...leader,
+        ...found.lease,
         spec: {
-          leaseTransitions: leader.spec.leaseTransitions,
+          leaseTransitions: found.lease.spec.leaseTransitions,
           leaseDurationSeconds: 1,
           acquireTime: rfc3339.formatMicros(now),
           renewTime: rfc3339.formatMicros(now)

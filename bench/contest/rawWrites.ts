@@ -2,8 +2,8 @@
  * The limit: compare-and-swap writes by the plainest client, one after the other.
  *
  * A lock writes the same: a merge patch under a resourceVersion that sets an annotation and removes it in turn, and asks
- * for the metadata only. An acquisition and its release without contention cost at least two of these writes, a hand-over
- * at least one.
+ * for the metadata only. Its first write resets the tracking of fields, as that of a lock does. An acquisition and its release
+ * without contention cost at least two of these writes, a hand-over at least one.
  */
 import * as Effect from "effect/Effect"
 import type { PlainClient } from "./plainClient.ts"
@@ -19,7 +19,8 @@ export const make = (client: PlainClient): Effect.Effect<Effect.Effect<void, unk
       try: async () => {
         writes++
         const annotations = { [annotation]: writes % 2 === 1 ? `write ${writes}` : null }
-        resourceVersion = await client.write({ resourceVersion, annotations })
+        const managedFields = writes === 1 ? [{}] : undefined
+        resourceVersion = await client.write({ resourceVersion, managedFields, annotations })
       },
       catch: (error) => error
     })

@@ -2,8 +2,8 @@
  * The limit of handing over: processes in a ring. Each waits until the object's label names it, and then writes the name
  * of the next.
  *
- * A lock on an API object needs at least this to go from process to process. Nothing is decided here, and no process can
- * come, go or fail.
+ * A lock on an API object needs at least this to go from process to process. The first write resets the tracking of fields, as that of
+ * a lock does. Nothing is decided here, and no process can come, go or fail.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -47,8 +47,9 @@ export const make = (
     const passOn = (resourceVersion: string) =>
       Effect.sync(() => {
         const labels = { [label]: String((place + 1) % places) }
+        const managedFields = place === 0 && handOvers === 0 ? [{}] : undefined
         const annotations = { [label]: `hand-over ${handOvers++} of ${place}` }
-        client.write({ resourceVersion, labels, annotations }).catch(broken)
+        client.write({ resourceVersion, managedFields, labels, annotations }).catch(broken)
       })
     return Effect.asVoid(Effect.acquireRelease(ours, passOn, { interruptible: true }))
   })

@@ -1,18 +1,20 @@
 /** How each kind takes a lock. */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { threadId } from "node:worker_threads"
-import type { KubernetesClient } from "../../src/KubernetesClient.ts"
+import type * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
-import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as ObjectStore from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Dex from "../../src/testing/dex/Dex.ts"
 import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as Connection from "../harness/connection.ts"
+import * as Build from "./build.ts"
 import type { Refusal, Take } from "./contest.ts"
 import type { Kind } from "./kind.ts"
 import * as leaderElection from "./leaderElection.ts"
@@ -28,17 +30,29 @@ const refuse = (error: { readonly _tag?: string; readonly message: string }): Re
 
 const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
 
-const kubelock = Effect.fnUntraced(function* ({ ids, namespace, resource, sharedWithDex }: Task) {
+const kubelock = Effect.fnUntraced(function* (
+  { ids, namespace, resource, sharedWithDex }: Task,
+  { Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes }: Omit<Build.Modules, "KubernetesClient">
+) {
   const store = yield* ObjectStoreKubernetes.make({ resource, namespace, createIfMissing: false })
   // Watches have a connection of their own, which is opened before the round begins.
   yield* Stream.runDrain(Stream.take(store.watch(ids[0]!), 1)).pipe(Effect.timeout("5 seconds"), Effect.ignore)
   const lock = yield* Lock.make({
     identity: `bench-${process.pid}-${threadId}`,
     policy: LockPolicy.make({ sharedWithDex })
-  }).pipe(Effect.provideService(ObjectStore, store))
+  }).pipe(Effect.provideService(ObjectStore.ObjectStore, store))
   // Each contender wants the lock again at once.
   const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id, { releaseInBackground: true }), refuse))
   return take
+})
+
+const thisBuild = (task: Task) => kubelock(task, { Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes })
+
+const earlierBuild = Effect.fnUntraced(function* (task: Task) {
+  const modules = yield* Build.load(task.before!)
+  const yaml = Connection.yamlOf(task.connection)
+  const client = yield* Layer.build(modules.KubernetesClient.layerKubeConfigYaml(yaml))
+  return yield* Effect.provideContext(kubelock(task, modules), client)
 })
 
 const dex = Effect.fnUntraced(function* ({ namespace, resource }: Task) {
@@ -93,9 +107,14 @@ const limit = (
 
 /** Prepares a worker to take locks. */
 export const takes: Readonly<
-  Record<Kind, (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient | Scope.Scope>>
+  Record<
+    Kind,
+    (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient.KubernetesClient | Scope.Scope>
+  >
 > = {
-  kubelock,
+  kubelock: thisBuild,
+  "kubelock-before": earlierBuild,
+  "kubelock-lease": thisBuild,
   dex,
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(LeaderElector.defaults),

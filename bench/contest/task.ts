@@ -1,5 +1,6 @@
 /** What the main thread asks of the workers that contend, and what they report. */
 import type { Resource } from "../../src/Resource.ts"
+import type { Build } from "./build.ts"
 import type { Connection } from "../harness/connection.ts"
 import type { Histogram } from "../harness/histogram.ts"
 import type { Requests } from "../harness/requests.ts"
@@ -23,6 +24,8 @@ export interface Task {
   readonly seed: string
   /** Whether Dex contends for the same objects, so that kubelock leaves them free now and then. */
   readonly sharedWithDex: boolean
+  /** The earlier build of kubelock, if it contends. */
+  readonly before?: Build | undefined
   /** How much CPU a worker spends before its first task of a kind, in milliseconds: 0 for none. */
   readonly warmUpCpuMillis: number
   /** How much of the beginning is left out of `Report.lateRequests`. */

@@ -32,7 +32,8 @@ export const preflight = (place: Place): Effect.Effect<void, LockError.StoreErro
 
 /**
  * Makes `count` objects and answers their names. They are deleted when the scope closes. `bytes` is about the size of a
- * RefreshToken as JSON, by default that of one of Dex's.
+ * RefreshToken as JSON, by default that of one of Dex's. A Lease is one that client-go has released. So the server tracks the fields of
+ * both, as it does where Dex or client-go made them.
  *
  * Only objects that this call made are deleted: the names are random, an object that exists already is an error, and the
  * deletion is conditional on the object's uid.
@@ -64,7 +65,7 @@ const create = Effect.fnUntraced(function* (place: Place, name: string, bytes: n
     apiVersion: Resource.apiVersion(resource),
     kind: resource.kind,
     metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },
-    ...(Resource.name(resource) === Resource.name(Resource.refreshToken) ? refreshToken(bytes) : {})
+    ...contentOf(resource, bytes)
   }).pipe(
     // The object may have been made. Its name is ours alone.
     Effect.tapErrorTag("LockUnavailable", () => remove(place, name, undefined))
@@ -111,6 +112,20 @@ const request = (
     verb,
     object: Resource.describe(resource, namespace, id)
   })
+
+const contentOf = (resource: Resource.Resource, bytes: number): Readonly<Record<string, unknown>> => {
+  switch (Resource.name(resource)) {
+    case Resource.name(Resource.refreshToken):
+      return refreshToken(bytes)
+    case Resource.name(Resource.lease):
+      return { spec: releasedLease }
+    default:
+      return {}
+  }
+}
+
+const time = "2026-01-01T00:00:00.000000Z"
+const releasedLease = { leaseDurationSeconds: 1, acquireTime: time, renewTime: time, leaseTransitions: 1 }
 
 /** What Dex keeps in a RefreshToken. The data of the provider fills it up to the size. */
 const refreshToken = (bytes: number): Readonly<Record<string, unknown>> => {

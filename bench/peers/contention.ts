@@ -47,7 +47,9 @@ export const contentionRows = (
   return [
     ["processes", "", ...columns.map(({ title }) => title)],
     ...counts.flatMap((contenders) =>
-      kinds.map((kind) => [String(contenders), nameOf(kind)].concat(figures(kind, cellOf(on, kind, contenders))))
+      kinds
+        .filter((kind) => kind !== "kubelock-before" || on.cells.some((cell) => cell.kind === kind))
+        .map((kind) => [String(contenders), nameOf(kind)].concat(figures(kind, cellOf(on, kind, contenders))))
     )
   ]
 }
@@ -72,6 +74,12 @@ export const contentionTable = (on: OnServer): string => {
   return markdown(head, rows, 2)
 }
 
+/** What an acquisition and its release cost the server. */
+export const serverTable = (on: OnServer): string => {
+  const [head, ...rows] = contentionRows(on, [column("server CPU", "serverCpuPerAcquisition", time)])
+  return markdown(head, rows, 2)
+}
+
 /** The figures in which another lock was better by more than a tenth. A p99 that is only a lower bound proves nothing. */
 export const losses = (run: Measurements): string => {
   const figures = [
@@ -84,7 +92,7 @@ export const losses = (run: Measurements): string => {
   ] as const
   const found = run.servers.flatMap((on) =>
     on.cells
-      .filter(({ kind }) => kind !== "kubelock" && !isLimit(kind))
+      .filter(({ kind }) => !kind.startsWith("kubelock") && !isLimit(kind))
       .flatMap((cell) => {
         const better = figures.flatMap(({ isMoreBetter, measure, show, what }) => {
           const own = middle(cellOf(on, "kubelock", cell.contenders), measure)

@@ -40,6 +40,11 @@ export const flags = {
     Flag.withDescription("Only this API server of KUBEBUILDER_ASSETS (default: all that are there)"),
     Flag.optional
   ),
+  against: Flag.String("against").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("An earlier build contends as well: the folder where its package (npm pack) was unpacked"),
+    Flag.optional
+  ),
   json: Flag.String("json").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Write what was measured to this file"),
@@ -63,7 +68,8 @@ export const toSettings = (given: Given): plan.Settings => {
     rounds: Option.getOrElse(given.rounds, () => base.rounds),
     mixedSeconds: Option.getOrElse(given.mixedSeconds, () => base.mixedSeconds),
     contenders: Option.getOrElse(given.contenders, () => base.contenders).toSorted((a, b) => a - b),
-    servers: Option.isSome(given.server) ? [given.server.value] : base.servers
+    servers: Option.isSome(given.server) ? [given.server.value] : base.servers,
+    against: Option.getOrUndefined(given.against)
   }
 }
 
@@ -73,6 +79,10 @@ export const examples = [
   {
     command: "npm run bench:peers -- --json peers.json",
     description: "The whole run, about twenty minutes; writes docs/benchmarks.md as well"
+  },
+  {
+    command: "npm run bench:peers -- --against ../before/package --contenders 2,8 --json peers.json",
+    description: "The same beside an earlier build, in turns"
   },
   { command: "npm run bench:peers -- --page peers.json", description: "The page again, from the JSON" }
 ]

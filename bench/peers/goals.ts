@@ -67,6 +67,31 @@ const againstRaw = (contenders: number, goal: number): Goal =>
     against("raw", contenders, "perSecond")
   )
 
+/** A figure of kubelock in those of an earlier build: nothing if none contends. */
+const againstBefore = (
+  contenders: number,
+  measure: Measure,
+  what: string,
+  goal: number,
+  judge: typeof atLeast = atLeast
+): Goal =>
+  judge(
+    `${contenders === 1 ? "one process" : `${contenders} processes`}: ${what} against the earlier build`,
+    `${goal} x`,
+    goal,
+    times,
+    against("kubelock-before", contenders, measure)
+  )
+
+const againstRelay = (contenders: number, goal: number): Goal =>
+  atLeast(
+    `${contenders} processes, hold 0: acquisitions/s against the relay`,
+    `${goal}`,
+    goal,
+    plain,
+    against("relay", contenders, "perSecond")
+  )
+
 const againstDex = (contenders: number, throughput: number, wait: number): ReadonlyArray<Goal> => [
   atLeast(
     `${contenders} processes: throughput against Dex`,
@@ -122,18 +147,33 @@ export const goals: ReadonlyArray<Goal> = [
       return measured === null ? null : { text: plain(measured), isReached: measured <= bound }
     }
   },
-  atMost("bytes on the wire per such cycle, object of 8 KiB, against Dex", "1/8", 1 / 8, part, (on) =>
+  atMost("bytes on the wire per such cycle, object of 8 KiB, against Dex", "1/25", 1 / 25, part, (on) =>
     ratio(bytesOf(on, "kubelock"), bytesOf(on, "dex"))
   ),
   atLeast("warm uncontended cycles/s against the raw client's pairs of writes", "0.9", 0.9, plain, (on) =>
     ratio(value(on, "kubelock", 1, "perSecond"), (value(on, "raw", 1, "perSecond") ?? Number.NaN) / 2)
   ),
+  atLeast("one process on a Lease: cycles/s against client-go's fastest", "1.3 x", 1.3, times, (on) =>
+    ratio(value(on, "kubelock-lease", 1, "perSecond"), value(on, "lease-fast", 1, "perSecond"))
+  ),
+  againstBefore(1, "perSecond", "cycles/s", 1.5),
+  againstBefore(2, "perSecond", "acquisitions/s", 1.8),
+  againstBefore(8, "perSecond", "acquisitions/s", 1.7),
+  againstBefore(32, "perSecond", "acquisitions/s", 1.5),
+  againstBefore(64, "perSecond", "acquisitions/s", 1.5),
+  againstBefore(8, "serverCpuPerAcquisition", "server CPU an acquisition", 0.6, atMost),
+  againstBefore(8, "cpuPerAcquisition", "client CPU an acquisition", 0.6, atMost),
+  againstBefore(32, "cpuPerAcquisition", "client CPU an acquisition", 0.6, atMost),
+  againstRelay(2, 0.85),
+  againstRelay(8, 0.85),
+  againstRelay(32, 0.8),
+  againstRelay(64, 0.7),
   againstRaw(2, 0.85),
   againstRaw(8, 0.75),
   againstRaw(32, 0.6),
   againstRaw(64, 0.45),
-  ...againstDex(8, 2.5, 15),
-  ...againstDex(32, 3, 8),
+  ...againstDex(8, 3, 20),
+  ...againstDex(32, 4, 15),
   atLeast("8 processes, hold 20 ms: throughput of 1000/(20 + one raw write in ms)", "0.85", 0.85, plain, (on) => {
     const cell = on.hold.find(({ kind }) => kind === "kubelock")
     return ratio(middle(cell, "perSecond"), holdBound(on))

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Envtest } from "../../src/testing/index.ts"
+import type { Build } from "../contest/build.ts"
 import { isAlone, isLimit, isSlow, type Kind, resourceOf } from "../contest/kind.ts"
 import type { Pool } from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
@@ -16,6 +17,7 @@ import * as ByteCounter from "./byteCounter.ts"
 import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
 import * as plan from "./plan.ts"
 import * as samples from "./samples.ts"
+import * as serverCpu from "./serverCpu.ts"
 import * as watchEvents from "./watchEvents.ts"
 
 /** The namespace that the servers are started with. */
@@ -26,6 +28,7 @@ export const measure = Effect.fnUntraced(function* (
   api: Envtest.ApiServerProcess,
   pool: Pool,
   settings: plan.Settings,
+  before: Build | undefined,
   say: (line: string) => Effect.Effect<void>
 ) {
   const { seconds } = settings
@@ -49,6 +52,7 @@ export const measure = Effect.fnUntraced(function* (
     seconds,
     seed: "",
     sharedWithDex: false,
+    before,
     warmUpCpuMillis: plan.warmUpCpuMillis(seconds),
     settleSeconds: 0,
     records: undefined,
@@ -67,18 +71,20 @@ export const measure = Effect.fnUntraced(function* (
   }, Effect.scoped)
 
   const contest = Effect.fnUntraced(function* (load: plan.Load) {
-    let before: number | undefined
+    const measure = Effect.all({ watchEvents: watchEvents.sent(api), serverCpuMillis: serverCpu.used(api) })
+    let before: Effect.Success<typeof measure> | undefined
     const reports = yield* play(
       load,
       seconds,
-      Effect.map(watchEvents.sent(api), (sent) => {
-        before = sent
+      Effect.map(measure, (measured) => {
+        before = measured
       })
     )
-    const after = yield* watchEvents.sent(api)
+    const after = yield* measure
     const round = samples.round(reports, {
       seconds,
-      watchEvents: before === undefined || after === undefined ? undefined : after - before
+      watchEvents: difference(before?.watchEvents, after.watchEvents),
+      serverCpuMillis: difference(before?.serverCpuMillis, after.serverCpuMillis)
     })
     const problem = round.overlaps > 0 && !isAlone(load.kind) ? `, ${round.overlaps} OVERLAPS` : ""
     const error = round.firstError === undefined ? "" : `, ${round.errors} errors: ${round.firstError}`
@@ -186,7 +192,7 @@ export const measure = Effect.fnUntraced(function* (
     json: false
   })
 
-  const able = plan.able(api.server)
+  const able = plan.able(api.server, settings)
   const locks = able.filter((kind) => !isLimit(kind))
   yield* Effect.forEach(
     able.filter((kind) => !isSlow(kind)),
@@ -194,7 +200,14 @@ export const measure = Effect.fnUntraced(function* (
     { discard: true }
   )
 
-  const uncontendedKinds = plan.able(api.server, ["kubelock", "dex", "lease-fast", "raw"])
+  const uncontendedKinds = plan.able(api.server, settings, [
+    "kubelock",
+    "kubelock-before",
+    "kubelock-lease",
+    "dex",
+    "lease-fast",
+    "raw"
+  ])
   const { contenders, millis } = plan.hold
   const figures: OnServer = {
     server: api.server,
@@ -213,8 +226,11 @@ export const measure = Effect.fnUntraced(function* (
   return figures
 })
 
+const difference = (before: number | undefined, after: number | undefined): number | undefined =>
+  before === undefined || after === undefined ? undefined : after - before
+
 const mixedOf = (kind: Kind, reports: ReadonlyArray<Report>, total: number): Mixed["kinds"][number] => {
-  const round = samples.round(reports, { seconds: 1, watchEvents: undefined })
+  const round = samples.round(reports, { seconds: 1 })
   const waited = samples.waits(reports)
   return {
     kind,

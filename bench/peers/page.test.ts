@@ -17,6 +17,7 @@ const round = (part: Partial<Round>): Round => ({
   conflictsPerAcquisition: 0,
   watchEventsPerAcquisition: 2,
   cpuPerAcquisition: 1,
+  serverCpuPerAcquisition: 2,
   waitP50: 10,
   waitP99: 20,
   isWaitP99AtLeast: false,
@@ -241,7 +242,15 @@ describe("the plan", () => {
   })
 
   it("knows which kinds need Leases", () => {
-    assert.deepStrictEqual(plan.able("kube-apiserver"), kinds)
-    assert.deepStrictEqual(plan.able("apiextensions-apiserver"), ["kubelock", "dex", "relay", "raw"])
+    const against = "before"
+    assert.deepStrictEqual(plan.able("kube-apiserver", { against }), kinds)
+    const withoutLeases: ReadonlyArray<Kind> = ["kubelock", "kubelock-before", "dex", "relay", "raw"]
+    assert.deepStrictEqual(plan.able("apiextensions-apiserver", { against }), withoutLeases)
+  })
+
+  it("has an earlier build only if there is one", () => {
+    assert.notInclude(plan.able("kube-apiserver", plan.defaults), "kubelock-before")
+    assert.notInclude(page(run, []), "kubelock before")
+    assert.include(page({ ...run, settings: { ...plan.defaults, against: "before" } }, []), "kubelock before")
   })
 })

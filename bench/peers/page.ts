@@ -1,5 +1,5 @@
 /** The page that a run makes, `docs/benchmarks.md`: pure. */
-import { contentionTable, losses, overlapsOf, p99, perSecond } from "./contention.ts"
+import { contentionTable, losses, overlapsOf, p99, perSecond, serverTable } from "./contention.ts"
 import { holdBound, middle, ratio, value } from "./cells.ts"
 import { goals, plain } from "./goals.ts"
 import { about, type Kind, kinds, unable } from "../contest/kind.ts"
@@ -22,6 +22,7 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     where(run),
     "## Who contends",
     whoContends(run),
+    "The objects are as Dex and client-go leave them: the API server tracks who owns which of their fields. kubelock, the relay and the raw writes reset that with their first write. A cycle of client-go takes four requests at least: it reads before it takes the Lease, and before it releases it.",
     "## Goals",
     goalsTable(run),
     "The limit of the rows against raw writes is the relay: it goes from process to process as kubelock's lock does, and does nothing else. The difference between the two has two causes. kubelock's own code runs in processes that share the machine with the server and wake rarely, so it is never warm (see the client CPU below). And kubelock's processes all start at once, while those of the relay have fixed places.",
@@ -30,6 +31,9 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     `Each process takes the lock, releases it at once, and wants it again. Figures are medians over the rounds, with the range of the throughput in brackets. A wait that the end of a round cuts short counts as long as it had lasted. If such waits reach into the last percent, p99 is at least the value shown (≥). Jain's index says how evenly the processes were served: 1 is even, 1/n is one process only. The server itself counts the watch events that it sends.`,
     plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
     ...run.servers.flatMap((on) => [`### ${on.server} ${on.version}`, contentionTable(on)]),
+    "## What the server does for it",
+    "CPU of the API server and its etcd for an acquisition and its release, as the kernel counts it.",
+    ...perServer(run, serverTable),
     "## Where kubelock is not the best",
     losses(run),
     "## Holding the lock for 20 ms",
@@ -85,8 +89,9 @@ const where = ({ machine, settings, servers, tookSeconds }: Measurements): strin
   )}${noise}`
 }
 
-const whoContends = ({ servers }: Measurements): string =>
+const whoContends = ({ servers, settings }: Measurements): string =>
   kinds
+    .filter((kind) => kind !== "kubelock-before" || settings.against !== undefined)
     .map((kind) => {
       const cannot = servers.flatMap(({ server }) => {
         const why = unable(kind, server)

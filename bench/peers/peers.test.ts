@@ -7,6 +7,7 @@ import { get } from "node:http"
 import { fileURLToPath } from "node:url"
 import * as ByteCounter from "./byteCounter.ts"
 import * as requests from "../harness/requests.ts"
+import * as serverCpu from "./serverCpu.ts"
 import * as watchEvents from "./watchEvents.ts"
 
 const peers = fileURLToPath(new URL("peers.ts", import.meta.url))
@@ -25,6 +26,7 @@ describe("npm run bench:peers", () => {
     [["--page", "no-such-file.json"], /^error: no-such-file\.json: ENOENT/m],
     [["--contenders", "2,65"], /whole numbers from 1 to 64, such as 2,8,32/],
     [["--seconds", "0"], /a number from 0\.5 to 600/],
+    [["--quick", "--against", "no-such-folder"], /^error: no-such-folder is not a package of kubelock/m],
     [["--server", "etcd"], /"kube-apiserver" \| "apiextensions-apiserver"/]
   ] as const)("says what is wrong with %s", ([args, message]) =>
     Effect.gen(function* () {
@@ -39,7 +41,7 @@ describe("npm run bench:peers", () => {
     Effect.gen(function* () {
       const { code, stdout } = yield* run(["--help"])
       assert.strictEqual(code, 0)
-      for (const flag of ["quick", "seconds", "rounds", "contenders", "server", "json", "page"]) {
+      for (const flag of ["against", "quick", "seconds", "rounds", "contenders", "server", "json", "page"]) {
         assert.include(stdout, `--${flag}`)
       }
     })
@@ -86,6 +88,11 @@ describe("counters", () => {
       echo.close()
     }).pipe(Effect.scoped)
   )
+
+  it("read the CPU time of a process, whatever its name", () => {
+    const stat = "17 (a ) b) S 1 17 17 0 -1 4194304 900 0 0 0 250 50 0 0 20 0 9 0 100 1000 200"
+    assert.strictEqual(serverCpu.read(stat), 3000)
+  })
 
   it("read watch events out of old and new metrics", () => {
     const metrics = `# TYPE apiserver_watch_events_total counter

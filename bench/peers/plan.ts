@@ -9,6 +9,8 @@ export interface Settings {
   readonly contenders: ReadonlyArray<number>
   readonly mixedSeconds: number
   readonly servers: ReadonlyArray<Server> | undefined
+  /** The folder of an earlier build that contends as well. */
+  readonly against: string | undefined
 }
 
 /** The settings of a run without flags: about a quarter of an hour on both servers. */
@@ -17,7 +19,8 @@ export const defaults: Settings = {
   rounds: 2,
   contenders: [1, 2, 4, 8, 16, 32, 64],
   mixedSeconds: 60,
-  servers: undefined
+  servers: undefined,
+  against: undefined
 }
 
 /** The settings of a run that only shows that everything works. */
@@ -26,7 +29,8 @@ export const quick: Settings = {
   rounds: 1,
   contenders: [1, 4],
   mixedSeconds: 2,
-  servers: ["kube-apiserver"]
+  servers: ["kube-apiserver"],
+  against: undefined
 }
 
 /** How long one process of each kind contends before the first round, so that the server is warm. */
@@ -62,9 +66,13 @@ export const mixedOfEach = 4
 /** The size of the object whose bytes on the wire are counted. */
 export const wireObjectBytes = 8 * 1024
 
-/** The kinds that a server allows, of those named. */
-export const able = (server: Server, named: ReadonlyArray<Kind> = kinds): ReadonlyArray<Kind> =>
-  named.filter((kind) => unable(kind, server) === undefined)
+/** The kinds that can contend on a server, of those named. */
+export const able = (
+  server: Server,
+  { against }: Pick<Settings, "against">,
+  named: ReadonlyArray<Kind> = kinds
+): ReadonlyArray<Kind> =>
+  named.filter((kind) => unable(kind, server) === undefined && (kind !== "kubelock-before" || against !== undefined))
 
 /** One load: so many processes of a kind, and how long each holds the lock. */
 export interface Load {

@@ -69,6 +69,8 @@ export const draw = async (run: Measurements): Promise<ReadonlyArray<Plot>> => {
 
 const colours: Readonly<Record<Kind, string>> = {
   kubelock: "#0b6bcb",
+  "kubelock-before": "#7cb8f0",
+  "kubelock-lease": "#0f766e",
   dex: "#c2410c",
   "lease-fast": "#15803d",
   "lease-default": "#86b817",

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { Envtest } from "../../src/testing/index.ts"
+import * as Build from "../contest/build.ts"
 import * as Pool from "../contest/pool.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Workers from "../harness/workers.ts"
@@ -19,6 +20,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   const say = (line: string) =>
     Effect.flatMap(elapsed, (at) => Console.error(`${at.toFixed(0).padStart(4)} s  ${line}`))
 
+  const before = settings.against === undefined ? undefined : yield* Build.stage(settings.against)
   const assets = yield* Effect.mapError(Envtest.assets, ({ message }) => new LoadError({ message }))
   const found = assets.servers.map(({ server }) => server)
   const wanted = settings.servers ?? found
@@ -36,7 +38,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     Effect.gen(function* () {
       const api = yield* Effect.mapError(Envtest.start({ server }), ({ message }) => new LoadError({ message }))
       yield* say(`${server} ${api.version} on ${api.url}`)
-      return yield* OnServer.measure(api, pool, settings, say)
+      return yield* OnServer.measure(api, pool, settings, before, say)
     }).pipe(Effect.scoped)
   )
   const measurements: Measurements = {

@@ -44,6 +44,8 @@ export interface Round {
   readonly conflictsPerAcquisition: number | null
   readonly watchEventsPerAcquisition: number | null
   readonly cpuPerAcquisition: number | null
+  /** Of the API server and its etcd. */
+  readonly serverCpuPerAcquisition: number | null
   readonly waitP50: number | null
   readonly waitP99: number | null
   /** Whether waits that the end cut short reach into the last percent. The real p99 is then higher. */
@@ -56,11 +58,15 @@ export interface Round {
   readonly overlaps: number
 }
 
-/** Computes the figures. `watchEvents` is the number of events that the server says it sent. */
-export const round = (
-  reports: ReadonlyArray<Report>,
-  { seconds, watchEvents }: { readonly seconds: number; readonly watchEvents: number | undefined }
-): Round => {
+/** What a round took on the server: the events of watches that it says it sent, and its CPU. */
+interface OfServer {
+  readonly seconds: number
+  readonly watchEvents?: number | undefined
+  readonly serverCpuMillis?: number | undefined
+}
+
+/** Computes the figures. */
+export const round = (reports: ReadonlyArray<Report>, { seconds, serverCpuMillis, watchEvents }: OfServer): Round => {
   const counts = reports.map(({ visits }) => visits.length)
   const acquisitions = sum(counts)
   const each = (total: number): number | null => (acquisitions === 0 ? null : total / acquisitions)
@@ -74,6 +80,7 @@ export const round = (
     conflictsPerAcquisition: each(sent.conflicts),
     watchEventsPerAcquisition: watchEvents === undefined ? null : each(watchEvents),
     cpuPerAcquisition: each(sum(reports.map(({ cpuMillis }) => cpuMillis))),
+    serverCpuPerAcquisition: serverCpuMillis === undefined ? null : each(serverCpuMillis),
     waitP50: quantile(waited, 0.5),
     waitP99: p99,
     isWaitP99AtLeast:
