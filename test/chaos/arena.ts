@@ -73,8 +73,8 @@ const tokenId = "tok-rotating"
 
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
-  const house = yield* Houses.open(options.server)
-  const witness = yield* Witness.make
+  const house = yield* Houses.open(options.server, options.seed)
+  const witness = yield* Witness.make(house.hosts.length > 0 ? "0.0.0.0" : undefined)
   const made = yield* Effect.orDie(house.request("POST", objectsOf(options), object(options)))
   if (made.status !== 201) {
     return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
@@ -101,18 +101,29 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
   )
   const holders = yield* Effect.forEach(
     options.holders,
-    Effect.fnUntraced(function* ({ checkout = root, clock, conduct, name }) {
-      const proxy = yield* Proxy.make(Number(new URL(house.url).port))
+    Effect.fnUntraced(function* ({ checkout = root, clock, conduct, name }, index) {
+      const host = house.hosts[index % house.hosts.length]
+      const proxy = yield* Proxy.make(Number(new URL(house.url).port), { listenOn: host?.server })
       const kubeconfig = Path.join(directory, `${name}.kubeconfig`)
-      const throughProxy = house.kubeConfig.replace(house.url, `https://127.0.0.1:${proxy.port}`)
+      const throughProxy =
+        host === undefined
+          ? house.kubeConfig.replace(house.url, `https://127.0.0.1:${proxy.port}`)
+          : house.kubeConfig.replace(
+              house.url,
+              `https://${host.server}:${proxy.port}\n      tls-server-name: localhost`
+            )
       yield* Effect.orDie(fs.writeFileString(kubeconfig, throughProxy, { mode: 0o600 }))
+      const witnessUrl = new URL(witness.url)
+      if (host !== undefined) witnessUrl.hostname = host.witness
+      const [command = "env", ...prefix] = [...(host?.command ?? []), "env"]
       const clockFile =
         clock === undefined || Faketime.library === undefined ? undefined : Path.join(directory, `${name}.clock`)
       if (clock !== undefined && clockFile !== undefined) Faketime.set(clockFile, clock)
       const daemon = yield* Daemon.make({
         name,
-        command: "env",
+        command,
         args: [
+          ...prefix,
           ...(clockFile === undefined ? [] : Faketime.environment(Faketime.library!, clockFile)),
           process.execPath,
           Path.join(checkout, "test/chaos/holder.ts"),
@@ -125,7 +136,7 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
           "--kubeconfig",
           kubeconfig,
           "--witness",
-          witness.url,
+          witnessUrl.href,
           ...(options.election === true ? ["--election"] : []),
           ...(conduct === undefined ? [] : [`--${conduct}`])
         ],

@@ -39,7 +39,7 @@ export interface Options {
   readonly server: Houses.Kind
   readonly seed: number
   readonly seconds: number
-  /** How many processes contend beside the four with peculiarities. The default is 12 on a cluster, and none elsewhere. */
+  /** How many processes contend beside the four with peculiarities. The default depends on the house. */
   readonly crowd?: number | undefined
   /** The folder of another version. */
   readonly beside?: string | undefined
@@ -55,11 +55,19 @@ const cast: ReadonlyArray<Arena.HolderOptions> = [
   { name: "clock-behind", clock: -300 }
 ]
 
+/** How many processes contend beside them. */
+const crowds: Readonly<Record<Houses.Kind, number>> = {
+  "kube-apiserver": 0,
+  "apiextensions-apiserver": 0,
+  cluster: 12,
+  hosts: 4
+}
+
 /** Every second holder is of the other version: those with an even place if the seed is even, otherwise the others. */
 const holdersOf = ({ beside, crowd, seed, server }: Options): ReadonlyArray<Arena.HolderOptions> =>
   [
     ...cast,
-    ...Array.from({ length: crowd ?? (server === "cluster" ? 12 : 0) }, (_, index): Arena.HolderOptions => ({
+    ...Array.from({ length: crowd ?? crowds[server] }, (_, index): Arena.HolderOptions => ({
       name: `holder-${index}`
     }))
   ].map(({ clock, conduct, name }, index) => ({
@@ -261,14 +269,14 @@ const command = Command.make(
     server: Flag.Literals("server", Houses.kinds).pipe(
       Flag.withDefault("kube-apiserver" as const),
       Flag.withDescription(
-        "Which server of KUBEBUILDER_ASSETS, or a cluster of two kube-apiservers on three etcd members (default kube-apiserver)"
+        "Which server of KUBEBUILDER_ASSETS; or a cluster of two kube-apiservers on three etcd members; or two hosts with cables (default kube-apiserver)"
       )
     ),
     election: toggle("election", "The processes contend for the leadership of a Lease, not for a lock"),
     crowd: whole(
       "crowd",
       [0, 100],
-      "How many processes contend beside four peculiar ones (default 12 on a cluster, and none elsewhere)"
+      "How many processes contend beside four peculiar ones (default 12 on a cluster, 4 on two hosts, and none elsewhere)"
     ).pipe(Flag.optional),
     beside: Flag.Directory("beside", { mustExist: true }).pipe(
       Flag.optional,

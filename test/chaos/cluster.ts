@@ -155,7 +155,9 @@ const makeMembers = Effect.fnUntraced(function* (command: string, site: Site.Sit
       const clientPort = yield* Ports.free
       const peerPort = yield* Ports.free
       // The other members know it by its proxy, and say in each request who they are.
-      const peers = yield* Proxy.make(peerPort, (first) => fromHeader.exec(Buffer.from(first).toString("latin1"))?.[1])
+      const peers = yield* Proxy.make(peerPort, {
+        sourceOf: (first) => fromHeader.exec(Buffer.from(first).toString("latin1"))?.[1]
+      })
       return { name: `etcd-${index}`, directory, clientPort, peerPort, peers }
     })
   )

@@ -3,10 +3,12 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Server } from "../../src/testing/envtest/Assets.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
-import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
+import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type { Request } from "../../src/testing/envtest/Site.ts"
 import * as Cluster from "./cluster.ts"
+import * as Host from "./host.ts"
 import type * as Proxy from "./proxy.ts"
+import * as settings from "./settings.ts"
 
 /** A fault of the servers, for a time between the shortest and the longest. It ends when they are healthy again. */
 export interface ServerInjection {
@@ -15,22 +17,34 @@ export interface ServerInjection {
   readonly run: (millis: number) => Effect.Effect<void, EnvtestError>
 }
 
-/** `url` is what clients connect to. `title` is for people. */
+/**
+ * `url` is what clients connect to. `title` is for people. `hosts`: where the holders run, in turn; without any they run on
+ * this machine.
+ */
 export interface House {
   readonly title: string
   readonly url: string
   readonly kubeConfig: string
   readonly request: Request
+  readonly hosts: ReadonlyArray<Host.Host>
   readonly faults: ReadonlyArray<ServerInjection>
 }
 
 /** The kinds of houses. */
-export const kinds = ["kube-apiserver", "apiextensions-apiserver", "cluster"] as const
+export const kinds = ["kube-apiserver", "apiextensions-apiserver", "cluster", "hosts"] as const
 export type Kind = (typeof kinds)[number]
 
 /** Starts a house. */
-export const open = (kind: Kind): Effect.Effect<House, EnvtestError, Scope.Scope> =>
-  kind === "cluster" ? cluster : alone(kind)
+export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {
+  switch (kind) {
+    case "cluster":
+      return cluster
+    case "hosts":
+      return twoHosts(seed)
+    default:
+      return alone(kind)
+  }
+}
 
 /** One etcd and one API server. */
 const alone = Effect.fnUntraced(function* (server: Server) {
@@ -41,6 +55,7 @@ const alone = Effect.fnUntraced(function* (server: Server) {
     url: api.url,
     kubeConfig: api.kubeConfig,
     request: api.request,
+    hosts: [],
     faults: [
       {
         kind: "API server killed (SIGKILL) and started again",
@@ -66,7 +81,42 @@ const cluster = Effect.gen(function* () {
     url: running.site.url,
     kubeConfig: running.site.kubeConfig,
     request: running.site.request,
+    hosts: [],
     faults: clusterFaults(running)
+  } satisfies House
+})
+
+/** One API server, and holders on two hosts, each with a cable of its own. */
+const twoHosts = Effect.fnUntraced(function* (seed: number) {
+  const problem = Host.problem()
+  if (problem !== undefined) return yield* new EnvtestError({ step: "two hosts", detail: problem })
+  const api = yield* Envtest.start({ server: "kube-apiserver", fsync: false })
+  const hosts = yield* Effect.forEach([0, 1], (number) => Host.make(number, seed))
+  const nextHost = inTurn(hosts)
+  const cable = (kind: string, millis: readonly [number, number], fault: Host.Fault): ServerInjection => ({
+    kind,
+    millis,
+    run: (millis) =>
+      Effect.suspend(() => {
+        const { set } = nextHost()
+        return during(set(fault), set({}))(millis)
+      })
+  })
+  const pastTtl = [settings.takeOver - 1000, settings.takeOver + 1000] as const
+  return {
+    title: `two hosts and a kube-apiserver ${api.version}`,
+    url: api.url,
+    kubeConfig: api.kubeConfig,
+    request: api.request,
+    hosts,
+    faults: [
+      cable("cable of a host pulled, past the TTL", pastTtl, { cut: [0, 1] }),
+      cable("cable of a host cut in the direction to the servers, past the TTL", pastTtl, { cut: [0] }),
+      cable("cable of a host cut in the direction from the servers, past the TTL", pastTtl, { cut: [1] }),
+      cable("cable of a host: 300 ms of delay each way", [4000, 8000], { delay: 0.3 }),
+      cable("cable of a host: 5 % of all packets lost", [6000, 10_000], { loss: 0.05 }),
+      cable("cable of a host: an MTU hole, packets over 600 bytes vanish", pastTtl, { mtu: 600 })
+    ]
   } satisfies House
 })
 

@@ -18,6 +18,11 @@ export class Provider {
   readonly reuses: Array<Reuse> = []
   rotations = 0
 
+  /** Who spent values, each value once. */
+  get spenders(): ReadonlySet<string> {
+    return new Set([...this.#spent.values()].map(({ by }) => by))
+  }
+
   /** Spends the value of a generation (0 at first), and answers the generation of the next one. */
   spend(by: string, generation: number): number {
     const at = now()

@@ -19,7 +19,7 @@ const world = Effect.gen(function* () {
     }),
     (server) => Effect.sync(() => server.close())
   )
-  const proxy = yield* Proxy.make((server.address() as Net.AddressInfo).port, (first) => String(first)[0])
+  const proxy = yield* Proxy.make((server.address() as Net.AddressInfo).port, { sourceOf: (first) => String(first)[0] })
   const connect = Effect.acquireRelease(
     Effect.sync(() => {
       const received: Array<string> = []

@@ -28,13 +28,22 @@ export interface Proxy {
 /** Tells where a connection is from by the first bytes that come over it. */
 export type SourceOf = (first: Uint8Array) => string | undefined
 
+/** `listenOn` is an address of this machine, by default that of the loopback interface. */
+export interface Options {
+  readonly sourceOf?: SourceOf | undefined
+  readonly listenOn?: string | undefined
+}
+
 /** Starts a proxy to a port of this machine. */
-export const make = (target: number, sourceOf: SourceOf = () => undefined): Effect.Effect<Proxy, never, Scope.Scope> =>
+export const make = (
+  target: number,
+  { listenOn = "127.0.0.1", sourceOf = () => undefined }: Options = {}
+): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<Relay>((resume) => {
         const relay = new Relay(target, sourceOf)
-        relay.server.listen(0, "127.0.0.1", () => resume(Effect.succeed(relay)))
+        relay.server.listen(0, listenOn, () => resume(Effect.succeed(relay)))
       }),
       (relay) => Effect.sync(() => relay.close())
     ),

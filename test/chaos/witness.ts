@@ -24,13 +24,14 @@ export interface Witness {
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
 
-export const make: Effect.Effect<Witness, never, Scope.Scope> = Effect.gen(function* () {
+/** Starts it on an address of this machine. */
+export const make = Effect.fnUntraced(function* (host = "127.0.0.1"): Effect.fn.Return<Witness, never, Scope.Scope> {
   const ledger = new Ledger()
   const provider = new Provider()
   // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const server = yield* NodeHttpServer.make(() => createServer(patient), {
-    host: "127.0.0.1",
+    host,
     port: 0,
     gracefulShutdownTimeout: 50
   }).pipe(Effect.orDie)

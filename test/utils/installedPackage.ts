@@ -38,12 +38,39 @@ export const run = async (
   return stdout.trim()
 }
 
-/** Makes the project. */
-export const install = async (): Promise<Project> => {
+/** Whether this repository has a commit: a shallow clone has few. */
+export const hasCommit = (commit: string): Promise<boolean> =>
+  run(root, {}, "git", "cat-file", "-e", `${commit}^{commit}`).then(
+    () => true,
+    () => false
+  )
+
+/** The sources of a commit in a folder of their own, with the packages that are installed here. */
+const checkOut = async (commit: string): Promise<string> => {
+  const folder = mkdtempSync(join(tmpdir(), "kubelock-commit-"))
+  const archive = join(folder, "archive.tar")
+  await run(root, {}, "git", "archive", "--output", archive, commit)
+  await run(folder, {}, "tar", "-xf", archive)
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+  return folder
+}
+
+/** Makes the project, with the package of a commit or, without one, of the sources as they are. */
+export const install = async (commit?: string): Promise<Project> => {
+  if (commit === undefined) return installFrom(root)
+  const sources = await checkOut(commit)
+  try {
+    return await installFrom(sources)
+  } finally {
+    rmSync(sources, { recursive: true, force: true })
+  }
+}
+
+const installFrom = async (sources: string): Promise<Project> => {
   const folder = mkdtempSync(join(tmpdir(), "kubelock-package-"))
   const installed = join(folder, "node_modules", "kubelock")
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
-  await run(root, {}, "npm", "pack", "--silent", "--pack-destination", folder)
+  await run(sources, {}, "npm", "pack", "--silent", "--pack-destination", folder)
   const tarball = join(
     folder,
     readdirSync(folder).find((name) => name.endsWith(".tgz"))!

@@ -1,0 +1,114 @@
+/**
+ * A process that contends for one lock of each kind until it gets a signal: `contender.ts NAME KUBECONFIG WITNESSES SEED`.
+ *
+ * The suite copies it into projects that have different versions of kubelock installed. So it uses only what all of them have.
+ * WITNESSES is an object of JSON: a URL for each kind.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import {
+  ElectionTiming,
+  KubernetesClient,
+  LeaderElection,
+  Lock,
+  LockPolicy,
+  ObjectStoreKubernetes,
+  Once,
+  RefreshOnce,
+  Resource
+} from "kubelock"
+import { contend, type Held } from "../chaos/contending.ts"
+import { Testimony } from "../chaos/testimony.ts"
+import * as Dice from "../simulation/dice.ts"
+
+const [name = "", file = "", witnesses = "", seed = ""] = process.argv.slice(2)
+const urls = JSON.parse(witnesses) as Readonly<Record<"configMap" | "dex" | "election" | "once" | "refresh", string>>
+
+const post = (url: string, body: unknown) =>
+  HttpClientRequest.post(url).pipe(HttpClientRequest.bodyJsonUnsafe(body), HttpClient.execute, Effect.orDie)
+
+const tellTo = (url: string) => (testimony: Testimony) =>
+  Schema.encodeEffect(Testimony)(testimony).pipe(
+    Effect.orDie,
+    Effect.flatMap((body) => post(url, body)),
+    Effect.map(({ status }) => status === 200)
+  )
+
+const spend = (url: string, generation: number) =>
+  Effect.flatMap(post(`${url}/refresh`, { by: name, generation }), ({ text }) => Effect.map(text, Number))
+
+const contendAt = <E extends { readonly _tag: string }, R>(
+  url: string,
+  acquire: Effect.Effect<Held, E, R | Scope.Scope>
+) => contend({ name, dice: Dice.make(Number(seed), `${name}/${url}`), acquire, tell: tellTo(url) })
+
+const policy = LockPolicy.make({ ttl: "5 seconds", waitSchedule: LockPolicy.fixedPolls("100 millis", 600) })
+const lockOn = (resource: Resource.Resource) =>
+  Lock.layer({ identity: name, policy }).pipe(
+    Layer.provide(ObjectStoreKubernetes.layer({ resource, namespace: "dex" }))
+  )
+
+const configMap = contendAt(urls.configMap, Lock.scoped("upgrade")).pipe(Effect.provide(lockOn(Resource.configMap)))
+
+const dex = contendAt(urls.dex, Lock.scoped("upgrade")).pipe(
+  Effect.provide(lockOn(Resource.refreshToken), { local: true })
+)
+
+const election = contendAt(
+  urls.election,
+  Effect.map(LeaderElection.scoped("upgrade"), (term): Held => ({ ...term, holderId: term.identity }))
+).pipe(
+  Effect.provide(
+    LeaderElection.layer({
+      identity: name,
+      namespace: "dex",
+      timing: ElectionTiming.make({ leaseDuration: 5000, renewDeadline: 4000, retryPeriod: 1000 })
+    })
+  )
+)
+
+/** A run is due each second. The witness counts those that are done twice. */
+const period = 1000
+const once = Clock.currentTimeMillis.pipe(
+  Effect.flatMap((now) => {
+    const due = Math.floor(now / period)
+    return Once.run("upgrade-once", new Date(due * period).toISOString())(spend(urls.once, due))
+  }),
+  Effect.catch(() => Effect.void),
+  Effect.andThen(Effect.sleep("150 millis")),
+  Effect.forever,
+  Effect.provide(lockOn(Resource.configMap), { local: true })
+)
+
+const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })
+const refresh = Effect.gen(function* () {
+  const tokens = yield* RefreshOnce.make({
+    schema: Token,
+    identity: name,
+    namespace: "dex",
+    isFresh: ({ until }) => Effect.map(Clock.currentTimeMillis, (now) => now < until),
+    refresh: (current) =>
+      spend(urls.refresh, Option.match(current, { onNone: () => 0, onSome: ({ generation }) => generation })).pipe(
+        Effect.map((generation) => ({ generation, until: Date.now() + 200 }))
+      )
+  })
+  yield* tokens.get("upgrade-token").pipe(
+    Effect.flatMap(({ until }) => Effect.sleep(Math.max(20, until - Date.now()))),
+    Effect.catch(() => Effect.sleep("200 millis")),
+    Effect.forever
+  )
+}).pipe(Effect.scoped)
+
+Effect.all([configMap, dex, election, once, refresh], { concurrency: "unbounded", discard: true }).pipe(
+  Effect.provide(KubernetesClient.layerKubeConfig({ file })),
+  Effect.provide(FetchHttpClient.layer),
+  NodeRuntime.runMain
+)
