@@ -193,6 +193,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   const lock = yield* Lock.make({ ...options, policy })
   // The scope closes in reverse: flights end, background work ends, what is left is written, and then the lock closes.
   yield* Effect.addFinalizer(() => Effect.suspend(() => unwritten.writeLast(self)))
+  const location = ValueLocation.make(path, options.schema)
   const self: deps.Deps<A, E> = {
     store,
     lock,
@@ -200,7 +201,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
     policy,
     createIfMissing,
     path,
-    location: ValueLocation.make(path, options.schema),
+    location,
     isImmutable: immutability(resource, path),
     isFresh: options.isFresh,
     isSame,
@@ -209,7 +210,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
         Context.merge(caller, services)
       ),
     pauseAfter: options.pauseAfter ?? (() => 0),
-    knowledge: knowledge.make(options.capacity ?? defaultCapacity, isSame),
+    knowledge: knowledge.make(options.capacity ?? defaultCapacity, isSame, location.digest),
     sightings: sightings.make(options.capacity ?? defaultCapacity),
     watches: valueWatch.make(store),
     rewrites: yield* FiberMap.make<string>(),

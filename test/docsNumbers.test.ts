@@ -11,6 +11,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { maxDigests } from "../src/internal/refresh/knowledge.ts"
 import { spread } from "../src/internal/refresh/rotation.ts"
 import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.ts"
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
@@ -147,6 +148,7 @@ const inCode: Readonly<Record<string, string>> = {
   "refresh rewrite": time(Duration.toMillis(rewriteInterval)),
   "last rewrite": time(Duration.toMillis(lastAttempt)),
   "refresh grace": time(Duration.toMillis(RefreshOnce.defaultGrace)),
+  "spent values": String(maxDigests),
   "remembered values": RefreshOnce.defaultCapacity.toLocaleString("en"),
   "first fairness budget": time(fairness.budgetLength.first),
   "longest fairness budget": time(fairness.budgetLength.atMost),

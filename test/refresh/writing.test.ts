@@ -513,6 +513,25 @@ describe("a value that is replaced by its successor", () => {
     )
   }
 
+  scenario("is not sent again many rotations later, as after a restore of etcd", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tokens = yield* world.aProcess()
+      yield* tokens.get(id)
+      const old = yield* data(world)
+      const rotations = 200
+      for (let rotation = 0; rotation < rotations; rotation++) {
+        yield* TestClock.adjust(lifetime)
+        yield* tokens.get(id)
+      }
+      yield* TestClock.adjust(lifetime)
+      yield* stranger(world, { path: ["data"], value: old })
+      yield* within(tokens.get(id))
+      assert.isFalse(world.upstream.revoked)
+      assert.strictEqual(yield* world.stored, rotations + 2)
+    })
+  )
+
   scenario("is not sent again by a process that found it stale", () =>
     Effect.gen(function* () {
       const world = yield* setUp

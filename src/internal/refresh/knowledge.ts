@@ -2,7 +2,8 @@
  * What a process knows of each id: the newest value, the values that it replaced, and whether it is written.
  *
  * A value that was replaced is spent: an upstream that rotates takes its second use for theft. So if the object shows such a value,
- * or none, the process goes on from the newest one that it knows.
+ * or none, the process goes on from the newest one that it knows. A restore of etcd brings back what was stored minutes or hours ago,
+ * so it remembers digests of hundreds of them.
  */
 import * as Option from "effect/Option"
 import * as boundedMap from "../boundedMap.ts"
@@ -11,7 +12,7 @@ import * as boundedMap from "../boundedMap.ts"
  * What is known of an id.
  *
  * - `newest`: the newest value. `isRejected` says that a caller has rejected it, so that it needs a refresh.
- * - `spent`: values that newer ones have replaced.
+ * - `spent`: the last values that newer ones have replaced. `digests`: those of many more.
  * - `hadLock`: whether this process held the lock when it got the newest value.
  * - `hasWritten`: whether the last write of this process went well.
  * - `isUnwritten`: whether the newest value could not be written, so that only this process has it.
@@ -20,6 +21,7 @@ export interface Known<A> {
   readonly newest: A
   readonly isRejected: boolean
   readonly spent: ReadonlyArray<A>
+  readonly digests: ReadonlySet<string>
   readonly hadLock: boolean
   readonly hasWritten: boolean
   readonly isUnwritten: boolean
@@ -45,14 +47,21 @@ export interface Knowledge<A> {
   readonly unwritten: () => ReadonlyArray<string>
 }
 
-/** How many spent values of an id are known. Our choice. */
+/** How many spent values of an id are known, whatever the schema. Our choice. */
 const maxSpent = 8
+
+/** How many are known by their digests, which a schema has if it encodes at once. Our choice. */
+export const maxDigests = 512
 
 /**
  * Makes the knowledge of at most `capacity` ids. It forgets the least recently used id first, but none whose newest value is not
  * written.
  */
-export const make = <A>(capacity: number, isSame: (a: A, b: A) => boolean): Knowledge<A> => {
+export const make = <A>(
+  capacity: number,
+  isSame: (a: A, b: A) => boolean,
+  digestOf: (value: A) => string | undefined
+): Knowledge<A> => {
   const written = boundedMap.make<string, Known<A>>(capacity)
   const unwritten = new Map<string, Known<A>>()
 
@@ -65,7 +74,23 @@ export const make = <A>(capacity: number, isSame: (a: A, b: A) => boolean): Know
     }
   }
   const includes = (values: ReadonlyArray<A>, value: A) => values.some((other) => isSame(other, value))
-  const isSpent = (id: string, value: A) => includes(get(id)?.spent ?? [], value)
+  const isSpent = (id: string, value: A) => {
+    const known = get(id)
+    if (known === undefined || isSame(known.newest, value)) return false
+    const digest = known.digests.size === 0 ? undefined : digestOf(value)
+    return includes(known.spent, value) || (digest !== undefined && known.digests.has(digest))
+  }
+
+  const withDigests = (before: ReadonlySet<string> | undefined, spent: ReadonlyArray<A>): ReadonlySet<string> => {
+    const digests = new Set(before)
+    for (const value of spent) {
+      const digest = digestOf(value)
+      if (digest === undefined) continue
+      digests.delete(digest)
+      digests.add(digest)
+    }
+    return new Set([...digests].slice(-maxDigests))
+  }
 
   // An upstream may answer the very value that it got. Then nothing was spent.
   const replaced = (id: string, values: ReadonlyArray<A>, newest: A) => {
@@ -76,6 +101,7 @@ export const make = <A>(capacity: number, isSame: (a: A, b: A) => boolean): Know
       newest,
       isRejected: false,
       spent: spent.slice(-maxSpent),
+      digests: withDigests(known?.digests, spent.slice(-maxSpent)),
       hadLock: true,
       hasWritten: known?.hasWritten ?? false,
       isUnwritten: known?.isUnwritten ?? false

@@ -1,7 +1,9 @@
 /** Where a value is stored: base64 of JSON in one field of an object, as Secrets and Dex store bytes. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
 import type { Content, FieldPatch, FieldPath } from "../../ObjectStore.ts"
 
 /** Reads and writes values of one type at one path. No failure quotes a value. */
@@ -15,6 +17,8 @@ export interface Location<A> {
    * that does not know dry runs, and applies it, does no harm.
    */
   readonly rehearsal: (content: Content) => Effect.Effect<FieldPatch>
+  /** Of the value as it is stored: equal values have the same. `undefined` if it cannot be encoded at once. */
+  readonly digest: (value: A) => string | undefined
 }
 
 /** A value after the round trip, and the patch that stores it. A schema may lose a part of the value, such as milliseconds. */
@@ -52,7 +56,11 @@ export const make = <A>(path: FieldPath, schema: Schema.Codec<A, unknown>): Loca
         Effect.orElseSucceed(() => ""),
         Effect.flatMap((text) => Effect.orDie(toBase64(`${text} `))),
         Effect.map((value) => ({ path, value }))
-      )
+      ),
+    digest: (value) => {
+      const text = Effect.runSyncExit(toJson(value))
+      return Exit.isFailure(text) ? undefined : createHash("sha256").update(text.value).digest("base64").slice(0, 22)
+    }
   }
 }
 
