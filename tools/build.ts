@@ -1,41 +1,12 @@
-/**
- * Builds the package: `npm run build`.
- *
- * The declarations are one file for each module. The code is few files, because a program that starts waits for each file that it
- * loads: one file for all that an import of kubelock loads at once, one for each part that is loaded when it is first needed, and one
- * for the tests of services. Each public module is an entry to them.
- */
-import { execFileSync } from "node:child_process"
-import { readdirSync, rmSync } from "node:fs"
-import { basename, join, relative } from "node:path"
-import { rolldown } from "rolldown"
+/** Builds the package: `npm run build`. */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { join } from "node:path"
+import { build } from "./package.ts"
+import { run } from "./program.ts"
 
-const root = join(import.meta.dirname, "..")
-const source = join(root, "src")
+const command = Command.make("npm run build --", {}, () =>
+  Effect.promise(() => build(join(import.meta.dirname, "../dist")))
+).pipe(Command.withDescription("Builds the package into dist."))
 
-const entries = [...readdirSync(source).filter((name) => name.endsWith(".ts")), join("testing", "index.ts")]
-
-/** Builds the package into a folder, which is emptied first. */
-export const build = async (folder: string): Promise<void> => {
-  rmSync(folder, { recursive: true, force: true })
-  const compiler = join(root, "node_modules/typescript/bin/tsc")
-  const options = ["-p", "tsconfig.build.json", "--outDir", folder]
-  execFileSync(process.execPath, [compiler, ...options], { cwd: root, stdio: "inherit" })
-  const bundle = await rolldown({
-    input: Object.fromEntries(entries.map((name) => [name.slice(0, -".ts".length), join(source, name)])),
-    external: (id) => !id.startsWith(".") && !id.startsWith("/"),
-    platform: "node"
-  })
-  await bundle.write({
-    dir: folder,
-    sourcemap: true,
-    sourcemapExcludeSources: true,
-    chunkFileNames: ({ facadeModuleId, name }) =>
-      facadeModuleId == null ? `internal/${name}.js` : relative(source, facadeModuleId).replace(/\.ts$/, ".js"),
-    codeSplitting: {
-      groups: [{ name: "kubelock", tags: ["$initial"], test: (id) => !id.startsWith(join(source, "testing")) }]
-    }
-  })
-}
-
-if (basename(process.argv[1] ?? "") === basename(import.meta.filename)) await build(join(root, "dist"))
+run(command, process.argv.slice(2))

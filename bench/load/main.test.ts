@@ -50,7 +50,7 @@ describe("load tester", () => {
         assert.include(rest, { protocol: "kubelock", target: "embedded", threads: 2, fibers: 8, ids: 1 })
         assert.include(rest, { violations: 0, timeouts: 0, errors: 0 })
         assert.isAbove(acquisitions, 10)
-        assert.closeTo(durationMillis, 2000, 500)
+        assert.isAtLeast(durationMillis, 1900)
         assert.closeTo(throughputPerSecond, (acquisitions / durationMillis) * 1000, 1)
         assert.isAbove(requests.get, 0)
         assert.isAbove(requests.patch, 0)

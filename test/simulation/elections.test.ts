@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as History from "./history.ts"
 import { report, runSeed, type Verdict } from "./run.ts"
 
-const seeds = 120
+const seeds = 160
 const chunk = 40
 
 // What a history has in it, to count.
