@@ -17,8 +17,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --silent --no-audit --no-fund async-lock@1.5.0 mutexify@1.4.0 semaphore@1.1.0 rwlock@5.0.0 async-mutex@0.5.0 async-sema@3.1.1 \
-  >/dev/null
+npm install --silent --no-audit --no-fund async-lock@1.5.0 mutexify@1.4.0 semaphore@1.1.0 rwlock@5.0.0 async-mutex@0.5.0 \
+  async-sema@3.1.1 >/dev/null
 
 cat >context.mjs <<'JS'
 import { AsyncLocalStorage } from "node:async_hooks"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# @kubernetes/client-node 2.0.1: exec, attach, cp and port-forward use the first client certificate for as long as the KubeConfig lives.
-# Requests use the current one.
+# @kubernetes/client-node 2.0.1: exec, attach, cp and port-forward use the first client certificate for as long as the KubeConfig
+# lives. Requests use the current one.
 #
 # A credential plugin ("exec" in a kubeconfig) gives out client certificates that live for an hour or so, and client-node asks it for
 # the next one in time. Requests are made with that. But the four that go over a WebSocket take their agent from a cache whose key is

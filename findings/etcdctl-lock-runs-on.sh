@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# etcdctl 3.4.23: `etcdctl lock NAME COMMAND` lets its command run on after it has lost the lock, beside the next holder, and exits with
-# the command's own exit code: 0.
+# etcdctl 3.4.23: `etcdctl lock NAME COMMAND` lets its command run on after it has lost the lock, beside the next holder, and exits
+# with 0 if the command does.
 #
 # Without a command it is as one expects: it ends with an error when its session has expired. With one it only waits for the command.
 # It does not look at the session while the command runs, nor at the end, when it has to find its key gone. So if the machine sleeps,

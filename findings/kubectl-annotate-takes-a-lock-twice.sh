@@ -33,8 +33,9 @@ const answerTo = (method, path, body) => {
   if (resourceVersion !== undefined && resourceVersion !== lock.metadata.resourceVersion) {
     return { kind: "Status", status: "Failure", reason: "Conflict", message: "the object has been modified", code: 409 }
   }
-  const next = { resourceVersion: `${Number(lock.metadata.resourceVersion) + 1}`, annotations: { ...lock.metadata.annotations, ...annotations } }
-  lock = { ...lock, metadata: { ...lock.metadata, ...next } }
+  const version = `${Number(lock.metadata.resourceVersion) + 1}`
+  const metadata = { ...lock.metadata, resourceVersion: version, annotations: { ...lock.metadata.annotations, ...annotations } }
+  lock = { ...lock, metadata }
   return lock
 }
 const server = createServer(async (request, response) => {
@@ -59,7 +60,8 @@ const annotate = (holder, ...options) =>
   })
 const both = async (...options) => {
   reads = []
-  lock = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "lock", namespace: "default", resourceVersion: "1", annotations: {} } }
+  const metadata = { name: "lock", namespace: "default", resourceVersion: "1", annotations: {} }
+  lock = { apiVersion: "v1", kind: "ConfigMap", metadata }
   return Promise.all([annotate("a", ...options), annotate("b", ...options)])
 }
 const without = await both()
