@@ -383,9 +383,10 @@ export const makeOf = Effect.fnUntraced(function* (
       ),
     inspect,
     removeIdle: (id) =>
-      Effect.catchTag(removeOnce(id), "LockNotFound", (error) =>
-        error.missing === "object" ? Effect.succeed<Removal>("Missing") : Effect.fail(error)
-      ),
+      Effect.catchTags(removeOnce(id), {
+        LockNotFound: (error) => (error.missing === "object" ? Effect.succeed<Removal>("Missing") : Effect.fail(error)),
+        LockOccupied: () => Effect.succeed<Removal>("Foreign")
+      }),
     annotation: kind.key,
     now: store.now,
     break: (id) => Effect.retry(breakOnce(id), { while: (error) => error._tag === "LockConflict", times: 5 })

@@ -299,6 +299,23 @@ export class Altered extends Schema.Error<Altered>("kubelock/LockError/Altered")
 }
 
 /**
+ * The Lease belongs to something else: a lock was asked for on the Lease of an election, also one of controllers in Go, or the other way
+ * round. Nothing was written. `by` says whose it is, and `holder` who leads, or has the lock, if anybody does.
+ */
+export class Occupied extends Schema.Error<Occupied>("kubelock/LockError/Occupied")({
+  _tag: Schema.tag("LockOccupied"),
+  object: Schema.String,
+  by: Schema.Literals(["election", "lock"]),
+  holder: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    const [does, other, name] = this.by === "lock" ? ["has it", "An election", "name"] : ["leads", "A lock", "id"]
+    const holder = this.holder === undefined ? "" : `, and ${this.holder} ${does}`
+    return `${this.object} is the Lease of ${this.by === "lock" ? "a lock" : "an election"}${holder}. ${other} needs a Lease of its own: use another ${name}, or delete this Lease if nothing needs it.`
+  }
+}
+
+/**
  * There is no usable response: the connection was refused or reset, the request timed out, the status is 429 or 5xx, or
  * the response is not from Kubernetes (the page of a proxy, truncated JSON). Or there were no credentials to send the request
  * with: a plugin failed, a token file cannot be read. Sending the request again may help.
@@ -328,6 +345,7 @@ export const StoreError = Schema.Union([
   Forbidden,
   Rejected,
   Altered,
+  Occupied,
   Unavailable
 ])
 

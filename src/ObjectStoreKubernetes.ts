@@ -40,8 +40,8 @@ import * as Resource from "./Resource.ts"
  *   shorter timeout; otherwise one renewal that hangs loses the lock.
  * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
  *   (`local`).
- * - `content`: whether snapshots include the content of the object. The default is `false`. Those of a watch do if it asks
- *   for it.
+ * - `content`: whether snapshots include the content of the object. The default is `false`, but that of a Lease is always
+ *   included. Those of a watch on anything else do if it asks for it.
  */
 export interface Options {
   readonly resource: Resource.Resource
@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
     createIfMissing: options.createIfMissing ?? resource.createIfMissing,
     requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? defaultRequestTimeout),
     clock: options.clock ?? "server",
-    includesContent: options.content === true
+    includesContent: options.content === true || Resource.name(resource) === Resource.name(Resource.lease)
   })
 })
 

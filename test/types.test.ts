@@ -12,6 +12,7 @@ type StoreTag =
   | "LockForbidden"
   | "LockRejected"
   | "LockAltered"
+  | "LockOccupied"
   | "LockUntrusted"
   | "LockUnavailable"
 

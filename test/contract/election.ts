@@ -11,6 +11,8 @@ import * as ElectionTiming from "../../src/ElectionTiming.ts"
 import { fieldsIn, fromContent } from "../../src/internal/election/leaseSpec.ts"
 import * as rfc3339 from "../../src/internal/time/rfc3339.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
+import * as Lock from "../../src/Lock.ts"
+import type * as LockError from "../../src/LockError.ts"
 import { type Content, ObjectStore } from "../../src/ObjectStore.ts"
 import { freshId, World } from "../utils/World.ts"
 
@@ -152,6 +154,46 @@ export const election = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       assert.isFalse(yield* term.isValid)
       yield* term.end
       assert.propertyVal(yield* specOf(name), "holderIdentity", "go_1")
+    })
+  )
+
+  it.effect("have Leases of their own: neither a lock nor an election writes to one of the other", () =>
+    Effect.gen(function* () {
+      const memory = yield* ObjectStore
+      const lock = yield* Lock.make({ identity: "locker" }).pipe(
+        Effect.provideService(ObjectStore, { ...memory, holdsLeases: true })
+      )
+      const us = yield* aProcess("us")
+      const asFound = (name: string) => Effect.map(memory.read(name), ({ resourceVersion }) => resourceVersion)
+
+      const held = yield* aLease
+      const scope = yield* Scope.make()
+      const { holderId } = yield* Scope.provide(lock.scoped(held), scope)
+      const heldVersion = yield* asFound(held)
+      assert.deepInclude(yield* Effect.flip(Effect.scoped(us.scoped(held))), {
+        _tag: "LockOccupied",
+        by: "lock",
+        holder: holderId
+      })
+      assert.strictEqual(yield* asFound(held), heldVersion)
+      yield* Scope.close(scope, Exit.void)
+
+      const led = yield* aLease
+      const leaders: ReadonlyArray<readonly [string | undefined, Effect.Effect<unknown, unknown, ObjectStore>]> = [
+        ["go_1", goHolds(led)],
+        [undefined, writes(led, { holderIdentity: "" })]
+      ]
+      for (const [holder, lead] of leaders) {
+        yield* lead
+        const version = yield* asFound(led)
+        for (const want of [Effect.scoped(lock.scoped(led)), Effect.scoped(lock.tryScoped(led))]) {
+          const error = yield* Effect.flip(want as Effect.Effect<unknown, LockError.LockError>)
+          assert.deepInclude(error, { _tag: "LockOccupied", by: "election" })
+          assert.strictEqual(error._tag === "LockOccupied" ? error.holder : "", holder)
+        }
+        assert.strictEqual(yield* lock.removeIdle(led), "Foreign")
+        assert.strictEqual(yield* asFound(led), version)
+      }
     })
   )
 

@@ -185,14 +185,14 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
     }
   })
   // Also where all have crashed: what is told is judged when nothing goes wrong any more.
-  while ((working.size > 0 || now() < plan.calmFrom) && now() < plan.busyUntil + longEnough)
+  while ((working.size > 0 || now() < plan.calmFrom) && now() < plan.busyUntil + longEnough(plan))
     yield* pass(witnesses.sight)
   yield* pass(10_000)
   return recorder.events
 })
 
-// Longer than a round can take, if nothing hangs.
-const longEnough = 200_000
+// Longer than a round can take, if nothing hangs. A leader leads for up to three leases.
+const longEnough = ({ election }: Plan): number => (election === undefined ? 200_000 : 1_000_000)
 
 // The resource that the lock protects: refuses a token that is smaller than one that it has seen.
 const fencedResource = (recorder: History.Recorder) => {

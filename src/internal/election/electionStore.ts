@@ -12,7 +12,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Unavailable } from "../../LockError.ts"
+import { Occupied, Unavailable } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as Kind from "../../LockKind.ts"
 import * as LockQueue from "../../LockQueue.ts"
@@ -92,9 +92,11 @@ export const make = (
     return onLongLease(id, holderIdentity, leaseDurationSeconds)
   }
 
-  const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot> => {
+  const see = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot, Occupied> => {
     const { annotations, content, labels, resourceVersion, uid } = snapshot
     const spec = leaseSpec.fromContent(content)
+    const [holder] = leaseSpec.lockHolders(annotations)
+    if (holder !== undefined) return Effect.fail(new Occupied({ object: leases.describe(id), by: "lock", holder }))
     const seen = Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
       remember(id, snapshot)
       const record = recordOf(id, uid, spec, server, now)

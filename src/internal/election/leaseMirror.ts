@@ -1,11 +1,14 @@
 /**
  * Locks on Leases: the spec of a Lease says what the lock's annotations say, so that `kubectl get leases` and kube-state-metrics show the
- * holder. The annotations are the lock. The spec is written along with them, in the same request, and never read.
+ * holder. The annotations are the lock. The spec is written along with them, in the same request. It is read to tell whether the Lease
+ * belongs to an election: then it is left alone.
  */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { Occupied } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockRecord from "../../LockRecord.ts"
-import type { Content, MetadataPatch, Precondition, ServerTime } from "../../ObjectStore.ts"
+import type { Content, MetadataPatch, ObjectSnapshot, Precondition, ServerTime } from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as leaseSpec from "./leaseSpec.ts"
 
@@ -27,8 +30,25 @@ export const make = (
     return typeof named === "string" ? leaseSpec.leaseNamed(named).holderId : undefined
   }
 
+  const unlessElections = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot, Occupied> => {
+    const spec = leaseSpec.fromContent(snapshot.content)
+    if (!leaseSpec.isElections(spec)) return Effect.succeed(snapshot)
+    const holder = leaseSpec.holderOf(spec)
+    const occupied = {
+      object: store.describe(id),
+      by: "election",
+      ...(holder === undefined ? {} : { holder })
+    } as const
+    return Effect.fail(new Occupied(occupied))
+  }
+
   return ObjectStore.of({
     ...store,
+    read: (id, options) => Effect.flatMap(store.read(id, options), (snapshot) => unlessElections(id, snapshot)),
+    watch: (id, options) =>
+      Stream.tap(store.watch(id, { ...options, content: true }), (event) =>
+        event._tag === "Deleted" ? Effect.void : unlessElections(id, event.snapshot)
+      ),
     create: (id, annotations, content) =>
       Effect.flatMap(store.now, (now) =>
         store.create(id, annotations, { ...content, spec: changesOf(annotations, undefined, now) })

@@ -52,6 +52,24 @@ export const ownLease = (spec: LeaseSpec): Lease | undefined => {
   return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
 }
 
+/** The holders of locks whose records stand on the Lease, under whatever key. */
+export const lockHolders = (annotations: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  Object.entries(annotations).flatMap(([name, value]) => {
+    if (!name.endsWith(holderKey(""))) return []
+    const { expiry, holderId } = leaseNamed(value)
+    return annotations[name.slice(0, -holderKey("").length)] === expiry ? [holderId] : []
+  })
+
+/**
+ * Whether the Lease is that of an election: it counts transitions, which locks do not and elections always do, or its holder is no
+ * kubelock.
+ */
+export const isElections = (spec: LeaseSpec): boolean => spec.leaseTransitions !== undefined || isHeldByPeer(spec)
+
+/** Whether a holder has the Lease that is no kubelock. */
+export const isHeldByPeer = (spec: LeaseSpec): boolean =>
+  holderOf(spec) !== undefined && LockQueue.processIdOf(spec.holderIdentity!) === ""
+
 /** Fields of the spec, as a store writes them. */
 export const fieldsIn = (spec: Content): ReadonlyArray<FieldPatch> =>
   Object.entries(spec).map(([name, value]) => ({ path: ["spec", name], value }))

@@ -170,7 +170,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
             see: (object) => see(id, object),
             since,
             label,
-            includesContent: includesContent && content === true
+            includesContent: includesContent && (content === true || isLease)
           })
         )
       )
