@@ -27,7 +27,7 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -42,16 +42,14 @@ import * as Stream from "effect/Stream"
 import * as ElectionMetrics from "./ElectionMetrics.ts"
 import * as ElectionTiming from "./ElectionTiming.ts"
 import type { Held } from "./Held.ts"
-import type * as operations from "./internal/election/operations.ts"
 import * as settings from "./internal/settings.ts"
-import * as rfc3339 from "./internal/time/rfc3339.ts"
 import * as ClockReading from "./internal/time/clockReading.ts"
 import { quiet } from "./internal/tracing.ts"
 import type { KubernetesClient } from "./KubernetesClient.ts"
 import * as Lock from "./Lock.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
-import { type ObjectSnapshot, ObjectStore } from "./ObjectStore.ts"
+import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import * as Resource from "./Resource.ts"
@@ -172,8 +170,7 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<LeaderElection["Service"], never, ObjectStore | Scope.Scope> {
   // What only elections need is loaded with the first one.
-  const loaded = yield* Effect.promise(() => import("./internal/election/operations.ts"))
-  const { electionStore } = loaded
+  const { electionStore, leader } = yield* Effect.promise(() => import("./internal/election/operations.ts"))
   const leases = yield* ObjectStore
   const { leaseDuration, renewDeadline, retryPeriod } = options.timing ?? ElectionTiming.make()
   const announcements = yield* FiberSet.make<void>()
@@ -286,40 +283,23 @@ export const make = Effect.fnUntraced(function* (
     observe: (name) =>
       Stream.fromEffect(
         Effect.matchEffect(leases.read(name), {
-          onSuccess: (lease) => Effect.succeed(leaderOf(loaded, lease)),
+          onSuccess: (lease) => Effect.succeed(leader.of(lease)),
           onFailure: (error) =>
             error._tag === "LockNotFound" && error.missing === "object" ? Effect.succeedNone : Effect.fail(error)
         })
       ).pipe(
         Stream.concat(
           Stream.map(leases.watch(name, { content: true }), (event) =>
-            event._tag === "Deleted" ? Option.none() : leaderOf(loaded, event.snapshot)
+            event._tag === "Deleted" ? Option.none() : leader.of(event.snapshot)
           )
         ),
-        Stream.changesWith(isSameLeader)
+        Stream.changesWith(leader.isSame)
       )
   })
 })
 
 const named = <Input, State>(metric: Metric.Metric<Input, State>, name: string): Metric.Metric<Input, State> =>
   Metric.withAttributes(metric, { name })
-
-const leaderOf = ({ leaseSpec }: typeof operations, { content }: ObjectSnapshot): Option.Option<Leader> => {
-  const spec = leaseSpec.fromContent(content)
-  const since = spec.acquireTime === undefined ? undefined : rfc3339.parse(spec.acquireTime)
-  return Option.map(Option.fromUndefinedOr(leaseSpec.holderOf(spec)), (identity) => ({
-    identity,
-    since: Option.map(Option.fromUndefinedOr(since), ({ nanos, seconds }) =>
-      DateTime.makeUnsafe(seconds * 1000 + Math.floor(nanos / 1e6))
-    ),
-    transitions: spec.leaseTransitions ?? 0
-  }))
-}
-
-const isSameLeader = (a: Option.Option<Leader>, b: Option.Option<Leader>): boolean =>
-  Option.isNone(a) || Option.isNone(b)
-    ? Option.isNone(a) && Option.isNone(b)
-    : a.value.identity === b.value.identity && a.value.transitions === b.value.transitions
 
 /** Options of elections on a cluster. `namespace`: that of the Leases; by default that of the kubeconfig's context. */
 export interface KubernetesOptions extends Options {

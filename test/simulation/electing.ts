@@ -172,7 +172,7 @@ export const vacant: Rule = (line) => {
         due <= line.end &&
         to > due &&
         timeline.inPeace(line, holder, { from: looks, to: due }) &&
-        !leadsAlready(line, holder.name, free, due)
+        !leadsAlready(line, holder.name, looks, due)
         ? [
             {
               rule: "vacant",

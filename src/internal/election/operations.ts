@@ -1,3 +1,3 @@
 /** The files that elections are made of. `LeaderElection` loads this one with the first election. */
 export * as electionStore from "./electionStore.ts"
-export * as leaseSpec from "./leaseSpec.ts"
+export * as leader from "./leader.ts"
