@@ -1,12 +1,11 @@
 /** A candidate: a process that campaigns for one Lease, and what it said. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as PlatformError from "effect/PlatformError"
-import * as ChildProcess from "effect/process/ChildProcess"
-import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import type * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { join } from "node:path"
+import * as Daemon from "../../src/testing/envtest/Daemon.ts"
+import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "../chaos/faketime.ts"
 import { type Event, now, parse } from "./events.ts"
@@ -52,7 +51,7 @@ export interface Options {
  * - `kill`: SIGKILL. Answers the time just before. `terminate`: SIGTERM; does not wait.
  * - `pause`, `resume`: SIGSTOP and SIGCONT.
  * - `exit`: waits for its end.
- * - `complaints`: the last lines of its standard error.
+ * - `complaints`: the last lines of its output that are no events.
  */
 export interface Candidate {
   readonly kind: Kind
@@ -71,67 +70,48 @@ export interface Candidate {
 /** Starts a candidate. It ends with the scope. */
 export const start = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<Candidate, PlatformError.PlatformError, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+): Effect.fn.Return<Candidate, EnvtestError, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
+  const { guard, kind, name } = options
   const events: Array<Event> = []
   const complaints: Array<string> = []
   let leads = false
 
-  const handle = yield* spawner.spawn(
-    ChildProcess.make("env", command(options), { stdin: "ignore", forceKillAfter: "2 seconds" })
-  )
-  options.guard.watch(handle.pid)
-  const send = (signal: NodeJS.Signals) =>
-    Effect.sync(() => {
-      try {
-        process.kill(handle.pid, signal)
-      } catch {
-        // It has ended.
+  const daemon = yield* Daemon.make({
+    name,
+    command: "env",
+    args: command(options),
+    guard,
+    heed: (line) => {
+      const event = parse(line)
+      if (event === undefined) {
+        complaints.push(line)
+        if (complaints.length > 5) complaints.shift()
+        return
       }
-    })
-  // A suspended process would not see the SIGTERM.
-  yield* Effect.addFinalizer(() => send("SIGCONT"))
-  const hear = (stream: typeof handle.stdout, heed: (line: string) => void) =>
-    stream.pipe(
-      Stream.decodeText,
-      Stream.splitLines,
-      Stream.runForEach((line) => Effect.sync(() => heed(line))),
-      Effect.ignore,
-      Effect.forkScoped
-    )
-  const heard = yield* hear(handle.stdout, (line) => {
-    const event = parse(line)
-    if (event === undefined) return
-    events.push(event)
-    if (event.event === "started") leads = true
-    if (event.event === "stopped") leads = false
+      events.push(event)
+      if (event.event === "started") leads = true
+      if (event.event === "stopped") leads = false
+    }
   })
-  yield* hear(handle.stderr, (line) => {
-    complaints.push(line)
-    if (complaints.length > 5) complaints.shift()
-  })
+  yield* daemon.start
   const exit = yield* Effect.forkScoped(
-    Effect.exit(handle.exitCode).pipe(
-      Effect.tap(() => Fiber.await(heard)),
-      Effect.tap(() =>
-        Effect.sync(() => {
-          leads = false
-          options.guard.forget(handle.pid)
-        })
-      )
+    Effect.tap(Effect.exit(daemon.died), () =>
+      Effect.sync(() => {
+        leads = false
+      })
     )
   )
 
   return {
-    kind: options.kind,
-    name: options.name,
+    kind,
+    name,
     events,
-    terms: () => termsOf(options.name, events),
+    terms: () => termsOf(name, events),
     leads: () => leads,
-    kill: Effect.tap(Effect.sync(now), () => send("SIGKILL")),
-    terminate: send("SIGTERM"),
-    pause: send("SIGSTOP"),
-    resume: send("SIGCONT"),
+    kill: Effect.tap(Effect.sync(now), () => daemon.signal("SIGKILL")),
+    terminate: daemon.signal("SIGTERM"),
+    pause: daemon.pause,
+    resume: daemon.resume,
     exit: Effect.asVoid(Fiber.await(exit)),
     complaints: () => complaints.join("\n")
   }

@@ -59,7 +59,8 @@ export const requests = Effect.fnUntraced(function* (house: House, kind: Kind, s
         yield* count
         const waiting = yield* Effect.forEach(Array.from({ length: followers }), () => stage.start(kind))
         yield* Effect.forEach(waiting, stage.waits)
-        yield* Effect.sleep(5000)
+        // Each joins, watches for its turn, and then the Lease itself. The first of these watches must have ended.
+        yield* Effect.sleep(15_000)
         yield* count
       })
   )

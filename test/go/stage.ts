@@ -1,13 +1,13 @@
 /** One Lease on a real API server, candidates that contend for it, and somebody else who writes to its metadata. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as PlatformError from "effect/PlatformError"
 import type * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type * as Envtest from "../../src/testing/envtest/Envtest.ts"
+import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Proxy from "../chaos/proxy.ts"
 import * as Candidate from "./candidate.ts"
@@ -35,7 +35,7 @@ export class Unmet extends Schema.Error<Unmet>("kubelock/test/go/Unmet")({
 /** What may happen on a stage. */
 export type Act<A = void> = Effect.Effect<
   A,
-  Unmet | PlatformError.PlatformError,
+  Unmet | EnvtestError,
   ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
 >
 
@@ -72,6 +72,9 @@ export interface Stage {
 /** How long a process may take to do what it does at once: for a busy machine. */
 export const slack = 2000
 
+/** How much longer the duration on a Lease of ours may be than the lease: seconds are rounded, and the server's time is not known exactly. */
+const longestRounding = 2000
+
 /** How long a candidate may take to see that nobody leads any more. */
 export const longestLook = ({ retryPeriod }: Candidate.Timings): number => 2.2 * retryPeriod
 
@@ -82,7 +85,9 @@ export const longestLook = ({ retryPeriod }: Candidate.Timings): number => 2.2 *
  * out.
  */
 export const longestGap = (timings: Candidate.Timings, how: HandOver["how"] | "release may fail"): number =>
-  how === "released" ? longestLook(timings) + slack : timings.leaseDuration + 2 * longestLook(timings) + slack
+  how === "released"
+    ? longestLook(timings) + slack
+    : timings.leaseDuration + longestRounding + 2 * longestLook(timings) + slack
 
 const leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 

@@ -23,6 +23,7 @@ import { inRealTime } from "./realTime.ts"
  * - `start`: starts it. Does nothing if it runs already.
  * - `stop`: ends it and waits for the exit. SIGTERM becomes SIGKILL after ten seconds. Does nothing if it does not run.
  * - `pause`, `resume`: SIGSTOP and SIGCONT. `pause` waits until every thread has stopped.
+ * - `signal`: sends a signal, and waits for nothing. Does nothing if the process does not run.
  * - `died`: fails with the last lines of output as soon as the process ends. Never succeeds.
  * - `pid`: of the running process, `undefined` if it does not run.
  * - `log`: the last lines of output, across restarts.
@@ -32,6 +33,7 @@ export interface Daemon {
   readonly stop: (signal: "SIGTERM" | "SIGKILL") => Effect.Effect<void>
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   readonly died: Effect.Effect<never, EnvtestError>
   readonly pid: Effect.Effect<number | undefined>
   readonly log: Effect.Effect<string>
@@ -45,19 +47,23 @@ interface Running {
 
 const keptLines = 60
 
-/** Describes the process without starting it. A process that `start` started ends with this scope. */
+/**
+ * Describes the process without starting it. A process that `start` started ends with this scope. `heed` is called with each line of
+ * output.
+ */
 export const make = Effect.fnUntraced(function* (options: {
   readonly name: string
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly guard: Guard.Guard
+  readonly heed?: (line: string) => void
 }): Effect.fn.Return<Daemon, never, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const parent = yield* Effect.scope
   const lines: Array<string> = []
   let running: Running | undefined
 
-  const send = Effect.fnUntraced(function* (signal: "SIGSTOP" | "SIGCONT") {
+  const send = Effect.fnUntraced(function* (signal: NodeJS.Signals) {
     if (running !== undefined && (yield* Effect.orDie(running.handle.isRunning))) {
       sendSignal(running.handle.pid, signal)
     }
@@ -90,6 +96,7 @@ export const make = Effect.fnUntraced(function* (options: {
       Stream.splitLines,
       Stream.runForEach((line) =>
         Effect.sync(() => {
+          options.heed?.(line)
           lines.push(line)
           if (lines.length > keptLines) lines.shift()
         })
@@ -145,6 +152,7 @@ export const make = Effect.fnUntraced(function* (options: {
     stop,
     pause: Effect.andThen(send("SIGSTOP"), stopped),
     resume: send("SIGCONT"),
+    signal: send,
     died,
     pid: Effect.sync(() => running?.handle.pid),
     log: Effect.sync(() => lines.join("\n"))
@@ -154,7 +162,7 @@ export const make = Effect.fnUntraced(function* (options: {
 /** Whether a process with this pid exists. */
 export const isAlive = (pid: number): boolean => sendSignal(pid, 0)
 
-const sendSignal = (pid: number, signal: "SIGSTOP" | "SIGCONT" | 0): boolean => {
+const sendSignal = (pid: number, signal: NodeJS.Signals | 0): boolean => {
   try {
     return process.kill(pid, signal)
   } catch {
