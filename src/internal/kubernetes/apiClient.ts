@@ -36,10 +36,11 @@ export interface ApiClient {
     request: Http.Request,
     info: responseError.RequestInfo
   ) => Effect.Effect<Http.Response, LockError.Unavailable | LockError.Untrusted>
-  /** Succeeds when the head of a successful response has arrived. Its lines follow until the scope closes. */
+  /** Succeeds when the head of a successful response has arrived. Its lines follow until the scope closes, or the watch has lasted. */
   readonly watch: (
     request: Http.Request,
-    info: responseError.RequestInfo
+    info: responseError.RequestInfo,
+    options: Pick<Http.Limits, "lastsMillis" | "skips">
   ) => Effect.Effect<Http.Response | Http.LineStream, LockError.Unavailable | LockError.Untrusted, Scope.Scope>
   /** The time on the clock that expiries are judged by. Makes no request. */
   readonly now: Effect.Effect<ServerTime>
@@ -131,7 +132,8 @@ export const make = (
 
   return {
     request: (request, info) => measured(info, client.request(request, limits)),
-    watch: (request, info) => measured(info, client.watch(request, limits)),
+    watch: (request, info, { lastsMillis, skips }) =>
+      measured(info, client.watch(request, { ...limits, lastsMillis, skips })),
     now:
       options.clock === "local"
         ? Effect.map(Clock.Clock, (clock) => localTimeOf(clock, 0))

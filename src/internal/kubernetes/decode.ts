@@ -56,6 +56,12 @@ export const eventFromJson = (line: string, includesContent: boolean): Event | u
   }
 }
 
+/**
+ * Whether a line of a watch is certainly a deletion. It is told by how it begins: every API server encodes the type first. So nothing is
+ * parsed.
+ */
+export const isDeletion = (line: string): boolean => line.startsWith('{"type":"DELETED"')
+
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)

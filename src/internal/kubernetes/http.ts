@@ -79,10 +79,14 @@ export type RequestError = TransportError | UntrustedServer
  *
  * - `timeoutMillis`: the time until the whole response has arrived. For a `LineStream`, until its head has arrived.
  * - `maxBytes`: the size of the body. For a `LineStream`, of each line.
+ * - `lastsMillis`: how long a `LineStream` lasts. It then ends.
+ * - `skips`: lines of a `LineStream` that are left out. Nothing wakes for them.
  */
 export interface Limits {
   readonly timeoutMillis: number
   readonly maxBytes: number
+  readonly lastsMillis?: number | undefined
+  readonly skips?: ((line: string) => boolean) | undefined
 }
 
 /** Sends requests to one server. Each request has a span if a tracer is installed. */
@@ -166,7 +170,7 @@ interface Outcome<A> {
 }
 
 /** Reads a response whose head has arrived. */
-type Reader<A> = (response: Undici.Dispatcher.ResponseData, limits: Limits, outcome: Outcome<A>) => void
+type Reader<A> = (response: Undici.Dispatcher.ResponseData, limits: Limits, outcome: Outcome<A>, timers: Timers) => void
 
 const dispatch = <A>(
   dispatcher: Undici.Dispatcher,
@@ -194,7 +198,7 @@ const dispatch = <A>(
     // A dispatcher can throw, and so can the reading of a response that it does not give as undici does.
     const request = async () => {
       const response = await dispatcher.request(options)
-      read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort })
+      read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort }, timers)
     }
     request().catch((error: unknown) => end(Effect.fail(problemOf(error))))
     return Effect.sync(() => abort("the request was interrupted"))
@@ -212,34 +216,49 @@ const readWhole: Reader<Response> = ({ body, headers, statusCode: status }, { ma
   body.on("error", () => outcome.fail(truncated))
 }
 
-const readLines: Reader<Response | LineStream> = (response, limits, outcome) => {
+const readLines: Reader<Response | LineStream> = (response, limits, outcome, timers) => {
   const { body, headers, statusCode: status } = response
-  if (status === 200) outcome.succeed({ status, headers, lines: linesOf(body, limits.maxBytes) })
-  else readWhole(response, limits, outcome)
+  if (status === 200) outcome.succeed({ status, headers, lines: linesOf(body, limits, timers) })
+  else readWhole(response, limits, outcome, timers)
 }
 
 // Lines that are not consumed yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
 // line end is dropped.
-const linesOf = (body: Readable, maxBytes: number): Stream.Stream<string, TransportError> => {
+const linesOf = (
+  body: Readable,
+  { lastsMillis, maxBytes, skips = () => false }: Limits,
+  timers: Timers
+): Stream.Stream<string, TransportError> => {
   let partial = ""
   let buffered: Array<string> = []
   let bufferedSize = 0
   let end: Cause.Done | TransportError | undefined
   let wake = () => {}
+  let cancelEnd = () => {}
   const finish = (reason: Cause.Done | TransportError) => {
+    cancelEnd()
     end ??= reason
     wake()
+  }
+  if (lastsMillis !== undefined) {
+    cancelEnd = timers.schedule(lastsMillis, () => {
+      finish(Cause.Done())
+      body.destroy()
+    })
   }
 
   body.setEncoding("utf8")
   body.on("data", (text: string) => {
     const parts = text.split("\n")
-    bufferedSize += text.length
-    for (const part of parts.slice(0, -1)) {
-      if (partial.length + part.length > 0) buffered.push(partial + part)
+    const last = parts.pop()!
+    for (const part of parts) {
+      const line = partial + part
       partial = ""
+      if (line.length === 0 || skips(line)) continue
+      buffered.push(line)
+      bufferedSize += line.length
     }
-    partial += parts.at(-1)!
+    partial += last
     if (partial.length > maxBytes) {
       finish(new TransportError({ detail: `a line is larger than ${maxBytes} bytes` }))
       body.destroy()

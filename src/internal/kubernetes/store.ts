@@ -159,7 +159,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
         ? undefined
         : yield* Effect.fail(responseError.toError(response, info))
     }),
-    watch: (id, { content, label, since } = {}) =>
+    watch: (id, { changesOnly, content, label, since } = {}) =>
       Stream.unwrap(
         Effect.map(requestInfo(id, "watch"), (info) =>
           watchStream.make({
@@ -170,7 +170,8 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
             see: (object) => see(id, object),
             since,
             label,
-            includesContent: includesContent && (content === true || isLease)
+            includesContent: includesContent && (content === true || isLease),
+            changesOnly: changesOnly === true
           })
         )
       )

@@ -27,6 +27,7 @@ export interface Options {
   readonly since: string | undefined
   readonly label: WatchOptions["label"]
   readonly includesContent: boolean
+  readonly changesOnly: boolean
 }
 
 /** One step of a watch: the event to emit, if any, and the resourceVersion that it shows. */
@@ -71,7 +72,7 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
       const isKnown = version === told
       told = version
       hasNews ||= !isKnown
-      return isKnown ? undefined : event
+      return isKnown || (options.changesOnly && event._tag === "Deleted") ? undefined : event
     }
 
     const reread = Effect.suspend(() => {
@@ -103,7 +104,9 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
 
     const watch = Effect.suspend(() => {
       requests++
-      return Effect.map(apiClient.watch(requestOf(options, since), info), (response) => {
+      const lastsMillis = (watchSeconds + 10) * 1000
+      const skips = options.changesOnly ? decode.isDeletion : undefined
+      return Effect.map(apiClient.watch(requestOf(options, since), info, { lastsMillis, skips }), (response) => {
         if ("lines" in response) {
           return Stream.mapError(response.lines, ({ detail }) => unavailable(info, detail)).pipe(
             Stream.mapEffect(onLine)
@@ -140,7 +143,6 @@ export const make = (options: Options): Stream.Stream<WatchEvent, LockError.Stor
     })
 
     return Stream.unwrap(open).pipe(
-      Stream.interruptWhen(Effect.sleep(Duration.seconds(watchSeconds + 10))),
       Stream.filter((event) => event !== undefined),
       Stream.catchTag("LockUnavailable", (error) => {
         hasBroken = true

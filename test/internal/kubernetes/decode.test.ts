@@ -60,6 +60,12 @@ describe("an object", () => {
 describe("an event", () => {
   const read = (type: unknown, object: unknown) => objects.eventFromJson(JSON.stringify({ type, object }), false)
 
+  it("that is a deletion is told by how it begins", () => {
+    const line = (type: string) => JSON.stringify({ type, object: partial })
+    assert.isTrue(objects.isDeletion(line("DELETED")))
+    for (const type of ["ADDED", "MODIFIED", "BOOKMARK", "ERROR"]) assert.isFalse(objects.isDeletion(line(type)), type)
+  })
+
   it("is decoded: the new state, the deletion, the position of the watch, and the reason of its end", () => {
     assert.deepStrictEqual(read("ADDED", partial), { _tag: "Changed", snapshot: metadata, isTracked: false })
     assert.deepStrictEqual(read("MODIFIED", partial), { _tag: "Changed", snapshot: metadata, isTracked: false })

@@ -258,6 +258,19 @@ describe("a watch", () => {
     })
   )
 
+  it.live("leaves out the lines that are skipped, and ends when it has lasted", () =>
+    Effect.gen(function* () {
+      const answer = yield* linesOf(
+        (socket) => socket.write(Buffer.concat([Buffer.from(begin), chunked("a\nb\na\n")])),
+        {
+          lastsMillis: 300,
+          skips: (line) => line === "a"
+        }
+      )
+      assert.deepStrictEqual(answer, { lines: ["b"], ended: "done" })
+    })
+  )
+
   it.live("lets the server wait until the lines are consumed", () =>
     Effect.gen(function* () {
       const line = `${"x".repeat(999_999)}\n`

@@ -18,6 +18,7 @@ const watching = (options: {
   const requests = { watches: 0, reads: 0 }
   const stream = watchStream.make({
     includesContent: false,
+    changesOnly: false,
     apiClient: {
       request: () => Effect.never,
       now: Effect.succeed({ earliest: 0, latest: 0 }),
