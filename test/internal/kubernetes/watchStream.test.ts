@@ -14,11 +14,12 @@ const watching = (options: {
   readonly opened: (query: URLSearchParams) => Effect.Effect<Stream.Stream<string>, LockError.Unavailable>
   readonly version?: () => number
   readonly since?: string
+  readonly changesOnly?: boolean
 }) => {
   const requests = { watches: 0, reads: 0 }
   const stream = watchStream.make({
     includesContent: false,
-    changesOnly: false,
+    changesOnly: options.changesOnly ?? false,
     apiClient: {
       request: () => Effect.never,
       now: Effect.succeed({ earliest: 0, latest: 0 }),
@@ -162,6 +163,16 @@ describe("a watch", () => {
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(begins, ["1000", "20"])
       assert.deepStrictEqual(events, ["1001", "Deleted", "21"])
+    })
+  )
+
+  it.effect("of changes only tells no deletion, in whatever order the server writes the fields of an event", () =>
+    Effect.gen(function* () {
+      const object = { metadata: { uid: "u", resourceVersion: "2" } }
+      const lines = [JSON.stringify({ object, type: "DELETED" }), event(3)]
+      const { stream } = watching({ changesOnly: true, opened: () => Effect.succeed(Stream.fromIterable(lines)) })
+      const [first] = yield* Stream.runCollect(Stream.take(stream, 1))
+      assert.deepInclude(first, { _tag: "Changed" })
     })
   )
 })
