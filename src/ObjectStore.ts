@@ -141,7 +141,8 @@ export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSn
  * - `since`: after this resourceVersion. By default it begins with the object as it is.
  * - `label`: only while the object has this label with this value. The store filters, so that nothing else reaches this process.
  * - `content`: with the content of the object, if the store includes it. By default events need not have it.
- * - `changesOnly`: without `Deleted`. With a label, each write of another value would be one.
+ * - `changesOnly`: `Deleted` tells the watcher nothing, so the store may leave it out. With a label, each write of another value is
+ *   one.
  */
 export interface WatchOptions {
   readonly since?: string | undefined

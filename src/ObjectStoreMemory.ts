@@ -131,8 +131,8 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
             return snapshot === undefined ? { _tag: "Refused" } : { _tag: "Accepted", snapshot }
           }),
         announce: (id) => Effect.asVoid(Effect.fromResult(Resource.checkName(id))),
-        watch: (id, { changesOnly, label, since } = {}) => {
-          const told = Stream.unwrap(
+        watch: (id, { label, since } = {}) =>
+          Stream.unwrap(
             Effect.gen(function* () {
               yield* Effect.fromResult(Resource.checkName(id))
               const subscription = yield* PubSub.subscribe(events)
@@ -158,8 +158,6 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
               return Stream.mapAccum(all, () => wasSelected, selectBy(label))
             })
           )
-          return changesOnly === true ? Stream.filter(told, ({ _tag }) => _tag === "Changed") : told
-        }
       })
     }
   })

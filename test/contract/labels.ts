@@ -151,22 +151,6 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
-  it.effect("reports neither the loss of the label nor the end of the object, if only changes are wanted", () =>
-    Effect.gen(function* () {
-      const world = yield* World
-      const id = yield* labelledObject({ [name]: "me" })
-      const changes = yield* changesOf(id, { label: mine, changesOnly: true })
-      yield* next(changes)
-      yield* write(id, { [name]: "you" }, "2")
-      const again = yield* write(id, { [name]: "me" }, "3")
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot: again })
-      yield* world.delete(id)
-      yield* world.make(id)
-      const snapshot = yield* write(id, { [name]: "me" })
-      assert.deepStrictEqual(yield* next(changes), { _tag: "Changed", snapshot })
-    })
-  )
-
   it.effect("reports the end of an object that has the label, and not of one that does not", () =>
     Effect.gen(function* () {
       const world = yield* World

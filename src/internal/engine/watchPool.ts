@@ -92,6 +92,10 @@ type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 const deaf = (object: string): Unavailable =>
   new Unavailable({ object, verb: "watch", detail: "the watch is open and does not tell what happens" })
 
+// A waiter need not hear that the lock was handed to another process.
+const withoutDeletions = <E>(events: Stream.Stream<WatchEvent, E>): Stream.Stream<WatchEvent, E> =>
+  Stream.filter(events, ({ _tag }) => _tag === "Changed")
+
 /** Makes the watches of a process. `label` is the label that names the process as the next holder. */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStore["Service"],
@@ -296,8 +300,7 @@ export const make = Effect.fnUntraced(function* (
     tellsAtOnce: true
   })
   const turns = pool({
-    // A waiter need not hear that the lock was handed to another process.
-    eventsOf: (id) => store.watch(id, { label, changesOnly: true }),
+    eventsOf: (id) => withoutDeletions(store.watch(id, { label, changesOnly: true })),
     tells: ({ labels }) => labels[label.key] === label.value,
     tellsAtOnce: false
   })
