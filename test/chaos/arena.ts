@@ -13,6 +13,7 @@ import * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "./faketime.ts"
 import * as Houses from "./houses.ts"
 import * as Proxy from "./proxy.ts"
+import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
 import * as Witness from "./witness.ts"
 
@@ -137,6 +138,10 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
           kubeconfig,
           "--witness",
           witnessUrl.href,
+          // Other versions do not know this flag.
+          ...(options.holders.length > 4
+            ? ["--long-stays", String(settings.longStaysAmong(options.holders.length))]
+            : []),
           ...(options.election === true ? ["--election"] : []),
           ...(conduct === undefined ? [] : [`--${conduct}`])
         ],

@@ -85,7 +85,7 @@ export const run = Effect.fnUntraced(function* (
   const arena = yield* Arena.make({ ...options, holders, refreshers: options.server === "cluster" ? 4 : 0 })
   const { house, witness } = arena
   const everybody = holders.map(({ name }) => name)
-  if (!(yield* entered(witness, everybody, 0, 60_000))) {
+  if (!(yield* entered(witness, everybody, 0, 60_000 + 10_000 * holders.length))) {
     return yield* new EnvtestError({
       step: "chaos",
       detail: "a holder did not get the lock before anything was injected"

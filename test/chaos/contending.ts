@@ -17,12 +17,14 @@ export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" |
  *
  * - `conduct`: `unguarded` works without `guard` and never asks whether the lock is valid, so only the fence can stop it.
  *   `careless` does the same, and the witness does not check the tokens of its writes.
+ * - `longStays`: the share of its stays that are long.
  * - `tell`: reports to the witness. Answers false if the witness refused a write.
  */
 export interface Contender<E, R, R2> {
   readonly name: string
   readonly dice: Dice.Dice
   readonly conduct?: "unguarded" | "careless" | undefined
+  readonly longStays?: number | undefined
   readonly acquire: Effect.Effect<Held, E, R | Scope.Scope>
   readonly tell: (testimony: Testimony) => Effect.Effect<boolean, never, R2>
 }
@@ -32,6 +34,7 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
   acquire,
   conduct,
   dice,
+  longStays = settings.longStays,
   name,
   tell
 }: Contender<E, R, R2>) => {
@@ -46,7 +49,7 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
   })
 
   const stay = Effect.fnUntraced(function* (held: Held) {
-    const long = conduct === "careless" || dice.chance(settings.longStays)
+    const long = conduct === "careless" || dice.chance(longStays)
     const [fewest, most] = long ? settings.longStay : settings.shortStay
     const writes = dice.between(fewest, most)
     yield* claim(held, "Enter")

@@ -34,6 +34,7 @@ const flags = parseArgs({
     id: { type: "string", default: "" },
     witness: { type: "string", default: "" },
     seed: { type: "string", default: "1" },
+    "long-stays": { type: "string", default: String(settings.longStays) },
     unguarded: { type: "boolean", default: false },
     careless: { type: "boolean", default: false },
     election: { type: "boolean", default: false }
@@ -62,6 +63,7 @@ const rounds = <E extends { readonly _tag: string }, R>(acquire: Effect.Effect<H
   contend({
     name: flags.name,
     dice: Dice.make(Number(flags.seed), flags.name),
+    longStays: Number(flags["long-stays"]),
     conduct: flags.careless ? "careless" : flags.unguarded ? "unguarded" : undefined,
     acquire,
     tell
@@ -69,7 +71,9 @@ const rounds = <E extends { readonly _tag: string }, R>(acquire: Effect.Effect<H
 
 const policy = LockPolicy.make({
   ttl: Duration.millis(settings.ttl),
-  waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: "20 seconds" }))
+  waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(
+    Schedule.upTo({ duration: settings.patience })
+  )
 })
 
 const kubeConfig = { file: flags.kubeconfig }

@@ -15,6 +15,12 @@ export const shortStay = [1, 5] as const
 export const longStay = [20, 80] as const
 export const longStays = 0.3
 
+/** The share of long stays if so many contend: each of them waits for all others. */
+export const longStaysAmong = (holders: number): number => (longStays * 4) / Math.max(4, holders)
+
+/** How long a holder waits for the lock before it begins anew. */
+export const patience = 40_000
+
 /**
  * The longest time without a holder after the holder crashed. It is the sum of the TTL, one second of rounding, the
  * error of the server's clock as holder and contender know it (`Date` has whole seconds: one second each), one poll,
