@@ -32,7 +32,7 @@ export const preflight = (place: Place): Effect.Effect<void, LockError.StoreErro
 
 /**
  * Makes `count` objects and answers their names. They are deleted when the scope closes. `bytes` is about the size of a
- * RefreshToken as JSON, by default that of one of Dex's. A Lease is one that client-go has released. So the server tracks the fields of
+ * RefreshToken as JSON, by default that of one of Dex's. A Lease has the fields that client-go leaves. So the server tracks the fields of
  * both, as it does where Dex or client-go made them.
  *
  * Only objects that this call made are deleted: the names are random, an object that exists already is an error, and the
@@ -125,7 +125,8 @@ const contentOf = (resource: Resource.Resource, bytes: number): Readonly<Record<
 }
 
 const time = "2026-01-01T00:00:00.000000Z"
-const releasedLease = { leaseDurationSeconds: 1, acquireTime: time, renewTime: time, leaseTransitions: 1 }
+// Without transitions: a lock leaves the Lease of an election alone.
+const releasedLease = { leaseDurationSeconds: 1, acquireTime: time, renewTime: time }
 
 /** What Dex keeps in a RefreshToken. The data of the provider fills it up to the size. */
 const refreshToken = (bytes: number): Readonly<Record<string, unknown>> => {
