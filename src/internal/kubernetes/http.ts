@@ -155,11 +155,19 @@ export const make = (connections: Connections, { origin, prefix }: ServerUrl, ti
         const signal = new EventEmitter()
         return Effect.acquireRelease(
           send(connections.watches, request, credentials, limits, signal, readLines),
-          () => Effect.sync(() => signal.emit("abort")),
+          () => Effect.sync(() => cancel(signal)),
           { interruptible: true }
         )
       })
   }
+}
+
+/**
+ * Aborts a request, a turn of the event loop later: over HTTP/2 undici 8.13 would not tell the server of a request that ends in the turn
+ * in which it began, and what is left of it could end the process.
+ */
+const cancel = (signal: EventEmitter): void => {
+  setImmediate(() => signal.emit("abort"))
 }
 
 /** The end of a request. `abort` fails it and also closes what is left of it. */
@@ -188,12 +196,12 @@ const dispatch = <A>(
     // A request that still waits for a connection leaves that queue, too: connecting can take long.
     const abort = (detail: string) => {
       fail(detail)
-      options.signal.emit("abort")
+      cancel(options.signal)
     }
     const cancelTimeout = timers.schedule(limits.timeoutMillis, () => {
       const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
       end(Effect.fail(new TransportError({ detail, isUnreachable: true })))
-      options.signal.emit("abort")
+      cancel(options.signal)
     })
     // A dispatcher can throw, and so can the reading of a response that it does not give as undici does.
     const request = async () => {

@@ -7,7 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { createServer, type Socket } from "node:net"
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2"
+import { type AddressInfo, createServer, type Socket } from "node:net"
+import { makeAuthority } from "../../../src/testing/envtest/Certificates.ts"
 import * as Timers from "../../../src/internal/time/timers.ts"
 import * as transport from "../../../src/internal/kubernetes/http.ts"
 
@@ -173,6 +175,7 @@ describe("a request", () => {
       const interrupted = yield* Effect.forkChild(send(get, {}, { timeoutMillis: 5000, maxBytes: 10 }))
       yield* Effect.sleep("5 millis")
       yield* Fiber.interrupt(interrupted)
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       const places = Object.values(agent.stats).map(({ pending, running, size }) => [pending, running, size])
       assert.deepStrictEqual(places, [[0, 0, 0]])
       yield* Effect.promise(() => agent.destroy())
@@ -326,5 +329,49 @@ describe("a watch", () => {
       yield* Scope.close(scope, Exit.void)
       yield* Effect.timeout(Deferred.await(closed), "5 seconds")
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a watch over HTTP/2", () => {
+  it.live("that is interrupted in the moment in which it begins is cancelled at the server", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority
+      const { cert, key } = yield* authority.serving
+      const streams: Array<ServerHttp2Stream> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Http2SecureServer>((resume) => {
+          const server = createSecureServer({ cert, key })
+          server.on("stream", (stream) => {
+            streams.push(stream.on("error", () => {}))
+            stream.respond({ ":status": 200 })
+            stream.write("line\n")
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const watches = yield* Effect.acquireRelease(
+        // An idle connection ends soon, and with it whatever is left on it.
+        Effect.sync(
+          () => new Undici.Agent({ allowH2: true, keepAliveTimeout: 200, connect: { ca: authority.ca.cert } })
+        ),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+      const { watch } = transport.make(
+        { requests: watches, watches },
+        { origin: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, prefix: "" },
+        yield* Timers.make
+      )
+      const open = Effect.scoped(watch(get, {}, { timeoutMillis: 5000, maxBytes: 1000 }))
+      yield* open
+      const fiber = Effect.runFork(open)
+      fiber.interruptUnsafe()
+      yield* Effect.sleep("2 millis").pipe(Effect.repeat({ until: () => streams.length === 2 }))
+      const [, cut] = streams
+      const session = cut!.session!
+      yield* Effect.callback<void>((resume) => void cut!.once("close", () => resume(Effect.void)))
+      assert.isFalse(session.destroyed)
+      yield* Effect.callback<void>((resume) => void session.once("close", () => resume(Effect.void)))
+    })
   )
 })
