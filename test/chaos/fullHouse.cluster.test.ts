@@ -18,8 +18,6 @@ import { record } from "./options.ts"
 import * as settings from "./settings.ts"
 
 const contenders = 4
-const recovery = settings.recoveryOf(contenders)
-
 /** Longer than every lease of the contenders, shorter than that of the token. */
 const outage = settings.ttl + 3000
 
@@ -41,8 +39,8 @@ const lostInTime = (survival: Crew.Survival) => {
   assert.isAtMost(survival.validFor, settings.ttl)
 }
 
-const survive = <E, E2>(kind: string, crew: Crew.Crew, fault: Crew.Fault<E, E2>) =>
-  Effect.tap(Crew.survive(crew, fault, recovery), (survival) => record({ kind, ...survival }))
+const survive = <E, E2>(kind: string, crew: Crew.Crew, fault: Crew.Fault<E, E2>, ttl = settings.ttl) =>
+  Effect.tap(Crew.survive(crew, fault, settings.turnOf(contenders, ttl)), (survival) => record({ kind, ...survival }))
 
 /** A crew that is at work. */
 const atWork = Effect.fnUntraced(function* (options: Omit<Crew.Options, "seed" | "contenders">) {
@@ -96,7 +94,12 @@ describeServers(
             const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
             const tooMany = { begin: flood.begin, end: flood.end, millis: 6000 }
             sound(
-              yield* survive(`API server at its limits, ${flags.length === 0 ? "queueing" : "refusing"}`, crew, tooMany)
+              yield* survive(
+                `API server at its limits, ${flags.length === 0 ? "queueing" : "refusing"}`,
+                crew,
+                tooMany,
+                all.ttl
+              )
             )
             const { answers, refused } = flood.counts()
             if (flags.length === 0) assert.isAbove(answers, 0)

@@ -116,7 +116,7 @@ const play = Effect.fnUntraced(function* (flags: ReadonlyArray<string>) {
   const back = now()
   const second = yield* Deferred.await(acquired)
   const loss = yield* Deferred.await(lost)
-  assert.isTrue(yield* crew.entered(back, settings.recoveryOf(4)))
+  assert.isTrue(yield* crew.entered(back, settings.turnOf(4, settings.ttl)))
   yield* Effect.sleep("1 second")
   const { exclusion, staleRefused } = crew.ledger.findings
   return {

@@ -26,7 +26,10 @@ export const patience = 40_000
  * error of the server's clock as holder and contender know it (`Date` has whole seconds: one second each), one poll,
  * and one second for the machine.
  */
-export const takeOver = ttl + 1000 + 2 * 1000 + pollInterval + 1000
+const takeOverAfter = (ttl: number): number => ttl + 1000 + 2 * 1000 + pollInterval + 1000
+
+/** The same with the TTL of the chaos. */
+export const takeOver = takeOverAfter(ttl)
 
 /** The `Retry-After` of a kube-apiserver that does not serve custom resources yet (503). */
 export const retryAfter = 10_000
@@ -43,6 +46,13 @@ export const recoveryOf = (holders: number): number => Math.max(retryAfter, take
  * renew must run out, and the lock may have been handed to one that is slow to learn it (the hand-over lease).
  */
 export const resumption = takeOver + 3000
+
+/**
+ * The longest time until each of so many contenders with this TTL has had the lock, if they go on after they have had it: a lease
+ * must run out, and then each waits for the stays of all others.
+ */
+export const turnOf = (contenders: number, ttl: number): number =>
+  takeOverAfter(ttl) + contenders * longStay[1] * pause[1]
 
 /** How long a rotating token lives. */
 export const tokenLifetime = 200
