@@ -41,6 +41,7 @@ import { acquiring } from "./internal/engine/telemetry.ts"
 import * as waitBudget from "./internal/engine/waitBudget.ts"
 import * as watchPool from "./internal/engine/watchPool.ts"
 import type { Start } from "./internal/protocol/acquisitionState.ts"
+import * as rules from "./internal/protocol/rules.ts"
 import * as ClockReading from "./internal/time/clockReading.ts"
 import * as settings from "./internal/settings.ts"
 import * as timers from "./internal/time/timers.ts"
@@ -72,10 +73,10 @@ export interface AcquireOptions extends LockPolicy.Overrides {
 export type Inspection = LockState & { readonly id?: string }
 
 /** What waiting for a lock can fail with. */
-export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.StoreError
+export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /** What a single attempt can fail with. */
-export type TryError = LockError.Conflict | LockError.Malformed | LockError.StoreError
+export type TryError = LockError.Conflict | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /**
  * Service tag of the lock.
@@ -91,7 +92,9 @@ export class Lock extends Context.Service<
     readonly inspect: (id: string) => Effect.Effect<Inspection, LockError.StoreError>
     readonly annotation: string
     readonly now: Effect.Effect<ServerTime>
-    readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
+    readonly break: (
+      id: string
+    ) => Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError>
     readonly removeIdle: (id: string) => Effect.Effect<Removal, LockError.StoreError>
   }
 >()("kubelock/Lock") {}
@@ -123,7 +126,7 @@ export interface Options {
 /**
  * Waits for the lock, and holds it until the scope closes.
  *
- * Fails with `LockTimeout` at the end of the wait schedule, with `LockMalformed` at once, and with the store's errors; with `LockUnavailable`
+ * Fails with `LockTimeout` at the end of the wait schedule, with `LockMalformed` and `LockMismatch` at once, and with the store's errors; with `LockUnavailable`
  * only at the end of the schedule, and with what a server answers while it starts (a verb that is not allowed, a resource that
  * is not served) only after three seconds. An interruption withdraws the acquisition: nothing of it stays on the object.
  */
@@ -202,7 +205,9 @@ const guardedBy = <A, E, R, E2>(
 export const inspect = (id: string): Effect.Effect<Inspection, LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
 
-const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | LockError.StoreError, Lock> =>
+const breakLock = (
+  id: string
+): Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.break(id))
 
 export {
@@ -211,7 +216,7 @@ export {
    * first of them gets it.
    *
    * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `LockConflict` if the object
-   * keeps changing.
+   * keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
    */
   breakLock as break
 }
@@ -354,6 +359,10 @@ export const makeOf = Effect.fnUntraced(function* (
     const found = yield* store.read(id)
     const state = yield* stateOf(found)
     if (state._tag === "Free") return state
+    if (state._tag === "Malformed") {
+      const error = rules.unreadable({ id, object: store.describe(id), kind }, state)
+      if (error._tag === "LockMismatch") return yield* error
+    }
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
       ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })

@@ -16,6 +16,7 @@ import * as precondition from "./internal/precondition.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import {
+  isSelected,
   type ConditionalPatch,
   type Content,
   type FieldPatch,
@@ -86,7 +87,11 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       if (!isMet(patch.expect, current)) return undefined
       const before = current.content ?? {}
       const content = setFields(before, patch.content ?? [], "resourceVersion" in patch.expect)
-      const annotations = apply(current.annotations, patch.annotations)
+      const stamps = "stamps" in patch ? (patch.stamps ?? []) : []
+      const annotations = apply(current.annotations, {
+        ...patch.annotations,
+        ...Object.fromEntries(stamps.map((name) => [name, current.resourceVersion]))
+      })
       return content && { ...current, annotations, labels: apply(current.labels, patch.labels ?? {}), content }
     }
 
@@ -154,7 +159,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
               if (label === undefined) return all
               // The store does not know whether an older version had the label. One "Deleted" too many does no harm.
               const maybeLost = since !== undefined && since !== current?.resourceVersion
-              const wasSelected = maybeLost || isSelected(current, label)
+              const wasSelected = maybeLost || (current !== undefined && isSelected(current.labels, label))
               return Stream.mapAccum(all, () => wasSelected, selectBy(label))
             })
           )
@@ -180,12 +185,9 @@ const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
 const selectBy =
   (label: Label) =>
   (wasSelected: boolean, event: WatchEvent): readonly [boolean, ReadonlyArray<WatchEvent>] => {
-    if (event._tag === "Changed" && isSelected(event.snapshot, label)) return [true, [event]]
+    if (event._tag === "Changed" && isSelected(event.snapshot.labels, label)) return [true, [event]]
     return [false, wasSelected ? [{ _tag: "Deleted" }] : []]
   }
-
-const isSelected = (snapshot: ObjectSnapshot | undefined, { key, value }: Label): boolean =>
-  snapshot?.labels[key] === value
 
 type Label = NonNullable<WatchOptions["label"]>
 

@@ -57,6 +57,8 @@ const wings: Readonly<Record<string, Wing>> = {
       "src/LockProtocol.ts",
       "src/LockQueue.ts",
       "src/LockRecord.ts",
+      "src/PermitProtocol.ts",
+      "src/PermitRecord.ts",
       "src/ObjectStore.ts",
       "src/Resource.ts"
     ],

@@ -57,6 +57,42 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     )
   }
 
+  it.effect(
+    "stamps annotations with the version that the write finds, another one for each of many writes at once",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const id = yield* anObject(existing)
+        const before = yield* store.read(id)
+        const names = Array.from({ length: 8 }, (_, index) => `example.com/stamp-${index}`)
+        yield* Effect.forEach(
+          names,
+          (name) =>
+            Effect.map(
+              store.compareAndSwap(id, {
+                expect: { annotations: { "example.com/a": "1" } },
+                annotations: {},
+                stamps: [name]
+              }),
+              written
+            ),
+          { concurrency: "unbounded" }
+        )
+        const after = yield* store.read(id)
+        const stamps = names.map((name) => after.annotations[name]!)
+        assert.lengthOf(new Set(stamps), names.length)
+        assert.include(stamps, before.resourceVersion)
+        assert.notInclude(stamps, after.resourceVersion)
+        refused(
+          yield* store.compareAndSwap(id, {
+            expect: { annotations: { "example.com/a": "2" } },
+            annotations: {},
+            stamps: ["example.com/never"]
+          })
+        )
+      })
+  )
+
   it.effect("refuses any precondition that requires an annotation on an object without any", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore

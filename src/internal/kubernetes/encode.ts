@@ -65,11 +65,21 @@ export const patch = (path: string, write: ConditionalPatch, resetsTracking: boo
           ...(write.expect.hasLabels === false ? createLabels : []),
           ...(resetsTracking ? set(["metadata", "managedFields"], untracked) : []),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+          ...stampsOf(write).map(stamp),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
           ...(write.content ?? []).flatMap(({ path, value }) => set(path, value))
         ],
         "application/json-patch+json"
       )
+
+const stampsOf = (write: ConditionalPatch): ReadonlyArray<string> => ("stamps" in write ? (write.stamps ?? []) : [])
+
+// The server applies a patch to the object that it is about to replace, so no two writes copy the same version.
+const stamp = (key: string): object => ({
+  op: "copy",
+  from: "/metadata/resourceVersion",
+  path: pointer(annotationPath(key))
+})
 
 /** The same request as a dry run: the server answers as if it had applied it, and does not. */
 export const dryRun = (request: Request): Request => ({ ...request, path: `${request.path}&dryRun=All` })

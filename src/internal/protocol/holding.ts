@@ -14,6 +14,7 @@ import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.t
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
 import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
+import * as rules from "./rules.ts"
 
 /**
  * What does not change while a lock is held. Times are in milliseconds. Without `renewEvery` nothing renews. The holder relies on a
@@ -89,8 +90,8 @@ export const isValid = (state: State, now: ClockReading): boolean =>
   state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
 
 /** Whether others were in the queue when the object was last seen. */
-export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
-  LockProtocol.queueOf(kind, snapshot.annotations).waiters.length > 0
+export const isAwaited = ({ snapshot }: State, { holderId, kind }: Terms): boolean =>
+  rules.isAwaited(kind, snapshot, holderId)
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
 export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>
@@ -115,7 +116,8 @@ export const planRenewal = (
   now: Now
 ): readonly [State, Renewal] => {
   const { expiry } = state.lease
-  const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
+  const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
+  const lease = { ...state.lease, ...next }
   return [
     { ...state, written: [...state.written, lease.expiry] },
     {
@@ -234,7 +236,7 @@ const onFound = (
         ]
       }
       const validFor = Math.min(check.expiresAt - now.server.latest, renewDeadline)
-      const found = { ...state, lease: { holderId, expiry: check.expiry }, snapshot }
+      const found = { ...state, lease: check.lease, snapshot }
       return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
     }
     case "Removed":

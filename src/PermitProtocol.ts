@@ -1,0 +1,398 @@
+/**
+ * The rules of a lock with permits: what a line means at a given time, what a contender does about it, and what a holder writes when
+ * it gives permits up. Pure.
+ *
+ * **Details**
+ *
+ * - A contender that cannot have its permits at once adds a lease to the line. It holds its permits as soon as they fit, without a
+ *   write of its own: whoever makes room for it does not even know. It keeps its lease while it waits.
+ * - A release removes one lease, or lowers its permits. Its condition is that lease alone, so releases and joins never refuse each
+ *   other, however many come at once.
+ * - The releaser guesses whom it lets in, and names that process in the label. Its answer shows the line as it is. If it let others
+ *   in, it names them in a second write.
+ */
+import { isOlder } from "./internal/version.ts"
+import type { LockKind } from "./LockKind.ts"
+import { type Contender, type Decision, type HolderInfo, nextLease, minClaim } from "./LockProtocol.ts"
+import * as LockQueue from "./LockQueue.ts"
+import type { Lease, LockRecord } from "./LockRecord.ts"
+import type {
+  AnnotationGuardedPatch,
+  ConditionalPatch,
+  MetadataPatch,
+  ObjectSnapshot,
+  ServerTime
+} from "./ObjectStore.ts"
+import * as PermitRecord from "./PermitRecord.ts"
+import type { Permits, PermitLease, Placed } from "./PermitRecord.ts"
+import * as rfc3339 from "./internal/time/rfc3339.ts"
+
+/** A kind of lock with permits. */
+export interface PermitKind extends LockKind {
+  readonly permits: Permits
+}
+
+/** Whether a lock of this kind has permits. */
+export const hasPermits = (kind: LockKind): kind is PermitKind => kind.permits !== undefined
+
+/** The value of the label that wakes the waiters of all processes: a write let several in. */
+export const several = "several"
+
+/** A waiter writes its lease anew when this part of the TTL has passed, as a holder does by default. */
+export const keepAfter = 1 / 3
+
+type Seen = Pick<ObjectSnapshot, "annotations" | "labels" | "resourceVersion">
+
+/** A contender that asks for permits. */
+export type Asking = Contender & { readonly kind: PermitKind }
+
+/**
+ * Decides for a contender.
+ *
+ * - If its permits are free and nobody waits, it takes them. It removes leases that have expired.
+ * - If it is in the line and holds as many permits as it needs, it claims them.
+ * - If it is in the line and does not, it waits. It keeps its own lease, and removes those before it that have expired.
+ * - Otherwise it waits, and may join the line.
+ */
+export const decide = (seen: Seen, now: ServerTime, contender: Asking): Decision => {
+  const { holderId, kind } = contender
+  const record = kind.decode(seen.annotations)
+  const leftOver = leftOverIn(record, seen, now)
+  if (record._tag === "Malformed" && leftOver === undefined) {
+    return { _tag: "Malformed", key: record.key, value: record.value }
+  }
+  const line = PermitRecord.placed(record)
+  const own = line.find((lease) => lease.holderId === holderId)
+  return own === undefined
+    ? decideOutside(seen, line, leftOver ?? {}, now, contender)
+    : decideInside(seen, line, own, now, contender)
+}
+
+/** How many of its permits a contender needs, and how many it asks for. */
+const askedBy = ({ asks }: Contender) => asks ?? { permits: 1, needs: 1 }
+
+const decideInside = (
+  seen: Seen,
+  line: ReadonlyArray<Placed>,
+  own: Placed,
+  now: ServerTime,
+  contender: Asking
+): Decision => {
+  const { kind, renews, ttl } = contender
+  const { limit } = kind.permits
+  if (own.granted >= askedBy(contender).needs) {
+    const validFor = Math.min(own.expiresAt - now.latest, ttl)
+    const over = leaseOf(own)
+    return renews && validFor >= minClaim
+      ? { _tag: "Claim", lease: over, validFor }
+      : { _tag: "Rewrite", lease: renewed(over, now, contender), over }
+  }
+  const before = line.filter((lease) => isBefore(lease, own))
+  const dead = before.filter((lease) => hasExpired(lease, now))
+  const keepAt = own.expiresAt - ttl * (1 - keepAfter)
+  const holder = earliest(before)
+  if (dead.length > 0 || now.latest >= keepAt) {
+    const left = line.filter((lease) => !dead.includes(lease))
+    const woken = grown(line, PermitRecord.grant(limit, left)).filter((lease) => lease.holderId !== own.holderId)
+    return {
+      _tag: "Keep",
+      seen: infoOf(holder),
+      write: {
+        expect: {
+          annotations: Object.assign({}, ...[own, ...dead].map((lease) => kind.encode(leaseOf(lease)))),
+          ...labelling(kind, seen, woken).expect
+        },
+        annotations: {
+          ...kind.encode(renewed(leaseOf(own), now, contender)),
+          ...Object.assign({}, ...dead.map((lease) => kind.removal(lease.holderId)))
+        },
+        ...labelling(kind, seen, woken).patch
+      }
+    }
+  }
+  return {
+    _tag: "Wait",
+    seen: infoOf(holder),
+    until: Math.min(keepAt, holder?.expiresAt ?? keepAt),
+    position: before.filter(isWaiting).length,
+    canJoin: false,
+    isFull: false,
+    keepsPlace: true
+  }
+}
+
+const decideOutside = (
+  seen: Seen,
+  line: ReadonlyArray<Placed>,
+  leftOver: MetadataPatch,
+  now: ServerTime,
+  contender: Asking
+): Decision => {
+  const { kind } = contender
+  const { limit } = kind.permits
+  const asks = askedBy(contender)
+  const dead = line.filter((lease) => hasExpired(lease, now))
+  const living = PermitRecord.grant(
+    limit,
+    line.filter((lease) => !dead.includes(lease))
+  )
+  if (!living.some(isWaiting) && PermitRecord.free(limit, living) >= asks.needs) {
+    const lease = firstLease(now, contender, seen.resourceVersion)
+    return {
+      _tag: "Acquire",
+      lease,
+      patch: {
+        ...leftOver,
+        ...Object.assign({}, ...dead.map((lease) => kind.removal(lease.holderId))),
+        ...taking(kind, lease)
+      },
+      labels: { [LockQueue.labelKey(kind.key)]: LockQueue.processIdOf(contender.holderId) },
+      tookOverFrom: dead[0] === undefined ? undefined : { expiry: dead[0].expiry, holder: dead[0].holderId }
+    }
+  }
+  const holder = earliest(line)
+  const isFull = line.length >= LockQueue.capacity
+  return {
+    _tag: "Wait",
+    seen: infoOf(holder),
+    until: holder?.expiresAt ?? now.latest,
+    position: undefined,
+    canJoin: !isFull,
+    isFull
+  }
+}
+
+/** The first lease of a contender, at this place. */
+export const firstLease = (now: ServerTime, contender: Asking, place: string): PermitLease => ({
+  ...nextLease(now, contender),
+  permits: askedBy(contender).permits,
+  place
+})
+
+/** The annotations of a lease on an object that nobody else holds or waits for. */
+export const taking = (kind: PermitKind, lease: Lease): Readonly<Record<string, string>> => ({
+  [kind.key]: kind.permits.mark,
+  ...kind.encode(lease)
+})
+
+/** The write with which a contender joins the line, on condition that the line is still there. */
+export const join = (now: ServerTime, contender: Asking): AnnotationGuardedPatch => {
+  const { kind } = contender
+  return {
+    expect: { annotations: { [kind.key]: kind.permits.mark } },
+    ...adding(kind, { ...nextLease(now, contender), permits: askedBy(contender).permits })
+  }
+}
+
+const adding = (
+  { key, permits }: PermitKind,
+  lease: Omit<PermitLease, "place">
+): Pick<AnnotationGuardedPatch, "annotations" | "stamps"> => ({
+  annotations: { [PermitRecord.leaseKey(key, lease.holderId)]: PermitRecord.textOf(permits, lease) },
+  stamps: [PermitRecord.placeKey(key, lease.holderId)]
+})
+
+/** Whether others wait for permits. */
+export const isAwaited = (kind: PermitKind, annotations: ObjectSnapshot["annotations"], holderId: string): boolean =>
+  PermitRecord.placed(kind.decode(annotations)).some((lease) => isWaiting(lease) && lease.holderId !== holderId)
+
+/**
+ * A release of permits.
+ *
+ * - `keeps`: how many permits the lease keeps; 0 if it is removed.
+ * - `again`: the waiter of the same process that joins the line with the same write, and what it asks for. Its TTL is in milliseconds.
+ * - `passed`: how many waiters to reckon with that others let in since the object was last seen. The last release knew it from its
+ *   answer.
+ */
+export interface Leaving {
+  readonly keeps: number
+  readonly again: { readonly holderId: string; readonly permits: number; readonly ttl: number } | undefined
+  readonly passed: number
+}
+
+/** A release that was planned: the write, and what it takes to read its answer. */
+export interface LeavePlan {
+  readonly write: ConditionalPatch
+  /** The write instead if the first one is refused. */
+  readonly otherwise: ConditionalPatch | undefined
+  readonly lease: PermitLease
+  readonly leaving: Leaving
+  /** The waiters as last seen, in order. */
+  readonly waiters: ReadonlyArray<string>
+  /** The value of the label; `undefined` if nobody is woken. */
+  readonly label: string | undefined
+}
+
+/**
+ * Plans a release, from the object as last seen.
+ *
+ * A holder that knows of nobody else leaves nothing on the object, on condition that nothing has changed. If something has, it releases
+ * its own lease alone.
+ */
+export const planLeave = (
+  kind: PermitKind,
+  seen: Seen,
+  lease: PermitLease,
+  now: ServerTime,
+  leaving: Leaving
+): LeavePlan => {
+  const { again, keeps, passed } = leaving
+  const line = PermitRecord.placed(kind.decode(seen.annotations))
+  const others = line.filter(({ holderId }) => holderId !== lease.holderId)
+  const waiters = others.filter(isWaiting)
+  const woken = wokenBy(kind, line, lease, keeps, waiters.slice(passed))
+  const labels = labelling(kind, seen, woken)
+  const own = PermitRecord.leaseKey(kind.key, lease.holderId)
+  const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
+  const write: ConditionalPatch = {
+    expect: { annotations: kind.encode(lease), ...labels.expect },
+    annotations:
+      keeps > 0
+        ? { [own]: PermitRecord.textOf(kind.permits, { ...lease, permits: keeps }) }
+        : { ...kind.removal(lease.holderId), ...added?.annotations },
+    ...(added?.stamps === undefined ? {} : { stamps: added.stamps }),
+    ...labels.patch
+  }
+  const plan = { lease, leaving, waiters: waiters.map(({ holderId }) => holderId), label: labels.label }
+  if (others.length > 0 || again !== undefined || keeps > 0) return { ...plan, write, otherwise: undefined }
+  const label = LockQueue.labelKey(kind.key)
+  return {
+    ...plan,
+    otherwise: write,
+    write: {
+      expect: { resourceVersion: seen.resourceVersion },
+      annotations: { [kind.key]: null, ...kind.removal(lease.holderId) },
+      ...(label in seen.labels ? { labels: { [label]: null } } : {})
+    }
+  }
+}
+
+// Exactly, if nobody else was let in meanwhile. Otherwise the first of the waiters that are left, as many as the permits suffice for.
+const wokenBy = (
+  { permits: { limit } }: PermitKind,
+  line: ReadonlyArray<Placed>,
+  lease: PermitLease,
+  keeps: number,
+  waiters: ReadonlyArray<Placed>
+): ReadonlyArray<Placed> => {
+  const known = line.filter(isWaiting).filter(({ holderId }) => holderId !== lease.holderId)
+  if (known.length === waiters.length) {
+    const rest = line.filter(({ holderId }) => holderId !== lease.holderId)
+    const after =
+      keeps > 0 ? PermitRecord.withLease(limit, rest, { ...lease, permits: keeps }) : PermitRecord.grant(limit, rest)
+    return grown(line, after)
+  }
+  let left = lease.permits - keeps
+  return waiters.filter(({ permits }) => {
+    const isIn = left > 0
+    left -= permits
+    return isIn
+  })
+}
+
+/** What the answer to a release shows: the waiters that it let in without having woken them, and how many others were let in before. */
+export const readAnswer = (
+  kind: PermitKind,
+  { label, lease, leaving, waiters }: LeavePlan,
+  snapshot: Pick<ObjectSnapshot, "annotations">
+): { readonly missed: ReadonlyArray<Placed>; readonly passed: number } => {
+  const { limit } = kind.permits
+  const line = PermitRecord.placed(kind.decode(snapshot.annotations))
+  const rest = line.filter(({ holderId }) => holderId !== lease.holderId && holderId !== leaving.again?.holderId)
+  const letIn = grown(PermitRecord.withLease(limit, rest, lease), line).filter(
+    ({ holderId }) => holderId !== lease.holderId && holderId !== leaving.again?.holderId
+  )
+  const first = letIn[0] === undefined ? -1 : waiters.indexOf(letIn[0].holderId)
+  return {
+    missed: letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId)),
+    passed: first >= 0 ? first : letIn.length > 0 ? waiters.length : leaving.passed
+  }
+}
+
+/** The write that wakes waiters which were let in, on condition that the line is still there. */
+export const wake = (
+  kind: PermitKind,
+  seen: Pick<ObjectSnapshot, "labels">,
+  woken: ReadonlyArray<Placed>
+): AnnotationGuardedPatch => {
+  const { expect, patch } = labelling(kind, seen, woken)
+  return { expect: { annotations: { [kind.key]: kind.permits.mark }, ...expect }, annotations: {}, ...patch }
+}
+
+/** The release of a lease and nothing else, in case a rule of the cluster refuses a label. */
+export const plainLeave = (kind: PermitKind, { lease, leaving }: LeavePlan): AnnotationGuardedPatch => ({
+  expect: { annotations: kind.encode(lease) },
+  annotations:
+    leaving.keeps > 0
+      ? {
+          [PermitRecord.leaseKey(kind.key, lease.holderId)]: PermitRecord.textOf(kind.permits, {
+            ...lease,
+            permits: leaving.keeps
+          })
+        }
+      : kind.removal(lease.holderId)
+})
+
+/** The write that removes the lease of any holder, if it is there: an operator's last resort. It wakes those that it lets in. */
+export const planBreak = (kind: PermitKind, seen: Seen, holderId: string): ConditionalPatch | undefined => {
+  const line = PermitRecord.placed(kind.decode(seen.annotations))
+  const lease = line.find((lease) => lease.holderId === holderId)
+  if (lease === undefined) return undefined
+  const after = PermitRecord.grant(
+    kind.permits.limit,
+    line.filter((other) => other !== lease)
+  )
+  const { patch } = labelling(kind, seen, grown(line, after))
+  return {
+    expect: { resourceVersion: seen.resourceVersion },
+    annotations: { ...kind.removal(holderId), ...(after.length === 0 ? { [kind.key]: null } : {}) },
+    ...patch
+  }
+}
+
+/** The leases that hold more after a write than before. */
+const grown = (before: ReadonlyArray<Placed>, after: ReadonlyArray<Placed>): ReadonlyArray<Placed> =>
+  after.filter(({ granted, holderId }) => granted > (before.find((lease) => lease.holderId === holderId)?.granted ?? 0))
+
+/** Whether a lease waits for permits. */
+export const isWaiting = ({ granted, permits }: Placed): boolean => granted < permits
+
+const isBefore = (lease: Placed, own: Placed): boolean =>
+  lease.place === own.place ? lease.holderId < own.holderId : isOlder(lease.place, own.place)
+
+const hasExpired = ({ expiresAt }: Placed, now: ServerTime): boolean => now.earliest > expiresAt
+
+const earliest = (line: ReadonlyArray<Placed>): Placed | undefined =>
+  line.reduce<Placed | undefined>(
+    (first, lease) => (first === undefined || lease.expiresAt < first.expiresAt ? lease : first),
+    undefined
+  )
+
+const infoOf = (lease: Placed | undefined): Partial<HolderInfo> =>
+  lease === undefined ? {} : { expiry: lease.expiry, holder: lease.holderId }
+
+const leaseOf = ({ expiry, holderId, permits, place }: Placed): PermitLease => ({ holderId, permits, place, expiry })
+
+const renewed = (lease: PermitLease, now: ServerTime, contender: Asking): PermitLease => ({
+  ...lease,
+  ...nextLease(now, contender, lease.expiry)
+})
+
+// An exclusive lock that has expired is in nobody's way.
+const leftOverIn = (record: LockRecord, { annotations }: Seen, now: ServerTime): MetadataPatch | undefined => {
+  if (record._tag !== "Malformed") return undefined
+  const instant = rfc3339.parse(record.value)
+  const isOver = instant !== undefined && now.earliest > instant.seconds * 1000 + Math.ceil(instant.nanos / 1_000_000)
+  return isOver ? PermitRecord.removalOfExclusive(record.key, annotations) : undefined
+}
+
+// The process of each waiter watches the label for its own ID, and for `several`.
+const labelling = ({ key }: PermitKind, { labels }: Pick<Seen, "labels">, woken: ReadonlyArray<Placed>) => {
+  const processes = [...new Set(woken.map(({ holderId }) => LockQueue.processIdOf(holderId)))]
+  const label = processes.length > 1 ? several : processes[0]
+  return {
+    label,
+    expect: label === undefined ? {} : { hasLabels: Object.keys(labels).length > 0 },
+    patch: label === undefined ? {} : { labels: { [LockQueue.labelKey(key)]: label } }
+  }
+}

@@ -1,0 +1,351 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as LockKind from "../src/LockKind.ts"
+import * as LockRecord from "../src/LockRecord.ts"
+import type { ConditionalPatch, ObjectSnapshot } from "../src/ObjectStore.ts"
+import * as PermitProtocol from "../src/PermitProtocol.ts"
+import * as PermitRecord from "../src/PermitRecord.ts"
+import * as precondition from "../src/internal/precondition.ts"
+
+const key = "example.com/lock"
+const at = 1_795_515_600_000
+const now = { earliest: at, latest: at }
+const expiry = LockRecord.expiryAt(at + 10_000)
+const past = LockRecord.expiryAt(at - 1000)
+const a = "pod-a/aaaaaaaaaaaa.1"
+const b = "pod-b/bbbbbbbbbbbb.1"
+const c = "pod-c/cccccccccccc.1"
+const d = "pod-d/dddddddddddd.1"
+
+const semaphore = (limit: number) => LockKind.semaphore(key, limit) as PermitProtocol.PermitKind
+const shared = LockKind.shared(key) as PermitProtocol.PermitKind
+const asking = (holderId: string, permits = 1, kind = semaphore(2), needs = permits): PermitProtocol.Asking => ({
+  kind,
+  holderId,
+  ttl: 10_000,
+  renews: true,
+  yields: false,
+  asks: { permits, needs }
+})
+const lease = (holderId: string, place: string, permits = 1, until = expiry) => ({
+  holderId,
+  permits,
+  place,
+  expiry: until
+})
+const objectWith = (
+  kind: PermitProtocol.PermitKind,
+  ...leases: ReadonlyArray<PermitRecord.PermitLease>
+): ObjectSnapshot => ({
+  uid: "u",
+  resourceVersion: "50",
+  annotations: Object.assign({ [key]: kind.permits.mark }, ...leases.map((lease) => kind.encode(lease))),
+  labels: {}
+})
+const empty: ObjectSnapshot = { uid: "u", resourceVersion: "50", annotations: { other: "1" }, labels: {} }
+const two = semaphore(2)
+const decide = (seen: ObjectSnapshot, contender: PermitProtocol.Asking) => PermitProtocol.decide(seen, now, contender)
+
+describe("PermitProtocol.decide", () => {
+  it("takes free permits, at the place of the version that it found", () => {
+    const own = lease(a, "50", 2)
+    assert.deepStrictEqual(decide(empty, asking(a, 2)), {
+      _tag: "Acquire",
+      lease: own,
+      patch: { [key]: "semaphore of 2", ...two.encode(own) },
+      labels: { [`${key}-next`]: "aaaaaaaaaaaa" },
+      tookOverFrom: undefined
+    })
+  })
+
+  it("takes what others leave", () => {
+    assert.strictEqual(decide(objectWith(two, lease(a, "1")), asking(b))._tag, "Acquire")
+  })
+
+  it("waits if its permits do not fit", () => {
+    assert.deepStrictEqual(decide(objectWith(two, lease(a, "1")), asking(b, 2)), {
+      _tag: "Wait",
+      seen: { expiry, holder: a },
+      until: at + 10_000,
+      position: undefined,
+      canJoin: true,
+      isFull: false
+    })
+  })
+
+  it("takes fewer than it asks for if it can begin with them", () => {
+    assert.strictEqual(decide(objectWith(two, lease(a, "1")), asking(b, 2, two, 1))._tag, "Acquire")
+  })
+
+  it("never passes one that waits", () => {
+    assert.strictEqual(decide(objectWith(two, lease(a, "1"), lease(b, "2", 2)), asking(c))._tag, "Wait")
+  })
+
+  it("does not join a full line", () => {
+    const leases = Array.from({ length: 128 }, (_, index) =>
+      lease(`pod/aaaaaaaaaaaa.${index.toString(36)}`, String(index))
+    )
+    assert.deepInclude(decide(objectWith(two, ...leases), asking(b)), { canJoin: false, isFull: true })
+  })
+
+  it("removes expired leases with the write that takes", () => {
+    assert.deepInclude(decide(objectWith(two, lease(a, "1", 2, past)), asking(b)), {
+      _tag: "Acquire",
+      patch: { [key]: "semaphore of 2", ...two.removal(a), ...two.encode(lease(b, "50")) },
+      tookOverFrom: { expiry: past, holder: a }
+    })
+  })
+
+  it("removes an exclusive lock that has expired, with its queue", () => {
+    const left = { [key]: past, [`${key}-holder`]: `x@${past}`, [`${key}-queue`]: "x", [`${key}-queue-x`]: "x" }
+    assert.deepInclude(decide({ ...empty, annotations: left }, asking(a)), {
+      patch: {
+        [`${key}-holder`]: null,
+        [`${key}-queue`]: null,
+        [`${key}-queue-x`]: null,
+        [key]: "semaphore of 2",
+        ...two.encode(lease(a, "50"))
+      }
+    })
+  })
+
+  it("refuses another kind that is in use", () => {
+    const exclusive = { ...empty, annotations: { [key]: expiry } }
+    assert.deepStrictEqual(decide(exclusive, asking(a)), { _tag: "Malformed", key, value: expiry })
+    const other = objectWith(semaphore(3), lease(b, "1"))
+    assert.deepStrictEqual(decide(other, asking(a)), { _tag: "Malformed", key, value: "semaphore of 3" })
+  })
+
+  const full = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3"), lease(d, "4"))
+
+  it("claims its permits as soon as they fit", () => {
+    assert.deepStrictEqual(decide(full, asking(b)), { _tag: "Claim", lease: lease(b, "2"), validFor: 10_000 })
+    assert.strictEqual(decide(full, asking(c))._tag, "Wait")
+  })
+
+  it("writes a lease anew of which little is left, also if it does not renew", () => {
+    const found = objectWith(two, lease(a, "1", 1, LockRecord.expiryAt(at)))
+    assert.deepInclude(decide(found, asking(a)), { _tag: "Rewrite", lease: lease(a, "1") })
+    assert.deepInclude(decide(full, { ...asking(a), renews: false }), { _tag: "Rewrite", over: lease(a, "1") })
+  })
+
+  it("waits in the line until it must keep its place", () => {
+    assert.deepStrictEqual(decide(full, asking(d)), {
+      _tag: "Wait",
+      seen: { expiry, holder: a },
+      until: at + 10_000 - 6666.666666666668,
+      position: 1,
+      canJoin: false,
+      isFull: false,
+      keepsPlace: true
+    })
+  })
+
+  it("keeps its place before a third of its lease is over", () => {
+    const old = LockRecord.expiryAt(at + 6000)
+    const found = objectWith(two, lease(a, "1", 2), lease(b, "2", 1, old))
+    assert.deepInclude(decide(found, asking(b)), {
+      _tag: "Keep",
+      write: {
+        expect: { annotations: two.encode(lease(b, "2", 1, old)) },
+        annotations: two.encode(lease(b, "2"))
+      }
+    })
+  })
+
+  it("removes expired leases before it, and wakes those whom that lets in", () => {
+    const dead = lease(a, "1", 2, past)
+    const found = objectWith(two, dead, lease(b, "2"), lease(c, "3"), lease(d, "4", 1, past))
+    assert.deepInclude(decide(found, asking(c)), {
+      write: {
+        expect: { annotations: { ...two.encode(dead), ...two.encode(lease(c, "3")) }, hasLabels: false },
+        annotations: { ...two.encode(lease(c, "3")), ...two.removal(a) },
+        labels: { [`${key}-next`]: "bbbbbbbbbbbb" }
+      }
+    })
+  })
+})
+
+const leaving = { keeps: 0, again: undefined, passed: 0 }
+const leave = (
+  seen: ObjectSnapshot,
+  own: PermitRecord.PermitLease,
+  more: Partial<PermitProtocol.Leaving> = {},
+  kind = two
+) => PermitProtocol.planLeave(kind, seen, own, now, { ...leaving, ...more })
+
+describe("PermitProtocol.planLeave", () => {
+  it("leaves nothing on the object if nobody else is known, and its own lease alone if that is refused", () => {
+    const { otherwise, write } = leave(objectWith(two, lease(a, "1")), lease(a, "1"))
+    assert.deepStrictEqual(write, {
+      expect: { resourceVersion: "50" },
+      annotations: { [key]: null, ...two.removal(a) }
+    })
+    assert.deepStrictEqual(otherwise, {
+      expect: { annotations: two.encode(lease(a, "1")) },
+      annotations: two.removal(a)
+    })
+  })
+
+  const full = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3"), lease(d, "4"))
+
+  it("has its own lease as its only condition, and wakes the first waiter", () => {
+    assert.deepStrictEqual(leave(full, lease(a, "1")).write, {
+      expect: { annotations: two.encode(lease(a, "1")), hasLabels: false },
+      annotations: two.removal(a),
+      labels: { [`${key}-next`]: "cccccccccccc" }
+    })
+  })
+
+  it("reckons with those who were let in meanwhile", () => {
+    assert.strictEqual(leave(full, lease(a, "1"), { passed: 1 }).label, "dddddddddddd")
+    assert.isUndefined(leave(full, lease(a, "1"), { passed: 2 }).label)
+  })
+
+  it("wakes several with one write", () => {
+    const found = objectWith(two, lease(a, "1", 2), lease(b, "2"), lease(c, "3"))
+    assert.strictEqual(leave(found, lease(a, "1", 2)).label, PermitProtocol.several)
+    assert.strictEqual(leave(found, lease(a, "1", 2), { keeps: 1 }).label, "bbbbbbbbbbbb")
+  })
+
+  it("a waiter that asks for more than is free holds back those behind it", () => {
+    const found = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3", 2), lease(d, "4"))
+    const { label } = leave(found, lease(a, "1"))
+    // It holds one permit now, and has not what it needs.
+    assert.strictEqual(label, "cccccccccccc")
+  })
+
+  it("puts the next waiter of its process into the line with the same write", () => {
+    const again = "pod-a/aaaaaaaaaaaa.2"
+    assert.deepStrictEqual(leave(full, lease(a, "1"), { again: { holderId: again, permits: 1, ttl: 10_000 } }).write, {
+      expect: { annotations: two.encode(lease(a, "1")), hasLabels: false },
+      annotations: { ...two.removal(a), [`${key}-lease-aaaaaaaaaaaa.2`]: `${again} 1 ${expiry}` },
+      stamps: [`${key}-place-aaaaaaaaaaaa.2`],
+      labels: { [`${key}-next`]: "cccccccccccc" }
+    })
+  })
+
+  it("a writer that leaves lets in the readers next to each other", () => {
+    const all = shared.permits.limit
+    const found = objectWith(shared, lease(a, "1", all), lease(b, "2"), lease(c, "3"), lease(d, "4", all))
+    assert.strictEqual(leave(found, lease(a, "1", all), {}, shared).label, PermitProtocol.several)
+    assert.strictEqual(leave(found, lease(a, "1", all), { keeps: 1 }, shared).label, PermitProtocol.several)
+  })
+
+  it("the last reader lets in the writer, and no other reader does", () => {
+    const all = shared.permits.limit
+    const one = objectWith(shared, lease(a, "1"), lease(b, "2", all))
+    assert.strictEqual(leave(one, lease(a, "1"), {}, shared).label, "bbbbbbbbbbbb")
+  })
+
+  it("reads from the answer whom it let in without having known, and how many were let in before", () => {
+    const plan = leave(full, lease(a, "1"))
+    const answer = objectWith(two, lease(b, "2"), lease(c, "3"), lease(d, "4"))
+    assert.deepStrictEqual(PermitProtocol.readAnswer(two, plan, answer), { missed: [], passed: 0 })
+    // The other holder left as well, and woke the same waiter.
+    const later = objectWith(two, lease(c, "3"), lease(d, "4"))
+    const { missed, passed } = PermitProtocol.readAnswer(two, plan, later)
+    assert.deepStrictEqual(
+      missed.map(({ holderId }) => holderId),
+      [d]
+    )
+    assert.strictEqual(passed, 1)
+    assert.deepStrictEqual(PermitProtocol.wake(two, later, missed), {
+      expect: { annotations: { [key]: "semaphore of 2" }, hasLabels: false },
+      annotations: {},
+      labels: { [`${key}-next`]: "dddddddddddd" }
+    })
+  })
+})
+
+describe("PermitProtocol.planBreak", () => {
+  it("removes one lease, and wakes whom that lets in", () => {
+    const found = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3"))
+    assert.deepStrictEqual(PermitProtocol.planBreak(two, found, a), {
+      expect: { resourceVersion: "50" },
+      annotations: two.removal(a),
+      labels: { [`${key}-next`]: "cccccccccccc" }
+    })
+    assert.isUndefined(PermitProtocol.planBreak(two, found, d))
+  })
+})
+
+const apply = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
+  const { expect } = write
+  const isMet =
+    "resourceVersion" in expect
+      ? expect.resourceVersion === object.resourceVersion
+      : precondition.isMet(expect.annotations, object.annotations)
+  if (!isMet) return undefined
+  const stamps = "stamps" in write ? (write.stamps ?? []) : []
+  const annotations = Object.fromEntries(
+    Object.entries({
+      ...object.annotations,
+      ...write.annotations,
+      ...Object.fromEntries(stamps.map((name) => [name, object.resourceVersion]))
+    }).filter((entry): entry is [string, string] => entry[1] !== null)
+  )
+  return { ...object, annotations, resourceVersion: String(Number(object.resourceVersion) + 1) }
+}
+
+// mulberry32
+const randomOf = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+}
+
+describe("a line", () => {
+  const walk = (kind: PermitProtocol.PermitKind, amounts: ReadonlyArray<number>, seed: number) => {
+    const random = randomOf(seed)
+    const pick = <A>(from: ReadonlyArray<A>): A => from[Math.floor(random() * from.length)]!
+    let object = { ...empty, annotations: { other: "1" } as Readonly<Record<string, string>> }
+    const versions: Array<ObjectSnapshot> = [object]
+    const stale = () => versions[Math.max(0, versions.length - 1 - Math.floor(random() * 4))]!
+    const line = () => PermitRecord.placed(kind.decode(object.annotations))
+    let sequence = 0
+    for (let step = 0; step < 200; step++) {
+      const seen = stale()
+      const before = line()
+      const known = PermitRecord.placed(kind.decode(seen.annotations))
+      const own = known.length > 0 && random() < 0.6 ? pick(known) : undefined
+      const holderId = `pod/${pick(["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"])}.${(sequence++).toString(36)}`
+      const amount = pick(amounts)
+      let write: ConditionalPatch | undefined
+      if (own === undefined) {
+        const contender = asking(holderId, amount, kind)
+        const decision = decide(seen, contender)
+        if (decision._tag === "Acquire") {
+          write = { expect: { resourceVersion: seen.resourceVersion }, annotations: decision.patch }
+        } else if (decision._tag === "Wait" && decision.canJoin) write = PermitProtocol.join(now, contender)
+      } else {
+        const keeps = random() < 0.3 ? Math.floor(own.permits / 2) : 0
+        const plan = leave(seen, lease(own.holderId, own.place, own.permits), { keeps, passed: pick([0, 1]) }, kind)
+        write = plan.write
+      }
+      const next = write && apply(object, write)
+      if (next === undefined) continue
+      object = next
+      versions.push(next)
+      const after = line()
+      const total = after.reduce((sum, { granted }) => sum + granted, 0)
+      assert.isAtMost(total, kind.permits.limit, `seed ${seed}`)
+      for (const { granted, holderId, permits } of before) {
+        const still = after.find((lease) => lease.holderId === holderId)
+        if (still !== undefined && still.permits === permits) assert.isAtLeast(still.granted, granted, `seed ${seed}`)
+      }
+      const holders = after.filter((lease) => !PermitProtocol.isWaiting(lease))
+      assert.deepStrictEqual(after.slice(0, holders.length), holders, `seed ${seed}`)
+      const isBlocked = after[holders.length]
+      if (isBlocked !== undefined) assert.isAbove(isBlocked.permits, PermitRecord.free(kind.permits.limit, holders))
+      assert.strictEqual(object.annotations["other"], "1")
+    }
+  }
+
+  it("grants no more than there is, takes nothing back, and lets nobody pass, whatever is outdated", () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      walk(semaphore(3), [1, 1, 2, 3], seed)
+      walk(shared, [1, shared.permits.limit], seed)
+    }
+  })
+})
