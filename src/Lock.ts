@@ -22,35 +22,23 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
-import * as Closing from "./internal/engine/closing.ts"
-import type { Contender, Engine } from "./internal/engine/contender.ts"
-import type { Holding } from "./internal/engine/holding.ts"
+import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
-import { take } from "./internal/engine/lockHandle.ts"
-import * as renewer from "./internal/engine/renewer.ts"
-import { acquiring } from "./internal/engine/telemetry.ts"
-import * as waitBudget from "./internal/engine/waitBudget.ts"
-import * as watchPool from "./internal/engine/watchPool.ts"
-import type { Start } from "./internal/protocol/acquisitionState.ts"
+import * as process from "./internal/engine/process.ts"
 import * as rules from "./internal/protocol/rules.ts"
-import * as ClockReading from "./internal/time/clockReading.ts"
+import { guardedBy } from "./internal/guarded.ts"
 import * as settings from "./internal/settings.ts"
-import * as timers from "./internal/time/timers.ts"
 import * as LockError from "./LockError.ts"
 import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
-import * as LockQueue from "./LockQueue.ts"
 import { idKey, type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
@@ -191,16 +179,6 @@ export const tryWithLock =
   <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | TryError | LockError.Lost, R | Lock> =>
     guardedBy(tryScoped(id, options), use)
 
-const guardedBy = <A, E, R, E2>(
-  acquire: Effect.Effect<Held, E2, Lock | Scope.Scope>,
-  use: Guarded<A, E, R>
-): Effect.Effect<A, E | E2 | LockError.Lost, R | Lock> =>
-  Effect.scopedWith((scope) =>
-    Effect.flatMap(Scope.provide(acquire, scope), (held) =>
-      held.guard(Effect.isEffect(use) ? use : Effect.suspend(() => use(held)))
-    )
-  )
-
 /** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
 export const inspect = (id: string): Effect.Effect<Inspection, LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
@@ -250,67 +228,13 @@ export const makeOf = Effect.fnUntraced(function* (
   const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.standard
   const store = given.holdsLeases ? yield* showingHolders(given, kind) : given
-  const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
-  const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
-  const processId = LockQueue.newProcessId()
-  const idInMetrics = options.idInMetrics === true
-  let acquisitions = 0
-
-  const timing = yield* timers.make
-  const unfinished = yield* FiberSet.make<void>()
-  const closing = Closing.make()
-  yield* Effect.addFinalizer(() => Effect.andThen(closing.begin, FiberSet.awaitEmpty(unfinished)))
-  const contenders = localQueue.make((effect) =>
-    Effect.suspend(() =>
-      closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
-    )
-  )
-  const engine: Engine = {
-    store,
-    timers: timing,
-    watches: yield* watchPool.make(store, { key: LockQueue.labelKey(kind.key), value: processId }, timing),
-    renewer: renewer.make(timing),
-    closing,
-    scope: yield* Effect.scope
-  }
-
-  const contender = (id: string, options: AcquireOptions | undefined): Effect.Effect<Contender> =>
-    Effect.map(ClockReading.now, (startedAt) => {
-      acquisitions++
-      const own = options === undefined ? policy : LockPolicy.withOverrides(policy, options)
-      return {
-        id,
-        object: store.describe(id),
-        kind,
-        holderId: LockQueue.holderId(identity, processId, acquisitions),
-        ttl: Duration.toMillis(own.ttl),
-        renews: own.renewEvery !== false,
-        sharedWithDex,
-        createIfMissing: options?.createIfMissing ?? store.createIfMissing,
-        includesContent: store.includesContent,
-        startedAt,
-        engine,
-        policy: own,
-        waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),
-        releaseInBackground: options?.releaseInBackground ?? false,
-        attributes: idInMetrics ? { id } : undefined
-      }
-    })
-
-  // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
-  const hold = <E extends LockError.LockError>(
-    id: string,
-    options: AcquireOptions | undefined,
-    acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
-  ) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(contender(id, options), (contender) =>
-        Effect.flatMap(
-          acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
-          (holding) => take(contender, holding, contenders.leave(contender, holding))
-        )
-      )
-    )
+  const { detach, hold, sharedWithDex } = yield* process.make(store, {
+    key: kind.key,
+    policy,
+    identity: options.identity,
+    idInMetrics: options.idInMetrics
+  })
+  const contenders = localQueue.make(detach)
 
   const conflict = (
     id: string,
@@ -360,7 +284,7 @@ export const makeOf = Effect.fnUntraced(function* (
     const state = yield* stateOf(found)
     if (state._tag === "Free") return state
     if (state._tag === "Malformed") {
-      const error = rules.unreadable({ id, object: store.describe(id), kind }, state)
+      const error = rules.unreadable({ id, object: store.describe(id), wanted: rules.nameOf(kind) }, state)
       if (error._tag === "LockMismatch") return yield* error
     }
     const answer = yield* store.compareAndSwap(id, {
@@ -372,23 +296,35 @@ export const makeOf = Effect.fnUntraced(function* (
 
   return Lock.of({
     scoped: (id, options) =>
-      hold(id, options, (contender, start, restore) =>
-        contenders.acquire(
-          contender,
-          start,
-          (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
-          restore
-        )
+      hold(
+        id,
+        kind,
+        undefined,
+        options,
+        (contender, start, restore) =>
+          contenders.acquire(
+            contender,
+            start,
+            (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
+            restore
+          ),
+        contenders.leave
       ),
     tryScoped: (id, options) =>
-      hold(id, options, (contender, start, restore) =>
-        contenders.acquireIfIdle(
-          contender,
-          start,
-          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
-          restore,
-          (seen) => conflict(id, "Held", seen)
-        )
+      hold(
+        id,
+        kind,
+        undefined,
+        options,
+        (contender, start, restore) =>
+          contenders.acquireIfIdle(
+            contender,
+            start,
+            (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
+            restore,
+            (seen) => conflict(id, "Held", seen)
+          ),
+        contenders.leave
       ),
     inspect,
     removeIdle: (id) =>

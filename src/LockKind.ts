@@ -69,13 +69,9 @@ export const semaphore = (key: string, limit: number): LockKind => withPermits(k
 /** A lock on an annotation that readers share, or one writer has. It respects what is locked under the other default key. */
 export const shared = (key: string): LockKind => withPermits(key, PermitRecord.shared)
 
-/** The kind of lock of a policy on the objects of a store. */
+/** The kind of lock of a policy on the objects of a store. A policy for objects that Dex shares has Dex's key. */
 export const of = (policy: LockPolicy.LockPolicy, store: ObjectStore["Service"]): LockKind =>
-  exclusive(keyOf(policy, store))
-
-/** The annotation of a policy on the objects of a store. A policy for objects that Dex shares has Dex's key. */
-export const keyOf = (policy: LockPolicy.LockPolicy, store: ObjectStore["Service"]): string =>
-  policy.annotation ?? (policy.sharedWithDex === true ? LockPolicy.dexAnnotation : store.annotation)
+  exclusive(policy.annotation ?? (policy.sharedWithDex === true ? LockPolicy.dexAnnotation : store.annotation))
 
 const defaultKeys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
 
@@ -90,7 +86,8 @@ const decodeExclusive = (key: string, annotations: Readonly<Record<string, strin
   return isUnused ? { _tag: "Leases", leases: [] } : record
 }
 
-const withPermits = (key: string, permits: PermitRecord.Permits): LockKind => {
+/** A lock with permits on an annotation. */
+export const withPermits = (key: string, permits: PermitRecord.Permits): LockKind => {
   const otherKeys = otherKeysOf(key)
   return {
     key,

@@ -350,6 +350,40 @@ export const planBreak = (kind: PermitKind, seen: Seen, holderId: string): Condi
   }
 }
 
+/** A contender in a line, as others see it. `granted` is how many of its permits it has. */
+export interface InLine {
+  readonly holder: string
+  readonly permits: number
+  readonly granted: number
+  readonly expiry: string
+  readonly isExpired: boolean
+}
+
+/** A line, as others see it: those that have all their permits, and those that wait, in order. */
+export interface Line {
+  readonly holders: ReadonlyArray<InLine>
+  readonly waiters: ReadonlyArray<InLine>
+}
+
+/** A line with nobody in it. */
+export const emptyLine: Line = { holders: [], waiters: [] }
+
+/** Tells who is in a line. */
+export const inspect = (kind: PermitKind, { annotations }: Pick<Seen, "annotations">, now: ServerTime): Line => {
+  const line = PermitRecord.placed(kind.decode(annotations))
+  const inLine = (lease: Placed): InLine => ({
+    holder: lease.holderId,
+    permits: lease.permits,
+    granted: lease.granted,
+    expiry: lease.expiry,
+    isExpired: hasExpired(lease, now)
+  })
+  return {
+    holders: line.filter((lease) => !isWaiting(lease)).map(inLine),
+    waiters: line.filter(isWaiting).map(inLine)
+  }
+}
+
 /** The leases that hold more after a write than before. */
 const grown = (before: ReadonlyArray<Placed>, after: ReadonlyArray<Placed>): ReadonlyArray<Placed> =>
   after.filter(({ granted, holderId }) => granted > (before.find((lease) => lease.holderId === holderId)?.granted ?? 0))

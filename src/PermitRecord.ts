@@ -33,11 +33,13 @@ import type { MetadataPatch } from "./ObjectStore.ts"
  * - `limit`: how many permits there are.
  * - `mark`: the value of the annotation `key`.
  * - `words`: how numbers of permits are written that have a name.
+ * - `shares`: whether the contenders of one process that take one permit share it.
  */
 export interface Permits {
   readonly limit: number
   readonly mark: string
   readonly words: Readonly<Record<string, number>>
+  readonly shares: boolean
 }
 
 /** A lease with permits, as it is written. */
@@ -58,19 +60,33 @@ export interface Placed extends RecordedLease {
 }
 
 /** A semaphore. */
-export const semaphore = (limit: number): Permits => ({ limit, mark: `semaphore of ${limit}`, words: {} })
+export const semaphore = (limit: number): Permits => ({
+  limit,
+  mark: `semaphore of ${limit}`,
+  words: {},
+  shares: false
+})
 
 /** How many permits a writer takes: all of them. */
 const all = Number.MAX_SAFE_INTEGER
 
 /** A shared lock: a reader takes one of very many permits, a writer takes all. */
-export const shared: Permits = { limit: all, mark: "shared lock", words: { shared: 1, exclusive: all } }
+export const shared: Permits = { limit: all, mark: "shared lock", words: { shared: 1, exclusive: all }, shares: true }
 
 /** The most permits that a semaphore can have. */
 export const largestLimit = 999_999_999
 
 /** How many leases are read at most: as many as `LockQueue.maxJoins`. */
 export const maxLeases = 1024
+
+/** Why an annotation key cannot be that of a lock with permits; `undefined` if it can. */
+export const problemOf = (key: string): string | undefined =>
+  key.length - key.indexOf("/") - 1 <= longestName
+    ? undefined
+    : `the annotation of a lock with permits must have at most ${longestName} characters after the slash, but is ${JSON.stringify(key)}`
+
+// Kubernetes allows 63. "-lease-", a process ID, a dot and the number of an acquisition take up to 26 of them.
+const longestName = 37
 
 /** The name of the annotation of a lease. */
 export const leaseKey = (key: string, holderId: string): string => `${key}-lease-${tailOf(holderId)}`
@@ -86,13 +102,19 @@ const leasePattern = /^([A-Za-z0-9._-]{1,63}\/([a-z0-9]{12}\.[a-z0-9]{1,11})) (\
 /** What an annotation `key` with this value says is locked; `undefined` if it cannot be told. */
 export const describe = (value: string): string | undefined => {
   if (rfc3339.parse(value) !== undefined) return "an exclusive lock"
-  if (value === shared.mark) return "a shared lock"
+  const permits = permitsOf(value)
+  return permits && (permits.shares ? "a shared lock" : `a semaphore of ${permits.limit} permits`)
+}
+
+/** The permits of a lock with this value of the annotation `key`; `undefined` if it is another kind. */
+export const permitsOf = (value: string): Permits | undefined => {
+  if (value === shared.mark) return shared
   const limit = /^semaphore of (\d{1,9})$/.exec(value)?.[1]
-  return limit === undefined ? undefined : `a semaphore of ${limit} permits`
+  return limit === undefined ? undefined : semaphore(Number(limit))
 }
 
 /** Whether this value of the annotation `key` is that of a lock with permits. */
-export const isMark = (value: string): boolean => value === shared.mark || /^semaphore of \d{1,9}$/.test(value)
+export const isMark = (value: string): boolean => permitsOf(value) !== undefined
 
 /** Whether anything is in the line. */
 export const isInUse = (key: string, annotations: Readonly<Record<string, string>>): boolean => {

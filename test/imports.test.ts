@@ -28,7 +28,9 @@ const library = [
   "Shutdown",
   ...lock,
   "AnyId",
+  "guarded",
   "Lock",
+  "Semaphore",
   "Once",
   "election",
   "LeaderElection",
@@ -64,6 +66,7 @@ const wings: Readonly<Record<string, Wing>> = {
     ],
     imports: ["time", "version", "settings", "subject"]
   },
+  guarded: { files: ["src/internal/guarded.ts"], imports: ["port"] },
   election: {
     files: ["src/internal/election/", "src/ElectionMetrics.ts", "src/ElectionTiming.ts"],
     imports: [...port, "boundedMap"]
@@ -72,7 +75,8 @@ const wings: Readonly<Record<string, Wing>> = {
   memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
   protocol: { files: ["src/internal/protocol/"], imports: port },
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
-  Lock: { files: ["src/Lock.ts"], imports: [...lock, "election"] },
+  Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
+  Semaphore: { files: ["src/Semaphore.ts"], imports: [...lock, "guarded", "Lock"] },
   Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
@@ -94,6 +98,7 @@ const wings: Readonly<Record<string, Wing>> = {
       "AnyId",
       "memory",
       "Lock",
+      "Semaphore",
       "Once",
       "election",
       "LeaderElection",

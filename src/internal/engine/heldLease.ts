@@ -3,11 +3,13 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
@@ -73,6 +75,11 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const expired: holding.Loss = { reason: "Expired", seen: {} }
 
+  // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
+  const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
+  const alone = <A>(write: Effect.Effect<A>): Effect.Effect<A> =>
+    writing === undefined ? write : writing.withPermit(write)
+
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
       // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
@@ -110,7 +117,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms, now()),
-    renew: Effect.suspend(() => telemetry.span("renew", contender, span)(renewOnce(terms.renewEvery!))),
+    renew: Effect.suspend(() => telemetry.span("renew", contender, span)(alone(renewOnce(terms.renewEvery!)))),
     expire: lose(expired),
     onGone: (notify) => engine.watches.onGone(id, notify),
     verify: verifyOnce,
@@ -154,20 +161,44 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     }
   }
 
-  const letGo = (requeue: string | undefined) =>
+  const nothing: Released = { outcome: undefined, mayQueue: false }
+
+  const lower = (keeps: number, passed: number) =>
+    alone(
+      Effect.suspend(() => {
+        if (state.phase !== "Held" || state.loss !== undefined) return Effect.succeed(nothing)
+        const { lease, snapshot } = state
+        return Effect.map(
+          telemetry.span(
+            "release",
+            contender,
+            span
+          )(release(contender, lease, snapshot, undefined, { keeps, again: undefined, passed })),
+          (lowered) => {
+            if (lowered.outcome?.seen !== undefined) state = holding.afterLowering(state, terms, lowered.outcome.seen)
+            return lowered
+          }
+        )
+      })
+    )
+
+  const letGo = (requeue: string | undefined, leaving: Omit<Leaving, "keeps"> | undefined) =>
     Effect.suspend(() => {
       hasReleased = true
       if (state.phase === "Released") return Effect.succeed(committed)
       const { lease, loss, snapshot } = state
       state = { ...state, phase: "Released" }
       // A lease that is not on the object any more cannot be released.
-      if (loss !== undefined && loss.reason !== "Expired")
-        return Effect.succeed({ outcome: undefined, mayQueue: false })
+      if (loss !== undefined && loss.reason !== "Expired") return Effect.succeed(nothing)
       return telemetry.span(
         "release",
         contender,
         span
-      )(loss === undefined ? release(contender, lease, snapshot, requeue) : releaseExpired(contender, requeue))
+      )(
+        loss === undefined
+          ? release(contender, lease, snapshot, requeue, leaving && { ...leaving, keeps: 0 })
+          : releaseExpired(contender, requeue)
+      )
     })
 
   const check = Effect.suspend(() => {
@@ -188,7 +219,18 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),
     released: () => lossBecause("Released"),
     commitAndRelease,
-    release: (requeue) => Effect.andThen(stopKeeping, letGo(requeue)),
+    release: (requeue, leaving) => Effect.andThen(stopKeeping, letGo(requeue, leaving)),
+    permits: () => holding.permitsOf(state, terms),
+    lower,
+    look: alone(
+      Effect.suspend(() => {
+        const isHeld = state.phase === "Held" && state.loss === undefined
+        return isHeld ? Effect.asVoid(renewOnce(terms.renewEvery ?? ttl)) : Effect.void
+      })
+    ),
+    learn: (snapshot) => {
+      state = holding.learn(state, snapshot)
+    },
     observe: (taken) => {
       span = taken
     }

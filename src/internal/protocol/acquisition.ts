@@ -236,7 +236,7 @@ const follow = (
     case "Keep":
       return keep(self, state, decision, now, isCached)
     case "Malformed":
-      return [state, { _tag: "Fail", error: rules.unreadable(self, decision) }]
+      return [state, { _tag: "Fail", error: rules.unreadable({ ...self, wanted: rules.nameOf(self.kind) }, decision) }]
   }
 }
 

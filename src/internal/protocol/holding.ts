@@ -12,6 +12,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
+import { isOlder } from "../version.ts"
 import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
 import * as rules from "./rules.ts"
@@ -92,6 +93,28 @@ export const isValid = (state: State, now: ClockReading): boolean =>
 /** Whether others were in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { holderId, kind }: Terms): boolean =>
   rules.isAwaited(kind, snapshot, holderId)
+
+/** How many permits the lease has, and how many of them it holds, as the object was last seen. */
+export const permitsOf = (
+  { lease, snapshot }: State,
+  { holderId, kind }: Terms
+): { readonly asked: number; readonly granted: number } => {
+  const asked = lease.permits ?? 1
+  const found = kind.decode(snapshot.annotations).leases.find((found) => found.holderId === holderId)
+  return { asked, granted: Math.min(asked, found?.granted ?? asked) }
+}
+
+/** Takes the answer to a release that kept permits. */
+export const afterLowering = (state: State, { holderId, kind }: Terms, snapshot: ObjectSnapshot): State => {
+  const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
+  return check._tag === "Ours"
+    ? { ...state, lease: check.lease, written: [...state.written, check.expiry], snapshot }
+    : { ...state, snapshot }
+}
+
+/** Takes a version of the object that a watch has told. */
+export const learn = (state: State, snapshot: ObjectSnapshot): State =>
+  isOlder(state.snapshot.resourceVersion, snapshot.resourceVersion) ? { ...state, snapshot } : state
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
 export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>

@@ -65,9 +65,14 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
  *   that of the queue before the release.
  * - `Passed`: another contender has the lock, or was notified that it is free. `isLeftFree`: it is left free for Dex.
  *
- * `passed` is how many waiters for permits others let in, between the object as last seen and the release (`PermitProtocol.Leaving`).
+ * Of a release of permits, `passed` is how many waiters others let in, between the object as last seen and the release
+ * (`PermitProtocol.Leaving`), and `seen` is the object as its answer showed it.
  */
-export type Outcome = { readonly requeued: ObjectSnapshot | undefined; readonly passed?: number } & (
+export type Outcome = {
+  readonly requeued: ObjectSnapshot | undefined
+  readonly passed?: number
+  readonly seen?: ObjectSnapshot
+} & (
   | { readonly _tag: "Freed"; readonly snapshot: ObjectSnapshot }
   | { readonly _tag: "Awaited"; readonly snapshot: ObjectSnapshot; readonly chainStartedAt: number | undefined }
   | { readonly _tag: "Passed"; readonly isLeftFree: boolean }
@@ -231,8 +236,8 @@ const settlePermits = (
   const { missed, passed } = plan?.left === undefined ? nobody : PermitProtocol.readAnswer(kind, plan.left, snapshot)
   const requeued = plan?.requeued === true ? snapshot : undefined
   const outcome: Outcome = isFree(kind.decode(snapshot.annotations))
-    ? { _tag: "Freed", snapshot, requeued, passed }
-    : { _tag: "Passed", isLeftFree: false, requeued, passed }
+    ? { _tag: "Freed", snapshot, requeued, passed, seen: snapshot }
+    : { _tag: "Passed", isLeftFree: false, requeued, passed, seen: snapshot }
   return missed.length === 0
     ? end(self, state, outcome)
     : [

@@ -87,18 +87,19 @@ export const isAwaited = (kind: LockKind, { annotations }: ObjectSnapshot, holde
     ? PermitProtocol.isAwaited(kind, annotations, holderId)
     : LockProtocol.queueOf(kind, annotations).waiters.length > 0
 
-/** The error of a record that cannot be read, or that says that something else is locked. */
+/** The error of a record that cannot be read, or that says that something else is locked than what was `wanted`. */
 export const unreadable = (
-  { id, kind, object }: { readonly id: string; readonly kind: LockKind; readonly object: string },
+  { id, object, wanted }: { readonly id: string; readonly object: string; readonly wanted: string },
   { key, value }: { readonly key: string; readonly value: string }
 ): LockError.Malformed | LockError.Mismatch => {
   const found = PermitRecord.describe(value)
   return found === undefined
     ? new LockError.Malformed({ id, object, key, value })
-    : new LockError.Mismatch({ id, object, key, found, wanted: nameOf(kind) })
+    : new LockError.Mismatch({ id, object, key, found, wanted })
 }
 
-const nameOf = ({ permits }: LockKind): string =>
+/** What a kind of lock is called in errors. */
+export const nameOf = ({ permits }: LockKind): string =>
   (permits === undefined ? undefined : PermitRecord.describe(permits.mark)) ?? "an exclusive lock"
 
 /** A release. `leaving` is what becomes of the permits, if the lock has any. */
