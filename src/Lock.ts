@@ -29,7 +29,10 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
+import type { Contender } from "./internal/engine/contender.ts"
+import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
+import { take } from "./internal/engine/lockHandle.ts"
 import * as process from "./internal/engine/process.ts"
 import * as rules from "./internal/protocol/rules.ts"
 import { guardedBy } from "./internal/guarded.ts"
@@ -236,6 +239,9 @@ export const makeOf = Effect.fnUntraced(function* (
   })
   const contenders = localQueue.make(detach)
 
+  const takeUntilLeft = (contender: Contender, holding: Holding) =>
+    take(contender, holding, contenders.leave(contender, holding))
+
   const conflict = (
     id: string,
     reason: LockError.Conflict["reason"],
@@ -308,7 +314,7 @@ export const makeOf = Effect.fnUntraced(function* (
             (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
             restore
           ),
-        contenders.leave
+        takeUntilLeft
       ),
     tryScoped: (id, options) =>
       hold(
@@ -324,7 +330,7 @@ export const makeOf = Effect.fnUntraced(function* (
             restore,
             (seen) => conflict(id, "Held", seen)
           ),
-        contenders.leave
+        takeUntilLeft
       ),
     inspect,
     removeIdle: (id) =>

@@ -201,8 +201,7 @@ export const isAwaited = (kind: PermitKind, annotations: ObjectSnapshot["annotat
  *
  * - `keeps`: how many permits the lease keeps; 0 if it is removed.
  * - `again`: the waiter of the same process that joins the line with the same write, and what it asks for. Its TTL is in milliseconds.
- * - `passed`: how many waiters to reckon with that others let in since the object was last seen. The last release knew it from its
- *   answer.
+ * - `passed`: how many waiters to reckon with that others let in since the object was last seen.
  */
 export interface Leaving {
   readonly keeps: number
@@ -290,12 +289,21 @@ const wokenBy = (
   })
 }
 
-/** What the answer to a release shows: the waiters that it let in without having woken them, and how many others were let in before. */
+/**
+ * What the answer to a release shows: the waiters that it let in without having woken them, and how many others were let in before, if
+ * that can be told.
+ */
+export interface Answered {
+  readonly missed: ReadonlyArray<Placed>
+  readonly passed: number | undefined
+}
+
+/** Reads the answer to a release. */
 export const readAnswer = (
   kind: PermitKind,
   { label, lease, leaving, waiters }: LeavePlan,
   snapshot: Pick<ObjectSnapshot, "annotations">
-): { readonly missed: ReadonlyArray<Placed>; readonly passed: number } => {
+): Answered => {
   const { limit } = kind.permits
   const line = PermitRecord.placed(kind.decode(snapshot.annotations))
   const rest = line.filter(({ holderId }) => holderId !== lease.holderId && holderId !== leaving.again?.holderId)
@@ -305,7 +313,7 @@ export const readAnswer = (
   const first = letIn[0] === undefined ? -1 : waiters.indexOf(letIn[0].holderId)
   return {
     missed: letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId)),
-    passed: first >= 0 ? first : letIn.length > 0 ? waiters.length : leaving.passed
+    passed: first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
   }
 }
 

@@ -150,13 +150,23 @@ export const make = Effect.fnUntraced(function* (
     wanted: { name: "a semaphore", is: ({ shares }) => !shares }
   })
   return Semaphore.of({
-    take: (id, options) => Effect.suspend(() => lines.take(id, takingOf(options))),
-    takeIfAvailable: (id, options) => Effect.suspend(() => lines.tryTake(id, takingOf(options))),
+    take: (id, options) =>
+      Effect.map(
+        Effect.suspend(() => lines.take(id, takingOf(options))),
+        permitOf
+      ),
+    takeIfAvailable: (id, options) =>
+      Effect.map(
+        Effect.suspend(() => lines.tryTake(id, takingOf(options))),
+        permitOf
+      ),
     inspect: (id) =>
       Effect.map(lines.inspect(id), ({ holders, permits, waiters }) => ({ limit: permits?.limit, holders, waiters })),
     break: lines.break
   })
 })
+
+const permitOf = ({ permit }: permits.Taken): Permit => permit
 
 const takingOf = ({ limit, permits = 1, ...options }: TakeOptions): permits.Taking => {
   if (!Number.isInteger(limit) || limit < 1 || limit > PermitRecord.largestLimit) {

@@ -16,6 +16,7 @@ import { type Content, type WatchEvent, ObjectStore } from "../src/ObjectStore.t
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as Semaphore from "../src/Semaphore.ts"
+import * as SharedLock from "../src/SharedLock.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
@@ -24,6 +25,7 @@ import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
 import { semaphore } from "./contract/semaphore.ts"
+import { sharedLock } from "./contract/sharedLock.ts"
 import { twoKeys } from "./contract/twoKeys.ts"
 import { contend } from "./utils/contend.ts"
 import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
@@ -58,6 +60,8 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     if (resource === Resource.configMap || resource === Resource.refreshToken) {
       const limited = Layer.provideMerge(Semaphore.layer(), world)
       it.layer(limited)(`semaphores on ${Resource.name(resource)}`, semaphore)
+      const shared = Layer.provideMerge(SharedLock.layer(), world)
+      it.layer(shared)(`shared locks on ${Resource.name(resource)}`, sharedLock)
     }
     if (resource === Resource.refreshToken || resource === Resource.lease) {
       const locked = Layer.provideMerge(Lock.layer(), world)

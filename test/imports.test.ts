@@ -76,7 +76,7 @@ const wings: Readonly<Record<string, Wing>> = {
   protocol: { files: ["src/internal/protocol/"], imports: port },
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
-  Semaphore: { files: ["src/Semaphore.ts"], imports: [...lock, "guarded", "Lock"] },
+  Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "Lock"] },
   Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },

@@ -11,6 +11,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
+import type { Answer } from "../protocol/answer.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
@@ -39,13 +40,19 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const lost = Deferred.makeUnsafe<never, LockError.Lost>()
   const acquiredAt = ClockReading.read(clock)
   let state = holding.begin(grant, terms)
+  let seenAt = acquiredAt.monotonic
   let span: Tracer.Span | undefined
+  let counted: (Pick<holding.State, "lease" | "snapshot"> & { permits: ReturnType<HeldLease["permits"]> }) | undefined
   // What a commit left behind, for the release.
   let hasReleased = false
   let committed: Released = { outcome: undefined, mayQueue: false }
 
   const now = () => ClockReading.read(clock)
   const isLost = () => Deferred.isDoneUnsafe(lost)
+  const advance = (next: holding.State) => {
+    if (next.snapshot !== state.snapshot) seenAt = now().monotonic
+    state = next
+  }
 
   const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
     const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
@@ -77,7 +84,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
   const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
-  const alone = <A>(write: Effect.Effect<A>): Effect.Effect<A> =>
+  const alone = <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     writing === undefined ? write : writing.withPermit(write)
 
   const renewOnce = (interval: number) =>
@@ -90,7 +97,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       let answer = yield* requests.write(store, id, renewal.write)
       for (;;) {
         const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
-        state = after
+        advance(after)
         switch (next._tag) {
           case "Renewed":
             yield* telemetry.measure(contender, LockMetrics.renewals, 1)
@@ -175,10 +182,34 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
             span
           )(release(contender, lease, snapshot, undefined, { keeps, again: undefined, passed })),
           (lowered) => {
-            if (lowered.outcome?.seen !== undefined) state = holding.afterLowering(state, terms, lowered.outcome.seen)
+            if (lowered.outcome?.seen !== undefined) advance(holding.afterWriting(state, terms, lowered.outcome.seen))
             return lowered
           }
         )
+      })
+    )
+
+  const raise = (permits: number) =>
+    alone(
+      Effect.gen(function* () {
+        for (let attempt = 0; attempt < raiseAttempts; attempt++) {
+          if (state.phase !== "Held" || state.loss !== undefined) return false
+          const write = holding.planRaise(state, terms, permits)
+          // What was last seen may be outdated.
+          if (write === undefined && attempt > 0) return false
+          if (write !== undefined) {
+            const answer = yield* requests.write(store, id, write)
+            if (answer._tag === "Written") {
+              advance(holding.afterWriting(state, terms, answer.snapshot))
+              return state.lease.permits === permits
+            }
+            if (answer._tag !== "Refused") return yield* failureOf(answer)
+          }
+          const found = yield* requests.read(store, id)
+          if (found._tag !== "Found") return yield* failureOf(found)
+          advance({ ...state, snapshot: found.snapshot })
+        }
+        return false
       })
     )
 
@@ -220,19 +251,31 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     released: () => lossBecause("Released"),
     commitAndRelease,
     release: (requeue, leaving) => Effect.andThen(stopKeeping, letGo(requeue, leaving)),
-    permits: () => holding.permitsOf(state, terms),
+    permits: () => {
+      if (counted?.lease !== state.lease || counted.snapshot !== state.snapshot) {
+        counted = { lease: state.lease, snapshot: state.snapshot, permits: holding.permitsOf(state, terms) }
+      }
+      return counted.permits
+    },
     lower,
+    raise,
     look: alone(
       Effect.suspend(() => {
         const isHeld = state.phase === "Held" && state.loss === undefined
         return isHeld ? Effect.asVoid(renewOnce(terms.renewEvery ?? ttl)) : Effect.void
       })
     ),
-    learn: (snapshot) => {
-      state = holding.learn(state, snapshot)
-    },
+    seen: () => state.snapshot,
+    seenAt: () => seenAt,
+    learn: (snapshot) => advance(holding.learn(state, snapshot)),
     observe: (taken) => {
       span = taken
     }
   }
 })
+
+// How often an upgrade is tried if the object keeps changing.
+const raiseAttempts = 3
+
+const failureOf = (answer: Answer): Effect.Effect<false, LockError.StoreError> =>
+  answer._tag === "Missing" || answer._tag === "Failed" ? Effect.fail(answer.error) : Effect.succeed(false)

@@ -26,7 +26,10 @@ import type { Contender } from "./contender.ts"
  *   asks for, if the lock has permits, and `passed` that of `PermitProtocol.Leaving`.
  * - `permits`: how many permits the lease has, and how many of them it holds, as the object was last seen.
  * - `lower`: gives permits back, and keeps so many.
+ * - `raise`: takes so many permits if nobody else is in the line. Answers whether it did.
  * - `look`: renews the lease at once, whose answer shows whether others wait.
+ * - `seen`: the object as last seen.
+ * - `seenAt`: when the object was last seen (milliseconds on the monotonic clock).
  * - `learn`: takes a newer version of the object.
  * - `observe`: takes the span that is the parent of those of renewals and of the release.
  */
@@ -48,7 +51,10 @@ export interface HeldLease {
   readonly release: (requeue: string | undefined, leaving?: Omit<Leaving, "keeps">) => Effect.Effect<Released>
   readonly permits: () => { readonly asked: number; readonly granted: number }
   readonly lower: (keeps: number, passed: number) => Effect.Effect<Released>
+  readonly raise: (permits: number) => Effect.Effect<boolean, LockError.StoreError>
   readonly look: Effect.Effect<void>
+  readonly seen: () => ObjectSnapshot
+  readonly seenAt: () => number
   readonly learn: (snapshot: ObjectSnapshot) => void
   readonly observe: (span: Tracer.Span) => void
 }
@@ -61,7 +67,7 @@ export interface Holding {
   /** The version of the acquiring write, and after it the number of local hand-offs. */
   readonly fencingToken: bigint
   /** How many permits the contender has, if the lock has any. */
-  readonly permits?: number
+  permits?: number
 }
 
 /**

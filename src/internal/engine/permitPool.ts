@@ -13,6 +13,7 @@ import type { Asked } from "../../LockProtocol.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
+import * as pace from "../protocol/pace.ts"
 import type { Outcome } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
@@ -57,6 +58,10 @@ export interface PermitPool {
   ) => Effect.Effect<Holding, E>
   /** Gives the permits of a contender to the next one of the process, or back to the API server. */
   readonly leave: (contender: Contender, holding: Holding) => Effect.Effect<void>
+  /** Gives back all permits but one. They are free when it ends. */
+  readonly downgrade: (holding: Holding) => Effect.Effect<void>
+  /** Takes all permits, if nobody else has or wants any. Answers whether it did. */
+  readonly tryUpgrade: (holding: Holding) => Effect.Effect<boolean, LockError.StoreError>
 }
 
 /** What a waiter is told: it has permits, or it must seek them. */
@@ -86,11 +91,15 @@ interface Hold {
   follower: Fiber.Fiber<void> | undefined
 }
 
-/** The state of one lock. It exists while a contender wants or has permits. `seeking` counts those that ask the API server. */
+/**
+ * The state of one lock. It exists while a contender wants or has permits. `seeking` counts those that ask the API server. `leaving` are
+ * the leases that are about to be released: a contender that comes then waits, since the release can put it into the line.
+ */
 interface Entry {
   readonly key: string
   readonly waiters: Set<Waiter>
   readonly holds: Set<Hold>
+  readonly leaving: Set<Hold>
   seeking: number
 }
 
@@ -101,22 +110,21 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
   // The versions in which nobody has or wants permits. Each serves one acquisition.
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
-  // How many waiters others let in while this process held its last lease.
-  const passedBefore = boundedMap.make<string, number>(maxRemembered)
+  const paces = boundedMap.make<string, pace.Pace>(maxRemembered)
 
   const open = ({ id, kind }: Contender): Entry => {
     // A semaphore with another limit is for the API server to refuse.
     const key = `${kind.permits!.mark} ${id}`
     let entry = entries.get(key)
     if (entry === undefined) {
-      entry = { key, waiters: new Set(), holds: new Set(), seeking: 0 }
+      entry = { key, waiters: new Set(), holds: new Set(), leaving: new Set(), seeking: 0 }
       entries.set(key, entry)
     }
     return entry
   }
 
-  const forgetIfIdle = ({ holds, key, seeking, waiters }: Entry) => {
-    if (waiters.size === 0 && holds.size === 0 && seeking === 0) entries.delete(key)
+  const forgetIfIdle = ({ holds, key, leaving, seeking, waiters }: Entry) => {
+    if (waiters.size === 0 && holds.size === 0 && leaving.size === 0 && seeking === 0) entries.delete(key)
   }
 
   const tell = (entry: Entry, waiter: Waiter, granted: Granted) => {
@@ -163,7 +171,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         tell(entry, waiter, { holding: takeFrom(hold, contender) })
         continue
       }
-      if (entry.seeking > 0 || askedIn(entry) + contender.asks!.needs > limitOf(contender)) return
+      if (entry.seeking > 0 || entry.leaving.size > 0 || askedIn(entry) + contender.asks!.needs > limitOf(contender))
+        return
       entry.seeking++
       tell(entry, waiter, { holding: undefined })
     }
@@ -232,8 +241,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const follow = Effect.fnUntraced(function* (entry: Entry, { lease }: Hold) {
     const { engine, id } = lease.contender
     const watch = yield* engine.watches.open(id, "Turn", lease.grant.snapshot.resourceVersion)
-    let known: ReturnType<NonNullable<typeof watch>["latest"]>
-    while (watch !== undefined && lease.isValid() && isPartial(lease)) {
+    if (watch === undefined) return
+    let known: ReturnType<(typeof watch)["latest"]>
+    while (lease.isValid() && isPartial(lease)) {
       yield* Effect.callback<void>((resume) => {
         const stop = watch.listen(known, () => resume(Effect.void))
         return Effect.sync(stop)
@@ -245,18 +255,19 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
   })
 
-  const remember = (entry: Entry, { budget, lease }: Hold, outcome: Outcome | undefined) =>
+  // `age` is how long ago the object was seen when the release was sent.
+  const remember = (entry: Entry, { budget, lease }: Hold, age: number, outcome: Outcome | undefined) =>
     Effect.map(ClockReading.now, ({ monotonic }) => {
       if (outcome === undefined) return
-      if (outcome.passed !== undefined) passedBefore.set(entry.key, outcome.passed)
+      if (outcome.passed !== undefined) paces.set(entry.key, pace.after(paces.get(entry.key), outcome.passed, age))
       if (outcome._tag !== "Freed") return
       freeVersions.set(entry.key, outcome.snapshot.resourceVersion)
       spentBudgets.set(lease.contender.id, { ...budget, releasedAt: monotonic })
     })
 
   // A reader that leaves lets nobody in if others stay, so what it found the last time says nothing.
-  const passedOf = (entry: Entry, { lease }: Hold): number =>
-    sharesPermits(lease.contender) ? 0 : (passedBefore.get(entry.key) ?? 0)
+  const passedOf = (entry: Entry, { lease }: Hold, age: number): number =>
+    sharesPermits(lease.contender) ? 0 : pace.passedIn(paces.get(entry.key), age)
 
   const hasSpare = (entry: Entry, hold: Hold): boolean =>
     hold.used === 0 || wantedOf(entry, hold) < hold.lease.permits().asked
@@ -272,6 +283,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       again.contender = { ...again.contender, asks: askFor(entry, again.contender) }
     }
     const sentAt = yield* ClockReading.now
+    const age = sentAt.monotonic - lease.seenAt()
     const sent = yield* Effect.onError(
       lease.release(again?.contender.holderId, {
         again: again && {
@@ -279,15 +291,17 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           permits: again.contender.asks!.permits,
           ttl: again.contender.ttl
         },
-        passed: passedOf(entry, hold)
+        passed: passedOf(entry, hold, age)
       }),
       () =>
         Effect.sync(() => {
           if (again !== undefined) entry.seeking--
+          entry.leaving.delete(hold)
           serve(entry)
         })
     )
-    yield* remember(entry, hold, sent.outcome)
+    yield* remember(entry, hold, age, sent.outcome)
+    entry.leaving.delete(hold)
     if (again !== undefined) {
       const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
       if (sent.mayQueue) again.start = { queued: true, snapshot: sent.outcome?.requeued, latency }
@@ -303,15 +317,17 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const giveBack = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
     serve(entry)
-    if (!entry.holds.has(hold) || !hasSpare(entry, hold)) return
+    if (!entry.holds.has(hold)) return
     if (hold.used === 0) return yield* release(entry, hold)
-    if (hold.lease.isLost()) return
+    entry.leaving.delete(hold)
+    if (!hasSpare(entry, hold) || hold.lease.isLost()) return
     const wanted = wantedOf(entry, hold)
     hold.ceiling = Math.min(hold.ceiling, sharesPermits(hold.lease.contender) ? Number.POSITIVE_INFINITY : wanted)
-    const { outcome } = yield* hold.lease.lower(wanted, passedOf(entry, hold))
+    const age = (yield* ClockReading.now).monotonic - hold.lease.seenAt()
+    const { outcome } = yield* hold.lease.lower(wanted, passedOf(entry, hold, age))
     // If it is not known whether the write was applied, the permits do not count as given back, nor as there.
     if (outcome !== undefined) hold.ceiling = Number.POSITIVE_INFINITY
-    yield* remember(entry, hold, outcome)
+    yield* remember(entry, hold, age, outcome)
     serve(entry)
   })
 
@@ -352,7 +368,13 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     if (entry.waiters.size > 0) yield* checkBudgets(entry)
     serve(entry)
     if (!hasSpare(entry, hold)) return
-    const isWanted = releaseInBackground || lease.isLost() || entry.waiters.size > 0
+    // A contender of this process that comes back at once must not pass those of others.
+    hold.ceiling = Math.min(hold.ceiling, wantedOf(entry, hold))
+    if (hold.used === 0) {
+      hold.isClosing = true
+      entry.leaving.add(hold)
+    }
+    const isWanted = (releaseInBackground && lease.isAwaited()) || lease.isLost() || entry.waiters.size > 0
     return isWanted ? yield* giveBackLater(entry, hold) : yield* settle(entry, hold)
   })
 
@@ -382,6 +404,36 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       })
     }
   })
+
+  const downgrade = (holding: Holding) =>
+    Effect.suspend(() => {
+      const [entry, hold] = holdOf.get(holding.lease)!
+      hold.used -= holding.permits! - 1
+      holding.permits = 1
+      return settle(entry, hold)
+    })
+
+  const tryUpgrade = (holding: Holding) =>
+    Effect.suspend(() => {
+      const { lease } = holding
+      const [entry, hold] = holdOf.get(lease)!
+      if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.succeed(false)
+      const limit = limitOf(lease.contender)
+      hold.ceiling = 1
+      return Effect.ensuring(
+        Effect.map(hold.alone.withPermit(lease.raise(limit)), (isRaised) => {
+          if (isRaised) {
+            hold.used = limit
+            holding.permits = limit
+          }
+          return isRaised
+        }),
+        Effect.suspend(() => {
+          hold.ceiling = Number.POSITIVE_INFINITY
+          return settle(entry, hold)
+        })
+      )
+    })
 
   // Returns the permits if they are handed on, or else where to start to get them.
   const waitToProceed = (
@@ -441,7 +493,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         entry.seeking++
         return seekPermits(contender, start, entry, seek, restore)
       }),
-    leave
+    leave,
+    downgrade,
+    tryUpgrade
   }
 }
 

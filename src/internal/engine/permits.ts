@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Held, Permit } from "../../Held.ts"
+import type { Permit } from "../../Held.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockKind from "../../LockKind.ts"
 import * as LockPolicy from "../../LockPolicy.ts"
@@ -14,6 +14,9 @@ import type { Permits } from "../../PermitRecord.ts"
 import type { Failure } from "../protocol/acquisitionState.ts"
 import * as rules from "../protocol/rules.ts"
 import { acquire, tryAcquire, type TryFailure } from "./acquire.ts"
+import type { Contender } from "./contender.ts"
+import type { Holding } from "./holding.ts"
+import { take } from "./lockHandle.ts"
 import * as permitPool from "./permitPool.ts"
 import * as process from "./process.ts"
 
@@ -33,8 +36,8 @@ export interface Taking extends process.AcquireOptions {
 
 /** The lines of one annotation, on the objects of a store. */
 export interface Lines {
-  readonly take: (id: string, taking: Taking) => Effect.Effect<Permit, Failure, Scope.Scope>
-  readonly tryTake: (id: string, taking: Taking) => Effect.Effect<Permit, TryFailure, Scope.Scope>
+  readonly take: (id: string, taking: Taking) => Effect.Effect<Taken, Failure, Scope.Scope>
+  readonly tryTake: (id: string, taking: Taking) => Effect.Effect<Taken, TryFailure, Scope.Scope>
   readonly inspect: (
     id: string
   ) => Effect.Effect<Inspected, LockError.Mismatch | LockError.Malformed | LockError.StoreError>
@@ -42,6 +45,16 @@ export interface Lines {
     id: string,
     holderId: string
   ) => Effect.Effect<boolean, LockError.Conflict | LockError.Mismatch | LockError.Malformed | LockError.StoreError>
+}
+
+/**
+ * What was taken. `downgrade` keeps one permit. `tryUpgrade` takes all permits if nobody else has or wants any; its answer is the fencing
+ * token then.
+ */
+export interface Taken {
+  readonly permit: Permit
+  readonly downgrade: Effect.Effect<void, LockError.Lost>
+  readonly tryUpgrade: Effect.Effect<Option.Option<bigint>, LockError.Lost | LockError.StoreError>
 }
 
 /** What is in a line. `permits` are absent if there is none. */
@@ -61,9 +74,21 @@ export const make = Effect.fnUntraced(function* (
   const { detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
   const pool = permitPool.make(detach)
 
-  const permitOf =
+  const takeUntilLeft =
     ({ amount }: Taking) =>
-    ({ commitAndRelease: _, ...held }: Held): Permit => ({ ...held, permits: amount })
+    (contender: Contender, holding: Holding): Effect.Effect<Taken, never, Scope.Scope> =>
+      Effect.map(
+        take(contender, holding, pool.leave(contender, holding)),
+        ({ fencingToken, guard, holderId, id, isValid, lost, snapshot }) => ({
+          permit: { id, holderId, fencingToken, isValid, lost, snapshot, guard, permits: amount },
+          downgrade: guard(pool.downgrade(holding)),
+          tryUpgrade: guard(
+            Effect.map(pool.tryUpgrade(holding), (isUpgraded) =>
+              isUpgraded ? Option.some(BigInt(holding.lease.seen().resourceVersion) << 20n) : Option.none()
+            )
+          )
+        })
+      )
 
   const asksOf = ({ amount }: Taking): Asked => ({ permits: amount, needs: amount })
 
@@ -91,31 +116,25 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     take: (id, taking) =>
-      Effect.map(
-        hold(
-          id,
-          LockKind.withPermits(key, taking.of),
-          asksOf(taking),
-          taking,
-          (contender, start, restore) => pool.acquire(contender, start, acquire, restore),
-          pool.leave
-        ),
-        permitOf(taking)
+      hold(
+        id,
+        LockKind.withPermits(key, taking.of),
+        asksOf(taking),
+        taking,
+        (contender, start, restore) => pool.acquire(contender, start, acquire, restore),
+        takeUntilLeft(taking)
       ),
     tryTake: (id, taking) =>
-      Effect.map(
-        hold(
-          id,
-          LockKind.withPermits(key, taking.of),
-          asksOf(taking),
-          taking,
-          (contender, start, restore) =>
-            pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) =>
-              Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason: "Held", ...seen }))
-            ),
-          pool.leave
-        ),
-        permitOf(taking)
+      hold(
+        id,
+        LockKind.withPermits(key, taking.of),
+        asksOf(taking),
+        taking,
+        (contender, start, restore) =>
+          pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) =>
+            Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason: "Held", ...seen }))
+          ),
+        takeUntilLeft(taking)
       ),
     inspect: (id) =>
       Effect.matchEffect(store.read(id), {

@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import type { Held } from "../../Held.ts"
 import type { LockError } from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockPolicy from "../../LockPolicy.ts"
@@ -17,7 +16,6 @@ import type { Restore } from "./acquire.ts"
 import * as Closing from "./closing.ts"
 import type { Contender, Engine } from "./contender.ts"
 import type { Holding } from "./holding.ts"
-import { take } from "./lockHandle.ts"
 import * as renewer from "./renewer.ts"
 import { acquiring } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
@@ -45,15 +43,15 @@ export interface Process {
   readonly sharedWithDex: boolean
   /** Starts work for which only the end of the layer waits. */
   readonly detach: (effect: Effect.Effect<void>) => Effect.Effect<void>
-  /** Acquires as a new contender, and holds until the scope closes. `leave` is then run. */
-  readonly hold: <E extends LockError>(
+  /** Acquires as a new contender, and takes what it acquired until the scope closes. */
+  readonly hold: <A, E extends LockError>(
     id: string,
     kind: LockKind,
     asks: Asked | undefined,
     options: AcquireOptions | undefined,
     acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>,
-    leave: (contender: Contender, holding: Holding) => Effect.Effect<void>
-  ) => Effect.Effect<Held, E, Scope.Scope>
+    take: (contender: Contender, holding: Holding) => Effect.Effect<A, never, Scope.Scope>
+  ) => Effect.Effect<A, E, Scope.Scope>
 }
 
 /** Makes what the contenders of a layer share. When the scope closes, what was detached ends first. */
@@ -119,12 +117,12 @@ export const make = Effect.fnUntraced(function* (
         closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
       ),
     // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
-    hold: (id, kind, asks, options, acquisition, leave) =>
+    hold: (id, kind, asks, options, acquisition, take) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(contender(id, kind, asks, options), (contender) =>
           Effect.flatMap(
             acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
-            (holding) => take(contender, holding, leave(contender, holding))
+            (holding) => take(contender, holding)
           )
         )
       )

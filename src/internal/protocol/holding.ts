@@ -10,7 +10,7 @@ import type { LockKind } from "../../LockKind.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
-import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
 import { isOlder } from "../version.ts"
 import type { Grant } from "./acquisitionState.ts"
@@ -104,12 +104,24 @@ export const permitsOf = (
   return { asked, granted: Math.min(asked, found?.granted ?? asked) }
 }
 
-/** Takes the answer to a release that kept permits. */
-export const afterLowering = (state: State, { holderId, kind }: Terms, snapshot: ObjectSnapshot): State => {
+/** Takes the answer to a write that gave permits back, or took more. */
+export const afterWriting = (state: State, { holderId, kind }: Terms, snapshot: ObjectSnapshot): State => {
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   return check._tag === "Ours"
     ? { ...state, lease: check.lease, written: [...state.written, check.expiry], snapshot }
     : { ...state, snapshot }
+}
+
+/** The write that takes so many permits at the place of the lease, if nobody else is in the line. */
+export const planRaise = (
+  { lease, snapshot }: State,
+  { holderId, kind }: Terms,
+  permits: number
+): ConditionalPatch | undefined => {
+  const { leases } = kind.decode(snapshot.annotations)
+  return leases.length === 1 && leases[0]!.holderId === holderId
+    ? { expect: { resourceVersion: snapshot.resourceVersion }, annotations: kind.encode({ ...lease, permits }) }
+    : undefined
 }
 
 /** Takes a version of the object that a watch has told. */

@@ -9,7 +9,6 @@ import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
-import type { Placed } from "../../PermitRecord.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
 import * as rules from "./rules.ts"
 
@@ -70,7 +69,7 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
  */
 export type Outcome = {
   readonly requeued: ObjectSnapshot | undefined
-  readonly passed?: number
+  readonly passed?: number | undefined
   readonly seen?: ObjectSnapshot
 } & (
   | { readonly _tag: "Freed"; readonly snapshot: ObjectSnapshot }
@@ -246,7 +245,7 @@ const settlePermits = (
       ]
 }
 
-const nobody: { readonly missed: ReadonlyArray<Placed>; readonly passed: number } = { missed: [], passed: 0 }
+const nobody: PermitProtocol.Answered = { missed: [], passed: undefined }
 
 const passedBy = (
   { kind }: Pick<LockProtocol.ReleaseRequest, "kind">,
