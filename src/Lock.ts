@@ -23,11 +23,11 @@
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
+import { acquireAll } from "./internal/acquireAll.ts"
 import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
@@ -139,24 +139,9 @@ export const scopedAll = <const Ids extends ReadonlyArray<string>>(
   ids: Ids,
   options?: AcquireOptions
 ): Effect.Effect<{ readonly [Index in keyof Ids]: Held }, AcquireError | LockError.Lost, Lock | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const helds = new Map<string, Held>()
-      const guarded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockError.Lost, R> =>
-        [...helds.values()].reduce<Effect.Effect<A, E | LockError.Lost, R>>((inner, held) => held.guard(inner), effect)
-      yield* Effect.forEach([...new Set(ids)].toSorted(), (id) =>
-        Effect.map(
-          Effect.suspend(() => guarded(Scope.provide(scoped(id, options), scope))),
-          (held) => helds.set(id, held)
-        )
-      ).pipe(
-        Effect.andThen(Effect.suspend(() => guarded(Effect.void))),
-        restore,
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )
-      return ids.map((id) => helds.get(id)!) as { readonly [Index in keyof Ids]: Held }
-    })
+  Effect.map(
+    acquireAll([...new Set(ids)].map((id) => ({ order: id, acquire: scoped(id, options) }))),
+    (helds) => ids.map((id) => helds.get(id)!) as { readonly [Index in keyof Ids]: Held }
   )
 
 /** What runs under a lock: an effect, or a function that makes it from the lock that it holds. */

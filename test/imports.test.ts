@@ -31,6 +31,7 @@ const library = [
   "guarded",
   "Lock",
   "Semaphore",
+  "Several",
   "Once",
   "election",
   "LeaderElection",
@@ -66,7 +67,7 @@ const wings: Readonly<Record<string, Wing>> = {
     ],
     imports: ["time", "version", "settings", "subject"]
   },
-  guarded: { files: ["src/internal/guarded.ts"], imports: ["port"] },
+  guarded: { files: ["src/internal/acquireAll.ts", "src/internal/guarded.ts"], imports: ["port"] },
   election: {
     files: ["src/internal/election/", "src/ElectionMetrics.ts", "src/ElectionTiming.ts"],
     imports: [...port, "boundedMap"]
@@ -77,6 +78,7 @@ const wings: Readonly<Record<string, Wing>> = {
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
   Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "Lock"] },
+  Several: { files: ["src/Several.ts"], imports: ["port", "guarded", "Lock", "Semaphore"] },
   Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
@@ -99,6 +101,7 @@ const wings: Readonly<Record<string, Wing>> = {
       "memory",
       "Lock",
       "Semaphore",
+      "Several",
       "Once",
       "election",
       "LeaderElection",

@@ -297,8 +297,7 @@ const canTake = ({ policy }: Contender, { lease, localHandOffs }: Holding): bool
 export const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boolean =>
   a.renewEvery !== false &&
   b.renewEvery !== false &&
-  Equal.equals(a.ttl, b.ttl) &&
-  Equal.equals(a.renewEvery, b.renewEvery)
+  (a === b || (Equal.equals(a.ttl, b.ttl) && Equal.equals(a.renewEvery, b.renewEvery)))
 
 const seenIn = ({ holding }: Entry): SeenLocally => {
   if (holding === undefined) return { thisProcess: "Waits" }

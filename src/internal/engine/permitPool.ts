@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as LockError from "../../LockError.ts"
-import type { Asked } from "../../LockProtocol.ts"
+import { type Asked, recheckAfter } from "../../LockProtocol.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
@@ -186,7 +186,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { needs } = contender.asks!
     if (sharesPermits(contender)) return { permits: needs, needs }
     let permits = needs
-    for (const waiter of entry.waiters) if (waiter.contender !== contender) permits += waiter.contender.asks!.needs
+    for (const { contender: other } of entry.waiters) {
+      if (other !== contender && isSameLease(other.policy, contender.policy)) permits += other.asks!.needs
+    }
     return { permits: Math.max(needs, Math.min(permits, limitOf(contender) - askedIn(entry))), needs }
   }
 
@@ -244,10 +246,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     if (watch === undefined) return
     let known: ReturnType<(typeof watch)["latest"]>
     while (lease.isValid() && isPartial(lease)) {
-      yield* Effect.callback<void>((resume) => {
+      // A renewal may show it as well.
+      const told = Effect.callback<void>((resume) => {
         const stop = watch.listen(known, () => resume(Effect.void))
         return Effect.sync(stop)
       })
+      yield* Effect.raceFirst(told, Effect.sleep(recheckAfter))
       known = watch.latest()
       if (known?._tag === "Success" && known.value._tag === "Changed") lease.learn(known.value.snapshot)
       if (known?._tag === "Failure") return
@@ -269,8 +273,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const passedOf = (entry: Entry, { lease }: Hold, age: number): number =>
     sharesPermits(lease.contender) ? 0 : pace.passedIn(paces.get(entry.key), age)
 
-  const hasSpare = (entry: Entry, hold: Hold): boolean =>
-    hold.used === 0 || wantedOf(entry, hold) < hold.lease.permits().asked
+  const hasSpare = (entry: Entry, hold: Hold): boolean => {
+    const { asked } = hold.lease.permits()
+    return hold.used === 0 || (hold.used < asked && wantedOf(entry, hold) < asked)
+  }
 
   // Releases a lease that nobody uses. A contender of this process that waits gets its place in the line with the same write.
   const release = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
@@ -335,6 +341,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const giveBackLater = (entry: Entry, hold: Hold) => detach(Effect.andThen(Effect.yieldNow, settle(entry, hold)))
 
+  // What was kept for a waiter that does not wait any more.
+  const giveBackAll = Effect.fnUntraced(function* (entry: Entry) {
+    for (const hold of entry.holds) if (hold.used > 0 && hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
+  })
+
   // A budget that is over is followed by another one if nobody else waits. The server must be asked.
   const look = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
     yield* hold.lease.look
@@ -385,7 +396,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     if (first !== waiter || entry.seeking > 0) return
     entry.seeking++
     tell(entry, waiter, { holding: undefined })
-    for (const hold of entry.holds) if (hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
+    yield* giveBackAll(entry)
   })
 
   const wait = Effect.fnUntraced(function* (entry: Entry, waiter: Waiter): Effect.fn.Return<void, LockError.Timeout> {
@@ -411,7 +422,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       hold.used -= holding.permits! - 1
       holding.permits = 1
       return settle(entry, hold)
-    })
+    }).pipe(Effect.uninterruptible)
 
   const tryUpgrade = (holding: Holding) =>
     Effect.suspend(() => {
@@ -420,20 +431,24 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.succeed(false)
       const limit = limitOf(lease.contender)
       hold.ceiling = 1
-      return Effect.ensuring(
+      // A write without an answer may have taken them all the same. The renewal shows it.
+      const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
+      return Effect.onError(
         Effect.map(hold.alone.withPermit(lease.raise(limit)), (isRaised) => {
           if (isRaised) {
             hold.used = limit
             holding.permits = limit
           }
+          hold.ceiling = Number.POSITIVE_INFINITY
+          serve(entry)
           return isRaised
         }),
-        Effect.suspend(() => {
+        () => {
           hold.ceiling = Number.POSITIVE_INFINITY
-          return settle(entry, hold)
-        })
+          return lookAgain
+        }
       )
-    })
+    }).pipe(Effect.uninterruptible)
 
   // Returns the permits if they are handed on, or else where to start to get them.
   const waitToProceed = (
@@ -450,7 +465,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
           entry.waiters.delete(waiter)
           // It was granted at the moment at which it gave up.
-          if (waiter.granted === undefined) return serving(entry)
+          if (waiter.granted === undefined) return Effect.andThen(serving(entry), giveBackAll(entry))
           if (waiter.granted.holding !== undefined) return leave(contender, waiter.granted.holding)
           entry.seeking--
           return waiter.start.queued ? Effect.andThen(withdrawing(waiter.contender), serving(entry)) : serving(entry)
