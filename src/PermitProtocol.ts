@@ -327,6 +327,21 @@ export const wake = (
   return { expect: { annotations: { [kind.key]: kind.permits.mark }, ...expect }, annotations: {}, ...patch }
 }
 
+/** The write that removes what an empty line leaves behind; `undefined` if that is nothing. */
+export const tidy = (
+  { key }: PermitKind,
+  { annotations, labels, resourceVersion }: Seen
+): ConditionalPatch | undefined => {
+  const label = LockQueue.labelKey(key)
+  return key in annotations
+    ? {
+        expect: { resourceVersion },
+        annotations: { [key]: null },
+        ...(label in labels ? { labels: { [label]: null } } : {})
+      }
+    : undefined
+}
+
 /** The release of a lease and nothing else, in case a rule of the cluster refuses a label. */
 export const plainLeave = (kind: PermitKind, { lease, leaving }: LeavePlan): AnnotationGuardedPatch => ({
   expect: { annotations: kind.encode(lease) },

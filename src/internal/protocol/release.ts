@@ -39,7 +39,8 @@ export interface CutOff {
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
  * own, leaving the queue, or settling whether a write that was cut off is applied.
  *
- * `Waking`: naming waiters in the label that a release of permits let in without having known.
+ * `FollowingUp`: after a release of permits, naming waiters in the label that it let in without having known, or removing what the last
+ * in the line leaves behind.
  *
  * `plain` is the release without a hand-over, in case a rule of the cluster refuses what a hand-over adds to the object.
  */
@@ -50,7 +51,7 @@ export type State =
       readonly plain: rules.Planned | undefined
     }
   | { readonly _tag: "HandingOver"; readonly plan: rules.ReleasePlan }
-  | { readonly _tag: "Waking"; readonly outcome: Outcome }
+  | { readonly _tag: "FollowingUp"; readonly outcome: Outcome }
   | { readonly _tag: "Reading" | "Leaving" | "Settling" }
 
 /** What happened: the answer to a request, or that the time to read has come. */
@@ -139,8 +140,8 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
 }
 
 const onRefused = (self: Release, state: State): Step => {
-  // Nobody is in the line any more, or the waiters have seen it otherwise.
-  if (state._tag === "Waking") return end(self, state, state.outcome)
+  // Others have come, or gone.
+  if (state._tag === "FollowingUp") return end(self, state, state.outcome)
   const planned = state._tag === "Releasing" ? rules.planOtherwise(state.plan) : undefined
   return planned === undefined || state._tag !== "Releasing"
     ? later("The object kept changing.")
@@ -149,7 +150,7 @@ const onRefused = (self: Release, state: State): Step => {
 
 // A token that was just rotated is refused for a moment.
 const onFailed = (self: Release, state: State, error: LockError.StoreError): Step => {
-  if (state._tag === "Waking") return end(self, state, state.outcome)
+  if (state._tag === "FollowingUp") return end(self, state, state.outcome)
   if (error._tag === "LockUnavailable" || error._tag === "LockUnauthorized" || isOfStart(error)) {
     return later(error.message)
   }
@@ -171,8 +172,10 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
       return end(self, state, passedBy(self, state.plan, snapshot))
     case "Settling":
       return releaseIfOurs({ ...self, cutOff: { ...self.cutOff, write: undefined } }, snapshot, now)
-    case "Waking":
-      return end(self, state, state.outcome)
+    case "FollowingUp": {
+      const { outcome } = state
+      return end(self, state, outcome._tag === "Freed" ? { ...outcome, snapshot } : outcome)
+    }
     case "Leaving":
     case "Reading":
       return releaseIfOurs(self.cutOff?.join?.isRepeated === false ? withoutJoin(self) : self, snapshot, now)
@@ -224,7 +227,7 @@ const end = ({ cutOff }: Release, state: State, outcome: Outcome): Step => [
   { _tag: cutOff?.join === undefined ? "Done" : "LookLater", outcome }
 ]
 
-// The release let somebody in that it did not wake.
+// The release let somebody in that it did not wake, or it turned out to be the last in the line.
 const settlePermits = (
   self: Release,
   kind: PermitProtocol.PermitKind,
@@ -237,11 +240,17 @@ const settlePermits = (
   const outcome: Outcome = isFree(kind.decode(snapshot.annotations))
     ? { _tag: "Freed", snapshot, requeued, passed, seen: snapshot }
     : { _tag: "Passed", isLeftFree: false, requeued, passed, seen: snapshot }
-  return missed.length === 0
+  const write =
+    missed.length > 0
+      ? PermitProtocol.wake(kind, snapshot, missed)
+      : outcome._tag === "Freed"
+        ? PermitProtocol.tidy(kind, snapshot)
+        : undefined
+  return write === undefined
     ? end(self, state, outcome)
     : [
-        { _tag: "Waking", outcome },
-        { _tag: "Write", write: PermitProtocol.wake(kind, snapshot, missed), requeues: false }
+        { _tag: "FollowingUp", outcome },
+        { _tag: "Write", write, requeues: false }
       ]
 }
 
