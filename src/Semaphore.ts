@@ -8,6 +8,7 @@
  *
  * - `withPermits` runs an effect with permits, and interrupts it if they are lost. `withPermitsIfAvailable` does not wait.
  * - `take` has permits until the scope closes. `takeIfAvailable` does not wait.
+ * - `of` binds an id and its limit: what it gives has the methods of Effect's own `Semaphore`.
  * - `inspect` and `break` are for operators.
  *
  * A contender never passes another one that waits. One that asks for more permits than are free holds back those behind it. A
@@ -117,6 +118,43 @@ export const withPermitsIfAvailable =
         onSuccess: (held) => Effect.asSome(guardedBy(Effect.succeed(held), use))
       })
     )
+
+/**
+ * A semaphore as Effect's own module has it, with its id and limit given once. `takeScoped` is `take`, and succeeds with the permit.
+ *
+ * Code that has a `Semaphore` of one process and uses these methods goes on as it is. What is new is that they can fail.
+ */
+export interface Bound {
+  readonly withPermits: (
+    permits: number
+  ) => <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<A, E | AcquireError | LockError.Lost, R>
+  readonly withPermit: <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<A, E | AcquireError | LockError.Lost, R>
+  readonly withPermitsIfAvailable: (
+    permits: number
+  ) => <A, E, R>(
+    use: Guarded<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E | Exclude<TryError, LockError.Conflict> | LockError.Lost, R>
+  readonly takeScoped: (permits: number) => Effect.Effect<Permit, AcquireError, Scope.Scope>
+}
+
+/** A semaphore with the methods of Effect's own. It makes no request. */
+export const of = (
+  id: string,
+  options: Omit<TakeOptions, "permits" | "snapshot">
+): Effect.Effect<Bound, never, Semaphore> =>
+  Effect.map(Semaphore, (semaphore) => {
+    const withSome = (permits: number) => {
+      const run = withPermits(id, { ...options, permits })
+      return <A, E, R>(use: Guarded<A, E, R>) => Effect.provideService(run(use), Semaphore, semaphore)
+    }
+    return {
+      withPermits: withSome,
+      withPermit: withSome(1),
+      withPermitsIfAvailable: (permits) => (use) =>
+        Effect.provideService(withPermitsIfAvailable(id, { ...options, permits })(use), Semaphore, semaphore),
+      takeScoped: (permits) => semaphore.take(id, { ...options, permits })
+    }
+  })
 
 /** Tells who has permits and who waits for them. It only reads. */
 export const inspect = (id: string): Effect.Effect<Inspection, InspectError, Semaphore> =>
