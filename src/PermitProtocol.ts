@@ -175,22 +175,24 @@ export const taking = (kind: PermitKind, lease: Lease): Readonly<Record<string, 
   ...kind.encode(lease)
 })
 
-/** The write with which a contender joins the line, on condition that the line is still there. */
+/**
+ * The write with which a contender joins the line, on condition that the line is still there, and that the contender is not in it. An
+ * earlier join without an answer may arrive at any time. It must not change the place of a lease that holds permits.
+ */
 export const join = (now: ServerTime, contender: Asking): AnnotationGuardedPatch => {
   const { kind } = contender
-  return {
-    expect: { annotations: { [kind.key]: kind.permits.mark } },
-    ...adding(kind, { ...nextLease(now, contender), permits: askedBy(contender).permits })
-  }
+  const { expect, ...added } = adding(kind, { ...nextLease(now, contender), permits: askedBy(contender).permits })
+  return { expect: { annotations: { [kind.key]: kind.permits.mark, ...expect } }, ...added }
 }
 
-const adding = (
-  { key, permits }: PermitKind,
-  lease: Omit<PermitLease, "place">
-): Pick<AnnotationGuardedPatch, "annotations" | "stamps"> => ({
-  annotations: { [PermitRecord.leaseKey(key, lease.holderId)]: PermitRecord.textOf(permits, lease) },
-  stamps: [PermitRecord.placeKey(key, lease.holderId)]
-})
+const adding = ({ key, permits }: PermitKind, lease: Omit<PermitLease, "place">) => {
+  const own = PermitRecord.leaseKey(key, lease.holderId)
+  return {
+    expect: { [own]: false },
+    annotations: { [own]: PermitRecord.textOf(permits, lease) },
+    stamps: [PermitRecord.placeKey(key, lease.holderId)]
+  }
+}
 
 /** Whether others wait for permits. */
 export const isAwaited = (kind: PermitKind, annotations: ObjectSnapshot["annotations"], holderId: string): boolean =>
@@ -244,7 +246,7 @@ export const planLeave = (
   const own = PermitRecord.leaseKey(kind.key, lease.holderId)
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
   const write: ConditionalPatch = {
-    expect: { annotations: kind.encode(lease), ...labels.expect },
+    expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...labels.expect },
     annotations:
       keeps > 0
         ? { [own]: PermitRecord.textOf(kind.permits, { ...lease, permits: keeps }) }

@@ -217,7 +217,10 @@ describe("PermitProtocol.planLeave", () => {
   it("puts the next waiter of its process into the line with the same write", () => {
     const again = "pod-a/aaaaaaaaaaaa.2"
     assert.deepStrictEqual(leave(full, lease(a, "1"), { again: { holderId: again, permits: 1, ttl: 10_000 } }).write, {
-      expect: { annotations: two.encode(lease(a, "1")), hasLabels: false },
+      expect: {
+        annotations: { ...two.encode(lease(a, "1")), [`${key}-lease-aaaaaaaaaaaa.2`]: false },
+        hasLabels: false
+      },
       annotations: { ...two.removal(a), [`${key}-lease-aaaaaaaaaaaa.2`]: `${again} 1 ${expiry}` },
       stamps: [`${key}-place-aaaaaaaaaaaa.2`],
       labels: { [`${key}-next`]: "cccccccccccc" }
@@ -294,6 +297,22 @@ const randomOf = (seed: number) => () => {
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
 }
+
+describe("a join that arrives late", () => {
+  const join = PermitProtocol.join(now, asking(a))
+
+  it("adds a lease at the place of the version that it finds", () => {
+    const joined = apply(objectWith(two, lease(b, "1", 2)), join)
+    assert.deepInclude(joined?.annotations, two.encode(lease(a, "50")))
+  })
+
+  it("never moves a lease that is in the line, which may hold permits", () => {
+    assert.isUndefined(apply(objectWith(two, lease(a, "1"), lease(b, "2", 2)), join))
+    const again = { holderId: a, permits: 1, ttl: 10_000 }
+    const { write } = leave(objectWith(two, lease(b, "2")), lease(b, "2"), { again })
+    assert.isUndefined(apply(objectWith(two, lease(a, "1"), lease(b, "2")), write))
+  })
+})
 
 describe("a line", () => {
   const walk = (kind: PermitProtocol.PermitKind, amounts: ReadonlyArray<number>, seed: number) => {
