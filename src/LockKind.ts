@@ -92,6 +92,7 @@ export const withPermits = (key: string, permits: PermitRecord.Permits): LockKin
   return {
     key,
     otherKeys,
+    what: "lock",
     permits,
     decode: (annotations) => {
       const record = PermitRecord.fromAnnotations(key, permits, annotations)

@@ -44,7 +44,6 @@ export interface HolderInfo {
  * - `Rewrite`: writes its lease anew over the one that stands, `over`, whatever else has changed.
  * - `Claim`: takes the lock that was handed to it. The lease is valid for `validFor` milliseconds from now.
  * - `Wait`: waits, in the queue or not.
- * - `Keep`: writes its place in the line anew, and waits on (`PermitProtocol`).
  */
 export type Decision =
   | {
@@ -57,7 +56,6 @@ export type Decision =
   | { readonly _tag: "Rewrite"; readonly lease: Lease; readonly over: Lease }
   | { readonly _tag: "Claim"; readonly lease: Lease; readonly validFor: number }
   | ({ readonly _tag: "Wait" } & WaitState)
-  | { readonly _tag: "Keep"; readonly write: AnnotationGuardedPatch; readonly seen: Partial<HolderInfo> }
   | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
 
 /**

@@ -13,7 +13,8 @@
  */
 import { isOlder } from "./internal/version.ts"
 import type { LockKind } from "./LockKind.ts"
-import { type Contender, type Decision, type HolderInfo, nextLease, minClaim } from "./LockProtocol.ts"
+import type * as LockProtocol from "./LockProtocol.ts"
+import { type Contender, type HolderInfo, nextLease, minClaim } from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
 import type { Lease, LockRecord } from "./LockRecord.ts"
 import type {
@@ -42,6 +43,16 @@ export const several = "several"
 export const keepAfter = 1 / 3
 
 type Seen = Pick<ObjectSnapshot, "annotations" | "labels" | "resourceVersion">
+
+/** What a contender does next. `Keep`: it writes its place in the line anew, and waits on. */
+export type Decision = LockProtocol.Decision | Keep
+
+/** A contender that writes its place anew. `seen` is the holder whose lease ends first. */
+export interface Keep {
+  readonly _tag: "Keep"
+  readonly write: AnnotationGuardedPatch
+  readonly seen: Partial<HolderInfo>
+}
 
 /** A contender that asks for permits. */
 export type Asking = Contender & { readonly kind: PermitKind }

@@ -13,6 +13,7 @@ import * as LockError from "../../LockError.ts"
 import { isFree } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type * as PermitProtocol from "../../PermitProtocol.ts"
 import { elapsed } from "../time/clockReading.ts"
 import { isDecimal, isOlder } from "../version.ts"
 import type {
@@ -141,7 +142,7 @@ const decide = (
   snapshot: ObjectSnapshot,
   now: Now,
   yields: boolean
-): LockProtocol.Decision => {
+): PermitProtocol.Decision => {
   const contender = contenderOf(self, yields)
   const decision = rules.decide(snapshot, now.server, contender)
   return decision._tag === "Claim" && decision.validFor < answersPerClaim * slowest
@@ -206,7 +207,7 @@ const follow = (
   self: Acquisition,
   state: State,
   snapshot: ObjectSnapshot,
-  decision: LockProtocol.Decision,
+  decision: PermitProtocol.Decision,
   now: Now,
   isCached: boolean
 ): Step => {
@@ -441,7 +442,7 @@ const writePlace = (state: State, seen: Seen, write: ConditionalPatch, now: Now)
 const keep = (
   self: Acquisition,
   state: State,
-  { seen, write }: Extract<LockProtocol.Decision, { readonly _tag: "Keep" }>,
+  { seen, write }: PermitProtocol.Keep,
   now: Now,
   isCached: boolean
 ): Step => {
@@ -523,8 +524,11 @@ const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boole
 // The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
 const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
 
-const isLeftFree = ({ kind }: Acquisition, { annotations }: ObjectSnapshot, decision: LockProtocol.Decision): boolean =>
-  decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations))
+const isLeftFree = (
+  { kind }: Acquisition,
+  { annotations }: ObjectSnapshot,
+  decision: PermitProtocol.Decision
+): boolean => (decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations)))
 
 const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
   state.phase._tag === "Unavailable"

@@ -25,7 +25,7 @@ export const decide = (
   snapshot: ObjectSnapshot,
   now: ServerTime,
   contender: LockProtocol.Contender
-): LockProtocol.Decision => {
+): PermitProtocol.Decision => {
   if (isAsking(contender)) return PermitProtocol.decide(snapshot, now, contender)
   const { kind } = contender
   const queue = LockProtocol.queueOf(kind, snapshot.annotations)
