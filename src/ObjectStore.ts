@@ -51,7 +51,8 @@ export type MetadataPatch = Readonly<Record<string, string | null>>
  *   there: a JSON patch can set a label only if it knows.
  *
  * A write under annotations can also name annotations in `stamps`. Each of them is set to the resourceVersion that the write finds. No
- * two writes to an object find the same one.
+ * two writes to an object find the same one. It can also copy annotations that it finds (`copies`), one after the other and before
+ * anything else is written. If one is not there, the write is refused.
  */
 export type Precondition = ConditionalPatch["expect"]
 
@@ -79,6 +80,12 @@ export type ConditionalPatch =
     }
   | AnnotationGuardedPatch
 
+/** The copy of an annotation to another one, or to a label. */
+export interface Copy {
+  readonly from: string
+  readonly to: { readonly annotation: string } | { readonly label: string }
+}
+
 /** A write that survives other changes of the object. */
 export interface AnnotationGuardedPatch {
   readonly expect: {
@@ -88,6 +95,7 @@ export interface AnnotationGuardedPatch {
   }
   readonly annotations: MetadataPatch
   readonly stamps?: ReadonlyArray<string> | undefined
+  readonly copies?: ReadonlyArray<Copy> | undefined
   readonly labels?: MetadataPatch | undefined
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }

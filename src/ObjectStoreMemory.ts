@@ -16,6 +16,8 @@ import * as precondition from "./internal/precondition.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import {
+  type AnnotationGuardedPatch,
+  type Copy,
   isSelected,
   type ConditionalPatch,
   type Content,
@@ -87,12 +89,14 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       if (!isMet(patch.expect, current)) return undefined
       const before = current.content ?? {}
       const content = setFields(before, patch.content ?? [], "resourceVersion" in patch.expect)
-      const stamps = "stamps" in patch ? (patch.stamps ?? []) : []
-      const annotations = apply(current.annotations, {
+      const { copies = [], stamps = [] } = "resourceVersion" in patch.expect ? {} : (patch as AnnotationGuardedPatch)
+      const copied = copyAll(current, copies)
+      if (copied === undefined) return undefined
+      const annotations = apply(copied.annotations, {
         ...patch.annotations,
         ...Object.fromEntries(stamps.map((name) => [name, current.resourceVersion]))
       })
-      return content && { ...current, annotations, labels: apply(current.labels, patch.labels ?? {}), content }
+      return content && { ...current, annotations, labels: apply(copied.labels, patch.labels ?? {}), content }
     }
 
     for (const id of options.objects ?? []) create(id, {}, {})
@@ -198,6 +202,20 @@ const apply = (values: Readonly<Record<string, string>>, patch: MetadataPatch): 
     else next[key] = value
   }
   return next
+}
+
+const copyAll = (
+  { annotations, labels }: ObjectSnapshot,
+  copies: ReadonlyArray<Copy>
+): Pick<ObjectSnapshot, "annotations" | "labels"> | undefined => {
+  const copied = { annotations: { ...annotations }, labels: { ...labels } }
+  for (const { from, to } of copies) {
+    const value = copied.annotations[from]
+    if (value === undefined) return undefined
+    if ("label" in to) copied.labels[to.label] = value
+    else copied.annotations[to.annotation] = value
+  }
+  return copied
 }
 
 const setFields = (content: Content, fields: ReadonlyArray<FieldPatch>, makesParents: boolean): Content | undefined =>

@@ -8,8 +8,9 @@
  *   write of its own: whoever makes room for it does not even know. It keeps its lease while it waits.
  * - A release removes one lease, or lowers its permits. Its condition is that lease alone, so releases and joins never refuse each
  *   other, however many come at once.
- * - The releaser guesses whom it lets in, and names that process in the label. Its answer shows the line as it is. If it let others
- *   in, it names them in a second write.
+ * - The waiters that come next are written down as turns. A release has the server move them forward, and name the first in the label:
+ *   so whoever is next is woken, whatever the releaser knew. The answer shows the line as it is, and a second write corrects what is
+ *   wrong. Turns and the label are advice.
  */
 import { isOlder } from "./internal/version.ts"
 import type { LockKind } from "./LockKind.ts"
@@ -215,11 +216,13 @@ export const isAwaited = (kind: PermitKind, annotations: ObjectSnapshot["annotat
  * - `keeps`: how many permits the lease keeps; 0 if it is removed.
  * - `again`: the waiter of the same process that joins the line with the same write, and what it asks for. Its TTL is in milliseconds.
  * - `passed`: how many waiters to reckon with that others let in since the object was last seen.
+ * - `isHurried`: whether others let waiters in so fast that what is written of their turns is outdated at once.
  */
 export interface Leaving {
   readonly keeps: number
   readonly again: { readonly holderId: string; readonly permits: number; readonly ttl: number } | undefined
   readonly passed: number
+  readonly isHurried?: boolean
 }
 
 /** A release that was planned: the write, and what it takes to read its answer. */
@@ -231,8 +234,6 @@ export interface LeavePlan {
   readonly leaving: Leaving
   /** The waiters as last seen, in order. */
   readonly waiters: ReadonlyArray<string>
-  /** The value of the label; `undefined` if nobody is woken. */
-  readonly label: string | undefined
 }
 
 /**
@@ -256,26 +257,91 @@ export const planLeave = (
   const labels = labelling(kind, seen, woken)
   const own = PermitRecord.leaseKey(kind.key, lease.holderId)
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
+  const freed = Math.min(lease.permits, line.find(({ holderId }) => holderId === lease.holderId)?.granted ?? 0) - keeps
+  const usesTurns = waiters.length >= fewest && freed > 0 && hasTurns(kind, seen) && leaving.isHurried !== true
+  const { expect, patch } = usesTurns ? takingTurns(kind, freed) : labels
   const write: ConditionalPatch = {
-    expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...labels.expect },
-    annotations:
-      keeps > 0
+    expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...expect },
+    ...patch,
+    annotations: {
+      ...patch.annotations,
+      ...(keeps > 0
         ? { [own]: PermitRecord.textOf(kind.permits, { ...lease, permits: keeps }) }
-        : { ...kind.removal(lease.holderId), ...added?.annotations },
-    ...(added?.stamps === undefined ? {} : { stamps: added.stamps }),
-    ...labels.patch
+        : { ...kind.removal(lease.holderId), ...added?.annotations })
+    },
+    ...(added?.stamps === undefined ? {} : { stamps: added.stamps })
   }
-  const plan = { lease, leaving, waiters: waiters.map(({ holderId }) => holderId), label: labels.label }
+  const plan = { lease, leaving, waiters: waiters.map(({ holderId }) => holderId) }
   if (others.length > 0 || again !== undefined || keeps > 0) return { ...plan, write, otherwise: undefined }
-  const label = LockQueue.labelKey(kind.key)
+  const { annotations, labels: left } = leavings(kind, seen)
   return {
     ...plan,
     otherwise: write,
     write: {
       expect: { resourceVersion: seen.resourceVersion },
-      annotations: { [kind.key]: null, ...kind.removal(lease.holderId) },
-      ...(label in seen.labels ? { labels: { [label]: null } } : {})
+      annotations: { ...annotations, ...kind.removal(lease.holderId) },
+      ...left
     }
+  }
+}
+
+/** How many of the waiters that come next are written down. */
+export const turns = 8
+
+/** With fewer waiters than this nobody writes them down. */
+export const fewest = 3
+
+/** The name of the annotation with the process of a waiter that comes next, the first being 1. */
+export const turnKey = (key: string, position: number): string => `${key}-turn-${position}`
+
+/** The process of a turn that is nobody's. */
+export const nobody = "none"
+
+const positions = Array.from({ length: turns }, (_, index) => index + 1)
+
+const hasTurns = (
+  { key, permits }: PermitKind,
+  { annotations, labels }: Pick<Seen, "annotations" | "labels">
+): boolean =>
+  !permits.shares &&
+  LockQueue.labelKey(key) in labels &&
+  positions.every((position) => turnKey(key, position) in annotations)
+
+// The server moves the turns forward, so the releaser need not know whose turn it is.
+const takingTurns = (
+  { key }: PermitKind,
+  freed: number
+): { readonly expect: { readonly hasLabels: true }; readonly patch: Omit<AnnotationGuardedPatch, "expect"> } => {
+  const label = LockQueue.labelKey(key)
+  const moved = positions.filter((position) => position + freed <= turns)
+  return {
+    expect: { hasLabels: true },
+    patch: {
+      copies: [
+        ...(freed === 1 ? [{ from: turnKey(key, 1), to: { label } }] : []),
+        ...moved.map((position) => ({
+          from: turnKey(key, position + freed),
+          to: { annotation: turnKey(key, position) }
+        }))
+      ],
+      annotations: Object.fromEntries(
+        positions.slice(moved.length).map((position) => [turnKey(key, position), nobody])
+      ),
+      ...(freed === 1 ? {} : { labels: { [label]: several } })
+    }
+  }
+}
+
+// What is left on the object when nobody is in the line any more.
+const leavings = (
+  { key }: PermitKind,
+  { annotations, labels }: Pick<Seen, "annotations" | "labels">
+): { readonly annotations: MetadataPatch; readonly labels: { readonly labels?: MetadataPatch } } => {
+  const label = LockQueue.labelKey(key)
+  const names = [key, ...positions.map((position) => turnKey(key, position)).filter((name) => name in annotations)]
+  return {
+    annotations: Object.fromEntries(names.map((name) => [name, null])),
+    labels: label in labels ? { labels: { [label]: null } } : {}
   }
 }
 
@@ -303,30 +369,64 @@ const wokenBy = (
 }
 
 /**
- * What the answer to a release shows: the waiters that it let in without having woken them, and how many others were let in before, if
- * that can be told.
+ * What the answer to a release shows: the write that must follow, if there is one, and that one instead if it is refused; and how many
+ * others were let in before the waiters that the release let in, if that can be told.
  */
 export interface Answered {
-  readonly missed: ReadonlyArray<Placed>
+  readonly write: ConditionalPatch | undefined
+  readonly otherwise: ConditionalPatch | undefined
   readonly passed: number | undefined
 }
 
-/** Reads the answer to a release. */
+/**
+ * Reads the answer to a release.
+ *
+ * If it let in a waiter that it did not wake, that one must be woken. If the waiters that come next are not written down, or hardly any
+ * of them, they are written down. If nobody is in the line, what is left is removed.
+ */
 export const readAnswer = (
   kind: PermitKind,
-  { label, lease, leaving, waiters }: LeavePlan,
-  snapshot: Pick<ObjectSnapshot, "annotations">
+  { lease, leaving, waiters }: Pick<LeavePlan, "lease" | "leaving" | "waiters">,
+  snapshot: Seen
 ): Answered => {
   const { limit } = kind.permits
   const line = PermitRecord.placed(kind.decode(snapshot.annotations))
-  const rest = line.filter(({ holderId }) => holderId !== lease.holderId && holderId !== leaving.again?.holderId)
-  const letIn = grown(PermitRecord.withLease(limit, rest, lease), line).filter(
-    ({ holderId }) => holderId !== lease.holderId && holderId !== leaving.again?.holderId
-  )
+  const isOwn = ({ holderId }: Placed) => holderId === lease.holderId || holderId === leaving.again?.holderId
+  const rest = line.filter((placed) => !isOwn(placed))
+  const letIn = grown(PermitRecord.withLease(limit, rest, lease), line).filter((placed) => !isOwn(placed))
+  const label = snapshot.labels[LockQueue.labelKey(kind.key)]
+  const missed = letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId))
   const first = letIn[0] === undefined ? -1 : waiters.indexOf(letIn[0].holderId)
+  const passed = first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
+  if (line.length === 0) return { write: tidy(kind, snapshot), otherwise: undefined, passed }
+  const wakes = missed.length > 0 ? wake(kind, snapshot, missed) : undefined
+  const next = leaving.isHurried === true ? undefined : turnsOf(kind, snapshot, line)
+  if (next === undefined) return { write: wakes, otherwise: undefined, passed }
   return {
-    missed: letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId)),
-    passed: first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
+    write: {
+      ...wakes,
+      expect: { ...wakes?.expect, annotations: { ...wakes?.expect.annotations, ...next.expect } },
+      annotations: next.annotations
+    },
+    otherwise: wakes,
+    passed
+  }
+}
+
+// The turns to write down, on condition that nobody has taken one meanwhile; `undefined` if they are in order.
+const turnsOf = (
+  { key, permits }: PermitKind,
+  { annotations }: Seen,
+  line: ReadonlyArray<Placed>
+): { readonly expect: Readonly<Record<string, string | boolean>>; readonly annotations: MetadataPatch } | undefined => {
+  const due = line.filter(isWaiting).map(({ holderId }) => LockQueue.processIdOf(holderId))
+  if (permits.shares || due.length < fewest) return undefined
+  const found = positions.map((position) => annotations[turnKey(key, position)])
+  const known = found.filter((turn) => turn !== undefined && turn !== nobody)
+  if (known.length >= fewest && known.every((turn, index) => turn === due[index])) return undefined
+  return {
+    expect: { [key]: permits.mark, [turnKey(key, 1)]: found[0] ?? false },
+    annotations: Object.fromEntries(positions.map((position) => [turnKey(key, position), due[position - 1] ?? nobody]))
   }
 }
 
@@ -341,17 +441,10 @@ export const wake = (
 }
 
 /** The write that removes what an empty line leaves behind; `undefined` if that is nothing. */
-export const tidy = (
-  { key }: PermitKind,
-  { annotations, labels, resourceVersion }: Seen
-): ConditionalPatch | undefined => {
-  const label = LockQueue.labelKey(key)
-  return key in annotations
-    ? {
-        expect: { resourceVersion },
-        annotations: { [key]: null },
-        ...(label in labels ? { labels: { [label]: null } } : {})
-      }
+export const tidy = (kind: PermitKind, seen: Seen): ConditionalPatch | undefined => {
+  const { annotations, labels } = leavings(kind, seen)
+  return kind.key in seen.annotations
+    ? { expect: { resourceVersion: seen.resourceVersion }, annotations, ...labels }
     : undefined
 }
 
@@ -381,7 +474,7 @@ export const planBreak = (kind: PermitKind, seen: Seen, holderId: string): Condi
   const { patch } = labelling(kind, seen, grown(line, after))
   return {
     expect: { resourceVersion: seen.resourceVersion },
-    annotations: { ...kind.removal(holderId), ...(after.length === 0 ? { [kind.key]: null } : {}) },
+    annotations: { ...kind.removal(holderId), ...(after.length === 0 ? leavings(kind, seen).annotations : {}) },
     ...patch
   }
 }
@@ -457,11 +550,17 @@ const leftOverIn = (record: LockRecord, { annotations }: Seen, now: ServerTime):
 }
 
 // The process of each waiter watches the label for its own ID, and for `several`.
-const labelling = ({ key }: PermitKind, { labels }: Pick<Seen, "labels">, woken: ReadonlyArray<Placed>) => {
+const labelling = (
+  { key }: PermitKind,
+  { labels }: Pick<Seen, "labels">,
+  woken: ReadonlyArray<Placed>
+): {
+  readonly expect: { readonly hasLabels?: boolean }
+  readonly patch: Partial<Omit<AnnotationGuardedPatch, "expect">>
+} => {
   const processes = [...new Set(woken.map(({ holderId }) => LockQueue.processIdOf(holderId)))]
   const label = processes.length > 1 ? several : processes[0]
   return {
-    label,
     expect: label === undefined ? {} : { hasLabels: Object.keys(labels).length > 0 },
     patch: label === undefined ? {} : { labels: { [LockQueue.labelKey(key)]: label } }
   }

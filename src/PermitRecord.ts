@@ -13,7 +13,8 @@
  * - `<key>-place-<process ID>.<sequence>` is its place: the resourceVersion that the write found which added the lease. The API server
  *   itself fills it in, so places are different, and follow the order in which it applied the writes. Nobody comes before a lease
  *   that is there.
- * - The label `<key>-next` names the process that was let in last, or `several`.
+ * - `<key>-turn-1` and the following name the processes of the waiters that come next (`PermitProtocol`). The label `<key>-next` names the
+ *   process that was let in last, or `several`. Both are advice.
  *
  * A lease that is in the line and has expired keeps its place until it is removed, by a write whose condition is that it is unchanged.
  * So who holds does not depend on a clock.

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as LockKind from "../src/LockKind.ts"
 import * as LockRecord from "../src/LockRecord.ts"
-import type { ConditionalPatch, ObjectSnapshot } from "../src/ObjectStore.ts"
+import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../src/ObjectStore.ts"
 import * as PermitProtocol from "../src/PermitProtocol.ts"
 import * as PermitRecord from "../src/PermitRecord.ts"
 import * as precondition from "../src/internal/precondition.ts"
@@ -165,6 +165,36 @@ describe("PermitProtocol.decide", () => {
   })
 })
 
+const labelOf = ({ write }: PermitProtocol.LeavePlan) => write.labels?.[`${key}-next`]
+
+const apply = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
+  const { expect } = write
+  const isMet =
+    "resourceVersion" in expect
+      ? expect.resourceVersion === object.resourceVersion
+      : precondition.isMet(expect.annotations, object.annotations)
+  if (!isMet) return undefined
+  const { copies = [], stamps = [] } = write as AnnotationGuardedPatch
+  const found: Record<string, string> = { ...object.annotations }
+  const labels: Record<string, string> = { ...object.labels }
+  for (const { from, to } of copies) {
+    if ("label" in to) labels[to.label] = found[from]!
+    else found[to.annotation] = found[from]!
+  }
+  const without = (values: Readonly<Record<string, string | null>>) =>
+    Object.fromEntries(Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== null))
+  return {
+    ...object,
+    annotations: without({
+      ...found,
+      ...write.annotations,
+      ...Object.fromEntries(stamps.map((name) => [name, object.resourceVersion]))
+    }),
+    labels: without({ ...labels, ...write.labels }),
+    resourceVersion: String(Number(object.resourceVersion) + 1)
+  }
+}
+
 const leaving = { keeps: 0, again: undefined, passed: 0 }
 const leave = (
   seen: ObjectSnapshot,
@@ -197,21 +227,20 @@ describe("PermitProtocol.planLeave", () => {
   })
 
   it("reckons with those who were let in meanwhile", () => {
-    assert.strictEqual(leave(full, lease(a, "1"), { passed: 1 }).label, "dddddddddddd")
-    assert.isUndefined(leave(full, lease(a, "1"), { passed: 2 }).label)
+    assert.strictEqual(labelOf(leave(full, lease(a, "1"), { passed: 1 })), "dddddddddddd")
+    assert.isUndefined(labelOf(leave(full, lease(a, "1"), { passed: 2 })))
   })
 
   it("wakes several with one write", () => {
     const found = objectWith(two, lease(a, "1", 2), lease(b, "2"), lease(c, "3"))
-    assert.strictEqual(leave(found, lease(a, "1", 2)).label, PermitProtocol.several)
-    assert.strictEqual(leave(found, lease(a, "1", 2), { keeps: 1 }).label, "bbbbbbbbbbbb")
+    assert.strictEqual(labelOf(leave(found, lease(a, "1", 2))), PermitProtocol.several)
+    assert.strictEqual(labelOf(leave(found, lease(a, "1", 2), { keeps: 1 })), "bbbbbbbbbbbb")
   })
 
   it("a waiter that asks for more than is free holds back those behind it", () => {
     const found = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3", 2), lease(d, "4"))
-    const { label } = leave(found, lease(a, "1"))
-    // It holds one permit now, and has not what it needs.
-    assert.strictEqual(label, "cccccccccccc")
+    // It holds one permit then, and has not what it needs.
+    assert.strictEqual(labelOf(leave(found, lease(a, "1"))), "cccccccccccc")
   })
 
   it("puts the next waiter of its process into the line with the same write", () => {
@@ -230,33 +259,107 @@ describe("PermitProtocol.planLeave", () => {
   it("a writer that leaves lets in the readers next to each other", () => {
     const all = shared.permits.limit
     const found = objectWith(shared, lease(a, "1", all), lease(b, "2"), lease(c, "3"), lease(d, "4", all))
-    assert.strictEqual(leave(found, lease(a, "1", all), {}, shared).label, PermitProtocol.several)
-    assert.strictEqual(leave(found, lease(a, "1", all), { keeps: 1 }, shared).label, PermitProtocol.several)
+    assert.strictEqual(labelOf(leave(found, lease(a, "1", all), {}, shared)), PermitProtocol.several)
+    assert.strictEqual(labelOf(leave(found, lease(a, "1", all), { keeps: 1 }, shared)), PermitProtocol.several)
   })
 
   it("the last reader lets in the writer, and no other reader does", () => {
     const all = shared.permits.limit
     const one = objectWith(shared, lease(a, "1"), lease(b, "2", all))
-    assert.strictEqual(leave(one, lease(a, "1"), {}, shared).label, "bbbbbbbbbbbb")
+    assert.strictEqual(labelOf(leave(one, lease(a, "1"), {}, shared)), "bbbbbbbbbbbb")
   })
 
-  it("reads from the answer whom it let in without having known, and how many were let in before", () => {
+  it("reads from the answer whom it let in without having woken them, and how many were let in before", () => {
     const plan = leave(full, lease(a, "1"))
-    const answer = objectWith(two, lease(b, "2"), lease(c, "3"), lease(d, "4"))
-    assert.deepStrictEqual(PermitProtocol.readAnswer(two, plan, answer), { missed: [], passed: 0 })
-    // The other holder left as well, and woke the same waiter.
-    const later = objectWith(two, lease(c, "3"), lease(d, "4"))
-    const { missed, passed } = PermitProtocol.readAnswer(two, plan, later)
-    assert.deepStrictEqual(
-      missed.map(({ holderId }) => holderId),
-      [d]
-    )
-    assert.strictEqual(passed, 1)
-    assert.deepStrictEqual(PermitProtocol.wake(two, later, missed), {
-      expect: { annotations: { [key]: "semaphore of 2" }, hasLabels: false },
-      annotations: {},
-      labels: { [`${key}-next`]: "dddddddddddd" }
+    const answer = {
+      ...objectWith(two, lease(b, "2"), lease(c, "3"), lease(d, "4")),
+      labels: { [`${key}-next`]: "cccccccccccc" }
+    }
+    assert.deepStrictEqual(PermitProtocol.readAnswer(two, plan, answer), {
+      write: undefined,
+      otherwise: undefined,
+      passed: 0
     })
+    // The other holder left as well, and woke the same waiter.
+    const later = { ...objectWith(two, lease(c, "3"), lease(d, "4")), labels: { [`${key}-next`]: "cccccccccccc" } }
+    assert.deepStrictEqual(PermitProtocol.readAnswer(two, plan, later), {
+      write: {
+        expect: { annotations: { [key]: "semaphore of 2" }, hasLabels: true },
+        annotations: {},
+        labels: { [`${key}-next`]: "dddddddddddd" }
+      },
+      otherwise: undefined,
+      passed: 1
+    })
+  })
+})
+
+describe("the turns of a line", () => {
+  const waiters = ["c", "d", "e", "f"].map((name, index) => lease(`pod/${name.repeat(12)}.1`, String(3 + index)))
+  const line = objectWith(two, lease(a, "1"), lease(b, "2"), ...waiters)
+  const turnsOf = (...processes: ReadonlyArray<string>) =>
+    Object.fromEntries(
+      Array.from({ length: 8 }, (_, index) => [
+        `${key}-turn-${index + 1}`,
+        processes[index] === undefined ? "none" : processes[index].repeat(12)
+      ])
+    )
+  const written = {
+    ...line,
+    annotations: { ...line.annotations, ...turnsOf("c", "d", "e", "f") },
+    labels: { [`${key}-next`]: "bbbbbbbbbbbb" }
+  }
+
+  it("are written down by a release whose answer shows several waiters and no turns", () => {
+    const { otherwise, write } = PermitProtocol.readAnswer(two, leave(line, lease(a, "1")), {
+      ...objectWith(two, lease(b, "2"), ...waiters),
+      labels: { [`${key}-next`]: "cccccccccccc" }
+    })
+    assert.isUndefined(otherwise)
+    assert.deepStrictEqual(write, {
+      expect: { annotations: { [key]: "semaphore of 2", [`${key}-turn-1`]: false } },
+      annotations: turnsOf("d", "e", "f")
+    })
+  })
+
+  it("are moved forward by the server, which names the first in the label", () => {
+    const { write } = leave(written, lease(a, "1"))
+    const after = apply(written, write)!
+    assert.strictEqual(after.labels[`${key}-next`], "cccccccccccc")
+    assert.deepInclude(after.annotations, turnsOf("d", "e", "f"))
+    // Whatever the releaser knew.
+    const later = { ...written, annotations: { ...written.annotations, ...turnsOf("e", "f") } }
+    assert.strictEqual(apply(later, write)!.labels[`${key}-next`], "eeeeeeeeeeee")
+  })
+
+  it("are moved by as many as are let in, and then all are woken", () => {
+    const found = objectWith(two, lease(a, "1", 2), ...waiters)
+    const seen = {
+      ...found,
+      annotations: { ...found.annotations, ...turnsOf("c", "d", "e", "f") },
+      labels: written.labels
+    }
+    const after = apply(seen, leave(seen, lease(a, "1", 2)).write)!
+    assert.strictEqual(after.labels[`${key}-next`], PermitProtocol.several)
+    assert.deepInclude(after.annotations, turnsOf("e", "f"))
+  })
+
+  it("that are not those of the line are corrected, and nobody is left asleep", () => {
+    const wrong = { ...written, annotations: { ...written.annotations, ...turnsOf("f", "e", "d") } }
+    const plan = leave(wrong, lease(a, "1"))
+    const after = apply(wrong, plan.write)!
+    const { otherwise, write } = PermitProtocol.readAnswer(two, plan, after)
+    assert.strictEqual(write?.labels?.[`${key}-next`], "cccccccccccc")
+    assert.deepStrictEqual(write?.annotations, turnsOf("d", "e", "f"))
+    assert.strictEqual(otherwise?.labels?.[`${key}-next`], "cccccccccccc")
+    assert.deepStrictEqual(otherwise?.annotations, {})
+  })
+
+  it("do not stay when nobody is in the line any more", () => {
+    const last = objectWith(two, lease(a, "1"))
+    const seen = { ...last, annotations: { ...last.annotations, ...turnsOf() }, labels: written.labels }
+    const after = apply(seen, leave(seen, lease(a, "1")).write)!
+    assert.deepStrictEqual(after.annotations, {})
   })
 })
 
@@ -271,24 +374,6 @@ describe("PermitProtocol.planBreak", () => {
     assert.isUndefined(PermitProtocol.planBreak(two, found, d))
   })
 })
-
-const apply = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
-  const { expect } = write
-  const isMet =
-    "resourceVersion" in expect
-      ? expect.resourceVersion === object.resourceVersion
-      : precondition.isMet(expect.annotations, object.annotations)
-  if (!isMet) return undefined
-  const stamps = "stamps" in write ? (write.stamps ?? []) : []
-  const annotations = Object.fromEntries(
-    Object.entries({
-      ...object.annotations,
-      ...write.annotations,
-      ...Object.fromEntries(stamps.map((name) => [name, object.resourceVersion]))
-    }).filter((entry): entry is [string, string] => entry[1] !== null)
-  )
-  return { ...object, annotations, resourceVersion: String(Number(object.resourceVersion) + 1) }
-}
 
 // mulberry32
 const randomOf = (seed: number) => () => {

@@ -110,6 +110,8 @@ const inCode: Readonly<Record<string, string>> = {
   "memory of Dex": time(fairness.dexMemory),
   "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
   keep: `1/${Math.round(1 / PermitProtocol.keepAfter)} of the TTL`,
+  turns: String(PermitProtocol.turns),
+  "fewest turns": String(PermitProtocol.fewest),
   pace: `1/${1 / weightOfLast}`,
   "local patience": time(localPatience),
   "minimum claim": time(LockProtocol.minClaim),

@@ -93,6 +93,35 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
       })
   )
 
+  it.effect("copies annotations that it finds, one after the other, to annotations and labels", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/1": "one", "example.com/2": "two" })
+      const { resourceVersion } = yield* store.read(id)
+      yield* store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: {},
+        labels: { "example.com/l": "x" }
+      })
+      const copies = [
+        { from: "example.com/1", to: { label: "example.com/l" } },
+        { from: "example.com/2", to: { annotation: "example.com/1" } },
+        { from: "example.com/1", to: { annotation: "example.com/3" } }
+      ]
+      const expect = { annotations: { "example.com/1": true }, hasLabels: true } as const
+      const after = written(
+        yield* store.compareAndSwap(id, { expect, annotations: { "example.com/2": "new" }, copies })
+      )
+      assert.deepStrictEqual(
+        { ...after.annotations },
+        { "example.com/1": "two", "example.com/2": "new", "example.com/3": "two" }
+      )
+      assert.strictEqual(after.labels["example.com/l"], "one")
+      const missing = [{ from: "example.com/none", to: { annotation: "example.com/1" } }]
+      refused(yield* store.compareAndSwap(id, { expect, annotations: {}, copies: missing }))
+    })
+  )
+
   it.effect("refuses any precondition that requires an annotation on an object without any", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore

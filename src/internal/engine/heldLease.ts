@@ -170,7 +170,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const nothing: Released = { outcome: undefined, mayQueue: false }
 
-  const lower = (keeps: number, passed: number) =>
+  const lower = (leaving: Omit<Leaving, "again">) =>
     alone(
       Effect.suspend(() => {
         if (state.phase !== "Held" || state.loss !== undefined) return Effect.succeed(nothing)
@@ -180,7 +180,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
             "release",
             contender,
             span
-          )(release(contender, lease, snapshot, undefined, { keeps, again: undefined, passed })),
+          )(release(contender, lease, snapshot, undefined, { ...leaving, again: undefined })),
           (lowered) => {
             if (lowered.outcome?.seen !== undefined) advance(holding.afterWriting(state, terms, lowered.outcome.seen))
             return lowered

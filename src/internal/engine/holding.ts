@@ -50,7 +50,7 @@ export interface HeldLease {
   ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
   readonly release: (requeue: string | undefined, leaving?: Omit<Leaving, "keeps">) => Effect.Effect<Released>
   readonly permits: () => { readonly asked: number; readonly granted: number }
-  readonly lower: (keeps: number, passed: number) => Effect.Effect<Released>
+  readonly lower: (leaving: Omit<Leaving, "again">) => Effect.Effect<Released>
   readonly raise: (permits: number) => Effect.Effect<boolean, LockError.StoreError>
   readonly look: Effect.Effect<void>
   readonly seen: () => ObjectSnapshot

@@ -75,6 +75,12 @@ interface Waiter {
   notify: () => void
 }
 
+/** When a release was sent, and how long before that its object was seen. In milliseconds. */
+interface Sent {
+  readonly sentAt: number
+  readonly age: number
+}
+
 /**
  * A lease of this process. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
  * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait.
@@ -111,6 +117,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   // The versions in which nobody has or wants permits. Each serves one acquisition.
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
   const paces = boundedMap.make<string, pace.Pace>(maxRemembered)
+  // How long the last release took (milliseconds).
+  const latencies = boundedMap.make<string, number>(maxRemembered)
 
   const open = ({ id, kind }: Contender): Entry => {
     // A semaphore with another limit is for the API server to refuse.
@@ -259,10 +267,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
   })
 
-  // `age` is how long ago the object was seen when the release was sent.
-  const remember = (entry: Entry, { budget, lease }: Hold, age: number, outcome: Outcome | undefined) =>
+  // `sentAt` is when the release was sent (milliseconds on the monotonic clock), and `age` how long before that the object was seen.
+  const remember = (entry: Entry, { budget, lease }: Hold, { age, sentAt }: Sent, outcome: Outcome | undefined) =>
     Effect.map(ClockReading.now, ({ monotonic }) => {
       if (outcome === undefined) return
+      latencies.set(entry.key, monotonic - sentAt)
       if (outcome.passed !== undefined) paces.set(entry.key, pace.after(paces.get(entry.key), outcome.passed, age))
       if (outcome._tag !== "Freed") return
       freeVersions.set(entry.key, outcome.snapshot.resourceVersion)
@@ -270,8 +279,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     })
 
   // A reader that leaves lets nobody in if others stay, so what it found the last time says nothing.
-  const passedOf = (entry: Entry, { lease }: Hold, age: number): number =>
-    sharesPermits(lease.contender) ? 0 : pace.passedIn(paces.get(entry.key), age)
+  const paceOf = ({ key }: Entry, { lease }: Hold, { age }: Sent) => {
+    if (sharesPermits(lease.contender)) return { passed: 0, isHurried: true }
+    const known = paces.get(key)
+    return { passed: pace.passedIn(known, age), isHurried: pace.isHurried(known, latencies.get(key) ?? 0) }
+  }
 
   const hasSpare = (entry: Entry, hold: Hold): boolean => {
     const { asked } = hold.lease.permits()
@@ -289,7 +301,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       again.contender = { ...again.contender, asks: askFor(entry, again.contender) }
     }
     const sentAt = yield* ClockReading.now
-    const age = sentAt.monotonic - lease.seenAt()
+    const timing: Sent = { sentAt: sentAt.monotonic, age: sentAt.monotonic - lease.seenAt() }
     const sent = yield* Effect.onError(
       lease.release(again?.contender.holderId, {
         again: again && {
@@ -297,7 +309,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           permits: again.contender.asks!.permits,
           ttl: again.contender.ttl
         },
-        passed: passedOf(entry, hold, age)
+        ...paceOf(entry, hold, timing)
       }),
       () =>
         Effect.sync(() => {
@@ -306,7 +318,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           serve(entry)
         })
     )
-    yield* remember(entry, hold, age, sent.outcome)
+    yield* remember(entry, hold, timing, sent.outcome)
     entry.leaving.delete(hold)
     if (again !== undefined) {
       const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
@@ -329,11 +341,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     if (!hasSpare(entry, hold) || hold.lease.isLost()) return
     const wanted = wantedOf(entry, hold)
     hold.ceiling = Math.min(hold.ceiling, sharesPermits(hold.lease.contender) ? Number.POSITIVE_INFINITY : wanted)
-    const age = (yield* ClockReading.now).monotonic - hold.lease.seenAt()
-    const { outcome } = yield* hold.lease.lower(wanted, passedOf(entry, hold, age))
+    const sentAt = (yield* ClockReading.now).monotonic
+    const timing: Sent = { sentAt, age: sentAt - hold.lease.seenAt() }
+    const { outcome } = yield* hold.lease.lower({ keeps: wanted, ...paceOf(entry, hold, timing) })
     // If it is not known whether the write was applied, the permits do not count as given back, nor as there.
     if (outcome !== undefined) hold.ceiling = Number.POSITIVE_INFINITY
-    yield* remember(entry, hold, age, outcome)
+    yield* remember(entry, hold, timing, outcome)
     serve(entry)
   })
 

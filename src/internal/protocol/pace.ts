@@ -19,3 +19,9 @@ export const after = (pace: Pace | undefined, passed: number, millis: number): P
 /** How many waiters others have let in during so many milliseconds, most likely. */
 export const passedIn = (pace: Pace | undefined, millis: number): number =>
   pace === undefined ? 0 : Math.round(pace * millis)
+
+/** If others let in more waiters than this while a release is under way, it is not worth the while to write down whose turn is next. Our choice. */
+export const hurriedAbove = 2
+
+/** Whether others let waiters in faster than a request of so many milliseconds can tell whose turn is next. */
+export const isHurried = (pace: Pace | undefined, millis: number): boolean => (pace ?? 0) * millis > hurriedAbove

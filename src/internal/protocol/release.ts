@@ -39,8 +39,8 @@ export interface CutOff {
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
  * own, leaving the queue, or settling whether a write that was cut off is applied.
  *
- * `FollowingUp`: after a release of permits, naming waiters in the label that it let in without having known, or removing what the last
- * in the line leaves behind.
+ * `FollowingUp`: after a release of permits, writing what its answer calls for (`PermitProtocol.readAnswer`); `otherwise` if that is
+ * refused.
  *
  * `plain` is the release without a hand-over, in case a rule of the cluster refuses what a hand-over adds to the object.
  */
@@ -51,7 +51,7 @@ export type State =
       readonly plain: rules.Planned | undefined
     }
   | { readonly _tag: "HandingOver"; readonly plan: rules.ReleasePlan }
-  | { readonly _tag: "FollowingUp"; readonly outcome: Outcome }
+  | { readonly _tag: "FollowingUp"; readonly outcome: Outcome; readonly otherwise: ConditionalPatch | undefined }
   | { readonly _tag: "Reading" | "Leaving" | "Settling" }
 
 /** What happened: the answer to a request, or that the time to read has come. */
@@ -141,7 +141,10 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
 
 const onRefused = (self: Release, state: State): Step => {
   // Others have come, or gone.
-  if (state._tag === "FollowingUp") return end(self, state, state.outcome)
+  if (state._tag === "FollowingUp") {
+    const { otherwise, outcome } = state
+    return otherwise === undefined ? end(self, state, outcome) : followUp(otherwise, undefined, outcome)
+  }
   const planned = state._tag === "Releasing" ? rules.planOtherwise(state.plan) : undefined
   return planned === undefined || state._tag !== "Releasing"
     ? later("The object kept changing.")
@@ -227,7 +230,6 @@ const end = ({ cutOff }: Release, state: State, outcome: Outcome): Step => [
   { _tag: cutOff?.join === undefined ? "Done" : "LookLater", outcome }
 ]
 
-// The release let somebody in that it did not wake, or it turned out to be the last in the line.
 const settlePermits = (
   self: Release,
   kind: PermitProtocol.PermitKind,
@@ -235,26 +237,21 @@ const settlePermits = (
   plan: rules.ReleasePlan | undefined,
   snapshot: ObjectSnapshot
 ): Step => {
-  const { missed, passed } = plan?.left === undefined ? nobody : PermitProtocol.readAnswer(kind, plan.left, snapshot)
+  const answered = plan?.left === undefined ? undefined : PermitProtocol.readAnswer(kind, plan.left, snapshot)
   const requeued = plan?.requeued === true ? snapshot : undefined
+  const passed = answered?.passed
   const outcome: Outcome = isFree(kind.decode(snapshot.annotations))
     ? { _tag: "Freed", snapshot, requeued, passed, seen: snapshot }
     : { _tag: "Passed", isLeftFree: false, requeued, passed, seen: snapshot }
-  const write =
-    missed.length > 0
-      ? PermitProtocol.wake(kind, snapshot, missed)
-      : outcome._tag === "Freed"
-        ? PermitProtocol.tidy(kind, snapshot)
-        : undefined
-  return write === undefined
+  return answered?.write === undefined
     ? end(self, state, outcome)
-    : [
-        { _tag: "FollowingUp", outcome },
-        { _tag: "Write", write, requeues: false }
-      ]
+    : followUp(answered.write, answered.otherwise, outcome)
 }
 
-const nobody: PermitProtocol.Answered = { missed: [], passed: undefined }
+const followUp = (write: ConditionalPatch, otherwise: ConditionalPatch | undefined, outcome: Outcome): Step => [
+  { _tag: "FollowingUp", outcome, otherwise },
+  { _tag: "Write", write, requeues: false }
+]
 
 const passedBy = (
   { kind }: Pick<LockProtocol.ReleaseRequest, "kind">,

@@ -132,7 +132,7 @@ const plannedBy = (left: PermitProtocol.LeavePlan, write: ConditionalPatch): Pla
   write,
   plan: {
     patch: { annotations: write.annotations },
-    wakes: left.label !== undefined,
+    wakes: true,
     requeued: left.leaving.again !== undefined,
     chainStartedAt: undefined,
     left
@@ -149,7 +149,7 @@ export const planPlainRelease = (lease: Lease, request: ReleaseRequest, { left }
   if (!PermitProtocol.hasPermits(kind) || left === undefined) return LockProtocol.planPlainRelease(lease, request)
   const write = PermitProtocol.plainLeave(kind, left)
   const leaving = { ...left.leaving, again: undefined }
-  return plannedBy({ ...left, leaving, label: undefined, otherwise: undefined }, write)
+  return plannedBy({ ...left, leaving, otherwise: undefined }, write)
 }
 
 /** Whether the answer to a release shows that it was applied. */
