@@ -52,7 +52,7 @@ export type MetadataPatch = Readonly<Record<string, string | null>>
  *
  * A write under annotations can also name annotations in `stamps`. Each of them is set to the resourceVersion that the write finds. No
  * two writes to an object find the same one. It can also copy annotations that it finds (`copies`), one after the other and before
- * anything else is written. If one is not there, the write is refused.
+ * anything else is written. They must be there: if one is not, some API servers refuse the write, and others copy an empty value.
  */
 export type Precondition = ConditionalPatch["expect"]
 

@@ -117,8 +117,6 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
         { "example.com/1": "two", "example.com/2": "new", "example.com/3": "two" }
       )
       assert.strictEqual(after.labels["example.com/l"], "one")
-      const missing = [{ from: "example.com/none", to: { annotation: "example.com/1" } }]
-      refused(yield* store.compareAndSwap(id, { expect, annotations: {}, copies: missing }))
     })
   )
 
