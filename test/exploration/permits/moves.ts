@@ -240,11 +240,12 @@ const answered = (move: Move, name: string, answer: Answer): void => {
 }
 
 // A release that nothing went wrong with has woken all that it let in.
-const leftAsleep = (world: World, { library }: Rules, index: number, [, command]: release.Step): string | undefined =>
+const leftAsleep = (world: World, rules: Rules, index: number, [, command]: release.Step): string | undefined =>
   command._tag === "Done" &&
   world.contenders[index]!.unwoken.some((id) => {
-    const waiter = world.contenders[library.ids.indexOf(id)]
-    return waiter?.stage === "Seeking" && waiter.sent === undefined
+    const waiter = world.contenders[rules.library.ids.indexOf(id)]
+    const isThere = lineOf(rules, world.object).some(({ holderId }) => holderId === id)
+    return isThere && waiter?.stage === "Seeking" && waiter.sent === undefined
   })
     ? "a contender was let in and not woken"
     : undefined

@@ -53,6 +53,7 @@ const everyMove = [
   "A renews",
   "A sees a change",
   "A stops looking",
+  "A takes all permits",
   "A tries again",
   "a stranger writes on the object",
   "an operator breaks the lease of A",

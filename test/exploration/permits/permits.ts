@@ -63,16 +63,16 @@ export const ahead = [0, 2] as const
 
 /** The worlds. */
 export const lines: ReadonlyArray<ExploredLine> = [
-  explored("one of two permits, and both", 6, { permits: two, askers: asking(1, 2), faults: 1, withdrawals: 1 }),
-  explored("three for two permits", 5, { permits: two, askers: asking(1, 1, 2), faults: 1 }),
-  explored("two for one permit, and many faults", 6, {
+  explored("one of two permits, and both", 7, { permits: two, askers: asking(1, 2), faults: 1, withdrawals: 1 }),
+  explored("three for two permits", 6, { permits: two, askers: asking(1, 1, 2), faults: 1 }),
+  explored("two for one permit, and many faults", 7, {
     permits: one,
     askers: asking(1, 1),
     faults: 3,
     withdrawals: 1,
     before: comes("A")
   }),
-  explored("a holder of both, and a waiter", 6, {
+  explored("a holder of both, and a waiter", 7, {
     permits: two,
     askers: asking(2, 1),
     faults: 2,
@@ -125,7 +125,7 @@ export const lines: ReadonlyArray<ExploredLine> = [
     faults: 1,
     before: [...comes("A"), ...comes("C")]
   }),
-  explored("a holder, a waiter and an operator", 6, {
+  explored("a holder, a waiter and an operator", 7, {
     permits: one,
     askers: asking(1, 1),
     faults: 1,
