@@ -87,6 +87,7 @@ interface Sent {
  */
 interface Hold {
   readonly lease: HeldLease
+  readonly cutOff: Acquired["cutOff"]
   readonly alone: Semaphore.Semaphore
   used: number
   ceiling: number
@@ -226,6 +227,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { contended, cutOff, grant } = acquired
     const hold: Hold = {
       lease: yield* startHold(contender, grant),
+      cutOff,
       alone: Semaphore.makeUnsafe(1),
       used: 0,
       ceiling: Number.POSITIVE_INFINITY,
@@ -239,8 +241,6 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     holdOf.set(hold.lease, [entry, hold])
     const holding = takeFrom(hold, contender)
     entry.seeking--
-    // A join without an answer may still arrive.
-    if (cutOff !== undefined) yield* withdrawing(contender, cutOff)
     serve(entry)
     if (isPartial(hold.lease)) hold.follower = yield* Effect.forkIn(follow(entry, hold), contender.engine.scope)
     if (hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
@@ -320,6 +320,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     )
     yield* remember(entry, hold, timing, sent.outcome)
     entry.leaving.delete(hold)
+    if (hold.cutOff !== undefined) yield* withdrawing(lease.contender, hold.cutOff)
     if (again !== undefined) {
       const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
       if (sent.mayQueue) again.start = { queued: true, snapshot: sent.outcome?.requeued, latency }

@@ -162,6 +162,26 @@ describe("permits", () => {
     )
   }
 
+  it.effect("that were joined for without an answer are not withdrawn from while they are held", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      b.faults.push(["write", "Unanswered"])
+      const waiter = yield* wants(b.semaphore.take(id, { limit: 1, waitSchedule }))
+      yield* TestClock.adjust("6 seconds")
+      yield* holder.letGo
+      yield* TestClock.adjust("5 seconds")
+      const permit = yield* Fiber.join(waiter.fiber)
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* permit.isValid)
+      assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 1)
+      yield* waiter.letGo
+      yield* TestClock.adjust("10 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a contender that is interrupted at any moment leaves nothing in the line", () =>
     Effect.gen(function* () {
       const world = yield* setUp
