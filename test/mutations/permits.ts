@@ -222,7 +222,7 @@ export const mutations: ReadonlyArray<MutatedLine> = [
   {
     name: "wakes nobody",
     breaks: leftAsleep,
-    depth: 5,
+    depth: 7,
     in: { permits: two, askers: asking(2, 1), before: [...comes("A"), ...comes("B")] },
     how: { sends: (write) => ({ ...write, labels: undefined }) as ConditionalPatch }
   },

@@ -132,6 +132,24 @@ export const lines: ReadonlyArray<ExploredLine> = [
     breaks: 1,
     before: [...comes("A"), ...comes("B")]
   }),
+  explored("two holders, and three waiters whose turns are written down", 5, {
+    permits: two,
+    askers: asking(1, 1, 1, 1, 1, 1),
+    calmTo: 2,
+    before: [
+      ...["A", "B", "C", "D", "E", "F"].flatMap(comes),
+      "B renews",
+      "the server works on the write of B",
+      "B has its answer",
+      ...leaves("B"),
+      "the server works on the write of B",
+      "B has its answer",
+      "C sees a change",
+      "A renews",
+      "the server works on the write of A",
+      "A has its answer"
+    ]
+  }),
   explored("a reader, a writer that waits, and another reader", 6, {
     permits: shared,
     askers: [reader, writer, reader],

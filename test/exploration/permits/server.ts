@@ -1,5 +1,5 @@
 /** The API server works on a write to the line, and the write is judged. */
-import type { ConditionalPatch, ObjectSnapshot } from "../../../src/ObjectStore.ts"
+import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../../../src/ObjectStore.ts"
 import * as precondition from "../../../src/internal/precondition.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as PermitProtocol from "../../../src/PermitProtocol.ts"
@@ -31,10 +31,17 @@ const applied = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapsho
     if (!precondition.isMet(annotations, object.annotations)) return undefined
     if (hasLabels !== undefined && hasLabels !== Object.keys(object.labels).length > 0) return undefined
   }
-  const stamps = "stamps" in write ? (write.stamps ?? []) : []
-  const copied = Object.fromEntries(stamps.map((name) => [name, object.resourceVersion]))
-  const annotations = patched(object.annotations, { ...write.annotations, ...copied })
-  return { ...object, annotations, labels: patched(object.labels, write.labels ?? {}) }
+  const { copies = [], stamps = [] } = "resourceVersion" in expect ? {} : (write as AnnotationGuardedPatch)
+  const values = { annotations: { ...object.annotations }, labels: { ...object.labels } }
+  for (const { from, to } of copies) {
+    const value = values.annotations[from]
+    if (value === undefined) return undefined
+    if ("label" in to) values.labels[to.label] = value
+    else values.annotations[to.annotation] = value
+  }
+  const stamped = Object.fromEntries(stamps.map((name) => [name, object.resourceVersion]))
+  const annotations = patched(values.annotations, { ...write.annotations, ...stamped })
+  return { ...object, annotations, labels: patched(values.labels, write.labels ?? {}) }
 }
 
 /** The line on an object, as it is. */
@@ -85,8 +92,7 @@ export const serve = (
       granted > (was.find((lease) => lease.holderId === holderId)?.granted ?? granted)
   )
   const label = written.labels[LockQueue.labelKey(library.kinds[index]!.key)]
-  const isWoken = (holderId: string) =>
-    write.labels !== undefined && (label === PermitProtocol.several || label === LockQueue.processIdOf(holderId))
+  const isWoken = (holderId: string) => label === PermitProtocol.several || label === LockQueue.processIdOf(holderId)
   const contenders = world.contenders.map((contender, at) => {
     const letInBy = at === index && contender.stage === "Releasing" ? letIn : []
     const unwoken = [...contender.unwoken, ...letInBy.map(({ holderId }) => holderId)].filter((id) => !isWoken(id))
