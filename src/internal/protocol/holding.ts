@@ -252,6 +252,13 @@ const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, 
   { _tag: "Lost", loss: { reason, seen: {} } }
 ]
 
+// A lease with permits stays its holder's for as long as it is at its place: a write of the acquisition may have arrived late. A lease at
+// another place was added by a late join after somebody had removed it.
+const isOwn = (
+  { lease, written }: State,
+  found: Extract<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }>
+): boolean => (lease.place === undefined ? written.includes(found.expiry) : found.lease.place === lease.place)
+
 // Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found is valid until its
 // expiry, by the latest that the server's clock can be.
 const onFound = (
@@ -264,7 +271,7 @@ const onFound = (
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   switch (check._tag) {
     case "Ours": {
-      if (!state.written.includes(check.expiry)) {
+      if (!isOwn(state, check)) {
         return [
           state,
           { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
