@@ -17,7 +17,7 @@ import type { LockKind } from "./LockKind.ts"
 import type * as LockProtocol from "./LockProtocol.ts"
 import { type Contender, type HolderInfo, nextLease, minClaim } from "./LockProtocol.ts"
 import * as LockQueue from "./LockQueue.ts"
-import type { Lease, LockRecord } from "./LockRecord.ts"
+import { fromAnnotations as fromExclusive, type Lease, type LockRecord } from "./LockRecord.ts"
 import type {
   AnnotationGuardedPatch,
   ConditionalPatch,
@@ -27,7 +27,6 @@ import type {
 } from "./ObjectStore.ts"
 import * as PermitRecord from "./PermitRecord.ts"
 import type { Permits, PermitLease, Placed } from "./PermitRecord.ts"
-import * as rfc3339 from "./internal/time/rfc3339.ts"
 
 /** A kind of lock with permits. */
 export interface PermitKind extends LockKind {
@@ -163,7 +162,7 @@ const decideOutside = (
     }
   }
   const holder = earliest(line)
-  const isFull = line.length >= LockQueue.capacity
+  const isFull = living.filter(isWaiting).length >= LockQueue.capacity
   return {
     _tag: "Wait",
     seen: infoOf(holder),
@@ -523,7 +522,7 @@ export const isWaiting = ({ granted, permits }: Placed): boolean => granted < pe
 const isBefore = (lease: Placed, own: Placed): boolean =>
   lease.place === own.place ? lease.holderId < own.holderId : isOlder(lease.place, own.place)
 
-const hasExpired = ({ expiresAt }: Placed, now: ServerTime): boolean => now.earliest > expiresAt
+const hasExpired = ({ expiresAt }: Pick<Placed, "expiresAt">, now: ServerTime): boolean => now.earliest > expiresAt
 
 const earliest = (line: ReadonlyArray<Placed>): Placed | undefined =>
   line.reduce<Placed | undefined>(
@@ -541,12 +540,18 @@ const renewed = (lease: PermitLease, now: ServerTime, contender: Asking): Permit
   ...nextLease(now, contender, lease.expiry)
 })
 
-// An exclusive lock that has expired is in nobody's way.
+// What has expired is in nobody's way: an exclusive lock, or the whole line of a lock with other permits.
 const leftOverIn = (record: LockRecord, { annotations }: Seen, now: ServerTime): MetadataPatch | undefined => {
   if (record._tag !== "Malformed") return undefined
-  const instant = rfc3339.parse(record.value)
-  const isOver = instant !== undefined && now.earliest > instant.seconds * 1000 + Math.ceil(instant.nanos / 1_000_000)
-  return isOver ? PermitRecord.removalOfExclusive(record.key, annotations) : undefined
+  const { key, value } = record
+  const permits = PermitRecord.permitsOf(value)
+  const { leases } =
+    permits === undefined ? fromExclusive(key, annotations) : PermitRecord.fromAnnotations(key, permits, annotations)
+  const isOver = (permits !== undefined || leases.length > 0) && leases.every((lease) => hasExpired(lease, now))
+  if (!isOver) return undefined
+  return permits === undefined
+    ? PermitRecord.removalOfExclusive(key, annotations)
+    : PermitRecord.removalOfLine(key, annotations)
 }
 
 // The process of each waiter watches the label for its own ID, and for `several`.

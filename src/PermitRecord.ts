@@ -77,9 +77,6 @@ export const shared: Permits = { limit: all, mark: "shared lock", words: { share
 /** The most permits that a semaphore can have. */
 export const largestLimit = 999_999_999
 
-/** How many leases are read at most: as many as `LockQueue.maxJoins`. */
-export const maxLeases = 1024
-
 /** Why an annotation key cannot be that of a lock with permits; `undefined` if it can. */
 export const problemOf = (key: string): string | undefined =>
   key.length - key.indexOf("/") - 1 <= longestName
@@ -143,6 +140,7 @@ export const fromAnnotations = (
 /** The leases of a record of a lock with permits. */
 export const placed = (record: LockRecord): ReadonlyArray<Placed> => record.leases as ReadonlyArray<Placed>
 
+// All leases count, however many: one that were left out might hold permits. The limit of 256 KiB for annotations bounds them.
 const lineOf = (
   key: string,
   { limit, words }: Permits,
@@ -151,7 +149,7 @@ const lineOf = (
   const leases: Array<Placed> = []
   const prefix = `${key}-lease-`
   for (const name in annotations) {
-    if (!name.startsWith(prefix) || leases.length === maxLeases) continue
+    if (!name.startsWith(prefix)) continue
     const tail = name.slice(prefix.length)
     const place = annotations[`${key}-place-${tail}`]
     const [, holderId = "", own, amount = "", expiry = ""] = leasePattern.exec(annotations[name]!) ?? []
@@ -203,6 +201,12 @@ export const removal = (key: string, holderId: string): MetadataPatch => ({
   [leaseKey(key, holderId)]: null,
   [placeKey(key, holderId)]: null
 })
+
+/** The patch that removes a line in which all leases have expired, and what cannot be read of it. */
+export const removalOfLine = (key: string, annotations: Readonly<Record<string, string>>): MetadataPatch => {
+  const isOfLine = (name: string) => ["lease", "place", "turn"].some((part) => name.startsWith(`${key}-${part}-`))
+  return Object.fromEntries([key, ...Object.keys(annotations).filter(isOfLine)].map((name) => [name, null]))
+}
 
 /** The patch that removes what an exclusive lock left behind that has expired. */
 export const removalOfExclusive = (key: string, annotations: Readonly<Record<string, string>>): MetadataPatch => {

@@ -80,11 +80,18 @@ describe("PermitProtocol.decide", () => {
     assert.strictEqual(decide(objectWith(two, lease(a, "1"), lease(b, "2", 2)), asking(c))._tag, "Wait")
   })
 
-  it("does not join a full line", () => {
-    const leases = Array.from({ length: 128 }, (_, index) =>
-      lease(`pod/aaaaaaaaaaaa.${index.toString(36)}`, String(index))
+  const crowd = (waiters: number, until = expiry) =>
+    Array.from({ length: 2 + waiters }, (_, index) =>
+      lease(`pod/aaaaaaaaaaaa.${index.toString(36)}`, String(index), 1, index < 2 ? expiry : until)
     )
-    assert.deepInclude(decide(objectWith(two, ...leases), asking(b)), { canJoin: false, isFull: true })
+
+  it("does not join a full line", () => {
+    assert.deepInclude(decide(objectWith(two, ...crowd(128)), asking(b)), { canJoin: false, isFull: true })
+    assert.deepInclude(decide(objectWith(two, ...crowd(127)), asking(b)), { canJoin: true, isFull: false })
+  })
+
+  it("joins a line that is full of waiters which have died", () => {
+    assert.deepInclude(decide(objectWith(two, ...crowd(128, past)), asking(b)), { canJoin: true, isFull: false })
   })
 
   it("removes expired leases with the write that takes", () => {
@@ -106,6 +113,15 @@ describe("PermitProtocol.decide", () => {
         ...two.encode(lease(a, "50"))
       }
     })
+  })
+
+  it("removes the line of another limit in which all leases have expired", () => {
+    const three = semaphore(3)
+    const left = objectWith(three, lease(b, "1", 3, past), lease(c, "2", 1, past))
+    assert.deepInclude(decide(left, asking(a)), {
+      patch: { ...three.removal(b), ...three.removal(c), [key]: "semaphore of 2", ...two.encode(lease(a, "50")) }
+    })
+    assert.strictEqual(decide(objectWith(three, lease(b, "1", 3, past), lease(c, "2")), asking(a))._tag, "Malformed")
   })
 
   it("refuses another kind that is in use", () => {

@@ -100,11 +100,13 @@ describe("PermitRecord", () => {
     assert.deepStrictEqual(grants(two, annotations), [])
   })
 
-  it("reads no more leases than its limit", () => {
-    const leases = Array.from({ length: PermitRecord.maxLeases + 5 }, (_, index) =>
-      lease(`pod/aaaaaaaaaaaa.${index.toString(36)}`, 1, String(index))
+  it("reads all leases, so that a newcomer does not push out one that holds", () => {
+    const leases = Array.from({ length: 1100 }, (_, index) =>
+      lease(`pod/bbbbbbbbbbbb.${index.toString(36)}`, 1, String(index))
     )
-    assert.lengthOf(grants(two, annotationsOf(two, ...leases)), PermitRecord.maxLeases)
+    const all = grants(two, annotationsOf(two, lease("pod/aaaaaaaaaaaa.1", 1, "2000"), ...leases))
+    assert.lengthOf(all, 1101)
+    assert.deepStrictEqual(all, grants(two, annotationsOf(two, ...leases, lease("pod/aaaaaaaaaaaa.1", 1, "2000"))))
   })
 
   it("says what is locked", () => {
