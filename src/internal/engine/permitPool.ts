@@ -83,7 +83,8 @@ interface Sent {
 
 /**
  * A lease of this process. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
- * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait.
+ * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
+ * got no answer, and may arrive when the lease is gone.
  */
 interface Hold {
   readonly lease: HeldLease
@@ -339,9 +340,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     if (!entry.holds.has(hold)) return
     if (hold.used === 0) return yield* release(entry, hold)
     entry.leaving.delete(hold)
-    if (!hasSpare(entry, hold) || hold.lease.isLost()) return
-    const wanted = wantedOf(entry, hold)
-    hold.ceiling = Math.min(hold.ceiling, sharesPermits(hold.lease.contender) ? Number.POSITIVE_INFINITY : wanted)
+    // Those that came since permits were given back have to wait.
+    const wanted = Math.min(wantedOf(entry, hold), hold.ceiling)
+    if (wanted >= hold.lease.permits().asked || hold.lease.isLost()) return
+    hold.ceiling = sharesPermits(hold.lease.contender) ? hold.ceiling : wanted
     const sentAt = (yield* ClockReading.now).monotonic
     const timing: Sent = { sentAt, age: sentAt - hold.lease.seenAt() }
     const { outcome } = yield* hold.lease.lower({ keeps: wanted, ...paceOf(entry, hold, timing) })

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
-import { ObjectStore } from "../../../src/ObjectStore.ts"
+import { type ConditionalPatch, ObjectStore } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../../../src/Semaphore.ts"
 import * as SharedLock from "../../../src/SharedLock.ts"
@@ -182,6 +182,43 @@ describe("permits", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "a join whose answer was lost does not cost the permits that it led to, nor does it stay when it arrives late",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+        const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+        // The first join never arrives in time, the second does.
+        let late: Effect.Effect<unknown> = Effect.void
+        const { compareAndSwap } = b.store
+        const store = {
+          ...b.store,
+          compareAndSwap: (id: string, write: ConditionalPatch) => {
+            if (!("stamps" in write) || late !== Effect.void) return compareAndSwap(id, write)
+            late = Effect.exit(world.memory.store.compareAndSwap(id, write))
+            return Effect.fail(new LockError.Unavailable({ object: id, verb: "patch", detail: "no answer" }))
+          }
+        }
+        const { take } = yield* Semaphore.make({ identity: "b" }).pipe(Effect.provideService(ObjectStore, store))
+        const waiter = yield* wants(take(id, { limit: 1, waitSchedule }))
+        yield* TestClock.adjust("1 second")
+        yield* holder.letGo
+        assert.isTrue(waiter.has())
+        yield* TestClock.adjust("20 seconds")
+        assert.isTrue(yield* (yield* Fiber.join(waiter.fiber)).isValid)
+        yield* waiter.letGo
+        yield* world.memory.store.compareAndSwap(id, {
+          expect: { annotations: { "example.com/other": "o" } },
+          annotations: { "kubelock.dev/lock": "semaphore of 1" }
+        })
+        yield* late
+        assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 1)
+        yield* TestClock.adjust("10 seconds")
+        assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 0)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("a contender that is interrupted at any moment leaves nothing in the line", () =>
     Effect.gen(function* () {
       const world = yield* setUp
@@ -264,6 +301,28 @@ describe("permits", () => {
       assert.strictEqual(most, 8)
       assert.isAtMost(process.requests.length, 12)
       yield* Fiber.interruptAll(fibers)
+      yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fibers that come while others give permits back are not forgotten", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const process = yield* world.aProcess("p")
+      const take = process.semaphore.take(id, { limit: 4, waitSchedule, releaseInBackground: true })
+      const held = yield* Effect.forEach([1, 2, 3, 4], () => wants(take))
+      const scopes = yield* Effect.forEach(held, ({ letGo }) => Effect.succeed(letGo))
+      yield* Effect.forkChild(scopes[0]!)
+      const again = yield* Effect.forEach([1, 2], () => wants(take))
+      yield* Effect.forkChild(scopes[1]!)
+      yield* TestClock.adjust(10)
+      assert.isTrue(again.every(({ has }) => has()))
+      assert.isAtMost(
+        (yield* process.semaphore.inspect(id)).holders.reduce((sum, { permits }) => sum + permits, 0),
+        4
+      )
+      yield* Effect.forEach([...held.slice(2), ...again], ({ letGo }) => letGo)
       yield* TestClock.adjust("6 seconds")
       yield* world.isUntouched
     }).pipe(Effect.scoped)
