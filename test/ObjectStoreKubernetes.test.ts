@@ -21,6 +21,7 @@ import * as ApiServer from "../src/testing/ApiServer.ts"
 import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
 import { fieldTracking } from "./contract/fieldTracking.ts"
+import { lateWatch } from "./contract/lateWatch.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
@@ -60,6 +61,7 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     if (resource === Resource.configMap || resource === Resource.refreshToken) {
       const limited = Layer.provideMerge(Semaphore.layer(), world)
       it.layer(limited)(`semaphores on ${Resource.name(resource)}`, semaphore)
+      it.layer(world)(`late watches of ${Resource.name(resource)}`, lateWatch)
       const shared = Layer.provideMerge(SharedLock.layer(), world)
       it.layer(shared)(`shared locks on ${Resource.name(resource)}`, sharedLock)
     }
