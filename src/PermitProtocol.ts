@@ -157,7 +157,10 @@ const decideOutside = (
         ...Object.assign({}, ...dead.map((lease) => kind.removal(lease.holderId))),
         ...taking(kind, lease)
       },
-      labels: { [LockQueue.labelKey(kind.key)]: LockQueue.processIdOf(contender.holderId) },
+      labels: {
+        [LockQueue.labelKey(kind.key)]: LockQueue.processIdOf(contender.holderId),
+        ...labelling(kind, seen, grown(line, living)).patch.labels
+      },
       tookOverFrom: dead[0] === undefined ? undefined : { expiry: dead[0].expiry, holder: dead[0].holderId }
     }
   }

@@ -102,6 +102,13 @@ describe("PermitProtocol.decide", () => {
     })
   })
 
+  it("wakes the waiters that are let in by what it removes", () => {
+    const found = objectWith(two, lease(a, "1", 2, past), lease(b, "2"))
+    const label = `${key}-next`
+    assert.deepInclude(decide(found, asking(c)), { _tag: "Acquire", labels: { [label]: "bbbbbbbbbbbb" } })
+    assert.deepInclude(decide(objectWith(two, lease(b, "2")), asking(c)), { labels: { [label]: "cccccccccccc" } })
+  })
+
   it("removes an exclusive lock that has expired, with its queue", () => {
     const left = { [key]: past, [`${key}-holder`]: `x@${past}`, [`${key}-queue`]: "x", [`${key}-queue-x`]: "x" }
     assert.deepInclude(decide({ ...empty, annotations: left }, asking(a)), {
