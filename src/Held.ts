@@ -42,3 +42,16 @@ export interface Held {
   ) => Effect.Effect<void, Lost | StoreError>
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
 }
+
+/**
+ * Permits that this process has until the scope closes in which they were taken.
+ *
+ * It has what `Held` has, but for the commit, since others may have permits, too. `permits` is how many there are.
+ *
+ * `fencingToken` is greater than that of every contender that had these permits before, in whatever process. Contenders that have
+ * permits at the same time have tokens in any order, and they may be equal. So let the protected resource keep the last token of each
+ * thing that one holder writes at a time, and reject smaller ones there.
+ */
+export interface Permit extends Omit<Held, "commitAndRelease"> {
+  readonly permits: number
+}

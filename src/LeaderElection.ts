@@ -274,7 +274,7 @@ export const make = Effect.fnUntraced(function* (
           const scope = yield* Scope.fork(yield* Effect.scope)
           yield* restore(leaveToOthers(name))
           const held = yield* restore(Scope.provide(lock.scoped(name), scope)).pipe(
-            Effect.catchTags({ LockTimeout: Effect.die, LockMalformed: Effect.die }),
+            Effect.catchTags({ LockTimeout: Effect.die, LockMalformed: Effect.die, LockMismatch: Effect.die }),
             Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
           )
           return yield* begin(name, held, scope)

@@ -22,34 +22,26 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
-import * as Closing from "./internal/engine/closing.ts"
-import type { Contender, Engine } from "./internal/engine/contender.ts"
+import { acquireAll } from "./internal/acquireAll.ts"
+import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
+import type { Contender } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
-import * as renewer from "./internal/engine/renewer.ts"
-import { acquiring } from "./internal/engine/telemetry.ts"
-import * as waitBudget from "./internal/engine/waitBudget.ts"
-import * as watchPool from "./internal/engine/watchPool.ts"
-import type { Start } from "./internal/protocol/acquisitionState.ts"
-import * as ClockReading from "./internal/time/clockReading.ts"
+import * as process from "./internal/engine/process.ts"
+import * as rules from "./internal/protocol/rules.ts"
+import { guardedBy } from "./internal/guarded.ts"
 import * as settings from "./internal/settings.ts"
-import * as timers from "./internal/time/timers.ts"
 import * as LockError from "./LockError.ts"
 import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { LockState } from "./LockProtocol.ts"
 import * as LockProtocol from "./LockProtocol.ts"
-import * as LockQueue from "./LockQueue.ts"
 import { idKey, type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
@@ -72,10 +64,10 @@ export interface AcquireOptions extends LockPolicy.Overrides {
 export type Inspection = LockState & { readonly id?: string }
 
 /** What waiting for a lock can fail with. */
-export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.StoreError
+export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /** What a single attempt can fail with. */
-export type TryError = LockError.Conflict | LockError.Malformed | LockError.StoreError
+export type TryError = LockError.Conflict | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /**
  * Service tag of the lock.
@@ -91,7 +83,9 @@ export class Lock extends Context.Service<
     readonly inspect: (id: string) => Effect.Effect<Inspection, LockError.StoreError>
     readonly annotation: string
     readonly now: Effect.Effect<ServerTime>
-    readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | LockError.StoreError>
+    readonly break: (
+      id: string
+    ) => Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError>
     readonly removeIdle: (id: string) => Effect.Effect<Removal, LockError.StoreError>
   }
 >()("kubelock/Lock") {}
@@ -123,7 +117,7 @@ export interface Options {
 /**
  * Waits for the lock, and holds it until the scope closes.
  *
- * Fails with `LockTimeout` at the end of the wait schedule, with `LockMalformed` at once, and with the store's errors; with `LockUnavailable`
+ * Fails with `LockTimeout` at the end of the wait schedule, with `LockMalformed` and `LockMismatch` at once, and with the store's errors; with `LockUnavailable`
  * only at the end of the schedule, and with what a server answers while it starts (a verb that is not allowed, a resource that
  * is not served) only after three seconds. An interruption withdraws the acquisition: nothing of it stays on the object.
  */
@@ -145,24 +139,9 @@ export const scopedAll = <const Ids extends ReadonlyArray<string>>(
   ids: Ids,
   options?: AcquireOptions
 ): Effect.Effect<{ readonly [Index in keyof Ids]: Held }, AcquireError | LockError.Lost, Lock | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const helds = new Map<string, Held>()
-      const guarded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockError.Lost, R> =>
-        [...helds.values()].reduce<Effect.Effect<A, E | LockError.Lost, R>>((inner, held) => held.guard(inner), effect)
-      yield* Effect.forEach([...new Set(ids)].toSorted(), (id) =>
-        Effect.map(
-          Effect.suspend(() => guarded(Scope.provide(scoped(id, options), scope))),
-          (held) => helds.set(id, held)
-        )
-      ).pipe(
-        Effect.andThen(Effect.suspend(() => guarded(Effect.void))),
-        restore,
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )
-      return ids.map((id) => helds.get(id)!) as { readonly [Index in keyof Ids]: Held }
-    })
+  Effect.map(
+    acquireAll([...new Set(ids)].map((id) => ({ order: id, acquire: scoped(id, options) }))),
+    (helds) => ids.map((id) => helds.get(id)!) as { readonly [Index in keyof Ids]: Held }
   )
 
 /** What runs under a lock: an effect, or a function that makes it from the lock that it holds. */
@@ -188,21 +167,13 @@ export const tryWithLock =
   <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | TryError | LockError.Lost, R | Lock> =>
     guardedBy(tryScoped(id, options), use)
 
-const guardedBy = <A, E, R, E2>(
-  acquire: Effect.Effect<Held, E2, Lock | Scope.Scope>,
-  use: Guarded<A, E, R>
-): Effect.Effect<A, E | E2 | LockError.Lost, R | Lock> =>
-  Effect.scopedWith((scope) =>
-    Effect.flatMap(Scope.provide(acquire, scope), (held) =>
-      held.guard(Effect.isEffect(use) ? use : Effect.suspend(() => use(held)))
-    )
-  )
-
 /** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
 export const inspect = (id: string): Effect.Effect<Inspection, LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
 
-const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | LockError.StoreError, Lock> =>
+const breakLock = (
+  id: string
+): Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.break(id))
 
 export {
@@ -211,7 +182,7 @@ export {
    * first of them gets it.
    *
    * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `LockConflict` if the object
-   * keeps changing.
+   * keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
    */
   breakLock as break
 }
@@ -245,67 +216,16 @@ export const makeOf = Effect.fnUntraced(function* (
   const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.standard
   const store = given.holdsLeases ? yield* showingHolders(given, kind) : given
-  const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
-  const identity = options.identity ?? globalThis.process.env["HOSTNAME"] ?? "kubelock"
-  const processId = LockQueue.newProcessId()
-  const idInMetrics = options.idInMetrics === true
-  let acquisitions = 0
+  const { detach, hold, sharedWithDex } = yield* process.make(store, {
+    key: kind.key,
+    policy,
+    identity: options.identity,
+    idInMetrics: options.idInMetrics
+  })
+  const contenders = localQueue.make(detach)
 
-  const timing = yield* timers.make
-  const unfinished = yield* FiberSet.make<void>()
-  const closing = Closing.make()
-  yield* Effect.addFinalizer(() => Effect.andThen(closing.begin, FiberSet.awaitEmpty(unfinished)))
-  const contenders = localQueue.make((effect) =>
-    Effect.suspend(() =>
-      closing.hasBegun() ? effect : Effect.asVoid(FiberSet.run(unfinished, effect, { startImmediately: false }))
-    )
-  )
-  const engine: Engine = {
-    store,
-    timers: timing,
-    watches: yield* watchPool.make(store, { key: LockQueue.labelKey(kind.key), value: processId }, timing),
-    renewer: renewer.make(timing),
-    closing,
-    scope: yield* Effect.scope
-  }
-
-  const contender = (id: string, options: AcquireOptions | undefined): Effect.Effect<Contender> =>
-    Effect.map(ClockReading.now, (startedAt) => {
-      acquisitions++
-      const own = options === undefined ? policy : LockPolicy.withOverrides(policy, options)
-      return {
-        id,
-        object: store.describe(id),
-        kind,
-        holderId: LockQueue.holderId(identity, processId, acquisitions),
-        ttl: Duration.toMillis(own.ttl),
-        renews: own.renewEvery !== false,
-        sharedWithDex,
-        createIfMissing: options?.createIfMissing ?? store.createIfMissing,
-        includesContent: store.includesContent,
-        startedAt,
-        engine,
-        policy: own,
-        waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),
-        releaseInBackground: options?.releaseInBackground ?? false,
-        attributes: idInMetrics ? { id } : undefined
-      }
-    })
-
-  // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
-  const hold = <E extends LockError.LockError>(
-    id: string,
-    options: AcquireOptions | undefined,
-    acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
-  ) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(contender(id, options), (contender) =>
-        Effect.flatMap(
-          acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
-          (holding) => take(contender, holding, contenders.leave(contender, holding))
-        )
-      )
-    )
+  const takeUntilLeft = (contender: Contender, holding: Holding) =>
+    take(contender, holding, contenders.leave(contender, holding))
 
   const conflict = (
     id: string,
@@ -354,6 +274,10 @@ export const makeOf = Effect.fnUntraced(function* (
     const found = yield* store.read(id)
     const state = yield* stateOf(found)
     if (state._tag === "Free") return state
+    if (state._tag === "Malformed") {
+      const error = rules.unreadable({ id, object: store.describe(id), wanted: rules.nameOf(kind) }, state)
+      if (error._tag === "LockMismatch") return yield* error
+    }
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
       ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })
@@ -363,23 +287,35 @@ export const makeOf = Effect.fnUntraced(function* (
 
   return Lock.of({
     scoped: (id, options) =>
-      hold(id, options, (contender, start, restore) =>
-        contenders.acquire(
-          contender,
-          start,
-          (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
-          restore
-        )
+      hold(
+        id,
+        kind,
+        undefined,
+        options,
+        (contender, start, restore) =>
+          contenders.acquire(
+            contender,
+            start,
+            (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
+            restore
+          ),
+        takeUntilLeft
       ),
     tryScoped: (id, options) =>
-      hold(id, options, (contender, start, restore) =>
-        contenders.acquireIfIdle(
-          contender,
-          start,
-          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
-          restore,
-          (seen) => conflict(id, "Held", seen)
-        )
+      hold(
+        id,
+        kind,
+        undefined,
+        options,
+        (contender, start, restore) =>
+          contenders.acquireIfIdle(
+            contender,
+            start,
+            (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
+            restore,
+            (seen) => conflict(id, "Held", seen)
+          ),
+        takeUntilLeft
       ),
     inspect,
     removeIdle: (id) =>

@@ -1,7 +1,7 @@
 /**
  * The errors of a lock, one class each.
  *
- * `LockConflict`, `LockTimeout`, `LockMalformed` and `LockLost` are errors of the lock itself. The others come from the object store.
+ * `LockConflict`, `LockTimeout`, `LockMalformed`, `LockMismatch` and `LockLost` are errors of the lock itself. The others come from the object store.
  * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
@@ -99,6 +99,25 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
     return `Cannot read ${subject.of(this)}: the annotation ${this.key} is not an RFC 3339 time: ${JSON.stringify(
       this.value
     )}. Its writer is unknown. Once no process relies on it, remove it with Lock.break(${JSON.stringify(this.id)}) or by hand.`
+  }
+}
+
+/**
+ * The id is that of another kind of lock, or of a semaphore with another limit.
+ *
+ * Nothing was written. `found` is what is there, as the annotation `key` says, `wanted` what the contender asked for: `a semaphore of 4
+ * permits`, `a shared lock`, `an exclusive lock`. All contenders for an id must agree.
+ */
+export class Mismatch extends Schema.Error<Mismatch>("kubelock/LockError/Mismatch")({
+  _tag: Schema.tag("LockMismatch"),
+  id: Schema.String,
+  object: Schema.String,
+  key: Schema.String,
+  found: Schema.String,
+  wanted: Schema.String
+}) {
+  override get message(): string {
+    return `${JSON.stringify(this.id)} (${this.object}) is ${this.found} and in use, not ${this.wanted}. Use another id, or the same kind and limit in all processes.`
   }
 }
 
@@ -353,7 +372,7 @@ export const StoreError = Schema.Union([
 export type StoreError = typeof StoreError.Type
 
 /** All errors of a lock. */
-export const LockError = Schema.Union([Conflict, Timeout, Malformed, Lost, ...StoreError.members])
+export const LockError = Schema.Union([Conflict, Timeout, Malformed, Mismatch, Lost, ...StoreError.members])
 
 /** All errors of a lock. */
 export type LockError = typeof LockError.Type

@@ -7,6 +7,7 @@
 import * as LockPolicy from "./LockPolicy.ts"
 import type { Lease, LockRecord, RecordedLease } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
+import * as PermitRecord from "./PermitRecord.ts"
 import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
 
 /**
@@ -20,6 +21,8 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
  * - `removal`: the patch that removes the lease of a holder.
  * - `held`: the precondition "a holder that has a name holds the lock".
  * - `admits`: whether a contender may take the lock beside these unexpired leases.
+ * - `permits`: how many permits the lock has. Then its holders and waiters stand in one line (`PermitRecord`), of which
+ *   `PermitProtocol` is the rule. Without it, it is an exclusive lock, of which `LockProtocol` and `LockQueue` are the rules.
  *
  * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
@@ -32,6 +35,7 @@ export interface LockKind {
   readonly removal: (holderId: string, key?: string) => MetadataPatch
   readonly held: (key?: string) => Readonly<Record<string, true>>
   readonly admits: (leases: ReadonlyArray<RecordedLease>) => boolean
+  readonly permits?: PermitRecord.Permits
 }
 
 /**
@@ -42,15 +46,15 @@ export interface LockKind {
  * key. Any other key is a lock of its own.
  */
 export const exclusive = (key: string): LockKind => {
-  const otherKeys = defaultKeys.includes(key) ? defaultKeys.filter((other) => other !== key) : []
+  const otherKeys = otherKeysOf(key)
   return {
     what: "lock",
     key,
     otherKeys,
     decode: (annotations) =>
       otherKeys.reduce(
-        (record, other) => merge(record, other, Record.fromAnnotations(other, annotations)),
-        Record.fromAnnotations(key, annotations)
+        (record, other) => merge(record, other, decodeExclusive(other, annotations)),
+        decodeExclusive(key, annotations)
       ),
     encode: (lease, under = key) => Record.toAnnotations(under, lease),
     removal: (_, under = key) => Record.removal(under),
@@ -59,11 +63,50 @@ export const exclusive = (key: string): LockKind => {
   }
 }
 
+/** A semaphore on an annotation: as many permits as `limit` says. It respects what is locked under the other default key. */
+export const semaphore = (key: string, limit: number): LockKind => withPermits(key, PermitRecord.semaphore(limit))
+
+/** A lock on an annotation that readers share, or one writer has. It respects what is locked under the other default key. */
+export const shared = (key: string): LockKind => withPermits(key, PermitRecord.shared)
+
 /** The kind of lock of a policy on the objects of a store. A policy for objects that Dex shares has Dex's key. */
 export const of = (policy: LockPolicy.LockPolicy, store: ObjectStore["Service"]): LockKind =>
   exclusive(policy.annotation ?? (policy.sharedWithDex === true ? LockPolicy.dexAnnotation : store.annotation))
 
 const defaultKeys: ReadonlyArray<string> = [LockPolicy.dexAnnotation, LockPolicy.neutralAnnotation]
+
+const otherKeysOf = (key: string): ReadonlyArray<string> =>
+  defaultKeys.includes(key) ? defaultKeys.filter((other) => other !== key) : []
+
+// The mark that a semaphore or a shared lock leaves behind locks nothing.
+const decodeExclusive = (key: string, annotations: Readonly<Record<string, string>>): LockRecord => {
+  const record = Record.fromAnnotations(key, annotations)
+  const isUnused =
+    record._tag === "Malformed" && PermitRecord.isMark(record.value) && !PermitRecord.isInUse(key, annotations)
+  return isUnused ? { _tag: "Leases", leases: [] } : record
+}
+
+/** A lock with permits on an annotation. */
+export const withPermits = (key: string, permits: PermitRecord.Permits): LockKind => {
+  const otherKeys = otherKeysOf(key)
+  return {
+    key,
+    otherKeys,
+    what: "lock",
+    permits,
+    decode: (annotations) => {
+      const record = PermitRecord.fromAnnotations(key, permits, annotations)
+      const other = otherKeys.find((other) => !Record.isFree(decodeExclusive(other, annotations)))
+      return other === undefined || record._tag === "Malformed"
+        ? record
+        : { _tag: "Malformed", key: other, value: annotations[other]!, leases: record.leases }
+    },
+    encode: (lease) => PermitRecord.toAnnotations(key, permits, lease as PermitRecord.PermitLease),
+    removal: (holderId) => PermitRecord.removal(key, holderId),
+    held: () => ({}),
+    admits: () => false
+  }
+}
 
 const merge = (own: LockRecord, key: string, other: LockRecord): LockRecord => {
   if (other._tag === "Leases" && other.leases.length === 0) return own

@@ -50,6 +50,7 @@ export type Decision =
       readonly _tag: "Acquire"
       readonly lease: Lease
       readonly patch: MetadataPatch
+      readonly labels?: MetadataPatch
       readonly tookOverFrom: HolderInfo | undefined
     }
   | { readonly _tag: "Rewrite"; readonly lease: Lease; readonly over: Lease }
@@ -66,6 +67,7 @@ export type Decision =
  * - `canJoin`: whether it may join the queue. Never while a holder without a name has the lock: that is most likely a Dex,
  *   and a write of ours could spoil its only attempt to release.
  * - `isFull`: whether it may not join because the queue is full.
+ * - `keepsPlace`: whether its place is a lease, which it must keep while it waits. Then `until` says when to write it, if not before.
  */
 export interface WaitState {
   readonly seen: Partial<HolderInfo>
@@ -73,11 +75,12 @@ export interface WaitState {
   readonly position: number | undefined
   readonly canJoin: boolean
   readonly isFull: boolean
+  readonly keepsPlace?: boolean
 }
 
 /** What a later reading says about a lease that this process wrote. */
 export type LeaseCheck =
-  | { readonly _tag: "Ours"; readonly expiry: string; readonly expiresAt: number }
+  | { readonly _tag: "Ours"; readonly lease: Lease; readonly expiry: string; readonly expiresAt: number }
   | ({ readonly _tag: "TakenOver" } & HolderInfo)
   | { readonly _tag: "Removed" }
 
@@ -88,6 +91,7 @@ export type LeaseCheck =
  * - `renews`: whether it renews its lease.
  * - `yields`: whether it leaves a free lock to others for a moment before it takes it: to Dex, or to a releaser that is about
  *   to hand it over.
+ * - `asks`: how many permits it asks for, if the lock has any.
  */
 export interface Contender {
   readonly kind: LockKind
@@ -95,6 +99,13 @@ export interface Contender {
   readonly ttl: number
   readonly renews: boolean
   readonly yields: boolean
+  readonly asks?: Asked | undefined
+}
+
+/** The permits that a contender asks for, and how many of them it must hold before it goes on. */
+export interface Asked {
+  readonly permits: number
+  readonly needs: number
 }
 
 /** How long a queued waiter leaves a free lock to others, in milliseconds: longer than Dex's poll. Our choice. */
@@ -289,7 +300,10 @@ export const validFor = (now: ServerTime, ttl: number): number =>
 /** Compares a later record with the lease of a holder: whether it is still the holder's. */
 export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck => {
   const own = ownIn(record.leases, holderId)
-  if (own !== undefined) return { _tag: "Ours", expiry: own.expiry, expiresAt: own.expiresAt }
+  if (own !== undefined) {
+    const { expiresAt, expiry } = own
+    return { _tag: "Ours", lease: leaseFrom(holderId, own), expiry, expiresAt }
+  }
   if (record._tag === "Malformed") return { _tag: "TakenOver", expiry: record.value }
   const [other] = record.leases
   return other === undefined ? { _tag: "Removed" } : { _tag: "TakenOver", ...infoOf(other) }
@@ -468,6 +482,13 @@ export const planPlainRelease = (
 /** Reads the queue of a lock of this kind. */
 export const queueOf = (kind: LockKind, annotations: ObjectSnapshot["annotations"]): Queue =>
   LockQueue.fromAnnotations(kind.key, annotations, kind.otherKeys)
+
+const leaseFrom = (holderId: string, { expiry, permits, place }: RecordedLease): Lease => ({
+  holderId,
+  expiry,
+  ...(permits === undefined ? {} : { permits }),
+  ...(place === undefined ? {} : { place })
+})
 
 const ownIn = (leases: ReadonlyArray<RecordedLease>, holderId: string): RecordedLease | undefined =>
   leases.find((lease) => lease.holderId === holderId && lease.key === undefined)

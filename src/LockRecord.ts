@@ -14,16 +14,22 @@
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/** One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. */
+/**
+ * One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. `permits` and
+ * `place` are those of a lock with permits (`PermitRecord`).
+ */
 export interface Lease {
   readonly holderId: string
   readonly expiry: string
+  readonly permits?: number
+  readonly place?: string
 }
 
 /**
  * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
  * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go). `key` is the annotation that the lease is
- * under, if that is not the lock's own (`LockKind.exclusive`).
+ * under, if that is not the lock's own (`LockKind.exclusive`). `permits`, `place` and `granted` are those of a lock with permits
+ * (`PermitRecord`).
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
@@ -31,6 +37,9 @@ export interface RecordedLease {
   readonly expiry: string
   readonly expiresAt: number
   readonly key?: string
+  readonly permits?: number
+  readonly place?: string
+  readonly granted?: number
 }
 
 /**

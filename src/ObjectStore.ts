@@ -49,6 +49,10 @@ export type MetadataPatch = Readonly<Record<string, string | null>>
  * - `absent`: each of these fields is missing, and the fields on the way to it are there. It counts only under `annotations`.
  * - `hasLabels`: whether the object has any label. It counts only under `annotations`, and must be given if the write sets a label
  *   there: a JSON patch can set a label only if it knows.
+ *
+ * A write under annotations can also name annotations in `stamps`. Each of them is set to the resourceVersion that the write finds. No
+ * two writes to an object find the same one. It can also copy annotations that it finds (`copies`), one after the other and before
+ * anything else is written. They must be there: if one is not, some API servers refuse the write, and others copy an empty value.
  */
 export type Precondition = ConditionalPatch["expect"]
 
@@ -76,6 +80,12 @@ export type ConditionalPatch =
     }
   | AnnotationGuardedPatch
 
+/** The copy of an annotation to another one, or to a label. */
+export interface Copy {
+  readonly from: string
+  readonly to: { readonly annotation: string } | { readonly label: string }
+}
+
 /** A write that survives other changes of the object. */
 export interface AnnotationGuardedPatch {
   readonly expect: {
@@ -84,6 +94,8 @@ export interface AnnotationGuardedPatch {
     readonly hasLabels?: boolean | undefined
   }
   readonly annotations: MetadataPatch
+  readonly stamps?: ReadonlyArray<string> | undefined
+  readonly copies?: ReadonlyArray<Copy> | undefined
   readonly labels?: MetadataPatch | undefined
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
@@ -139,14 +151,15 @@ export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSn
  * Where a watch begins, and what it leaves out.
  *
  * - `since`: after this resourceVersion. By default it begins with the object as it is.
- * - `label`: only while the object has this label with this value. The store filters, so that nothing else reaches this process.
+ * - `label`: only while the object has this label with this value, or with the value `or`. The store filters, so that nothing else
+ *   reaches this process.
  * - `content`: with the content of the object, if the store includes it. By default events need not have it.
  * - `changesOnly`: `Deleted` tells the watcher nothing, so the store may leave it out. With a label, each write of another value is
  *   one.
  */
 export interface WatchOptions {
   readonly since?: string | undefined
-  readonly label?: { readonly key: string; readonly value: string } | undefined
+  readonly label?: { readonly key: string; readonly value: string; readonly or?: string | undefined } | undefined
   readonly content?: boolean | undefined
   readonly changesOnly?: boolean | undefined
 }
@@ -211,3 +224,9 @@ export class ObjectStore extends Context.Service<
     readonly now: Effect.Effect<ServerTime>
   }
 >()("kubelock/ObjectStore") {}
+
+/** Whether a watch that is narrowed to this label tells of an object with these labels. */
+export const isSelected = (
+  labels: ObjectSnapshot["labels"],
+  { key, or, value }: NonNullable<WatchOptions["label"]>
+): boolean => labels[key] === value || (or !== undefined && labels[key] === or)

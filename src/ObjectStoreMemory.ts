@@ -16,6 +16,9 @@ import * as precondition from "./internal/precondition.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import {
+  type AnnotationGuardedPatch,
+  type Copy,
+  isSelected,
   type ConditionalPatch,
   type Content,
   type FieldPatch,
@@ -86,8 +89,14 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
       if (!isMet(patch.expect, current)) return undefined
       const before = current.content ?? {}
       const content = setFields(before, patch.content ?? [], "resourceVersion" in patch.expect)
-      const annotations = apply(current.annotations, patch.annotations)
-      return content && { ...current, annotations, labels: apply(current.labels, patch.labels ?? {}), content }
+      const { copies = [], stamps = [] } = "resourceVersion" in patch.expect ? {} : (patch as AnnotationGuardedPatch)
+      const copied = copyAll(current, copies)
+      if (copied === undefined) return undefined
+      const annotations = apply(copied.annotations, {
+        ...patch.annotations,
+        ...Object.fromEntries(stamps.map((name) => [name, current.resourceVersion]))
+      })
+      return content && { ...current, annotations, labels: apply(copied.labels, patch.labels ?? {}), content }
     }
 
     for (const id of options.objects ?? []) create(id, {}, {})
@@ -154,7 +163,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
               if (label === undefined) return all
               // The store does not know whether an older version had the label. One "Deleted" too many does no harm.
               const maybeLost = since !== undefined && since !== current?.resourceVersion
-              const wasSelected = maybeLost || isSelected(current, label)
+              const wasSelected = maybeLost || (current !== undefined && isSelected(current.labels, label))
               return Stream.mapAccum(all, () => wasSelected, selectBy(label))
             })
           )
@@ -180,12 +189,9 @@ const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
 const selectBy =
   (label: Label) =>
   (wasSelected: boolean, event: WatchEvent): readonly [boolean, ReadonlyArray<WatchEvent>] => {
-    if (event._tag === "Changed" && isSelected(event.snapshot, label)) return [true, [event]]
+    if (event._tag === "Changed" && isSelected(event.snapshot.labels, label)) return [true, [event]]
     return [false, wasSelected ? [{ _tag: "Deleted" }] : []]
   }
-
-const isSelected = (snapshot: ObjectSnapshot | undefined, { key, value }: Label): boolean =>
-  snapshot?.labels[key] === value
 
 type Label = NonNullable<WatchOptions["label"]>
 
@@ -196,6 +202,20 @@ const apply = (values: Readonly<Record<string, string>>, patch: MetadataPatch): 
     else next[key] = value
   }
   return next
+}
+
+const copyAll = (
+  { annotations, labels }: ObjectSnapshot,
+  copies: ReadonlyArray<Copy>
+): Pick<ObjectSnapshot, "annotations" | "labels"> | undefined => {
+  const copied = { annotations: { ...annotations }, labels: { ...labels } }
+  for (const { from, to } of copies) {
+    const value = copied.annotations[from]
+    if (value === undefined) return undefined
+    if ("label" in to) copied.labels[to.label] = value
+    else copied.annotations[to.annotation] = value
+  }
+  return copied
 }
 
 const setFields = (content: Content, fields: ReadonlyArray<FieldPatch>, makesParents: boolean): Content | undefined =>

@@ -311,7 +311,7 @@ describe("LockProtocol.nextLease", () => {
 
 describe("LockProtocol.verifyLease", () => {
   const cases: ReadonlyArray<readonly [string, LockRecord.LockRecord, LockProtocol.LeaseCheck]> = [
-    ["our lease stands", lockOf("me"), { _tag: "Ours", expiry, expiresAt: at }],
+    ["our lease stands", lockOf("me"), { _tag: "Ours", lease: { holderId: "me", expiry }, expiry, expiresAt: at }],
     ["another's lease stands", lockOf("you"), { _tag: "TakenOver", expiry, holder: "you" }],
     ["Dex's lease stands", dexLock, { _tag: "TakenOver", expiry }],
     ["no lease stands", record({}), { _tag: "Removed" }],

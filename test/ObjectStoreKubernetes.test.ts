@@ -15,13 +15,18 @@ import * as LockPolicy from "../src/LockPolicy.ts"
 import { type Content, type WatchEvent, ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
+import * as Semaphore from "../src/Semaphore.ts"
+import * as SharedLock from "../src/SharedLock.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 import { election } from "./contract/election.ts"
 import { content } from "./contract/content.ts"
 import { fieldTracking } from "./contract/fieldTracking.ts"
+import { lateWatch } from "./contract/lateWatch.ts"
 import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
+import { semaphore } from "./contract/semaphore.ts"
+import { sharedLock } from "./contract/sharedLock.ts"
 import { twoKeys } from "./contract/twoKeys.ts"
 import { contend } from "./utils/contend.ts"
 import * as WorldKubernetes from "./utils/WorldKubernetes.ts"
@@ -53,6 +58,13 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
     it.layer(world)(`the API server and ${Resource.name(resource)}`, fieldTracking(resource, "dex"))
     if (resource === Resource.configMap) it.layer(world)("two keys", twoKeys)
+    if (resource === Resource.configMap || resource === Resource.refreshToken) {
+      const limited = Layer.provideMerge(Semaphore.layer(), world)
+      it.layer(limited)(`semaphores on ${Resource.name(resource)}`, semaphore)
+      it.layer(world)(`late watches of ${Resource.name(resource)}`, lateWatch)
+      const shared = Layer.provideMerge(SharedLock.layer(), world)
+      it.layer(shared)(`shared locks on ${Resource.name(resource)}`, sharedLock)
+    }
     if (resource === Resource.refreshToken || resource === Resource.lease) {
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`the lock on ${Resource.name(resource)}`, behaviour(resource.annotation))

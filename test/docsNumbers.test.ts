@@ -35,6 +35,8 @@ import { answersPerClaim, backOffBounds, slowAnswer } from "../src/internal/prot
 import { shortestAskInterval } from "../src/internal/protocol/besideDex.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
+import { weightOfLast } from "../src/internal/protocol/pace.ts"
+import { patience as localPatience } from "../src/internal/engine/permitPool.ts"
 import { rejoinMargin, rejoinPause } from "../src/internal/protocol/rejoining.ts"
 import { startPatience, startPause } from "../src/internal/protocol/startPatience.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
@@ -44,6 +46,7 @@ import * as LockPolicy from "../src/LockPolicy.ts"
 import { questionsAtOnce } from "../src/internal/engine/timeQuestions.ts"
 import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
+import * as PermitProtocol from "../src/PermitProtocol.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -106,6 +109,11 @@ const inCode: Readonly<Record<string, string>> = {
   gap: time(fairness.dexGap),
   "memory of Dex": time(fairness.dexMemory),
   "renewal retry": `1/${retriesPerInterval} of the renewal interval`,
+  keep: `1/${Math.round(1 / PermitProtocol.keepAfter)} of the TTL`,
+  turns: String(PermitProtocol.turns),
+  "fewest turns": String(PermitProtocol.fewest),
+  pace: `1/${1 / weightOfLast}`,
+  "local patience": time(localPatience),
   "minimum claim": time(LockProtocol.minClaim),
   "answers per claim": String(answersPerClaim),
   "half-way position": String(LockProtocol.takeoverStagger.halfAt),

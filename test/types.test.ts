@@ -21,13 +21,17 @@ type TagOf<F extends (...args: never) => unknown> =
 
 describe("the errors of an operation", () => {
   it("are exactly those that it can fail with", () => {
-    expectTypeOf<TagOf<typeof Lock.scoped>>().toEqualTypeOf<"LockTimeout" | "LockMalformed" | StoreTag>()
-    expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<
-      "LockTimeout" | "LockMalformed" | "LockLost" | StoreTag
+    expectTypeOf<TagOf<typeof Lock.scoped>>().toEqualTypeOf<
+      "LockTimeout" | "LockMalformed" | "LockMismatch" | StoreTag
     >()
-    expectTypeOf<TagOf<typeof Lock.tryScoped>>().toEqualTypeOf<"LockConflict" | "LockMalformed" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.scopedAll>>().toEqualTypeOf<
+      "LockTimeout" | "LockMalformed" | "LockMismatch" | "LockLost" | StoreTag
+    >()
+    expectTypeOf<TagOf<typeof Lock.tryScoped>>().toEqualTypeOf<
+      "LockConflict" | "LockMalformed" | "LockMismatch" | StoreTag
+    >()
     expectTypeOf<TagOf<typeof Lock.inspect>>().toEqualTypeOf<StoreTag>()
-    expectTypeOf<TagOf<typeof Lock.break>>().toEqualTypeOf<"LockConflict" | StoreTag>()
+    expectTypeOf<TagOf<typeof Lock.break>>().toEqualTypeOf<"LockConflict" | "LockMismatch" | StoreTag>()
     expectTypeOf<TagOf<Held["commitAndRelease"]>>().toEqualTypeOf<"LockLost" | StoreTag>()
   })
 })

@@ -5,11 +5,15 @@ import * as Layer from "effect/Layer"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as Resource from "../../src/Resource.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import { election } from "../contract/election.ts"
 import { behaviour } from "../contract/lock.ts"
 import { fieldTracking } from "../contract/fieldTracking.ts"
 import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
+import { semaphore } from "../contract/semaphore.ts"
+import { sharedLock } from "../contract/sharedLock.ts"
 import { twoKeys } from "../contract/twoKeys.ts"
 import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
 import { describeServers } from "./describeServers.ts"
@@ -28,6 +32,9 @@ const suites = <E>(
       it.layer(world)(`store of ${Resource.name(resource)}`, contract)
       it.layer(world)(`the server and ${Resource.name(resource)}`, fieldTracking(resource, options.namespace))
       it.layer(world)(`two keys on ${Resource.name(resource)}`, twoKeys)
+      it.layer(Layer.provideMerge(Semaphore.layer(), world))(`semaphores on ${Resource.name(resource)}`, semaphore)
+      const shared = Layer.provideMerge(SharedLock.layer(), world)
+      it.layer(shared)(`shared locks on ${Resource.name(resource)}`, sharedLock)
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour(resource.annotation))
       if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)

@@ -79,6 +79,25 @@ export const labels = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
     })
   )
 
+  it.effect("a watch that is limited to either of two values tells of both, and of no other", () =>
+    Effect.gen(function* () {
+      const id = yield* labelledObject({ [name]: "you" })
+      const changes = yield* changesOf(id, { label: { ...mine, or: "several" } })
+      const told: Array<string | undefined> = []
+      const untilTold = (value: string) =>
+        takeUntil(changes, (event) => {
+          if (event._tag === "Changed") told.push(event.snapshot.labels[name])
+          return event._tag === "Changed" && event.snapshot.labels[name] === value
+        })
+      yield* write(id, { [name]: "several" }, "2")
+      yield* untilTold("several")
+      yield* write(id, { [name]: "you" }, "3")
+      yield* write(id, { [name]: "me" }, "4")
+      yield* untilTold("me")
+      assert.notInclude(told, "you")
+    })
+  )
+
   it.effect("writes nothing if `hasLabels` is wrong in either direction", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore

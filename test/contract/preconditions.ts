@@ -57,6 +57,69 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     )
   }
 
+  it.effect(
+    "stamps annotations with the version that the write finds, another one for each of many writes at once",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const id = yield* anObject(existing)
+        const before = yield* store.read(id)
+        const names = Array.from({ length: 8 }, (_, index) => `example.com/stamp-${index}`)
+        yield* Effect.forEach(
+          names,
+          (name) =>
+            Effect.map(
+              store.compareAndSwap(id, {
+                expect: { annotations: { "example.com/a": "1" } },
+                annotations: {},
+                stamps: [name]
+              }),
+              written
+            ),
+          { concurrency: "unbounded" }
+        )
+        const after = yield* store.read(id)
+        const stamps = names.map((name) => after.annotations[name]!)
+        assert.lengthOf(new Set(stamps), names.length)
+        assert.include(stamps, before.resourceVersion)
+        assert.notInclude(stamps, after.resourceVersion)
+        refused(
+          yield* store.compareAndSwap(id, {
+            expect: { annotations: { "example.com/a": "2" } },
+            annotations: {},
+            stamps: ["example.com/never"]
+          })
+        )
+      })
+  )
+
+  it.effect("copies annotations that it finds, one after the other, to annotations and labels", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const id = yield* anObject({ "example.com/1": "one", "example.com/2": "two" })
+      const { resourceVersion } = yield* store.read(id)
+      yield* store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: {},
+        labels: { "example.com/l": "x" }
+      })
+      const copies = [
+        { from: "example.com/1", to: { label: "example.com/l" } },
+        { from: "example.com/2", to: { annotation: "example.com/1" } },
+        { from: "example.com/1", to: { annotation: "example.com/3" } }
+      ]
+      const expect = { annotations: { "example.com/1": true }, hasLabels: true } as const
+      const after = written(
+        yield* store.compareAndSwap(id, { expect, annotations: { "example.com/2": "new" }, copies })
+      )
+      assert.deepStrictEqual(
+        { ...after.annotations },
+        { "example.com/1": "two", "example.com/2": "new", "example.com/3": "two" }
+      )
+      assert.strictEqual(after.labels["example.com/l"], "one")
+    })
+  )
+
   it.effect("refuses any precondition that requires an annotation on an object without any", () =>
     Effect.gen(function* () {
       const store = yield* ObjectStore

@@ -13,6 +13,8 @@ import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
 import { elections } from "./elections/elections.ts"
 import * as elected from "./elections/search.ts"
+import { lines } from "./permits/permits.ts"
+import * as permitted from "./permits/search.ts"
 import { explore } from "./search.ts"
 import { worlds } from "./worlds.ts"
 
@@ -21,7 +23,7 @@ class Violated extends Data.TaggedError("Violated") {
   override readonly [Runtime.errorReported] = false
 }
 
-/** What can be explored: a world of a lock, or an election. */
+/** What can be explored: a world of a lock, an election, or a world of a lock with permits. */
 interface Explored {
   readonly title: string
   readonly depth: number
@@ -49,6 +51,14 @@ const all: ReadonlyArray<Explored> = [
     title: election.title,
     depth: election.depth,
     explore: (depth, onDepth) => ({ ...elected.explore(election, depth, onDepth), besides: "" })
+  })),
+  ...lines.map((line): Explored => ({
+    title: line.title,
+    depth: line.depth,
+    explore: (depth, onDepth) => {
+      const found = permitted.explore(line, depth, onDepth)
+      return { ...found, besides: `; everybody had the permits after ${found.slowest} s` }
+    }
   }))
 ]
 
@@ -103,7 +113,7 @@ const command = Command.make("npm run explore --", flags, ({ depth, world }) =>
   })
 ).pipe(
   Command.withDescription(
-    `Explores every interleaving of small worlds, and checks the promises of the lock, and of elections, in each state. The worlds:\n${all.map(({ title }) => `  "${title}"`).join("\n")}`
+    `Explores every interleaving of small worlds, and checks the promises of the lock, of elections, and of locks with permits, in each state. The worlds:\n${all.map(({ title }) => `  "${title}"`).join("\n")}`
   ),
   Command.withExamples([
     { command: "npm run explore", description: "All worlds, as deep as npm test" },

@@ -241,8 +241,10 @@ const watch = Effect.fnUntraced(function* (
   attempt: Attempt,
   { on, seen, until }: CommandOf<"Watch">
 ): Effect.fn.Return<Event> {
-  const { engine, id, waitBudget: budget } = attempt.contender
-  const watch = yield* engine.watches.open(id, on)
+  const { engine, id, kind, waitBudget: budget } = attempt.contender
+  // Where several let in at the same time, the label may have moved on before the watch is open.
+  const since = kind.permits === undefined || on === "Object" ? undefined : attempt.state.lastSeen?.resourceVersion
+  const watch = yield* engine.watches.open(id, on, since)
   if (watch === undefined) return { _tag: "WatchFailed" }
   for (;;) {
     const left = yield* budget(seen, waitBudget.ahead)

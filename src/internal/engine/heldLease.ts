@@ -3,12 +3,15 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
+import type { Answer } from "../protocol/answer.ts"
 import * as holding from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
@@ -37,13 +40,19 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const lost = Deferred.makeUnsafe<never, LockError.Lost>()
   const acquiredAt = ClockReading.read(clock)
   let state = holding.begin(grant, terms)
+  let seenAt = acquiredAt.monotonic
   let span: Tracer.Span | undefined
+  let counted: (Pick<holding.State, "lease" | "snapshot"> & { permits: ReturnType<HeldLease["permits"]> }) | undefined
   // What a commit left behind, for the release.
   let hasReleased = false
   let committed: Released = { outcome: undefined, mayQueue: false }
 
   const now = () => ClockReading.read(clock)
   const isLost = () => Deferred.isDoneUnsafe(lost)
+  const advance = (next: holding.State) => {
+    if (next.snapshot !== state.snapshot) seenAt = now().monotonic
+    state = next
+  }
 
   const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
     const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
@@ -73,6 +82,11 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const expired: holding.Loss = { reason: "Expired", seen: {} }
 
+  // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
+  const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
+  const alone = <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    writing === undefined ? write : writing.withPermit(write)
+
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
       // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
@@ -83,7 +97,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       let answer = yield* requests.write(store, id, renewal.write)
       for (;;) {
         const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
-        state = after
+        advance(after)
         switch (next._tag) {
           case "Renewed":
             yield* telemetry.measure(contender, LockMetrics.renewals, 1)
@@ -110,7 +124,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms, now()),
-    renew: Effect.suspend(() => telemetry.span("renew", contender, span)(renewOnce(terms.renewEvery!))),
+    renew: Effect.suspend(() => telemetry.span("renew", contender, span)(alone(renewOnce(terms.renewEvery!)))),
     expire: lose(expired),
     onGone: (notify) => engine.watches.onGone(id, notify),
     verify: verifyOnce,
@@ -154,20 +168,68 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     }
   }
 
-  const letGo = (requeue: string | undefined) =>
+  const nothing: Released = { outcome: undefined, mayQueue: false }
+
+  const lower = (leaving: Omit<Leaving, "again">) =>
+    alone(
+      Effect.suspend(() => {
+        if (state.phase !== "Held" || state.loss !== undefined) return Effect.succeed(nothing)
+        const { lease, snapshot } = state
+        return Effect.map(
+          telemetry.span(
+            "release",
+            contender,
+            span
+          )(release(contender, lease, snapshot, undefined, { ...leaving, again: undefined })),
+          (lowered) => {
+            if (lowered.outcome?.seen !== undefined) advance(holding.afterWriting(state, terms, lowered.outcome.seen))
+            return lowered
+          }
+        )
+      })
+    )
+
+  const raise = (permits: number) =>
+    alone(
+      Effect.gen(function* () {
+        for (let attempt = 0; attempt < raiseAttempts; attempt++) {
+          if (state.phase !== "Held" || state.loss !== undefined) return false
+          const write = holding.planRaise(state, terms, permits)
+          // What was last seen may be outdated.
+          if (write === undefined && attempt > 0) return false
+          if (write !== undefined) {
+            const answer = yield* requests.write(store, id, write)
+            if (answer._tag === "Written") {
+              advance(holding.afterWriting(state, terms, answer.snapshot))
+              return state.lease.permits === permits
+            }
+            if (answer._tag !== "Refused") return yield* failureOf(answer)
+          }
+          const found = yield* requests.read(store, id)
+          if (found._tag !== "Found") return yield* failureOf(found)
+          advance({ ...state, snapshot: found.snapshot })
+        }
+        return false
+      })
+    )
+
+  const letGo = (requeue: string | undefined, leaving: Omit<Leaving, "keeps"> | undefined) =>
     Effect.suspend(() => {
       hasReleased = true
       if (state.phase === "Released") return Effect.succeed(committed)
       const { lease, loss, snapshot } = state
       state = { ...state, phase: "Released" }
       // A lease that is not on the object any more cannot be released.
-      if (loss !== undefined && loss.reason !== "Expired")
-        return Effect.succeed({ outcome: undefined, mayQueue: false })
+      if (loss !== undefined && loss.reason !== "Expired") return Effect.succeed(nothing)
       return telemetry.span(
         "release",
         contender,
         span
-      )(loss === undefined ? release(contender, lease, snapshot, requeue) : releaseExpired(contender, requeue))
+      )(
+        loss === undefined
+          ? release(contender, lease, snapshot, requeue, leaving && { ...leaving, keeps: 0 })
+          : releaseExpired(contender, requeue)
+      )
     })
 
   const check = Effect.suspend(() => {
@@ -188,9 +250,32 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),
     released: () => lossBecause("Released"),
     commitAndRelease,
-    release: (requeue) => Effect.andThen(stopKeeping, letGo(requeue)),
+    release: (requeue, leaving) => Effect.andThen(stopKeeping, letGo(requeue, leaving)),
+    permits: () => {
+      if (counted?.lease !== state.lease || counted.snapshot !== state.snapshot) {
+        counted = { lease: state.lease, snapshot: state.snapshot, permits: holding.permitsOf(state, terms) }
+      }
+      return counted.permits
+    },
+    lower,
+    raise,
+    look: alone(
+      Effect.suspend(() => {
+        const isHeld = state.phase === "Held" && state.loss === undefined
+        return isHeld ? Effect.asVoid(renewOnce(terms.renewEvery ?? ttl)) : Effect.void
+      })
+    ),
+    seen: () => state.snapshot,
+    seenAt: () => seenAt,
+    learn: (snapshot) => advance(holding.learn(state, snapshot)),
     observe: (taken) => {
       span = taken
     }
   }
 })
+
+// How often an upgrade is tried if the object keeps changing.
+const raiseAttempts = 3
+
+const failureOf = (answer: Answer): Effect.Effect<false, LockError.StoreError> =>
+  answer._tag === "Missing" || answer._tag === "Failed" ? Effect.fail(answer.error) : Effect.succeed(false)

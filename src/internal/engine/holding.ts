@@ -3,7 +3,8 @@ import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
 import type { Lease } from "../../LockRecord.ts"
-import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
@@ -21,7 +22,15 @@ import type { Contender } from "./contender.ts"
  * - `confirm`: the same at the end of work that it protected, which may have committed and released.
  * - `released`: the error of a contender that has left the lock.
  * - `commitAndRelease`: writes content and annotations and releases, both or nothing.
- * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again.
+ * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again. `again` is what that one
+ *   asks for, if the lock has permits, and `passed` that of `PermitProtocol.Leaving`.
+ * - `permits`: how many permits the lease has, and how many of them it holds, as the object was last seen.
+ * - `lower`: gives permits back, and keeps so many.
+ * - `raise`: takes so many permits if nobody else is in the line. Answers whether it did.
+ * - `look`: renews the lease at once, whose answer shows whether others wait.
+ * - `seen`: the object as last seen.
+ * - `seenAt`: when the object was last seen (milliseconds on the monotonic clock).
+ * - `learn`: takes a newer version of the object.
  * - `observe`: takes the span that is the parent of those of renewals and of the release.
  */
 export interface HeldLease {
@@ -39,7 +48,14 @@ export interface HeldLease {
     content: ReadonlyArray<FieldPatch>,
     annotations?: MetadataPatch
   ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
-  readonly release: (requeue: string | undefined) => Effect.Effect<Released>
+  readonly release: (requeue: string | undefined, leaving?: Omit<Leaving, "keeps">) => Effect.Effect<Released>
+  readonly permits: () => { readonly asked: number; readonly granted: number }
+  readonly lower: (leaving: Omit<Leaving, "again">) => Effect.Effect<Released>
+  readonly raise: (permits: number) => Effect.Effect<boolean, LockError.StoreError>
+  readonly look: Effect.Effect<void>
+  readonly seen: () => ObjectSnapshot
+  readonly seenAt: () => number
+  readonly learn: (snapshot: ObjectSnapshot) => void
   readonly observe: (span: Tracer.Span) => void
 }
 
@@ -50,6 +66,8 @@ export interface Holding {
   readonly localHandOffs: number
   /** The version of the acquiring write, and after it the number of local hand-offs. */
   readonly fencingToken: bigint
+  /** How many permits the contender has, if the lock has any. */
+  permits?: number
 }
 
 /**

@@ -293,11 +293,11 @@ const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
 const canTake = ({ policy }: Contender, { lease, localHandOffs }: Holding): boolean =>
   lease.isValid() && localHandOffs < maxLocalHandOffs && isSameLease(policy, lease.contender.policy)
 
-const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boolean =>
+/** Whether two policies ask for the same lease, which contenders of one process can then hand on. */
+export const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boolean =>
   a.renewEvery !== false &&
   b.renewEvery !== false &&
-  Equal.equals(a.ttl, b.ttl) &&
-  Equal.equals(a.renewEvery, b.renewEvery)
+  (a === b || (Equal.equals(a.ttl, b.ttl) && Equal.equals(a.renewEvery, b.renewEvery)))
 
 const seenIn = ({ holding }: Entry): SeenLocally => {
   if (holding === undefined) return { thisProcess: "Waits" }

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Lease } from "../../LockRecord.ts"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"
+import type { Leaving } from "../../PermitProtocol.ts"
 import type { Now } from "../protocol/answer.ts"
 import * as protocol from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
@@ -22,14 +23,15 @@ export const patience = Duration.seconds(5)
 /** The same if the layer of the lock has closed: the server may be gone as well. Our choice. */
 export const patienceAfterClose = Duration.seconds(1)
 
-/** Releases a lease, by the object as last seen. A failure is logged with the time at which the lock frees itself. */
+/** Releases a lease, or `leaving` permits of it, by the object as last seen. A failure is logged with the time at which the lock frees itself. */
 export const release = (
   contender: Contender,
   lease: Lease,
   seen: ObjectSnapshot,
-  requeue: string | undefined
+  requeue: string | undefined,
+  leaving?: Leaving
 ): Effect.Effect<Released> => {
-  const self = { ...requestOf(contender, requeue), handsOver: false }
+  const self = { ...requestOf(contender, requeue), handsOver: false, leaving }
   return perform(
     contender,
     self,

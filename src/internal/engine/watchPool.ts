@@ -19,7 +19,13 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type StoreError, Unavailable } from "../../LockError.ts"
-import type { ObjectSnapshot, ObjectStore, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
+import {
+  isSelected,
+  type ObjectSnapshot,
+  type ObjectStore,
+  type WatchEvent,
+  type WatchOptions
+} from "../../ObjectStore.ts"
 import type { Answer } from "../protocol/answer.ts"
 import type { Timers } from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
@@ -47,9 +53,10 @@ export type Latest = Exit.Exit<WatchEvent, StoreError>
 export interface WatchPool {
   /**
    * Watches an object: all its changes, or only the hand-overs to this process. `undefined` if the server does not allow it to
-   * watch.
+   * watch. A new watch begins with the object as it is, or with what follows on the version `since`: a hand-over that was followed
+   * by others is then not missed.
    */
-  readonly open: (id: string, on: "Object" | "Turn") => Effect.Effect<Watch | undefined>
+  readonly open: (id: string, on: "Object" | "Turn", since?: string) => Effect.Effect<Watch | undefined>
   /** Makes a request, and compares its answer with what the watches of the object tell. */
   readonly compare: (id: string, request: Effect.Effect<Answer>) => Effect.Effect<Answer>
   /** Calls `notify` if a watch that waiters opened reports the object as gone. Returns how to stop listening. */
@@ -80,7 +87,7 @@ export const deafMillis = 60_000
  * open.
  */
 interface Kind {
-  readonly eventsOf: (id: string) => Stream.Stream<WatchEvent, StoreError>
+  readonly eventsOf: (id: string, since: string | undefined) => Stream.Stream<WatchEvent, StoreError>
   readonly tells: (snapshot: ObjectSnapshot) => boolean
   readonly tellsAtOnce: boolean
 }
@@ -158,7 +165,7 @@ export const make = Effect.fnUntraced(function* (
   const pool = ({ eventsOf, tells, tellsAtOnce }: Kind) => {
     const watches = new Map<string, Pooled>()
 
-    const start = (id: string, fork: Fork): Pooled => {
+    const start = (id: string, fork: Fork, since: string | undefined): Pooled => {
       const listeners = new Set<() => void>()
       let latest: Latest | undefined
       // The last version that was told, and the last one that an answer has shown.
@@ -206,11 +213,11 @@ export const make = Effect.fnUntraced(function* (
         fail(deaf(store.describe(id)))
       }
 
-      const openAnew = () => {
-        told = undefined
+      const openAnew = (since?: string) => {
+        told = since
         fiber?.interruptUnsafe()
         fiber = fork(
-          Effect.catch(Stream.runForEach(eventsOf(id), hear), (error) =>
+          Effect.catch(Stream.runForEach(eventsOf(id, since), hear), (error) =>
             Effect.andThen(
               noteForbidden(error),
               Effect.sync(() => fail(error))
@@ -267,15 +274,15 @@ export const make = Effect.fnUntraced(function* (
       }
       watches.set(id, watch)
       if (tellsAtOnce) suspect()
-      openAnew()
+      openAnew(since)
       return watch
     }
 
     return {
       get: (id: string) => watches.get(id),
-      open: (id: string, fork: Fork) => {
+      open: (id: string, fork: Fork, since: string | undefined) => {
         if (isForbidden || isDeaf) return undefined
-        const watch = watches.get(id) ?? start(id, fork)
+        const watch = watches.get(id) ?? start(id, fork, since)
         watch.touch()
         return watch.latest()?._tag === "Failure" ? undefined : watch
       }
@@ -300,12 +307,12 @@ export const make = Effect.fnUntraced(function* (
     tellsAtOnce: true
   })
   const turns = pool({
-    eventsOf: (id) => withoutDeletions(store.watch(id, { label, changesOnly: true })),
-    tells: ({ labels }) => labels[label.key] === label.value,
+    eventsOf: (id, since) => withoutDeletions(store.watch(id, { label, since, changesOnly: true })),
+    tells: ({ labels }) => isSelected(labels, label),
     tellsAtOnce: false
   })
   return {
-    open: (id, on) => Effect.map(forker, (fork) => (on === "Object" ? objects : turns).open(id, fork)),
+    open: (id, on, since) => Effect.map(forker, (fork) => (on === "Object" ? objects : turns).open(id, fork, since)),
     compare: (id, request) =>
       Effect.suspend(() => {
         const before = [objects, turns].map((pool) => pool.get(id)?.told())

@@ -1,6 +1,6 @@
 /** Encodes requests to the API server. Pure. */
 import type * as Schema from "effect/Schema"
-import type { ConditionalPatch, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { ConditionalPatch, Copy, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Request } from "./http.ts"
 
 /** A GET of an object, a list or a watch. */
@@ -64,12 +64,31 @@ export const patch = (path: string, write: ConditionalPatch, resetsTracking: boo
           ...(write.expect.absent ?? []).map((path) => precondition(path, false)),
           ...(write.expect.hasLabels === false ? createLabels : []),
           ...(resetsTracking ? set(["metadata", "managedFields"], untracked) : []),
+          ...copiesOf(write).map(copy),
           ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+          ...stampsOf(write).map(stamp),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
           ...(write.content ?? []).flatMap(({ path, value }) => set(path, value))
         ],
         "application/json-patch+json"
       )
+
+const stampsOf = (write: ConditionalPatch): ReadonlyArray<string> => ("stamps" in write ? (write.stamps ?? []) : [])
+
+const copiesOf = (write: ConditionalPatch): ReadonlyArray<Copy> => ("copies" in write ? (write.copies ?? []) : [])
+
+const copy = ({ from, to }: Copy): object => ({
+  op: "copy",
+  from: pointer(annotationPath(from)),
+  path: pointer("label" in to ? labelPath(to.label) : annotationPath(to.annotation))
+})
+
+// The server applies a patch to the object that it is about to replace, so no two writes copy the same version.
+const stamp = (key: string): object => ({
+  op: "copy",
+  from: "/metadata/resourceVersion",
+  path: pointer(annotationPath(key))
+})
 
 /** The same request as a dry run: the server answers as if it had applied it, and does not. */
 export const dryRun = (request: Request): Request => ({ ...request, path: `${request.path}&dryRun=All` })

@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as LockError from "../../LockError.ts"
-import type { ObjectSnapshot, WatchEvent, WatchOptions } from "../../ObjectStore.ts"
+import { isSelected, type ObjectSnapshot, type WatchEvent, type WatchOptions } from "../../ObjectStore.ts"
 import { type ApiClient, unavailable } from "./apiClient.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { isOlder } from "../version.ts"
@@ -180,7 +180,7 @@ const readStep = ({ label, read }: Options): Effect.Effect<Step<WatchEvent>, Loc
     onSuccess: (snapshot) =>
       Effect.succeed<Step<WatchEvent>>({
         event:
-          label === undefined || snapshot.labels[label.key] === label.value
+          label === undefined || isSelected(snapshot.labels, label)
             ? { _tag: "Changed", snapshot }
             : { _tag: "Deleted" },
         since: snapshot.resourceVersion
@@ -196,7 +196,7 @@ const requestOf = ({ collectionPath, includesContent, info, label }: Options, si
     `${collectionPath}?${new URLSearchParams({
       watch: "1",
       fieldSelector: `metadata.name=${info.id}`,
-      ...(label === undefined ? {} : { labelSelector: `${label.key}=${label.value}` }),
+      ...(label === undefined ? {} : { labelSelector: selectorOf(label) }),
       allowWatchBookmarks: "true",
       timeoutSeconds: String(watchSeconds),
       ...(since === undefined ? {} : { resourceVersion: since })
@@ -204,6 +204,9 @@ const requestOf = ({ collectionPath, includesContent, info, label }: Options, si
   )
   return includesContent ? request : encode.metadataOnly(request)
 }
+
+const selectorOf = ({ key, or, value }: NonNullable<WatchOptions["label"]>): string =>
+  or === undefined ? `${key}=${value}` : `${key} in (${value},${or})`
 
 /** How long the server is asked to keep a watch open. */
 export const watchSeconds = 60

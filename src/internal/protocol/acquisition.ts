@@ -12,8 +12,8 @@ import * as Equal from "effect/Equal"
 import * as LockError from "../../LockError.ts"
 import { isFree } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type * as PermitProtocol from "../../PermitProtocol.ts"
 import { elapsed } from "../time/clockReading.ts"
 import { isDecimal, isOlder } from "../version.ts"
 import type {
@@ -32,6 +32,7 @@ import type {
 import { isAnswer, isOfStart, type Now } from "./answer.ts"
 import { askTimeAt, isDex, isDueToBreak, yieldingToDex } from "./besideDex.ts"
 import { lostPosition, rejoinPause } from "./rejoining.ts"
+import * as rules from "./rules.ts"
 import { mayPass, refusedBy, startPause } from "./startPatience.ts"
 
 /** Begins an acquisition. */
@@ -138,24 +139,38 @@ export const answersPerClaim = 2
 const decide = (
   self: Acquisition,
   { slowest }: State,
-  { annotations }: ObjectSnapshot,
+  snapshot: ObjectSnapshot,
   now: Now,
   yields: boolean
-): LockProtocol.Decision => {
-  const queue = LockProtocol.queueOf(self.kind, annotations)
-  const record = self.kind.decode(annotations)
-  const { holderId, kind, renews, ttl } = self
-  const contender = { kind, holderId, ttl, renews, yields }
-  const decision = LockProtocol.decide(record, queue, now.server, contender)
+): PermitProtocol.Decision => {
+  const contender = contenderOf(self, yields)
+  const decision = rules.decide(snapshot, now.server, contender)
   return decision._tag === "Claim" && decision.validFor < answersPerClaim * slowest
-    ? LockProtocol.decide(record, queue, now.server, { ...contender, renews: false })
+    ? rules.decide(snapshot, now.server, { ...contender, renews: false })
     : decision
 }
+
+const contenderOf = ({ asks, holderId, kind, renews, ttl }: Acquisition, yields = false): LockProtocol.Contender => ({
+  kind,
+  holderId,
+  ttl,
+  renews,
+  yields,
+  asks
+})
 
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state
   if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
   if (isDueToBreak(self, phase, now) && state.lastSeen !== undefined) {
+    return contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
+  }
+  if (
+    phase._tag === "Waiting" &&
+    phase.on === "Turn" &&
+    phase.state.keepsPlace === true &&
+    state.lastSeen !== undefined
+  ) {
     return contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
   }
   if (phase._tag === "AskingTime") return watch(self, state, phase.state, now)
@@ -192,16 +207,20 @@ const follow = (
   self: Acquisition,
   state: State,
   snapshot: ObjectSnapshot,
-  decision: LockProtocol.Decision,
+  decision: PermitProtocol.Decision,
   now: Now,
   isCached: boolean
 ): Step => {
   switch (decision._tag) {
     case "Acquire": {
-      const { lease, patch, tookOverFrom } = decision
-      const displaced = tookOverFrom === undefined ? 0 : othersWaiting(self, snapshot)
-      const expect = { resourceVersion: snapshot.resourceVersion }
-      return writeLease(self, state, { lease, tookOverFrom, displaced }, { expect, annotations: patch }, now, isCached)
+      const { labels, lease, patch, tookOverFrom } = decision
+      const displaced = tookOverFrom === undefined ? 0 : rules.displacedBy(self, snapshot)
+      const write = {
+        expect: { resourceVersion: snapshot.resourceVersion },
+        annotations: patch,
+        ...(labels === undefined ? {} : { labels })
+      }
+      return writeLease(self, state, { lease, tookOverFrom, displaced }, write, now, isCached)
     }
     case "Rewrite": {
       const { lease, over } = decision
@@ -215,13 +234,10 @@ const follow = (
     }
     case "Wait":
       return meet(self, state, decision, now)
-    case "Malformed": {
-      const { id, object } = self
-      return [
-        state,
-        { _tag: "Fail", error: new LockError.Malformed({ id, object, key: decision.key, value: decision.value }) }
-      ]
-    }
+    case "Keep":
+      return keep(self, state, decision, now, isCached)
+    case "Malformed":
+      return [state, { _tag: "Fail", error: rules.unreadable({ ...self, wanted: rules.nameOf(self.kind) }, decision) }]
   }
 }
 
@@ -250,22 +266,19 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
   command
 ]
 
-const newGrant = (self: Acquisition, now: Now): PendingGrant => ({
-  lease: LockProtocol.nextLease(now.server, self),
+const newGrant = (self: Acquisition, lease: PendingGrant["lease"], now: Now): PendingGrant => ({
+  lease,
   issuedAt: now.clock,
   validFor: LockProtocol.validFor(now.server, self.ttl),
   tookOverFrom: undefined,
   displaced: 0
 })
 
-const othersWaiting = ({ holderId, kind }: Acquisition, { annotations }: ObjectSnapshot): number =>
-  LockProtocol.queueOf(kind, annotations).waiters.filter((waiter) => waiter !== holderId).length
-
 // Writes on a version in which the lock is known to be free and without waiters.
 const acquireFree = (self: Acquisition, state: State, resourceVersion: string, now: Now): Step => {
-  const grant = newGrant(self, now)
-  const patch = { expect: { resourceVersion }, annotations: self.kind.encode(grant.lease) }
-  return write(state, grant, true, { _tag: "Write", write: patch }, now)
+  const { lease, ...patch } = rules.take(now.server, contenderOf(self), resourceVersion)
+  const grant = newGrant(self, lease, now)
+  return write(state, grant, true, { _tag: "Write", write: { expect: { resourceVersion }, ...patch } }, now)
 }
 
 // An answer whose time is not believed needs a second one to confirm it.
@@ -276,9 +289,10 @@ const askAgain = (self: Acquisition, state: State, now: Now): Step =>
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
   if (!LockProtocol.isClockKnown(now.server)) return askAgain(self, state, now)
-  const grant = newGrant(self, now)
+  const { annotations, lease } = rules.take(now.server, contenderOf(self), absentVersion)
+  const grant = newGrant(self, lease, now)
   if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
-  return write(state, grant, false, { _tag: "Create", annotations: self.kind.encode(grant.lease) }, now)
+  return write(state, grant, false, { _tag: "Create", annotations }, now)
 }
 
 const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
@@ -411,19 +425,29 @@ const backOff = (state: State, seen: Seen, next: "Read" | "Join", hasLostRace: b
   ]
 }
 
-// Joins the queue, on condition that a holder with a name has the lock: nothing is written to an object that Dex has locked.
-const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step => {
-  const { holderId, kind } = self
-  const annotations = LockQueue.joinPatch(kind.key, holderId, state.joinVersion ?? absentVersion)
-  return [
-    {
-      ...state,
-      phase: { _tag: "Joining", seen, wasQueued: state.inDoubt.queued },
-      requestedAt: now.clock,
-      inDoubt: { ...state.inDoubt, queued: true }
-    },
-    { _tag: "Join", write: { expect: { annotations: kind.held(seen.key) }, annotations } }
-  ]
+const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step =>
+  writePlace(state, seen, rules.join(now.server, contenderOf(self), seen, state.joinVersion ?? absentVersion), now)
+
+const writePlace = (state: State, seen: Seen, write: ConditionalPatch, now: Now): Step => [
+  {
+    ...state,
+    phase: { _tag: "Joining", seen, wasQueued: state.inDoubt.queued },
+    requestedAt: now.clock,
+    inDoubt: { ...state.inDoubt, queued: true }
+  },
+  { _tag: "Join", write }
+]
+
+// A place that is a lease must not run out while its owner waits.
+const keep = (
+  self: Acquisition,
+  state: State,
+  { seen, write }: PermitProtocol.Keep,
+  now: Now,
+  isCached: boolean
+): Step => {
+  if (LockProtocol.isClockUsable(now.server, self.ttl)) return writePlace(state, seen, write, now)
+  return isCached ? read(state, now) : onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
 }
 
 // The version of a missing object.
@@ -434,6 +458,7 @@ const absentVersion = "0"
 const watch = (self: Acquisition, state: State, found: LockProtocol.WaitState, now: Now): Step => {
   const { expiry, holder } = found.seen
   const since = now.clock.monotonic
+  if (found.keepsPlace === true) return waitFor(self, state, found, "Turn", now)
   const known = state.holder?.id === holder && state.holder !== undefined
   const next = expiry === undefined || known ? state : { ...state, holder: { id: holder, since } }
   if (found.position === undefined) {
@@ -452,7 +477,8 @@ const waitFor = (
   now: Now
 ): Step => {
   const { monotonic } = now.clock
-  const recheckAt = monotonic + LockProtocol.recheckDelay(found, now.server, on === "Object")
+  const isTold = on === "Object" || (on === "Turn" && found.keepsPlace === true)
+  const recheckAt = monotonic + LockProtocol.recheckDelay(found, now.server, isTold)
   const askAt = askTimeAt(self, state, found, now)
   const until = Math.min(recheckAt, askAt)
   const phase: Phase = { _tag: "Waiting", state: found, on, until, asksTime: askAt <= recheckAt }
@@ -498,8 +524,11 @@ const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boole
 // The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
 const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
 
-const isLeftFree = ({ kind }: Acquisition, { annotations }: ObjectSnapshot, decision: LockProtocol.Decision): boolean =>
-  decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations))
+const isLeftFree = (
+  { kind }: Acquisition,
+  { annotations }: ObjectSnapshot,
+  decision: PermitProtocol.Decision
+): boolean => (decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations)))
 
 const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
   state.phase._tag === "Unavailable"

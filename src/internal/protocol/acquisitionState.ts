@@ -11,7 +11,7 @@ import type { Answer } from "./answer.ts"
  * What does not change during an acquisition.
  *
  * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
- * `startedAt` is when the caller asked for the lock.
+ * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock.
  */
 export interface Acquisition {
   readonly id: string
@@ -20,6 +20,7 @@ export interface Acquisition {
   readonly holderId: string
   readonly ttl: number
   readonly renews: boolean
+  readonly asks?: LockProtocol.Asked | undefined
   readonly sharedWithDex: boolean
   readonly createIfMissing: boolean
   readonly includesContent: boolean
@@ -44,7 +45,7 @@ export interface Grant extends PendingGrant {
 }
 
 /** What ends a wait. */
-export type Failure = LockError.Timeout | LockError.Malformed | LockError.StoreError
+export type Failure = LockError.Timeout | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /** A holder as far as it is known. */
 export type Seen = Partial<LockProtocol.HolderInfo>

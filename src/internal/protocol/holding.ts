@@ -10,10 +10,12 @@ import type { LockKind } from "../../LockKind.ts"
 import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
-import type { AnnotationGuardedPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
+import { isOlder } from "../version.ts"
 import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
+import * as rules from "./rules.ts"
 
 /**
  * What does not change while a lock is held. Times are in milliseconds. Without `renewEvery` nothing renews. The holder relies on a
@@ -89,8 +91,42 @@ export const isValid = (state: State, now: ClockReading): boolean =>
   state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
 
 /** Whether others were in the queue when the object was last seen. */
-export const isAwaited = ({ snapshot }: State, { kind }: Terms): boolean =>
-  LockProtocol.queueOf(kind, snapshot.annotations).waiters.length > 0
+export const isAwaited = ({ snapshot }: State, { holderId, kind }: Terms): boolean =>
+  rules.isAwaited(kind, snapshot, holderId)
+
+/** How many permits the lease has, and how many of them it holds, as the object was last seen. */
+export const permitsOf = (
+  { lease, snapshot }: State,
+  { holderId, kind }: Terms
+): { readonly asked: number; readonly granted: number } => {
+  const asked = lease.permits ?? 1
+  const found = kind.decode(snapshot.annotations).leases.find((found) => found.holderId === holderId)
+  return { asked, granted: Math.min(asked, found?.granted ?? asked) }
+}
+
+/** Takes the answer to a write that gave permits back, or took more. */
+export const afterWriting = (state: State, { holderId, kind }: Terms, snapshot: ObjectSnapshot): State => {
+  const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
+  return check._tag === "Ours"
+    ? { ...state, lease: check.lease, written: [...state.written, check.expiry], snapshot }
+    : { ...state, snapshot }
+}
+
+/** The write that takes so many permits at the place of the lease, if nobody else is in the line. */
+export const planRaise = (
+  { lease, snapshot }: State,
+  { holderId, kind }: Terms,
+  permits: number
+): ConditionalPatch | undefined => {
+  const { leases } = kind.decode(snapshot.annotations)
+  return leases.length === 1 && leases[0]!.holderId === holderId
+    ? { expect: { resourceVersion: snapshot.resourceVersion }, annotations: kind.encode({ ...lease, permits }) }
+    : undefined
+}
+
+/** Takes a version of the object that a watch has told. */
+export const learn = (state: State, snapshot: ObjectSnapshot): State =>
+  isOlder(state.snapshot.resourceVersion, snapshot.resourceVersion) ? { ...state, snapshot } : state
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
 export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>
@@ -115,7 +151,8 @@ export const planRenewal = (
   now: Now
 ): readonly [State, Renewal] => {
   const { expiry } = state.lease
-  const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
+  const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
+  const lease = { ...state.lease, ...next }
   return [
     { ...state, written: [...state.written, lease.expiry] },
     {
@@ -215,6 +252,13 @@ const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, 
   { _tag: "Lost", loss: { reason, seen: {} } }
 ]
 
+// A lease with permits stays its holder's for as long as it is at its place: a write of the acquisition may have arrived late. A lease at
+// another place was added by a late join after somebody had removed it.
+const isOwn = (
+  { lease, written }: State,
+  found: Extract<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }>
+): boolean => (lease.place === undefined ? written.includes(found.expiry) : found.lease.place === lease.place)
+
 // Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found is valid until its
 // expiry, by the latest that the server's clock can be.
 const onFound = (
@@ -227,14 +271,14 @@ const onFound = (
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   switch (check._tag) {
     case "Ours": {
-      if (!state.written.includes(check.expiry)) {
+      if (!isOwn(state, check)) {
         return [
           state,
           { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
         ]
       }
       const validFor = Math.min(check.expiresAt - now.server.latest, renewDeadline)
-      const found = { ...state, lease: { holderId, expiry: check.expiry }, snapshot }
+      const found = { ...state, lease: check.lease, snapshot }
       return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
     }
     case "Removed":

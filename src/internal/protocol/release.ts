@@ -7,9 +7,10 @@
 import type * as LockError from "../../LockError.ts"
 import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import * as LockQueue from "../../LockQueue.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import * as PermitProtocol from "../../PermitProtocol.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
+import * as rules from "./rules.ts"
 
 /**
  * A release. `handsOver` says whether a lock that turns out to be free and awaited is handed over at once. If not, the outcome
@@ -19,7 +20,7 @@ import { type Answer, isOfStart, type Now } from "./answer.ts"
  * sends the acquiring write again, since the server applies only one of two writes on the same version. A join or a creation relies on
  * no version. The release looks for it several times.
  */
-export interface Release extends LockProtocol.ReleaseRequest {
+export interface Release extends rules.ReleaseRequest {
   readonly handsOver: boolean
   readonly cutOff?: CutOff | undefined
 }
@@ -38,15 +39,19 @@ export interface CutOff {
  * What the release is doing: releasing a lease by this plan, handing over a free lock by this plan, reading what is left of its
  * own, leaving the queue, or settling whether a write that was cut off is applied.
  *
+ * `FollowingUp`: after a release of permits, writing what its answer calls for (`PermitProtocol.readAnswer`); `otherwise` if that is
+ * refused.
+ *
  * `plain` is the release without a hand-over, in case a rule of the cluster refuses what a hand-over adds to the object.
  */
 export type State =
   | {
       readonly _tag: "Releasing"
-      readonly plan: LockProtocol.HandOverPlan
-      readonly plain: ReturnType<typeof LockProtocol.planPlainRelease> | undefined
+      readonly plan: rules.ReleasePlan
+      readonly plain: rules.Planned | undefined
     }
-  | { readonly _tag: "HandingOver"; readonly plan: LockProtocol.HandOverPlan }
+  | { readonly _tag: "HandingOver"; readonly plan: rules.ReleasePlan }
+  | { readonly _tag: "FollowingUp"; readonly outcome: Outcome; readonly otherwise: ConditionalPatch | undefined }
   | { readonly _tag: "Reading" | "Leaving" | "Settling" }
 
 /** What happened: the answer to a request, or that the time to read has come. */
@@ -59,8 +64,15 @@ export type Event = Answer | { readonly _tag: "Elapsed" }
  * - `Awaited`: the lock is free in this snapshot, and others joined the queue without the releaser's knowing. `chainStartedAt` is
  *   that of the queue before the release.
  * - `Passed`: another contender has the lock, or was notified that it is free. `isLeftFree`: it is left free for Dex.
+ *
+ * Of a release of permits, `passed` is how many waiters others let in, between the object as last seen and the release
+ * (`PermitProtocol.Leaving`), and `seen` is the object as its answer showed it.
  */
-export type Outcome = { readonly requeued: ObjectSnapshot | undefined } & (
+export type Outcome = {
+  readonly requeued: ObjectSnapshot | undefined
+  readonly passed?: number | undefined
+  readonly seen?: ObjectSnapshot
+} & (
   | { readonly _tag: "Freed"; readonly snapshot: ObjectSnapshot }
   | { readonly _tag: "Awaited"; readonly snapshot: ObjectSnapshot; readonly chainStartedAt: number | undefined }
   | { readonly _tag: "Passed"; readonly isLeftFree: boolean }
@@ -83,13 +95,16 @@ export type Step = readonly [State, Command]
 
 /** Begins the release of a lease, from the object as last seen: one write if nothing goes wrong. */
 export const release = (self: Release, lease: Lease, seen: ObjectSnapshot, now: Now): Step => {
-  const { plan, write } = LockProtocol.planRelease(seen, lease, now.server, self)
-  const plain = plan.wakes ? LockProtocol.planPlainRelease(lease, self) : undefined
-  return [
-    { _tag: "Releasing", plan, plain },
-    { _tag: "Write", write, requeues: plan.requeued }
-  ]
+  const planned = rules.planRelease(seen, lease, now.server, self)
+  const { plan } = planned
+  const plain = plan.wakes || plan.left !== undefined ? rules.planPlainRelease(lease, self, plan) : undefined
+  return releaseBy(planned, plain)
 }
+
+const releaseBy = ({ plan, write }: rules.Planned, plain: rules.Planned | undefined): Step => [
+  { _tag: "Releasing", plan, plain },
+  { _tag: "Write", write, requeues: plan.requeued }
+]
 
 /** Begins with a lock that is free in this snapshot, and that others wait for. */
 export const handOver = (self: Release, free: ObjectSnapshot, now: Now): Step => {
@@ -112,29 +127,38 @@ export const step = (self: Release, state: State, event: Event, now: Now): Step 
     case "Written":
       return onWritten(self, state, event.snapshot, now)
     case "Refused":
-      return later("The object kept changing.")
+      return onRefused(self, state)
     case "Missing":
       return event.error.missing === "object"
         ? [state, { _tag: self.cutOff?.creation === true ? "LookLater" : "Done", outcome: passed }]
         : later(event.error.message)
     case "Failed":
-      return onFailed(state, event.error)
+      return onFailed(self, state, event.error)
     case "Elapsed":
       return beginWithReading
   }
 }
 
+const onRefused = (self: Release, state: State): Step => {
+  // Others have come, or gone.
+  if (state._tag === "FollowingUp") {
+    const { otherwise, outcome } = state
+    return otherwise === undefined ? end(self, state, outcome) : followUp(otherwise, undefined, outcome)
+  }
+  const planned = state._tag === "Releasing" ? rules.planOtherwise(state.plan) : undefined
+  return planned === undefined || state._tag !== "Releasing"
+    ? later("The object kept changing.")
+    : releaseBy(planned, state.plain)
+}
+
 // A token that was just rotated is refused for a moment.
-const onFailed = (state: State, error: LockError.StoreError): Step => {
+const onFailed = (self: Release, state: State, error: LockError.StoreError): Step => {
+  if (state._tag === "FollowingUp") return end(self, state, state.outcome)
   if (error._tag === "LockUnavailable" || error._tag === "LockUnauthorized" || isOfStart(error)) {
     return later(error.message)
   }
   if (state._tag !== "Releasing" || state.plain === undefined) return [state, { _tag: "Fail", problem: error.message }]
-  const { plan, write } = state.plain
-  return [
-    { _tag: "Releasing", plan, plain: undefined },
-    { _tag: "Write", write, requeues: false }
-  ]
+  return releaseBy(state.plain, undefined)
 }
 
 const passed: Outcome = { _tag: "Passed", isLeftFree: false, requeued: undefined }
@@ -142,15 +166,19 @@ const passed: Outcome = { _tag: "Passed", isLeftFree: false, requeued: undefined
 const later = (problem: string): Step => [{ _tag: "Reading" }, { _tag: "ReadLater", problem }]
 
 const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
-  const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   switch (state._tag) {
     case "Releasing":
-      if (check._tag === "Ours") return later("The API server accepted the release and did not store it.")
+      if (!rules.isReleased(self, state.plan, snapshot))
+        return later("The API server accepted the release and did not store it.")
       return settle(self, state, state.plan, snapshot, now)
     case "HandingOver":
       return end(self, state, passedBy(self, state.plan, snapshot))
     case "Settling":
       return releaseIfOurs({ ...self, cutOff: { ...self.cutOff, write: undefined } }, snapshot, now)
+    case "FollowingUp": {
+      const { outcome } = state
+      return end(self, state, outcome._tag === "Freed" ? { ...outcome, snapshot } : outcome)
+    }
     case "Leaving":
     case "Reading":
       return releaseIfOurs(self.cutOff?.join?.isRepeated === false ? withoutJoin(self) : self, snapshot, now)
@@ -160,7 +188,7 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
 const withoutJoin = (self: Release): Release => ({ ...self, cutOff: { ...self.cutOff, join: undefined } })
 
 const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
-  const write = LockQueue.leavePatch(self.kind.key, snapshot.annotations, self.holderId)
+  const write = rules.leavePatch(self.kind, snapshot, self.holderId)
   return write === undefined
     ? releaseIfOurs(self, snapshot, now)
     : [{ _tag: "Leaving" }, { _tag: "Write", write, requeues: false }]
@@ -170,7 +198,7 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
 // may still arrive as long as the object is in the version that it relies on.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
-  if (check._tag === "Ours") return release(self, { holderId: self.holderId, expiry: check.expiry }, snapshot, now)
+  if (check._tag === "Ours") return release(self, check.lease, snapshot, now)
   const write = self.cutOff?.write
   const isPending =
     write !== undefined &&
@@ -185,10 +213,11 @@ const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step 
 const settle = (
   self: Release,
   state: State,
-  plan: LockProtocol.HandOverPlan | undefined,
+  plan: rules.ReleasePlan | undefined,
   snapshot: ObjectSnapshot,
   now: Now
 ): Step => {
+  if (PermitProtocol.hasPermits(self.kind)) return settlePermits(self, self.kind, state, plan, snapshot)
   const outcome = outcomeOf(self, plan, snapshot)
   return outcome._tag === "Awaited" && self.handsOver
     ? handOver({ ...self, chainStartedAt: outcome.chainStartedAt }, snapshot, now)
@@ -201,9 +230,32 @@ const end = ({ cutOff }: Release, state: State, outcome: Outcome): Step => [
   { _tag: cutOff?.join === undefined ? "Done" : "LookLater", outcome }
 ]
 
+const settlePermits = (
+  self: Release,
+  kind: PermitProtocol.PermitKind,
+  state: State,
+  plan: rules.ReleasePlan | undefined,
+  snapshot: ObjectSnapshot
+): Step => {
+  const answered = plan?.left === undefined ? undefined : PermitProtocol.readAnswer(kind, plan.left, snapshot)
+  const requeued = plan?.requeued === true ? snapshot : undefined
+  const passed = answered?.passed
+  const outcome: Outcome = isFree(kind.decode(snapshot.annotations))
+    ? { _tag: "Freed", snapshot, requeued, passed, seen: snapshot }
+    : { _tag: "Passed", isLeftFree: false, requeued, passed, seen: snapshot }
+  return answered?.write === undefined
+    ? end(self, state, outcome)
+    : followUp(answered.write, answered.otherwise, outcome)
+}
+
+const followUp = (write: ConditionalPatch, otherwise: ConditionalPatch | undefined, outcome: Outcome): Step => [
+  { _tag: "FollowingUp", outcome, otherwise },
+  { _tag: "Write", write, requeues: false }
+]
+
 const passedBy = (
   { kind }: Pick<LockProtocol.ReleaseRequest, "kind">,
-  { requeued }: LockProtocol.HandOverPlan,
+  { requeued }: rules.ReleasePlan,
   snapshot: ObjectSnapshot
 ): Outcome => ({
   _tag: "Passed",
@@ -214,7 +266,7 @@ const passedBy = (
 /** Reads the outcome of a release from a snapshot. `plan` is that of the write that the snapshot answers, if there is one. */
 export const outcomeOf = (
   { kind }: LockProtocol.ReleaseRequest,
-  plan: LockProtocol.HandOverPlan | undefined,
+  plan: rules.ReleasePlan | undefined,
   snapshot: ObjectSnapshot
 ): Outcome => {
   if (plan?.wakes === true) return passedBy({ kind }, plan, snapshot)

@@ -124,6 +124,7 @@ const cutOff: machine.CutOff = { write: { expect: { resourceVersion: wire.versio
 const writesOf = {
   Releasing: "Releases",
   HandingOver: "HandsOver",
+  FollowingUp: "HandsOver",
   Leaving: "Leaves",
   Reading: "Leaves",
   Settling: "Leaves"

@@ -1,0 +1,567 @@
+/**
+ * The contenders of one process for permits. For each lock they queue, first come, first served. One of them asks the API server, for
+ * all that wait: so a process has few leases. Permits that one gives back may go to the next without a request, for as long as the
+ * fairness budget of the lease lasts.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
+import * as LockError from "../../LockError.ts"
+import { type Asked, recheckAfter } from "../../LockProtocol.ts"
+import * as boundedMap from "../boundedMap.ts"
+import type { Start } from "../protocol/acquisitionState.ts"
+import * as fairness from "../protocol/fairness.ts"
+import * as pace from "../protocol/pace.ts"
+import type { Outcome } from "../protocol/release.ts"
+import * as ClockReading from "../time/clockReading.ts"
+import type { Acquired, Restore, Withdraw } from "./acquire.ts"
+import type { Contender } from "./contender.ts"
+import { startHold } from "./heldLease.ts"
+import type { HeldLease, Holding } from "./holding.ts"
+import { isSameLease, maxLocalHandOffs, maxRemembered, type SeenLocally } from "./localQueue.ts"
+import { withdraw } from "./release.ts"
+import { span } from "./telemetry.ts"
+import * as waitBudget from "./waitBudget.ts"
+
+/** How long a contender waits for others of its process before it asks the API server as well, in milliseconds. Our choice. */
+export const patience = fairness.budgetLength.first
+
+/** Gets permits from the API server. */
+export type Seek<E> = (
+  contender: Contender,
+  start: Start,
+  withdraw: Withdraw,
+  restore: Restore
+) => Effect.Effect<Acquired, E>
+
+/** The contenders of one process for permits. */
+export interface PermitPool {
+  /**
+   * Waits until the contender has its permits: from another contender of the process, or with `seek`. Call it in an uninterruptible
+   * region: `restore` makes the wait and `seek` interruptible, and nothing in between.
+   */
+  readonly acquire: <E>(
+    contender: Contender,
+    start: Start,
+    seek: Seek<E>,
+    restore: Restore
+  ) => Effect.Effect<Holding, E | LockError.Timeout>
+  /** The same without a wait: fails with `busy` if other contenders of the process came first. */
+  readonly acquireIfFree: <E>(
+    contender: Contender,
+    start: Start,
+    seek: Seek<E>,
+    restore: Restore,
+    busy: (seen: SeenLocally) => Effect.Effect<never, E>
+  ) => Effect.Effect<Holding, E>
+  /** Gives the permits of a contender to the next one of the process, or back to the API server. */
+  readonly leave: (contender: Contender, holding: Holding) => Effect.Effect<void>
+  /** Gives back all permits but one. They are free when it ends. */
+  readonly downgrade: (holding: Holding) => Effect.Effect<void>
+  /** Takes all permits, if nobody else has or wants any. Answers whether it did. */
+  readonly tryUpgrade: (holding: Holding) => Effect.Effect<boolean, LockError.StoreError>
+}
+
+/** What a waiter is told: it has permits, or it must seek them. */
+type Granted = { readonly holding: Holding } | { readonly holding: undefined }
+
+/** A contender that waits. */
+interface Waiter {
+  contender: Contender
+  start: Start
+  granted: Granted | undefined
+  notify: () => void
+}
+
+/** When a release was sent, and how long before that its object was seen. In milliseconds. */
+interface Sent {
+  readonly sentAt: number
+  readonly age: number
+}
+
+/**
+ * A lease of this process. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
+ * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
+ * got no answer, and may arrive when the lease is gone.
+ */
+interface Hold {
+  readonly lease: HeldLease
+  readonly cutOff: Acquired["cutOff"]
+  readonly alone: Semaphore.Semaphore
+  used: number
+  ceiling: number
+  handOffs: number
+  budget: fairness.Budget
+  isClosing: boolean
+  isLooking: boolean
+  follower: Fiber.Fiber<void> | undefined
+}
+
+/**
+ * The state of one lock. It exists while a contender wants or has permits. `seeking` counts those that ask the API server. `leaving` are
+ * the leases that are about to be released: a contender that comes then waits, since the release can put it into the line.
+ */
+interface Entry {
+  readonly key: string
+  readonly waiters: Set<Waiter>
+  readonly holds: Set<Hold>
+  readonly leaving: Set<Hold>
+  seeking: number
+}
+
+/** Makes the contenders of a process. `detach` starts work for which only the end of the layer waits. */
+export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): PermitPool => {
+  const entries = new Map<string, Entry>()
+  const holdOf = new WeakMap<HeldLease, readonly [Entry, Hold]>()
+  const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
+  // The versions in which nobody has or wants permits. Each serves one acquisition.
+  const freeVersions = boundedMap.make<string, string>(maxRemembered)
+  const paces = boundedMap.make<string, pace.Pace>(maxRemembered)
+  // How long the last release took (milliseconds).
+  const latencies = boundedMap.make<string, number>(maxRemembered)
+
+  const open = ({ id, kind }: Contender): Entry => {
+    // A semaphore with another limit is for the API server to refuse.
+    const key = `${kind.permits!.mark} ${id}`
+    let entry = entries.get(key)
+    if (entry === undefined) {
+      entry = { key, waiters: new Set(), holds: new Set(), leaving: new Set(), seeking: 0 }
+      entries.set(key, entry)
+    }
+    return entry
+  }
+
+  const forgetIfIdle = ({ holds, key, leaving, seeking, waiters }: Entry) => {
+    if (waiters.size === 0 && holds.size === 0 && leaving.size === 0 && seeking === 0) entries.delete(key)
+  }
+
+  const tell = (entry: Entry, waiter: Waiter, granted: Granted) => {
+    entry.waiters.delete(waiter)
+    waiter.granted = granted
+    waiter.notify()
+  }
+
+  const takeFrom = (hold: Hold, { asks }: Contender): Holding => {
+    hold.used += asks!.needs
+    const handOffs = hold.handOffs++
+    return {
+      lease: hold.lease,
+      localHandOffs: handOffs,
+      permits: asks!.needs,
+      fencingToken: (BigInt(hold.lease.grant.snapshot.resourceVersion) << 20n) + BigInt(handOffs)
+    }
+  }
+
+  const canUse = (hold: Hold, { policy }: Contender): boolean =>
+    !hold.isClosing &&
+    hold.handOffs < maxLocalHandOffs &&
+    hold.lease.isValid() &&
+    isSameLease(policy, hold.lease.contender.policy)
+
+  const canGive = (hold: Hold, contender: Contender): boolean =>
+    canUse(hold, contender) && Math.min(roomIn(hold.lease), hold.ceiling) - hold.used >= contender.asks!.needs
+
+  // How many permits of a lease its contenders have or wait for.
+  const wantedOf = ({ waiters }: Entry, hold: Hold): number => {
+    const { asked } = hold.lease.permits()
+    if (sharesPermits(hold.lease.contender)) return hold.used < asked ? Math.min(1, hold.used) : asked
+    let wanted = hold.used
+    for (const { contender } of waiters) if (canUse(hold, contender)) wanted += contender.asks!.needs
+    return Math.min(asked, wanted)
+  }
+
+  // Gives the permits that the process has to its waiters, and lets one ask for what is missing.
+  const serve = (entry: Entry): void => {
+    for (const waiter of entry.waiters) {
+      const { contender } = waiter
+      const hold = Array.from(entry.holds).find((hold) => canGive(hold, contender))
+      if (hold !== undefined) {
+        tell(entry, waiter, { holding: takeFrom(hold, contender) })
+        continue
+      }
+      if (entry.seeking > 0 || entry.leaving.size > 0 || askedIn(entry) + contender.asks!.needs > limitOf(contender))
+        return
+      entry.seeking++
+      tell(entry, waiter, { holding: undefined })
+    }
+    forgetIfIdle(entry)
+  }
+
+  const serving = (entry: Entry) => Effect.sync(() => serve(entry))
+
+  // A process asks for what all its waiters need, up to the limit.
+  const askFor = (entry: Entry, contender: Contender): Asked => {
+    const { needs } = contender.asks!
+    if (sharesPermits(contender)) return { permits: needs, needs }
+    let permits = needs
+    for (const { contender: other } of entry.waiters) {
+      if (other !== contender && isSameLease(other.policy, contender.policy)) permits += other.asks!.needs
+    }
+    return { permits: Math.max(needs, Math.min(permits, limitOf(contender) - askedIn(entry))), needs }
+  }
+
+  const withdrawing = (contender: Contender, cutOff?: Parameters<Withdraw>[0]) => detach(withdraw(contender, cutOff))
+
+  const seekPermits = Effect.fnUntraced(function* <E>(
+    contender: Contender,
+    start: Start,
+    entry: Entry,
+    seek: Seek<E>,
+    restore: Restore
+  ): Effect.fn.Return<Holding, E> {
+    const { id } = contender
+    const ended = Effect.sync(() => {
+      entry.seeking--
+      serve(entry)
+    })
+    const acquired = yield* Effect.onError(
+      Effect.suspend(() => {
+        const freeVersion = start.snapshot === undefined && !start.queued ? freeVersions.get(entry.key) : undefined
+        freeVersions.delete(entry.key)
+        return seek(contender, { ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff), restore)
+      }),
+      () => ended
+    )
+    const { monotonic } = yield* ClockReading.now
+    const { contended, cutOff, grant } = acquired
+    const hold: Hold = {
+      lease: yield* startHold(contender, grant),
+      cutOff,
+      alone: Semaphore.makeUnsafe(1),
+      used: 0,
+      ceiling: Number.POSITIVE_INFINITY,
+      handOffs: 0,
+      budget: fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex: false }),
+      isClosing: false,
+      isLooking: false,
+      follower: undefined
+    }
+    entry.holds.add(hold)
+    holdOf.set(hold.lease, [entry, hold])
+    const holding = takeFrom(hold, contender)
+    entry.seeking--
+    serve(entry)
+    if (isPartial(hold.lease)) hold.follower = yield* Effect.forkIn(follow(entry, hold), contender.engine.scope)
+    if (hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
+    return holding
+  })
+
+  // A lease that holds fewer permits than it has gets the others when they fit.
+  const follow = Effect.fnUntraced(function* (entry: Entry, { lease }: Hold) {
+    const { engine, id } = lease.contender
+    const watch = yield* engine.watches.open(id, "Turn", lease.grant.snapshot.resourceVersion)
+    if (watch === undefined) return
+    let known: ReturnType<(typeof watch)["latest"]>
+    while (lease.isValid() && isPartial(lease)) {
+      // A renewal may show it as well.
+      const told = Effect.callback<void>((resume) => {
+        const stop = watch.listen(known, () => resume(Effect.void))
+        return Effect.sync(stop)
+      })
+      yield* Effect.raceFirst(told, Effect.sleep(recheckAfter))
+      known = watch.latest()
+      if (known?._tag === "Success" && known.value._tag === "Changed") lease.learn(known.value.snapshot)
+      if (known?._tag === "Failure") return
+      serve(entry)
+    }
+  })
+
+  // `sentAt` is when the release was sent (milliseconds on the monotonic clock), and `age` how long before that the object was seen.
+  const remember = (entry: Entry, { budget, lease }: Hold, { age, sentAt }: Sent, outcome: Outcome | undefined) =>
+    Effect.map(ClockReading.now, ({ monotonic }) => {
+      if (outcome === undefined) return
+      latencies.set(entry.key, monotonic - sentAt)
+      if (outcome.passed !== undefined) paces.set(entry.key, pace.after(paces.get(entry.key), outcome.passed, age))
+      if (outcome._tag !== "Freed") return
+      freeVersions.set(entry.key, outcome.snapshot.resourceVersion)
+      spentBudgets.set(lease.contender.id, { ...budget, releasedAt: monotonic })
+    })
+
+  // A reader that leaves lets nobody in if others stay, so what it found the last time says nothing.
+  const paceOf = ({ key }: Entry, { lease }: Hold, { age }: Sent) => {
+    if (sharesPermits(lease.contender)) return { passed: 0, isHurried: true }
+    const known = paces.get(key)
+    return { passed: pace.passedIn(known, age), isHurried: pace.isHurried(known, latencies.get(key) ?? 0) }
+  }
+
+  const hasSpare = (entry: Entry, hold: Hold): boolean => {
+    const { asked } = hold.lease.permits()
+    return hold.used === 0 || (hold.used < asked && wantedOf(entry, hold) < asked)
+  }
+
+  // Releases a lease that nobody uses. A contender of this process that waits gets its place in the line with the same write.
+  const release = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
+    entry.holds.delete(hold)
+    const { lease } = hold
+    if (hold.follower !== undefined) yield* Fiber.interrupt(hold.follower)
+    const [again] = entry.seeking === 0 && !lease.isLost() ? entry.waiters : []
+    if (again !== undefined) {
+      entry.seeking++
+      again.contender = { ...again.contender, asks: askFor(entry, again.contender) }
+    }
+    const sentAt = yield* ClockReading.now
+    const timing: Sent = { sentAt: sentAt.monotonic, age: sentAt.monotonic - lease.seenAt() }
+    const sent = yield* Effect.onError(
+      lease.release(again?.contender.holderId, {
+        again: again && {
+          holderId: again.contender.holderId,
+          permits: again.contender.asks!.permits,
+          ttl: again.contender.ttl
+        },
+        ...paceOf(entry, hold, timing)
+      }),
+      () =>
+        Effect.sync(() => {
+          if (again !== undefined) entry.seeking--
+          entry.leaving.delete(hold)
+          serve(entry)
+        })
+    )
+    yield* remember(entry, hold, timing, sent.outcome)
+    entry.leaving.delete(hold)
+    if (hold.cutOff !== undefined) yield* withdrawing(lease.contender, hold.cutOff)
+    if (again !== undefined) {
+      const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
+      if (sent.mayQueue) again.start = { queued: true, snapshot: sent.outcome?.requeued, latency }
+      if (entry.waiters.has(again)) tell(entry, again, { holding: undefined })
+      else {
+        entry.seeking--
+        if (sent.mayQueue) yield* withdrawing(again.contender)
+      }
+    }
+    serve(entry)
+    forgetIfIdle(entry)
+  })
+
+  const giveBack = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
+    serve(entry)
+    if (!entry.holds.has(hold)) return
+    if (hold.used === 0) return yield* release(entry, hold)
+    entry.leaving.delete(hold)
+    // Those that came since permits were given back have to wait.
+    const wanted = Math.min(wantedOf(entry, hold), hold.ceiling)
+    if (wanted >= hold.lease.permits().asked || hold.lease.isLost()) return
+    hold.ceiling = sharesPermits(hold.lease.contender) ? hold.ceiling : wanted
+    const sentAt = (yield* ClockReading.now).monotonic
+    const timing: Sent = { sentAt, age: sentAt - hold.lease.seenAt() }
+    const { outcome } = yield* hold.lease.lower({ keeps: wanted, ...paceOf(entry, hold, timing) })
+    // If it is not known whether the write was applied, the permits do not count as given back, nor as there.
+    if (outcome !== undefined) hold.ceiling = Number.POSITIVE_INFINITY
+    yield* remember(entry, hold, timing, outcome)
+    serve(entry)
+  })
+
+  const settle = (entry: Entry, hold: Hold): Effect.Effect<void> => hold.alone.withPermit(giveBack(entry, hold))
+
+  const giveBackLater = (entry: Entry, hold: Hold) => detach(Effect.andThen(Effect.yieldNow, settle(entry, hold)))
+
+  // What was kept for a waiter that does not wait any more.
+  const giveBackAll = Effect.fnUntraced(function* (entry: Entry) {
+    for (const hold of entry.holds) if (hold.used > 0 && hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
+  })
+
+  // A budget that is over is followed by another one if nobody else waits. The server must be asked.
+  const look = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
+    yield* hold.lease.look
+    const { monotonic } = yield* ClockReading.now
+    hold.isLooking = false
+    hold.isClosing = hold.lease.isAwaited() || !hold.lease.isValid()
+    const { id } = hold.lease.contender
+    if (!hold.isClosing) {
+      spentBudgets.set(id, { ...hold.budget, releasedAt: monotonic })
+      hold.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended: false, sharedWithDex: false })
+    }
+    yield* settle(entry, hold)
+  })
+
+  // Before permits go to another contender of the process.
+  const checkBudgets = Effect.fnUntraced(function* (entry: Entry) {
+    const { monotonic } = yield* ClockReading.now
+    for (const hold of entry.holds) {
+      if (hold.isClosing || hold.isLooking || fairness.hasBudget(hold.budget, monotonic)) continue
+      if (hold.lease.isAwaited()) hold.isClosing = true
+      else {
+        hold.isLooking = true
+        yield* detach(look(entry, hold))
+      }
+    }
+  })
+
+  const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, { lease, permits = 1 }: Holding) {
+    const [entry, hold] = holdOf.get(lease)!
+    hold.used -= permits
+    if (entry.waiters.size > 0) yield* checkBudgets(entry)
+    serve(entry)
+    if (!hasSpare(entry, hold)) return
+    // A contender of this process that comes back at once must not pass those of others.
+    hold.ceiling = Math.min(hold.ceiling, wantedOf(entry, hold))
+    if (hold.used === 0) {
+      hold.isClosing = true
+      entry.leaving.add(hold)
+    }
+    const isWanted = (releaseInBackground && lease.isAwaited()) || lease.isLost() || entry.waiters.size > 0
+    return isWanted ? yield* giveBackLater(entry, hold) : yield* settle(entry, hold)
+  })
+
+  // The process has as many permits as there are, or nearly so, and its contenders hand them on. If that takes too long for the first
+  // waiter, it asks the API server all the same, so that contenders of other processes do not pass it.
+  const becomeImpatient = Effect.fnUntraced(function* (entry: Entry, waiter: Waiter) {
+    const [first] = entry.waiters
+    if (first !== waiter || entry.seeking > 0) return
+    entry.seeking++
+    tell(entry, waiter, { holding: undefined })
+    yield* giveBackAll(entry)
+  })
+
+  const wait = Effect.fnUntraced(function* (entry: Entry, waiter: Waiter): Effect.fn.Return<void, LockError.Timeout> {
+    const { contender } = waiter
+    const impatientAt = contender.startedAt.monotonic + patience
+    while (waiter.granted === undefined) {
+      const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
+      if (Option.isNone(left)) return yield* timeoutIn(entry, contender, yield* ClockReading.now)
+      const { monotonic } = yield* ClockReading.now
+      if (monotonic >= impatientAt) yield* becomeImpatient(entry, waiter)
+      const asleep = monotonic < impatientAt ? Math.min(left.value, impatientAt - monotonic) : left.value
+      yield* contender.engine.timers.wait(asleep, (notify) => {
+        waiter.notify = notify
+        if (waiter.granted !== undefined) notify()
+        return () => {}
+      })
+    }
+  })
+
+  const downgrade = (holding: Holding) =>
+    Effect.suspend(() => {
+      const [entry, hold] = holdOf.get(holding.lease)!
+      hold.used -= holding.permits! - 1
+      holding.permits = 1
+      return settle(entry, hold)
+    }).pipe(Effect.uninterruptible)
+
+  const tryUpgrade = (holding: Holding) =>
+    Effect.suspend(() => {
+      const { lease } = holding
+      const [entry, hold] = holdOf.get(lease)!
+      if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.succeed(false)
+      const limit = limitOf(lease.contender)
+      hold.ceiling = 1
+      // A write without an answer may have taken them all the same. The renewal shows it.
+      const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
+      return Effect.onError(
+        Effect.map(hold.alone.withPermit(lease.raise(limit)), (isRaised) => {
+          if (isRaised) {
+            hold.used = limit
+            holding.permits = limit
+          }
+          hold.ceiling = Number.POSITIVE_INFINITY
+          serve(entry)
+          return isRaised
+        }),
+        () => {
+          hold.ceiling = Number.POSITIVE_INFINITY
+          return lookAgain
+        }
+      )
+    }).pipe(Effect.uninterruptible)
+
+  // Returns the permits if they are handed on, or else where to start to get them.
+  const waitToProceed = (
+    entry: Entry,
+    contender: Contender,
+    start: Start,
+    restore: Restore
+  ): Effect.Effect<Waiter, LockError.Timeout> =>
+    Effect.suspend(() => {
+      const waiter: Waiter = { contender, start, granted: undefined, notify: () => {} }
+      entry.waiters.add(waiter)
+      serve(entry)
+      return Effect.as(
+        Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
+          entry.waiters.delete(waiter)
+          // It was granted at the moment at which it gave up.
+          if (waiter.granted === undefined) return Effect.andThen(serving(entry), giveBackAll(entry))
+          if (waiter.granted.holding !== undefined) return leave(contender, waiter.granted.holding)
+          entry.seeking--
+          return waiter.start.queued ? Effect.andThen(withdrawing(waiter.contender), serving(entry)) : serving(entry)
+        }),
+        waiter
+      )
+    })
+
+  return {
+    acquire: (contender, start, seek, restore) =>
+      Effect.suspend(() => {
+        const entry = open(contender)
+        const checked = entry.holds.size > 0 ? checkBudgets(entry) : Effect.void
+        const waited = Effect.andThen(checked, waitToProceed(entry, contender, start, restore))
+        return Effect.flatMap(waited, (waiter) => {
+          const { granted, start } = waiter
+          if (granted?.holding !== undefined) return Effect.succeed(granted.holding)
+          if (start.queued) return seekPermits(waiter.contender, start, entry, seek, restore)
+          // Contenders that came at the same time ask together.
+          return Effect.andThen(
+            Effect.yieldNow,
+            Effect.suspend(() => {
+              const asking = { ...contender, asks: askFor(entry, contender) }
+              return seekPermits(asking, start, entry, seek, restore)
+            })
+          )
+        })
+      }),
+    acquireIfFree: (contender, start, seek, restore, busy) =>
+      Effect.suspend(() => {
+        const entry = open(contender)
+        if (entry.waiters.size > 0) return busy({ thisProcess: "Waits" })
+        const hold = Array.from(entry.holds).find((hold) => canGive(hold, contender))
+        if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
+        if (askedIn(entry) + contender.asks!.needs > limitOf(contender)) {
+          const [first] = entry.holds
+          const { expiry, holderId } = first!.lease.lease()
+          return busy({ thisProcess: "Holds", expiry, holder: holderId })
+        }
+        entry.seeking++
+        return seekPermits(contender, start, entry, seek, restore)
+      }),
+    leave,
+    downgrade,
+    tryUpgrade
+  }
+}
+
+const limitOf = ({ kind }: Contender): number => kind.permits!.limit
+
+const sharesPermits = ({ kind }: Contender): boolean => kind.permits!.shares
+
+// The lease of a reader has room for all readers of its process.
+const roomIn = (lease: HeldLease): number => {
+  const { asked, granted } = lease.permits()
+  return sharesPermits(lease.contender) && asked === 1 ? Number.POSITIVE_INFINITY : granted
+}
+
+const isPartial = (lease: HeldLease): boolean => {
+  const { asked, granted } = lease.permits()
+  return granted < asked
+}
+
+const askedIn = ({ holds }: Entry): number =>
+  Array.from(holds).reduce((sum, { lease }) => sum + (lease.isLost() ? 0 : lease.permits().asked), 0)
+
+const timeoutIn = (
+  { holds }: Entry,
+  { id, object, startedAt }: Contender,
+  now: ClockReading.ClockReading
+): LockError.Timeout => {
+  const [first] = holds
+  const lease = first?.lease.lease()
+  return new LockError.Timeout({
+    id,
+    object,
+    attempts: 0,
+    waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
+    ...(lease === undefined
+      ? { thisProcess: "Waits" as const }
+      : { thisProcess: "Holds" as const, expiry: lease.expiry, holder: lease.holderId })
+  })
+}

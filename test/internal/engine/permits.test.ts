@@ -1,0 +1,429 @@
+/** Permits in virtual time, with processes that crash, answers that are lost, and watches that tell nothing. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../../src/LockError.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { type ConditionalPatch, ObjectStore } from "../../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
+import * as Semaphore from "../../../src/Semaphore.ts"
+import * as SharedLock from "../../../src/SharedLock.ts"
+import * as FaultyStore from "../../utils/FaultyStore.ts"
+
+const id = "gate"
+const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
+const waitSchedule = LockPolicy.fixedPolls("100 millis", 1000)
+
+const setUp = Effect.gen(function* () {
+  const memory = yield* ObjectStoreMemory.make({ objects: [id], createIfMissing: false })
+  const read = Effect.orDie(memory.store.read(id))
+  const { resourceVersion } = yield* read
+  yield* memory.store.compareAndSwap(id, {
+    expect: { resourceVersion },
+    annotations: untouched,
+    labels: { "app.kubernetes.io/managed-by": null }
+  })
+  const aProcess = Effect.fnUntraced(function* (identity: string) {
+    const faulty = FaultyStore.over(memory)
+    const semaphore = yield* Semaphore.make({ identity }).pipe(Effect.provideService(ObjectStore, faulty.store))
+    const shared = yield* SharedLock.make({ identity }).pipe(Effect.provideService(ObjectStore, faulty.store))
+    return { ...faulty, semaphore, shared }
+  })
+  return {
+    memory,
+    aProcess,
+    read,
+    isUntouched: Effect.map(read, ({ annotations }) => assert.deepStrictEqual({ ...annotations }, untouched))
+  }
+})
+
+/** Begins to take something, in a scope of its own. */
+const wants = <A, E>(take: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const fiber = yield* take.pipe(Scope.provide(scope), Effect.forkChild({ startImmediately: true }))
+    yield* TestClock.adjust(1)
+    return {
+      fiber,
+      has: () => {
+        const exit = fiber.pollUnsafe()
+        return exit !== undefined && Exit.isSuccess(exit)
+      },
+      letGo: Effect.andThen(Scope.close(scope, Exit.void), TestClock.adjust(1))
+    }
+  })
+
+const limit = 2
+
+describe("permits", () => {
+  it.effect("of a process that died are free when its lease is over, however many waited in it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [dead, alive] = [yield* world.aProcess("dead"), yield* world.aProcess("alive")]
+      const died = yield* wants(dead.semaphore.take(id, { limit, permits: 2 }))
+      const diedToo = yield* wants(dead.semaphore.take(id, { limit, waitSchedule }))
+      assert.isTrue(died.has())
+      // No request of it arrives any more.
+      dead.faults.push(...Array.from({ length: 1000 }, () => ["write", "Refused"] as const))
+      const waiter = yield* wants(alive.semaphore.take(id, { limit, waitSchedule }))
+      for (let second = 0; second < 9; second++) {
+        yield* TestClock.adjust("1 second")
+        assert.isFalse(waiter.has())
+      }
+      yield* TestClock.adjust("4 seconds")
+      assert.isTrue(waiter.has())
+      assert.deepInclude(yield* Effect.flip((yield* Fiber.join(died.fiber)).lost), { _tag: "LockLost" })
+      yield* Fiber.interrupt(diedToo.fiber)
+      yield* waiter.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a waiter keeps its place for as long as it waits, and does not need a watch", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b, c] = [yield* world.aProcess("a"), yield* world.aProcess("b"), yield* world.aProcess("c")]
+      b.watching.fault = "Silent"
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      const first = yield* wants(
+        b.semaphore.take(id, { limit: 1, waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      )
+      const second = yield* wants(
+        c.semaphore.take(id, { limit: 1, waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      )
+      for (let step = 0; step < 60; step++) yield* TestClock.adjust("1 second")
+      const before = b.requests.length
+      for (let step = 0; step < 30; step++) yield* TestClock.adjust("1 second")
+      // One request for each third of the TTL.
+      assert.isAtMost(b.requests.length - before, 10)
+      assert.deepStrictEqual(
+        (yield* a.semaphore.inspect(id)).waiters.map(({ holder }) => holder.split("/")[0]),
+        ["b", "c"]
+      )
+      yield* holder.letGo
+      yield* TestClock.adjust("4 seconds")
+      assert.isTrue(first.has())
+      yield* first.letGo
+      assert.isTrue(second.has())
+      yield* second.letGo
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are lost if they cannot be renewed, and the work is interrupted", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const process = yield* world.aProcess("p")
+      let hasEnded = false
+      const work = yield* process.semaphore.take(id, { limit }).pipe(
+        Effect.flatMap((permit) => permit.guard(Effect.never)),
+        Effect.scoped,
+        Effect.exit,
+        Effect.tap(() => Effect.sync(() => (hasEnded = true))),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust(1)
+      process.faults.push(...Array.from({ length: 200 }, () => ["write", "Refused"] as const))
+      yield* TestClock.adjust("8 seconds")
+      assert.isFalse(hasEnded)
+      yield* TestClock.adjust("3 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(work)))
+    }).pipe(Effect.scoped)
+  )
+
+  for (const fault of ["Refused", "Lost", "Conflicts", "Unanswered"] as const) {
+    it.effect(`each write of a cycle that is ${fault} leaves nothing behind, and nobody out`, () =>
+      Effect.gen(function* () {
+        for (let nth = 0; nth < 4; nth++) {
+          const world = yield* setUp
+          const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+          a.faults.push(...Array.from({ length: nth }, () => ["write", "None"] as const), ["write", fault])
+          b.faults.push(...Array.from({ length: nth }, () => ["write", "None"] as const), ["write", fault])
+          const take = (process: typeof a) =>
+            Effect.scoped(
+              Effect.flatMap(process.semaphore.take(id, { limit: 1, waitSchedule }), () => Effect.sleep("50 millis"))
+            )
+          const rounds = (process: typeof a) => Effect.repeat(take(process), { times: 2 })
+          const fibers = yield* Effect.forEach([a, b], (process) => Effect.forkChild(rounds(process)))
+          for (let step = 0; step < 400; step++) yield* TestClock.adjust("100 millis")
+          for (const fiber of fibers) assert.isTrue(Exit.isSuccess(fiber.pollUnsafe()!), `${fault} of write ${nth}`)
+          // A join that arrived late is a lease that nobody keeps.
+          const line = yield* a.semaphore.inspect(id)
+          assert.deepStrictEqual(
+            [...line.holders, ...line.waiters].filter(({ isExpired }) => !isExpired),
+            []
+          )
+        }
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("that were joined for without an answer are not withdrawn from while they are held", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      b.faults.push(["write", "Unanswered"])
+      const waiter = yield* wants(b.semaphore.take(id, { limit: 1, waitSchedule }))
+      yield* TestClock.adjust("6 seconds")
+      yield* holder.letGo
+      yield* TestClock.adjust("5 seconds")
+      const permit = yield* Fiber.join(waiter.fiber)
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* permit.isValid)
+      assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 1)
+      yield* waiter.letGo
+      yield* TestClock.adjust("10 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "a join whose answer was lost does not cost the permits that it led to, nor does it stay when it arrives late",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+        const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+        // The first join never arrives in time, the second does.
+        let late: Effect.Effect<unknown> = Effect.void
+        const { compareAndSwap } = b.store
+        const store = {
+          ...b.store,
+          compareAndSwap: (id: string, write: ConditionalPatch) => {
+            if (!("stamps" in write) || late !== Effect.void) return compareAndSwap(id, write)
+            late = Effect.exit(world.memory.store.compareAndSwap(id, write))
+            return Effect.fail(new LockError.Unavailable({ object: id, verb: "patch", detail: "no answer" }))
+          }
+        }
+        const { take } = yield* Semaphore.make({ identity: "b" }).pipe(Effect.provideService(ObjectStore, store))
+        const waiter = yield* wants(take(id, { limit: 1, waitSchedule }))
+        yield* TestClock.adjust("1 second")
+        yield* holder.letGo
+        assert.isTrue(waiter.has())
+        yield* TestClock.adjust("20 seconds")
+        assert.isTrue(yield* (yield* Fiber.join(waiter.fiber)).isValid)
+        yield* waiter.letGo
+        yield* world.memory.store.compareAndSwap(id, {
+          expect: { annotations: { "example.com/other": "o" } },
+          annotations: { "kubelock.dev/lock": "semaphore of 1" }
+        })
+        yield* late
+        assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 1)
+        yield* TestClock.adjust("10 seconds")
+        assert.lengthOf((yield* a.semaphore.inspect(id)).holders, 0)
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("a contender that is interrupted at any moment leaves nothing in the line", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+      for (let millis = 0; millis < 12; millis++) {
+        const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+        const waiter = yield* Effect.forkChild(Effect.scoped(b.semaphore.take(id, { limit: 1, waitSchedule })), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust(millis)
+        yield* Fiber.interrupt(waiter)
+        yield* holder.letGo
+        yield* TestClock.adjust("6 seconds")
+        yield* world.isUntouched
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a wait that ends leaves the line, and says whom it waited for", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(
+          Effect.scoped(b.semaphore.take(id, { limit: 1, waitSchedule: LockPolicy.fixedPolls("100 millis", 10) }))
+        )
+      )
+      yield* TestClock.adjust("2 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error._tag, "LockTimeout")
+      assert.match(error.message, /Last holder seen: a\//)
+      yield* TestClock.adjust(1)
+      assert.lengthOf((yield* a.semaphore.inspect(id)).waiters, 0)
+      yield* holder.letGo
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a rule of the cluster that refuses a join does not keep a contender out for good", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+      const rejected = new LockError.Rejected({
+        object: id,
+        verb: "patch",
+        status: 422,
+        detail: "annotations are full"
+      })
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      b.faults.push(["write", rejected])
+      const waiter = yield* wants(b.semaphore.take(id, { limit: 1, waitSchedule }))
+      yield* TestClock.adjust("2 seconds")
+      yield* holder.letGo
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(waiter.has())
+      yield* waiter.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fibers of one process hand them on: no request but a look now and then", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const process = yield* world.aProcess("p")
+      let [rounds, inside, most] = [0, 0, 0]
+      const loop = Effect.forever(
+        Effect.scoped(
+          Effect.gen(function* () {
+            yield* process.semaphore.take(id, { limit: 8, waitSchedule })
+            rounds++
+            most = Math.max(most, ++inside)
+            yield* Effect.sleep("5 millis")
+            inside--
+          })
+        )
+      )
+      const fibers = yield* Effect.forEach(Array.from({ length: 64 }), () => Effect.forkChild(loop))
+      for (let step = 0; step < 1000; step++) yield* TestClock.adjust("5 millis")
+      assert.isAbove(rounds, 7000)
+      assert.strictEqual(most, 8)
+      assert.isAtMost(process.requests.length, 12)
+      yield* Fiber.interruptAll(fibers)
+      yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fibers that come while others give permits back are not forgotten", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const process = yield* world.aProcess("p")
+      const take = process.semaphore.take(id, { limit: 4, waitSchedule, releaseInBackground: true })
+      const held = yield* Effect.forEach([1, 2, 3, 4], () => wants(take))
+      const scopes = yield* Effect.forEach(held, ({ letGo }) => Effect.succeed(letGo))
+      yield* Effect.forkChild(scopes[0]!)
+      const again = yield* Effect.forEach([1, 2], () => wants(take))
+      yield* Effect.forkChild(scopes[1]!)
+      yield* TestClock.adjust(10)
+      assert.isTrue(again.every(({ has }) => has()))
+      assert.isAtMost(
+        (yield* process.semaphore.inspect(id)).holders.reduce((sum, { permits }) => sum + permits, 0),
+        4
+      )
+      yield* Effect.forEach([...held.slice(2), ...again], ({ letGo }) => letGo)
+      yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a process does not keep them from others for longer than its budget", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [greedy, other] = [yield* world.aProcess("greedy"), yield* world.aProcess("other")]
+      const hold = Effect.scoped(
+        Effect.andThen(greedy.semaphore.take(id, { limit, waitSchedule }), Effect.sleep("5 millis"))
+      )
+      const fibers = yield* Effect.forEach(Array.from({ length: 16 }), () => Effect.forkChild(Effect.forever(hold)))
+      yield* TestClock.adjust("100 millis")
+      const waiter = yield* wants(other.semaphore.take(id, { limit, waitSchedule }))
+      for (let step = 0; step < 150; step++) yield* TestClock.adjust("10 millis")
+      assert.isTrue(waiter.has())
+      yield* Fiber.interruptAll(fibers)
+      yield* waiter.letGo
+      yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a writer is not kept out by readers of one process that overlap", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [readers, other] = [yield* world.aProcess("readers"), yield* world.aProcess("other")]
+      const read = Effect.scoped(Effect.andThen(readers.shared.shared(id, { waitSchedule }), Effect.sleep("30 millis")))
+      const fibers = yield* Effect.forEach([0, 10, 20], (delay) =>
+        Effect.forkChild(Effect.delay(Effect.forever(read), delay))
+      )
+      yield* TestClock.adjust("100 millis")
+      const writer = yield* wants(other.shared.exclusive(id, { waitSchedule }))
+      for (let step = 0; step < 150; step++) yield* TestClock.adjust("10 millis")
+      assert.isTrue(writer.has())
+      yield* Fiber.interruptAll(fibers)
+      yield* writer.letGo
+      yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("16 processes, 4 permits: in turn, near to what the server allows, and with few requests", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      let seed = 1
+      const random = () => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32
+      const half = Effect.suspend(() => Effect.sleep(0.75 + 1.5 * random()))
+      let [requests, events, inside, most] = [0, 0, 0, 0]
+      const slowly = <A, E>(request: Effect.Effect<A, E>) =>
+        Effect.suspend(() => {
+          requests++
+          return Effect.andThen(half, Effect.tap(request, half))
+        })
+      const { store } = world.memory
+      const slow: ObjectStore["Service"] = {
+        ...store,
+        read: (id, options) => slowly(store.read(id, options)),
+        compareAndSwap: (id, write) => slowly(store.compareAndSwap(id, write)),
+        watch: (id, options) =>
+          Stream.tap(store.watch(id, options), () =>
+            Effect.suspend(() => {
+              events++
+              return Effect.sleep(0.5 + random())
+            })
+          )
+      }
+      const rounds = Array.from({ length: 16 }, () => 0)
+      const waits: Array<number> = []
+      const fibers = yield* Effect.forEach(rounds, (_, index) =>
+        Effect.gen(function* () {
+          const { take } = yield* Semaphore.make().pipe(Effect.provideService(ObjectStore, slow))
+          const round = Effect.gen(function* () {
+            const startedAt = yield* Clock.currentTimeMillis
+            yield* take(id, { limit: 4, waitSchedule, releaseInBackground: true })
+            waits.push((yield* Clock.currentTimeMillis) - startedAt)
+            rounds[index]!++
+            most = Math.max(most, ++inside)
+            yield* Effect.sleep("20 millis")
+            inside--
+          })
+          return yield* Effect.forever(Effect.scoped(round))
+        }).pipe(Effect.scoped, Effect.forkChild)
+      )
+      const pass = (millis: number) => Effect.repeat(TestClock.adjust(1), { times: millis - 1 })
+      yield* pass(500)
+      const before = { requests, events, rounds: [...rounds] }
+      waits.length = 0
+      yield* pass(1000)
+      const each = rounds.map((count, index) => count - before.rounds[index]!)
+      const sum = each.reduce((a, b) => a + b)
+      assert.isAtMost(most, 4)
+      // A write takes 3 ms, so the most is 4 * 1000 / 23.
+      assert.isAbove(sum, 0.9 * 174)
+      assert.isAtMost((requests - before.requests) / sum, 1.5)
+      assert.isAtMost((events - before.events) / sum, 2.5)
+      assert.isAbove(sum ** 2 / (16 * each.reduce((squares, count) => squares + count ** 2, 0)), 0.98)
+      assert.isBelow(Math.max(...waits), 120)
+      yield* Fiber.interruptAll(fibers).pipe(Effect.forkChild)
+      yield* pass(300)
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,47 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as holding from "../../../src/internal/protocol/holding.ts"
+import * as LockKind from "../../../src/LockKind.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
+import * as PermitProtocol from "../../../src/PermitProtocol.ts"
+
+const at = 1_795_515_600_000
+const now = { clock: { monotonic: 0, wall: at }, server: { earliest: at, latest: at } }
+const kind = LockKind.semaphore("example.com/lock", 2) as PermitProtocol.PermitKind
+const holderId = "pod-a/aaaaaaaaaaaa.1"
+const lease = (seconds: number, place: string) => ({
+  holderId,
+  permits: 1,
+  place,
+  expiry: LockRecord.expiryAt(at + seconds * 1000)
+})
+const objectWith = (found: ReturnType<typeof lease>) => ({
+  uid: "u",
+  resourceVersion: "60",
+  annotations: PermitProtocol.taking(kind, found),
+  labels: {}
+})
+
+describe("a holder of permits whose renewal is refused", () => {
+  const terms = { kind, holderId, ttl: 10_000, renewEvery: 3000, renewDeadline: Number.POSITIVE_INFINITY }
+  const grant = {
+    lease: lease(10, "50"),
+    issuedAt: now.clock,
+    validFor: 10_000,
+    tookOverFrom: undefined,
+    displaced: 0,
+    snapshot: objectWith(lease(10, "50"))
+  }
+  const [state, renewal] = holding.planRenewal(holding.begin(grant, terms), terms, now)
+  const finds = (found: ReturnType<typeof lease>) =>
+    holding.onAnswer(state, terms, renewal, { _tag: "Found", snapshot: objectWith(found) }, 3000, now)
+
+  it("goes on with its lease if a late write of its acquisition has changed the expiry", () => {
+    const [after, next] = finds(lease(7, "50"))
+    assert.strictEqual(next._tag, "Retry")
+    assert.deepStrictEqual(after.lease, lease(7, "50"))
+  })
+
+  it("has lost its permits if its lease was removed, and a late join has added it at another place", () => {
+    assert.strictEqual(finds(lease(10, "55"))[1]._tag, "Lost")
+  })
+})
