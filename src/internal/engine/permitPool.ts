@@ -161,7 +161,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     isSameLease(policy, hold.lease.contender.policy)
 
   const canGive = (hold: Hold, contender: Contender): boolean =>
-    canUse(hold, contender) && Math.min(roomIn(hold.lease), hold.ceiling) - hold.used >= contender.asks!.needs
+    canUse(hold, contender) &&
+    Math.min(roomIn(hold.lease, contender), hold.ceiling) - hold.used >= contender.asks!.needs
 
   // How many permits of a lease its contenders have or wait for.
   const wantedOf = ({ waiters }: Entry, hold: Hold): number => {
@@ -534,10 +535,11 @@ const limitOf = ({ kind }: Contender): number => kind.permits!.limit
 
 const sharesPermits = ({ kind }: Contender): boolean => kind.permits!.shares
 
-// The lease of a reader has room for all readers of its process.
-const roomIn = (lease: HeldLease): number => {
+// The lease of a reader has room for all readers of its process, and for no writer.
+const roomIn = (lease: HeldLease, { asks }: Contender): number => {
   const { asked, granted } = lease.permits()
-  return sharesPermits(lease.contender) && asked === 1 ? Number.POSITIVE_INFINITY : granted
+  if (!sharesPermits(lease.contender) || asked > 1) return granted
+  return asks!.needs === 1 ? Number.POSITIVE_INFINITY : 0
 }
 
 const isPartial = (lease: HeldLease): boolean => {

@@ -347,6 +347,30 @@ describe("permits", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a writer waits for the readers of its own process, and holds back those behind it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { shared } = yield* world.aProcess("one")
+      const first = yield* wants(shared.shared(id, { waitSchedule }))
+      const beside = yield* wants(shared.shared(id, { waitSchedule }))
+      const writer = yield* wants(shared.exclusive(id, { waitSchedule }))
+      const behind = yield* wants(shared.shared(id, { waitSchedule }))
+      const who = () => [first, beside, writer, behind].map((one) => one.has())
+      assert.deepStrictEqual(who(), [true, true, false, false])
+      yield* first.letGo
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(who(), [true, true, false, false])
+      yield* beside.letGo
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(who(), [true, true, true, false])
+      yield* writer.letGo
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(behind.has())
+      yield* behind.letGo
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a writer is not kept out by readers of one process that overlap", () =>
     Effect.gen(function* () {
       const world = yield* setUp
