@@ -18,6 +18,8 @@ const task = (part: Partial<Task>): Task => ({
   first: 0,
   total: 2,
   holdMillis: 1,
+  limit: 1,
+  writers: 1,
   seconds: 1,
   seed: "",
   sharedWithDex: false,
@@ -80,6 +82,33 @@ describe("a contest", () => {
         assert.strictEqual(violations > 0, isBroken)
         assert.strictEqual(histogram.count(records.wait), acquisitions)
         assert.deepStrictEqual(contest.report(now()).visits, [])
+      }
+    })
+  )
+
+  it.live("has writers among readers, by the seed, and they exclude all others or are caught", () =>
+    Effect.gen(function* () {
+      for (const isBroken of [false, true]) {
+        const seats = 4
+        const semaphore = yield* Semaphore.make(seats)
+        const wanted: Array<boolean> = []
+        const take: Contest.Take = (_, isWriter) => {
+          wanted.push(isWriter)
+          const permits = isWriter && !isBroken ? seats : 1
+          return Effect.asVoid(
+            Effect.acquireRelease(semaphore.take(permits), () => semaphore.release(permits), { interruptible: true })
+          )
+        }
+        const records: Records = {
+          witness: Witness.make(1, seats),
+          wait: histogram.make(),
+          handoff: histogram.make()
+        }
+        yield* play(take, { records, contenders: seats, total: seats, kind: "shared", writers: 0.3 })
+        const { mostInside, violations } = Witness.verdict(records.witness)
+        assert.includeMembers(wanted, [true, false])
+        assert.isAbove(mostInside, 1)
+        assert.strictEqual(violations > 0, isBroken)
       }
     })
   )

@@ -12,8 +12,8 @@ export interface Refusal {
   readonly message: string
 }
 
-/** Takes the lock of an object and holds it until the scope closes. */
-export type Take = (id: string) => Effect.Effect<void, Refusal, Scope.Scope>
+/** Takes the lock of an object and holds it until the scope closes. `isWriter` matters to shared locks only. */
+export type Take = (id: string, isWriter: boolean) => Effect.Effect<void, Refusal, Scope.Scope>
 
 /** A contest. `run` goes on until it is interrupted, and then releases the locks. `report` is what happened until a moment. */
 export interface Contest {
@@ -23,7 +23,7 @@ export interface Contest {
 
 /** Makes a contest. */
 export const make = (take: Take, task: Task): Contest => {
-  const { contenders, holdMillis, ids, seed } = task
+  const { contenders, holdMillis, ids, seed, writers } = task
   const numbers = Array.from({ length: contenders }, (_, index) => index)
   const acquisitions = numbers.map(() => 0)
   const recorder = task.records === undefined ? sampling() : sharing(task.records)
@@ -37,8 +37,9 @@ export const make = (take: Take, task: Task): Contest => {
   const turn = (index: number) =>
     Effect.gen(function* () {
       const id = ids.length === 1 ? 0 : yield* Random.nextIntBetween(0, ids.length - 1)
-      const attempt = recorder.begin(task.first + index + 1, id)
-      yield* Effect.tapError(take(ids[id]!), () => Effect.sync(attempt.giveUp))
+      const isWriter = writers === 1 || (writers > 0 && (yield* Random.next) < writers)
+      const attempt = recorder.begin(task.first + index + 1, id, isWriter)
+      yield* Effect.tapError(take(ids[id]!, isWriter), () => Effect.sync(attempt.giveUp))
       const leave = attempt.enter()
       acquisitions[index]!++
       yield* Effect.ensuring(work, Effect.sync(leave))
@@ -64,7 +65,7 @@ export const make = (take: Take, task: Task): Contest => {
 
 interface Recorder {
   /** Contender `who`, counted from 1, wants the lock of the object number `id`. */
-  readonly begin: (who: number, id: number) => Attempt
+  readonly begin: (who: number, id: number, isWriter: boolean) => Attempt
   readonly samples: (until: number) => Samples
 }
 
@@ -76,29 +77,30 @@ interface Attempt {
 
 /** Records in memory that threads share, and proves exclusion there. */
 const sharing = ({ handoff, wait, witness }: Records): Recorder => ({
-  begin: (who, id) => {
+  begin: (who, id, isWriter) => {
     const began = process.hrtime.bigint()
     return {
       giveUp: () => {},
       enter: () => {
         const now = process.hrtime.bigint()
-        const visit = Witness.enter(witness, id, who, now)
+        const visit = Witness.enter(witness, id, who, now, isWriter)
         histogram.record(wait, now - began)
         if (visit.sinceLeft !== undefined) histogram.record(handoff, visit.sinceLeft)
         return () => Witness.leave(witness, visit, process.hrtime.bigint())
       }
     }
   },
-  samples: () => ({ visits: [], waits: [], unfinishedWaits: [] })
+  samples: () => ({ visits: [], waits: [], writes: [], unfinishedWaits: [] })
 })
 
 /** Keeps every sample. Exclusion between processes is judged afterwards. */
 const sampling = (): Recorder => {
   const visits: Array<[entered: number, left: number]> = []
   const waits: Array<number> = []
+  const writes: Array<boolean> = []
   const waiting = new Map<Attempt, number>()
   return {
-    begin: () => {
+    begin: (_who, _id, isWriter) => {
       const began = now()
       const attempt: Attempt = {
         giveUp: () => waiting.delete(attempt),
@@ -106,6 +108,7 @@ const sampling = (): Recorder => {
           const visit: [number, number] = [now(), Number.POSITIVE_INFINITY]
           waiting.delete(attempt)
           waits.push(visit[0] - began)
+          writes.push(isWriter)
           visits.push(visit)
           return () => {
             visit[1] = now()
@@ -122,6 +125,7 @@ const sampling = (): Recorder => {
       return {
         visits: visits.slice(0, count),
         waits: waits.slice(0, count),
+        writes: writes.slice(0, count),
         unfinishedWaits: [...late, ...waiting.values()].filter((began) => began < until).map((began) => until - began)
       }
     }

@@ -2,7 +2,7 @@
 import * as Resource from "../../src/Resource.ts"
 import type { Envtest } from "../../src/testing/index.ts"
 
-/** The kinds of contenders. The last two take no lock: they are the limits of all others. */
+/** The kinds of contenders for an exclusive lock. The last two take no lock: they are the limits of all others. */
 export const kinds = [
   "kubelock",
   "kubelock-before",
@@ -15,8 +15,11 @@ export const kinds = [
   "raw"
 ] as const
 
-/** The kinds of contenders. */
+/** The kinds of contenders for an exclusive lock. */
 export type Kind = (typeof kinds)[number]
+
+/** Any kind of contender: also kubelock's for permits of a semaphore, and for a shared lock. */
+export type AnyKind = Kind | "semaphore" | "shared"
 
 /** An API server that can be measured on. */
 export type Server = Envtest.Server
@@ -75,7 +78,7 @@ export const unable = (kind: Kind, server: Server): string | undefined =>
 export const isLimit = (kind: Kind): boolean => kind === "relay" || kind === "raw"
 
 /** Whether it is always one process, whatever the number of contenders. */
-export const isAlone = (kind: Kind): boolean => kind === "raw"
+export const isAlone = (kind: AnyKind): boolean => kind === "raw"
 
 /** Whether one round is enough because its own timings determine the figures. */
-export const isSlow = (kind: Kind): boolean => kind === "lease-default" || kind === "k8s-lease-lock"
+export const isSlow = (kind: AnyKind): boolean => kind === "lease-default" || kind === "k8s-lease-lock"

@@ -10,13 +10,15 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStore from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Dex from "../../src/testing/dex/Dex.ts"
 import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as Connection from "../harness/connection.ts"
 import * as Build from "./build.ts"
 import type { Refusal, Take } from "./contest.ts"
-import type { Kind } from "./kind.ts"
+import type { AnyKind } from "./kind.ts"
 import * as leaderElection from "./leaderElection.ts"
 import * as plainClient from "./plainClient.ts"
 import * as rawWrites from "./rawWrites.ts"
@@ -30,19 +32,48 @@ const refuse = (error: { readonly _tag?: string; readonly message: string }): Re
 
 const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
 
-const kubelock = Effect.fnUntraced(function* (
-  { ids, namespace, resource, sharedWithDex }: Task,
-  { Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes }: Omit<Build.Modules, "KubernetesClient">
+const storeOf = Effect.fnUntraced(function* (
+  { ids, namespace, resource }: Task,
+  { make }: Pick<typeof ObjectStoreKubernetes, "make">
 ) {
-  const store = yield* ObjectStoreKubernetes.make({ resource, namespace, createIfMissing: false })
+  const store = yield* make({ resource, namespace, createIfMissing: false })
   // Watches have a connection of their own, which is opened before the round begins.
   yield* Stream.runDrain(Stream.take(store.watch(ids[0]!), 1)).pipe(Effect.timeout("5 seconds"), Effect.ignore)
-  const lock = yield* Lock.make({
-    identity: `bench-${process.pid}-${threadId}`,
-    policy: LockPolicy.make({ sharedWithDex })
-  }).pipe(Effect.provideService(ObjectStore.ObjectStore, store))
-  // Each contender wants the lock again at once.
-  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id, { releaseInBackground: true }), refuse))
+  return store
+})
+
+const identity = `bench-${process.pid}-${threadId}`
+
+const policyOf = ({ sharedWithDex }: Task) => LockPolicy.make({ sharedWithDex })
+
+// Each contender wants the lock again at once.
+const again = { releaseInBackground: true }
+
+const kubelock = Effect.fnUntraced(function* (task: Task, modules: Omit<Build.Modules, "KubernetesClient">) {
+  const { sharedWithDex } = task
+  const store = yield* storeOf(task, modules.ObjectStoreKubernetes)
+  const lock = yield* modules.Lock.make({ identity, policy: modules.LockPolicy.make({ sharedWithDex }) }).pipe(
+    Effect.provideService(modules.ObjectStore.ObjectStore, store)
+  )
+  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id, again), refuse))
+  return take
+})
+
+const semaphore = Effect.fnUntraced(function* (task: Task) {
+  const { limit } = task
+  const semaphore = yield* Semaphore.make({ identity, policy: policyOf(task) }).pipe(
+    Effect.provideServiceEffect(ObjectStore.ObjectStore, storeOf(task, ObjectStoreKubernetes))
+  )
+  const take: Take = (id) => Effect.asVoid(Effect.mapError(semaphore.take(id, { limit, ...again }), refuse))
+  return take
+})
+
+const shared = Effect.fnUntraced(function* (task: Task) {
+  const lock = yield* SharedLock.make({ identity, policy: policyOf(task) }).pipe(
+    Effect.provideServiceEffect(ObjectStore.ObjectStore, storeOf(task, ObjectStoreKubernetes))
+  )
+  const take: Take = (id, isWriter) =>
+    Effect.mapError(isWriter ? Effect.asVoid(lock.exclusive(id, again)) : Effect.asVoid(lock.shared(id, again)), refuse)
   return take
 })
 
@@ -92,7 +123,7 @@ const k8sLeaseLock = Effect.fnUntraced(function* ({ connection, namespace }: Tas
   return take
 })
 
-const limit = (
+const boundary = (
   make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>>
 ) =>
   Effect.fnUntraced(function* (task: Task) {
@@ -108,19 +139,21 @@ const limit = (
 /** Prepares a worker to take locks. */
 export const takes: Readonly<
   Record<
-    Kind,
+    AnyKind,
     (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient.KubernetesClient | Scope.Scope>
   >
 > = {
   kubelock: thisBuild,
   "kubelock-before": earlierBuild,
   "kubelock-lease": thisBuild,
+  semaphore,
+  shared,
   dex,
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(LeaderElector.defaults),
   "k8s-lease-lock": k8sLeaseLock,
-  relay: limit(relay.make),
-  raw: limit(rawWrites.make)
+  relay: boundary(relay.make),
+  raw: boundary(rawWrites.make)
 }
 
 /** Opens the connection that a task uses, so that no handshake is part of the round. */

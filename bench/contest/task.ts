@@ -4,12 +4,12 @@ import type { Build } from "./build.ts"
 import type { Connection } from "../harness/connection.ts"
 import type { Histogram } from "../harness/histogram.ts"
 import type { Requests } from "../harness/requests.ts"
-import type { Kind } from "./kind.ts"
+import type { AnyKind } from "./kind.ts"
 import type { Witness } from "./witness.ts"
 
 /** The share of one worker in a round. */
 export interface Task {
-  readonly kind: Kind
+  readonly kind: AnyKind
   readonly connection: Connection
   readonly resource: Resource
   readonly namespace: string
@@ -20,6 +20,10 @@ export interface Task {
   readonly first: number
   readonly total: number
   readonly holdMillis: number
+  /** How many may be inside at once, if the kind is a semaphore. */
+  readonly limit: number
+  /** The share of acquisitions that exclude all others, from 0 to 1: some if the kind is a shared lock. */
+  readonly writers: number
   readonly seconds: number
   readonly seed: string
   /** Whether Dex contends for the same objects, so that kubelock leaves them free now and then. */
@@ -39,7 +43,7 @@ export interface Records {
   readonly witness: Witness
   /** Nanoseconds from wanting the lock to having it. */
   readonly wait: Histogram
-  /** Nanoseconds from the moment when the last holder left its critical section to the entry of the next one. */
+  /** Nanoseconds from the moment when the last holder left its critical section to the entry of one that excludes all others. */
   readonly handoff: Histogram
 }
 
@@ -69,6 +73,8 @@ export interface Samples {
   readonly visits: ReadonlyArray<readonly [entered: number, left: number]>
   /** How long each acquisition waited. */
   readonly waits: ReadonlyArray<number>
+  /** Whether it excluded all others. */
+  readonly writes: ReadonlyArray<boolean>
   /** How long those had waited that the end of the round cut short. */
   readonly unfinishedWaits: ReadonlyArray<number>
 }

@@ -8,13 +8,13 @@ import * as Logger from "effect/Logger"
 import * as Api from "../harness/api.ts"
 import * as Objects from "../harness/objects.ts"
 import * as Contest from "./contest.ts"
-import { isAlone, isSlow, type Kind } from "./kind.ts"
+import { isAlone, isSlow, type AnyKind } from "./kind.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
 
 const longestMillis = 60_000
 
-const warm = new Set<Kind>()
+const warm = new Set<AnyKind>()
 
 /** Warms up, once for each kind. Slow kinds and raw writes need no warm-up: they have hardly any code to compile. */
 export const warmUp = (task: Task) =>
@@ -27,7 +27,7 @@ export const warmUp = (task: Task) =>
 
 const withItself = Effect.fnUntraced(function* (task: Task) {
   const ids = yield* Objects.make({ ...task, api: yield* Api.make }, 1)
-  const own = { ...task, ids, holdMillis: 0, sharedWithDex: false, total: 2 }
+  const own = { ...task, ids, holdMillis: 0, limit: 1, sharedWithDex: false, total: 2 }
   const contests = yield* Effect.forEach([0, 1], (first) =>
     Effect.map(takes[task.kind]({ ...own, first }), (take) => Contest.make(take, { ...own, first }))
   )

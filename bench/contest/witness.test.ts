@@ -19,8 +19,10 @@ describe("Witness", () => {
     }
     assert.deepStrictEqual(Witness.verdict(witness), {
       acquisitions: 10,
+      mostInside: 1,
       overlaps: 0,
       lostUpdates: 0,
+      staleReads: 0,
       violations: 0,
       incidents: []
     })
@@ -41,8 +43,10 @@ describe("Witness", () => {
     Witness.leave(witness, second, 400n)
     assert.deepStrictEqual(Witness.verdict(witness), {
       acquisitions: 2,
+      mostInside: 2,
       overlaps: 1,
       lostUpdates: 1,
+      staleReads: 0,
       violations: 1,
       incidents: [{ nanos: 200, id: 0, who: 9, other: 7 }]
     })
@@ -87,6 +91,76 @@ describe("Witness", () => {
     Witness.reset(witness)
     assert.deepStrictEqual(Witness.verdict(witness), Witness.verdict(Witness.make(1)))
     assert.strictEqual(Witness.enter(witness, 0, 1, 4n).sinceLeft, undefined)
+  })
+
+  it("lets in as many as there are seats, and reports the next one", () => {
+    const witness = Witness.make(2, 3)
+    const visits = [1, 2, 3].map((who) => Witness.enter(witness, 1, who, 1n))
+    Witness.leave(witness, visits[1]!, 2n)
+    visits[1] = Witness.enter(witness, 1, 4, 3n)
+    assert.include(Witness.verdict(witness), { acquisitions: 4, mostInside: 3, violations: 0 })
+    visits.push(Witness.enter(witness, 1, 5, 400n))
+    assert.include(Witness.verdict(witness), { mostInside: 4, overlaps: 1, violations: 1 })
+    assert.deepStrictEqual(Witness.verdict(witness).incidents, [{ nanos: 400, id: 1, who: 5, other: 1 }])
+    for (const visit of visits) Witness.leave(witness, visit, 5n)
+    for (const who of [6, 7, 8]) Witness.enter(witness, 1, who, 6n)
+    assert.strictEqual(Witness.verdict(witness).overlaps, 1)
+  })
+
+  it("lets readers in together, and one writer alone", () => {
+    const witness = Witness.make(1, 3)
+    for (let turn = 0; turn < 3; turn++) {
+      const readers = [1, 2].map((who) => Witness.enter(witness, 0, who, 1n))
+      for (const reader of readers) Witness.leave(witness, reader, 2n)
+      Witness.leave(witness, Witness.enter(witness, 0, 3, 3n, true), 4n)
+    }
+    assert.deepStrictEqual(Witness.verdict(witness), {
+      acquisitions: 9,
+      mostInside: 2,
+      overlaps: 0,
+      lostUpdates: 0,
+      staleReads: 0,
+      violations: 0,
+      incidents: []
+    })
+  })
+
+  it("reports a reader that enters beside a writer, and its stale read if the writer leaves first", () => {
+    const witness = Witness.make(1, 3)
+    const writer = Witness.enter(witness, 0, 1, 1n, true)
+    const reader = Witness.enter(witness, 0, 2, 200n)
+    Witness.leave(witness, writer, 3n)
+    Witness.leave(witness, reader, 4n)
+    const { incidents, overlaps, staleReads, violations } = Witness.verdict(witness)
+    assert.deepStrictEqual({ overlaps, staleReads, violations }, { overlaps: 1, staleReads: 1, violations: 1 })
+    assert.deepStrictEqual(incidents, [{ nanos: 200, id: 0, who: 2, other: 1 }])
+  })
+
+  it("reports a writer that enters beside a reader, and is in order again when both have left", () => {
+    const witness = Witness.make(1, 3)
+    const reader = Witness.enter(witness, 0, 2, 1n)
+    const writer = Witness.enter(witness, 0, 1, 100n, true)
+    Witness.leave(witness, reader, 2n)
+    Witness.leave(witness, writer, 3n)
+    assert.deepStrictEqual(Witness.verdict(witness).incidents, [{ nanos: 100, id: 0, who: 1, other: 2 }])
+    Witness.leave(witness, Witness.enter(witness, 0, 3, 4n, true), 5n)
+    assert.strictEqual(Witness.verdict(witness).violations, 1)
+  })
+
+  it("reports two writers, and the update that they lose", () => {
+    const witness = Witness.make(1, 2)
+    const writers = [1, 2].map((who) => Witness.enter(witness, 0, who, 1n, true))
+    for (const writer of writers) Witness.leave(witness, writer, 2n)
+    assert.include(Witness.verdict(witness), { mostInside: 2, overlaps: 1, lostUpdates: 1, violations: 1 })
+  })
+
+  it("measures the time since the last one left for a writer, and not for a reader", () => {
+    const witness = Witness.make(1, 2)
+    Witness.leave(witness, Witness.enter(witness, 0, 1, 1n), 10n)
+    const reader = Witness.enter(witness, 0, 1, 15n)
+    assert.strictEqual(reader.sinceLeft, undefined)
+    Witness.leave(witness, reader, 20n)
+    assert.strictEqual(Witness.enter(witness, 0, 2, 26n, true).sinceLeft, 6n)
   })
 
   it.live("catches two threads that do not lock", () =>

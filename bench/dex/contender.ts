@@ -24,7 +24,7 @@ const contend = Effect.fnUntraced(function* (task: Task) {
   const work = Effect.suspend(() =>
     keeps ? Effect.andThen(Deferred.succeed(inside, undefined), Effect.never) : Effect.sleep(task.holdMillis)
   )
-  yield* Effect.andThen(take(task.ids[0]!), work).pipe(
+  yield* Effect.andThen(take(task.ids[0]!, true), work).pipe(
     Effect.scoped,
     Effect.catch(() => Effect.sleep("100 millis")),
     Effect.forever,

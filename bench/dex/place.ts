@@ -24,6 +24,8 @@ export const taskOf = ({ connection, id, namespace }: Place, kind: "kubelock" | 
   first: 0,
   total: 1,
   holdMillis,
+  limit: 1,
+  writers: 1,
   seconds,
   seed: "",
   sharedWithDex: true,

@@ -5,7 +5,17 @@ import * as histogram from "../harness/histogram.ts"
 import * as requests from "../harness/requests.ts"
 import * as Figures from "./figures.ts"
 
-const plan = { protocol: "kubelock", target: "embedded", threads: 2, fibers: 1, ids: 1, holdMillis: 0 } as const
+const plan = {
+  kind: "lock",
+  limit: null,
+  writers: null,
+  protocol: "kubelock",
+  target: "embedded",
+  threads: 2,
+  fibers: 1,
+  ids: 1,
+  holdMillis: 0
+} as const
 
 const makeRecords = (): Records => ({
   witness: Witness.make(1),
@@ -24,6 +34,7 @@ const report = (part: Partial<Report>): Report => ({
   cpuMillis: 0,
   visits: [],
   waits: [],
+  writes: [],
   unfinishedWaits: [],
   ...part
 })
@@ -49,6 +60,7 @@ describe("figures", () => {
       ...plan,
       durationMillis: 2000,
       acquisitions: 4,
+      mostInside: 1,
       violations: 0,
       timeouts: 1,
       errors: 1,

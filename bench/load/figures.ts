@@ -5,8 +5,21 @@ import * as histogram from "../harness/histogram.ts"
 import * as requests from "../harness/requests.ts"
 import * as statistics from "../harness/statistics.ts"
 
+/** What can be contended for. */
+export const kinds = ["lock", "semaphore", "shared"] as const
+
+/**
+ * What is contended for. `limit` is how many permits a semaphore has, and `writers` the share of acquisitions of a shared lock that exclude
+ * all others. Other kinds have `null` there.
+ */
+export interface Subject {
+  readonly kind: (typeof kinds)[number]
+  readonly limit: number | null
+  readonly writers: number | null
+}
+
 /** What was run. */
-export interface Plan {
+export interface Plan extends Subject {
   readonly protocol: "kubelock" | "dex"
   readonly target: string
   readonly threads: number
@@ -22,7 +35,8 @@ export type Totals = Pick<Report, "acquisitions" | "requests" | "timeouts" | "er
  * The figures of a run: the shape of `--json`.
  *
  * - `waitMillis`: from wanting the lock to entering the critical section. `handoffMillis`: from the moment when the last
- *   holder left it (and began to release) to the next entry. Both are `null` if there was no such event.
+ *   holder left it (and began to release) to the next entry that excludes all others. Both are `null` if there was no such event.
+ * - `mostInside`: how many were in one critical section at once.
  * - `conflicts`: writes that were refused because their condition did not hold (409, or 422 for a JSON patch).
  * - `fairness`: Jain's index over the contenders' acquisitions (1 is even, 1/n is one contender only), and the smallest
  *   and the largest share, in equal shares.
@@ -30,6 +44,7 @@ export type Totals = Pick<Report, "acquisitions" | "requests" | "timeouts" | "er
 export interface Figures extends Plan {
   readonly durationMillis: number
   readonly acquisitions: number
+  readonly mostInside: number
   readonly violations: number
   readonly timeouts: number
   readonly errors: number
@@ -56,12 +71,13 @@ export const add = (totals: Totals | undefined, reports: ReadonlyArray<Report>):
 
 /** Computes the figures of a run. */
 export const make = (plan: Plan, durationMillis: number, totals: Totals, records: Records): Figures => {
-  const { acquisitions, violations } = Witness.verdict(records.witness)
+  const { acquisitions, mostInside, violations } = Witness.verdict(records.witness)
   const { conflicts, ...verbs } = totals.requests
   return {
     ...plan,
     durationMillis,
     acquisitions,
+    mostInside,
     violations,
     timeouts: totals.timeouts,
     errors: totals.errors,

@@ -12,6 +12,9 @@ const given: flags.Given = {
   fibers: 8,
   hold: Duration.zero,
   ids: 1,
+  kind: "lock",
+  limit: Option.none(),
+  writers: Option.none(),
   protocol: "kubelock",
   compare: false,
   seed: Option.none(),
@@ -57,6 +60,45 @@ describe("flags", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(flags.toSettings({ ...given, context: Option.some("c") }))
       assert.match(error.message, /--context needs --kubeconfig/)
+    })
+  )
+
+  it.effect("give a semaphore its limit and a shared lock its writers, also by default, and a lock neither", () =>
+    Effect.gen(function* () {
+      const parts = [
+        {},
+        { kind: "semaphore" },
+        { kind: "semaphore", limit: Option.some(9) },
+        { kind: "shared" },
+        { kind: "shared", writers: Option.some(0) }
+      ] as const
+      const subjects = yield* Effect.forEach(parts, (part) => flags.toSettings({ ...given, ...part }))
+      assert.deepStrictEqual(
+        subjects.map(({ kind, limit, writers }) => [kind, limit, writers]),
+        [
+          ["lock", null, null],
+          ["semaphore", 4, null],
+          ["semaphore", 9, null],
+          ["shared", null, 0.1],
+          ["shared", null, 0]
+        ]
+      )
+    })
+  )
+
+  it.effect("refuse what does not fit together, and say what to do", () =>
+    Effect.gen(function* () {
+      for (const [part, message] of [
+        [{ limit: Option.some(4) }, /--limit needs --kind semaphore/],
+        [{ kind: "shared", limit: Option.some(4) }, /--limit needs --kind semaphore/],
+        [{ writers: Option.some(0.1) }, /--writers needs --kind shared/],
+        [{ kind: "semaphore", writers: Option.some(0.1) }, /--writers needs --kind shared/],
+        [{ kind: "semaphore", protocol: "dex" }, /Dex has no --kind semaphore: leave out --protocol dex/],
+        [{ kind: "shared", compare: true }, /Dex has no --kind shared: leave out --compare/]
+      ] as const) {
+        const error = yield* Effect.flip(flags.toSettings({ ...given, ...part }))
+        assert.match(error.message, message)
+      }
     })
   )
 })

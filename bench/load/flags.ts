@@ -6,8 +6,12 @@ import * as Option from "effect/Option"
 import * as clusterFlags from "../../tools/clusterFlags.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import { connection, duration, type Values } from "../harness/flags.ts"
-import type { LoadError } from "../harness/loadError.ts"
+import { LoadError } from "../harness/loadError.ts"
+import { kinds } from "./figures.ts"
 import { protocols, type Settings } from "./loadTest.ts"
+
+const percent = (text: string): Option.Option<number> =>
+  /^\d+(\.\d+)?%$/.test(text) ? Option.some(Number(text.slice(0, -1)) / 100) : Option.none()
 
 /** The flags. */
 export const flags = {
@@ -22,6 +26,24 @@ export const flags = {
     Flag.withDefault(Duration.zero)
   ),
   ids: whole("ids", [1, 1000], "How many objects there are to lock (default 1)").pipe(Flag.withDefault(1)),
+  kind: Flag.Literals("kind", kinds).pipe(
+    Flag.withDefault("lock" as const),
+    Flag.withDescription(
+      "What they contend for: an exclusive lock, permits, or a lock that readers share (default lock)"
+    )
+  ),
+  limit: whole("limit", [1, 999_999_999], "With --kind semaphore: how many permits there are (default 4)").pipe(
+    Flag.optional
+  ),
+  writers: Flag.String("writers").pipe(
+    Flag.filterMap(
+      (text) => Option.filter(percent(text), (share) => share <= 1),
+      () => "a share from 0% to 100%, such as 10%"
+    ),
+    Flag.withMetavar("SHARE"),
+    Flag.withDescription("With --kind shared: how often a contender wants to write rather than to read (default 10%)"),
+    Flag.optional
+  ),
   protocol: Flag.Literals("protocol", protocols).pipe(
     Flag.withDefault("kubelock" as const),
     Flag.withDescription("Whose lock: kubelock's, or Dex's own as a baseline (default kubelock)")
@@ -52,8 +74,13 @@ export type Given = Values<typeof flags>
 /** The settings that the flags mean. */
 export const toSettings = Effect.fnUntraced(function* (given: Given): Effect.fn.Return<Settings, LoadError> {
   const { compare, context, duration, hold, kubeconfig, namespace, protocol, resource, seed, ...rest } = given
+  const { kind, limit, writers } = given
+  const problem = misfit(given)
+  if (problem !== undefined) return yield* new LoadError({ message: problem })
   return {
     ...rest,
+    limit: kind === "semaphore" ? Option.getOrElse(limit, () => 4) : null,
+    writers: kind === "shared" ? Option.getOrElse(writers, () => 0.1) : null,
     seconds: Duration.toSeconds(duration),
     holdMillis: Duration.toMillis(hold),
     protocols: compare ? protocols : [protocol],
@@ -66,10 +93,26 @@ export const toSettings = Effect.fnUntraced(function* (given: Given): Effect.fn.
   }
 })
 
+const misfit = ({ compare, kind, limit, protocol, writers }: Given): string | undefined => {
+  if (Option.isSome(limit) && kind !== "semaphore")
+    return "--limit needs --kind semaphore: only a semaphore has a limit"
+  if (Option.isSome(writers) && kind !== "shared")
+    return "--writers needs --kind shared: only a shared lock has readers"
+  if (kind !== "lock" && (compare || protocol === "dex")) {
+    return `Dex has no --kind ${kind}: leave out ${compare ? "--compare" : "--protocol dex"}, or use --kind lock`
+  }
+  return undefined
+}
+
 /** Examples for the help. */
 export const examples = [
   { command: "npm start", description: "32 fibers in 4 threads contend for one RefreshToken of an embedded server" },
   { command: "npm start -- --compare --hold 5ms", description: "kubelock and Dex in turns" },
+  {
+    command: "npm start -- --kind semaphore --limit 4 --hold 20ms",
+    description: "They share the permits of a semaphore"
+  },
+  { command: "npm start -- --kind shared --writers 10% --hold 20ms", description: "Readers and writers" },
   {
     command: "npm start -- --kubeconfig --context staging --namespace dex --duration 1m",
     description: "On a cluster; what is made there is deleted at the end"

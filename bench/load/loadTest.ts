@@ -23,7 +23,7 @@ export const protocols = ["kubelock", "dex"] as const
 export type Protocol = (typeof protocols)[number]
 
 /** What the command line says. Two protocols take turns, and `seconds` is the time of each. */
-export interface Settings {
+export interface Settings extends Figures.Subject {
   readonly target: Target.Options
   readonly protocols: ReadonlyArray<Protocol>
   readonly threads: number
@@ -44,7 +44,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   )
   const runs = figuresOf(test)
   if (runs.some(({ violations }) => violations > 0)) {
-    return yield* new LoadError({ message: "mutual exclusion was broken" })
+    return yield* new LoadError({ message: `${report.rule(settings)} was broken` })
   }
   if (!hasFigures(test)) {
     return yield* new LoadError({
@@ -102,8 +102,10 @@ interface Test {
 }
 
 const makeTest = (settings: Settings): Test => {
+  const { fibers, ids, kind, limit, threads } = settings
+  const contenders = threads * fibers
   const records = (): Records => ({
-    witness: Witness.make(settings.ids),
+    witness: Witness.make(ids, kind === "shared" ? contenders : Math.min(limit ?? 1, contenders)),
     wait: histogram.make(),
     handoff: histogram.make()
   })
@@ -140,14 +142,14 @@ interface Round extends Turn {
 
 const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
   const { pool, protocol, round, seconds, show, target, warmUp } = turn
-  const { fibers, holdMillis, seed, threads } = test.settings
+  const { fibers, holdMillis, kind, limit, seed, threads, writers } = test.settings
   const records = test.records[protocol]
   const ids = yield* Objects.make(target, test.settings.ids)
   Witness.pause(records.witness)
   let began: number | undefined
   yield* Effect.forkScoped(show(() => progressLine(turn, records, began)))
   const tasks = Array.from({ length: threads }, (_, thread) => ({
-    kind: protocol,
+    kind: kind === "lock" ? protocol : kind,
     connection: target.connection,
     resource: target.resource,
     namespace: target.namespace,
@@ -156,6 +158,8 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
     first: thread * fibers,
     total: threads * fibers,
     holdMillis,
+    limit: limit ?? 1,
+    writers: kind === "lock" ? 1 : (writers ?? 0),
     seconds,
     seed: `${seed}/${round}`,
     sharedWithDex: false,
@@ -190,8 +194,8 @@ const add = (test: Test, protocol: Protocol, reports: ReadonlyArray<Report>): vo
 
 const figuresOf = ({ millis, records, settings, target, totals }: Test): ReadonlyArray<Figures.Figures> =>
   settings.protocols.flatMap((protocol) => {
-    const { fibers, holdMillis, ids, threads } = settings
-    const plan = { protocol, target, threads, fibers, ids, holdMillis }
+    const { fibers, holdMillis, ids, kind, limit, threads, writers } = settings
+    const plan = { kind, limit, writers, protocol, target, threads, fibers, ids, holdMillis }
     const own = totals[protocol]
     return own === undefined ? [] : [Figures.make(plan, millis[protocol], own, records[protocol])]
   })
@@ -226,7 +230,7 @@ const verdict = (run: Figures.Figures): string =>
 const title = ({ settings, target }: Test): string => {
   const { fibers, holdMillis, ids, seed, threads } = settings
   const hold = Duration.format(Duration.millis(holdMillis))
-  return `${counted(threads, "thread")} of ${counted(fibers, "fiber")} on ${counted(ids, "id")}; hold ${hold}; target ${target}; seed ${seed}`
+  return `${counted(threads, "thread")} of ${counted(fibers, "fiber")} on ${counted(ids, "id")}${report.named(settings)}; hold ${hold}; target ${target}; seed ${seed}`
 }
 
 const progressLine = ({ protocol, warmUp }: Turn, { wait, witness }: Records, began: number | undefined): string => {

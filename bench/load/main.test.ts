@@ -161,11 +161,45 @@ describe("load tester", () => {
     })
   )
 
+  it.live(
+    "counts who has permits of a semaphore, and who reads and writes under a shared lock",
+    () =>
+      Effect.gen(function* () {
+        const shared = yield* run(
+          "--kind shared --writers 30% --duration 3s --threads 2 --fibers 3 --hold 5ms".split(" ")
+        )
+        assert.strictEqual(shared.code, 0, shared.stderr)
+        assert.match(shared.stdout, /; a shared lock, 30.0 % writers; hold 5ms;/)
+        assert.match(shared.stdout, /0 violations in .*, at most [1-6] inside at once: the exclusion of writers held/)
+        const semaphore = yield* run(
+          "--kind semaphore --limit 3 --duration 3s --threads 2 --fibers 3 --hold 5ms --json".split(" ")
+        )
+        assert.strictEqual(semaphore.code, 0, semaphore.stderr)
+        const { runs } = JSON.parse(lastLine(semaphore.stdout))
+        assert.include(runs[0], { kind: "semaphore", limit: 3, writers: null, violations: 0, errors: 0 })
+        assert.isAtMost(runs[0].mostInside, 3)
+      }),
+    60_000
+  )
+
   it.live("helps", () =>
     Effect.gen(function* () {
       const { code, stdout } = yield* run(["--help"])
       assert.strictEqual(code, 0)
-      for (const flag of ["duration", "threads", "fibers", "hold", "ids", "protocol", "compare", "seed", "json"]) {
+      for (const flag of [
+        "duration",
+        "threads",
+        "fibers",
+        "hold",
+        "ids",
+        "kind",
+        "limit",
+        "writers",
+        "protocol",
+        "compare",
+        "seed",
+        "json"
+      ]) {
         assert.include(stdout, `--${flag}`)
       }
       assert.match(stdout, /--kubeconfig \[=FILE\] .*without FILE/)
@@ -180,6 +214,12 @@ describe("load tester", () => {
     ["--duration soon", /such as 500ms, 10s, 1m30s or "10 seconds"/],
     ["--hold -1s", /--hold/],
     ["--protocol etcd", /"kubelock" \| "dex"/],
+    ["--kind mutex", /"lock" \| "semaphore" \| "shared"/],
+    ["--limit 4", /--limit needs --kind semaphore/],
+    ["--kind semaphore --limit 0", /--limit/],
+    ["--kind shared --writers 10", /a share from 0% to 100%, such as 10%/],
+    ["--kind shared --writers 101%", /--writers/],
+    ["--kind semaphore --compare", /leave out --compare, or use --kind lock/],
     ["--bogus", /Unrecognized flag: --bogus/],
     ["--thread 2", /Unrecognized flag: --thread in .* Did you mean --threads\?/],
     ["--context staging", /--context needs --kubeconfig/],

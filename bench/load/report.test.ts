@@ -3,6 +3,9 @@ import type { Figures } from "./figures.ts"
 import * as report from "./report.ts"
 
 const kubelock: Figures = {
+  kind: "lock",
+  limit: null,
+  writers: null,
   protocol: "kubelock",
   target: "embedded",
   threads: 4,
@@ -11,6 +14,7 @@ const kubelock: Figures = {
   holdMillis: 0,
   durationMillis: 10_000,
   acquisitions: 12_345,
+  mostInside: 1,
   violations: 0,
   timeouts: 0,
   errors: 0,
@@ -42,7 +46,7 @@ describe("report", () => {
   it("prints one JSON object of exactly this shape, on one line", () => {
     assert.strictEqual(
       report.json([kubelock]),
-      `{"runs":[{"protocol":"kubelock","target":"embedded","threads":4,"fibers":8,"ids":1,"holdMillis":0,"durationMillis":10000,"acquisitions":12345,"violations":0,"timeouts":0,"errors":0,"throughputPerSecond":1234.5,"waitMillis":{"p50":2.346,"p95":50,"p99":1234,"max":2000},"handoffMillis":{"p50":0.5,"p95":1,"p99":2,"max":3},"requests":{"get":1,"put":0,"patch":24690,"watch":2,"other":0},"requestsPerAcquisition":2,"conflicts":7,"fairness":{"jain":0.988,"min":0.5,"max":1.5}}]}`
+      `{"runs":[{"kind":"lock","limit":null,"writers":null,"protocol":"kubelock","target":"embedded","threads":4,"fibers":8,"ids":1,"holdMillis":0,"durationMillis":10000,"acquisitions":12345,"mostInside":1,"violations":0,"timeouts":0,"errors":0,"throughputPerSecond":1234.5,"waitMillis":{"p50":2.346,"p95":50,"p99":1234,"max":2000},"handoffMillis":{"p50":0.5,"p95":1,"p99":2,"max":3},"requests":{"get":1,"put":0,"patch":24690,"watch":2,"other":0},"requestsPerAcquisition":2,"conflicts":7,"fairness":{"jain":0.988,"min":0.5,"max":1.5}}]}`
     )
   })
 
@@ -79,6 +83,26 @@ describe("report", () => {
       report.verdict({ ...dex, acquisitions: 1, violations: 1 }),
       "dex: 1 violation in 1 acquisition: mutual exclusion was BROKEN"
     )
+  })
+
+  it("says what a semaphore and a shared lock promise, and how many were inside", () => {
+    const semaphore: Figures = { ...kubelock, kind: "semaphore", limit: 4, mostInside: 4 }
+    const shared: Figures = { ...kubelock, kind: "shared", writers: 0.125, mostInside: 9, violations: 1 }
+    assert.strictEqual(
+      report.verdict(semaphore),
+      "kubelock: 0 violations in 12,345 acquisitions, at most 4 inside at once: the limit of 4 held"
+    )
+    assert.strictEqual(
+      report.verdict(shared),
+      "kubelock: 1 violation in 12,345 acquisitions, at most 9 inside at once: the exclusion of writers was BROKEN"
+    )
+    assert.match(report.table([shared]), /^most inside at once +9$/m)
+    assert.notMatch(report.table([kubelock]), /inside/)
+    assert.deepStrictEqual(
+      [kubelock, semaphore, shared].map((run) => report.named(run)),
+      ["", "; a semaphore of 4", "; a shared lock, 12.5 % writers"]
+    )
+    assert.match(report.remarks([semaphore]).join("\n"), /wait max: a thread may hand its permits on/)
   })
 
   it("claims nothing if nothing was measured", () => {

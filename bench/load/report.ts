@@ -4,7 +4,7 @@ import { counted } from "../../tools/text.ts"
 import type { Incident } from "../contest/witness.ts"
 import type { Percentiles } from "../harness/histogram.ts"
 import { columns, count, preciseTime, significant } from "../harness/text.ts"
-import type { Figures } from "./figures.ts"
+import type { Figures, Subject } from "./figures.ts"
 
 /** The JSON object of `--json`, on one line. Numbers have three decimals at most. */
 export const json = (runs: ReadonlyArray<Figures>): string =>
@@ -21,11 +21,25 @@ export const table = (runs: ReadonlyArray<Figures>): string => {
   return [first, "-".repeat(Math.max(first!.length, ...others.map((line) => line.length))), ...others].join("\n")
 }
 
+/** What a kind is, for a title: nothing for a lock, which is the default. */
+export const named = ({ kind, limit, writers }: Subject): string => {
+  if (kind === "semaphore") return `; a semaphore of ${limit}`
+  return kind === "shared" ? `; a shared lock, ${significant((writers ?? 0) * 100)} % writers` : ""
+}
+
+/** What a kind promises. */
+export const rule = ({ kind, limit }: Subject): string => {
+  if (kind === "semaphore") return `the limit of ${limit}`
+  return kind === "shared" ? "the exclusion of writers" : "mutual exclusion"
+}
+
 /** One line: whether exclusion held. */
-export const verdict = ({ acquisitions, protocol, violations }: Figures): string => {
+export const verdict = (run: Figures): string => {
+  const { acquisitions, kind, mostInside, protocol, violations } = run
   if (acquisitions === 0) return `${protocol}: no acquisition: nothing was measured`
-  const seen = `${counted(violations, "violation")} in ${counted(acquisitions, "acquisition")}`
-  return `${protocol}: ${seen}: mutual exclusion ${violations === 0 ? "held" : "was BROKEN"}`
+  const inside = kind === "lock" ? "" : `, at most ${mostInside} inside at once`
+  const seen = `${counted(violations, "violation")} in ${counted(acquisitions, "acquisition")}${inside}`
+  return `${protocol}: ${seen}: ${rule(run)} ${violations === 0 ? "held" : "was BROKEN"}`
 }
 
 /** Explains figures that look wrong and are not. */
@@ -35,9 +49,10 @@ export const remarks = (runs: ReadonlyArray<Figures>): ReadonlyArray<string> => 
     ({ fibers, holdMillis, protocol, threads }) =>
       protocol === "kubelock" && threads > 1 && fibers > 1 && holdMillis < longest
   )
+  const what = runs[0]?.kind === "semaphore" ? "its permits" : "the lock"
   return isPassedOn
     ? [
-        `kubelock's wait max: a thread may hand the lock on among its own fibers for up to ${longest / 1000} s before another has it`,
+        `kubelock's wait max: a thread may hand ${what} on among its own fibers for up to ${longest / 1000} s before another has ${what === "the lock" ? "it" : "them"}`,
         "(the fairness budget in docs/protocol.md).",
         ""
       ]
@@ -94,6 +109,7 @@ const rows: ReadonlyArray<Row> = [
   row("fairness: Jain's index", "more", significant, (run) => run.fairness.jain),
   row("fairness: smallest share", "more", significant, (run) => run.fairness.min),
   row("fairness: largest share", "less", significant, (run) => run.fairness.max),
+  row("most inside at once", undefined, count, (run) => (run.kind === "lock" ? 0 : run.mostInside), true),
   row("violations", "less", count, (run) => run.violations)
 ]
 

@@ -49,6 +49,8 @@ export const measure = Effect.fnUntraced(function* (
     first: 0,
     total: 1,
     holdMillis: 0,
+    limit: 1,
+    writers: 1,
     seconds,
     seed: "",
     sharedWithDex: false,
@@ -182,6 +184,9 @@ export const measure = Effect.fnUntraced(function* (
 
   const threads = LoadTest.measure({
     target: { kubeconfig: connection, namespace, resource: "refreshtokens" },
+    kind: "lock",
+    limit: null,
+    writers: null,
     protocols: LoadTest.protocols,
     threads: 4,
     fibers: 8,

@@ -7,6 +7,7 @@ const report = (part: Partial<Report>): Report => ({
   acquisitions: [],
   visits: [],
   waits: [],
+  writes: [],
   unfinishedWaits: [],
   requests: requests.none,
   lateRequests: 0,
