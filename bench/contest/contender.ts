@@ -1,78 +1,17 @@
-/** A worker that contends, as a thread or as a process. It plays one task after the other, and is quiet between them. */
-import * as Deferred from "effect/Deferred"
+/** A worker that contends on Kubernetes, as a thread or as a process. */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as Exit from "effect/Exit"
-import type { KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Connection from "../harness/connection.ts"
-import * as requests from "../harness/requests.ts"
-import * as Workers from "../harness/workers.ts"
-import * as Contest from "./contest.ts"
+import * as Playing from "./playing.ts"
 import { connect, takes } from "./takes.ts"
-import { now, type Order, type Report, type Task } from "./task.ts"
 import { warmUp } from "./warmUp.ts"
 
-type Problem = KubeConfigError | { readonly message: string }
-
-interface Prepared {
-  readonly task: Task
-  readonly contest: Contest.Contest
-  readonly stopped: Deferred.Deferred<void>
-  readonly scope: Scope.Closeable
-}
-
-let prepared: Prepared | undefined
-
-const prepare = (task: Task): Effect.Effect<void, Problem> =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const stopped = yield* Deferred.make<void>()
-    const ready: Effect.Effect<Contest.Contest, Problem, KubernetesClient | Scope.Scope> = warmUp(task).pipe(
+Playing.main((task) =>
+  Effect.flatMap(Layer.build(Connection.layer(task.connection)), (client) =>
+    warmUp(task).pipe(
       Effect.andThen(connect(task)),
       Effect.andThen(takes[task.kind](task)),
-      Effect.map((take) => Contest.make(take, task))
+      Effect.provideContext(client)
     )
-    const contest = yield* Layer.build(Connection.layer(task.connection)).pipe(
-      Effect.flatMap((client) => Effect.provideContext(ready, client)),
-      Scope.provide(scope),
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-    prepared = { task, contest, stopped, scope }
-  })
-
-const go = ({ contest, stopped, task }: Prepared, at: number): Effect.Effect<Report> =>
-  Effect.gen(function* () {
-    const until = (moment: number) =>
-      Effect.raceFirst(Effect.sleep(Math.max(0, moment - now())), Deferred.await(stopped))
-    yield* until(at)
-    const before = requests.counted()
-    const cpu = process.cpuUsage()
-    const running = yield* Effect.forkChild(contest.run)
-    yield* until(at + task.settleSeconds * 1000)
-    const settled = requests.counted()
-    // A contest does not end by itself: it only fails.
-    yield* Effect.raceFirst(until(at + task.seconds * 1000), Fiber.join(running))
-    const sent = requests.counted()
-    const { system, user } = process.cpuUsage(cpu)
-    const millis = now() - at
-    const report = contest.report(at + Math.min(millis, task.seconds * 1000))
-    yield* Fiber.interrupt(running)
-    return {
-      ...report,
-      millis,
-      requests: requests.since(before, sent),
-      lateRequests: requests.total(requests.since(settled, sent)),
-      cpuMillis: (system + user) / 1000
-    }
-  })
-
-Workers.main(
-  Workers.serve((order: Order): Effect.Effect<Report | void, Problem> => {
-    if (order._tag === "Prepare") return prepare(order.task)
-    if (prepared === undefined) return Effect.fail({ message: "a contender has no task" })
-    if (order._tag === "Stop") return Effect.asVoid(Deferred.succeed(prepared.stopped, undefined))
-    return Effect.ensuring(go(prepared, order.at), Scope.close(prepared.scope, Exit.void))
-  })
+  )
 )

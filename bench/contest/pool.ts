@@ -33,9 +33,11 @@ const entry = new URL("contender.ts", import.meta.url)
 export const threads: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() => make(() => Workers.thread(entry)))
 
 /** A pool of processes. */
-export const processes: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() =>
-  make(() => Workers.process(entry))
-)
+export const processes: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() => processesOf(entry))
+
+/** A pool of processes that run another file, with arguments. */
+export const processesOf = (file: URL, args: ReadonlyArray<string> = []): Effect.Effect<Pool, never, Scope.Scope> =>
+  make(() => Workers.process(file, { args }))
 
 const startDelay = 30
 

@@ -37,13 +37,17 @@ export const thread = (file: URL): Thread => new Thread(file)
 
 /** How a process runs: its own standard error, where it logs, may be piped. */
 export interface ProcessOptions {
+  readonly args?: ReadonlyArray<string> | undefined
   readonly nodeFlags?: ReadonlyArray<string> | undefined
   readonly stderr?: "inherit" | "pipe" | undefined
 }
 
 /** A process that runs a file. */
-export const process = (file: URL, { nodeFlags = [], stderr = "inherit" }: ProcessOptions = {}): ChildProcess =>
-  fork(file, [], {
+export const process = (
+  file: URL,
+  { args = [], nodeFlags = [], stderr = "inherit" }: ProcessOptions = {}
+): ChildProcess =>
+  fork(file, [...args], {
     serialization: "advanced",
     execArgv: [...nodeFlags],
     stdio: ["ignore", "ignore", stderr, "ipc"]

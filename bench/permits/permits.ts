@@ -1,0 +1,229 @@
+/** Permits and readers on real API servers, beside semaphores on Redis: `npm run bench:permits`. See `--help`. */
+import * as Clock from "effect/Clock"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { writeFileSync } from "node:fs"
+import * as os from "node:os"
+import { join } from "node:path"
+import * as Resource from "../../src/Resource.ts"
+import { Envtest } from "../../src/testing/index.ts"
+import { toggle, whole } from "../../tools/flags.ts"
+import * as program from "../../tools/program.ts"
+import * as Pool from "../contest/pool.ts"
+import type { Report, Task } from "../contest/task.ts"
+import * as Api from "../harness/api.ts"
+import * as Connection from "../harness/connection.ts"
+import { LoadError } from "../harness/loadError.ts"
+import * as Objects from "../harness/objects.ts"
+import { median } from "../harness/statistics.ts"
+import * as machine from "../peers/machine.ts"
+import * as samples from "../peers/samples.ts"
+import * as watchEvents from "../peers/watchEvents.ts"
+import * as line from "./line.ts"
+import type { Cell, Load, Measurements, OnServer, PermitRound } from "./measurements.ts"
+import { fibersTable, page, semaphoreTable, sharedTable } from "./page.ts"
+import * as RedisPeers from "./redisPeers.ts"
+import * as RedisServer from "./redisServer.ts"
+
+/** The namespace that the servers are started with. */
+const namespace = "dex"
+const resource = Resource.refreshToken
+
+interface Given {
+  readonly seconds: number
+  readonly rounds: number
+  readonly quick: boolean
+}
+
+const say = (text: string) => Console.error(text)
+
+const loads = (processes: number): ReadonlyArray<Load> => {
+  const semaphore = { name: "kubelock", kind: "semaphore", processes, fibers: 1, limit: 4, writers: 0 } as const
+  const shared = { name: "kubelock", processes, fibers: 1, limit: 1 } as const
+  return [
+    { ...semaphore, holdMillis: 0 },
+    { ...semaphore, holdMillis: 20 },
+    ...[20, 200].flatMap((holdMillis): ReadonlyArray<Load> => [
+      { ...shared, kind: "kubelock", writers: 1, holdMillis },
+      { ...shared, kind: "shared", writers: 0.1, holdMillis }
+    ]),
+    { ...semaphore, processes: 1, fibers: 64, limit: 8, holdMillis: 0 }
+  ]
+}
+
+const roundOf = (
+  load: Load,
+  reports: ReadonlyArray<Report>,
+  measured: { readonly seconds: number; readonly watchEvents: number | undefined }
+): PermitRound => ({
+  ...samples.round(reports, measured),
+  overlaps: line.violations(reports, load.kind === "shared" ? load.processes * load.fibers : load.limit),
+  worstWriter: load.kind === "shared" ? line.worstWriter(reports) : null,
+  handOver: line.handOver(reports, load.limit)
+})
+
+const tasksOf = (load: Load, part: Pick<Task, "connection" | "ids" | "seconds" | "seed">): ReadonlyArray<Task> =>
+  Array.from({ length: load.processes }, (_, process) => ({
+    ...part,
+    kind: load.kind === "redis" ? "semaphore" : load.kind,
+    resource,
+    namespace,
+    contenders: load.fibers,
+    first: process * load.fibers,
+    total: load.processes * load.fibers,
+    holdMillis: load.holdMillis,
+    limit: load.limit,
+    writers: load.writers,
+    sharedWithDex: false,
+    warmUpCpuMillis: Math.min(300, 100 * part.seconds),
+    settleSeconds: 0,
+    records: undefined
+  }))
+
+/** Plays each load once in each round, so that what changes on the machine hits all. */
+const interleaved = Effect.fnUntraced(function* <E, R>(
+  loads: ReadonlyArray<Load>,
+  rounds: number,
+  play: (load: Load, round: number) => Effect.Effect<PermitRound, E, R>
+) {
+  const cells: Array<Cell> = loads.map((load) => ({ ...load, rounds: [] }))
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, load] of loads.entries()) {
+      const one = yield* play(load, round)
+      cells[index] = { ...load, rounds: [...cells[index]!.rounds, one] }
+      const { errors, firstError, overlaps, perSecond, waitP99 } = one
+      yield* say(
+        `${load.processes} x ${load.fibers} ${load.name} ${load.kind}, hold ${load.holdMillis} ms: ${perSecond.toFixed(1)}/s, wait p99 ${waitP99?.toFixed(0) ?? "-"} ms${overlaps > 0 ? `, ${overlaps} OVERLAPS` : ""}${firstError === undefined ? "" : `, ${errors} errors: ${firstError}`}`
+      )
+    }
+  }
+  return cells
+})
+
+const onServer = Effect.fnUntraced(function* (server: Envtest.Server, { quick, rounds, seconds }: Given) {
+  const api = yield* Envtest.start({ server })
+  const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
+  const client = yield* Layer.build(Connection.layer(connection))
+  const requests = yield* Effect.provideContext(Api.make, client)
+  const pool = yield* Pool.processes
+  const play = Effect.fnUntraced(function* (load: Load, round: number) {
+    const ids = yield* Objects.make({ api: requests, resource, namespace }, 1)
+    let before: number | undefined
+    const reports = yield* pool.play(tasksOf(load, { connection, ids, seconds, seed: `${round}` }), {
+      onStart: () => Effect.map(watchEvents.sent(api), (sent) => void (before = sent))
+    })
+    const after = yield* watchEvents.sent(api)
+    const events = before === undefined || after === undefined ? undefined : after - before
+    return roundOf(load, reports, { seconds, watchEvents: events })
+  }, Effect.scoped)
+  const writes = Effect.fnUntraced(function* () {
+    const ids = yield* Objects.make({ api: requests, resource, namespace }, 1)
+    const load: Load = { ...loads(1)[0]!, holdMillis: 0 }
+    const [task] = tasksOf(load, { connection, ids, seconds, seed: "" })
+    const reports = yield* pool.play([{ ...task!, kind: "raw" }])
+    return samples.round(reports, { seconds, watchEvents: undefined }).perSecond
+  }, Effect.scoped)
+  const perSecond = [yield* writes()]
+  const cells = yield* interleaved(loads(quick ? 6 : 16), rounds, play)
+  perSecond.push(yield* writes())
+  const middle = median(perSecond)
+  const measured: OnServer = {
+    server,
+    version: api.version,
+    writeMillis: middle === null || middle === 0 ? null : 1000 / middle,
+    cells
+  }
+  return measured
+}, Effect.scoped)
+
+const onRedis = Effect.fnUntraced(function* ({ quick, rounds, seconds }: Given) {
+  const version = RedisServer.version()
+  if (version === undefined) return { leftOut: "there is no redis-server on this machine" }
+  if (!RedisPeers.areInstalled()) return { leftOut: "its packages are not there: run npm ci in bench/permits/npm" }
+  const port = yield* RedisServer.start
+  const pools = new Map<string, Pool.Pool>()
+  for (const { name } of RedisPeers.all) {
+    pools.set(name, yield* Pool.processesOf(new URL("redisContender.ts", import.meta.url), [name, String(port)]))
+  }
+  const peers = RedisPeers.all.flatMap(({ name }) =>
+    [0, 20].map((holdMillis): Load => ({
+      name,
+      kind: "redis",
+      processes: quick ? 6 : 16,
+      fibers: 1,
+      limit: 4,
+      writers: 0,
+      holdMillis
+    }))
+  )
+  const connection: Connection.Connection = { _tag: "Yaml", yaml: "" }
+  const play = (load: Load, round: number) =>
+    pools
+      .get(load.name)!
+      .play(tasksOf(load, { connection, ids: [`${load.holdMillis}-${round}`], seconds, seed: `${round}` }))
+      .pipe(Effect.map((reports) => roundOf(load, reports, { seconds, watchEvents: undefined })))
+  // Their code is compiled before the rounds that count, as kubelock's is.
+  yield* Effect.forEach(peers, (load) => play(load, -1), { discard: true })
+  const cells = yield* interleaved(peers, rounds, play)
+  return { version, cells }
+}, Effect.scoped)
+
+const measure = Effect.fnUntraced(function* (given: Given) {
+  const began = yield* Clock.currentTimeMillis
+  const { etcd } = yield* Envtest.assets
+  const where = machine.describe(etcd)
+  const servers = yield* Envtest.servers
+  const redis = yield* onRedis(given)
+  if ("leftOut" in redis) yield* say(`SEMAPHORES ON REDIS ARE LEFT OUT: ${redis.leftOut}`)
+  const measurements: Measurements = {
+    machine: where,
+    seconds: given.seconds,
+    rounds: given.rounds,
+    servers: yield* Effect.forEach(servers, (server) => onServer(server, given)),
+    redis,
+    tookSeconds: ((yield* Clock.currentTimeMillis) - began) / 1000,
+    priority: os.getPriority(),
+    loadAfter: os.loadavg()[1]!
+  }
+  return measurements
+})
+
+const flags = {
+  quick: toggle("quick", "A run of a minute: shows that everything works, and leaves docs/permits-benchmarks.md alone"),
+  seconds: whole("seconds", [1, 600], "How long each contest lasts (default 15)").pipe(Flag.withDefault(15)),
+  rounds: whole("rounds", [1, 20], "How often the contests take turns (default 3)").pipe(Flag.withDefault(3)),
+  json: Flag.String("json").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write what was measured to this file"),
+    Flag.optional
+  )
+}
+
+const command = Command.make(
+  "npm run bench:permits --",
+  flags,
+  Effect.fnUntraced(function* ({ json, ...given }) {
+    const run = yield* measure(given.quick ? { quick: true, seconds: 1, rounds: 1 } : given)
+    if (Option.isSome(json)) writeFileSync(json.value, `${JSON.stringify(run)}\n`)
+    yield* Console.log([semaphoreTable(run), sharedTable(run), fibersTable(run)].join("\n\n"))
+    if (!given.quick) writeFileSync(join(import.meta.dirname, "../../docs/permits-benchmarks.md"), page(run))
+    const overlaps = run.servers
+      .flatMap(({ cells }) => cells.flatMap(({ rounds }) => rounds))
+      .reduce((total, round) => total + round.overlaps, 0)
+    if (overlaps > 0) return yield* new LoadError({ message: `too many were inside ${overlaps} times` })
+  })
+).pipe(
+  Command.withDescription(
+    "Measures semaphores and shared locks on the real API servers in KUBEBUILDER_ASSETS, beside semaphores on Redis."
+  ),
+  Command.withExamples([
+    { command: "npm run bench:permits -- --quick", description: "A minute: shows that everything works" },
+    { command: "npm run bench:permits", description: "About fifteen minutes; writes docs/permits-benchmarks.md" }
+  ])
+)
+
+program.run(command, process.argv.slice(2))

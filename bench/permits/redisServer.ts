@@ -1,0 +1,63 @@
+/** Debian's redis-server, which writes each change to the disk before it answers. */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { execFileSync, spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { LoadError } from "../harness/loadError.ts"
+
+/** The version of the redis-server on this machine: `undefined` if there is none. */
+export const version = (): string | undefined => {
+  try {
+    return /v=(\S+)/.exec(execFileSync("redis-server", ["--version"], { encoding: "utf8" }))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+const freePort = Effect.promise(
+  () =>
+    new Promise<number>((resolve) => {
+      const server = createServer()
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
+      })
+    })
+)
+
+const answers = (port: number) =>
+  Effect.tryPromise({
+    try: () =>
+      new Promise<void>((resolve, reject) => {
+        const socket = connect(port, "127.0.0.1", () => {
+          socket.destroy()
+          resolve()
+        }).once("error", reject)
+      }),
+    catch: () => new LoadError({ message: "redis-server did not start: run it by hand to see why" })
+  })
+
+/** Starts it, and answers its port. It ends with the scope, with all that it wrote. */
+export const start: Effect.Effect<number, LoadError, Scope.Scope> = Effect.gen(function* () {
+  const port = yield* freePort
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-redis-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+  const options = { port, bind: "127.0.0.1", dir: folder, save: "", appendonly: "yes", appendfsync: "always" }
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  yield* Effect.acquireRelease(
+    Effect.sync(() => spawn("redis-server", args, { stdio: "ignore" })),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        server.once("exit", () => resume(Effect.void))
+        server.kill()
+      })
+  )
+  yield* Effect.retry(answers(port), Schedule.upTo(Schedule.spaced("50 millis"), { times: 200 }))
+  return port
+})
