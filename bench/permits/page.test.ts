@@ -9,6 +9,7 @@ const round: PermitRound = {
   conflictsPerAcquisition: 0,
   watchEventsPerAcquisition: 2,
   cpuPerAcquisition: 1,
+  serverCpuPerAcquisition: null,
   waitP50: 80,
   waitP99: 120,
   isWaitP99AtLeast: false,
