@@ -13,6 +13,7 @@ import type { Queue } from "./LockQueue.ts"
 import * as LockQueue from "./LockQueue.ts"
 import type { AnnotationGuardedPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "./ObjectStore.ts"
 import { idKey, managedBy } from "./ObjectStore.ts"
+import * as PermitRecord from "./PermitRecord.ts"
 
 /**
  * The state of a lock.
@@ -331,7 +332,10 @@ export const usageOf = (
 ): Usage => {
   const keys = [kind.key, ...kind.otherKeys]
   const isOwn = (name: string) =>
-    name === idKey || keys.some((key) => name in kind.removal("", key) || LockQueue.isQueueKey(key, name))
+    name === idKey ||
+    keys.some(
+      (key) => name in kind.removal("", key) || LockQueue.isQueueKey(key, name) || PermitRecord.isLineKey(key, name)
+    )
   if (sharedWithDex || labels[managedBy.key] !== managedBy.value || !Object.keys(annotations).every(isOwn))
     return "Foreign"
   const { _tag } = lockState(kind.decode(annotations), now)

@@ -543,8 +543,15 @@ const renewed = (lease: PermitLease, now: ServerTime, contender: Asking): Permit
   ...nextLease(now, contender, lease.expiry)
 })
 
-// What has expired is in nobody's way: an exclusive lock, or the whole line of a lock with other permits.
-const leftOverIn = (record: LockRecord, { annotations }: Seen, now: ServerTime): MetadataPatch | undefined => {
+/**
+ * The patch that removes what is in nobody's way, since it has expired: an exclusive lock, or the whole line of a lock with other permits.
+ * `undefined` if the record is that of the kind of lock that read it, or if anything in it has not expired.
+ */
+export const leftOverIn = (
+  record: LockRecord,
+  { annotations }: Pick<Seen, "annotations">,
+  now: ServerTime
+): MetadataPatch | undefined => {
   if (record._tag !== "Malformed") return undefined
   const { key, value } = record
   const permits = PermitRecord.permitsOf(value)

@@ -202,10 +202,14 @@ export const removal = (key: string, holderId: string): MetadataPatch => ({
   [placeKey(key, holderId)]: null
 })
 
+/** Whether an annotation belongs to the line. */
+export const isLineKey = (key: string, name: string): boolean =>
+  ["lease", "place", "turn"].some((part) => name.startsWith(`${key}-${part}-`))
+
 /** The patch that removes a line in which all leases have expired, and what cannot be read of it. */
 export const removalOfLine = (key: string, annotations: Readonly<Record<string, string>>): MetadataPatch => {
-  const isOfLine = (name: string) => ["lease", "place", "turn"].some((part) => name.startsWith(`${key}-${part}-`))
-  return Object.fromEntries([key, ...Object.keys(annotations).filter(isOfLine)].map((name) => [name, null]))
+  const names = Object.keys(annotations).filter((name) => isLineKey(key, name))
+  return Object.fromEntries([key, ...names].map((name) => [name, null]))
 }
 
 /** The patch that removes what an exclusive lock left behind that has expired. */

@@ -225,6 +225,19 @@ export const semaphore = (it: Vitest.MethodsNonLive<World | ObjectStore | Semaph
     })
   )
 
+  it.effect("leaves an object whose permits have all expired to an exclusive lock", () =>
+    Effect.gen(function* () {
+      const dead = {
+        [`${key}-lease-deaddeaddead.1`]: `dead/deaddeaddead.1 1 ${longAgo}`,
+        [`${key}-place-deaddeaddead.1`]: "1"
+      }
+      const id = yield* anObject({ [key]: "semaphore of 1", ...dead })
+      const lock = yield* Lock.make({ policy: LockPolicy.make({ annotation: key }) })
+      yield* Effect.scoped(lock.scoped(id))
+      assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, {})
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("an operator takes permits away, the holder loses them, and the next contender gets them", () =>
     Effect.gen(function* () {
       const id = yield* anObject()
@@ -274,7 +287,11 @@ export const semaphore = (it: Vitest.MethodsNonLive<World | ObjectStore | Semaph
   it.effect("makes a missing object if it may", () =>
     Effect.gen(function* () {
       const id = freshId()
-      yield* Effect.scoped(Semaphore.take(id, { limit: 2, createIfMissing: true }))
+      yield* Effect.gen(function* () {
+        yield* Semaphore.take(id, { limit: 2, createIfMissing: true })
+        const lock = yield* Lock.make({ policy: LockPolicy.make({ annotation: key }) })
+        assert.strictEqual(yield* lock.removeIdle(id), "InUse")
+      }).pipe(Effect.scoped)
       assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, {})
       yield* Effect.scoped(Lock.removeIdle(id)).pipe(Effect.provide(Lock.layer(), { local: true }))
     })

@@ -28,8 +28,14 @@ export const decide = (
 ): PermitProtocol.Decision => {
   if (isAsking(contender)) return PermitProtocol.decide(snapshot, now, contender)
   const { kind } = contender
-  const queue = LockProtocol.queueOf(kind, snapshot.annotations)
-  return LockProtocol.decide(kind.decode(snapshot.annotations), queue, now, contender)
+  const { annotations } = snapshot
+  const record = kind.decode(annotations)
+  const leftOver = PermitProtocol.leftOverIn(record, snapshot, now)
+  if (leftOver === undefined)
+    return LockProtocol.decide(record, LockProtocol.queueOf(kind, annotations), now, contender)
+  const others = Object.fromEntries(Object.entries(annotations).filter(([name]) => !(name in leftOver)))
+  const decision = LockProtocol.decide(kind.decode(others), LockProtocol.queueOf(kind, others), now, contender)
+  return decision._tag === "Acquire" ? { ...decision, patch: { ...leftOver, ...decision.patch } } : decision
 }
 
 /** What a contender writes to an object that nobody locks: its lease, and the annotations and labels. */
