@@ -24,5 +24,5 @@ if (problem === undefined) {
     (server) => server === "kube-apiserver"
   )
 } else {
-  describeMissing("chaos on two hosts", "network namespaces", `NOT RUN, no two hosts: ${problem}`)
+  describeMissing("chaos on two hosts", `NOT RUN, no two hosts: ${problem}`)
 }

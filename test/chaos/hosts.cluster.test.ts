@@ -22,5 +22,5 @@ if (problem === undefined) {
     (server) => server === "kube-apiserver"
   )
 } else {
-  describeMissing("two hosts", "network namespaces", `NOT RUN, no two hosts: ${problem}`)
+  describeMissing("two hosts", `NOT RUN, no two hosts: ${problem}`)
 }

@@ -164,9 +164,5 @@ if (canBump) {
     (server) => server === "kube-apiserver"
   )
 } else {
-  describeMissing(
-    "a restore of etcd",
-    "an etcdctl that can restore",
-    "NOT RUN, no etcdctl of 3.5.10 or later in the path or in ETCDCTL"
-  )
+  describeMissing("a restore of etcd", "NOT RUN, no etcdctl of 3.5.10 or later in the path or in ETCDCTL")
 }

@@ -67,5 +67,5 @@ if (hasKubectl) {
   )
 } else {
   const problem = `NOT RUN, no ${kubectl}: Debian's package kubernetes-client has one, or set KUBECTL`
-  describeMissing("kubectl on the embedded server", "a kubectl", problem)
+  describeMissing("kubectl on the embedded server", problem)
 }

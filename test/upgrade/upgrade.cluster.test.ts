@@ -70,10 +70,10 @@ const play = Effect.gen(function* () {
       })
   )
   yield* Effect.forEach(processes, ({ start }) => start, { concurrency: "unbounded", discard: true })
-  const isComplete = () => kinds.every((kind) => partsOf(witnesses[kind]!).every((part) => part.length > 0))
+  const isComplete = () => kinds.every((kind) => lacks(witnesses[kind]!) === undefined)
   yield* Effect.sleep("50 millis").pipe(
     Effect.repeat({ until: isComplete }),
-    Effect.timeout("2 minutes"),
+    Effect.timeout("10 minutes"),
     Effect.option
   )
   yield* Effect.sleep(together)
@@ -126,9 +126,5 @@ if (await hasCommit(released)) {
     (server) => server === "kube-apiserver"
   )
 } else {
-  describeMissing(
-    "a rolling upgrade",
-    "the commit of the last release",
-    `NOT RUN, this clone has no commit ${released}`
-  )
+  describeMissing("a rolling upgrade", `NOT RUN, this clone has no commit ${released}`)
 }
