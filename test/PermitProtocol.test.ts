@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as LockKind from "../src/LockKind.ts"
+import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockRecord from "../src/LockRecord.ts"
+import * as ObjectStore from "../src/ObjectStore.ts"
 import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../src/ObjectStore.ts"
 import * as PermitProtocol from "../src/PermitProtocol.ts"
 import * as PermitRecord from "../src/PermitRecord.ts"
@@ -44,6 +46,16 @@ const objectWith = (
 const empty: ObjectSnapshot = { uid: "u", resourceVersion: "50", annotations: { other: "1" }, labels: {} }
 const two = semaphore(2)
 const decide = (seen: ObjectSnapshot, contender: PermitProtocol.Asking) => PermitProtocol.decide(seen, now, contender)
+
+describe("what a line wrote", () => {
+  it("is not foreign to a lock, and in use", () => {
+    const { annotations } = objectWith(two, lease(a, "1"))
+    const labels = { [ObjectStore.managedBy.key]: ObjectStore.managedBy.value }
+    const turns = { ...annotations, [`${key}-turn-1`]: "bbbbbbbbbbbb" }
+    const usage = LockProtocol.usageOf({ annotations: turns, labels }, LockKind.exclusive(key), now, false)
+    assert.strictEqual(usage, "InUse")
+  })
+})
 
 describe("PermitProtocol.decide", () => {
   it("takes free permits, at the place of the version that it found", () => {

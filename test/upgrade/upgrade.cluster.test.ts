@@ -88,13 +88,13 @@ const partsOf = ({ ledger, provider }: Witness.Witness) => {
   return ["before", "after"].map((version) => names.filter((name) => name.startsWith(version)))
 }
 
-/** What a kind has not shown yet. Processes that only count their runs take no turns that could be told apart. */
+/** What a kind has not shown yet. Of a value that is refreshed, or work that is done once, any process may take all turns. */
 const lacks = (witness: Witness.Witness): string | undefined => {
   const turns = partsOf(witness).map(({ length }) => length)
-  if (turns.some((count) => count === 0)) return `${turns.join(" and ")} turns`
   const versions = witness.ledger.findings.stays.map(({ name }) => name.split("-")[0])
+  if (versions.length === 0) return turns.every((count) => count === 0) ? "no turns" : undefined
   const seen = versions.filter((version, index) => index > 0 && version !== versions[index - 1]).length
-  return versions.length === 0 || seen >= changes ? undefined : `the versions changed only ${seen} times`
+  return seen >= changes ? undefined : `the versions changed only ${seen} times in ${turns.join(" and ")} turns`
 }
 
 if (await hasCommit(released)) {
