@@ -424,7 +424,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       if (Option.isNone(left)) return yield* timeoutIn(entry, contender, yield* ClockReading.now)
       const { monotonic } = yield* ClockReading.now
       if (monotonic >= impatientAt) yield* becomeImpatient(entry, waiter)
-      const asleep = monotonic < impatientAt ? Math.min(left.value, impatientAt - monotonic) : left.value
+      // In whole milliseconds: a timer of a few nanoseconds fires before the clock has moved.
+      const patient = Math.ceil(impatientAt - monotonic)
+      const asleep = patient > 0 ? Math.min(left.value, patient) : left.value
       yield* contender.engine.timers.wait(asleep, (notify) => {
         waiter.notify = notify
         if (waiter.granted !== undefined) notify()
