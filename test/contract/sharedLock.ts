@@ -177,6 +177,17 @@ export const sharedLock = (it: Vitest.MethodsNonLive<World | ObjectStore | Share
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a reader that joins a writer of its process which has downgraded has a larger token", () =>
+    Effect.gen(function* () {
+      const id = yield* anObject()
+      const a = yield* aProcess("a")
+      const upgraded = Option.getOrThrow(yield* (yield* a.shared(id, patient)).tryUpgrade)
+      yield* upgraded.downgrade
+      const joined = yield* a.shared(id, patient)
+      assert.isTrue(joined.fencingToken > upgraded.fencingToken)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("an operator breaks one hold", () =>
     Effect.gen(function* () {
       const id = yield* anObject()

@@ -82,7 +82,7 @@ interface Sent {
 }
 
 /**
- * A lease of this process. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
+ * A lease of this process. `version` is that of the write that took its permits, or all permits later. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
  * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
  * got no answer, and may arrive when the lease is gone.
  */
@@ -90,6 +90,7 @@ interface Hold {
   readonly lease: HeldLease
   readonly cutOff: Acquired["cutOff"]
   readonly alone: Semaphore.Semaphore
+  version: string
   used: number
   ceiling: number
   handOffs: number
@@ -150,7 +151,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       lease: hold.lease,
       localHandOffs: handOffs,
       permits: asks!.needs,
-      fencingToken: (BigInt(hold.lease.grant.snapshot.resourceVersion) << 20n) + BigInt(handOffs)
+      fencingToken: (BigInt(hold.version) << 20n) + BigInt(handOffs)
     }
   }
 
@@ -231,6 +232,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       lease: yield* startHold(contender, grant),
       cutOff,
       alone: Semaphore.makeUnsafe(1),
+      version: grant.snapshot.resourceVersion,
       used: 0,
       ceiling: Number.POSITIVE_INFINITY,
       handOffs: 0,
@@ -455,6 +457,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return Effect.onError(
         Effect.map(hold.alone.withPermit(lease.raise(limit)), (isRaised) => {
           if (isRaised) {
+            hold.version = lease.seen().resourceVersion
             hold.used = limit
             holding.permits = limit
           }
