@@ -82,8 +82,8 @@ interface Sent {
 }
 
 /**
- * A lease of this process. `version` is that of the write that took its permits, or all permits later. `used` are the permits in the hands of contenders, `ceiling` how many that can be while others are given
- * back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
+ * A lease of this process. `version` is that of the write that took its permits, or all permits later. `used` are the permits in the
+ * hands of contenders, `ceiling` how many that can be while others are given back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
  * got no answer, and may arrive when the lease is gone.
  */
 interface Hold {
@@ -116,6 +116,7 @@ interface Entry {
 export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void>): PermitPool => {
   const entries = new Map<string, Entry>()
   const holdOf = new WeakMap<HeldLease, readonly [Entry, Hold]>()
+  const left = new WeakSet<Holding>()
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
   // The versions in which nobody has or wants permits. Each serves one acquisition.
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
@@ -346,7 +347,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     // Those that came since permits were given back have to wait.
     const wanted = Math.min(wantedOf(entry, hold), hold.ceiling)
     if (wanted >= hold.lease.permits().asked || hold.lease.isLost()) return
-    hold.ceiling = sharesPermits(hold.lease.contender) ? hold.ceiling : wanted
+    hold.ceiling = wanted
     const sentAt = (yield* ClockReading.now).monotonic
     const timing: Sent = { sentAt, age: sentAt - hold.lease.seenAt() }
     const { outcome } = yield* hold.lease.lower({ keeps: wanted, ...paceOf(entry, hold, timing) })
@@ -392,8 +393,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
   })
 
-  const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, { lease, permits = 1 }: Holding) {
+  const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, holding: Holding) {
+    const { lease, permits = 1 } = holding
     const [entry, hold] = holdOf.get(lease)!
+    left.add(holding)
     hold.used -= permits
     if (entry.waiters.size > 0) yield* checkBudgets(entry)
     serve(entry)
@@ -455,7 +458,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       // A write without an answer may have taken them all the same. The renewal shows it.
       const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
       return Effect.onError(
-        Effect.map(hold.alone.withPermit(lease.raise(limit)), (isRaised) => {
+        Effect.map(hold.alone.withPermit(lease.raise(limit)), (hasRaised) => {
+          // A contender that left meanwhile gives the lease back as it is.
+          const isRaised = hasRaised && !left.has(holding)
           if (isRaised) {
             hold.version = lease.seen().resourceVersion
             hold.used = limit

@@ -451,3 +451,48 @@ describe("permits", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+describe("a shared lock whose write got no answer", () => {
+  it.effect("lets no writer of its process in beside readers of others after a downgrade", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const scope = yield* Scope.make()
+      const first = yield* Scope.provide(us.shared.exclusive(id, { waitSchedule }), scope)
+      const second = yield* wants(us.shared.exclusive(id, { waitSchedule }))
+      us.faults.push(...Array.from({ length: 40 }, () => ["write", "Lost"] as const))
+      yield* Effect.forkChild(first.downgrade)
+      yield* TestClock.adjust("50 millis")
+      const reader = yield* wants(them.shared.tryShared(id))
+      assert.isTrue(reader.has())
+      yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("300 millis")
+      assert.isFalse(second.has(), "a writer is beside a reader")
+      us.faults.length = 0
+      yield* reader.letGo
+      yield* TestClock.adjust("20 seconds")
+      assert.isTrue(second.has())
+      yield* second.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is given back if its scope closes while it is upgraded", () =>
+    Effect.gen(function* () {
+      const { isUntouched, memory } = yield* setUp
+      const { store } = memory
+      const slow = {
+        ...store,
+        compareAndSwap: (which: string, write: ConditionalPatch) =>
+          Effect.delay(store.compareAndSwap(which, write), "300 millis")
+      }
+      const shared = yield* SharedLock.make().pipe(Effect.provideService(ObjectStore, slow))
+      const reader = yield* wants(
+        Effect.tap(shared.shared(id), (held) => Effect.forkDetach(held.tryUpgrade, { startImmediately: true }))
+      )
+      yield* TestClock.adjust("400 millis")
+      yield* Effect.forkChild(reader.letGo)
+      yield* TestClock.adjust("2 seconds")
+      yield* isUntouched
+    }).pipe(Effect.scoped)
+  )
+})
