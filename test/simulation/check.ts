@@ -2,6 +2,7 @@
 import * as electing from "./electing.ts"
 import type { History } from "./history.ts"
 import * as liveness from "./liveness.ts"
+import * as permitting from "./permitting.ts"
 import type { Plan } from "./plan.ts"
 import * as queueing from "./queueing.ts"
 import * as safety from "./safety.ts"
@@ -61,9 +62,27 @@ const rulesOfElections: ReadonlyArray<safety.Rule> = [
   electing.vacant
 ]
 
+const rulesOfPermits: ReadonlyArray<safety.Rule> = [
+  safety.foreign,
+  safety.fenced,
+  safety.clocks,
+  liveness.wishes,
+  permitting.limit,
+  permitting.backed,
+  permitting.order,
+  permitting.lines,
+  permitting.tokens,
+  permitting.losses,
+  permitting.noticed,
+  permitting.groundless,
+  permitting.leftovers,
+  permitting.entry,
+  permitting.bounded
+]
+
 /** All that went against the rules, in the order of time. */
 export const check = (plan: Plan, history: History): ReadonlyArray<safety.Violation> => {
   const line = timeline.make(plan, history)
-  const inForce = plan.election === undefined ? rules : rulesOfElections
+  const inForce = plan.permits !== undefined ? rulesOfPermits : plan.election === undefined ? rules : rulesOfElections
   return inForce.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)
 }

@@ -28,7 +28,7 @@ export interface QueueOn {
 /**
  * The object at one version. `lock` is what its annotations say, and `queue`; `second` is a lock under another key beside it;
  * `others` are the annotations and labels that are neither; `written` is the acquisition that wrote to the object's content last; `record` is
- * there if the object is the Lease of an election.
+ * there if the object is the Lease of an election, and `line` if it has permits.
  */
 export interface Version {
   readonly version: number
@@ -38,6 +38,22 @@ export interface Version {
   readonly others: Readonly<Record<string, string>>
   readonly written: string | undefined
   readonly record?: Recorded
+  readonly line?: LineOn
+}
+
+/** A lease in the line of a lock with permits, and how many of its permits it holds. */
+export interface LeaseOn {
+  readonly owner: string
+  readonly permits: number
+  readonly place: number
+  readonly until: number
+  readonly granted: number
+}
+
+/** The line of a lock with permits, in the order of places, and what its annotation says that it is. */
+export interface LineOn {
+  readonly mark: string | undefined
+  readonly leases: ReadonlyArray<LeaseOn>
 }
 
 /** What a Lease says besides its holder. */
@@ -62,10 +78,11 @@ export type WishEnd =
  * not. The object is gone after a write whose verb is `delete`.
  */
 export type Happening =
-  | { readonly _tag: "Wished"; readonly acquisition: string }
+  | { readonly _tag: "Wished"; readonly acquisition: string; readonly permits?: number }
   | { readonly _tag: "WishEnded"; readonly acquisition: string; readonly end: WishEnd }
   | { readonly _tag: "Valid"; readonly acquisition: string; readonly token: bigint }
   | { readonly _tag: "Invalid"; readonly acquisition: string }
+  | { readonly _tag: "Has"; readonly acquisition: string; readonly permits: number }
   | { readonly _tag: "Lost"; readonly acquisition: string; readonly reason: string }
   | { readonly _tag: "Committed"; readonly acquisition: string; readonly how: string }
   | { readonly _tag: "Releasing"; readonly acquisition: string }
@@ -134,13 +151,17 @@ const line = (event: Event): string => `${seconds(event.at).padStart(9)}  ${even
 const describe = (event: Event): string => {
   switch (event._tag) {
     case "Wished":
-      return `wants the lock as ${event.acquisition}`
+      return event.permits === undefined
+        ? `wants the lock as ${event.acquisition}`
+        : `wants ${amount(event.permits)} as ${event.acquisition}`
     case "WishEnded":
       return `${event.acquisition} ${describeEnd(event.end)}`
     case "Valid":
       return `${event.acquisition} is valid, token ${token(event.token)}`
     case "Invalid":
       return `${event.acquisition} is not valid any more`
+    case "Has":
+      return `${event.acquisition} has ${amount(event.permits)}`
     case "Lost":
       return `${event.acquisition} notices its loss: ${event.reason}`
     case "Committed":
@@ -179,6 +200,8 @@ const describe = (event: Event): string => {
 // The version of the acquiring write, and how often the lock was passed on within the process since.
 const token = (token: bigint): string => `${token >> 20n}+${token & 0xfffffn}`
 
+const amount = (permits: number): string => (permits === Number.MAX_SAFE_INTEGER ? "all" : String(permits))
+
 const describeEnd = (end: WishEnd): string => {
   switch (end._tag) {
     case "Granted":
@@ -202,8 +225,12 @@ const describeVersion = (version: Version | undefined): string => {
     ...(arrivals.length === 0 ? [] : [`arrived=${abridged(arrivals)}`]),
     ...(next === undefined ? [] : [`next=${next}`])
   ]
+  const inLine = (version.line?.leases ?? []).map(
+    ({ granted, owner, permits, place, until }) =>
+      `${owner}@${place}:${amount(granted)}/${amount(permits)} until ${seconds(until)}`
+  )
   const content = version.written === undefined ? [] : [`written by ${version.written}`]
-  return `[${[`v${version.version}`, lock, ...second, ...queue, ...others, ...content].join(" ")}]`
+  return `[${[`v${version.version}`, ...(version.line === undefined ? [lock] : [version.line.mark ?? "free"]), ...second, ...inLine, ...queue, ...others, ...content].join(" ")}]`
 }
 
 const abridged = (names: ReadonlyArray<string>): string =>

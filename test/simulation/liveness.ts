@@ -14,7 +14,7 @@ export const roundTrip = (plan: Plan): number => 2 * plan.delay
 
 // How far the server's clock is known then: a `Date` tells whole seconds, and clocks drift a little between polls.
 // Without a `Date` it is known as well as the machine's own clock is.
-const uncertainty = (plan: Plan): number =>
+export const uncertainty = (plan: Plan): number =>
   plan.dating.some(({ dates }) => dates === "none") ? 2 * localClockError + 20 : 1000 + roundTrip(plan) + 20
 
 /** What an acquisition may take where nothing stands in the way: the uncertainty of the time, and some requests. */

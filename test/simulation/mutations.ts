@@ -120,8 +120,8 @@ const wiping = (store: Store, isWiped: NonNullable<Boundary["wipes"]>): Store =>
     })
 })
 
-// The clocks stand still while a write is under way.
-const stopping = ({ clock, key, store }: Seen): Seen => {
+/** The clocks stand still while a write is under way. */
+export const stopping = ({ clock, key, store }: Seen): Seen => {
   let writing = 0
   const timed = <A, E>(write: Effect.Effect<A, E>) =>
     Effect.suspend(() => {

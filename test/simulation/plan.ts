@@ -119,6 +119,18 @@ export interface GoPlan extends ProcessPlan {
   readonly signals: ReadonlyArray<number>
 }
 
+/**
+ * A semaphore of that limit, or a shared lock. A contender takes up to `most` permits of a semaphore; of a shared lock it is a writer with
+ * the probability of `writers`, and `changes` is how often it upgrades or downgrades. An operator breaks somebody's permits at `breaks`.
+ */
+export interface PermitsPlan {
+  readonly limit: number | undefined
+  readonly most: number
+  readonly writers: number
+  readonly changes: number
+  readonly breaks: ReadonlyArray<number>
+}
+
 /** The world. Times are in milliseconds; delays are the longest that they usually are, one way. */
 export interface Plan {
   readonly seed: number
@@ -140,6 +152,8 @@ export interface Plan {
   readonly vandal: VandalPlan | undefined
   /** What is elected here, if the holders are candidates and hold no lock. */
   readonly election?: ElectionPlan
+  /** Of what the permits are that the holders take, if they hold no lock. */
+  readonly permits?: PermitsPlan
   /** When everything that goes wrong has ended, but for the crashes. */
   readonly calmFrom: number
   /** Until when processes go for another round. */

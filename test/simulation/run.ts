@@ -4,6 +4,7 @@ import { check } from "./check.ts"
 import * as electionPlan from "./electionPlan.ts"
 import * as History from "./history.ts"
 import type { Mutation } from "./mutations.ts"
+import * as permitPlan from "./permitPlan.ts"
 import * as plans from "./plan.ts"
 import type { Violation } from "./safety.ts"
 import * as world from "./world.ts"
@@ -15,12 +16,15 @@ export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
 }
 
-/** Kinds of worlds: of locks and of elections. */
-export type Kind = "locks" | "elections"
+/** Kinds of worlds: of locks, of elections, and of semaphores and shared locks. */
+export const kinds = ["locks", "elections", "permits"] as const
+
+/** One of them. */
+export type Kind = (typeof kinds)[number]
 
 /** What the world of a seed will be like. */
 export const planOf = (seed: number, kind: Kind = "locks"): plans.Plan =>
-  kind === "locks" ? plans.make(seed) : electionPlan.make(seed)
+  ({ locks: plans, elections: electionPlan, permits: permitPlan })[kind].make(seed)
 
 /** Runs the world of a seed and judges it. */
 export const runSeed = (seed: number, mutation?: Mutation, kind?: Kind): Effect.Effect<Verdict> => {
@@ -36,9 +40,16 @@ export const report = ({ history, plan, violations }: Verdict): string =>
     ...plan.holders.map((holder) => `${holder.name}: ${JSON.stringify(holder)}`),
     ...[...plan.dexes, ...(plan.election?.goes ?? [])].map((peer) => `${peer.name}: ${JSON.stringify(peer)}`),
     "",
-    `Seed ${plan.seed}, a world of ${plan.theme}${plan.election === undefined ? "" : " with an election"}, requests take up to ${2 * plan.delay} ms:`,
+    `Seed ${plan.seed}, a world of ${plan.theme}${plan.election === undefined ? "" : " with an election"}${describePermits(plan)}, requests take up to ${2 * plan.delay} ms:`,
     ...firstOfEach(violations).map(({ at, rule, what }) => `  ${(at / 1000).toFixed(3)}s  ${rule}: ${what}`)
   ].join("\n")
+
+const describePermits = ({ permits }: plans.Plan): string =>
+  permits === undefined
+    ? ""
+    : permits.limit === undefined
+      ? " with a shared lock"
+      : ` with a semaphore of ${permits.limit}`
 
 const firstOfEach = (violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
   violations.filter(({ rule }, index) => violations.findIndex((other) => other.rule === rule) === index)

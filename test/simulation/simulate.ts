@@ -14,7 +14,7 @@ import * as Runtime from "effect/Runtime"
 import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
 import { counted } from "../../tools/text.ts"
-import { report, runSeed } from "./run.ts"
+import { kinds, report, runSeed } from "./run.ts"
 
 class RuleBroken extends Data.TaggedError("RuleBroken") {
   override readonly [Runtime.errorExitCode] = 1
@@ -25,7 +25,7 @@ const command = Command.make(
   "npm run simulate --",
   {
     seeds: whole("seeds", [1, 1e9], "How many worlds to run (default 1000)").pipe(Flag.withDefault(1000)),
-    kind: Flag.Literals("kind", ["locks", "elections"]).pipe(
+    kind: Flag.Literals("kind", kinds).pipe(
       Flag.withDescription("What the worlds are about"),
       Flag.withDefault("locks")
     ),
@@ -47,11 +47,12 @@ const command = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Runs deterministic worlds full of faults, and checks the lock's promises in each, or the election's."
+    "Runs deterministic worlds full of faults, and checks the lock's promises in each, or those of elections or permits."
   ),
   Command.withExamples([
     { command: "npm run simulate -- --seeds 5000 --from 1000", description: "Worlds that npm test does not run" },
     { command: "npm run simulate -- --kind elections", description: "Elections beside client-go" },
+    { command: "npm run simulate -- --kind permits", description: "Semaphores and shared locks" },
     { command: "npm run simulate -- --from 4711 --seeds 1", description: "One world again, the same to the byte" }
   ])
 )

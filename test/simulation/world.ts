@@ -21,11 +21,14 @@ import * as goPeer from "./goPeer.ts"
 import * as History from "./history.ts"
 import * as holder from "./holder.ts"
 import { leaseOn } from "./leaseOn.ts"
+import { lineOn } from "./lineOn.ts"
 import * as machines from "./machine.ts"
 import type { Mutation } from "./mutations.ts"
 import * as networks from "./network.ts"
 import type { Blow, Plan, ProcessPlan } from "./plan.ts"
 import * as servers from "./server.ts"
+import * as operator from "./operator.ts"
+import * as taker from "./taker.ts"
 import * as vandals from "./vandal.ts"
 import * as witnesses from "./witness.ts"
 
@@ -38,7 +41,12 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const now = () => trueClock.currentTimeMillisUnsafe()
   const at = (millis: number) => trueClock.sleep(Duration.millis(millis))
   const recorder = History.recorder(now)
-  const versionOf = plan.election === undefined ? servers.lockOn(plan.ahead) : leaseOn(plan.ahead, now)
+  const versionOf =
+    plan.permits !== undefined
+      ? lineOn(plan.ahead)
+      : plan.election === undefined
+        ? servers.lockOn(plan.ahead)
+        : leaseOn(plan.ahead, now)
   const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists, versionOf })
   const witness = witnesses.make(recorder)
   const served = mutation.served?.(server.store) ?? server.store
@@ -148,9 +156,11 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
       const { clock, store } = mutation.seen?.(machine, unchanged) ?? unchanged
       const common = { plan: holderPlan, isBusy, dice: die, recorder, witness, store, writeFenced }
       const life =
-        election === undefined
-          ? Effect.succeed(Effect.scoped(holder.run({ ...common, peek })))
-          : candidate.make({ ...common, election: mutation.times?.(election) ?? election })
+        plan.permits !== undefined
+          ? Effect.succeed(Effect.scoped(taker.run({ ...common, peek, permits: plan.permits })))
+          : election === undefined
+            ? Effect.succeed(Effect.scoped(holder.run({ ...common, peek })))
+            : candidate.make({ ...common, election: mutation.times?.(election) ?? election })
       return Effect.map(life, Effect.provideService(Clock.Clock, clock))
     })
   }
@@ -177,6 +187,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
     yield* start(vandals.run({ plan: plan.vandal, dice: dice.make(plan.seed, "vandal's"), server, keys, at, now }))
   }
   yield* start(Effect.ignore(observe(surroundings)))
+  if (plan.permits !== undefined) yield* start(Effect.scoped(operator.run(surroundings, plan.permits, at)))
 
   const pass = Effect.fnUntraced(function* (millis: number) {
     for (let passed = 0; passed < millis; passed += witnesses.sight) {

@@ -1,0 +1,46 @@
+/** An operator who takes the permits of somebody in the line away now and then, whoever that is. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { ObjectStore } from "../../src/ObjectStore.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
+import * as dice from "./dice.ts"
+import * as machines from "./machine.ts"
+import * as networks from "./network.ts"
+import type { PermitsPlan } from "./plan.ts"
+import { id } from "./server.ts"
+
+/** Its name in the history. */
+export const operator = "operator"
+
+/** Breaks permits at the times of the plan. */
+export const run = Effect.fnUntraced(function* (
+  surroundings: networks.Surroundings,
+  { breaks, limit }: PermitsPlan,
+  at: (millis: number) => Effect.Effect<void>
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const { plan, server } = surroundings
+  const die = dice.make(plan.seed, operator)
+  const machine = yield* machines.make({ name: operator, wall: plan.ahead, rate: 1, grain: 1 })
+  const { store } = networks.make(surroundings, {
+    machine,
+    dice: die,
+    requestTimeout: 5000,
+    serverAhead: 0,
+    served: server.store
+  })
+  const onStore = <A>(make: Effect.Effect<A, never, ObjectStore | Scope.Scope>) =>
+    Effect.provideService(make, ObjectStore, store)
+  const service = limit === undefined ? yield* onStore(SharedLock.make()) : yield* onStore(Semaphore.make())
+  const breakOne = Effect.gen(function* () {
+    const { holders, waiters } = yield* service.inspect(id)
+    const inLine: ReadonlyArray<{ readonly holder: string }> = [...holders, ...waiters]
+    if (inLine.length > 0) yield* service.break(id, die.pick(inLine).holder)
+  })
+  let now = 0
+  for (const one of breaks) {
+    yield* at(one - now)
+    now = one
+    yield* Effect.forkDetach(Effect.ignore(breakOne))
+  }
+})

@@ -1,0 +1,116 @@
+/** Semaphores and shared locks with one thing wrong each, so that the simulation of permits is known to bite. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { ConditionalPatch, MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
+import { key } from "./lineOn.ts"
+import { type Mutation, stopping } from "./mutations.ts"
+
+/** A mutation: the rules `by` one of which the world of the seed breaks. The name completes "finds a lock with permits that". */
+export interface MutatedPermits {
+  readonly name: string
+  readonly by: string
+  readonly seed: number
+  readonly how: Mutation
+}
+
+type Store = ObjectStore["Service"]
+
+const sending = (change: (write: ConditionalPatch) => ConditionalPatch): Mutation => ({
+  seen: (_, seen) => ({
+    ...seen,
+    store: { ...seen.store, compareAndSwap: (id, write) => seen.store.compareAndSwap(id, change(write)) }
+  })
+})
+
+const isLease = (name: string) => name.startsWith(`${key}-lease-`)
+
+const removes = ({ annotations }: { readonly annotations: MetadataPatch }) =>
+  Object.keys(annotations).some((name) => isLease(name) && annotations[name] === null)
+
+// A release is answered as if it had been applied, and is not.
+const keeping = (store: Store): Store => ({
+  ...store,
+  compareAndSwap: (id, write) =>
+    removes(write) ? Effect.map(store.read(id), Option.some) : store.compareAndSwap(id, write)
+})
+
+/** The mutations. */
+export const mutations: ReadonlyArray<MutatedPermits> = [
+  {
+    name: "never gives its permits back",
+    by: "leftovers",
+    seed: 1,
+    how: { seen: (_, seen) => ({ ...seen, store: keeping(seen.store) }) }
+  },
+  {
+    name: "writes over what others wrote on the object",
+    by: "foreign",
+    seed: 1,
+    how: sending(
+      (write) => ({ ...write, annotations: { ...write.annotations, "example.com/count": null } }) as ConditionalPatch
+    )
+  },
+  {
+    name: "wakes nobody",
+    by: "entry",
+    seed: 1,
+    how: sending((write) => ({ ...write, labels: undefined, copies: undefined }) as ConditionalPatch)
+  },
+  {
+    name: "joins at the first place",
+    by: "order",
+    seed: 1,
+    how: sending((write) =>
+      "stamps" in write && write.stamps !== undefined
+        ? ({
+            ...write,
+            stamps: [],
+            annotations: { ...write.annotations, ...Object.fromEntries(write.stamps.map((name) => [name, "0"])) }
+          } as ConditionalPatch)
+        : write
+    )
+  },
+  {
+    name: "takes permits whatever the version is by then",
+    by: "backed",
+    seed: 1,
+    how: sending((write) =>
+      "resourceVersion" in write.expect ? ({ ...write, expect: { annotations: {} } } as ConditionalPatch) : write
+    )
+  },
+  {
+    name: "removes the leases of others, expired or not",
+    by: "lines",
+    seed: 1,
+    how: {
+      seen: (_, seen) => ({
+        ...seen,
+        store: {
+          ...seen.store,
+          compareAndSwap: (id, write) =>
+            removes(write)
+              ? Effect.flatMap(seen.store.read(id), ({ annotations }) =>
+                  seen.store.compareAndSwap(id, {
+                    ...write,
+                    annotations: {
+                      ...Object.fromEntries(
+                        Object.keys(annotations)
+                          .filter(isLease)
+                          .map((name) => [name, null])
+                      ),
+                      ...write.annotations
+                    }
+                  } as ConditionalPatch)
+                )
+              : seen.store.compareAndSwap(id, write)
+        }
+      })
+    }
+  },
+  {
+    name: "counts its lease from the answer on",
+    by: "limit",
+    seed: 84,
+    how: { seen: (_, seen) => stopping(seen) }
+  }
+]

@@ -1,0 +1,77 @@
+/** What a world of a semaphore or a shared lock will be like, drawn from its seed before it begins. */
+import * as dice from "./dice.ts"
+import { blows, type HolderPlan, patience, type Plan, rates, weather } from "./plan.ts"
+
+const themes = ["calm", "crashes", "stalls", "network", "slow", "storm"] as const
+
+/** Draws the plan of a seed. */
+export const make = (seed: number): Plan => {
+  const die = dice.make(seed, "permits")
+  const theme = die.pick(themes)
+  const ttl = theme === "slow" ? 3000 : die.pick([3000, 10_000])
+  const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 8 * ttl : die.between(2 * ttl, 3 * ttl + 5000)
+  const busyUntil = Math.max(calmFrom, 2 * ttl)
+  const names = Array.from({ length: die.between(2, 7) }, (_, index) => `p${index + 1}`)
+  const limit = die.chance(0.5) ? undefined : die.pick([1, 2, 3, 4, 8])
+
+  const drawHolder = (name: string): HolderPlan => {
+    const interval = die.pick([100, 200, 500])
+    return {
+      name,
+      skew: die.chance(0.3) ? 0 : die.between(-300_000, 300_000),
+      rate: die.pick(rates),
+      serverAhead: 0,
+      requestTimeout: theme === "slow" ? 5000 : die.pick([1000, 2000, 5000]),
+      startsAt: die.between(0, ttl),
+      thinks: die.pick([200, 1000, ttl]),
+      holds: theme === "slow" ? 2 * ttl : die.pick([0, 500, ttl]),
+      blows: blows(die, theme, ttl, calmFrom),
+      ttl,
+      renews: die.chance(0.9),
+      interval,
+      polls: die.pick([50, patience / interval]),
+      fibers: die.pick([1, 1, 2, 4]),
+      besideDex: false,
+      hasNeutralKey: true,
+      tries: 0.15,
+      hurries: 0.15,
+      commits: 0,
+      stubborn: die.chance(0.3),
+      throws: false
+    }
+  }
+  const moments = (most: number) =>
+    theme === "calm"
+      ? []
+      : Array.from({ length: die.between(0, most) }, () => die.between(0, calmFrom)).toSorted((a, b) => a - b)
+
+  const deletions = die.chance(0.75) ? [] : moments(2)
+
+  return {
+    seed,
+    theme,
+    ahead: 1_795_515_600_000 + die.between(0, 999),
+    delay: die.pick([0, 2, 20, 60]),
+    exists: deletions.length === 0 && die.chance(0.7),
+    calmFrom,
+    busyUntil,
+    weather: weather(die, theme, names, calmFrom),
+    dating: [],
+    ownerWrites: die.pick([4000, 30_000]),
+    deletions,
+    restarts:
+      (theme === "network" || theme === "storm") && die.chance(0.6)
+        ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
+        : [],
+    holders: names.map(drawHolder),
+    dexes: [],
+    vandal: undefined,
+    permits: {
+      limit,
+      most: die.pick([1, limit ?? 1]),
+      writers: die.pick([0.1, 0.5]),
+      changes: die.pick([0, 0.5]),
+      breaks: die.chance(0.6) ? [] : moments(3)
+    }
+  }
+}
