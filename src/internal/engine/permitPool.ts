@@ -60,8 +60,8 @@ export interface PermitPool {
   readonly leave: (contender: Contender, holding: Holding) => Effect.Effect<void>
   /** Gives back all permits but one. They are free when it ends. */
   readonly downgrade: (holding: Holding) => Effect.Effect<void>
-  /** Takes all permits, if nobody else has or wants any. Answers whether it did. */
-  readonly tryUpgrade: (holding: Holding) => Effect.Effect<boolean, LockError.StoreError>
+  /** Takes all permits, if nobody else has or wants any. Answers the fencing token then. */
+  readonly tryUpgrade: (holding: Holding) => Effect.Effect<bigint | undefined, LockError.StoreError>
 }
 
 /** What a waiter is told: it has permits, or it must seek them. */
@@ -147,14 +147,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const takeFrom = (hold: Hold, { asks }: Contender): Holding => {
     hold.used += asks!.needs
-    const handOffs = hold.handOffs++
-    return {
-      lease: hold.lease,
-      localHandOffs: handOffs,
-      permits: asks!.needs,
-      fencingToken: (BigInt(hold.version) << 20n) + BigInt(handOffs)
-    }
+    return { lease: hold.lease, localHandOffs: hold.handOffs, permits: asks!.needs, fencingToken: nextToken(hold) }
   }
+
+  const nextToken = (hold: Hold): bigint => (BigInt(hold.version) << 20n) + BigInt(hold.handOffs++)
 
   const canUse = (hold: Hold, { policy }: Contender): boolean =>
     !hold.isClosing &&
@@ -452,7 +448,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     Effect.suspend(() => {
       const { lease } = holding
       const [entry, hold] = holdOf.get(lease)!
-      if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.succeed(false)
+      if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.undefined
       const limit = limitOf(lease.contender)
       hold.ceiling = 1
       // A write without an answer may have taken them all the same. The renewal shows it.
@@ -468,7 +464,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           }
           hold.ceiling = Number.POSITIVE_INFINITY
           serve(entry)
-          return isRaised
+          return isRaised ? nextToken(hold) : undefined
         }),
         () => {
           hold.ceiling = Number.POSITIVE_INFINITY

@@ -82,11 +82,7 @@ export const make = Effect.fnUntraced(function* (
         ({ fencingToken, guard, holderId, id, isValid, lost, snapshot }) => ({
           permit: { id, holderId, fencingToken, isValid, lost, snapshot, guard, permits: amount },
           downgrade: guard(pool.downgrade(holding)),
-          tryUpgrade: guard(
-            Effect.map(pool.tryUpgrade(holding), (isUpgraded) =>
-              isUpgraded ? Option.some(BigInt(holding.lease.seen().resourceVersion) << 20n) : Option.none()
-            )
-          )
+          tryUpgrade: guard(Effect.map(pool.tryUpgrade(holding), Option.fromUndefinedOr))
         })
       )
 
