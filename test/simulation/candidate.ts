@@ -1,27 +1,18 @@
 /** A process that is a candidate of the library: its fibers campaign, lead, give the Lease back, and do so again. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import type * as LockError from "../../src/LockError.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
-import type { Dice } from "./dice.ts"
-import { type Happening, plainly, type Recorder } from "./history.ts"
-import { failureOf } from "./holder.ts"
-import type { ElectionPlan, HolderPlan } from "./plan.ts"
+import { type Happening, plainly } from "./history.ts"
+import type { ElectionPlan } from "./plan.ts"
 import { id } from "./server.ts"
-import type { Witness } from "./witness.ts"
+import { rounds, wishFor, type Wishing } from "./wishing.ts"
 
 /** What a candidate needs of its world. */
-export interface Options {
-  readonly plan: HolderPlan
+export interface Options extends Wishing {
   readonly election: ElectionPlan
-  /** Whether there is to be another round. */
-  readonly isBusy: () => boolean
-  readonly dice: Dice
-  readonly recorder: Recorder
-  readonly witness: Witness
   readonly store: ObjectStore["Service"]
   /** Writes to the resource that the leader alone may change. */
   readonly writeFenced: (term: string, token: bigint) => Effect.Effect<void>
@@ -31,7 +22,7 @@ export interface Options {
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Effect.Effect<void>, never, Scope.Scope> {
-  const { dice, election, isBusy, plan } = options
+  const { election, plan } = options
   const elections = yield* LeaderElection.make({
     identity: plan.name,
     announces: false,
@@ -41,30 +32,19 @@ export const make = Effect.fnUntraced(function* (
       retryPeriod: Duration.millis(election.retryPeriod)
     }
   }).pipe(Effect.provideService(ObjectStore, options.store))
-  let campaigns = 0
-  const rounds = Effect.gen(function* () {
-    let steppedDown = false
-    do {
-      yield* Effect.sleep(dice.between(1, plan.thinks))
-      steppedDown = yield* goOnce(options, elections, `${plan.name}/${++campaigns}`, steppedDown)
-    } while (isBusy())
-  })
-  return Effect.andThen(
-    Effect.sleep(plan.startsAt),
-    Effect.all(
-      Array.from({ length: plan.fibers }, () => rounds),
-      { concurrency: "unbounded", discard: true }
-    )
+  return rounds(options, (name, steppedDown: boolean | undefined) =>
+    goOnce(options, elections, name, steppedDown === true)
   )
 })
 
 // Answers whether it stepped down. The library counts campaigns as we do, except one that ends before it has begun: after a step down.
 const goOnce = (
-  { dice, election, plan, recorder, witness, writeFenced }: Options,
+  world: Options,
   elections: LeaderElection.LeaderElection["Service"],
   name: string,
   steppedDown: boolean
-): Effect.Effect<boolean> => {
+): Effect.Effect<boolean | undefined> => {
+  const { dice, election, plan, recorder, witness, writeFenced } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
   const wish: Effect.Effect<LeaderElection.Term | undefined, LockError.StoreError, Scope.Scope> =
@@ -104,25 +84,5 @@ const goOnce = (
     return stepsDown
   })
 
-  return Effect.gen(function* () {
-    yield* record({ _tag: "Wished", acquisition: name })
-    const term = yield* Effect.exit(wish)
-    if (Exit.isFailure(term)) {
-      yield* record({ _tag: "WishEnded", acquisition: name, end: failureOf(term.cause) })
-      return false
-    }
-    if (term.value === undefined) {
-      yield* record({ _tag: "WishEnded", acquisition: name, end: { _tag: "GivenUp" } })
-      return false
-    }
-    return yield* lead(term.value)
-  }).pipe(
-    Effect.scoped,
-    Effect.ensuring(
-      Effect.sync(() => {
-        witness.forget(name)
-        recorder.record(plan.name, { _tag: "Released", acquisition: name })
-      })
-    )
-  )
+  return wishFor(world, { _tag: "Wished", acquisition: name }, wish, lead)
 }

@@ -1,5 +1,4 @@
 /** A process that uses the library: its fibers want the lock, work under it, give it back, and do so again. */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -7,20 +6,13 @@ import type { Held } from "../../src/Held.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import { type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
-import type { Dice } from "./dice.ts"
-import { type Happening, plainly, type Recorder } from "./history.ts"
+import { type Happening, plainly } from "./history.ts"
 import type { HolderPlan } from "./plan.ts"
 import { id } from "./server.ts"
-import type { Witness } from "./witness.ts"
+import { failureOf, rounds, wishFor, type Wishing } from "./wishing.ts"
 
 /** What a holder needs of its world. */
-export interface Options {
-  readonly plan: HolderPlan
-  /** Whether there is to be another round. */
-  readonly isBusy: () => boolean
-  readonly dice: Dice
-  readonly recorder: Recorder
-  readonly witness: Witness
+export interface Options extends Wishing {
   readonly store: ObjectStore["Service"]
   /** The object as the process has just read it by other means. */
   readonly peek: () => ObjectSnapshot | undefined
@@ -34,7 +26,7 @@ export const keyOf = ({ hasNeutralKey }: HolderPlan): string =>
 
 /** Does its rounds. Runs on the clock in context. */
 export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
-  const { dice, isBusy, plan } = options
+  const { plan } = options
   const lock = yield* Lock.make({
     identity: plan.name,
     policy: LockPolicy.make({
@@ -45,26 +37,12 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
       waitSchedule: LockPolicy.fixedPolls(plan.interval, plan.polls)
     })
   }).pipe(Effect.provideService(ObjectStore, options.store))
-  let acquisitions = 0
-  const rounds = Effect.gen(function* () {
-    do {
-      yield* Effect.sleep(dice.between(1, plan.thinks))
-      yield* goOnce(options, lock, `${plan.name}/${++acquisitions}`)
-    } while (isBusy())
-  })
-  yield* Effect.sleep(plan.startsAt)
-  yield* Effect.all(
-    Array.from({ length: plan.fibers }, () => rounds),
-    { concurrency: "unbounded", discard: true }
-  )
+  yield* rounds(options, (name) => goOnce(options, lock, name))
 })
 
 // The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
-const goOnce = (
-  { dice, peek, plan, recorder, witness, writeFenced }: Options,
-  lock: Lock.Lock["Service"],
-  name: string
-) => {
+const goOnce = (world: Options, lock: Lock.Lock["Service"], name: string) => {
+  const { dice, peek, plan, recorder, witness, writeFenced } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
   const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
@@ -113,33 +91,5 @@ const goOnce = (
     yield* plan.stubborn ? work(held) : Effect.catchTag(held.guard(work(held)), "LockLost", () => Effect.void)
   })
 
-  return Effect.gen(function* () {
-    yield* record({ _tag: "Wished", acquisition: name })
-    const held = yield* Effect.exit(wish)
-    if (Exit.isFailure(held)) {
-      return yield* record({ _tag: "WishEnded", acquisition: name, end: failureOf(held.cause) })
-    }
-    if (held.value === undefined) {
-      return yield* record({ _tag: "WishEnded", acquisition: name, end: { _tag: "GivenUp" } })
-    }
-    yield* hold(held.value)
-  }).pipe(
-    Effect.scoped,
-    Effect.ensuring(
-      Effect.sync(() => {
-        witness.forget(name)
-        recorder.record(plan.name, { _tag: "Released", acquisition: name })
-      })
-    )
-  )
-}
-
-/** How a wish failed. */
-export const failureOf = (cause: Cause.Cause<unknown>) => {
-  const problem = Cause.squash(cause)
-  const [tag, detail] =
-    problem instanceof Error && "_tag" in problem
-      ? [String(problem._tag), problem.message]
-      : ["defect", Cause.pretty(cause)]
-  return { _tag: "Failed", problem: tag, detail: plainly(detail) } as const
+  return wishFor(world, { _tag: "Wished", acquisition: name }, wish, hold)
 }

@@ -1,6 +1,5 @@
 /** A process that uses a semaphore or a shared lock: its fibers take permits, work with them, give them back, and do so again. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Permit } from "../../src/Held.ts"
@@ -12,10 +11,11 @@ import * as Semaphore from "../../src/Semaphore.ts"
 import * as SharedLock from "../../src/SharedLock.ts"
 import type { Dice } from "./dice.ts"
 import { type Happening, plainly } from "./history.ts"
-import { failureOf, type Options as HolderOptions } from "./holder.ts"
+import type { Options as HolderOptions } from "./holder.ts"
 import { all } from "./lineOn.ts"
 import type { HolderPlan, PermitsPlan } from "./plan.ts"
 import { id } from "./server.ts"
+import { rounds, wishFor } from "./wishing.ts"
 
 /** What a taker needs of its world. */
 export interface Options extends HolderOptions {
@@ -92,31 +92,17 @@ const sharedLock = Effect.fnUntraced(function* (plan: HolderPlan, { writers }: P
 
 /** Does its rounds. Runs on the clock in context. */
 export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
-  const { dice, isBusy, permits, plan } = options
+  const { permits, plan } = options
   const { limit } = permits
   const source = yield* (limit === undefined ? sharedLock(plan, permits) : semaphore(plan, { ...permits, limit })).pipe(
     Effect.provideService(ObjectStore, options.store)
   )
-  let acquisitions = 0
-  const rounds = Effect.gen(function* () {
-    do {
-      yield* Effect.sleep(dice.between(1, plan.thinks))
-      yield* goOnce(options, source, `${plan.name}/${++acquisitions}`)
-    } while (isBusy())
-  })
-  yield* Effect.sleep(plan.startsAt)
-  yield* Effect.all(
-    Array.from({ length: plan.fibers }, () => rounds),
-    { concurrency: "unbounded", discard: true }
-  )
+  yield* rounds(options, (name) => goOnce(options, source, name))
 })
 
 // The library counts its wishes as we do: what nobody handed on has the wish's own name on the object.
-const goOnce = (
-  { dice, peek, permits, plan, recorder, witness, writeFenced }: Options,
-  source: Source,
-  name: string
-): Effect.Effect<void> => {
+const goOnce = (world: Options, source: Source, name: string): Effect.Effect<void> => {
+  const { dice, peek, permits, plan, recorder, witness, writeFenced } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
   const amount = source.draw(dice)
   const waits = !dice.chance(plan.tries)
@@ -178,23 +164,5 @@ const goOnce = (
     yield* Effect.catchTag(plan.stubborn ? stay : held.guard(stay), "LockLost", () => Effect.void)
   })
 
-  return Effect.gen(function* () {
-    yield* record({ _tag: "Wished", acquisition: name, permits: amount })
-    const having = yield* Effect.exit(wish)
-    if (Exit.isFailure(having)) {
-      return yield* record({ _tag: "WishEnded", acquisition: name, end: failureOf(having.cause) })
-    }
-    if (having.value === undefined) {
-      return yield* record({ _tag: "WishEnded", acquisition: name, end: { _tag: "GivenUp" } })
-    }
-    yield* hold(having.value)
-  }).pipe(
-    Effect.scoped,
-    Effect.ensuring(
-      Effect.sync(() => {
-        witness.forget(name)
-        recorder.record(plan.name, { _tag: "Released", acquisition: name })
-      })
-    )
-  )
+  return wishFor(world, { _tag: "Wished", acquisition: name, permits: amount }, wish, hold)
 }
