@@ -28,12 +28,13 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquireAll } from "./internal/acquireAll.ts"
-import { acquire, tryAcquire } from "./internal/engine/acquire.ts"
+import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
 import * as process from "./internal/engine/process.ts"
+import type { Start } from "./internal/protocol/acquisitionState.ts"
 import * as rules from "./internal/protocol/rules.ts"
 import { guardedBy } from "./internal/guarded.ts"
 import * as settings from "./internal/settings.ts"
@@ -224,8 +225,14 @@ export const makeOf = Effect.fnUntraced(function* (
   })
   const contenders = localQueue.make(detach)
 
-  const takeUntilLeft = (contender: Contender, holding: Holding) =>
-    take(contender, holding, contenders.leave(contender, holding))
+  const holdLock = <E extends LockError.LockError>(
+    id: string,
+    options: AcquireOptions | undefined,
+    acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
+  ) =>
+    hold(id, kind, undefined, options, acquisition, (contender, holding) =>
+      take(contender, holding, contenders.leave(contender, holding))
+    )
 
   const conflict = (
     id: string,
@@ -287,35 +294,23 @@ export const makeOf = Effect.fnUntraced(function* (
 
   return Lock.of({
     scoped: (id, options) =>
-      hold(
-        id,
-        kind,
-        undefined,
-        options,
-        (contender, start, restore) =>
-          contenders.acquire(
-            contender,
-            start,
-            (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
-            restore
-          ),
-        takeUntilLeft
+      holdLock(id, options, (contender, start, restore) =>
+        contenders.acquire(
+          contender,
+          start,
+          (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
+          restore
+        )
       ),
     tryScoped: (id, options) =>
-      hold(
-        id,
-        kind,
-        undefined,
-        options,
-        (contender, start, restore) =>
-          contenders.acquireIfIdle(
-            contender,
-            start,
-            (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
-            restore,
-            (seen) => conflict(id, "Held", seen)
-          ),
-        takeUntilLeft
+      holdLock(id, options, (contender, start, restore) =>
+        contenders.acquireIfIdle(
+          contender,
+          start,
+          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
+          restore,
+          (seen) => conflict(id, "Held", seen)
+        )
       ),
     inspect,
     removeIdle: (id) =>

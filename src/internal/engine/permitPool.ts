@@ -65,7 +65,9 @@ export interface PermitPool {
 }
 
 /** What a waiter is told: it has permits, or it must seek them. */
-type Granted = { readonly holding: Holding } | { readonly holding: undefined }
+interface Granted {
+  readonly holding: Holding | undefined
+}
 
 /** A contender that waits. */
 interface Waiter {
@@ -82,9 +84,12 @@ interface Sent {
 }
 
 /**
- * A lease of this process. `version` is that of the write that took its permits, or all permits later. `used` are the permits in the
- * hands of contenders, `ceiling` how many that can be while others are given back. `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait. `cutOff`: a join that
- * got no answer, and may arrive when the lease is gone.
+ * A lease of this process.
+ *
+ * - `cutOff`: a join that got no answer, and may arrive when the lease is gone.
+ * - `version`: that of the write that took its permits, or all permits later.
+ * - `used`: how many permits are in the hands of contenders. `ceiling`: how many can be while others are given back.
+ * - `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait.
  */
 interface Hold {
   readonly lease: HeldLease
@@ -162,6 +167,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     canUse(hold, contender) &&
     Math.min(roomIn(hold.lease, contender), hold.ceiling) - hold.used >= contender.asks!.needs
 
+  const leaseFor = ({ holds }: Entry, contender: Contender): Hold | undefined =>
+    Array.from(holds).find((hold) => canGive(hold, contender))
+
   // How many permits of a lease its contenders have or wait for.
   const wantedOf = ({ waiters }: Entry, hold: Hold): number => {
     const { asked } = hold.lease.permits()
@@ -175,13 +183,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const serve = (entry: Entry): void => {
     for (const waiter of entry.waiters) {
       const { contender } = waiter
-      const hold = Array.from(entry.holds).find((hold) => canGive(hold, contender))
+      const hold = leaseFor(entry, contender)
       if (hold !== undefined) {
         tell(entry, waiter, { holding: takeFrom(hold, contender) })
         continue
       }
-      if (entry.seeking > 0 || entry.leaving.size > 0 || askedIn(entry) + contender.asks!.needs > limitOf(contender))
-        return
+      if (entry.seeking > 0 || entry.leaving.size > 0 || isFull(entry, contender)) return
       entry.seeking++
       tell(entry, waiter, { holding: undefined })
     }
@@ -521,9 +528,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       Effect.suspend(() => {
         const entry = open(contender)
         if (entry.waiters.size > 0) return busy({ thisProcess: "Waits" })
-        const hold = Array.from(entry.holds).find((hold) => canGive(hold, contender))
+        const hold = leaseFor(entry, contender)
         if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
-        if (askedIn(entry) + contender.asks!.needs > limitOf(contender)) {
+        if (isFull(entry, contender)) {
           const [first] = entry.holds
           const { expiry, holderId } = first!.lease.lease()
           return busy({ thisProcess: "Holds", expiry, holder: holderId })
@@ -555,6 +562,10 @@ const isPartial = (lease: HeldLease): boolean => {
 
 const askedIn = ({ holds }: Entry): number =>
   Array.from(holds).reduce((sum, { lease }) => sum + (lease.isLost() ? 0 : lease.permits().asked), 0)
+
+// Whether the leases of the process leave too few permits for another one.
+const isFull = (entry: Entry, contender: Contender): boolean =>
+  askedIn(entry) + contender.asks!.needs > limitOf(contender)
 
 const timeoutIn = (
   { holds }: Entry,

@@ -6,14 +6,13 @@ import type { Permit } from "../../Held.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockKind from "../../LockKind.ts"
 import * as LockPolicy from "../../LockPolicy.ts"
-import type { Asked } from "../../LockProtocol.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
 import * as PermitRecord from "../../PermitRecord.ts"
 import type { Permits } from "../../PermitRecord.ts"
-import type { Failure } from "../protocol/acquisitionState.ts"
+import type { Failure, Start } from "../protocol/acquisitionState.ts"
 import * as rules from "../protocol/rules.ts"
-import { acquire, tryAcquire, type TryFailure } from "./acquire.ts"
+import { acquire, type Restore, tryAcquire, type TryFailure } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import { take } from "./lockHandle.ts"
@@ -74,9 +73,14 @@ export const make = Effect.fnUntraced(function* (
   const { detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
   const pool = permitPool.make(detach)
 
-  const takeUntilLeft =
-    ({ amount }: Taking) =>
-    (contender: Contender, holding: Holding): Effect.Effect<Taken, never, Scope.Scope> =>
+  const holdPermits = <E extends LockError.LockError>(
+    id: string,
+    taking: Taking,
+    acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
+  ): Effect.Effect<Taken, E, Scope.Scope> => {
+    const { amount, of } = taking
+    const asks = { permits: amount, needs: amount }
+    return hold(id, LockKind.withPermits(key, of), asks, taking, acquisition, (contender, holding) =>
       Effect.map(
         take(contender, holding, pool.leave(contender, holding)),
         ({ fencingToken, guard, holderId, id, isValid, lost, snapshot }) => ({
@@ -85,8 +89,8 @@ export const make = Effect.fnUntraced(function* (
           tryUpgrade: guard(Effect.map(pool.tryUpgrade(holding), Option.fromUndefinedOr))
         })
       )
-
-  const asksOf = ({ amount }: Taking): Asked => ({ permits: amount, needs: amount })
+    )
+  }
 
   // The kind of lock on an object; `undefined` if nothing is locked.
   const kindOf = Effect.fnUntraced(function* (id: string, { annotations }: ObjectSnapshot) {
@@ -112,25 +116,12 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     take: (id, taking) =>
-      hold(
-        id,
-        LockKind.withPermits(key, taking.of),
-        asksOf(taking),
-        taking,
-        (contender, start, restore) => pool.acquire(contender, start, acquire, restore),
-        takeUntilLeft(taking)
-      ),
+      holdPermits(id, taking, (contender, start, restore) => pool.acquire(contender, start, acquire, restore)),
     tryTake: (id, taking) =>
-      hold(
-        id,
-        LockKind.withPermits(key, taking.of),
-        asksOf(taking),
-        taking,
-        (contender, start, restore) =>
-          pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) =>
-            Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason: "Held", ...seen }))
-          ),
-        takeUntilLeft(taking)
+      holdPermits(id, taking, (contender, start, restore) =>
+        pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) =>
+          Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason: "Held", ...seen }))
+        )
       ),
     inspect: (id) =>
       Effect.matchEffect(store.read(id), {
