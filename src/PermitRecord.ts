@@ -1,7 +1,7 @@
 /**
  * The record of a lock with permits: a line of leases on an object. Pure.
  *
- * Semaphores and shared locks have this record. Whoever holds permits or waits for them has a place in the line. The first in the
+ * Semaphores and shared locks have this record. Each holder of permits and each waiter has a place in the line. The first in the
  * line hold, for as long as their permits fit below the limit. Nothing else says who holds.
  *
  * **Details**

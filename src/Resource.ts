@@ -29,9 +29,9 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * the next write to the object resets the list, as Kubernetes allows: `managedFields: [{}]`. The server then tracks nothing until
  * somebody applies the object server-side (`kubectl apply --server-side`, Argo CD, Flux).
  *
- * The reset erases who wrote which field and when, which `kubectl get --show-managed-fields` shows. Whoever applies the object for the
- * first time afterwards finds its fields owned by the manager `before-first-apply`, so that a change of one is a conflict. A list is
- * left alone if, as far as the last answer shows, somebody applies the object already.
+ * The reset erases who wrote which field and when, which `kubectl get --show-managed-fields` shows. The first manager that applies the
+ * object afterwards finds its fields owned by `before-first-apply`, so that a change of one is a conflict. A list is left alone if, as far
+ * as the last answer shows, somebody applies the object already.
  */
 export interface Resource {
   readonly group: string

@@ -66,7 +66,7 @@ export class Semaphore extends Context.Service<
 export type InspectError = LockError.Mismatch | LockError.Malformed | LockError.StoreError
 
 /**
- * Who has permits, and who waits for them, in order. `limit` is absent if nobody has or wants any. `granted` is how many of its `permits`
+ * The holders of permits and the waiters, in order. `limit` is absent if nobody has or wants any. `granted` is how many of its `permits`
  * a contender has. One whose lease `isExpired` is most likely gone.
  */
 export interface Inspection extends Line {

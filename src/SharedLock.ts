@@ -68,7 +68,7 @@ export interface Exclusive extends Holder {
 /** What looking at a shared lock can fail with. */
 export type InspectError = LockError.Mismatch | LockError.Malformed | LockError.StoreError
 
-/** Who holds the lock and who waits for it, in order. One whose lease `isExpired` is most likely gone. */
+/** The holders of the lock and the waiters, in order. One whose lease `isExpired` is most likely gone. */
 export interface Inspection {
   readonly holders: ReadonlyArray<InLine>
   readonly waiters: ReadonlyArray<InLine>

@@ -17,6 +17,7 @@ import * as program from "../../tools/program.ts"
 import * as Pool from "../contest/pool.ts"
 import * as Api from "../harness/api.ts"
 import * as Connection from "../harness/connection.ts"
+import { measurementsFile } from "../harness/flags.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Objects from "../harness/objects.ts"
 import * as machine from "../peers/machine.ts"
@@ -112,11 +113,7 @@ const flags = {
   ),
   seconds: whole("seconds", [1, 600], "How long each mix contends each time (default 30)").pipe(Flag.withDefault(30)),
   rounds: whole("rounds", [1, 20], "How often the mixes take turns (default 3)").pipe(Flag.withDefault(3)),
-  json: Flag.String("json").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Write what was measured to this file"),
-    Flag.optional
-  )
+  json: measurementsFile
 }
 
 const command = Command.make(

@@ -1,4 +1,4 @@
-/** Flags of the benchmarks' command lines: durations in a range, and the cluster. */
+/** Flags of the benchmarks' command lines: durations in a range, a file for what was measured, and the cluster. */
 import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,6 +18,13 @@ export const duration = (name: string, range: Range<Duration.Duration>, help: st
     Flag.withMetavar("DURATION"),
     Flag.withDescription(help)
   )
+
+/** A file that gets what was measured. */
+export const measurementsFile = Flag.String("json").pipe(
+  Flag.withMetavar("FILE"),
+  Flag.withDescription("Write what was measured to this file"),
+  Flag.optional
+)
 
 /** The values of a record of flags. */
 export type Values<Flags> = { readonly [Name in keyof Flags]: Flags[Name] extends Flag.Flag<infer A> ? A : never }

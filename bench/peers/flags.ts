@@ -2,7 +2,7 @@
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { number, toggle } from "../../tools/flags.ts"
-import type { Values } from "../harness/flags.ts"
+import { measurementsFile, type Values } from "../harness/flags.ts"
 import * as plan from "./plan.ts"
 
 const { defaults } = plan
@@ -45,11 +45,7 @@ export const flags = {
     Flag.withDescription("An earlier build contends as well: the folder where its package (npm pack) was unpacked"),
     Flag.optional
   ),
-  json: Flag.String("json").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Write what was measured to this file"),
-    Flag.optional
-  ),
+  json: measurementsFile,
   page: Flag.String("page").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Measure nothing: write docs/benchmarks.md and its plots from what --json wrote to this file"),

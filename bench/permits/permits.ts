@@ -17,6 +17,7 @@ import * as Pool from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
 import * as Api from "../harness/api.ts"
 import * as Connection from "../harness/connection.ts"
+import { measurementsFile } from "../harness/flags.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Objects from "../harness/objects.ts"
 import { median } from "../harness/statistics.ts"
@@ -196,11 +197,7 @@ const flags = {
   quick: toggle("quick", "A run of a minute: shows that everything works, and leaves docs/permits-benchmarks.md alone"),
   seconds: whole("seconds", [1, 600], "How long each contest lasts (default 15)").pipe(Flag.withDefault(15)),
   rounds: whole("rounds", [1, 20], "How often the contests take turns (default 3)").pipe(Flag.withDefault(3)),
-  json: Flag.String("json").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Write what was measured to this file"),
-    Flag.optional
-  )
+  json: measurementsFile
 }
 
 const command = Command.make(
