@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -493,6 +494,26 @@ describe("a shared lock whose write got no answer", () => {
       yield* Effect.forkChild(reader.letGo)
       yield* TestClock.adjust("2 seconds")
       yield* isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("brings a greater token to a reader that upgrades as soon as it is handed the lease of a writer", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const { shared } = yield* aProcess("us")
+      const writer = yield* wants(shared.exclusive(id, { releaseInBackground: true }))
+      const tokens: Array<bigint> = [(yield* Fiber.join(writer.fiber)).fencingToken]
+      const reader = yield* wants(
+        Effect.gen(function* () {
+          const held = yield* shared.shared(id)
+          const upgraded = yield* held.tryUpgrade
+          tokens.push(held.fencingToken, Option.getOrThrow(upgraded).fencingToken)
+        })
+      )
+      yield* writer.letGo
+      yield* Fiber.join(reader.fiber)
+      assert.isTrue(tokens[0]! < tokens[1]! && tokens[1]! < tokens[2]!, String(tokens))
+      yield* reader.letGo
     }).pipe(Effect.scoped)
   )
 })
