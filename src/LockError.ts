@@ -132,7 +132,7 @@ export class Mismatch extends Schema.Error<Mismatch>("kubelock/LockError/Mismatc
  * - `Released`: the lock was used (`guard`) after its own release.
  *
  * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known. `what` is there if it
- * was the leadership of an election.
+ * was the leadership of an election, or a session.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
@@ -142,7 +142,7 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String),
-  what: Schema.optionalKey(Schema.Literal("leadership"))
+  what: Schema.optionalKey(Schema.Literals(["leadership", "session"]))
 }) {
   override get message(): string {
     return `Lost ${subject.of(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
@@ -152,9 +152,9 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
       case "TakenOver":
         return `another contender took it over. Holder now: ${holderOf(this) ?? "unknown"}`
       case "Removed":
-        return this.what === "leadership"
-          ? "another client removed the holder from the Lease"
-          : "another client removed its annotation"
+        return this.what === undefined
+          ? "another client removed its annotation"
+          : "another client removed the holder from the Lease"
       case "Deleted":
         return "the object was deleted or replaced"
       case "Expired":

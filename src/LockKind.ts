@@ -27,7 +27,7 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
  * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
 export interface LockKind {
-  readonly what: "lock" | "leadership"
+  readonly what: "lock" | "leadership" | "session"
   readonly key: string
   readonly otherKeys: ReadonlyArray<string>
   readonly decode: (annotations: Readonly<Record<string, string>>) => LockRecord

@@ -34,6 +34,7 @@ const library = [
   "Several",
   "Once",
   "election",
+  "session",
   "LeaderElection",
   ...kubernetes,
   "client",
@@ -76,6 +77,10 @@ const wings: Readonly<Record<string, Wing>> = {
   memory: { files: ["src/ObjectStoreMemory.ts"], imports: port },
   protocol: { files: ["src/internal/protocol/"], imports: port },
   engine: { files: ["src/internal/engine/"], imports: [...port, "protocol", "tracing", "boundedMap"] },
+  session: {
+    files: ["src/internal/session/"],
+    imports: [...port, "protocol", "engine", "tracing", "boundedMap", "election"]
+  },
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
   Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "Lock"] },
   Several: { files: ["src/Several.ts"], imports: ["port", "guarded", "Lock", "Semaphore"] },
