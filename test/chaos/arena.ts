@@ -23,8 +23,8 @@ export interface Options {
   readonly holders: ReadonlyArray<HolderOptions>
   /** How many processes share a rotating token. No fault hits them but those of the servers. */
   readonly refreshers?: number | undefined
-  /** Whether the lock is the leadership of a Lease. */
-  readonly election?: boolean | undefined
+  /** What the processes contend for: a lock by default. */
+  readonly kind?: settings.Kind | undefined
 }
 
 /**
@@ -59,13 +59,13 @@ const root = Path.join(import.meta.dirname, "../..")
 
 /** The locked object, and the URL path of its kind. */
 export const id = "tok-chaos"
-export const objectsOf = ({ election = false }: Pick<Options, "election">): string =>
-  election
+export const objectsOf = ({ kind }: Pick<Options, "kind">): string =>
+  kind === "election"
     ? "/apis/coordination.k8s.io/v1/namespaces/dex/leases"
     : "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
 
-const object = ({ election = false }: Options) =>
-  election
+const object = ({ kind }: Options) =>
+  kind === "election"
     ? { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
     : { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
 
@@ -75,7 +75,10 @@ const tokenId = "tok-rotating"
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
   const house = yield* Houses.open(options.server, options.seed)
-  const witness = yield* Witness.make(house.hosts.length > 0 ? "0.0.0.0" : undefined)
+  const witness = yield* Witness.make(
+    house.hosts.length > 0 ? "0.0.0.0" : undefined,
+    settings.limits[options.kind ?? "lock"]
+  )
   const made = yield* Effect.orDie(house.request("POST", objectsOf(options), object(options)))
   if (made.status !== 201) {
     return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
@@ -138,11 +141,11 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
           kubeconfig,
           "--witness",
           witnessUrl.href,
-          // Other versions do not know this flag.
+          // Other versions do not know these flags.
           ...(options.holders.length > 4
             ? ["--long-stays", String(settings.longStaysAmong(options.holders.length))]
             : []),
-          ...(options.election === true ? ["--election"] : []),
+          ...(options.kind === undefined ? [] : ["--kind", options.kind]),
           ...(conduct === undefined ? [] : [`--${conduct}`])
         ],
         guard

@@ -7,8 +7,8 @@
  *
  * On a cluster 16 processes contend, and four more share a rotating token.
  *
- * With `--election` they are candidates for one Lease. With `--beside` every second holder runs another version of this
- * repository, which must be checked out and installed.
+ * With `--kind` they are candidates for one Lease, or contend for a semaphore or a shared lock. With `--beside` every second holder
+ * runs another version of this repository, which must be checked out and installed.
  *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.
@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { dexAnnotation } from "../../src/LockPolicy.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
-import { toggle, whole } from "../../tools/flags.ts"
+import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
 import * as Dice from "../simulation/dice.ts"
 import * as Arena from "./arena.ts"
@@ -43,8 +43,8 @@ export interface Options {
   readonly crowd?: number | undefined
   /** The folder of another version. */
   readonly beside?: string | undefined
-  /** Whether the lock is the leadership of a Lease. */
-  readonly election?: boolean | undefined
+  /** What the processes contend for: a lock by default. */
+  readonly kind?: settings.Kind | undefined
 }
 
 /** One holder relies on the fence alone. Two have wrong wall clocks, if libfaketime is installed. */
@@ -108,6 +108,7 @@ export const run = Effect.fnUntraced(function* (
   const annotations = left.body.metadata?.annotations ?? {}
   return {
     ...options,
+    kind: options.kind ?? "lock",
     title: house.title,
     others:
       options.beside === undefined
@@ -272,7 +273,12 @@ const command = Command.make(
         "Which server of KUBEBUILDER_ASSETS; or a cluster of two kube-apiservers on three etcd members; or two hosts with cables (default kube-apiserver)"
       )
     ),
-    election: toggle("election", "The processes contend for the leadership of a Lease, not for a lock"),
+    kind: Flag.Literals("kind", settings.kinds).pipe(
+      Flag.optional,
+      Flag.withDescription(
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock (default lock)"
+      )
+    ),
     crowd: whole(
       "crowd",
       [0, 100],
@@ -287,6 +293,7 @@ const command = Command.make(
     const report = yield* run({
       ...settings,
       crowd: Option.getOrUndefined(settings.crowd),
+      kind: Option.getOrUndefined(settings.kind),
       beside: Option.getOrUndefined(settings.beside)
     })
     yield* Console.log(Report.format(report))
@@ -298,6 +305,7 @@ const command = Command.make(
   Command.withExamples([
     { command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" },
     { command: "npx node test/chaos/chaos.ts --server cluster --seconds 600" },
+    { command: "npx node test/chaos/chaos.ts --kind shared", description: "Readers and writers" },
     { command: "npx node test/chaos/chaos.ts --beside ../kubelock-before", description: "Two versions at once" }
   ])
 )

@@ -9,8 +9,10 @@ import type * as Dice from "../simulation/dice.ts"
 import * as settings from "./settings.ts"
 import { type Claim, type Ending, now, type Testimony } from "./testimony.ts"
 
-/** What the process has, a lock or a term. */
-export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard">
+/** What the process has: a lock, a term, or permits. */
+export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard"> & {
+  readonly permits?: number
+}
 
 /**
  * A contender.
@@ -43,7 +45,8 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
 
   const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
     const checked = isGuarded && (step !== "Write" || dice.chance(0.5))
-    const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: conduct !== "careless" }
+    const { permits = 1 } = held
+    const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: conduct !== "careless", permits }
     if (checked && !(yield* held.isValid)) return yield* held.lost
     return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
   })

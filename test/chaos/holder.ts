@@ -2,7 +2,7 @@
  * A process that contends for one lock until it gets a signal (`contending.ts`). Its arguments are `flags` below.
  *
  * - `--unguarded`, `--careless`: its conduct.
- * - `--election`: the lock is the leadership of a Lease.
+ * - `--kind`: what it contends for (`settings.kinds`).
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Duration from "effect/Duration"
@@ -22,6 +22,8 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import * as Dice from "../simulation/dice.ts"
 import { contend, type Held } from "./contending.ts"
 import * as settings from "./settings.ts"
@@ -37,7 +39,7 @@ const flags = parseArgs({
     "long-stays": { type: "string", default: String(settings.longStays) },
     unguarded: { type: "boolean", default: false },
     careless: { type: "boolean", default: false },
-    election: { type: "boolean", default: false }
+    kind: { type: "string", default: "lock" }
   }
 }).values
 
@@ -53,6 +55,20 @@ const tell = Effect.fnUntraced(function* (testimony: Testimony) {
   )
   return response.status === 200
 })
+
+const dice = Dice.make(Number(flags.seed), `${flags.name}, permits`)
+
+const { semaphore: limit, shared: all } = settings.limits
+
+const takePermits = Effect.suspend(() =>
+  Semaphore.take(flags.id, { limit, permits: dice.chance(settings.takesAll) ? limit : 1 })
+)
+
+const readOrWrite = Effect.suspend((): Effect.Effect<Held, Lock.AcquireError, SharedLock.SharedLock | Scope.Scope> =>
+  dice.chance(settings.takesAll)
+    ? Effect.map(SharedLock.exclusive(flags.id), (held) => ({ ...held, permits: all }))
+    : SharedLock.shared(flags.id)
+)
 
 const lead = Effect.map(LeaderElection.scoped(flags.id), (term): Held => ({
   ...term,
@@ -78,15 +94,13 @@ const policy = LockPolicy.make({
 
 const kubeConfig = { file: flags.kubeconfig }
 
-const LockLive = Lock.layer({ policy, identity: flags.name }).pipe(
-  Layer.provide(
-    ObjectStoreKubernetes.layerKubeConfig({
-      resource: Resource.refreshToken,
-      kubeConfig,
-      requestTimeout: Duration.millis(settings.requestTimeout)
-    })
-  )
-)
+const store = ObjectStoreKubernetes.layerKubeConfig({
+  resource: Resource.refreshToken,
+  kubeConfig,
+  requestTimeout: Duration.millis(settings.requestTimeout)
+})
+
+const options = { policy, identity: flags.name }
 
 const ElectionLive = LeaderElection.layer({
   identity: flags.name,
@@ -98,8 +112,11 @@ const ElectionLive = LeaderElection.layer({
   })
 }).pipe(Layer.provide(KubernetesClient.layerKubeConfig(kubeConfig)))
 
-const main = flags.election
-  ? Effect.provide(rounds(lead), ElectionLive)
-  : Effect.provide(rounds(Lock.scoped(flags.id)), LockLive)
+const loads = {
+  lock: Effect.provide(rounds(Lock.scoped(flags.id)), Layer.provide(Lock.layer(options), store)),
+  election: Effect.provide(rounds(lead), ElectionLive),
+  semaphore: Effect.provide(rounds(takePermits), Layer.provide(Semaphore.layer(options), store)),
+  shared: Effect.provide(rounds(readOrWrite), Layer.provide(SharedLock.layer(options), store))
+} satisfies Record<settings.Kind, unknown>
 
-main.pipe(Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)
+loads[flags.kind as settings.Kind].pipe(Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)

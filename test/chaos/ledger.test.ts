@@ -114,9 +114,67 @@ describe("the ledger", () => {
     ledger.take(claim("a", 1n, 0))
     ledger.crashed("a", 4)
     ledger.crashed("b", 4)
-    assert.deepStrictEqual(ledger.findings.crashes, [{ name: "a", token: 1n, at: 4, next: undefined }])
+    assert.deepStrictEqual(ledger.findings.crashes, [{ name: "a", token: 1n, at: 4, idleSince: 4, next: undefined }])
     ledger.take(claim("b", 2n, 9))
     assert.deepInclude(ledger.findings.crashes[0], { at: 4, next: 9 })
+  })
+
+  describe("of permits", () => {
+    const one = { permits: 1 }
+    const all = { permits: 2 }
+    const permits = () => new Ledger(2)
+
+    it("finds nothing wrong with as many as the limit, whatever the order of their tokens", () => {
+      const ledger = permits()
+      assert.isTrue(ledger.take(claim("a", 2n, 0, one)))
+      assert.isTrue(ledger.take(claim("b", 1n, 1, one)))
+      assert.isTrue(ledger.take(claim("a", 2n, 2, one)))
+      assert.strictEqual(ledger.inside, "a")
+      ledger.take(claim("a", 2n, 3, { ...one, step: "Leave" }))
+      assert.strictEqual(ledger.inside, "b")
+      ledger.take(claim("b", 1n, 4, { ...one, step: "Leave" }))
+      ledger.take(claim("c", 3n, 5, all))
+      assert.deepInclude(ledger.findings, { exclusion: { overlaps: [], disorder: [] }, overlaps: {}, staleRefused: 0 })
+    })
+
+    it("finds one more than the limit", () => {
+      const ledger = permits()
+      ledger.take(claim("a", 1n, 0, one))
+      ledger.take(claim("b", 2n, 1, all))
+      ledger.take(claim("a", 1n, 2, { ...one, fenced: false }))
+      assert.deepStrictEqual(exclusion(ledger), { overlaps: ["a b"], disorder: [] })
+      assert.deepInclude(ledger.findings, { overlaps: { Unaccounted: 1 }, staleAccepted: 1 })
+    })
+
+    it("refuses a stale write after a holder of all permits, and one of a holder of all after any", () => {
+      const ledger = permits()
+      ledger.take(claim("a", 1n, 0, one))
+      ledger.take(claim("b", 2n, 10, all))
+      assert.isFalse(ledger.take(claim("a", 1n, 20, { ...one, checked: false })))
+      ledger.take(claim("b", 2n, 30, { ...all, step: "Leave" }))
+      assert.isTrue(ledger.take(claim("c", 3n, 40, one)))
+      assert.isFalse(ledger.take(claim("b", 2n, 50, { ...all, checked: false })))
+    })
+
+    it("counts a stay whose permits were taken, and not those beside it", () => {
+      const ledger = permits()
+      ledger.take(claim("fine", 1n, 0, one))
+      ledger.take(claim("crashed", 2n, 1, one))
+      ledger.crashed("crashed", 20)
+      ledger.take(claim("next", 3n, 10, one))
+      assert.deepInclude(ledger.findings.overlaps, { Crashed: 1 })
+      assert.notProperty(ledger.findings.overlaps, "Unaccounted")
+    })
+
+    it("knows since when nobody was inside before one took all permits after a crash", () => {
+      const ledger = permits()
+      ledger.take(claim("a", 1n, 0, one))
+      ledger.take(claim("b", 2n, 1, one))
+      ledger.crashed("a", 4)
+      ledger.take(claim("b", 2n, 9, { ...one, step: "Leave" }))
+      ledger.take(claim("c", 3n, 12, all))
+      assert.deepStrictEqual(ledger.findings.crashes, [{ name: "a", token: 1n, at: 4, idleSince: 9, next: 12 }])
+    })
   })
 
   it("finds a token that two stays share", () => {

@@ -4,7 +4,8 @@
  * **Details**
  *
  * - The fence refuses a write whose token is smaller than one that it has already seen. Without the fence such a write is
- *   accepted, and counted.
+ *   accepted, and counted. Where holders share, a write of one that has all permits must not be older than any other, and that of
+ *   another holder must not be older than one with all permits.
  * - Exclusion is judged apart from the fence, from the moments at which holders called their lock valid
  *   (`src/testing/internal/exclusion.ts`).
  */
@@ -16,6 +17,7 @@ export interface Stay {
   readonly name: string
   readonly holder: string
   readonly token: bigint
+  readonly permits: number
   readonly entered: number
   /** The last moment at which the holder called its lock valid. `undefined` if it never asked. */
   lastValid: number | undefined
@@ -24,11 +26,15 @@ export interface Stay {
   end: { readonly how: "Left" | "Crashed" | Ending["how"]; readonly at: number } | undefined
 }
 
-/** A process that was killed while it held the lock, and the time at which the next one entered. */
+/**
+ * A process that was killed while it held the lock, and the time at which the next one entered that takes all permits. `idleSince`: since
+ * when nobody was inside then, as far as is known.
+ */
 export interface Crash {
   readonly name: string
   readonly token: bigint
   readonly at: number
+  readonly idleSince: number
   readonly next: number | undefined
 }
 
@@ -39,8 +45,8 @@ export interface Crash {
  * - `writeTimes`: when each accepted write was made.
  * - `staleRefused`, `staleAccepted`: writes with a smaller token than one already seen.
  * - `exclusion`: stays that were valid at the same time, and stays whose token is not greater than an earlier one's.
- * - `overlaps`: stays that had not ended when the next one began, by how they ended. The holder noticed the loss, the
- *   fence refused it, it was killed, it was asked to stop, or (`Unaccounted`) none of these.
+ * - `overlaps`: stays that had not ended when one began for which they left too few permits, by how they ended. The holder noticed
+ *   the loss, the fence refused it, it was killed, it was asked to stop, or (`Unaccounted`) none of these.
  * - `losses`: by reason. `failures`: acquisitions that failed, by tag.
  * - `longestGap`: the longest time in which no holder is known.
  */
@@ -63,16 +69,23 @@ export interface Validity extends exclusion.Interval {
   readonly stay: Stay
 }
 
+/** `limit` is how many permits there are in all. */
 export class Ledger {
+  readonly #limit: number
   readonly #stays = new Map<string, Stay>()
   readonly #losses = new Map<string, number>()
   readonly #failures = new Map<string, number>()
   readonly #crashes: Array<Stay> = []
   readonly #writeTimes: Array<number> = []
   #newest = 0n
+  #newestOfAll = 0n
   #writes = 0
   #staleRefused = 0
   #staleAccepted = 0
+
+  constructor(limit = 1) {
+    this.#limit = limit
+  }
 
   /** Takes a testimony. Returns false if the fence refuses the write. */
   take(testimony: Testimony): boolean {
@@ -96,13 +109,23 @@ export class Ledger {
     for (const stay of this.#stays.values()) {
       if (stay.name !== name || stay.end !== undefined) continue
       stay.end = { how: "Crashed", at }
-      if (stay.token === this.#newest) this.#crashes.push(stay)
+      if (this.#isCurrent(stay)) this.#crashes.push(stay)
     }
   }
 
-  /** The process that is inside, as far as is known. */
+  /** The process that is inside, as far as is known: the newest one if there are several. */
   get inside(): string | undefined {
-    return [...this.#stays.values()].find((stay) => stay.token === this.#newest && stay.end === undefined)?.name
+    const inside = [...this.#stays.values()].filter((stay) => stay.end === undefined && this.#isCurrent(stay))
+    return inside.toSorted((a, b) => (a.token > b.token ? -1 : 1))[0]?.name
+  }
+
+  #hasAll({ permits = 1 }: Pick<Claim, "permits">): boolean {
+    return permits >= this.#limit
+  }
+
+  /** Whether no newer holder has the permits of this one, as far as is known. */
+  #isCurrent(stay: Pick<Stay, "permits" | "token">): boolean {
+    return stay.token >= (this.#hasAll(stay) ? this.#newest : this.#newestOfAll)
   }
 
   /** When each process entered last. */
@@ -116,16 +139,16 @@ export class Ledger {
 
   get findings(): Findings {
     const stays = [...this.#stays.values()].toSorted((a, b) => (a.token < b.token ? -1 : a.token > b.token ? 1 : 0))
-    const overlaps = new Map<string, number>()
     let longestGap = 0
     let lastWrite = stays[0]?.entered ?? 0
-    for (const [index, older] of stays.entries()) {
-      longestGap = Math.max(longestGap, older.entered - lastWrite)
-      lastWrite = Math.max(lastWrite, older.lastWrite)
-      if (stays.slice(index + 1).some((stay) => stay.entered < (older.end?.at ?? Number.POSITIVE_INFINITY))) {
-        const how = older.end?.how ?? "Left"
-        count(overlaps, how === "Left" ? "Unaccounted" : how)
-      }
+    for (const stay of stays) {
+      longestGap = Math.max(longestGap, stay.entered - lastWrite)
+      lastWrite = Math.max(lastWrite, stay.lastWrite)
+    }
+    const overlaps = new Map<string, number>()
+    for (const { end } of this.#overtaken(stays)) {
+      const how = end?.how ?? "Left"
+      count(overlaps, how === "Left" ? "Unaccounted" : how)
     }
     return {
       stays,
@@ -133,36 +156,55 @@ export class Ledger {
       writeTimes: this.#writeTimes,
       staleRefused: this.#staleRefused,
       staleAccepted: this.#staleAccepted,
-      exclusion: exclusion.check(validities(stays)),
+      exclusion: exclusion.check(validities(stays), this.#limit),
       overlaps: Object.fromEntries(overlaps),
       losses: Object.fromEntries(this.#losses),
       failures: Object.fromEntries(this.#failures),
       longestGap,
-      crashes: this.#crashes.map(({ end, name, token }) => ({
-        name,
-        token,
-        at: end!.at,
-        next: stays.find((stay) => stay.token > token)?.entered
-      }))
+      crashes: this.#crashes.map((crashed) => this.#crashOf(crashed, stays))
     }
   }
 
+  /** The stays that had not ended when a newer one entered for which they left too few permits. */
+  #overtaken(stays: ReadonlyArray<Stay>): ReadonlySet<Stay> {
+    const overtaken = new Set<Stay>()
+    for (const [index, newer] of stays.entries()) {
+      const inside = stays.slice(0, index).filter(({ end }) => newer.entered < (end?.at ?? Number.POSITIVE_INFINITY))
+      const unaccounted = inside.filter(({ end }) => end === undefined || end.how === "Left")
+      const isOver = (older: ReadonlyArray<Stay>) => exclusion.permitsOf([...older, newer]) > this.#limit
+      if (!isOver(inside)) continue
+      for (const older of isOver(unaccounted) ? inside : inside.filter((stay) => !unaccounted.includes(stay))) {
+        overtaken.add(older)
+      }
+    }
+    return overtaken
+  }
+
+  #crashOf({ end, name, token }: Stay, stays: ReadonlyArray<Stay>): Crash {
+    const at = end!.at
+    const next = stays.find((stay) => stay.token > token && this.#hasAll(stay))?.entered
+    const before = stays.filter((stay) => stay.token !== token && stay.entered < (next ?? at))
+    const idleSince = this.#limit === 1 ? at : Math.max(at, ...before.map(({ end, lastWrite }) => end?.at ?? lastWrite))
+    return { name, token, at, idleSince, next }
+  }
+
   #claim(claim: Claim): boolean {
-    const { at, checked, fenced, holder, name, step, token } = claim
+    const { at, checked, fenced, holder, name, permits = 1, step, token } = claim
     let stay = this.#stays.get(holder)
     if (stay === undefined) {
-      stay = { name, holder, token, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
+      stay = { name, holder, token, permits, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
       this.#stays.set(holder, stay)
     }
     if (checked) stay.lastValid = at
-    if (token < this.#newest) {
+    if (!this.#isCurrent(stay)) {
       if (fenced) {
         this.#staleRefused++
         return false
       }
       this.#staleAccepted++
     } else {
-      this.#newest = token
+      if (token > this.#newest) this.#newest = token
+      if (this.#hasAll(stay)) this.#newestOfAll = token
       stay.lastWrite = at
     }
     this.#writes++
@@ -178,10 +220,10 @@ export class Ledger {
  */
 const validities = (stays: ReadonlyArray<Stay>): ReadonlyArray<Validity> =>
   stays.flatMap((stay): ReadonlyArray<Validity> => {
-    const { entered: start, lastValid, token } = stay
-    if (lastValid !== undefined) return [{ stay, start, end: lastValid, token }]
+    const { entered: start, lastValid, permits, token } = stay
+    if (lastValid !== undefined) return [{ stay, start, end: lastValid, token, permits }]
     const isLate = stays.some((other) => other.token > token && other.entered < start)
-    return isLate ? [] : [{ stay, start, end: start, token }]
+    return isLate ? [] : [{ stay, start, end: start, token, permits }]
   })
 
 const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)

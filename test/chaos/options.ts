@@ -5,6 +5,12 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { appendFileSync } from "node:fs"
 import * as Report from "./report.ts"
+import * as settings from "./settings.ts"
+
+/** What processes contend for: each kind in turn, or the one that was asked for. */
+export const kinds: ReadonlyArray<settings.Kind> = settings.kinds.filter(
+  (kind) => (process.env["KUBELOCK_CHAOS_KIND"] ?? kind) === kind
+)
 
 /** The seed, and how long faults are injected in each run. */
 export const options = Config.all({

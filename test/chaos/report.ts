@@ -35,6 +35,7 @@ export interface Recovery {
  */
 export interface Report {
   readonly title: string
+  readonly kind: settings.Kind
   readonly seed: number
   readonly seconds: number
   readonly others: ReadonlyArray<string> | undefined
@@ -52,13 +53,13 @@ export interface Report {
 
 /** How long each takeover after a crash took, if the server and at least one other holder were healthy. */
 export const takeOvers = ({ findings, injected, recovered }: Report): ReadonlyArray<number> =>
-  findings.crashes.flatMap(({ at, name, next }) => {
+  findings.crashes.flatMap(({ at, idleSince, name, next }) => {
     if (next === undefined) return []
     const isHealthy = (target: string, tail: number) =>
       !injected.some((one) => one.target === target && one.from < next && one.until + tail > at)
     return isHealthy(theServer, settings.retryAfter + settings.requestTimeout) &&
       recovered.some((other) => other.name !== name && isHealthy(other.name, 2 * settings.requestTimeout))
-      ? [next - at]
+      ? [next - idleSince]
       : []
   })
 
@@ -127,9 +128,10 @@ export const problems = (report: Report): ReadonlyArray<string> => {
 
 /** The report for programs: one object of JSON. */
 export const record = (report: Report) => {
-  const { findings, injected, recovered, refresh, seconds, seed, title } = report
+  const { findings, injected, kind, recovered, refresh, seconds, seed, title } = report
   return {
     title,
+    kind,
     seed,
     seconds,
     injected,
@@ -148,6 +150,13 @@ export const record = (report: Report) => {
     refresh,
     problems: problems(report)
   }
+}
+
+const nouns: Readonly<Record<settings.Kind, string>> = {
+  lock: "a lock",
+  election: "an election",
+  semaphore: "a semaphore",
+  shared: "a shared lock"
 }
 
 /** The report for people. */
@@ -198,7 +207,7 @@ export const format = (report: Report): string => {
   ]
   return [
     "",
-    `chaos on ${report.title}, seed ${report.seed}, ${report.seconds} s of injections`,
+    `chaos of ${nouns[report.kind]} on ${report.title}, seed ${report.seed}, ${report.seconds} s of injections`,
     "",
     "injected",
     ...table([...kinds].toSorted(([a], [b]) => (a < b ? -1 : 1))),

@@ -8,6 +8,7 @@ import { resolve } from "node:path"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { number, whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
+import * as settings from "./settings.ts"
 
 const command = Command.make(
   "npm run test:chaos --",
@@ -16,6 +17,10 @@ const command = Command.make(
       Flag.optional
     ),
     seed: whole("seed", [0, 2 ** 31 - 1], "Decides which faults are injected (default 1)").pipe(Flag.optional),
+    kind: Flag.Literals("kind", settings.kinds).pipe(
+      Flag.optional,
+      Flag.withDescription("What the processes contend for (default each kind in turn)")
+    ),
     only: Flag.String("only").pipe(
       Flag.optional,
       Flag.withMetavar("TEXT"),
@@ -27,12 +32,13 @@ const command = Command.make(
       Flag.withDescription("Append a line of JSON for each run: the faults with their times, and what was seen")
     )
   },
-  ({ minutes, only, record, seed }) =>
+  ({ kind, minutes, only, record, seed }) =>
     Effect.gen(function* () {
       yield* Envtest.assets
       const given = {
         KUBELOCK_CHAOS_SECONDS: Option.map(minutes, (minutes) => String(Math.round(minutes * 60))),
         KUBELOCK_CHAOS_SEED: Option.map(seed, String),
+        KUBELOCK_CHAOS_KIND: kind,
         KUBELOCK_CHAOS_RECORD: Option.map(record, (file) => resolve(file))
       }
       const env = Object.fromEntries(
@@ -60,7 +66,7 @@ const command = Command.make(
       command: "npm run test:chaos -- --only cluster --minutes 10",
       description: "Two API servers on three etcd members"
     },
-    { command: "npm run test:chaos -- --seed 7 --record chaos.jsonl" }
+    { command: "npm run test:chaos -- --kind semaphore --seed 7 --record chaos.jsonl" }
   ])
 )
 

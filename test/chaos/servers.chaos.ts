@@ -4,23 +4,18 @@ import * as Effect from "effect/Effect"
 import { describeServers } from "../cluster/describeServers.ts"
 import * as Arena from "./arena.ts"
 import { run } from "./chaos.ts"
-import { judge, options } from "./options.ts"
+import { judge, kinds, options } from "./options.ts"
 import * as settings from "./settings.ts"
 
 describeServers("chaos", (server) => {
-  it.live("breaks no promise of the lock", () =>
-    Effect.gen(function* () {
-      yield* judge(yield* run({ server, ...(yield* options) }))
-    })
-  )
-
-  if (server === "kube-apiserver") {
-    it.live("breaks no promise of an election", () =>
+  // Only kube-apiserver has Leases.
+  it.live.each(server === "kube-apiserver" ? kinds : kinds.filter((kind) => kind !== "election"))(
+    "breaks no promise of %s",
+    (kind) =>
       Effect.gen(function* () {
-        yield* judge(yield* run({ server, election: true, ...(yield* options) }))
+        yield* judge(yield* run({ server, kind, ...(yield* options) }))
       })
-    )
-  }
+  )
 
   it.live("lets the witness see the stale write of a holder that ignores its fencing token", () =>
     Effect.gen(function* () {

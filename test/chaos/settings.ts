@@ -1,5 +1,15 @@
 /** The numbers of a chaos run and the bounds that follow from them. Times are in milliseconds. */
 
+/** What processes contend for: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
+export const kinds = ["lock", "election", "semaphore", "shared"] as const
+export type Kind = (typeof kinds)[number]
+
+/** How many permits there are in all. A reader of a shared lock has one, a writer has all. */
+export const limits: Readonly<Record<Kind, number>> = { lock: 1, election: 1, semaphore: 2, shared: 1000 }
+
+/** The share of acquisitions that take all permits: of writers, in a shared lock. */
+export const takesAll = 0.3
+
 export const ttl = 3000
 export const pollInterval = 100
 export const requestTimeout = 1000

@@ -21,12 +21,14 @@ const about = {
  * - `checked`: the holder's own check said that its lock was valid at `at`. The holder read `at` before it called
  *   `isValid`, so a suspension between the two cannot make the claim wrong.
  * - `fenced`: the witness checks the fencing token.
+ * - `permits`: how many permits the holder has. A lock has one, which is all.
  */
 export const Claim = Schema.TaggedStruct("Claim", {
   ...about,
   step: Schema.Literals(["Enter", "Write", "Leave"]),
   checked: Schema.Boolean,
-  fenced: Schema.Boolean
+  fenced: Schema.Boolean,
+  permits: Schema.optionalKey(Schema.Int)
 })
 export type Claim = typeof Claim.Type
 

@@ -24,9 +24,12 @@ export interface Witness {
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
 
-/** Starts it on an address of this machine. */
-export const make = Effect.fnUntraced(function* (host = "127.0.0.1"): Effect.fn.Return<Witness, never, Scope.Scope> {
-  const ledger = new Ledger()
+/** Starts it on an address of this machine. `limit` is how many permits there are in all. */
+export const make = Effect.fnUntraced(function* (
+  host = "127.0.0.1",
+  limit = 1
+): Effect.fn.Return<Witness, never, Scope.Scope> {
+  const ledger = new Ledger(limit)
   const provider = new Provider()
   // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }

@@ -40,3 +40,22 @@ describe("disorder", () => {
     ])
   })
 })
+
+describe("permits", () => {
+  const has = (start: number, end: number, permits: number, token?: bigint) => ({ ...held(start, end, token), permits })
+  const found = (...acquisitions: ReadonlyArray<exclusion.Interval>) => exclusion.check(acquisitions, 3)
+
+  it("overlap only where there are more than the limit", () => {
+    assert.deepStrictEqual(found(has(1, 9, 1), has(2, 9, 2), has(9, 10, 3)).overlaps, [])
+    assert.lengthOf(found(has(1, 9, 1), has(2, 9, 1), has(3, 9, 2)).overlaps, 2)
+  })
+
+  it("have tokens in any order, but for those of a holder of all", () => {
+    assert.deepStrictEqual(
+      found(has(1, 9, 1, 5n), has(2, 9, 1, 4n), has(9, 10, 3, 6n), has(10, 11, 1, 7n)).disorder,
+      []
+    )
+    assert.lengthOf(found(has(1, 9, 1, 5n), has(9, 10, 3, 4n)).disorder, 1)
+    assert.lengthOf(found(has(1, 9, 3, 5n), has(9, 10, 1, 4n)).disorder, 1)
+  })
+})
