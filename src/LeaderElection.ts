@@ -272,6 +272,8 @@ export const make = Effect.fnUntraced(function* (
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const scope = yield* Scope.fork(yield* Effect.scope)
+          // A candidate has a status as well. It may be that another fiber leads.
+          yield* Metric.modify(named(ElectionMetrics.masterStatus, name), 0)
           yield* restore(leaveToOthers(name))
           const held = yield* restore(Scope.provide(lock.scoped(name), scope)).pipe(
             Effect.catchTags({ LockTimeout: Effect.die, LockMalformed: Effect.die, LockMismatch: Effect.die }),

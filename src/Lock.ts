@@ -54,11 +54,13 @@ import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
  *   default: once the scope has closed, the lock is released, also if the process exits at that moment, unless another fiber of the
  *   process waits for it. On, a loop that wants the lock again at once saves one request of each round, because the request that
  *   hands the lock over also puts it in the queue. The layer waits for releases under way when it closes.
+ * - `countedAs`: what the attribute `kind` of the metrics says instead of the kind of lock, as `Once` says `once`. Use few of them.
  */
 export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
   readonly snapshot?: ObjectSnapshot | undefined
   readonly releaseInBackground?: boolean | undefined
+  readonly countedAs?: string | undefined
 }
 
 /** The state of a lock, and its id if that is not the name of its object (see `AnyId`). */
@@ -217,7 +219,7 @@ export const makeOf = Effect.fnUntraced(function* (
   const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.standard
   const store = given.holdsLeases ? yield* showingHolders(given, kind) : given
-  const { detach, hold, sharedWithDex } = yield* process.make(store, {
+  const { broke, detach, hold, sharedWithDex } = yield* process.make(store, {
     key: kind.key,
     policy,
     identity: options.identity,
@@ -289,7 +291,9 @@ export const makeOf = Effect.fnUntraced(function* (
       expect: { resourceVersion: found.resourceVersion },
       ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })
     })
-    return Option.isSome(answer) ? state : yield* conflict(id, "RaceLost")
+    if (Option.isNone(answer)) return yield* conflict(id, "RaceLost")
+    yield* broke(id, kind)
+    return state
   })
 
   return Lock.of({

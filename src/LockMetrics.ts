@@ -2,8 +2,9 @@
  * The metrics of locks, as Effect metrics. `effect/observability` exports them (OTLP, Prometheus). Times are in
  * seconds.
  *
- * Attributes have few values: `reason` of losses, `verb` and `status` of requests. The id of a lock is an attribute
- * only if the layer was made with `idInMetrics: true`.
+ * Attributes have few values. All metrics but `requestSeconds` have `kind`: `lock` (also that of `RefreshOnce`), `once`, `semaphore`,
+ * `shared`, `election`, or what `countedAs` of the acquisition says. Those of a shared lock also have `mode` (`shared` or
+ * `exclusive`), except `breaks`. The id of a lock is an attribute only if the layer was made with `idInMetrics: true`.
  */
 import * as Metric from "effect/Metric"
 
@@ -24,6 +25,9 @@ export const conflicts: Metric.Counter<number> = counter(
 /** Waits that ended without the lock, because the wait schedule ended. */
 export const timeouts: Metric.Counter<number> = counter("kubelock_timeouts_total", "Waits that timed out")
 
+/** Acquisitions that failed otherwise than by a time-out or a conflict, by the tag of the error (attribute `error`). */
+export const failures: Metric.Counter<number> = counter("kubelock_failures_total", "Acquisitions that failed")
+
 /** Locks lost while they were held, by the attribute `reason`. */
 export const losses: Metric.Counter<number> = counter("kubelock_losses_total", "Locks lost while held")
 
@@ -33,8 +37,19 @@ export const renewals: Metric.Counter<number> = counter("kubelock_renewals_total
 /** Acquisitions that took an expired lock over from its holder. */
 export const takeovers: Metric.Counter<number> = counter("kubelock_takeovers_total", "Expired locks taken over")
 
+/** Locks that this process took from their holders, as an operator does: `Lock.break`, `Semaphore.break`, `SharedLock.break`. */
+export const breaks: Metric.Counter<number> = counter("kubelock_breaks_total", "Locks broken by this process")
+
 /** Locks that this process holds now. */
 export const held: Metric.Gauge<number> = Metric.gauge("kubelock_held", { description: "Locks held" })
+
+/** Permits of semaphores that this process has now. */
+export const permits: Metric.Gauge<number> = Metric.gauge("kubelock_permits_held", { description: "Permits held" })
+
+/** Locks that this process holds now, and has held for longer than their policy's `expectedHold`. */
+export const overdue: Metric.Gauge<number> = Metric.gauge("kubelock_overdue", {
+  description: "Locks held for longer than expected"
+})
 
 /** Contenders of this process that wait now. */
 export const waiting: Metric.Gauge<number> = Metric.gauge("kubelock_waiting", { description: "Contenders waiting" })

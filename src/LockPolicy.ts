@@ -37,6 +37,8 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *   rest of the TTL is left for what the holder has to end before another process may have the lock. (client-go's term.)
  * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
  *   for long enough that Dex sees it. `undefined` means: as the resource says.
+ * - `expectedHold`: how long a holder means to hold the lock. One that holds it for longer goes on; a line of log says so, and
+ *   `LockMetrics.overdue` counts it until it ends. `undefined` means: for any time.
  */
 export interface LockPolicy {
   readonly annotation: string | undefined
@@ -45,6 +47,7 @@ export interface LockPolicy {
   readonly renewEvery: Duration.Duration | false
   readonly renewDeadline: Duration.Duration
   readonly sharedWithDex: boolean | undefined
+  readonly expectedHold: Duration.Duration | undefined
 }
 
 /** What one acquisition can change in the policy of its layer. The annotation is always that of the layer. */
@@ -53,6 +56,7 @@ export interface Overrides {
   readonly waitSchedule?: WaitSchedule | undefined
   readonly renewEvery?: Duration.Input | false | undefined
   readonly renewDeadline?: Duration.Input | undefined
+  readonly expectedHold?: Duration.Input | undefined
 }
 
 /** The options of a policy. The defaults are Dex's, and the annotation of the resource. */
@@ -88,7 +92,8 @@ const assemble = (options: Options): LockPolicy => {
         ? false
         : Duration.fromInputUnsafe(options.renewEvery ?? Duration.divideUnsafe(ttl, 3)),
     renewDeadline: Duration.fromInputUnsafe(options.renewDeadline ?? ttl),
-    sharedWithDex: options.sharedWithDex
+    sharedWithDex: options.sharedWithDex,
+    expectedHold: options.expectedHold === undefined ? undefined : Duration.fromInputUnsafe(options.expectedHold)
   }
 }
 
@@ -99,8 +104,8 @@ const checked = (policy: LockPolicy): LockPolicy => {
 }
 
 const problemOf = (
-  { annotation, renewDeadline, renewEvery, ttl }: LockPolicy,
-  names = { annotation: "annotation", ttl: "ttl", renewEvery: "renewEvery" }
+  { annotation, expectedHold, renewDeadline, renewEvery, ttl }: LockPolicy,
+  names = { annotation: "annotation", ttl: "ttl", renewEvery: "renewEvery", expectedHold: "expectedHold" }
 ): string | undefined => {
   if (annotation !== undefined && !annotationKey.test(annotation)) {
     return `${names.annotation} must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
@@ -118,8 +123,16 @@ const problemOf = (
   if (!Duration.between(renewDeadline, { minimum: shortestDeadline, maximum: ttl })) {
     return `renewDeadline must be at most the TTL of ${Duration.format(ttl)} and at least ${Duration.format(shortestDeadline)}, but is ${Duration.format(renewDeadline)}`
   }
+  if (
+    expectedHold !== undefined &&
+    !Duration.between(expectedHold, { minimum: Duration.millis(1), maximum: longest })
+  ) {
+    return `${names.expectedHold} must be from 1 ms to 365 days, but is ${Duration.format(expectedHold)}`
+  }
   return undefined
 }
+
+const longest = Duration.days(365)
 
 // Kubernetes allows 63 characters after the slash. "-queue-" and a process ID take 19 of them.
 const annotationKey =
@@ -135,6 +148,7 @@ const annotationKey =
  * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.
  * - `renewDeadline`: at least `renewEvery` and at most the TTL, which is the default.
  * - `sharedWithDex`: whether Dex contends for the same objects. The default is what the resource says.
+ * - `expectedHold`: from 1 ms to 365 days. By default there is none.
  *
  * Throws a `RangeError` if a value is outside these limits.
  */
@@ -151,6 +165,7 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
     assemble({
       annotation: self.annotation,
       sharedWithDex: self.sharedWithDex,
+      expectedHold: overrides.expectedHold ?? self.expectedHold,
       ttl: overrides.ttl ?? self.ttl,
       waitSchedule: overrides.waitSchedule ?? self.waitSchedule,
       renewEvery:
@@ -168,7 +183,7 @@ export const dex: LockPolicy = make({ annotation: dexAnnotation })
 
 /**
  * The policy from the configuration. All variables are optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`,
- * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`.
+ * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`, `KUBELOCK_EXPECTED_HOLD`.
  *
  * Durations are written as `500ms`, `10s`, `1m30s` or `10 seconds`. `KUBELOCK_RENEW_EVERY=false` turns renewal off.
  */
@@ -182,7 +197,8 @@ export const config: Config.Config<LockPolicy> = Config.all({
   renewEvery: settings.setting<Duration.Duration | false>("RENEW_EVERY", `false, or ${durationText.expected}`, (text) =>
     text.trim() === "false" ? Option.some(false) : durationText.parse(text)
   ),
-  sharedWithDex: settings.toggle("SHARED_WITH_DEX")
+  sharedWithDex: settings.toggle("SHARED_WITH_DEX"),
+  expectedHold: settings.duration("EXPECTED_HOLD")
 }).pipe(
   Config.mapEffect((given) => {
     const policy = assemble({
@@ -193,11 +209,17 @@ export const config: Config.Config<LockPolicy> = Config.all({
         Option.getOrElse(given.pollTimes, () => dexPolls)
       ),
       renewEvery: Option.getOrUndefined(given.renewEvery),
-      sharedWithDex: Option.getOrUndefined(given.sharedWithDex)
+      sharedWithDex: Option.getOrUndefined(given.sharedWithDex),
+      expectedHold: Option.getOrUndefined(given.expectedHold)
     })
     const wrong = problemOf(policy, variables)
     return wrong === undefined ? Effect.succeed(policy) : Effect.fail(settings.problem(wrong))
   })
 )
 
-const variables = { annotation: "KUBELOCK_ANNOTATION", ttl: "KUBELOCK_TTL", renewEvery: "KUBELOCK_RENEW_EVERY" }
+const variables = {
+  annotation: "KUBELOCK_ANNOTATION",
+  ttl: "KUBELOCK_TTL",
+  renewEvery: "KUBELOCK_RENEW_EVERY",
+  expectedHold: "KUBELOCK_EXPECTED_HOLD"
+}

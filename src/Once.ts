@@ -28,15 +28,20 @@ import * as DateTime from "effect/DateTime"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as ClockReading from "./internal/time/clockReading.ts"
 import * as rfc3339 from "./internal/time/rfc3339.ts"
+import { quiet } from "./internal/tracing.ts"
 import * as Lock from "./Lock.ts"
 import * as LockKind from "./LockKind.ts"
 import type * as LockError from "./LockError.ts"
 import type { ServerTime } from "./ObjectStore.ts"
+import * as OnceMetrics from "./OnceMetrics.ts"
 
 /**
  * One run.
@@ -163,7 +168,11 @@ const attempt = <A, E, R>(
     Effect.gen(function* () {
       const lock = yield* Lock.Lock
       const held = yield* Scope.provide(
-        lock.scoped(id, { ...options, waitSchedule: options?.waitSchedule ?? forEver }),
+        lock.scoped(id, {
+          ...options,
+          waitSchedule: options?.waitSchedule ?? forEver,
+          countedAs: options?.countedAs ?? "once"
+        }),
         scope
       )
       const key = lastRunKey(lock.annotation)
@@ -171,7 +180,7 @@ const attempt = <A, E, R>(
       const found = yield* Effect.forEach(keys, (key) => readLastRun(id, key, held.snapshot.annotations[key]))
       const [last] = found.filter((run) => run !== undefined).toSorted((a, b) => b - a)
       const decision = decide(last, yield* timeOf(yield* lock.now))
-      if (decision._tag === "Nothing") return Option.none()
+      if (decision._tag === "Nothing") return yield* Effect.as(count("Skipped"), Option.none())
       const record = held.commitAndRelease([], { [key]: rfc3339.format(decision.due) })
       if (decision._tag === "Begin") return yield* Effect.as(record, Option.none())
       const run = {
@@ -179,14 +188,32 @@ const attempt = <A, E, R>(
         previous: Option.map(Option.fromUndefinedOr(last), utc),
         fencingToken: held.fencingToken
       }
+      const working = Effect.raceFirst(Effect.isEffect(work) ? work : Effect.suspend(() => work(run)), held.lost)
       // Work that is done is recorded, whatever comes.
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(
-          restore(Effect.raceFirst(Effect.isEffect(work) ? work : Effect.suspend(() => work(run)), held.lost)),
-          (result) => Effect.as(record, Option.some(result))
+          Effect.onError(timed(restore(working)), () => count("Failed")),
+          (result) =>
+            record.pipe(
+              Effect.onExit((exit) => count(Exit.isSuccess(exit) ? "Completed" : "NotRecorded")),
+              Effect.as(Option.some(result))
+            )
         )
       )
     })
+  )
+
+const count = (outcome: "Completed" | "Skipped" | "Failed" | "NotRecorded"): Effect.Effect<void> =>
+  quiet(Metric.update(Metric.withAttributes(OnceMetrics.runs, { outcome }), 1))
+
+const timed = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(ClockReading.now, (startedAt) =>
+    Effect.ensuring(
+      work,
+      Effect.flatMap(ClockReading.now, (now) =>
+        quiet(Metric.update(OnceMetrics.runSeconds, ClockReading.elapsed(startedAt, now).max / 1000))
+      )
+    )
   )
 
 const readLastRun = (

@@ -46,6 +46,8 @@ describe("LockPolicy", () => {
       { ttl: "2 days" },
       { ttl: "10 seconds", renewEvery: "6 seconds" },
       { renewEvery: 0 },
+      { expectedHold: 0 },
+      { expectedHold: "366 days" },
       { annotation: "no-prefix" },
       { annotation: "example.com/" },
       { annotation: `example.com/${"x".repeat(45)}` },
@@ -64,12 +66,15 @@ describe("LockPolicy", () => {
         KUBELOCK_TTL: "1 minute",
         KUBELOCK_POLL_INTERVAL: "2 seconds",
         KUBELOCK_POLL_TIMES: "3",
-        KUBELOCK_RENEW_EVERY: "false"
+        KUBELOCK_RENEW_EVERY: "false",
+        KUBELOCK_EXPECTED_HOLD: "5m"
       })
       assert.strictEqual(Duration.toMillis((yield* parse({ KUBELOCK_TTL: "1m30s" })).ttl), 90_000)
       assert.strictEqual(policy.annotation, "example.com/lock")
       assert.strictEqual(Duration.toMillis(policy.ttl), 60_000)
       assert.isFalse(policy.renewEvery)
+      assert.deepStrictEqual(policy.expectedHold, Duration.minutes(5))
+      assert.deepStrictEqual(LockPolicy.withOverrides(policy, { ttl: "2 minutes" }).expectedHold, Duration.minutes(5))
       assert.deepStrictEqual(yield* delays(policy), [2000, 2000, 2000])
     })
   )
@@ -84,7 +89,8 @@ describe("LockPolicy", () => {
         ["KUBELOCK_POLL_TIMES", "-1", 'a whole number such as 200, but is "-1"'],
         ["KUBELOCK_RENEW_EVERY", "9 seconds", "at most half the TTL"],
         ["KUBELOCK_RENEW_EVERY", "often", "false, or a duration such as 500ms"],
-        ["KUBELOCK_SHARED_WITH_DEX", "perhaps", "true or false"]
+        ["KUBELOCK_SHARED_WITH_DEX", "perhaps", "true or false"],
+        ["KUBELOCK_EXPECTED_HOLD", "0ms", "from 1 ms to 365 days"]
       ] as const) {
         const error = yield* Effect.flip(parse({ [name]: value }))
         assert.strictEqual(error._tag, "ConfigError")

@@ -84,7 +84,7 @@ const wings: Readonly<Record<string, Wing>> = {
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
   Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "Lock"] },
   Several: { files: ["src/Several.ts"], imports: ["port", "guarded", "Lock", "Semaphore"] },
-  Once: { files: ["src/Once.ts"], imports: [...lock, "Lock"] },
+  Once: { files: ["src/Once.ts", "src/OnceMetrics.ts"], imports: [...lock, "tracing", "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
   client: { files: ["src/KubernetesClient.ts"], imports: kubernetes },
   store: { files: ["src/ObjectStoreKubernetes.ts"], imports: [...kubernetes, "client"] },

@@ -3,6 +3,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -14,14 +15,18 @@ import * as Otlp from "effect/observability/Otlp"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
 import { createServer } from "node:http"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockMetrics from "../src/LockMetrics.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { keepSpans } from "./utils/keepSpans.ts"
 import { logged } from "./utils/logged.ts"
 
 const secret = "s3cr3t"
@@ -110,10 +115,12 @@ interface OtlpSpan {
   readonly parentSpanId?: string
   readonly kind: number
   readonly attributes: ReadonlyArray<{ readonly key: string; readonly value: Record<string, unknown> }>
+  readonly status: { readonly code: number; readonly message?: string }
 }
 
-/** `SPAN_KIND_CLIENT` of OTLP. */
+/** `SPAN_KIND_CLIENT` and `STATUS_CODE_ERROR` of OTLP. */
 const clientKind = 3
+const errorStatus = 2
 
 interface OtlpTraces {
   readonly resourceSpans?: ReadonlyArray<{
@@ -161,6 +168,11 @@ describe("telemetry", () => {
       const timedOut = acquire.find((span) => attribute(span, "kubelock.outcome") === "LockTimeout")!
       assert.isAtLeast(Number(attribute(timedOut, "kubelock.attempts")), 1)
       assert.isAtLeast(Number(attribute(timedOut, "kubelock.waited_ms")), 500)
+      const waitedFor = String(attribute(timedOut, "kubelock.waited_for"))
+      assert.include(
+        named("kubelock.hold").map((span) => attribute(span, "kubelock.holder")),
+        waitedFor
+      )
       assert.deepStrictEqual(named("kubelock.wait").map(parentOf), ["kubelock.acquire"])
 
       const holds = named("kubelock.hold")
@@ -180,13 +192,60 @@ describe("telemetry", () => {
       const requests = spans.filter((span) => span.kind === clientKind)
       assert.isNotEmpty(requests)
       for (const span of requests) {
-        assert.isNumber(Number(attribute(span, "http.response.status_code")))
+        const code = Number(attribute(span, "http.response.status_code"))
+        assert.strictEqual(span.status.code === errorStatus, code >= 400)
+        // The convention wants no description of what the code says.
+        assert.strictEqual(span.status.message ?? "", "")
+        assert.match(span.name, /^(GET|PATCH) \/apis\/dex.coreos.com\/v1\/namespaces\/\{namespace\}\/refreshtokens/)
         assert.include(["kubelock.acquire", "kubelock.wait", "kubelock.renew", "kubelock.release"], parentOf(span))
       }
       const watches = requests.filter((span) => String(attribute(span, "url.full")).includes("watch=1"))
       assert.deepStrictEqual([...new Set(watches.map(parentOf))], ["kubelock.wait"])
       assert.notInclude(bodies.join(), secret)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("an acquisition that was handed the lock within the process has a link to the hold before it", () =>
+    Effect.gen(function* () {
+      const { spans, tracer } = keepSpans()
+      const hold = Lock.withLock("quiet")(Effect.sleep("10 millis"))
+      const both = yield* Effect.all([hold, hold], { concurrency: 2 }).pipe(
+        Effect.provide(Lock.layerMemory()),
+        Effect.provideService(Tracer.Tracer, tracer),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(both)
+      const named = (name: string) => spans.filter((span) => span.name === name)
+      assert.deepStrictEqual(
+        named("kubelock.acquire").map(({ links }) => links.map(({ span }) => span.spanId)),
+        [[], [named("kubelock.hold")[0]!.spanId]]
+      )
+    })
+  )
+
+  it.effect("a hold that lasts for longer than announced is one line of log, and counts until it ends", () =>
+    Effect.gen(function* () {
+      const overdue = Effect.map(
+        Metric.value(Metric.withAttributes(LockMetrics.overdue, { kind: "lock" })),
+        ({ value }) => value
+      )
+      const counts: Array<number> = []
+      const count = Effect.flatMap(overdue, (value) => Effect.sync(() => counts.push(value)))
+      const lines = yield* Effect.gen(function* () {
+        const held = yield* Effect.forkChild(
+          Lock.withLock("quiet", { expectedHold: "2 seconds" })(Effect.sleep("1 minute")),
+          { startImmediately: true }
+        )
+        for (const moment of ["1900 millis", "200 millis", "1 minute"] as const) {
+          yield* TestClock.adjust(moment)
+          yield* count
+        }
+        yield* Fiber.join(held)
+      }).pipe(Effect.provide(Lock.layerMemory()), logged)
+      assert.deepStrictEqual(counts, [0, 1, 0])
+      assert.deepStrictEqual(lines, ['Warn Holds lock "quiet" (quiet in memory) for longer than the expected 2s.'])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.live("a Prometheus page counts everything, without ids", () =>
@@ -210,19 +269,19 @@ describe("telemetry", () => {
       }
       assert.deepStrictEqual(
         {
-          acquisitions: valueOf("kubelock_acquisitions_total"),
-          timeouts: valueOf("kubelock_timeouts_total"),
-          losses: valueOf('kubelock_losses_total{reason="Removed"}'),
-          breaks: valueOf("kubelock_takeovers_total"),
-          held: valueOf("kubelock_held"),
-          waiting: valueOf("kubelock_waiting"),
-          waits: valueOf("kubelock_wait_seconds_count"),
-          holds: valueOf("kubelock_hold_seconds_count")
+          acquisitions: valueOf('kubelock_acquisitions_total{kind="lock"}'),
+          timeouts: valueOf('kubelock_timeouts_total{kind="lock"}'),
+          losses: valueOf('kubelock_losses_total{kind="lock",reason="Removed"}'),
+          breaks: valueOf('kubelock_takeovers_total{kind="lock"}'),
+          held: valueOf('kubelock_held{kind="lock"}'),
+          waiting: valueOf('kubelock_waiting{kind="lock"}'),
+          waits: valueOf('kubelock_wait_seconds_count{kind="lock"}'),
+          holds: valueOf('kubelock_hold_seconds_count{kind="lock"}')
         },
         { acquisitions: 4, timeouts: 1, losses: 1, breaks: 1, held: 0, waiting: 0, waits: 4, holds: 4 }
       )
-      assert.isAtLeast(valueOf("kubelock_conflicts_total")!, 1)
-      assert.isAtLeast(valueOf("kubelock_renewals_total")!, 1)
+      assert.isAtLeast(valueOf('kubelock_conflicts_total{kind="lock"}')!, 1)
+      assert.isAtLeast(valueOf('kubelock_renewals_total{kind="lock"}')!, 1)
       assert.isAtLeast(valueOf('kubelock_request_seconds_count{verb="get",status="200"}')!, 4)
       assert.isAtLeast(valueOf('kubelock_request_seconds_count{verb="patch",status="403"}')!, 1)
       assert.notInclude(page, "quiet")
@@ -235,7 +294,7 @@ describe("telemetry", () => {
         Effect.provide(Lock.layerMemory({ idInMetrics: true })),
         Effect.provideService(Metric.MetricRegistry, new Map())
       )
-      assert.include(page, 'kubelock_held{id="quiet"} 1')
+      assert.include(page, 'kubelock_held{kind="lock",id="quiet"} 1')
     })
   )
 

@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 
@@ -24,11 +25,15 @@ export const quietly = (observe: () => void): void => {
 export const quiet = (observe: Effect.Effect<unknown>): Effect.Effect<void> =>
   Effect.catchCause(Effect.asVoid(observe), () => Effect.void)
 
-/** Runs an effect in a span of its own, if a tracer collects spans. */
+/**
+ * Runs an effect in a span of its own, if a tracer collects spans. `conclude` says with which exit the span ends, by default with that
+ * of the effect.
+ */
 export const inSpan = <A, E, R>(
   name: string,
   options: Tracer.SpanOptions,
-  use: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
+  use: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>,
+  conclude: (span: Tracer.Span, exit: Exit.Exit<A, E>) => Exit.Exit<unknown, unknown> = (_, exit) => exit
 ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
   Effect.withFiber((fiber) => {
     type Observed = Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>
@@ -39,7 +44,7 @@ export const inSpan = <A, E, R>(
       onSuccess: (span): Observed =>
         Effect.onExitPrimitive(
           Effect.withParentSpan(use(span), span, { captureStackTrace: false }),
-          (exit) => void quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
+          (exit) => void quietly(() => span.end(clock.currentTimeNanosUnsafe(), conclude(span, exit)))
         )
     })
   })

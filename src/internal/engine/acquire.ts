@@ -94,8 +94,8 @@ const drive = <E>(
       askTime: undefined
     }
     return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
-      const { attempts, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
-      const noted = noteAttempts(attempts)
+      const { attempts, holder, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
+      const noted = noteAttempts(attempts, holder?.id)
       return exit._tag === "Success" || !(attempt.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
         ? noted
         : Effect.andThen(noted, withdraw(cutOffBy(attempt)))

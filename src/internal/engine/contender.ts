@@ -21,12 +21,12 @@ export interface Engine {
 
 /**
  * One contender. `waitBudget` says how long it goes on waiting. `releaseInBackground`: it does not wait for a hand-over when it leaves
- * the lock. `attributes` go with every metric, if the layer wants any.
+ * the lock. `attributes` go with every metric.
  */
 export interface Contender extends Acquisition {
   readonly engine: Engine
   readonly policy: LockPolicy
   readonly waitBudget: WaitBudget
   readonly releaseInBackground: boolean
-  readonly attributes: Readonly<Record<string, string>> | undefined
+  readonly attributes: Readonly<Record<string, string>>
 }

@@ -270,7 +270,8 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     learn: (snapshot) => advance(holding.learn(state, snapshot)),
     observe: (taken) => {
       span = taken
-    }
+    },
+    observed: () => span
   }
 })
 

@@ -31,7 +31,7 @@ import type { Contender } from "./contender.ts"
  * - `seen`: the object as last seen.
  * - `seenAt`: when the object was last seen (milliseconds on the monotonic clock).
  * - `learn`: takes a newer version of the object.
- * - `observe`: takes the span that is the parent of those of renewals and of the release.
+ * - `observe`: takes the span that is the parent of those of renewals and of the release. `observed` is that span.
  */
 export interface HeldLease {
   readonly contender: Contender
@@ -57,6 +57,7 @@ export interface HeldLease {
   readonly seenAt: () => number
   readonly learn: (snapshot: ObjectSnapshot) => void
   readonly observe: (span: Tracer.Span) => void
+  readonly observed: () => Tracer.Span | undefined
 }
 
 /** The lock in the hands of one contender. */

@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
   const key = options.policy.annotation ?? LockPolicy.neutralAnnotation
   const problem = PermitRecord.problemOf(key)
   if (problem !== undefined) throw new RangeError(problem)
-  const { detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
+  const { broke, detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
   const pool = permitPool.make(detach)
 
   const holdPermits = <E extends LockError.LockError>(
@@ -108,10 +108,13 @@ export const make = Effect.fnUntraced(function* (
     const found = yield* store.read(id)
     const kind = yield* kindOf(id, found)
     const write = kind && PermitProtocol.planBreak(kind, found, holderId)
-    if (write === undefined) return false
+    if (kind === undefined || write === undefined) return false
     const answer = yield* store.compareAndSwap(id, write)
-    if (Option.isSome(answer)) return true
-    return yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost" })
+    if (Option.isNone(answer)) {
+      return yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost" })
+    }
+    yield* broke(id, kind)
+    return true
   })
 
   return {

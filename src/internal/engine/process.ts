@@ -17,7 +17,7 @@ import * as Closing from "./closing.ts"
 import type { Contender, Engine } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import * as renewer from "./renewer.ts"
-import { acquiring } from "./telemetry.ts"
+import { acquiring, attributesOf, broken } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 import * as watchPool from "./watchPool.ts"
 
@@ -35,6 +35,7 @@ export interface AcquireOptions extends LockPolicy.Overrides {
   readonly createIfMissing?: boolean | undefined
   readonly snapshot?: ObjectSnapshot | undefined
   readonly releaseInBackground?: boolean | undefined
+  readonly countedAs?: string | undefined
 }
 
 /** What all contenders of a layer share. */
@@ -52,6 +53,8 @@ export interface Process {
     acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>,
     take: (contender: Contender, holding: Holding) => Effect.Effect<A, never, Scope.Scope>
   ) => Effect.Effect<A, E, Scope.Scope>
+  /** Counts that a lock was broken. */
+  readonly broke: (id: string, kind: LockKind) => Effect.Effect<void>
 }
 
 /** Makes what the contenders of a layer share. When the scope closes, what was detached ends first. */
@@ -105,7 +108,10 @@ export const make = Effect.fnUntraced(function* (
         policy: own,
         waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),
         releaseInBackground: options?.releaseInBackground ?? false,
-        attributes: idInMetrics === true ? { id } : undefined
+        attributes: attributesOf(kind, asks, {
+          id: idInMetrics === true ? id : undefined,
+          countedAs: options?.countedAs
+        })
       }
     })
 
@@ -125,6 +131,7 @@ export const make = Effect.fnUntraced(function* (
             (holding) => take(contender, holding)
           )
         )
-      )
+      ),
+    broke: (id, kind) => broken(attributesOf(kind, undefined, { id: idInMetrics === true ? id : undefined }))
   }
 })

@@ -1,13 +1,16 @@
 /** What an acquisition and a hold look like from outside: spans, metrics, and a line of log for what an operator must know. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as EffectFiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Tracer from "effect/Tracer"
 import type * as LockError from "../../LockError.ts"
+import type { LockKind } from "../../LockKind.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
+import type { Asked } from "../../LockProtocol.ts"
 import * as subject from "../subject.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { inSpan, isTraced, quiet, quietly } from "../tracing.ts"
@@ -17,35 +20,89 @@ import type { Holding } from "./holding.ts"
 // The fiber whose context says who collects metrics and spans.
 type Fiber = EffectFiber.Fiber<unknown, unknown>
 
+// Who collected metrics when a hold began is told of its end, too.
+type Observer = Pick<Fiber, "context">
+
 /** Updates a metric with the attributes that the layer asked for. */
 export const measure = <Input, State>(
   contender: Contender,
   metric: Metric.Metric<Input, State>,
   input: Input,
   attributes?: Readonly<Record<string, string>>
-): Effect.Effect<void> =>
-  Effect.withFiberSucceed((fiber) =>
-    update(fiber, contender, attributes === undefined ? metric : Metric.withAttributes(metric, attributes), input)
-  )
+): Effect.Effect<void> => Effect.withFiberSucceed((fiber) => update(fiber, contender, metric, input, attributes))
 
 const update = <Input, State>(
-  { context }: Fiber,
-  contender: Contender,
+  { context }: Observer,
+  { attributes }: Pick<Contender, "attributes">,
   metric: Metric.Metric<Input, State>,
-  input: Input
-): void => quietly(() => withAttributes(contender, metric).updateUnsafe(input, context))
+  input: Input,
+  more?: Attributes
+): void =>
+  quietly(() => {
+    const own =
+      more === undefined
+        ? withAttributes(attributes, metric)
+        : Metric.withAttributes(metric, { ...attributes, ...more })
+    own.updateUnsafe(input, context)
+  })
 
 const modify = <Input, State>(
-  { context }: Fiber,
-  contender: Contender,
+  { context }: Observer,
+  { attributes }: Contender,
   metric: Metric.Metric<Input, State>,
   by: Input
-): void => quietly(() => withAttributes(contender, metric).modifyUnsafe(by, context))
+): void => quietly(() => withAttributes(attributes, metric).modifyUnsafe(by, context))
 
+type Attributes = Readonly<Record<string, string>>
+
+// Attributing a metric takes longer than updating one that is attributed.
 const withAttributes = <Input, State>(
-  { attributes }: Contender,
+  attributes: Attributes,
   metric: Metric.Metric<Input, State>
-): Metric.Metric<Input, State> => (attributes === undefined ? metric : Metric.withAttributes(metric, attributes))
+): Metric.Metric<Input, State> => {
+  let own = attributed.get(attributes)
+  if (own === undefined) attributed.set(attributes, (own = new Map()))
+  let made = own.get(metric) as Metric.Metric<Input, State> | undefined
+  if (made === undefined) own.set(metric, (made = Metric.withAttributes(metric, attributes)))
+  return made
+}
+const attributed = new WeakMap<Attributes, Map<unknown, unknown>>()
+
+/** The attributes of the metrics of a kind of lock: with the id, if metrics are to have it, and with another name for the kind. */
+export const attributesOf = (
+  { permits, what }: LockKind,
+  asks: Asked | undefined,
+  { countedAs, id }: { readonly id?: string | undefined; readonly countedAs?: string | undefined }
+): Attributes => {
+  const attributes = kindOf(what, permits, asks)
+  if (id === undefined && countedAs === undefined) return attributes
+  return {
+    ...attributes,
+    ...(countedAs === undefined ? {} : { kind: countedAs }),
+    ...(id === undefined ? {} : { id })
+  }
+}
+
+const kindOf = (what: LockKind["what"], permits: LockKind["permits"], asks: Asked | undefined): Attributes => {
+  if (what === "leadership") return kinds.election
+  if (permits === undefined) return kinds.lock
+  if (!permits.shares) return kinds.semaphore
+  if (asks === undefined) return kinds.shared
+  return asks.permits === 1 ? kinds.reader : kinds.writer
+}
+
+const kinds = {
+  lock: { kind: "lock" },
+  semaphore: { kind: "semaphore" },
+  shared: { kind: "shared" },
+  reader: { kind: "shared", mode: "shared" },
+  writer: { kind: "shared", mode: "exclusive" },
+  election: { kind: "election" }
+} as const
+
+/** Counts a lock that was broken. */
+export const broken = (attributes: Attributes): Effect.Effect<void> =>
+  Effect.withFiberSucceed((fiber) => update(fiber, { attributes }, LockMetrics.breaks, 1))
 
 /** Logs a sentence that an operator must read, with the lock and its holder as fields of their own. */
 export const tell = (
@@ -88,16 +145,27 @@ export const acquiring = <E extends { readonly _tag: string }>(
         const waited = ClockReading.elapsed(contender.startedAt, ClockReading.read(fiber.getRef(Clock.Clock))).max
         if (isTraced(fiber)) note(fiber, { outcome, waited_ms: waited })
         if (outcome === "LockTimeout") update(fiber, contender, LockMetrics.timeouts, 1)
+        else if (!expected.has(outcome)) update(fiber, contender, LockMetrics.failures, 1, { error: outcome })
         return Exit.isSuccess(exit) ? acquired(fiber, contender, exit.value, waited) : undefined
       })
     })
   )
 
-/** Notes on the span of an acquisition how often it tried. */
-export const noteAttempts = (attempts: number): Effect.Effect<void> =>
+const expected: ReadonlySet<string> = new Set(["Acquired", "Interrupted", "LockConflict"])
+
+/** Notes on the span of an acquisition how often it tried, and for which holder it waited last. */
+export const noteAttempts = (attempts: number, waitedFor: string | undefined): Effect.Effect<void> =>
   Effect.withFiberSucceed((fiber) => {
-    if (isTraced(fiber)) note(fiber, { attempts })
+    if (!isTraced(fiber)) return
+    note(fiber, waitedFor === undefined ? { attempts } : { attempts, waited_for: waitedFor })
   })
+
+// Within a process the span of the last holder is known. Across processes its holder ID has to do.
+const linkToLastHolder = (fiber: Fiber, { observed }: Holding["lease"]): void => {
+  const { span } = fiber.cache
+  const last = observed()
+  if (last !== undefined && span?._tag === "Span") quietly(() => span.addLinks([{ span: last, attributes: {} }]))
+}
 
 const note = (fiber: Fiber, attributes: Readonly<Record<string, unknown>>): void => {
   const { span } = fiber.cache
@@ -113,7 +181,10 @@ const acquired = (
   { fencingToken, lease, localHandOffs }: Holding,
   waited: number
 ): Effect.Effect<void> | undefined => {
-  if (isTraced(fiber)) note(fiber, { fencing_token: String(fencingToken) })
+  if (isTraced(fiber)) {
+    note(fiber, { fencing_token: String(fencingToken) })
+    if (localHandOffs > 0) linkToLastHolder(fiber, lease)
+  }
   update(fiber, contender, LockMetrics.acquisitions, 1)
   update(fiber, contender, LockMetrics.waitSeconds, waited / 1000)
   const { tookOverFrom } = lease.grant
@@ -134,11 +205,19 @@ export const holding = (
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const startedAt = ClockReading.read(clock)
-    modify(fiber, contender, LockMetrics.held, 1)
+    const observer = { context: fiber.context }
+    const permits = contender.kind.permits?.shares === false ? contender.asks!.permits : 0
+    const count = (sign: number) => {
+      modify(observer, contender, LockMetrics.held, sign)
+      if (permits > 0) modify(observer, contender, LockMetrics.permits, sign * permits)
+    }
+    count(1)
+    const stopWatching = watchForOverdue(observer, contender)
     const ended = () => {
-      modify(fiber, contender, LockMetrics.held, -1)
+      stopWatching()
+      count(-1)
       const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
-      update(fiber, contender, LockMetrics.holdSeconds, held / 1000)
+      update(observer, contender, LockMetrics.holdSeconds, held / 1000)
     }
     if (!isTraced(fiber)) return Effect.succeed(ended)
     const attributes = {
@@ -157,6 +236,24 @@ export const holding = (
       }
     })
   })
+
+// Reports a hold that lasts for longer than expected, until it ends.
+const watchForOverdue = (observer: Observer, contender: Contender): (() => void) => {
+  const { engine, policy } = contender
+  const { expectedHold } = policy
+  if (expectedHold === undefined) return () => {}
+  let isOverdue = false
+  const cancel = engine.timers.schedule(Duration.toMillis(expectedHold), () => {
+    isOverdue = true
+    modify(observer, contender, LockMetrics.overdue, 1)
+    const told = `Holds ${subjectOf(contender)} for longer than the expected ${Duration.format(expectedHold)}.`
+    Effect.runForkWith(observer.context)(tell(contender, "Warn", told))
+  })
+  return () => {
+    cancel()
+    if (isOverdue) modify(observer, contender, LockMetrics.overdue, -1)
+  }
+}
 
 /** Reports that a lock was lost. */
 export const lost = (contender: Contender, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>

@@ -107,19 +107,22 @@ const make = Effect.fnUntraced(function* (
   const http = Http.make(connections, server, yield* Timers.make)
 
   const withCredentials = <A extends Http.ResponseHead, R>(
-    send: (headers: Credentials.Headers) => Effect.Effect<A, Http.RequestError, R>
+    request: Http.Request,
+    send: (request: Http.Request, headers: Credentials.Headers) => Effect.Effect<A, Http.RequestError, R>
   ) => {
-    const once = Effect.flatMap(currentCredentials, ({ credentials }) => {
-      connections.rotate(credentials.connection)
-      return Effect.map(
-        // The server may have got a new certificate authority, too.
-        Effect.catchTag(send(credentials.headers), "UntrustedServer", Effect.succeed),
-        (response) => ({ response, credentials })
-      )
-    })
-    return Effect.flatMap(once, ({ credentials, response }) => {
+    const once = (request: Http.Request) =>
+      Effect.flatMap(currentCredentials, ({ credentials }) => {
+        connections.rotate(credentials.connection)
+        return Effect.map(
+          // The server may have got a new certificate authority, too.
+          Effect.catchTag(send(request, credentials.headers), "UntrustedServer", Effect.succeed),
+          (response) => ({ response, credentials })
+        )
+      })
+    return Effect.flatMap(once(request), ({ credentials, response }) => {
       if (!isRefused(response)) return Effect.succeed(response)
-      return Effect.flatMap(Effect.andThen(reload(credentials), once), ({ response }) =>
+      const again = once({ ...request, isResent: true })
+      return Effect.flatMap(Effect.andThen(reload(credentials), again), ({ response }) =>
         "status" in response ? Effect.succeed(response) : Effect.fail(response)
       )
     })
@@ -128,8 +131,9 @@ const make = Effect.fnUntraced(function* (
   const client: Client = {
     server: `${server.origin}${server.prefix}`,
     namespace,
-    request: (request, limits) => withCredentials((headers) => http.request(request, headers, limits)),
-    watch: (request, limits) => withCredentials((headers) => http.watch(request, headers, limits))
+    request: (request, limits) =>
+      withCredentials(request, (request, headers) => http.request(request, headers, limits)),
+    watch: (request, limits) => withCredentials(request, (request, headers) => http.watch(request, headers, limits))
   }
   return client
 })

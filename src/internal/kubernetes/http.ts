@@ -21,14 +21,15 @@ import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
 import type { Headers } from "./credentials.ts"
 import type { ServerUrl } from "./serverUrl.ts"
-import { inSpan, quietly } from "../tracing.ts"
+import * as requestSpan from "./requestSpan.ts"
 
-/** A request. `path` includes the query. */
+/** A request. `path` includes the query. `isResent`: the server has refused the same request before, with other credentials. */
 export interface Request {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
+  readonly isResent?: boolean
 }
 
 /** The head of a response. Header names are in lower case. */
@@ -49,12 +50,13 @@ export interface LineStream extends ResponseHead {
 
 /**
  * No complete response arrived. `detail` is the reason, as part of a sentence. `isUnreachable`: there was no connection, or
- * nothing came within the limit.
+ * nothing came within the limit. `code`: that of Node.js or undici, such as `ECONNREFUSED`, or `timeout`; absent if there is none.
  */
 export class TransportError extends Schema.Error<TransportError>("kubelock/KubernetesClient/TransportError")({
   _tag: Schema.tag("TransportError"),
   detail: Schema.String,
-  isUnreachable: Schema.optionalKey(Schema.Boolean)
+  isUnreachable: Schema.optionalKey(Schema.Boolean),
+  code: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
     return `No response from the API server: ${this.detail}.`
@@ -102,48 +104,33 @@ export interface Http {
 }
 
 /** Makes the HTTP client of one server. */
-export const make = (connections: Connections, { origin, prefix }: ServerUrl, timers: Timers): Http => {
+export const make = (connections: Connections, server: ServerUrl, timers: Timers): Http => {
   const send = <A extends ResponseHead>(
     dispatcher: Undici.Dispatcher,
-    { body, headers, method, path: pathOnServer }: Request,
+    request: Request,
     credentials: Headers,
     limits: Limits,
     signal: EventEmitter,
     read: Reader<A>
   ): Effect.Effect<A, RequestError> => {
-    const path = `${prefix}${pathOnServer}`
-    return inSpan(
-      `http.client ${method}`,
-      {
-        kind: "client",
-        attributes: {
-          "http.request.method": method,
-          "url.full": `${origin}${path}`,
-          "url.path": path.split("?")[0]!
-        }
-      },
-      (span) => {
-        const response = dispatch(
-          dispatcher,
-          {
-            origin,
-            path,
-            method,
-            headers: { ...headers, ...credentials, ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)) },
-            body: body ?? null,
-            headersTimeout: 0,
-            bodyTimeout: 0,
-            signal
-          },
-          limits,
-          timers,
-          read
-        )
-        if (span === undefined) return response
-        return Effect.tap(response, ({ status }) =>
-          Effect.sync(() => quietly(() => span.attribute("http.response.status_code", status)))
-        )
-      }
+    const { body, headers, method, path } = request
+    return requestSpan.around(server, request, (span) =>
+      dispatch(
+        dispatcher,
+        {
+          origin: server.origin,
+          path: `${server.prefix}${path}`,
+          method,
+          headers: { ...headers, ...credentials, ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)) },
+          body: body ?? null,
+          headersTimeout: 0,
+          bodyTimeout: 0,
+          signal
+        },
+        limits,
+        timers,
+        read
+      )
     )
   }
 
@@ -200,7 +187,7 @@ const dispatch = <A>(
     }
     const cancelTimeout = timers.schedule(limits.timeoutMillis, () => {
       const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
-      end(Effect.fail(new TransportError({ detail, isUnreachable: true })))
+      end(Effect.fail(new TransportError({ detail, isUnreachable: true, code: "timeout" })))
       cancel(options.signal)
     })
     // A dispatcher can throw, and so can the reading of a response that it does not give as undici does.
@@ -305,7 +292,7 @@ const problemOf = (error: unknown): RequestError => {
   const certificate = problemOfCertificate(code)
   if (certificate !== undefined) return new UntrustedServer({ detail: `${certificate} (${code})` })
   const isBroken = ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"].includes(code)
-  return new TransportError({ detail: `no connection (${code})`, ...(isBroken ? {} : { isUnreachable: true }) })
+  return new TransportError({ detail: `no connection (${code})`, code, ...(isBroken ? {} : { isUnreachable: true }) })
 }
 
 // The codes are those of Node's documentation ("X509 certificate error codes").
