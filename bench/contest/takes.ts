@@ -15,10 +15,11 @@ import * as SharedLock from "../../src/SharedLock.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Dex from "../../src/testing/dex/Dex.ts"
 import * as DexClient from "../../src/testing/dex/DexClient.ts"
+import * as elsewhere from "../elsewhere/open.ts"
 import * as Connection from "../harness/connection.ts"
 import * as Build from "./build.ts"
 import type { Refusal, Take } from "./contest.ts"
-import type { AnyKind } from "./kind.ts"
+import type { AnyKind, Elsewhere } from "./kind.ts"
 import * as leaderElection from "./leaderElection.ts"
 import * as plainClient from "./plainClient.ts"
 import * as rawWrites from "./rawWrites.ts"
@@ -123,6 +124,20 @@ const k8sLeaseLock = Effect.fnUntraced(function* ({ connection, namespace }: Tas
   return take
 })
 
+/** The contender's process opens it once. An acquisition that is under way cannot be interrupted: the round ends first. */
+const onOtherServer = Effect.fnUntraced(function* ({ address, kind, seconds }: Task) {
+  const { close, take } = yield* Effect.tryPromise({
+    try: () => elsewhere.open(kind as Elsewhere, address ?? "", seconds),
+    catch: refuseUnknown
+  })
+  yield* Effect.addFinalizer(() => Effect.promise(close))
+  const one: Take = (id) =>
+    Effect.asVoid(
+      Effect.acquireRelease(Effect.tryPromise({ try: () => take(id), catch: refuseUnknown }), Effect.promise)
+    )
+  return one
+})
+
 const boundary = (
   make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>>
 ) =>
@@ -152,6 +167,14 @@ export const takes: Readonly<
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(LeaderElector.defaults),
   "k8s-lease-lock": k8sLeaseLock,
+  "etcd-mutex": onOtherServer,
+  etcdctl: onOtherServer,
+  "redis-semaphore": onOtherServer,
+  "redis-semaphore-everysec": onOtherServer,
+  redlock: onOtherServer,
+  "redlock-everysec": onOtherServer,
+  "effect-distributed-lock": onOtherServer,
+  "effect-distributed-lock-everysec": onOtherServer,
   relay: boundary(relay.make),
   raw: boundary(rawWrites.make)
 }

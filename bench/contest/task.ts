@@ -11,6 +11,8 @@ import type { Witness } from "./witness.ts"
 export interface Task {
   readonly kind: AnyKind
   readonly connection: Connection
+  /** The server that has the lock, if it is not the API server: the URL of an etcd, or the port of a Redis. */
+  readonly address?: string | undefined
   readonly resource: Resource
   readonly namespace: string
   /** The objects that are locked. */

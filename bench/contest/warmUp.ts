@@ -14,14 +14,17 @@ import { now, type Task } from "./task.ts"
 
 const longestMillis = 60_000
 
-const warm = new Set<AnyKind>()
+const warm = new Set<string>()
+
+// The setting of a Redis changes no code.
+const codeOf = (kind: AnyKind): string => kind.replace("-everysec", "")
 
 /** Warms up, once for each kind. Slow kinds and raw writes need no warm-up: they have hardly any code to compile. */
 export const warmUp = (task: Task) =>
   Effect.suspend(() => {
     const { kind, warmUpCpuMillis } = task
-    if (warmUpCpuMillis === 0 || warm.has(kind) || isAlone(kind) || isSlow(kind)) return Effect.void
-    warm.add(kind)
+    if (warmUpCpuMillis === 0 || warm.has(codeOf(kind)) || isAlone(kind) || isSlow(kind)) return Effect.void
+    warm.add(codeOf(kind))
     return Effect.scoped(withItself(task)).pipe(Effect.provide(Logger.layer([])))
   })
 

@@ -1,6 +1,6 @@
 /**
  * The requests of this thread to the Kubernetes API, counted where Node.js and undici announce them. So it does not matter
- * which library sends them.
+ * which library sends them. Those to other servers count if `toOtherServer` is told of them.
  */
 import { channel, type Channel, subscribe } from "node:diagnostics_channel"
 
@@ -21,6 +21,11 @@ export const none: Requests = { ...counts }
 
 /** The counts so far. */
 export const counted = (): Requests => ({ ...counts })
+
+/** Counts a request to a server that is not the Kubernetes API. */
+export const toOtherServer = (): void => {
+  counts.other++
+}
 
 /** The counts after some other counts. */
 export const since = (before: Requests, now = counted()): Requests => combine(now, before, (a, b) => a - b)

@@ -1,6 +1,6 @@
 /** The contention, as tables: pure. */
 import { cellOf, type Measure, middle } from "./cells.ts"
-import { about, isAlone, isLimit, type Kind, kinds } from "../contest/kind.ts"
+import { about, isAlone, isElsewhere, isLimit, type Kind, kinds } from "../contest/kind.ts"
 import { markdown, number, range, time } from "../harness/text.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 
@@ -48,7 +48,9 @@ export const contentionRows = (
     ["processes", "", ...columns.map(({ title }) => title)],
     ...counts.flatMap((contenders) =>
       kinds
-        .filter((kind) => kind !== "kubelock-before" || on.cells.some((cell) => cell.kind === kind))
+        .filter(
+          (kind) => (kind !== "kubelock-before" && !isElsewhere(kind)) || on.cells.some((cell) => cell.kind === kind)
+        )
         .map((kind) => [String(contenders), nameOf(kind)].concat(figures(kind, cellOf(on, kind, contenders))))
     )
   ]

@@ -65,7 +65,8 @@ export const toSettings = (given: Given): plan.Settings => {
     mixedSeconds: Option.getOrElse(given.mixedSeconds, () => base.mixedSeconds),
     contenders: Option.getOrElse(given.contenders, () => base.contenders).toSorted((a, b) => a - b),
     servers: Option.isSome(given.server) ? [given.server.value] : base.servers,
-    against: Option.getOrUndefined(given.against)
+    against: Option.getOrUndefined(given.against),
+    hasFailures: base.hasFailures
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a run measured: the shape of its JSON. */
-import type { Server } from "../contest/kind.ts"
-import type { Kind } from "../contest/kind.ts"
+import type { Kind, Server } from "../contest/kind.ts"
+import type { LeftOut } from "../elsewhere/servers.ts"
 import type { Machine } from "./machine.ts"
 import type { MemoryFigures } from "./memory.ts"
 import type { Round } from "./samples.ts"
@@ -47,6 +47,23 @@ export interface Mixed {
   }>
 }
 
+/**
+ * What becomes of a lock whose holder is suspended past its lease, and then killed in a second try. Times are milliseconds: `null` if it
+ * did not happen while the run looked.
+ *
+ * - `takenAfter`: from the suspension to the entry of the next process.
+ * - `workedOn`: from the end of the suspension to the end of the work under the lock that was lost.
+ * - `freedSuccessor`: whether the release of the process that lost the lock let a third one in beside its successor.
+ * - `killedAfter`: from the death of a holder to the entry of the next process.
+ */
+export interface Failure {
+  readonly kind: Kind
+  readonly takenAfter: number | null
+  readonly workedOn: number | null
+  readonly freedSuccessor: boolean
+  readonly killedAfter: number | null
+}
+
 /** Threads full of fibers on one token: figures of `npm start -- --compare`. */
 export interface Threads {
   readonly protocol: "kubelock" | "dex"
@@ -64,12 +81,15 @@ export interface OnServer {
   readonly waiting: ReadonlyArray<Waiting>
   readonly wire: ReadonlyArray<Wire>
   readonly threads: ReadonlyArray<Threads>
+  readonly failures: ReadonlyArray<Failure>
   readonly mixed: Mixed | null
 }
 
-/** A run. */
+/** A run. `others` are the versions of other servers and of their packages. */
 export interface Measurements {
   readonly machine: Machine
+  readonly others: Readonly<Record<string, string>>
+  readonly leftOut: ReadonlyArray<LeftOut>
   readonly settings: Settings
   readonly tookSeconds: number
   readonly memory: MemoryFigures

@@ -5,15 +5,17 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Envtest } from "../../src/testing/index.ts"
 import type { Build } from "../contest/build.ts"
-import { isAlone, isLimit, isSlow, type Kind, resourceOf } from "../contest/kind.ts"
+import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind, resourceOf } from "../contest/kind.ts"
 import type { Pool } from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
+import * as elsewhere from "../elsewhere/servers.ts"
 import * as Api from "../harness/api.ts"
 import * as Connection from "../harness/connection.ts"
 import * as Objects from "../harness/objects.ts"
 import { number } from "../harness/text.ts"
 import * as LoadTest from "../load/loadTest.ts"
 import * as ByteCounter from "./byteCounter.ts"
+import * as Failures from "./failures.ts"
 import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
 import * as plan from "./plan.ts"
 import * as samples from "./samples.ts"
@@ -23,15 +25,17 @@ import * as watchEvents from "./watchEvents.ts"
 /** The namespace that the servers are started with. */
 const namespace = "dex"
 
-/** Measures. `say` reports the progress. */
+/** Measures all kinds but those that are absent. `say` reports the progress. */
 export const measure = Effect.fnUntraced(function* (
   api: Envtest.ApiServerProcess,
   pool: Pool,
-  settings: plan.Settings,
+  settings: plan.Settings & { readonly absent: ReadonlyArray<Kind> },
   before: Build | undefined,
   say: (line: string) => Effect.Effect<void>
 ) {
   const { seconds } = settings
+  const able = plan.able(api.server, settings)
+  const others = yield* elsewhere.start(able.filter(isElsewhere), api.etcdUrl)
   const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
   const requests = yield* Effect.provideContext(Api.make, yield* Layer.build(Connection.layer(connection)))
 
@@ -42,6 +46,7 @@ export const measure = Effect.fnUntraced(function* (
   const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task => ({
     kind,
     connection,
+    address: isElsewhere(kind) ? others.addressOf(kind) : undefined,
     resource: resourceOf(kind),
     namespace,
     ids,
@@ -73,7 +78,11 @@ export const measure = Effect.fnUntraced(function* (
   }, Effect.scoped)
 
   const contest = Effect.fnUntraced(function* (load: plan.Load) {
-    const measure = Effect.all({ watchEvents: watchEvents.sent(api), serverCpuMillis: serverCpu.used(api) })
+    const pids = (isElsewhere(load.kind) ? others.pidsOf(load.kind) : undefined) ?? (yield* api.pids)
+    const measure = Effect.all({
+      watchEvents: isElsewhere(load.kind) ? Effect.undefined : watchEvents.sent(api),
+      serverCpuMillis: Effect.sync(() => serverCpu.used(pids))
+    })
     let before: Effect.Success<typeof measure> | undefined
     const reports = yield* play(
       load,
@@ -85,6 +94,7 @@ export const measure = Effect.fnUntraced(function* (
     const after = yield* measure
     const round = samples.round(reports, {
       seconds,
+      isProgram: isProgram(load.kind),
       watchEvents: difference(before?.watchEvents, after.watchEvents),
       serverCpuMillis: difference(before?.serverCpuMillis, after.serverCpuMillis)
     })
@@ -182,6 +192,19 @@ export const measure = Effect.fnUntraced(function* (
     return figure
   }).pipe(Effect.scoped)
 
+  const failures = Effect.gen(function* () {
+    const taskFor = Effect.fnUntraced(function* (kind: Kind) {
+      return taskOf(kind, yield* makeObject(kind), { seconds: plan.failureSeconds })
+    })
+    const figures = yield* Failures.measure(plan.able(api.server, settings, plan.failing), taskFor)
+    yield* Effect.forEach(figures, ({ freedSuccessor, kind, killedAfter, takenAfter, workedOn }) =>
+      say(
+        `${kind}: suspended, taken after ${number(takenAfter)} ms, worked on for ${number(workedOn)} ms${freedSuccessor ? ", FREED ITS SUCCESSOR" : ""}; killed, taken after ${number(killedAfter)} ms`
+      )
+    )
+    return figures
+  }).pipe(Effect.scoped)
+
   const threads = LoadTest.measure({
     target: { kubeconfig: connection, namespace, resource: "refreshtokens" },
     kind: "lock",
@@ -197,7 +220,6 @@ export const measure = Effect.fnUntraced(function* (
     json: false
   })
 
-  const able = plan.able(api.server, settings)
   const locks = able.filter((kind) => !isLimit(kind))
   yield* Effect.forEach(
     able.filter((kind) => !isSlow(kind)),
@@ -205,7 +227,7 @@ export const measure = Effect.fnUntraced(function* (
     { discard: true }
   )
 
-  const uncontendedKinds = plan.able(api.server, settings, [
+  const onObjects = plan.able(api.server, settings, [
     "kubelock",
     "kubelock-before",
     "kubelock-lease",
@@ -221,11 +243,15 @@ export const measure = Effect.fnUntraced(function* (
     hold: yield* cells(
       contenders,
       millis,
-      uncontendedKinds.filter((kind) => !isLimit(kind))
+      able.filter((kind) => isElsewhere(kind) || (onObjects.includes(kind) && !isLimit(kind)))
     ),
-    waiting: yield* Effect.forEach(locks, waiting),
-    wire: yield* Effect.forEach(uncontendedKinds, wire),
+    waiting: yield* Effect.forEach(
+      locks.filter((kind) => !isProgram(kind) && !kind.endsWith("-everysec")),
+      waiting
+    ),
+    wire: yield* Effect.forEach(onObjects, wire),
     threads: yield* threads,
+    failures: settings.hasFailures ? yield* failures : [],
     mixed: settings.mixedSeconds === 0 ? null : yield* mixed
   }
   return figures

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
 import { goals } from "./goals.ts"
-import { type Kind, kinds } from "../contest/kind.ts"
+import { elsewhere, type Kind, kinds } from "../contest/kind.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 import { page } from "./page.ts"
 import * as plan from "./plan.ts"
@@ -56,6 +56,7 @@ const kubeApiserver: OnServer = {
     cell("kubelock", 8, { perSecond: 180 }, { perSecond: 220 }),
     cell("dex", 8, { perSecond: 50, waitP99: 3000, isWaitP99AtLeast: true, jain: 0.4, cpuPerAcquisition: 0.5 }),
     cell("lease-default", 8, { perSecond: 300, waitP99: 1, isWaitP99AtLeast: true, jain: 0.13 }),
+    cell("etcdctl", 8, { perSecond: 20, requestsPerAcquisition: null, cpuPerAcquisition: null }),
     cell("relay", 8, { perSecond: 225 }),
     cell("raw", 8, { perSecond: 250 })
   ],
@@ -68,6 +69,10 @@ const kubeApiserver: OnServer = {
   threads: [
     { protocol: "kubelock", throughputPerSecond: 9000, violations: 0, waitMillis: { p50: 1, p99: 8 } },
     { protocol: "dex", throughputPerSecond: 60, violations: 0, waitMillis: { p50: 300, p99: 4000 } }
+  ],
+  failures: [
+    { kind: "kubelock", takenAfter: 9800, workedOn: 2, freedSuccessor: false, killedAfter: 9900 },
+    { kind: "dex", takenAfter: null, workedOn: null, freedSuccessor: true, killedAfter: 10_500 }
   ],
   mixed: { seconds: 60, contendersOfEach: 4, overlaps: 0, kinds: [mixedOf("kubelock", 0.8), mixedOf("dex", 0.2)] }
 }
@@ -85,6 +90,8 @@ const run: Measurements = {
     commit: "abcdef0",
     packages: { effect: "4.1.0" }
   },
+  others: { "redis-server": "7.0.15" },
+  leftOut: [],
   settings: plan.defaults,
   tookSeconds: 1000,
   memory: {
@@ -95,7 +102,16 @@ const run: Measurements = {
       { ids: 10_000, cycleMicrosP50: 30, bytesPerId: 250 }
     ]
   },
-  servers: [kubeApiserver, { ...kubeApiserver, server: "apiextensions-apiserver", version: "v1.36.4" }]
+  servers: [
+    kubeApiserver,
+    {
+      ...kubeApiserver,
+      server: "apiextensions-apiserver",
+      version: "v1.36.4",
+      cells: kubeApiserver.cells.filter(({ kind }) => kind !== "etcdctl"),
+      failures: []
+    }
+  ]
 }
 
 const judge = (figure: string) => goals.find((goal) => goal.figure === figure)!.judge(kubeApiserver, run)
@@ -180,6 +196,27 @@ describe("the page", () => {
     assert.include(text, "| kube-apiserver | 8 | 250 | 225 | 200 | 0.900 | 0.889 |")
   })
 
+  it("shows locks on other servers where they were measured, and says what was left out", () => {
+    assert.strictEqual(
+      text.split("\n").filter((line) => line.startsWith("| 8 | etcdctl lock | 20.0 | 10.0 ms")).length,
+      1
+    )
+    assert.include(text, "redis-server 7.0.15")
+    assert.notInclude(text, "Left out")
+    const leftOut = [{ kind: "redlock", why: "there is no redis-server on this machine" }] as const
+    assert.include(page({ ...run, leftOut }, []), "**Left out:** redlock (there is no redis-server on this machine).")
+  })
+
+  it("says what becomes of work whose holder is suspended, and of waiters whose holder is killed", () => {
+    assert.include(text, "| kube-apiserver | kubelock | 9.8 s | ends after 2.00 ms | does no harm | 9.9 s |")
+    assert.include(
+      text,
+      "| kube-apiserver | Dex | not within a minute | goes on, and hears nothing | **frees the lock of its successor** | 10.5 s |"
+    )
+    const servers = run.servers.map((on) => ({ ...on, failures: [] }))
+    assert.include(page({ ...run, servers }, []), "Not measured in this run.")
+  })
+
   it("links the plots", () => {
     assert.include(text, "![Acquisitions a second](benchmarks/throughput.svg)")
   })
@@ -242,14 +279,22 @@ describe("the plan", () => {
   })
 
   it("knows which kinds need Leases", () => {
-    const against = "before"
-    assert.deepStrictEqual(plan.able("kube-apiserver", { against }), kinds)
+    const settings = { against: "before", absent: [] }
+    assert.deepStrictEqual(plan.able("kube-apiserver", settings), kinds)
     const withoutLeases: ReadonlyArray<Kind> = ["kubelock", "kubelock-before", "dex", "relay", "raw"]
-    assert.deepStrictEqual(plan.able("apiextensions-apiserver", { against }), withoutLeases)
+    assert.deepStrictEqual(plan.able("apiextensions-apiserver", settings), withoutLeases)
+  })
+
+  it("leaves out what this machine does not have", () => {
+    const able = plan.able("kube-apiserver", { against: "before", absent: elsewhere })
+    assert.deepStrictEqual(
+      able,
+      kinds.filter((kind) => !elsewhere.some((one) => one === kind))
+    )
   })
 
   it("has an earlier build only if there is one", () => {
-    assert.notInclude(plan.able("kube-apiserver", plan.defaults), "kubelock-before")
+    assert.notInclude(plan.able("kube-apiserver", { ...plan.defaults, absent: [] }), "kubelock-before")
     assert.notInclude(page(run, []), "kubelock before")
     assert.include(page({ ...run, settings: { ...plan.defaults, against: "before" } }, []), "kubelock before")
   })

@@ -2,7 +2,7 @@
 import { contentionTable, losses, overlapsOf, p99, perSecond, serverTable } from "./contention.ts"
 import { holdBound, middle, ratio, value } from "./cells.ts"
 import { goals, plain } from "./goals.ts"
-import { about, type Kind, kinds, unable } from "../contest/kind.ts"
+import { about, isElsewhere, type Kind, kinds, unable } from "../contest/kind.ts"
 import { markdown, number, time } from "../harness/text.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
@@ -19,23 +19,31 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     "<!-- Written by `npm run bench:peers` from what a run measured. Do not edit. -->",
     "# Benchmarks",
     "kubelock and other locks on Kubernetes, on real API servers. They take turns in one run, and each contender is a process of its own. Only the locks are measured: there is no work under them unless a hold is named. Compare the kinds by their ratios. Times depend on the machine, above all on how fast its disk syncs etcd's log.",
+    "In the same run, and in turns with them: locks on the etcd behind the API server, and on a Redis.",
     where(run),
     "## Who contends",
     whoContends(run),
+    ...leftOut(run),
     "The objects are as Dex and client-go leave them: the API server tracks who owns which of their fields. kubelock, the relay and the raw writes reset that with their first write. A cycle of client-go takes four requests at least: it reads before it takes the Lease, and before it releases it.",
+    "## Which lock for whom",
+    forWhom,
     "## Goals",
     goalsTable(run),
     "The limit of the rows against raw writes is the relay: it goes from process to process as kubelock's lock does, and does nothing else. The difference between the two has two causes. kubelock's own code runs in processes that share the machine with the server and wake rarely, so it is never warm (see the client CPU below). And kubelock's processes all start at once, while those of the relay have fixed places.",
     limitsTable(run),
     "## Contention",
     `Each process takes the lock, releases it at once, and wants it again. Figures are medians over the rounds, with the range of the throughput in brackets. A wait that the end of a round cuts short counts as long as it had lasted. If such waits reach into the last percent, p99 is at least the value shown (≥). Jain's index says how evenly the processes were served: 1 is even, 1/n is one process only. The server itself counts the watch events that it sends.`,
+    "Requests to etcd and to Redis are calls and commands. Those of programs are not counted, nor is their CPU.",
     plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
     ...run.servers.flatMap((on) => [`### ${on.server} ${on.version}`, contentionTable(on)]),
     "## What the server does for it",
-    "CPU of the API server and its etcd for an acquisition and its release, as the kernel counts it.",
+    "CPU of the API server and its etcd, or of Redis, for an acquisition and its release, as the kernel counts it.",
     ...perServer(run, serverTable),
     "## Where kubelock is not the best",
     losses(run),
+    "## When a holder is suspended or dies",
+    failureText,
+    failureTable(run),
     "## Holding the lock for 20 ms",
     `${plan.hold.contenders} processes. The bound is the throughput if only the hold and one raw write separated two acquisitions.`,
     ...perServer(run, holdTable),
@@ -57,7 +65,52 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     again(run)
   ].join("\n\n") + "\n"
 
-const where = ({ machine, settings, servers, tookSeconds }: Measurements): string => {
+const forWhom = `- **kubelock**: your services run on Kubernetes, and locks belong to many ids. It needs no server besides the API server, processes get the lock in the order in which they came, and work under a lock that was lost ends. One id changes hands some hundred times a second at most, by the figures below; many ids do so side by side.
+- **Leader election** (kubelock's \`LeaderElection\`, or client-go's): one process does the work for hours. A lock that changes hands is not what it is for: see how its waiters fare below.
+- **etcd's mutex**: you have an etcd of your own, and programs in Go. It is as safe as kubelock, since both rest on etcd, and spares the API server. Do not use the etcd of a cluster: whoever can write to it can do anything to the cluster.
+- **etcdctl lock**: the same for shell scripts.
+- **redis-semaphore, redlock, effect-distributed-lock**: you run a Redis, a lock changes hands thousands of times a second, and it does no harm if two hold it now and then: after a failover of Redis, after a crash of one that syncs once a second, or after a holder was suspended. Their processes poll, or race when they are told of a release, so chance decides which one gets the lock.
+- **Dex, k8s-lease-lock**: they are here because you may have them already.
+- **Within one process**: use Effect's \`Semaphore\`. It needs no server.`
+
+const failureText =
+  "A process works under the lock, and another one waits. The first is suspended (SIGSTOP), as a machine is that hangs or a container that is frozen, until the other one has had the lock for a second. Then it goes on. In a second try it is killed (SIGKILL). Programs that it started share its fate."
+
+const failureTable = (run: Measurements): string => {
+  const rows = run.servers.flatMap(({ failures, server }) =>
+    failures.map(({ freedSuccessor, kind, killedAfter, takenAfter, workedOn }) => [
+      server,
+      about[kind].name,
+      never(takenAfter),
+      workedOn === null ? "goes on, and hears nothing" : `ends after ${time(workedOn)}`,
+      freedSuccessor ? "**frees the lock of its successor**" : "does no harm",
+      never(killedAfter)
+    ])
+  )
+  return rows.length === 0
+    ? "Not measured in this run."
+    : markdown(
+        [
+          "server",
+          "lock",
+          "suspended: the waiter has it after",
+          "then the work of the first",
+          "then its release",
+          "killed: the waiter has it after"
+        ],
+        rows,
+        2
+      )
+}
+
+const never = (millis: number | null): string => (millis === null ? "not within a minute" : time(millis))
+
+const leftOut = ({ leftOut }: Measurements): ReadonlyArray<string> =>
+  leftOut.length === 0
+    ? []
+    : [`> **Left out:** ${leftOut.map(({ kind, why }) => `${about[kind].name} (${why})`).join("; ")}.`]
+
+const where = ({ machine, others, settings, servers, tookSeconds }: Measurements): string => {
   const noise =
     machine.loadBefore > 0.5
       ? `\n\n> **Noisy.** The machine was busy when this run began (load ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs): do not trust a single number.`
@@ -81,6 +134,12 @@ const where = ({ machine, settings, servers, tookSeconds }: Measurements): strin
           .join(", ")
       ],
       [
+        "other servers and packages",
+        Object.entries(others)
+          .map(([name, version]) => `${name} ${version}`)
+          .join(", ")
+      ],
+      [
         "run",
         `${settings.rounds} round${settings.rounds === 1 ? "" : "s"} of ${settings.seconds} s for each kind and number of contenders; ${Math.ceil(tookSeconds / 60)} min in all`
       ]
@@ -94,7 +153,7 @@ const whoContends = ({ servers, settings }: Measurements): string =>
     .filter((kind) => kind !== "kubelock-before" || settings.against !== undefined)
     .map((kind) => {
       const cannot = servers.flatMap(({ server }) => {
-        const why = unable(kind, server)
+        const why = isElsewhere(kind) ? undefined : unable(kind, server)
         return why === undefined ? [] : [` Not on ${server}: ${why}.`]
       })
       return `- **${about[kind].name}**: ${about[kind].text}.${cannot.join("")}`
@@ -266,6 +325,8 @@ npm run bench:peers -- --json peers.json   # about half an hour; writes this pag
 npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # less than a minute: shows that everything works
 \`\`\`
+
+Locks elsewhere need \`npm ci\` in \`bench/elsewhere/npm\`, and Debian's \`redis-server\` and \`etcd-client\`.
 
 This page shows a run with \`${flags.join(" ")}\`. All processes record when they enter and leave their critical sections, on a clock that they share. An entry before the last leaving is an overlap. Services that have run for a while are compared: before its first contest as a kind, each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis(settings.seconds) / 1000} seconds of CPU. The beginning of a contest counts: all processes want the lock at once, and those of kubelock open their watches.`
 }

@@ -1,6 +1,5 @@
 /** What a run measures, and in which order. */
-import type { Server } from "../contest/kind.ts"
-import { isSlow, type Kind, kinds, unable } from "../contest/kind.ts"
+import { isSlow, type Kind, kinds, type Server, unable } from "../contest/kind.ts"
 
 /** What the flags say. Without `servers`, all installed servers are used. */
 export interface Settings {
@@ -11,6 +10,8 @@ export interface Settings {
   readonly servers: ReadonlyArray<Server> | undefined
   /** The folder of an earlier build that contends as well. */
   readonly against: string | undefined
+  /** Whether holders are suspended and killed. */
+  readonly hasFailures: boolean
 }
 
 /** The settings of a run without flags: about a quarter of an hour on both servers. */
@@ -20,7 +21,8 @@ export const defaults: Settings = {
   contenders: [1, 2, 4, 8, 16, 32, 64],
   mixedSeconds: 60,
   servers: undefined,
-  against: undefined
+  against: undefined,
+  hasFailures: true
 }
 
 /** The settings of a run that only shows that everything works. */
@@ -30,7 +32,8 @@ export const quick: Settings = {
   contenders: [1, 4],
   mixedSeconds: 2,
   servers: ["kube-apiserver"],
-  against: undefined
+  against: undefined,
+  hasFailures: false
 }
 
 /** How long one process of each kind contends before the first round, so that the server is warm. */
@@ -66,13 +69,33 @@ export const mixedOfEach = 4
 /** The size of the object whose bytes on the wire are counted. */
 export const wireObjectBytes = 8 * 1024
 
-/** The kinds that can contend on a server, of those named. */
+/** How long a process waits for a lock whose holder is suspended or killed, at most. */
+export const failureSeconds = 120
+
+/** The kinds whose holders are suspended and killed. */
+export const failing: ReadonlyArray<Kind> = [
+  "kubelock",
+  "dex",
+  "lease-default",
+  "etcd-mutex",
+  "etcdctl",
+  "redis-semaphore",
+  "redlock",
+  "effect-distributed-lock"
+]
+
+/** The kinds that can contend on a server, of those named. `absent` are those that this machine does not have. */
 export const able = (
   server: Server,
-  { against }: Pick<Settings, "against">,
+  { absent, against }: { readonly against: string | undefined; readonly absent: ReadonlyArray<Kind> },
   named: ReadonlyArray<Kind> = kinds
 ): ReadonlyArray<Kind> =>
-  named.filter((kind) => unable(kind, server) === undefined && (kind !== "kubelock-before" || against !== undefined))
+  named.filter(
+    (kind) =>
+      unable(kind, server) === undefined &&
+      !absent.includes(kind) &&
+      (kind !== "kubelock-before" || against !== undefined)
+  )
 
 /** One load: so many processes of a kind, and how long each holds the lock. */
 export interface Load {

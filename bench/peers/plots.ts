@@ -18,7 +18,9 @@ const drawnContenders = 8
 
 /** Draws all plots of a run. */
 export const draw = async (run: Measurements): Promise<ReadonlyArray<Plot>> => {
-  const cells = run.servers.flatMap(({ cells, server }) => cells.map((cell) => ({ ...cell, server })))
+  const cells = run.servers.flatMap(({ cells, server }) =>
+    cells.flatMap((cell) => (cell.kind.endsWith("-everysec") ? [] : [{ ...cell, server }]))
+  )
   const counts = [...new Set(cells.map(({ contenders }) => contenders))]
   const contenders = counts.includes(drawnContenders) ? drawnContenders : Math.max(...counts)
 
@@ -75,6 +77,14 @@ const colours: Readonly<Record<Kind, string>> = {
   "lease-fast": "#15803d",
   "lease-default": "#86b817",
   "k8s-lease-lock": "#7e22ce",
+  "etcd-mutex": "#0891b2",
+  etcdctl: "#67e8f9",
+  "redis-semaphore": "#be123c",
+  redlock: "#f43f5e",
+  "effect-distributed-lock": "#fda4af",
+  "redis-semaphore-everysec": "#854d0e",
+  "redlock-everysec": "#ca8a04",
+  "effect-distributed-lock-everysec": "#fde047",
   relay: "#a8a29e",
   raw: "#6b7280"
 }

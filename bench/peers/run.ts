@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { Envtest } from "../../src/testing/index.ts"
 import * as Build from "../contest/build.ts"
 import * as Pool from "../contest/pool.ts"
+import * as elsewhere from "../elsewhere/servers.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Workers from "../harness/workers.ts"
 import * as machine from "./machine.ts"
@@ -24,9 +25,13 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   const assets = yield* Effect.mapError(Envtest.assets, ({ message }) => new LoadError({ message }))
   const found = assets.servers.map(({ server }) => server)
   const wanted = settings.servers ?? found
-  const absent = wanted.find((server) => !found.includes(server))
-  if (absent !== undefined) return yield* new LoadError({ message: `there is no ${absent} in KUBEBUILDER_ASSETS` })
+  const unknown = wanted.find((server) => !found.includes(server))
+  if (unknown !== undefined) return yield* new LoadError({ message: `there is no ${unknown} in KUBEBUILDER_ASSETS` })
   const where = machine.describe(assets.etcd)
+
+  const leftOut = elsewhere.leftOut()
+  for (const { kind, why } of leftOut) yield* say(`LEFT OUT: ${kind}, because ${why}`)
+  const absent = leftOut.map(({ kind }) => kind)
 
   const memory = yield* Effect.scoped(measureMemory(Math.min(2, settings.seconds)))
   yield* say(
@@ -38,11 +43,13 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     Effect.gen(function* () {
       const api = yield* Effect.mapError(Envtest.start({ server }), ({ message }) => new LoadError({ message }))
       yield* say(`${server} ${api.version} on ${api.url}`)
-      return yield* OnServer.measure(api, pool, settings, before, say)
+      return yield* OnServer.measure(api, pool, { ...settings, absent }, before, say)
     }).pipe(Effect.scoped)
   )
   const measurements: Measurements = {
     machine: where,
+    others: elsewhere.versions(),
+    leftOut,
     settings,
     tookSeconds: Math.round(yield* elapsed),
     memory,

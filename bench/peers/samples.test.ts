@@ -128,6 +128,12 @@ describe("a round", () => {
     assert.deepInclude(round, { waitP99: 7, isWaitP99AtLeast: false })
   })
 
+  it("has no requests and no CPU if other programs took the lock", () => {
+    const reports = [report({ visits: [[0, 1]], waits: [1], requests: { ...requests.none, get: 2 }, cpuMillis: 10 })]
+    const round = samples.round(reports, { seconds: 1, isProgram: true })
+    assert.deepInclude(round, { acquisitions: 1, requestsPerAcquisition: null, cpuPerAcquisition: null })
+  })
+
   it("has no ratios if there were no acquisitions", () => {
     const round = samples.round([report({})], { seconds: 1, watchEvents: 3 })
     assert.deepInclude(round, { acquisitions: 0, requestsPerAcquisition: null, waitP99: null, jain: null })

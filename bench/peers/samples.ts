@@ -58,28 +58,36 @@ export interface Round {
   readonly overlaps: number
 }
 
-/** What a round took on the server: the events of watches that it says it sent, and its CPU. */
+/**
+ * What a round took on the server: the events of watches that it says it sent, and its CPU. `isProgram` if other programs took the lock,
+ * whose requests and CPU are not in the reports.
+ */
 interface OfServer {
   readonly seconds: number
+  readonly isProgram?: boolean | undefined
   readonly watchEvents?: number | undefined
   readonly serverCpuMillis?: number | undefined
 }
 
 /** Computes the figures. */
-export const round = (reports: ReadonlyArray<Report>, { seconds, serverCpuMillis, watchEvents }: OfServer): Round => {
+export const round = (
+  reports: ReadonlyArray<Report>,
+  { isProgram = false, seconds, serverCpuMillis, watchEvents }: OfServer
+): Round => {
   const counts = reports.map(({ visits }) => visits.length)
   const acquisitions = sum(counts)
   const each = (total: number): number | null => (acquisitions === 0 ? null : total / acquisitions)
+  const ofReports = (total: number): number | null => (isProgram ? null : each(total))
   const sent = requests.sum(reports.map((report) => report.requests))
   const waited = sorted(waits(reports))
   const p99 = quantile(waited, 0.99)
   return {
     acquisitions,
     perSecond: acquisitions / seconds,
-    requestsPerAcquisition: each(requests.total(sent)),
-    conflictsPerAcquisition: each(sent.conflicts),
+    requestsPerAcquisition: ofReports(requests.total(sent)),
+    conflictsPerAcquisition: ofReports(sent.conflicts),
     watchEventsPerAcquisition: watchEvents === undefined ? null : each(watchEvents),
-    cpuPerAcquisition: each(sum(reports.map(({ cpuMillis }) => cpuMillis))),
+    cpuPerAcquisition: ofReports(sum(reports.map(({ cpuMillis }) => cpuMillis))),
     serverCpuPerAcquisition: serverCpuMillis === undefined ? null : each(serverCpuMillis),
     waitP50: quantile(waited, 0.5),
     waitP99: p99,

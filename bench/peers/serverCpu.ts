@@ -1,17 +1,14 @@
-/** How much CPU a server and its etcd have used, by the kernel's count. */
-import * as Effect from "effect/Effect"
+/** How much CPU servers have used, by the kernel's count. */
 import { readFileSync } from "node:fs"
-import type { Envtest } from "../../src/testing/index.ts"
 
-/** The milliseconds so far: `undefined` where there is no `/proc`. */
-export const used = (api: Envtest.ApiServerProcess): Effect.Effect<number | undefined> =>
-  Effect.map(api.pids, (pids) => {
-    try {
-      return pids.reduce((total, pid) => total + read(readFileSync(`/proc/${pid}/stat`, "utf8")), 0)
-    } catch {
-      return undefined
-    }
-  })
+/** The milliseconds of these processes so far: `undefined` where there is no `/proc`. */
+export const used = (pids: ReadonlyArray<number>): number | undefined => {
+  try {
+    return pids.reduce((total, pid) => total + read(readFileSync(`/proc/${pid}/stat`, "utf8")), 0)
+  } catch {
+    return undefined
+  }
+}
 
 /** Reads user and system time from a line of `/proc/PID/stat`, in milliseconds. Linux counts in hundredths of a second there. */
 export const read = (stat: string): number => {

@@ -223,5 +223,5 @@ export const page = (run: Measurements): string =>
     `Many fibers of one process contend for a semaphore. Goals: no requests but renewals, and a permit that is given back is in use again after ${goals.handOverMillis * 1000} us (p50).`,
     fibersTable(run),
     "## Run it again",
-    "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/permits/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```"
+    "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/elsewhere/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```"
   ].join("\n\n") + "\n"

@@ -17,6 +17,9 @@ import * as Pool from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
 import * as Api from "../harness/api.ts"
 import * as Connection from "../harness/connection.ts"
+import * as packages from "../elsewhere/packages.ts"
+import * as redisPackages from "../elsewhere/redisPackages.ts"
+import * as RedisServer from "../elsewhere/redisServer.ts"
 import { measurementsFile } from "../harness/flags.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as Objects from "../harness/objects.ts"
@@ -27,8 +30,6 @@ import * as watchEvents from "../peers/watchEvents.ts"
 import * as line from "./line.ts"
 import type { Cell, Load, Measurements, OnServer, PermitRound } from "./measurements.ts"
 import { fibersTable, page, semaphoreTable, sharedTable } from "./page.ts"
-import * as RedisPeers from "./redisPeers.ts"
-import * as RedisServer from "./redisServer.ts"
 
 /** The namespace that the servers are started with. */
 const namespace = "dex"
@@ -144,13 +145,14 @@ const onServer = Effect.fnUntraced(function* (server: Envtest.Server, { quick, r
 const onRedis = Effect.fnUntraced(function* ({ quick, rounds, seconds }: Given) {
   const version = RedisServer.version()
   if (version === undefined) return { leftOut: "there is no redis-server on this machine" }
-  if (!RedisPeers.areInstalled()) return { leftOut: "its packages are not there: run npm ci in bench/permits/npm" }
-  const port = yield* RedisServer.start
+  const missing = packages.missing()
+  if (missing !== undefined) return { leftOut: missing }
+  const { port } = yield* RedisServer.start("always")
   const pools = new Map<string, Pool.Pool>()
-  for (const { name } of RedisPeers.all) {
+  for (const { name } of redisPackages.semaphores) {
     pools.set(name, yield* Pool.processesOf(new URL("redisContender.ts", import.meta.url), [name, String(port)]))
   }
-  const peers = RedisPeers.all.flatMap(({ name }) =>
+  const peers = redisPackages.semaphores.flatMap(({ name }) =>
     [0, 20].map((holdMillis): Load => ({
       name,
       kind: "redis",

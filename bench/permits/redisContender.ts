@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Refusal, Take } from "../contest/contest.ts"
 import * as Playing from "../contest/playing.ts"
 import type { Task } from "../contest/task.ts"
-import * as RedisPeers from "./redisPeers.ts"
+import * as redisPackages from "../elsewhere/redisPackages.ts"
 
 const refuse = (error: unknown): Refusal => ({
   timedOut: error instanceof Error && error.name === "TimeoutError",
@@ -14,7 +14,7 @@ const [name, port] = process.argv.slice(2)
 
 Playing.main(
   Effect.fnUntraced(function* ({ limit, seconds }: Task) {
-    const open = RedisPeers.all.find((peer) => peer.name === name)!.open
+    const open = redisPackages.semaphores.find((peer) => peer.name === name)!.open
     const { close, take } = yield* Effect.tryPromise({ try: () => open(Number(port), limit, seconds), catch: refuse })
     yield* Effect.addFinalizer(() => Effect.promise(close))
     // An acquisition that is under way cannot be interrupted in every package: the round ends first.

@@ -81,6 +81,7 @@ export type Part = "etcd" | "server"
  * A running API server.
  *
  * - `version`: from `/version`, such as `v1.20.2`.
+ * - `etcdUrl`: of its etcd, which asks for no credentials.
  * - `ca`: PEM of the CA that signed all its certificates.
  * - `directory`: the temporary folder. `kubeConfigPath` is a file in it.
  * - `kubeConfig`, `kubeConfigFor`: a kubeconfig as YAML with all certificates embedded, of the administrator or of any
@@ -96,6 +97,7 @@ export type Part = "etcd" | "server"
 export interface ApiServerProcess {
   readonly server: Assets.Server
   readonly url: string
+  readonly etcdUrl: string
   readonly version: string
   readonly ca: string
   readonly directory: string
@@ -188,6 +190,7 @@ const launchOnce = Effect.fnUntraced(function* ({ server: name, fsync }: Options
   return {
     ...site,
     server: name,
+    etcdUrl: Flags.etcdUrl(etcdPort),
     version,
     stop: (signal) => oneAtATime.withPermit(stop(signal)),
     start: oneAtATime.withPermit(startAgain).pipe(inRealTime),

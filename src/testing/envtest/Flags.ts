@@ -2,6 +2,9 @@
 import * as Path from "node:path"
 import type { Server } from "./Assets.ts"
 
+/** Where an etcd serves its clients. */
+export const etcdUrl = (clientPort: number): string => `http://127.0.0.1:${clientPort}`
+
 /** Arguments of etcd. */
 export const etcd = (options: {
   readonly directory: string
@@ -11,8 +14,8 @@ export const etcd = (options: {
 }): ReadonlyArray<string> => [
   ...flags({
     "data-dir": Path.join(options.directory, "etcd"),
-    "listen-client-urls": `http://127.0.0.1:${options.clientPort}`,
-    "advertise-client-urls": `http://127.0.0.1:${options.clientPort}`,
+    "listen-client-urls": etcdUrl(options.clientPort),
+    "advertise-client-urls": etcdUrl(options.clientPort),
     "listen-peer-urls": `http://127.0.0.1:${options.peerPort}`,
     "log-level": "error"
   }),
@@ -26,7 +29,7 @@ export const apiServer = (
 ): ReadonlyArray<string> => {
   const file = (name: string) => Path.join(options.directory, name)
   const common = {
-    "etcd-servers": `http://127.0.0.1:${options.etcdPort}`,
+    "etcd-servers": etcdUrl(options.etcdPort),
     "bind-address": "127.0.0.1",
     "secure-port": String(options.port),
     "cert-dir": options.directory,

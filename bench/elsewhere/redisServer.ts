@@ -1,4 +1,4 @@
-/** Debian's redis-server, which writes each change to the disk before it answers. */
+/** Debian's redis-server, whose log of changes is synced to the disk before each answer, or once a second. */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -8,6 +8,15 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { LoadError } from "../harness/loadError.ts"
+
+/** When the log is synced: Redis' `appendfsync`. */
+export type Sync = "always" | "everysec"
+
+/** A server that runs. */
+export interface RedisServer {
+  readonly port: number
+  readonly pid: number
+}
 
 /** The version of the redis-server on this machine: `undefined` if there is none. */
 export const version = (): string | undefined => {
@@ -41,16 +50,16 @@ const answers = (port: number) =>
     catch: () => new LoadError({ message: "redis-server did not start: run it by hand to see why" })
   })
 
-/** Starts it, and answers its port. It ends with the scope, with all that it wrote. */
-export const start: Effect.Effect<number, LoadError, Scope.Scope> = Effect.gen(function* () {
+/** Starts it. It ends with the scope, with all that it wrote. */
+export const start = Effect.fnUntraced(function* (sync: Sync): Effect.fn.Return<RedisServer, LoadError, Scope.Scope> {
   const port = yield* freePort
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-redis-"))),
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
-  const options = { port, bind: "127.0.0.1", dir: folder, save: "", appendonly: "yes", appendfsync: "always" }
+  const options = { port, bind: "127.0.0.1", dir: folder, save: "", appendonly: "yes", appendfsync: sync }
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-  yield* Effect.acquireRelease(
+  const server = yield* Effect.acquireRelease(
     Effect.sync(() => spawn("redis-server", args, { stdio: "ignore" })),
     (server) =>
       Effect.callback<void>((resume) => {
@@ -59,5 +68,5 @@ export const start: Effect.Effect<number, LoadError, Scope.Scope> = Effect.gen(f
       })
   )
   yield* Effect.retry(answers(port), Schedule.upTo(Schedule.spaced("50 millis"), { times: 200 }))
-  return port
+  return { port, pid: server.pid ?? 0 }
 })
