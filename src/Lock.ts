@@ -28,6 +28,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
 import { acquireAll } from "./internal/acquireAll.ts"
+import * as besideElections from "./internal/election/besideElections.ts"
 import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender } from "./internal/engine/contender.ts"
 import type { Holding } from "./internal/engine/holding.ts"
@@ -72,6 +73,9 @@ export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.M
 /** What a single attempt can fail with. */
 export type TryError = LockError.Conflict | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
+/** What looking at a lock can fail with. */
+export type InspectError = LockError.Mismatch | LockError.StoreError
+
 /**
  * Service tag of the lock.
  *
@@ -83,12 +87,10 @@ export class Lock extends Context.Service<
   {
     readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
     readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
-    readonly inspect: (id: string) => Effect.Effect<Inspection, LockError.StoreError>
+    readonly inspect: (id: string) => Effect.Effect<Inspection, InspectError>
     readonly annotation: string
     readonly now: Effect.Effect<ServerTime>
-    readonly break: (
-      id: string
-    ) => Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError>
+    readonly break: (id: string) => Effect.Effect<LockState, LockError.Conflict | InspectError>
     readonly removeIdle: (id: string) => Effect.Effect<Removal, LockError.StoreError>
   }
 >()("kubelock/Lock") {}
@@ -170,13 +172,14 @@ export const tryWithLock =
   <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | TryError | LockError.Lost, R | Lock> =>
     guardedBy(tryScoped(id, options), use)
 
-/** Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. */
-export const inspect = (id: string): Effect.Effect<Inspection, LockError.StoreError, Lock> =>
+/**
+ * Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. Fails with `LockMismatch` if
+ * the id is that of a semaphore or a shared lock.
+ */
+export const inspect = (id: string): Effect.Effect<Inspection, InspectError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.inspect(id))
 
-const breakLock = (
-  id: string
-): Effect.Effect<LockState, LockError.Conflict | LockError.Mismatch | LockError.StoreError, Lock> =>
+const breakLock = (id: string): Effect.Effect<LockState, LockError.Conflict | InspectError, Lock> =>
   Effect.flatMap(Lock, (lock) => lock.break(id))
 
 export {
@@ -204,21 +207,13 @@ export const removeIdle = (id: string): Effect.Effect<Removal, LockError.StoreEr
 export const make = (options: Options = {}): Effect.Effect<Lock["Service"], never, ObjectStore | Scope.Scope> =>
   Effect.flatMap(ObjectStore, (store) => makeOf(LockKind.of(options.policy ?? LockPolicy.standard, store), options))
 
-// What only Leases need is loaded with the first lock on them.
-const showingHolders = (store: ObjectStore["Service"], kind: LockKind.LockKind) =>
-  Effect.map(
-    Effect.promise(() => import("./internal/election/leaseMirror.ts")),
-    (leaseMirror) => leaseMirror.make(store, kind)
-  )
-
 /** Makes locks of a kind, as `make` does. */
 export const makeOf = Effect.fnUntraced(function* (
   kind: LockKind.LockKind,
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
-  const given = yield* ObjectStore
   const policy = options.policy ?? LockPolicy.standard
-  const store = given.holdsLeases ? yield* showingHolders(given, kind) : given
+  const store = yield* besideElections.make(yield* ObjectStore, kind)
   const { broke, detach, hold, sharedWithDex } = yield* process.make(store, {
     key: kind.key,
     policy,
@@ -243,14 +238,21 @@ export const makeOf = Effect.fnUntraced(function* (
   ): Effect.Effect<never, LockError.Conflict> =>
     Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason, ...seen }))
 
-  const stateOf = ({ annotations }: ObjectSnapshot): Effect.Effect<LockState> =>
-    Effect.map(store.now, (now) => LockProtocol.lockState(kind.decode(annotations), now))
+  const stateOf = Effect.fnUntraced(function* (
+    id: string,
+    { annotations }: ObjectSnapshot
+  ): Effect.fn.Return<LockState, LockError.Mismatch> {
+    const state = LockProtocol.lockState(kind.decode(annotations), yield* store.now)
+    if (state._tag !== "Malformed") return state
+    const error = rules.unreadable({ id, object: store.describe(id), wanted: rules.nameOf(kind) }, state)
+    return error._tag === "LockMismatch" ? yield* error : state
+  })
 
   const inspect = (id: string) =>
     Effect.matchEffect(store.read(id), {
-      onSuccess: (found): Effect.Effect<Inspection> => {
+      onSuccess: (found): Effect.Effect<Inspection, LockError.Mismatch> => {
         const kept = found.annotations[idKey]
-        return Effect.map(stateOf(found), (state) => (kept === undefined ? state : { ...state, id: kept }))
+        return Effect.map(stateOf(id, found), (state) => (kept === undefined ? state : { ...state, id: kept }))
       },
       onFailure: (error): Effect.Effect<Inspection, LockError.StoreError> =>
         error._tag === "LockNotFound" && error.missing === "object" && store.createIfMissing
@@ -267,7 +269,7 @@ export const makeOf = Effect.fnUntraced(function* (
 
   const removeOnce = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Removal, LockError.StoreError> {
     const found = yield* store.read(id)
-    const usage = LockProtocol.usageOf(found, kind, yield* knownTime(id), sharedWithDex)
+    const usage = rules.usageOf(found, kind, yield* knownTime(id), sharedWithDex)
     if (usage !== "Idle") return usage
     switch (yield* store.remove(id, found)) {
       case "Removed":
@@ -281,12 +283,8 @@ export const makeOf = Effect.fnUntraced(function* (
 
   const breakOnce = Effect.fnUntraced(function* (id: string) {
     const found = yield* store.read(id)
-    const state = yield* stateOf(found)
+    const state = yield* stateOf(id, found)
     if (state._tag === "Free") return state
-    if (state._tag === "Malformed") {
-      const error = rules.unreadable({ id, object: store.describe(id), wanted: rules.nameOf(kind) }, state)
-      if (error._tag === "LockMismatch") return yield* error
-    }
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
       ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })

@@ -20,16 +20,20 @@ import * as subject from "./internal/subject.ts"
 
 const thisProcess = Schema.optionalKey(Schema.Literals(["Holds", "Waits"]))
 
+const what = Schema.optionalKey(Schema.Literals(["leadership", "session", "semaphore", "shared lock"]))
+
 /**
  * The lock is not available.
  *
- * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment.
+ * - `Held`: another contender holds it. Also used if the lock is free but is left to other contenders for a moment. Of permits: too few
+ *   are free, or others wait.
  * - `RaceLost`: another contender changed the object at the same time.
  *
  * `thisProcess` says that the other contender is a fiber of this very process: it holds the lock, or is acquiring or releasing it.
  *
  * `holder` and `expiry` (RFC 3339, as written on the object) are absent if they are not known. Dex writes no holder,
- * and after a lost race neither is known.
+ * and after a lost race neither is known. Of several holders they name the one whose lease ends first. `what` is there if it was not a
+ * lock.
  */
 export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflict")({
   _tag: Schema.tag("LockConflict"),
@@ -38,17 +42,23 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
   reason: Schema.Literals(["Held", "RaceLost"]),
   thisProcess,
   holder: Schema.optionalKey(Schema.String),
-  expiry: Schema.optionalKey(Schema.String)
+  expiry: Schema.optionalKey(Schema.String),
+  what
 }) {
   override get message(): string {
-    if (this.thisProcess === "Holds") return `Cannot acquire ${subject.of(this)}: ${heldHere(this)}`
+    const cannot = `Cannot acquire ${subject.of(this)}`
+    if (this.thisProcess === "Holds") return `${cannot}: ${heldHere(this)}`
     if (this.thisProcess === "Waits")
-      return `Cannot acquire ${subject.of(this)}: another fiber of this process is acquiring or releasing it.`
+      return isOfPermits(this)
+        ? `${cannot}: other fibers of this process came first.`
+        : `${cannot}: another fiber of this process is acquiring or releasing it.`
     if (this.reason === "RaceLost") return `Another contender changed ${subject.of(this)} at the same time.`
     const holder = holderOf(this)
+    if (isOfPermits(this))
+      return `${cannot}: ${this.what === "semaphore" ? "too few are free" : "it is held"}, or others wait.${holder === undefined ? "" : ` Among those in the line: ${holder}.`}`
     return holder === undefined
-      ? `Cannot acquire ${subject.of(this)}: it is not available. Its holder is unknown.`
-      : `Cannot acquire ${subject.of(this)}: it is held. Holder: ${holder}.`
+      ? `${cannot}: it is not available. Its holder is unknown.`
+      : `${cannot}: it is held. Holder: ${holder}.`
   }
 }
 
@@ -58,8 +68,10 @@ export class Conflict extends Schema.Error<Conflict>("kubelock/LockError/Conflic
  * - `attempts`: the number of attempts. While another contender of the same process holds the lock, there are none.
  * - `waited`: the whole time of the wait.
  * - `thisProcess`: present if it waited for another fiber of this very process, which `Holds` the lock, or acquires or releases it
- *   (`Waits`). The lock is not reentrant.
- * - `holder` and `expiry`: those that were seen last. They are absent if they are not known.
+ *   (`Waits`). The lock is not reentrant, and neither are permits.
+ * - `holder` and `expiry`: those that were seen last; of several holders, the one whose lease ends first. They are absent if they are not
+ *   known.
+ * - `what`: present if it was not a lock.
  */
 export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")({
   _tag: Schema.tag("LockTimeout"),
@@ -69,16 +81,18 @@ export class Timeout extends Schema.Error<Timeout>("kubelock/LockError/Timeout")
   waited: Schema.DurationFromMillis,
   thisProcess,
   holder: Schema.optionalKey(Schema.String),
-  expiry: Schema.optionalKey(Schema.String)
+  expiry: Schema.optionalKey(Schema.String),
+  what
 }) {
   override get message(): string {
     const gaveUp = `Gave up waiting for ${subject.of(this)} after ${Duration.format(this.waited)}`
     if (this.thisProcess === "Holds") return `${gaveUp}: ${heldHere(this)}`
-    if (this.thisProcess === "Waits") return `${gaveUp}: other fibers of this process wait for it, too, and came first.`
+    if (this.thisProcess === "Waits")
+      return `${gaveUp}: other fibers of this process wait for ${this.what === "semaphore" ? "them" : "it"}, too, and came first.`
     const holder = holderOf(this)
-    return `${gaveUp} and ${this.attempts} ${
-      this.attempts === 1 ? "attempt" : "attempts"
-    }. ${holder === undefined ? "No holder was seen." : `Last holder seen: ${holder}.`}`
+    const tried = `${gaveUp} and ${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"}.`
+    if (holder === undefined) return `${tried} No holder was seen.`
+    return `${tried} ${isOfPermits(this) ? "Among those before it" : "Last holder seen"}: ${holder}.`
   }
 }
 
@@ -105,8 +119,8 @@ export class Malformed extends Schema.Error<Malformed>("kubelock/LockError/Malfo
 /**
  * The id is that of another kind of lock, or of a semaphore with another limit.
  *
- * Nothing was written. `found` is what is there, as the annotation `key` says, `wanted` what the contender asked for: `a semaphore of 4
- * permits`, `a shared lock`, `an exclusive lock`. All contenders for an id must agree.
+ * Nothing was written. `found` is what is there, as the annotation `key` says, `wanted` what was asked for: `a semaphore of 4 permits`,
+ * `a shared lock`, `an exclusive lock`. All contenders for an id must agree.
  */
 export class Mismatch extends Schema.Error<Mismatch>("kubelock/LockError/Mismatch")({
   _tag: Schema.tag("LockMismatch"),
@@ -132,7 +146,7 @@ export class Mismatch extends Schema.Error<Mismatch>("kubelock/LockError/Mismatc
  * - `Released`: the lock was used (`guard`) after its own release.
  *
  * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known. `what` is there if it
- * was the leadership of an election, or a session.
+ * was not a lock.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
@@ -142,7 +156,7 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String),
-  what: Schema.optionalKey(Schema.Literals(["leadership", "session"]))
+  what
 }) {
   override get message(): string {
     return `Lost ${subject.of(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
@@ -369,19 +383,45 @@ export const StoreError = Schema.Union([
 ])
 
 /** All errors of an `ObjectStore`. */
-export type StoreError = typeof StoreError.Type
+export type StoreError =
+  | InvalidName
+  | NotFound
+  | Unauthorized
+  | Untrusted
+  | Forbidden
+  | Rejected
+  | Altered
+  | Occupied
+  | Unavailable
 
 /** All errors of a lock. */
 export const LockError = Schema.Union([Conflict, Timeout, Malformed, Mismatch, Lost, ...StoreError.members])
 
 /** All errors of a lock. */
-export type LockError = typeof LockError.Type
+export type LockError = Conflict | Timeout | Malformed | Mismatch | Lost | StoreError
 
-const heldHere = (seen: { readonly holder?: string; readonly expiry?: string }): string =>
-  `this process holds it itself, as ${holderOf(seen)}. The lock is not reentrant.`
+interface Seen {
+  readonly holder?: string
+  readonly expiry?: string
+  readonly what?: subject.What
+}
+
+const isOfPermits = ({ what }: Seen): boolean => what === "semaphore" || what === "shared lock"
+
+const heldHere = (seen: Seen): string => {
+  const holder = holderOf(seen)
+  switch (seen.what) {
+    case "semaphore":
+      return `this process has too many of them itself, as ${holder}. A fiber that has permits and asks for more may wait for itself.`
+    case "shared lock":
+      return `this process holds it itself, as ${holder}. A fiber that holds it and asks for it again may wait for itself.`
+    default:
+      return `this process holds it itself, as ${holder}. The lock is not reentrant.`
+  }
+}
 
 // Dex writes an expiry but no holder.
-const holderOf = ({ expiry, holder }: { readonly holder?: string; readonly expiry?: string }): string | undefined => {
+const holderOf = ({ expiry, holder }: Seen): string | undefined => {
   if (expiry === undefined) return holder
   return `${holder ?? "unnamed, probably Dex,"} until ${expiry}`
 }

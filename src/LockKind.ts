@@ -4,6 +4,7 @@
  * Everything else (acquiring, the queue, hand-overs, renewal, clocks, lost answers, telemetry) is one engine that does not
  * know which kind it serves.
  */
+import type * as subject from "./internal/subject.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import type { Lease, LockRecord, RecordedLease } from "./LockRecord.ts"
 import * as Record from "./LockRecord.ts"
@@ -27,7 +28,7 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
  * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
 export interface LockKind {
-  readonly what: "lock" | "leadership" | "session"
+  readonly what: subject.What
   readonly key: string
   readonly otherKeys: ReadonlyArray<string>
   readonly decode: (annotations: Readonly<Record<string, string>>) => LockRecord
@@ -92,7 +93,7 @@ export const withPermits = (key: string, permits: PermitRecord.Permits): LockKin
   return {
     key,
     otherKeys,
-    what: "lock",
+    what: permits.shares ? "shared lock" : "semaphore",
     permits,
     decode: (annotations) => {
       const record = PermitRecord.fromAnnotations(key, permits, annotations)

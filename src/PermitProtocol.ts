@@ -192,9 +192,15 @@ export const taking = (kind: PermitKind, lease: Lease): Readonly<Record<string, 
 /**
  * The write with which a contender joins the line, on condition that the line is still there, and that the contender is not in it. An
  * earlier join without an answer may arrive at any time. It must not change the place of a lease that holds permits.
+ *
+ * If somebody has deleted the mark of the line that was `seen`, the write restores it, on condition that nothing else has changed.
  */
-export const join = (now: ServerTime, contender: Asking): AnnotationGuardedPatch => {
+export const join = (now: ServerTime, contender: Asking, seen: Seen | undefined): ConditionalPatch => {
   const { kind } = contender
+  if (seen !== undefined && !(kind.key in seen.annotations) && PermitRecord.isInUse(kind.key, seen.annotations)) {
+    const { resourceVersion } = seen
+    return { expect: { resourceVersion }, annotations: taking(kind, firstLease(now, contender, resourceVersion)) }
+  }
   const { expect, ...added } = adding(kind, { ...nextLease(now, contender), permits: askedBy(contender).permits })
   return { expect: { annotations: { [kind.key]: kind.permits.mark, ...expect } }, ...added }
 }

@@ -122,6 +122,18 @@ export const isInUse = (key: string, annotations: Readonly<Record<string, string
   return false
 }
 
+/** Those that stand in lines on an object, under whatever key, the first of a line before the others. */
+export const holderIds = (annotations: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  Object.entries(annotations)
+    .flatMap(([name, value]) => {
+      const [, holderId, tail] = leasePattern.exec(value) ?? []
+      if (holderId === undefined || !name.endsWith(`-lease-${tail}`)) return []
+      const place = annotations[`${name.slice(0, -`lease-${tail}`.length)}place-${tail}`]
+      return place !== undefined && isDecimal(place) ? [{ holderId, place }] : []
+    })
+    .toSorted(byPlace)
+    .map(({ holderId }) => holderId)
+
 /**
  * Reads the line: all leases, in order. The record is malformed if the annotation `key` says that something else is locked, as long as
  * that is in use. A value of which nobody knows what it is counts as in use.
@@ -163,7 +175,7 @@ const lineOf = (
   return leases.toSorted(byPlace)
 }
 
-const byPlace = (a: Placed, b: Placed): number =>
+const byPlace = (a: Pick<Placed, "holderId" | "place">, b: Pick<Placed, "holderId" | "place">): number =>
   isOlder(a.place, b.place) ? -1 : isOlder(b.place, a.place) ? 1 : a.holderId < b.holderId ? -1 : 1
 
 /** Says of each lease in a line how many permits it holds. */

@@ -22,7 +22,9 @@
  * - All contenders for an id must give the same limit. Otherwise, and if the id is that of a lock, they fail with `LockMismatch`
  *   for as long as it is in use.
  * - Permits are advisory, and holders do not exclude each other. Use `Permit.fencingToken` if the protected resource can check it.
+ * - A fiber that has permits and takes more of the same semaphore may wait for itself, or for another fiber that does the same.
  * - A contender that waits renews its place, with one request for each third of the TTL.
+ * - A limit or a number of permits that cannot be is a mistake in the program: a defect (`RangeError`), not an error. It never waits.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -30,10 +32,12 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Permit } from "./Held.ts"
+import * as besideElections from "./internal/election/besideElections.ts"
 import * as permits from "./internal/engine/permits.ts"
 import { guardedBy } from "./internal/guarded.ts"
 import type { AcquireError, AcquireOptions, Options, TryError } from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
+import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
@@ -77,12 +81,13 @@ export interface Inspection extends Line {
  * Waits for permits, and has them until the scope closes.
  *
  * Fails as `Lock.scoped` does, and with `LockMismatch` if the id is another kind of lock or a semaphore with another limit, as long as
- * that is in use. Throws a `RangeError` if the limit is no whole number from 1 to 999,999,999, or if it is less than the permits.
+ * that is in use. Dies with a `RangeError` if the limit is no whole number from 1 to 999,999,999, or `permits` no whole number from 1 to
+ * the limit.
  */
 export const take = (id: string, options: TakeOptions): Effect.Effect<Permit, AcquireError, Semaphore | Scope.Scope> =>
   Effect.flatMap(Semaphore, (semaphore) => semaphore.take(id, options))
 
-/** Takes permits if they are free and nobody waits for any. Otherwise fails with `LockConflict`. */
+/** Takes permits if they are free and nobody waits for any. Otherwise fails with `LockConflict`. Dies as `take` does. */
 export const takeIfAvailable = (
   id: string,
   options: TakeOptions
@@ -103,15 +108,16 @@ export const withPermits =
   <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<A, E | AcquireError | LockError.Lost, R | Semaphore> =>
     guardedBy(take(id, options), use)
 
+/** What running with permits can fail with if they are not waited for. */
+export type IfAvailableError = LockError.Lost | LockError.Malformed | LockError.Mismatch | LockError.StoreError
+
 /**
  * Runs an effect with permits if they can be had at once, as `takeIfAvailable` does. Otherwise the effect does not run, and the result is
  * `None`.
  */
 export const withPermitsIfAvailable =
   (id: string, options: TakeOptions) =>
-  <A, E, R>(
-    use: Guarded<A, E, R>
-  ): Effect.Effect<Option.Option<A>, E | Exclude<TryError, LockError.Conflict> | LockError.Lost, R | Semaphore> =>
+  <A, E, R>(use: Guarded<A, E, R>): Effect.Effect<Option.Option<A>, E | IfAvailableError, R | Semaphore> =>
     Effect.scopedWith((scope) =>
       Effect.matchEffect(Scope.provide(takeIfAvailable(id, options), scope), {
         onFailure: (error) => (error._tag === "LockConflict" ? Effect.succeedNone : Effect.fail(error)),
@@ -131,18 +137,20 @@ export interface Bound {
   readonly withPermit: <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<A, E | AcquireError | LockError.Lost, R>
   readonly withPermitsIfAvailable: (
     permits: number
-  ) => <A, E, R>(
-    use: Guarded<A, E, R>
-  ) => Effect.Effect<Option.Option<A>, E | Exclude<TryError, LockError.Conflict> | LockError.Lost, R>
+  ) => <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<Option.Option<A>, E | IfAvailableError, R>
   readonly takeScoped: (permits: number) => Effect.Effect<Permit, AcquireError, Scope.Scope>
 }
 
-/** A semaphore with the methods of Effect's own. It makes no request. */
+/**
+ * A semaphore with the methods of Effect's own. It makes no request. Dies with a `RangeError` if the limit cannot be, and so does each
+ * method if its number of permits cannot be.
+ */
 export const of = (
   id: string,
   options: Omit<TakeOptions, "permits" | "snapshot">
 ): Effect.Effect<Bound, never, Semaphore> =>
   Effect.map(Semaphore, (semaphore) => {
+    takingOf(id, options)
     const withSome = (permits: number) => {
       const run = withPermits(id, { ...options, permits })
       return <A, E, R>(use: Guarded<A, E, R>) => Effect.provideService(run(use), Semaphore, semaphore)
@@ -180,9 +188,10 @@ export {
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Semaphore["Service"], never, ObjectStore | Scope.Scope> {
-  const store = yield* ObjectStore
-  const lines = yield* permits.make(store, {
-    policy: options.policy ?? LockPolicy.standard,
+  const policy = options.policy ?? LockPolicy.standard
+  const kind = LockKind.exclusive(permits.keyOf(policy))
+  const lines = yield* permits.make(yield* besideElections.make(yield* ObjectStore, kind), {
+    policy,
     identity: options.identity,
     idInMetrics: options.idInMetrics,
     wanted: { name: "a semaphore", is: ({ shares }) => !shares }
@@ -190,12 +199,12 @@ export const make = Effect.fnUntraced(function* (
   return Semaphore.of({
     take: (id, options) =>
       Effect.map(
-        Effect.suspend(() => lines.take(id, takingOf(options))),
+        Effect.suspend(() => lines.take(id, takingOf(id, options))),
         permitOf
       ),
     takeIfAvailable: (id, options) =>
       Effect.map(
-        Effect.suspend(() => lines.tryTake(id, takingOf(options))),
+        Effect.suspend(() => lines.tryTake(id, takingOf(id, options))),
         permitOf
       ),
     inspect: (id) =>
@@ -206,17 +215,25 @@ export const make = Effect.fnUntraced(function* (
 
 const permitOf = ({ permit }: permits.Taken): Permit => permit
 
-const takingOf = ({ limit, permits = 1, ...options }: TakeOptions): permits.Taking => {
-  if (!Number.isInteger(limit) || limit < 1 || limit > PermitRecord.largestLimit) {
+const takingOf = (id: string, { limit, permits = 1, ...options }: TakeOptions): permits.Taking => {
+  const semaphore = `semaphore ${JSON.stringify(id)}`
+  if (!isFrom1To(PermitRecord.largestLimit, limit)) {
     throw new RangeError(
-      `Semaphore: limit must be a whole number from 1 to ${PermitRecord.largestLimit}, but is ${limit}`
+      `The limit of ${semaphore} is ${shown(limit)}. Give a whole number from 1 to ${PermitRecord.largestLimit}, the same in all processes.`
     )
   }
-  if (!Number.isInteger(permits) || permits < 1 || permits > limit) {
-    throw new RangeError(`Semaphore: permits must be a whole number from 1 to the limit of ${limit}, but is ${permits}`)
+  if (!isFrom1To(limit, permits)) {
+    throw new RangeError(
+      `A contender asks for ${shown(permits)} permits of ${semaphore}. Ask for a whole number from 1 to its limit, which is ${limit}.`
+    )
   }
   return { ...options, of: PermitRecord.semaphore(limit), amount: permits }
 }
+
+const isFrom1To = (most: number, value: number): boolean => Number.isInteger(value) && value >= 1 && value <= most
+
+// A number that came from configuration may be text.
+const shown = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value))
 
 /** Semaphores as a layer over a store. */
 export const layer = (options: Options = {}): Layer.Layer<Semaphore, never, ObjectStore> =>

@@ -56,7 +56,9 @@ type NeededBy<P> = P extends Part<infer _H, infer R> ? R : never
  * Waits for all parts, and holds them until the scope closes.
  *
  * The answer follows the order of `parts`. Each has the whole wait schedule to itself. All are valid when it succeeds: if one is lost
- * while it waits for another, it fails with `LockLost`. Throws a `RangeError` if an id is named twice.
+ * while it waits for another, it fails with `LockLost`.
+ *
+ * An id named twice would wait for itself. That is a mistake in the program: it dies with a `RangeError`, and acquires nothing.
  */
 export const scopedAll = <const Parts extends ReadonlyArray<Part<Pick<Held, "guard">, unknown>>>(
   parts: Parts
@@ -66,8 +68,13 @@ export const scopedAll = <const Parts extends ReadonlyArray<Part<Pick<Held, "gua
   NeededBy<Parts[number]> | Scope.Scope
 > => {
   const twice = parts.find(({ id }, index) => parts.findIndex((part) => part.id === id) !== index)
-  if (twice !== undefined)
-    throw new RangeError(`Several.scopedAll: each id once, but ${JSON.stringify(twice.id)} is named twice`)
+  if (twice !== undefined) {
+    return Effect.die(
+      new RangeError(
+        `Several.scopedAll: ${JSON.stringify(twice.id)} is named twice. Name each id once, with all permits that you need of it.`
+      )
+    )
+  }
   const acquired = acquireAll(parts.map(({ acquire, id }) => ({ order: id, acquire })))
   return Effect.map(acquired, (helds) => parts.map(({ id }) => helds.get(id)!)) as ReturnType<typeof scopedAll<Parts>>
 }

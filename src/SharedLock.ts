@@ -19,6 +19,7 @@
  *
  * - `tryUpgrade` never waits, so two readers that want to write cannot wait for each other. A reader that must write, and may not
  *   upgrade, leaves and comes back as a writer.
+ * - A fiber that holds the lock and asks for it again may wait for itself, or for another fiber that does the same.
  * - An id that is a `Lock` or a `Semaphore` fails with `LockMismatch` for as long as it is in use.
  * - A contender that waits renews its place, with one request for each third of the TTL.
  */
@@ -28,10 +29,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
+import * as besideElections from "./internal/election/besideElections.ts"
 import * as permits from "./internal/engine/permits.ts"
 import { guardedBy } from "./internal/guarded.ts"
 import type { AcquireError, AcquireOptions, Options, TryError } from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
+import * as LockKind from "./LockKind.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
@@ -166,9 +169,10 @@ const all = PermitRecord.shared.words["exclusive"]!
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<SharedLock["Service"], never, ObjectStore | Scope.Scope> {
-  const store = yield* ObjectStore
-  const lines = yield* permits.make(store, {
-    policy: options.policy ?? LockPolicy.standard,
+  const policy = options.policy ?? LockPolicy.standard
+  const kind = LockKind.exclusive(permits.keyOf(policy))
+  const lines = yield* permits.make(yield* besideElections.make(yield* ObjectStore, kind), {
+    policy,
     identity: options.identity,
     idInMetrics: options.idInMetrics,
     wanted: { name: "a shared lock", is: ({ shares }) => shares }

@@ -419,7 +419,7 @@ const randomOf = (seed: number) => () => {
 }
 
 describe("a join that arrives late", () => {
-  const join = PermitProtocol.join(now, asking(a))
+  const join = PermitProtocol.join(now, asking(a), undefined)
 
   it("adds a lease at the place of the version that it finds", () => {
     const joined = apply(objectWith(two, lease(b, "1", 2)), join)
@@ -447,6 +447,11 @@ describe("a line", () => {
       const seen = stale()
       const before = line()
       const known = PermitRecord.placed(kind.decode(seen.annotations))
+      // A stranger deletes what the line says of itself.
+      if (random() < 0.05) {
+        object = apply(object, { expect: { annotations: {} }, annotations: { [key]: null } })!
+        versions.push(object)
+      }
       const own = known.length > 0 && random() < 0.6 ? pick(known) : undefined
       const holderId = `pod/${pick(["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"])}.${(sequence++).toString(36)}`
       const amount = pick(amounts)
@@ -456,7 +461,7 @@ describe("a line", () => {
         const decision = decide(seen, contender)
         if (decision._tag === "Acquire") {
           write = { expect: { resourceVersion: seen.resourceVersion }, annotations: decision.patch }
-        } else if (decision._tag === "Wait" && decision.canJoin) write = PermitProtocol.join(now, contender)
+        } else if (decision._tag === "Wait" && decision.canJoin) write = PermitProtocol.join(now, contender, seen)
       } else {
         const keeps = random() < 0.3 ? Math.floor(own.permits / 2) : 0
         const plan = leave(seen, lease(own.holderId, own.place, own.permits), { keeps, passed: pick([0, 1]) }, kind)

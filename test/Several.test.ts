@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Lock from "../src/Lock.ts"
 import * as ObjectStoreMemory from "../src/ObjectStoreMemory.ts"
@@ -45,11 +46,13 @@ describe("Several.scopedAll", () => {
     }).pipe(Effect.provide(layers))
   )
 
-  it("takes each id once", () => {
-    assert.throws(
-      () => Several.scopedAll([Several.shared("a"), Several.exclusive("a")]),
-      RangeError,
-      /"a" is named twice/
-    )
-  })
+  it.effect("dies if an id is named twice, in the effect and not where it is made", () =>
+    Effect.gen(function* () {
+      const twice = Several.scopedAll([Several.shared("a"), Several.exclusive("a")])
+      const exit = yield* Effect.exit(Effect.scoped(twice))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.match(String(exit), /"a" is named twice/)
+      assert.deepStrictEqual((yield* SharedLock.inspect("a")).holders, [])
+    }).pipe(Effect.provide(layers))
+  )
 })

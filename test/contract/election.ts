@@ -14,6 +14,8 @@ import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as Lock from "../../src/Lock.ts"
 import type * as LockError from "../../src/LockError.ts"
 import { type Content, ObjectStore } from "../../src/ObjectStore.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import { freshId, World } from "../utils/World.ts"
 
 const timing = ElectionTiming.make({
@@ -178,6 +180,34 @@ export const election = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       assert.strictEqual(yield* asFound(held), heldVersion)
       yield* Scope.close(scope, Exit.void)
 
+      const semaphore = yield* Semaphore.make({ identity: "taker" }).pipe(
+        Effect.provideService(ObjectStore, { ...memory, holdsLeases: true })
+      )
+      const shared = yield* SharedLock.make({ identity: "reader" }).pipe(
+        Effect.provideService(ObjectStore, { ...memory, holdsLeases: true })
+      )
+      const takes: ReadonlyArray<(id: string) => Effect.Effect<{ readonly holderId: string }, unknown, Scope.Scope>> = [
+        (id) => semaphore.take(id, { limit: 2 }),
+        (id) => shared.shared(id),
+        (id) => shared.exclusive(id)
+      ]
+      for (const take of takes) {
+        const id = yield* aLease
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { holderId } = yield* take(id)
+            const version = yield* asFound(id)
+            assert.deepInclude(yield* Effect.flip(Effect.scoped(us.scoped(id))), {
+              _tag: "LockOccupied",
+              by: "lock",
+              holder: holderId
+            })
+            assert.strictEqual(yield* asFound(id), version)
+          })
+        )
+        yield* (yield* us.leads(id)).end
+      }
+
       const led = yield* aLease
       const leaders: ReadonlyArray<readonly [string | undefined, Effect.Effect<unknown, unknown, ObjectStore>]> = [
         ["go_1", goHolds(led)],
@@ -186,7 +216,9 @@ export const election = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       for (const [holder, lead] of leaders) {
         yield* lead
         const version = yield* asFound(led)
-        for (const want of [Effect.scoped(lock.scoped(led)), Effect.scoped(lock.tryScoped(led))]) {
+        for (const want of [lock.scoped(led), lock.tryScoped(led), ...takes.map((take) => take(led))].map(
+          Effect.scoped
+        )) {
           const error = yield* Effect.flip(want as Effect.Effect<unknown, LockError.LockError>)
           assert.deepInclude(error, { _tag: "LockOccupied", by: "election" })
           assert.strictEqual(error._tag === "LockOccupied" ? error.holder : "", holder)

@@ -7,14 +7,17 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Lock from "../../src/Lock.ts"
+import type * as LockError from "../../src/LockError.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import type { ObjectStore } from "../../src/ObjectStore.ts"
 import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import { annotate, annotationsOf, anObject, freshId, type World } from "../utils/World.ts"
 
 const key = LockPolicy.neutralAnnotation
 
 const longAgo = "2001-01-01T00:00:00Z"
+const farAway = "2999-01-01T00:00:00Z"
 
 /** A long wait, and a lease that is renewed often. */
 const patient = { waitSchedule: LockPolicy.fixedPolls("20 millis", 3000), renewEvery: "200 millis" } as const
@@ -270,6 +273,13 @@ export const semaphore = (it: Vitest.MethodsNonLive<World | ObjectStore | Semaph
         assert.deepInclude(exclusive, { _tag: "LockMismatch", found, wanted: "an exclusive lock" })
         assert.deepInclude(yield* Effect.flip(lock.tryScoped(id)), { _tag: "LockMismatch" })
         assert.deepInclude(yield* Effect.flip(lock.break(id)), { _tag: "LockMismatch" })
+        assert.deepInclude(yield* Effect.flip(lock.inspect(id)), { _tag: "LockMismatch", found })
+        assert.notStrictEqual(yield* lock.removeIdle(id), "Removed")
+        const shared = yield* SharedLock.make()
+        for (const asked of [shared.tryExclusive(id), shared.inspect(id), shared.break(id, "nobody")]) {
+          const error = yield* Effect.flip(asked as Effect.Effect<unknown, LockError.LockError, Scope.Scope>)
+          assert.deepInclude(error, { _tag: "LockMismatch", found, wanted: "a shared lock" })
+        }
       }).pipe(Effect.scoped)
       yield* Effect.scoped(Semaphore.take(id, { limit: 8 }))
       yield* Effect.gen(function* () {
@@ -277,7 +287,17 @@ export const semaphore = (it: Vitest.MethodsNonLive<World | ObjectStore | Semaph
         const error = yield* Effect.flip(Semaphore.take(id, { limit: 4 }))
         assert.deepInclude(error, { _tag: "LockMismatch", found: "an exclusive lock" })
         assert.deepInclude(yield* Effect.flip(Semaphore.inspect(id)), { _tag: "LockMismatch" })
+        assert.deepInclude(yield* Effect.flip(Semaphore.break(id, "nobody")), { _tag: "LockMismatch" })
+        assert.deepInclude(yield* Effect.flip(Semaphore.takeIfAvailable(id, { limit: 4 })), { _tag: "LockMismatch" })
       }).pipe(Effect.scoped)
+      yield* annotate(id, { [LockPolicy.dexAnnotation]: farAway })
+      for (const asked of [Semaphore.inspect(id), Semaphore.break(id, "nobody"), Semaphore.take(id, { limit: 4 })]) {
+        const error = yield* Effect.flip(
+          asked as Effect.Effect<unknown, LockError.LockError, Scope.Scope | Semaphore.Semaphore>
+        )
+        assert.deepInclude(error, { _tag: "LockMismatch", key: LockPolicy.dexAnnotation, found: "an exclusive lock" })
+      }
+      yield* annotate(id, { [LockPolicy.dexAnnotation]: null })
       yield* annotate(id, { [key]: longAgo })
       yield* Effect.scoped(Semaphore.take(id, { limit: 8 }))
       assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, {})
@@ -289,7 +309,15 @@ export const semaphore = (it: Vitest.MethodsNonLive<World | ObjectStore | Semaph
       const id = freshId()
       yield* Effect.scoped(Semaphore.take(id, { limit: 2, createIfMissing: true }))
       assert.deepStrictEqual({ ...(yield* annotationsOf(id)) }, {})
-      yield* Effect.scoped(Lock.removeIdle(id)).pipe(Effect.provide(Lock.layer(), { local: true }))
+      const lock = yield* Lock.make({ policy: LockPolicy.make({ annotation: key, sharedWithDex: false }) })
+      yield* annotate(id, {
+        [key]: "semaphore of 1",
+        [`${key}-lease-deaddeaddead.1`]: `dead/deaddeaddead.1 1 ${farAway}`,
+        [`${key}-place-deaddeaddead.1`]: "1"
+      })
+      assert.strictEqual(yield* lock.removeIdle(id), "InUse")
+      yield* annotate(id, { [`${key}-lease-deaddeaddead.1`]: `dead/deaddeaddead.1 1 ${longAgo}` })
+      assert.strictEqual(yield* lock.removeIdle(id), "Removed")
     })
   )
 

@@ -173,7 +173,7 @@ export const sharedLock = (it: Vitest.MethodsNonLive<World | ObjectStore | Share
       assert.isTrue(upgraded.fencingToken > held.fencingToken)
       assert.strictEqual((yield* Effect.flip(b.tryShared(id)))._tag, "LockConflict")
       yield* upgraded.downgrade
-      yield* Effect.scoped(b.tryShared(id))
+      yield* Effect.scoped(b.shared(id, patient))
     }).pipe(Effect.scoped)
   )
 

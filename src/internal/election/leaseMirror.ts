@@ -2,6 +2,8 @@
  * Locks on Leases: the spec of a Lease says what the lock's annotations say, so that `kubectl get leases` and kube-state-metrics show the
  * holder. The annotations are the lock. The spec is written along with them, in the same request. It is read to tell whether the Lease
  * belongs to an election: then it is left alone.
+ *
+ * The spec has room for one holder, so it shows none of permits.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import { holderKey, type Lease } from "../../LockRecord.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { Content, FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import * as PermitRecord from "../../PermitRecord.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 
@@ -52,13 +53,15 @@ export const ownLease = (spec: LeaseSpec): Lease | undefined => {
   return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
 }
 
-/** The holders of locks whose records stand on the Lease, under whatever key. */
-export const lockHolders = (annotations: Readonly<Record<string, string>>): ReadonlyArray<string> =>
-  Object.entries(annotations).flatMap(([name, value]) => {
+/** The holders of locks and permits whose records stand on the Lease, under whatever key. */
+export const lockHolders = (annotations: Readonly<Record<string, string>>): ReadonlyArray<string> => [
+  ...Object.entries(annotations).flatMap(([name, value]) => {
     if (!name.endsWith(holderKey(""))) return []
     const { expiry, holderId } = leaseNamed(value)
     return annotations[name.slice(0, -holderKey("").length)] === expiry ? [holderId] : []
-  })
+  }),
+  ...PermitRecord.holderIds(annotations)
+]
 
 /**
  * Whether the Lease is that of an election: it counts transitions, which locks do not and elections always do, or its holder is no

@@ -8,6 +8,7 @@ import * as LockMetrics from "../../LockMetrics.ts"
 import * as acquisition from "../protocol/acquisition.ts"
 import type { Command, Event, Failure, Grant, Start, State } from "../protocol/acquisitionState.ts"
 import type { CutOff } from "../protocol/release.ts"
+import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
@@ -31,7 +32,7 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 export type Withdraw = (cutOff: CutOff | undefined) => Effect.Effect<void>
 
 /** What a single attempt can fail with. */
-export type TryFailure = Exclude<Failure, LockError.Timeout> | LockError.Conflict
+export type TryFailure = LockError.Conflict | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
 /** Acquires the lock: tries, and waits until it has the lock or the wait schedule has ended. */
 export const acquire = (
@@ -173,8 +174,10 @@ const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
   if (phase._tag === "Unavailable") return Effect.fail(phase.error)
   const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
-  const { id, object } = contender
-  return Effect.fail(new LockError.Conflict({ id, object, reason, ...acquisition.seenBy(state) }))
+  const { id, kind, object } = contender
+  return Effect.fail(
+    new LockError.Conflict({ id, object, reason, ...rules.whatOf(kind), ...acquisition.seenBy(state) })
+  )
 }
 
 const hasEnded = ({ _tag }: Command): boolean => _tag === "Succeed" || _tag === "Fail"

@@ -13,6 +13,7 @@ import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Answer } from "../protocol/answer.ts"
 import * as holding from "../protocol/holding.ts"
+import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
@@ -62,7 +63,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       reason,
       heldFor,
       ...seen,
-      ...(kind.what === "lock" ? {} : { what: kind.what })
+      ...rules.whatOf(kind)
     })
   }
 

@@ -14,6 +14,7 @@ import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
 import { rejoinTime } from "../protocol/rejoining.ts"
 import type { CutOff, Outcome } from "../protocol/release.ts"
+import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
@@ -307,12 +308,13 @@ const seenIn = ({ holding }: Entry): SeenLocally => {
 
 const timeoutIn = (
   entry: Entry,
-  { id, object, startedAt }: Contender,
+  { id, kind, object, startedAt }: Contender,
   now: ClockReading.ClockReading
 ): LockError.Timeout =>
   new LockError.Timeout({
     id,
     object,
+    ...rules.whatOf(kind),
     attempts: 0,
     waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
     ...seenIn(entry)

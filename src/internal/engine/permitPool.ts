@@ -15,6 +15,7 @@ import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
 import * as pace from "../protocol/pace.ts"
 import type { Outcome } from "../protocol/release.ts"
+import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
@@ -569,7 +570,7 @@ const isFull = (entry: Entry, contender: Contender): boolean =>
 
 const timeoutIn = (
   { holds }: Entry,
-  { id, object, startedAt }: Contender,
+  { id, kind, object, startedAt }: Contender,
   now: ClockReading.ClockReading
 ): LockError.Timeout => {
   const [first] = holds
@@ -577,6 +578,7 @@ const timeoutIn = (
   return new LockError.Timeout({
     id,
     object,
+    ...rules.whatOf(kind),
     attempts: 0,
     waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
     ...(lease === undefined

@@ -61,13 +61,15 @@ export interface Inspected extends PermitProtocol.Line {
   readonly permits: Permits | undefined
 }
 
+/** The annotation of a policy. Never Dex's by default, since Dex would not understand the record. */
+export const keyOf = ({ annotation = LockPolicy.neutralAnnotation }: LockPolicy.LockPolicy): string => annotation
+
 /** Makes the lines over a store. */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStore["Service"],
   { wanted, ...options }: Options
 ): Effect.fn.Return<Lines, never, Scope.Scope> {
-  // Never Dex's, which Dex would not understand.
-  const key = options.policy.annotation ?? LockPolicy.neutralAnnotation
+  const key = keyOf(options.policy)
   const problem = PermitRecord.problemOf(key)
   if (problem !== undefined) throw new RangeError(problem)
   const { broke, detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
@@ -94,14 +96,15 @@ export const make = Effect.fnUntraced(function* (
 
   // The kind of lock on an object; `undefined` if nothing is locked.
   const kindOf = Effect.fnUntraced(function* (id: string, { annotations }: ObjectSnapshot) {
-    const permits = PermitRecord.permitsOf(annotations[key] ?? "")
-    const isInUse = PermitRecord.isInUse(key, annotations)
-    if (permits !== undefined && isInUse && wanted.is(permits)) {
-      return LockKind.withPermits(key, permits) as PermitProtocol.PermitKind
-    }
-    const value = annotations[key]
-    if (value === undefined || (permits !== undefined && !isInUse)) return undefined
-    return yield* rules.unreadable({ id, object: store.describe(id), wanted: wanted.name }, { key, value })
+    const { [key]: value = "" } = annotations
+    const permits = PermitRecord.permitsOf(value)
+    const kind = LockKind.withPermits(key, permits ?? PermitRecord.shared) as PermitProtocol.PermitKind
+    const isInUse = permits !== undefined && PermitRecord.isInUse(key, annotations)
+    if (isInUse && wanted.is(permits)) return kind
+    const record = kind.decode(annotations)
+    const other = isInUse ? { key, value } : record._tag === "Malformed" ? record : undefined
+    if (other === undefined) return undefined
+    return yield* rules.unreadable({ id, object: store.describe(id), wanted: wanted.name }, other)
   })
 
   const breakOnce = Effect.fnUntraced(function* (id: string, holderId: string) {
@@ -111,7 +114,7 @@ export const make = Effect.fnUntraced(function* (
     if (kind === undefined || write === undefined) return false
     const answer = yield* store.compareAndSwap(id, write)
     if (Option.isNone(answer)) {
-      return yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost" })
+      return yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost", ...rules.whatOf(kind) })
     }
     yield* broke(id, kind)
     return true
@@ -122,9 +125,10 @@ export const make = Effect.fnUntraced(function* (
       holdPermits(id, taking, (contender, start, restore) => pool.acquire(contender, start, acquire, restore)),
     tryTake: (id, taking) =>
       holdPermits(id, taking, (contender, start, restore) =>
-        pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) =>
-          Effect.fail(new LockError.Conflict({ id, object: store.describe(id), reason: "Held", ...seen }))
-        )
+        pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) => {
+          const { kind, object } = contender
+          return Effect.fail(new LockError.Conflict({ id, object, reason: "Held", ...rules.whatOf(kind), ...seen }))
+        })
       ),
     inspect: (id) =>
       Effect.matchEffect(store.read(id), {

@@ -426,7 +426,12 @@ const backOff = (state: State, seen: Seen, next: "Read" | "Join", hasLostRace: b
 }
 
 const join = (self: Acquisition, state: State, seen: Seen, now: Now): Step =>
-  writePlace(state, seen, rules.join(now.server, contenderOf(self), seen, state.joinVersion ?? absentVersion), now)
+  writePlace(
+    state,
+    seen,
+    rules.join(now.server, contenderOf(self), seen, state.joinVersion ?? absentVersion, state.lastSeen),
+    now
+  )
 
 const writePlace = (state: State, seen: Seen, write: ConditionalPatch, now: Now): Step => [
   {
@@ -538,5 +543,6 @@ const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
         object: self.object,
         attempts: state.attempts,
         waited: Duration.millis(Math.round(elapsed(self.startedAt, now.clock).max)),
+        ...rules.whatOf(self.kind),
         ...seenBy(state)
       })

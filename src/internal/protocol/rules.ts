@@ -28,14 +28,25 @@ export const decide = (
 ): PermitProtocol.Decision => {
   if (isAsking(contender)) return PermitProtocol.decide(snapshot, now, contender)
   const { kind } = contender
-  const { annotations } = snapshot
-  const record = kind.decode(annotations)
-  const leftOver = PermitProtocol.leftOverIn(record, snapshot, now)
-  if (leftOver === undefined)
-    return LockProtocol.decide(record, LockProtocol.queueOf(kind, annotations), now, contender)
-  const others = Object.fromEntries(Object.entries(annotations).filter(([name]) => !(name in leftOver)))
-  const decision = LockProtocol.decide(kind.decode(others), LockProtocol.queueOf(kind, others), now, contender)
-  return decision._tag === "Acquire" ? { ...decision, patch: { ...leftOver, ...decision.patch } } : decision
+  const left = withoutLeftOver(kind, snapshot, now)
+  const { annotations } = left ?? snapshot
+  const decision = LockProtocol.decide(
+    kind.decode(annotations),
+    LockProtocol.queueOf(kind, annotations),
+    now,
+    contender
+  )
+  return decision._tag === "Acquire" && left !== undefined
+    ? { ...decision, patch: { ...left.leftOver, ...decision.patch } }
+    : decision
+}
+
+// The object without the permits on it, all of which have expired; `undefined` if there are none.
+const withoutLeftOver = (kind: LockKind, snapshot: ObjectSnapshot, now: ServerTime) => {
+  const leftOver = PermitProtocol.leftOverIn(kind.decode(snapshot.annotations), snapshot, now)
+  if (leftOver === undefined) return undefined
+  const others = Object.entries(snapshot.annotations).filter(([name]) => !(name in leftOver))
+  return { ...snapshot, annotations: Object.fromEntries(others), leftOver }
 }
 
 /** What a contender writes to an object that nobody locks: its lease, and the annotations and labels. */
@@ -62,21 +73,32 @@ export const take = (now: ServerTime, contender: LockProtocol.Contender, resourc
 
 /**
  * The write with which a contender joins the queue. An exclusive lock must have a holder with a name, under the key of the lease that was
- * `seen`: nothing is written to an object that Dex has locked. `version` is that in which the contender first found the object.
+ * `seen`: nothing is written to an object that Dex has locked. `version` is that in which the contender first found the object, and
+ * `lastSeen` the object as it found it last.
  */
 export const join = (
   now: ServerTime,
   contender: LockProtocol.Contender,
   seen: Partial<LockProtocol.HolderInfo>,
-  version: string
-): AnnotationGuardedPatch => {
-  if (isAsking(contender)) return PermitProtocol.join(now, contender)
+  version: string,
+  lastSeen: ObjectSnapshot | undefined
+): ConditionalPatch => {
+  if (isAsking(contender)) return PermitProtocol.join(now, contender, lastSeen)
   const { holderId, kind } = contender
   return {
     expect: { annotations: kind.held(seen.key) },
     annotations: LockQueue.joinPatch(kind.key, holderId, version)
   }
 }
+
+/** What an object is to the lock of this kind. */
+export const usageOf = (
+  snapshot: ObjectSnapshot,
+  kind: LockKind,
+  now: ServerTime,
+  sharedWithDex: boolean
+): LockProtocol.Usage =>
+  LockProtocol.usageOf(withoutLeftOver(kind, snapshot, now) ?? snapshot, kind, now, sharedWithDex)
 
 /** How many others wait that a contender takes out of the queue which takes over from an expired holder. */
 export const displacedBy = (
@@ -107,6 +129,10 @@ export const unreadable = (
 /** What a kind of lock is called in errors. */
 export const nameOf = ({ permits }: LockKind): string =>
   (permits === undefined ? undefined : PermitRecord.describe(permits.mark)) ?? "an exclusive lock"
+
+/** What errors say of a kind of lock: nothing if it is a lock. */
+export const whatOf = ({ what }: LockKind): { readonly what?: Exclude<LockKind["what"], "lock"> } =>
+  what === "lock" ? {} : { what }
 
 /** A release. `leaving` is what becomes of the permits, if the lock has any. */
 export interface ReleaseRequest extends LockProtocol.ReleaseRequest {

@@ -1,5 +1,6 @@
 /** Permits in virtual time, with processes that crash, answers that are lost, and watches that tell nothing. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -251,7 +252,7 @@ describe("permits", () => {
       yield* TestClock.adjust("2 seconds")
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "LockTimeout")
-      assert.match(error.message, /Last holder seen: a\//)
+      assert.match(error.message, /^Gave up waiting for permits of semaphore "gate" .* Among those before it: a\//)
       yield* TestClock.adjust(1)
       assert.lengthOf((yield* a.semaphore.inspect(id)).waiters, 0)
       yield* holder.letGo
@@ -449,6 +450,118 @@ describe("permits", () => {
       assert.isBelow(Math.max(...waits), 120)
       yield* Fiber.interruptAll(fibers).pipe(Effect.forkChild)
       yield* pass(300)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("messages of permits", () => {
+  const hurried = LockPolicy.fixedPolls("10 millis", 2)
+
+  it.effect("say that the process itself has too many, and what that can lead to", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const { semaphore, shared } = yield* aProcess("us")
+      yield* semaphore.take(id, { limit: 1 })
+      const tried = yield* Effect.flip(semaphore.takeIfAvailable(id, { limit: 1 }))
+      assert.deepInclude(tried, { _tag: "LockConflict", what: "semaphore", thisProcess: "Holds" })
+      assert.match(
+        tried.message,
+        /^Cannot acquire permits of semaphore "gate" \(gate in memory\): this process has too many of them itself, as us\/.* until .*\. A fiber that has permits and asks for more may wait for itself\.$/
+      )
+      const waits = yield* Effect.forkChild(Effect.flip(semaphore.take(id, { limit: 1, waitSchedule: hurried })))
+      yield* TestClock.adjust("1 second")
+      assert.match((yield* Fiber.join(waits)).message, /^Gave up waiting for permits of semaphore .* has too many/)
+      assert.strictEqual((yield* Effect.flip(shared.tryShared(id)))._tag, "LockMismatch")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("say whose others are, and that others may wait", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* them.semaphore.take(id, { limit: 1 })
+          const error = yield* Effect.flip(us.semaphore.takeIfAvailable(id, { limit: 1 }))
+          assert.match(error.message, /: too few are free, or others wait\. Among those in the line: them\//)
+        })
+      )
+      yield* them.shared.exclusive(id)
+      const error = yield* Effect.flip(us.shared.tryShared(id))
+      assert.match(
+        error.message,
+        /^Cannot acquire shared lock "gate" .*: it is held, or others wait\. Among those in the line: them\//
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a semaphore", () => {
+  it.effect("dies of a limit or a number of permits that cannot be, and says what to give", () =>
+    Effect.gen(function* () {
+      const { semaphore } = yield* (yield* setUp).aProcess("us")
+      const deathOf = (effect: Effect.Effect<unknown, unknown>) =>
+        Effect.map(Effect.exit(effect), (exit) =>
+          Exit.isFailure(exit) && Exit.hasDies(exit) ? String(Cause.squash(exit.cause)) : assert.fail("it lives")
+        )
+      const taking = (limit: unknown, permits?: unknown) =>
+        Effect.scoped(semaphore.take(id, { limit, permits } as Semaphore.TakeOptions))
+      for (const [limit, shown] of [
+        [0, "0"],
+        [-1, "-1"],
+        [1.5, "1.5"],
+        [Number.NaN, "NaN"],
+        ["4", '"4"'],
+        [undefined, "undefined"]
+      ] as const) {
+        const said = `RangeError: The limit of semaphore "gate" is ${shown}. Give a whole number from 1 to 999999999, the same in all processes.`
+        assert.strictEqual(yield* deathOf(taking(limit)), said)
+        const options = { limit: limit as number }
+        const bound = Effect.provideService(Semaphore.of(id, options), Semaphore.Semaphore, semaphore)
+        assert.strictEqual(yield* deathOf(bound), said)
+      }
+      for (const permits of [0, 5, 1.5]) {
+        assert.strictEqual(
+          yield* deathOf(taking(4, permits)),
+          `RangeError: A contender asks for ${permits} permits of semaphore "gate". Ask for a whole number from 1 to its limit, which is 4.`
+        )
+      }
+      const { withPermits } = yield* Effect.provideService(
+        Semaphore.of(id, { limit: 2 }),
+        Semaphore.Semaphore,
+        semaphore
+      )
+      assert.match(yield* deathOf(withPermits(3)(Effect.void)), /asks for 3 permits/)
+    })
+  )
+
+  it.effect("whose mark a stranger has deleted is joined in turn: the first to come restores the mark", () =>
+    Effect.gen(function* () {
+      const { aProcess, isUntouched, memory, read } = yield* setUp
+      const [a, b, c] = [yield* aProcess("a"), yield* aProcess("b"), yield* aProcess("c")]
+      const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+      const { resourceVersion } = yield* read
+      yield* memory.store.compareAndSwap(id, {
+        expect: { resourceVersion },
+        annotations: { "kubelock.dev/lock": null }
+      })
+      const waiters = [
+        yield* wants(b.semaphore.take(id, { limit: 1, waitSchedule })),
+        yield* wants(c.semaphore.take(id, { limit: 1, waitSchedule }))
+      ]
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* read).annotations["kubelock.dev/lock"], "semaphore of 1")
+      const names = (yield* a.semaphore.inspect(id)).waiters.map(({ holder }) => holder.split("/")[0])
+      assert.deepStrictEqual(names, ["b", "c"])
+      const before = b.requests.length
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(b.requests.length, before)
+      for (const one of [holder, ...waiters]) {
+        assert.isTrue(one.has())
+        yield* one.letGo
+      }
+      yield* TestClock.adjust("1 second")
+      yield* isUntouched
     }).pipe(Effect.scoped)
   )
 })
