@@ -1,9 +1,9 @@
 /**
  * The process that is sampled: `node --expose-gc test/soak/worker.ts KUBECONFIG SEED`.
  *
- * Three services stay, and others come and go. Each is a client with locks on many objects; those that stay also share a
- * rotating token and elect a leader. The process prints a line of JSON for each sample. After SIGTERM it closes
- * everything, and its last sample shows what is left.
+ * Three services stay, and others come and go. Each is a client with locks on many objects, permits and shared locks; those
+ * that stay also share a rotating token and elect a leader. The process prints a line of JSON for each sample. After SIGTERM
+ * it closes everything, and its last sample shows what is left.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"
@@ -14,8 +14,9 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
-import type { Held } from "../../src/Held.ts"
+import type { Permit } from "../../src/Held.ts"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as Lock from "../../src/Lock.ts"
@@ -23,6 +24,8 @@ import type * as LockError from "../../src/LockError.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
+import * as Semaphore from "../../src/Semaphore.ts"
+import * as SharedLock from "../../src/SharedLock.ts"
 import { Provider } from "../chaos/provider.ts"
 import * as Dice from "../simulation/dice.ts"
 import type { Line, Sample } from "./samples.ts"
@@ -70,31 +73,62 @@ const report = (isLast: boolean) =>
     )
   )
 
-/** The witness: who is inside, and the newest token of each lock. */
-const inside = new Map<string, Held>()
-const newest = new Map<string, bigint>()
+/** What a lock, a permit and a shared lock have in common. */
+type Held = Omit<Permit, "permits">
 
-const visit = (id: string, millis: number) => (held: Held) =>
-  Effect.gen(function* () {
+/**
+ * How many permits there are behind a lock, and how many of them one has. A lock has one, and a writer of a shared lock has all of
+ * very many.
+ */
+interface Share {
+  readonly limit: number
+  readonly permits: number
+}
+const theLock: Share = { limit: 1, permits: 1 }
+const aPermit: Share = { limit: 4, permits: 1 }
+const aReader: Share = { limit: 1000, permits: 1 }
+const aWriter: Share = { limit: 1000, permits: 1000 }
+
+/** The witness: who is inside, and the newest tokens of each lock: of all, and of those that had all permits. */
+const inside = new Map<string, Map<Held, number>>()
+const newest = new Map<string, { readonly token: bigint; readonly ofAll: bigint }>()
+
+const enter = Effect.fnUntraced(function* (held: Held, { limit, permits }: Share) {
+  const { fencingToken, id } = held
+  if (!(yield* held.isValid)) return
+  const holders = inside.get(id) ?? new Map<Held, number>()
+  const others = [...holders]
+  let taken = permits
+  for (const [other, permits] of others) if (yield* other.isValid) taken += permits
+  if (taken > limit) counts.violations++
+  inside.set(id, holders.set(held, permits))
+  const { ofAll, token } = newest.get(id) ?? { token: 0n, ofAll: 0n }
+  const hasAll = permits === limit
+  if (fencingToken <= (hasAll ? token : ofAll)) counts.violations++
+  newest.set(id, {
+    token: fencingToken > token ? fencingToken : token,
+    ofAll: hasAll ? fencingToken : ofAll
+  })
+})
+
+const leave = (held: Held) =>
+  Effect.sync(() => {
+    const holders = inside.get(held.id)
+    holders?.delete(held)
+    if (holders?.size === 0) inside.delete(held.id)
+  })
+
+/** A stay behind a lock, from its acquisition to its release. */
+const visit = <E, R>(acquire: Effect.Effect<Held, E, R>, share: Share, millis: number) =>
+  Effect.flatMap(acquire, (held) => {
     counts.acquisitions++
-    const other = inside.get(id)
-    if (other !== undefined && (yield* other.isValid) && (yield* held.isValid)) counts.violations++
-    if (held.fencingToken <= (newest.get(id) ?? 0n)) counts.violations++
-    newest.set(id, held.fencingToken)
-    inside.set(id, held)
-    yield* Effect.sleep(millis)
-  }).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        if (inside.get(id) === held) inside.delete(id)
-      })
-    )
-  )
+    return held.guard(enter(held, share).pipe(Effect.andThen(Effect.sleep(millis)), Effect.ensuring(leave(held))))
+  }).pipe(Effect.scoped)
 
 const client = KubernetesClient.layerKubeConfig({ file })
 
 const locks = (identity: string) =>
-  Lock.layer({ identity }).pipe(
+  Layer.mergeAll(Lock.layer({ identity }), Semaphore.layer({ identity }), SharedLock.layer({ identity })).pipe(
     Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" }))
   )
 
@@ -106,16 +140,44 @@ const refused = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effec
     })
   )
 
-/** One use of a lock: of a hot one or of one of many, for a moment or beyond several renewals, with or without patience. */
-const use = (
-  dice: Dice.Dice
-): Effect.Effect<unknown, Lock.AcquireError | Lock.TryError | LockError.Lost, Lock.Lock> => {
-  const id = dice.chance(0.5) ? `soak-hot-${dice.between(0, 4)}` : `soak-${dice.between(0, 199)}`
-  const inSpace = visit(id, dice.chance(0.01) ? dice.between(8000, 15_000) : dice.between(0, 50))
+/** How a lock is acquired: with all patience, or once. */
+interface Door {
+  readonly share: Share
+  readonly wait: Effect.Effect<Held, Lock.AcquireError, Locks | Scope.Scope>
+  readonly attempt: Effect.Effect<Held, Lock.TryError, Locks | Scope.Scope>
+}
+type Locks = Lock.Lock | Semaphore.Semaphore | SharedLock.SharedLock
+
+/** A lock, hot or one of many; permits; or a shared lock. */
+const door = (dice: Dice.Dice): Door => {
+  const hot = dice.between(0, 4)
+  switch (dice.between(0, 5)) {
+    case 0: {
+      const id = `soak-permits-${hot}`
+      const share = { ...aPermit, permits: dice.between(1, aPermit.limit) }
+      return { share, wait: Semaphore.take(id, share), attempt: Semaphore.takeIfAvailable(id, share) }
+    }
+    case 1: {
+      const id = `soak-shared-${hot}`
+      return dice.chance(0.3)
+        ? { share: aWriter, wait: SharedLock.exclusive(id), attempt: SharedLock.tryExclusive(id) }
+        : { share: aReader, wait: SharedLock.shared(id), attempt: SharedLock.tryShared(id) }
+    }
+    default: {
+      const id = dice.chance(0.5) ? `soak-hot-${hot}` : `soak-${dice.between(0, 199)}`
+      return { share: theLock, wait: Lock.scoped(id), attempt: Lock.tryScoped(id) }
+    }
+  }
+}
+
+/** One use of a lock: for a moment or beyond several renewals, with or without patience. */
+const use = (dice: Dice.Dice): Effect.Effect<unknown, Lock.AcquireError | Lock.TryError | LockError.Lost, Locks> => {
+  const { attempt, share, wait } = door(dice)
+  const millis = dice.chance(0.01) ? dice.between(8000, 15_000) : dice.between(0, 50)
   const patience = dice.between(0, 9)
-  if (patience === 0) return Lock.tryWithLock(id)(inSpace)
-  if (patience === 1) return Effect.timeoutOption(Lock.withLock(id)(inSpace), dice.between(5, 200))
-  return Lock.withLock(id)(inSpace)
+  if (patience === 0) return visit(attempt, share, millis)
+  if (patience === 1) return Effect.timeoutOption(visit(wait, share, millis), dice.between(5, 200))
+  return visit(wait, share, millis)
 }
 
 const caller = (name: string) => {
@@ -173,10 +235,13 @@ const passing = (index: number) => {
   counts.services++
   return refused(
     Effect.gen(function* () {
-      yield* Lock.withLock(own)(visit(own, 10))
-      yield* Lock.withLock("soak-hot-0")(visit("soak-hot-0", 10))
+      yield* visit(Lock.scoped(own), theLock, 10)
+      yield* visit(Lock.scoped("soak-hot-0"), theLock, 10)
+      yield* visit(Semaphore.take("soak-permits-0", aPermit), aPermit, 10)
+      yield* visit(SharedLock.shared("soak-shared-0"), aReader, 10)
       yield* Effect.scoped(Lock.scopedAll(["soak-1", "soak-2"]))
       yield* Lock.removeIdle(own)
+      newest.delete(own)
     })
   ).pipe(Effect.provide(locks(`passing-${index}`)), Effect.provide(client, { local: true }))
 }
