@@ -38,6 +38,7 @@ import * as process from "./internal/engine/process.ts"
 import type { Start } from "./internal/protocol/acquisitionState.ts"
 import * as rules from "./internal/protocol/rules.ts"
 import { guardedBy } from "./internal/guarded.ts"
+import * as layerSessions from "./internal/session/layerSessions.ts"
 import * as settings from "./internal/settings.ts"
 import * as LockError from "./LockError.ts"
 import * as LockKind from "./LockKind.ts"
@@ -213,12 +214,20 @@ export const makeOf = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Lock["Service"], never, ObjectStore | Scope.Scope> {
   const policy = options.policy ?? LockPolicy.standard
-  const store = yield* besideElections.make(yield* ObjectStore, kind)
+  const given = yield* ObjectStore
+  const store = yield* besideElections.make(given, kind)
+  const isDexs = (policy.sharedWithDex ?? store.sharedWithDex) || kind.key === LockPolicy.dexAnnotation
+  const sessions = yield* layerSessions.make(given, {
+    opens: policy.session && !isDexs,
+    identity: options.identity,
+    ttl: policy.ttl
+  })
   const { broke, detach, hold, sharedWithDex } = yield* process.make(store, {
     key: kind.key,
     policy,
     identity: options.identity,
-    idInMetrics: options.idInMetrics
+    idInMetrics: options.idInMetrics,
+    sessions
   })
   const contenders = localQueue.make(detach)
 
@@ -242,7 +251,7 @@ export const makeOf = Effect.fnUntraced(function* (
     id: string,
     { annotations }: ObjectSnapshot
   ): Effect.fn.Return<LockState, LockError.Mismatch> {
-    const state = LockProtocol.lockState(kind.decode(annotations), yield* store.now)
+    const state = LockProtocol.lockState(kind.decode(annotations), yield* store.now, sessions)
     if (state._tag !== "Malformed") return state
     const error = rules.unreadable({ id, object: store.describe(id), wanted: rules.nameOf(kind) }, state)
     return error._tag === "LockMismatch" ? yield* error : state

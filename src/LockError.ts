@@ -146,7 +146,8 @@ export class Mismatch extends Schema.Error<Mismatch>("kubelock/LockError/Mismatc
  * - `Released`: the lock was used (`guard`) after its own release.
  *
  * `heldFor` is the time since the acquisition. `holder` and `expiry` are those of the new holder, if they are known. `what` is there if it
- * was not a lock.
+ * was not a lock. `withSession` is there if the lock was held under a session, which was lost for that `reason`, and with it all locks under
+ * it.
  */
 export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   _tag: Schema.tag("LockLost"),
@@ -156,10 +157,27 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
   heldFor: Schema.DurationFromMillis,
   holder: Schema.optionalKey(Schema.String),
   expiry: Schema.optionalKey(Schema.String),
-  what
+  what,
+  withSession: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message(): string {
-    return `Lost ${subject.of(this)} after ${Duration.format(this.heldFor)}: ${this.#explanation()}.`
+    const lost = `Lost ${subject.of(this)} after ${Duration.format(this.heldFor)}`
+    return this.withSession === undefined
+      ? `${lost}: ${this.#explanation()}.`
+      : `${lost}, with the session of this process: ${this.#explanationOfSession()}.`
+  }
+  #explanationOfSession(): string {
+    switch (this.reason) {
+      case "Expired":
+        return "it expired before it was renewed"
+      case "Released":
+        return "the layer of the lock closed"
+      case "Deleted":
+        return "its Lease was deleted or replaced"
+      case "TakenOver":
+      case "Removed":
+        return "another process ended it"
+    }
   }
   #explanation(): string {
     switch (this.reason) {

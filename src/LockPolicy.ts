@@ -39,6 +39,7 @@ export type WaitSchedule = Schedule.Schedule<unknown, unknown>
  *   for long enough that Dex sees it. `undefined` means: as the resource says.
  * - `expectedHold`: how long a holder means to hold the lock. One that holds it for longer goes on; a line of log says so, and
  *   `LockMetrics.overdue` counts it until it ends. `undefined` means: for any time.
+ * - `session`: whether the process holds its locks under one session, which is renewed in their place.
  */
 export interface LockPolicy {
   readonly annotation: string | undefined
@@ -48,6 +49,7 @@ export interface LockPolicy {
   readonly renewDeadline: Duration.Duration
   readonly sharedWithDex: boolean | undefined
   readonly expectedHold: Duration.Duration | undefined
+  readonly session: boolean
 }
 
 /** What one acquisition can change in the policy of its layer. The annotation is always that of the layer. */
@@ -63,6 +65,7 @@ export interface Overrides {
 export interface Options extends Overrides {
   readonly annotation?: string | undefined
   readonly sharedWithDex?: boolean | undefined
+  readonly session?: boolean | undefined
 }
 
 /** The annotation that Dex uses as its lock: the default on objects that Dex locks too. */
@@ -93,7 +96,8 @@ const assemble = (options: Options): LockPolicy => {
         : Duration.fromInputUnsafe(options.renewEvery ?? Duration.divideUnsafe(ttl, 3)),
     renewDeadline: Duration.fromInputUnsafe(options.renewDeadline ?? ttl),
     sharedWithDex: options.sharedWithDex,
-    expectedHold: options.expectedHold === undefined ? undefined : Duration.fromInputUnsafe(options.expectedHold)
+    expectedHold: options.expectedHold === undefined ? undefined : Duration.fromInputUnsafe(options.expectedHold),
+    session: options.session ?? false
   }
 }
 
@@ -149,6 +153,8 @@ const annotationKey =
  * - `renewDeadline`: at least `renewEvery` and at most the TTL, which is the default.
  * - `sharedWithDex`: whether Dex contends for the same objects. The default is what the resource says.
  * - `expectedHold`: from 1 ms to 365 days. By default there is none.
+ * - `session`: whether locks are held under a session, off by default. The session lasts for the TTL, and has no effect on locks that Dex
+ *   shares, on semaphores and on shared locks.
  *
  * Throws a `RangeError` if a value is outside these limits.
  */
@@ -166,6 +172,7 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
       annotation: self.annotation,
       sharedWithDex: self.sharedWithDex,
       expectedHold: overrides.expectedHold ?? self.expectedHold,
+      session: self.session,
       ttl: overrides.ttl ?? self.ttl,
       waitSchedule: overrides.waitSchedule ?? self.waitSchedule,
       renewEvery:
@@ -183,7 +190,8 @@ export const dex: LockPolicy = make({ annotation: dexAnnotation })
 
 /**
  * The policy from the configuration. All variables are optional: `KUBELOCK_ANNOTATION`, `KUBELOCK_TTL`,
- * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`, `KUBELOCK_EXPECTED_HOLD`.
+ * `KUBELOCK_POLL_INTERVAL`, `KUBELOCK_POLL_TIMES`, `KUBELOCK_RENEW_EVERY`, `KUBELOCK_SHARED_WITH_DEX`, `KUBELOCK_EXPECTED_HOLD`,
+ * `KUBELOCK_SESSION`.
  *
  * Durations are written as `500ms`, `10s`, `1m30s` or `10 seconds`. `KUBELOCK_RENEW_EVERY=false` turns renewal off.
  */
@@ -198,7 +206,8 @@ export const config: Config.Config<LockPolicy> = Config.all({
     text.trim() === "false" ? Option.some(false) : durationText.parse(text)
   ),
   sharedWithDex: settings.toggle("SHARED_WITH_DEX"),
-  expectedHold: settings.duration("EXPECTED_HOLD")
+  expectedHold: settings.duration("EXPECTED_HOLD"),
+  session: settings.toggle("SESSION")
 }).pipe(
   Config.mapEffect((given) => {
     const policy = assemble({
@@ -210,7 +219,8 @@ export const config: Config.Config<LockPolicy> = Config.all({
       ),
       renewEvery: Option.getOrUndefined(given.renewEvery),
       sharedWithDex: Option.getOrUndefined(given.sharedWithDex),
-      expectedHold: Option.getOrUndefined(given.expectedHold)
+      expectedHold: Option.getOrUndefined(given.expectedHold),
+      session: Option.getOrUndefined(given.session)
     })
     const wrong = problemOf(policy, variables)
     return wrong === undefined ? Effect.succeed(policy) : Effect.fail(settings.problem(wrong))

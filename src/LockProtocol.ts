@@ -69,6 +69,7 @@ export type Decision =
  *   and a write of ours could spoil its only attempt to release.
  * - `isFull`: whether it may not join because the queue is full.
  * - `keepsPlace`: whether its place is a lease, which it must keep while it waits. Then `until` says when to write it, if not before.
+ * - `session`: the session of the holder. If it ends, the lock can be had at once.
  */
 export interface WaitState {
   readonly seen: Partial<HolderInfo>
@@ -77,7 +78,28 @@ export interface WaitState {
   readonly canJoin: boolean
   readonly isFull: boolean
   readonly keepsPlace?: boolean
+  readonly session?: string
 }
+
+/**
+ * What a process knows of sessions, without a request.
+ *
+ * - `current`: the session under which it holds what it acquires now; `undefined` if it holds it by leases of its own.
+ * - `hasEnded`: whether it knows that a session has ended, and cannot be renewed any more.
+ */
+export interface KnownSessions {
+  readonly current: () => string | undefined
+  readonly hasEnded: (session: string) => boolean
+}
+
+/** The sessions of a process that knows none. */
+export const noSessions: KnownSessions = { current: () => undefined, hasEnded: () => false }
+
+/**
+ * How long a lease under a session lasts, in milliseconds: a day. Only a contender that knows no sessions goes by it, so it must be longer
+ * than most locks are held, and is renewed once it is half over. Our choice.
+ */
+export const sessionLeaseTtl = 86_400_000
 
 /** What a later reading says about a lease that this process wrote. */
 export type LeaseCheck =
@@ -93,6 +115,7 @@ export type LeaseCheck =
  * - `yields`: whether it leaves a free lock to others for a moment before it takes it: to Dex, or to a releaser that is about
  *   to hand it over.
  * - `asks`: how many permits it asks for, if the lock has any.
+ * - `sessions`: what its process knows of sessions.
  */
 export interface Contender {
   readonly kind: LockKind
@@ -101,6 +124,7 @@ export interface Contender {
   readonly renews: boolean
   readonly yields: boolean
   readonly asks?: Asked | undefined
+  readonly sessions?: KnownSessions | undefined
 }
 
 /** The permits that a contender asks for, and how many of them it must hold before it goes on. */
@@ -159,12 +183,15 @@ const staggerOf = (position: number, isExpiry: boolean): number =>
     ? Math.round((takeoverStagger.atMost * position) / (position + takeoverStagger.halfAt))
     : Math.min(position * recheckStagger.perPosition, recheckStagger.atMost)
 
-/** Reads a record at a time. */
-export const lockState = (record: LockRecord, now: ServerTime): LockState => {
+/** How long a waiter leaves a lock whose holder's session has ended to those before it in the queue, in milliseconds. */
+export const takeoverDelay = ({ position = 0 }: WaitState): number => staggerOf(position, true)
+
+/** Reads a record at a time, with what is known of sessions. */
+export const lockState = (record: LockRecord, now: ServerTime, sessions = noSessions): LockState => {
   if (record._tag === "Malformed") return { _tag: "Malformed", key: record.key, value: record.value }
-  const lease = record.leases.find((lease) => isLive(lease, now)) ?? record.leases[0]
+  const lease = record.leases.find((lease) => isLive(lease, now, sessions)) ?? record.leases[0]
   if (lease === undefined) return { _tag: "Free" }
-  return isLive(lease, now)
+  return isLive(lease, now, sessions)
     ? { _tag: "Held", until: lease.expiresAt, ...infoOf(lease) }
     : { _tag: "Expired", since: lease.expiresAt, ...infoOf(lease) }
 }
@@ -175,7 +202,9 @@ export const lockState = (record: LockRecord, now: ServerTime): LockState => {
  * - A lock that admits the contender is acquired. If it is free, and the contender is in the queue and yields, it waits for a
  *   moment first.
  * - A lock that names this contender was handed to it, or it is a write of its own whose answer was lost. The contender claims
- *   it as it stands, or writes it anew if little is left of it or the contender does not renew.
+ *   it as it stands, or writes it anew if little is left of it, the contender does not renew, or it is under another session than the
+ *   present one.
+ * - A lock under a session that has ended has expired.
  * - A contender that takes over from an expired holder empties the queue: whoever let a lease expire may have died together with
  *   waiters, and nobody can tell which. The living join again, in the order of the versions in which they first found the object.
  */
@@ -183,7 +212,8 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   if (record._tag === "Malformed") return { _tag: "Malformed", key: record.key, value: record.value }
   const { holderId, kind } = contender
   const { leases } = record
-  const live = leases.filter((lease) => isLive(lease, now))
+  const sessions = contender.sessions ?? noSessions
+  const live = leases.filter((lease) => isLive(lease, now, sessions))
   const own = ownIn(leases, holderId)
   const index = queue.waiters.indexOf(holderId)
   const position = index < 0 ? undefined : index
@@ -193,17 +223,27 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   const isAdmitted = kind.admits(ofOthers)
   if (own !== undefined && isAdmitted && live.includes(own)) {
     const validFor = own.expiresAt - now.latest
-    const over = { holderId, expiry: own.expiry }
-    return contender.renews && validFor >= minClaim
+    const over = leaseFrom(holderId, own)
+    const isClaimable = contender.renews && validFor >= minClaim
+    return isClaimable && (own.session === undefined || own.session === sessions.current())
       ? { _tag: "Claim", lease: over, validFor }
-      : { _tag: "Rewrite", lease: nextLease(now, contender, own.expiry), over }
+      : { _tag: "Rewrite", lease: newLease(now, contender, own), over }
   }
   if (!isAdmitted) {
     const first = ofOthers.reduce((a, b) => (b.expiresAt < a.expiresAt ? b : a))
     const isNamed = ofOthers.every((lease) => lease.holderId !== undefined)
     const isFull = queue.waiters.length >= LockQueue.capacity
     const canJoin = isNamed && position === undefined && !isFull
-    return { _tag: "Wait", seen: infoOf(first), until: first.expiresAt, position, canJoin, isFull: isNamed && isFull }
+    const { session } = first
+    return {
+      _tag: "Wait",
+      seen: infoOf(first),
+      until: first.expiresAt,
+      position,
+      canJoin,
+      isFull: isNamed && isFull,
+      ...(session === undefined ? {} : { session })
+    }
   }
   if (leases.length > live.length) {
     const isOwn = leases.every((lease) => lease === own || live.includes(lease))
@@ -223,8 +263,8 @@ const planAcquire = (
 ): Decision => {
   const { holderId, kind } = contender
   const own = ownIn(leases, holderId)
-  const expired = leases.filter((lease) => lease !== own && !isLive(lease, now))
-  const lease = nextLease(now, contender, own?.expiry)
+  const expired = leases.filter((lease) => lease !== own && !isLive(lease, now, contender.sessions))
+  const lease = newLease(now, contender, own)
   return {
     _tag: "Acquire",
     lease,
@@ -294,6 +334,21 @@ export const nextLease = (
   return { holderId, expiry: existing !== undefined && existing > expiry ? existing : expiry }
 }
 
+/**
+ * The lease that a contender writes now, over one of its own if it has one: under the present session of its process, if it renews its
+ * leases and there is one. A lease under a session says nothing of how long another one must last.
+ */
+export const newLease = (now: ServerTime, contender: Contender, own?: Lease | RecordedLease): Lease => {
+  const session = contender.renews ? contender.sessions?.current() : undefined
+  const existing = own?.session === undefined ? own?.expiry : undefined
+  return session === undefined
+    ? nextLease(now, contender, existing)
+    : { ...nextLease(now, { ...contender, ttl: sessionLeaseTtl }, existing), session }
+}
+
+/** The TTL of a lease, in milliseconds: that of its contender, unless it is under a session. */
+export const ttlOf = ({ session }: Lease, ttl: number): number => (session === undefined ? ttl : sessionLeaseTtl)
+
 /** For how long, in milliseconds, a holder may rely on a lease that it writes now: no longer than others see it as held. */
 export const validFor = (now: ServerTime, ttl: number): number =>
   Math.min(ttl, now.earliest + expiryMargin(ttl) + ttl - now.latest)
@@ -311,8 +366,10 @@ export const verifyLease = (record: LockRecord, holderId: string): LeaseCheck =>
 }
 
 /** Whether the answer to a write shows this very lease. What an answer does not show did not happen. */
-export const isStored = (record: LockRecord, { expiry, holderId }: Lease): boolean =>
-  ownIn(record.leases, holderId)?.expiry === expiry
+export const isStored = (record: LockRecord, { expiry, holderId, session }: Lease): boolean => {
+  const own = ownIn(record.leases, holderId)
+  return own?.expiry === expiry && own.session === session
+}
 
 /**
  * What a lock's object is to the lock.
@@ -487,9 +544,10 @@ export const planPlainRelease = (
 export const queueOf = (kind: LockKind, annotations: ObjectSnapshot["annotations"]): Queue =>
   LockQueue.fromAnnotations(kind.key, annotations, kind.otherKeys)
 
-const leaseFrom = (holderId: string, { expiry, permits, place }: RecordedLease): Lease => ({
+const leaseFrom = (holderId: string, { expiry, permits, place, session }: RecordedLease): Lease => ({
   holderId,
   expiry,
+  ...(session === undefined ? {} : { session }),
   ...(permits === undefined ? {} : { permits }),
   ...(place === undefined ? {} : { place })
 })
@@ -497,7 +555,8 @@ const leaseFrom = (holderId: string, { expiry, permits, place }: RecordedLease):
 const ownIn = (leases: ReadonlyArray<RecordedLease>, holderId: string): RecordedLease | undefined =>
   leases.find((lease) => lease.holderId === holderId && lease.key === undefined)
 
-const isLive = ({ expiresAt }: RecordedLease, now: ServerTime): boolean => now.earliest <= expiresAt
+const isLive = ({ expiresAt, session }: RecordedLease, now: ServerTime, sessions = noSessions): boolean =>
+  now.earliest <= expiresAt && (session === undefined || !sessions.hasEnded(session))
 
 const infoOf = ({ expiry, holderId, key, peer }: RecordedLease): HolderInfo => {
   const holder = holderId ?? peer

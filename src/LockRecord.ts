@@ -10,17 +10,21 @@
  * - `<key>-holder` is kubelock's own: `<holder ID>@<expiry>`. It names the holder. It counts only while it repeats the
  *   expiry of the lock: Dex replaces the whole annotation map, so it may vanish at any moment, and a peer that knows only
  *   the first annotation may leave it behind.
+ * - Under a session it is `<holder ID> <session>@<expiry>`. The lock is then held until the session has ended, if that comes before
+ *   the expiry, which is far ahead. A version that knows no sessions judges the lock by its expiry alone.
  */
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
 /**
- * One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. `permits` and
- * `place` are those of a lock with permits (`PermitRecord`).
+ * One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. `session` is
+ * that under which the lock is held, if there is one: its reference as text. `permits` and `place` are those of a lock with permits
+ * (`PermitRecord`).
  */
 export interface Lease {
   readonly holderId: string
   readonly expiry: string
+  readonly session?: string
   readonly permits?: number
   readonly place?: string
 }
@@ -28,11 +32,12 @@ export interface Lease {
 /**
  * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
  * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go). `key` is the annotation that the lease is
- * under, if that is not the lock's own (`LockKind.exclusive`). `permits`, `place` and `granted` are those of a lock with permits
- * (`PermitRecord`).
+ * under, if that is not the lock's own (`LockKind.exclusive`). `session` is that of `Lease`. `permits`, `place` and `granted` are those of
+ * a lock with permits (`PermitRecord`).
  */
 export interface RecordedLease {
   readonly holderId: string | undefined
+  readonly session?: string
   readonly peer?: string
   readonly expiry: string
   readonly expiresAt: number
@@ -73,17 +78,27 @@ export const fromAnnotations = (key: string, annotations: Readonly<Record<string
   if (expiry === undefined) return free
   const instant = rfc3339.parse(expiry)
   if (instant === undefined) return { _tag: "Malformed", key, value: expiry, leases: [] }
-  const suffix = `@${expiry}`
   const named = annotations[holderKey(key)]
-  const holderId = named?.endsWith(suffix) === true ? named.slice(0, -suffix.length) : undefined
+  const holder = named?.endsWith(`@${expiry}`) === true ? leaseNamed(named) : { holderId: undefined }
   const expiresAt = instant.seconds * 1000 + Math.ceil(instant.nanos / 1_000_000)
-  return { _tag: "Leases", leases: [{ holderId, expiry, expiresAt }] }
+  return { _tag: "Leases", leases: [{ ...holder, expiry, expiresAt }] }
 }
 
+/** The lease in the annotation that names its holder. */
+export const leaseNamed = (named: string): Lease => {
+  const at = named.lastIndexOf("@")
+  const holder = named.slice(0, at)
+  const expiry = named.slice(at + 1)
+  const [, holderId, session] = underSession.exec(holder) ?? []
+  return session === undefined ? { holderId: holder, expiry } : { holderId: holderId!, session, expiry }
+}
+
+const underSession = /^(\S+) (\S+ \S+ \S+)$/
+
 /** The annotations of a lease. As a precondition they mean that exactly this lease is still on the object. */
-export const toAnnotations = (key: string, lease: Lease): Readonly<Record<string, string>> => ({
-  [key]: lease.expiry,
-  [holderKey(key)]: `${lease.holderId}@${lease.expiry}`
+export const toAnnotations = (key: string, { expiry, holderId, session }: Lease): Readonly<Record<string, string>> => ({
+  [key]: expiry,
+  [holderKey(key)]: `${session === undefined ? holderId : `${holderId} ${session}`}@${expiry}`
 })
 
 /** The patch that removes the lock, and nothing else. */

@@ -165,6 +165,15 @@ export interface WatchOptions {
 }
 
 /**
+ * Where the Leases of sessions are: those of this process in the namespace of this name. `leases` is the store of the Leases of a
+ * namespace, with their content.
+ */
+export interface SessionLeases {
+  readonly namespace: string
+  readonly leases: (namespace: string) => ObjectStore["Service"]
+}
+
+/**
  * Service tag of the store.
  *
  * **Details**
@@ -188,6 +197,8 @@ export interface WatchOptions {
  *   what no reopening mends.
  * - `announce`: tells people news of the object as seen (an Event of Kubernetes).
  * - `now`: makes no request.
+ * - `sessionLeases`: the Leases of sessions, under which locks on the objects can be held. Without them there are no sessions, and a
+ *   lock that another process holds under a session is judged by its expiry.
  *
  * The store bounds the time of each request. A request that takes longer fails with `LockUnavailable`.
  */
@@ -222,6 +233,7 @@ export class ObjectStore extends Context.Service<
       news: Announcement
     ) => Effect.Effect<void, StoreError>
     readonly now: Effect.Effect<ServerTime>
+    readonly sessionLeases?: SessionLeases | undefined
   }
 >()("kubelock/ObjectStore") {}
 

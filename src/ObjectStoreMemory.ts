@@ -29,6 +29,7 @@ import {
   type ObjectSnapshot,
   ObjectStore,
   type Precondition,
+  type SessionLeases,
   type WatchEvent,
   type WatchOptions
 } from "./ObjectStore.ts"
@@ -50,8 +51,11 @@ export interface ObjectStoreMemory {
   readonly delete: (id: string) => Effect.Effect<void>
 }
 
-/** Makes a new store. Locks exclude each other only if they share one store. */
+/** Makes a new store, and one of the Leases of sessions. Locks exclude each other only if they share one store. */
 export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
+  Effect.flatMap(makeOne({}, undefined), ({ store }) => makeOne(options, { namespace: "memory", leases: () => store }))
+
+const makeOne = (options: Options, sessionLeases: SessionLeases | undefined): Effect.Effect<ObjectStoreMemory> =>
   Effect.map(PubSub.unbounded<readonly [id: string, event: WatchEvent]>(), (events): ObjectStoreMemory => {
     const objects = new Map<string, ObjectSnapshot>()
     let version = 0
@@ -109,6 +113,7 @@ export const make = (options: Options = {}): Effect.Effect<ObjectStoreMemory> =>
         holdsLeases: false,
         annotation: options.annotation ?? LockPolicy.neutralAnnotation,
         includesContent: true,
+        sessionLeases,
         describe,
         now: Clock.clockWith((clock) => {
           const now = clock.currentTimeMillisUnsafe()

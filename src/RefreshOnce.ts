@@ -190,7 +190,8 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
   const policy = options.policy ?? defaultPolicy
   const services = Context.omit(Tracer.Tracer, Tracer.ParentSpan)(yield* Effect.context<R>()) as Context.Context<R>
   const isSame = Schema.toEquivalence(options.schema)
-  const lock = yield* Lock.make({ ...options, policy })
+  // Those that wait for a value go by the expiry of the lock, and a refresh is short.
+  const lock = yield* Lock.make({ ...options, policy: { ...policy, session: false } })
   // The scope closes in reverse: flights end, background work ends, what is left is written, and then the lock closes.
   yield* Effect.addFinalizer(() => Effect.suspend(() => unwritten.writeLast(self)))
   const location = ValueLocation.make(path, options.schema)

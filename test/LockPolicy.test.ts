@@ -90,7 +90,8 @@ describe("LockPolicy", () => {
         ["KUBELOCK_RENEW_EVERY", "9 seconds", "at most half the TTL"],
         ["KUBELOCK_RENEW_EVERY", "often", "false, or a duration such as 500ms"],
         ["KUBELOCK_SHARED_WITH_DEX", "perhaps", "true or false"],
-        ["KUBELOCK_EXPECTED_HOLD", "0ms", "from 1 ms to 365 days"]
+        ["KUBELOCK_EXPECTED_HOLD", "0ms", "from 1 ms to 365 days"],
+        ["KUBELOCK_SESSION", "perhaps", "true or false"]
       ] as const) {
         const error = yield* Effect.flip(parse({ [name]: value }))
         assert.strictEqual(error._tag, "ConfigError")

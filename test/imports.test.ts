@@ -81,7 +81,7 @@ const wings: Readonly<Record<string, Wing>> = {
     files: ["src/internal/session/"],
     imports: [...port, "protocol", "engine", "tracing", "boundedMap", "election"]
   },
-  Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election"] },
+  Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election", "session"] },
   Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "election", "Lock"] },
   Several: { files: ["src/Several.ts"], imports: ["port", "guarded", "Lock", "Semaphore"] },
   Once: { files: ["src/Once.ts", "src/OnceMetrics.ts"], imports: [...lock, "tracing", "Lock"] },

@@ -29,7 +29,7 @@ export const make = (
 
   const holderIn = (expect: Precondition): string | undefined => {
     const named = "annotations" in expect ? expect.annotations[LockRecord.holderKey(key)] : undefined
-    return typeof named === "string" ? leaseSpec.leaseNamed(named).holderId : undefined
+    return typeof named === "string" ? LockRecord.leaseNamed(named).holderId : undefined
   }
 
   const unlessElections = (id: string, snapshot: ObjectSnapshot): Effect.Effect<ObjectSnapshot, Occupied> => {

@@ -5,7 +5,7 @@
  * serves locks and elections.
  */
 import * as Predicate from "effect/Predicate"
-import { holderKey, type Lease } from "../../LockRecord.ts"
+import { holderKey, type Lease, leaseNamed } from "../../LockRecord.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { Content, FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import * as PermitRecord from "../../PermitRecord.ts"
@@ -81,12 +81,6 @@ export const fieldsIn = (spec: Content): ReadonlyArray<FieldPatch> =>
 export const leaseIn = (key: string, annotations: MetadataPatch): Lease | "Removed" | undefined => {
   const named = annotations[holderKey(key)]
   return named === null ? "Removed" : named === undefined ? undefined : leaseNamed(named)
-}
-
-/** The lease in the annotation that names its holder. */
-export const leaseNamed = (named: string): Lease => {
-  const at = named.lastIndexOf("@")
-  return { holderId: named.slice(0, at), expiry: named.slice(at + 1) }
 }
 
 /**

@@ -214,16 +214,20 @@ type CommandOf<Tag extends Command["_tag"]> = Extract<Command, { readonly _tag: 
 
 const elapsed: Event = { _tag: "Elapsed" }
 const exhausted: Event = { _tag: "Exhausted" }
+const sessionEnded: Event = { _tag: "SessionEnded" }
 
 const poll = Effect.fnUntraced(function* (
-  { waitBudget: budget }: Contender,
-  { atLeast, seen }: CommandOf<"Poll">
+  { engine, waitBudget: budget }: Contender,
+  { atLeast, seen, session }: CommandOf<"Poll">
 ): Effect.fn.Return<Event> {
   const left = yield* budget(seen)
   if (Option.isNone(left)) return exhausted
-  yield* Effect.sleep(Duration.millis(Math.max(left.value, atLeast)))
-  return elapsed
+  yield* engine.timers.wait(Math.max(left.value, atLeast), (notify) => listenTo(engine, session, notify))
+  return session !== undefined && engine.sessions.hasEnded(session) ? sessionEnded : elapsed
 })
+
+const listenTo = ({ sessions }: Contender["engine"], session: string | undefined, notify: () => void): (() => void) =>
+  session === undefined ? () => {} : sessions.onEnd(session, notify)
 
 const backOff = Effect.fnUntraced(function* (
   { waitBudget: budget }: Contender,
@@ -242,7 +246,7 @@ const backOff = Effect.fnUntraced(function* (
 
 const watch = Effect.fnUntraced(function* (
   attempt: Attempt,
-  { on, seen, until }: CommandOf<"Watch">
+  { on, seen, session, until }: CommandOf<"Watch">
 ): Effect.fn.Return<Event> {
   const { engine, id, kind, waitBudget: budget } = attempt.contender
   // Where several let in at the same time, the label may have moved on before the watch is open.
@@ -254,9 +258,11 @@ const watch = Effect.fnUntraced(function* (
     if (Option.isNone(left)) return exhausted
     const asleep = until - (yield* ClockReading.now).monotonic
     if (asleep <= 0) return elapsed
-    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) =>
-      watch.listen(attempt.lastTold, notify)
-    )
+    yield* engine.timers.wait(Math.ceil(Math.min(left.value, asleep)), (notify) => {
+      const stop = [watch.listen(attempt.lastTold, notify), listenTo(engine, session, notify)]
+      return () => stop.forEach((stop) => stop())
+    })
+    if (session !== undefined && engine.sessions.hasEnded(session)) return sessionEnded
     const told = watch.latest()
     if (told === undefined || told === attempt.lastTold) continue
     attempt.lastTold = told

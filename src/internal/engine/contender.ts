@@ -6,6 +6,7 @@ import type { Acquisition } from "../protocol/acquisitionState.ts"
 import type { Timers } from "../time/timers.ts"
 import type { Closing } from "./closing.ts"
 import type { Renewer } from "./renewer.ts"
+import type { Sessions } from "./sessions.ts"
 import type { WaitBudget } from "./waitBudget.ts"
 import type { WatchPool } from "./watchPool.ts"
 
@@ -15,6 +16,7 @@ export interface Engine {
   readonly timers: Timers
   readonly watches: WatchPool
   readonly renewer: Renewer
+  readonly sessions: Sessions
   readonly closing: Closing
   readonly scope: Scope.Scope
 }

@@ -28,15 +28,17 @@ import * as telemetry from "./telemetry.ts"
  * It must not be interrupted between the grant and its return, so that the release is certain to run.
  */
 export const startHold = Effect.fnUntraced(function* (contender: Contender, grant: Grant): Effect.fn.Return<HeldLease> {
-  const { engine, holderId, id, kind, object, policy, ttl } = contender
+  const { engine, holderId, id, kind, object, policy, sessions, ttl } = contender
   const { store } = engine
   const clock = yield* Clock.Clock
+  const fork = Effect.runForkWith(yield* Effect.context())
   const terms: holding.Terms = {
     kind,
     holderId,
     ttl,
     renewEvery: policy.renewEvery === false ? undefined : Duration.toMillis(policy.renewEvery),
-    renewDeadline: Duration.toMillis(policy.renewDeadline)
+    renewDeadline: Duration.toMillis(policy.renewDeadline),
+    sessions
   }
   const lost = Deferred.makeUnsafe<never, LockError.Lost>()
   const acquiredAt = ClockReading.read(clock)
@@ -47,6 +49,8 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   // What a commit left behind, for the release.
   let hasReleased = false
   let committed: Released = { outcome: undefined, mayQueue: false }
+  let isBound = false
+  let unbind = () => {}
 
   const now = () => ClockReading.read(clock)
   const isLost = () => Deferred.isDoneUnsafe(lost)
@@ -55,7 +59,10 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     state = next
   }
 
-  const lossBecause = (reason: LockError.Lost["reason"], seen: Partial<LockProtocol.HolderInfo> = {}) => {
+  const lossBecause = (
+    reason: LockError.Lost["reason"],
+    seen: Partial<LockProtocol.HolderInfo> & { readonly withSession?: true } = {}
+  ) => {
     const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
     return new LockError.Lost({
       id,
@@ -77,11 +84,24 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   // The log comes first: a listener may close the scope at once, and with it end this very fiber.
   const publishLoss = Effect.suspend(() => {
     if (isLost() || state.loss === undefined) return Effect.void
-    const error = lossBecause(state.loss.reason, state.loss.seen)
+    const { reason, seen, withSession } = state.loss
+    const error = lossBecause(reason, { ...seen, ...(withSession === true ? { withSession } : {}) })
     return Effect.andThen(telemetry.lost(contender, span, error), Deferred.fail(lost, error))
   }).pipe(Effect.uninterruptible)
 
   const expired: holding.Loss = { reason: "Expired", seen: {} }
+
+  const isValid = () =>
+    holding.isValid(state, now()) && (state.session === undefined || engine.sessions.isValid(state.session))
+
+  // From the first write on that names the session.
+  const bind = () => {
+    if (isBound || state.session === undefined) return
+    isBound = true
+    unbind = engine.sessions.onLost(state.session, (reason) => {
+      fork(lose({ reason, seen: {}, withSession: true }))
+    })
+  }
 
   // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
   const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
@@ -90,11 +110,13 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   const renewOnce = (interval: number) =>
     Effect.gen(function* () {
+      if (state.loss !== undefined) return undefined
       // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
       const { server } = yield* requests.now(store)
       if (!LockProtocol.isClockUsable(server, ttl)) yield* requests.read(store, id)
       const [planned, renewal] = holding.planRenewal(state, terms, yield* requests.now(store))
       state = planned
+      bind()
       let answer = yield* requests.write(store, id, renewal.write)
       for (;;) {
         const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
@@ -122,6 +144,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     if (next._tag === "Lost") yield* lose(next.loss)
   })
 
+  bind()
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms, now()),
@@ -220,8 +243,9 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       if (state.phase === "Released") return Effect.succeed(committed)
       const { lease, loss, snapshot } = state
       state = { ...state, phase: "Released" }
-      // A lease that is not on the object any more cannot be released.
-      if (loss !== undefined && loss.reason !== "Expired") return Effect.succeed(nothing)
+      unbind()
+      // A lease that is not on the object any more cannot be released, and one whose session has ended need not be.
+      if (loss !== undefined && (loss.reason !== "Expired" || loss.withSession === true)) return Effect.succeed(nothing)
       return telemetry.span(
         "release",
         contender,
@@ -236,7 +260,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const check = Effect.suspend(() => {
     if (isLost()) return Deferred.await(lost)
     if (state.phase !== "Held" || state.inDoubt) return Effect.fail(lossBecause("Released"))
-    return holding.isValid(state, now()) ? Effect.void : Effect.andThen(lose(expired), Deferred.await(lost))
+    return isValid() ? Effect.void : Effect.andThen(lose(expired), Deferred.await(lost))
   })
 
   return {
@@ -244,7 +268,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     grant,
     lease: () => state.lease,
     isAwaited: () => holding.isAwaited(state, terms),
-    isValid: () => holding.isValid(state, now()),
+    isValid,
     isLost: () => state.loss !== undefined,
     lost: Deferred.await(lost),
     check,

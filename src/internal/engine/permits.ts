@@ -18,6 +18,7 @@ import type { Holding } from "./holding.ts"
 import { take } from "./lockHandle.ts"
 import * as permitPool from "./permitPool.ts"
 import * as process from "./process.ts"
+import * as sessions from "./sessions.ts"
 
 /** The options of a layer. `wanted` is the kind of lock that it is for, by its name and by its permits. */
 export interface Options {
@@ -72,7 +73,12 @@ export const make = Effect.fnUntraced(function* (
   const key = keyOf(options.policy)
   const problem = PermitRecord.problemOf(key)
   if (problem !== undefined) throw new RangeError(problem)
-  const { broke, detach, hold } = yield* process.make(store, { ...options, key, several: PermitProtocol.several })
+  const { broke, detach, hold } = yield* process.make(store, {
+    ...options,
+    key,
+    several: PermitProtocol.several,
+    sessions: sessions.none
+  })
   const pool = permitPool.make(detach)
 
   const holdPermits = <E extends LockError.LockError>(
@@ -114,7 +120,12 @@ export const make = Effect.fnUntraced(function* (
     if (kind === undefined || write === undefined) return false
     const answer = yield* store.compareAndSwap(id, write)
     if (Option.isNone(answer)) {
-      return yield* new LockError.Conflict({ id, object: store.describe(id), reason: "RaceLost", ...rules.whatOf(kind) })
+      return yield* new LockError.Conflict({
+        id,
+        object: store.describe(id),
+        reason: "RaceLost",
+        ...rules.whatOf(kind)
+      })
     }
     yield* broke(id, kind)
     return true

@@ -1,6 +1,7 @@
 /** What all contenders of one layer share: the ID of the process, its engine, and how they hold what they acquired. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { LockError } from "../../LockError.ts"
@@ -17,17 +18,22 @@ import * as Closing from "./closing.ts"
 import type { Contender, Engine } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import * as renewer from "./renewer.ts"
+import type { Sessions } from "./sessions.ts"
 import { acquiring, attributesOf, broken } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 import * as watchPool from "./watchPool.ts"
 
-/** The options of a layer. `several` is the value of the label that wakes waiters of all processes, if there is one. */
+/**
+ * The options of a layer. `several` is the value of the label that wakes waiters of all processes, if there is one. `sessions` are those
+ * under which its locks are held, and those of others.
+ */
 export interface Options {
   readonly key: string
   readonly several?: string | undefined
   readonly policy: LockPolicy.LockPolicy
   readonly identity: string | undefined
   readonly idInMetrics: boolean | undefined
+  readonly sessions: Sessions
 }
 
 /** The options of one acquisition. */
@@ -57,10 +63,14 @@ export interface Process {
   readonly broke: (id: string, kind: LockKind) => Effect.Effect<void>
 }
 
+// A session ends as fast as its layer's policy says. A lock that must be free sooner, or is given up sooner, has a lease of its own.
+const canShareSession = (own: LockPolicy.LockPolicy, policy: LockPolicy.LockPolicy): boolean =>
+  own === policy || (Equal.equals(own.ttl, policy.ttl) && Equal.equals(own.renewDeadline, policy.renewDeadline))
+
 /** Makes what the contenders of a layer share. When the scope closes, what was detached ends first. */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStore["Service"],
-  { idInMetrics, identity = globalThis.process.env["HOSTNAME"] ?? "kubelock", key, policy, several }: Options
+  { idInMetrics, identity = globalThis.process.env["HOSTNAME"] ?? "kubelock", key, policy, sessions, several }: Options
 ): Effect.fn.Return<Process, never, Scope.Scope> {
   const sharedWithDex = policy.sharedWithDex ?? store.sharedWithDex
   const processId = LockQueue.newProcessId()
@@ -79,9 +89,12 @@ export const make = Effect.fnUntraced(function* (
       timing
     ),
     renewer: renewer.make(timing),
+    sessions,
     closing,
     scope: yield* Effect.scope
   }
+
+  const others = { current: () => undefined, hasEnded: sessions.hasEnded }
 
   const contender = (
     id: string,
@@ -99,6 +112,7 @@ export const make = Effect.fnUntraced(function* (
         holderId: LockQueue.holderId(identity, processId, acquisitions),
         ttl: Duration.toMillis(own.ttl),
         renews: own.renewEvery !== false,
+        sessions: canShareSession(own, policy) ? sessions : others,
         asks,
         sharedWithDex,
         createIfMissing: options?.createIfMissing ?? store.createIfMissing,

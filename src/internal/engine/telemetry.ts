@@ -255,13 +255,13 @@ const watchForOverdue = (observer: Observer, contender: Contender): (() => void)
   }
 }
 
-/** Reports that a lock was lost. */
+/** Reports that a lock was lost. Of all that is lost with a session one line tells, that of the session. */
 export const lost = (contender: Contender, span: Tracer.Span | undefined, error: LockError.Lost): Effect.Effect<void> =>
   Effect.suspend(() => {
     quietly(() => span?.attribute("kubelock.outcome", error.reason))
     return Effect.andThen(
       measure(contender, LockMetrics.losses, 1, { reason: error.reason }),
-      tell(contender, "Warn", error.message)
+      error.withSession === true ? Effect.void : tell(contender, "Warn", error.message)
     )
   })
 

@@ -126,6 +126,11 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
     includesContent,
     describe: (id) => Resource.describe(resource, namespace, id),
     now: apiClient.now,
+    sessionLeases: {
+      namespace,
+      leases: (namespace) =>
+        make(client, { ...options, resource: Resource.lease, namespace, createIfMissing: true, includesContent: true })
+    },
     read,
     create: (id, annotations, content) =>
       write(

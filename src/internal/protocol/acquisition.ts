@@ -83,6 +83,8 @@ export const step = (self: Acquisition, before: State, event: Event, now: Now): 
         : retry(state, now)
     case "Gone":
       return retry(state, now)
+    case "SessionEnded":
+      return onSessionEnded(self, state, now)
     case "Elapsed":
       return onElapsed(self, state, now)
     case "Exhausted":
@@ -150,32 +152,37 @@ const decide = (
     : decision
 }
 
-const contenderOf = ({ asks, holderId, kind, renews, ttl }: Acquisition, yields = false): LockProtocol.Contender => ({
-  kind,
-  holderId,
-  ttl,
-  renews,
-  yields,
-  asks
-})
+const contenderOf = (
+  { asks, holderId, kind, renews, sessions, ttl }: Acquisition,
+  yields = false
+): LockProtocol.Contender => ({ kind, holderId, ttl, renews, yields, asks, sessions })
 
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state
   if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
-  if (isDueToBreak(self, phase, now) && state.lastSeen !== undefined) {
-    return contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
-  }
-  if (
-    phase._tag === "Waiting" &&
-    phase.on === "Turn" &&
-    phase.state.keepsPlace === true &&
-    state.lastSeen !== undefined
-  ) {
-    return contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
+  if (isDueToBreak(self, phase, now)) return takeOver(self, state, now)
+  if (phase._tag === "Waiting") {
+    if (phase.hasEnded === true) return takeOver(self, state, now)
+    if (phase.on === "Turn" && phase.state.keepsPlace === true) return takeOver(self, state, now)
   }
   if (phase._tag === "AskingTime") return watch(self, state, phase.state, now)
   return phase._tag === "Waiting" && phase.asksTime === true ? askTime(state, phase.state, now) : retry(state, now)
 }
+
+// Those behind in the queue wait a little for those in front of them, as they do when a lock has expired.
+const onSessionEnded = (self: Acquisition, state: State, now: Now): Step => {
+  const { phase } = state
+  const delay = phase._tag === "Waiting" ? LockProtocol.takeoverDelay(phase.state) : 0
+  if (phase._tag !== "Waiting" || delay === 0) return takeOver(self, state, now)
+  const ended: Phase = { ...phase, until: now.clock.monotonic + delay, asksTime: false, hasEnded: true }
+  return goOnWaiting({ ...state, phase: ended }, ended)
+}
+
+// By the object as last seen. If that is outdated, the write is refused, and the object read.
+const takeOver = (self: Acquisition, state: State, now: Now): Step =>
+  state.lastSeen === undefined
+    ? retry(state, now)
+    : contend(self, { ...state, attempts: state.attempts + 1, followedUp: false }, state.lastSeen, now, true)
 
 // A server answers a question for its time from its cache. The object in the answer counts only if it is the version that the waiter
 // knows. If it is another one, older or newer, the waiter reads the object.
@@ -249,7 +256,7 @@ const writeLease = (
   now: Now,
   isCached: boolean
 ): Step => {
-  const validFor = LockProtocol.validFor(now.server, self.ttl)
+  const validFor = LockProtocol.validFor(now.server, LockProtocol.ttlOf(planned.lease, self.ttl))
   if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
   if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
   const grant = { ...planned, issuedAt: now.clock, validFor }
@@ -269,7 +276,7 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
 const newGrant = (self: Acquisition, lease: PendingGrant["lease"], now: Now): PendingGrant => ({
   lease,
   issuedAt: now.clock,
-  validFor: LockProtocol.validFor(now.server, self.ttl),
+  validFor: LockProtocol.validFor(now.server, LockProtocol.ttlOf(lease, self.ttl)),
   tookOverFrom: undefined,
   displaced: 0
 })
@@ -492,8 +499,14 @@ const waitFor = (
 
 const goOnWaiting = (
   state: State,
-  { on, state: seen, until }: Omit<Extract<Phase, { readonly _tag: "Waiting" }>, "_tag">
-): Step => [state, on === "Nothing" ? { _tag: "Poll", atLeast: 0, seen } : { _tag: "Watch", on, until, seen }]
+  { hasEnded, on, state: seen, until }: Omit<Extract<Phase, { readonly _tag: "Waiting" }>, "_tag">
+): Step => {
+  const session = hasEnded === true ? undefined : seen.session
+  return [
+    state,
+    on === "Nothing" ? { _tag: "Poll", atLeast: 0, seen, session } : { _tag: "Watch", on, until, seen, session }
+  ]
+}
 
 // A watch event may be older than what is known. If it shows a free lock, the waiter leaves that to the releaser for a moment, also
 // where no Dex is: a releaser that knew of no waiter frees the lock, sees the queue in the answer, and then hands over.
@@ -524,7 +537,7 @@ const isNewer = ({ resourceVersion }: ObjectSnapshot, known: string | undefined)
   known === undefined || (resourceVersion !== known && !isOlder(resourceVersion, known))
 
 const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boolean =>
-  a.position === b.position && Equal.equals(a.seen, b.seen)
+  a.position === b.position && a.session === b.session && Equal.equals(a.seen, b.seen)
 
 // The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
 const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined

@@ -11,7 +11,8 @@ import type { Answer } from "./answer.ts"
  * What does not change during an acquisition.
  *
  * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
- * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock.
+ * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock. `sessions` is what this process knows of
+ * sessions.
  */
 export interface Acquisition {
   readonly id: string
@@ -25,6 +26,7 @@ export interface Acquisition {
   readonly createIfMissing: boolean
   readonly includesContent: boolean
   readonly startedAt: ClockReading
+  readonly sessions?: LockProtocol.KnownSessions | undefined
 }
 
 /**
@@ -59,7 +61,8 @@ export type Seen = Partial<LockProtocol.HolderInfo>
  * - `Joining`: the waiter is joining the queue. `wasQueued` says that it may have been there before.
  * - `BackingOff`: it waits for a short random time, to read the object or to join the queue then. `hasLostRace` says why.
  * - `Waiting`: for its turn, for a change of the object, or (`Nothing` to watch) for the next poll. It looks again at `until`
- *   (milliseconds on the monotonic clock): `asksTime` says that it does so for the server's time.
+ *   (milliseconds on the monotonic clock): `asksTime` says that it does so for the server's time, and `hasEnded` to take the lock, since
+ *   the session of its holder has ended.
  * - `Unavailable`: the server gave no usable answer, or one that it gives while it starts. It waits for the next poll.
  */
 export type Phase =
@@ -74,6 +77,7 @@ export type Phase =
       readonly on: "Turn" | "Object" | "Nothing"
       readonly until: number
       readonly asksTime?: boolean
+      readonly hasEnded?: boolean
     }
   | { readonly _tag: "Unavailable"; readonly error: LockError.StoreError }
 
@@ -117,13 +121,13 @@ export interface State {
 /**
  * What happened: the answer to a request, or the end of a wait.
  *
- * `Changed`, `Gone` and `WatchFailed` come from a watch. `Elapsed` says that the time of a wait has passed, `Exhausted` that the
+ * `Changed`, `Gone` and `WatchFailed` come from a watch, `SessionEnded` from that of the holder's session. `Elapsed` says that the time of a wait has passed, `Exhausted` that the
  * wait schedule has ended.
  */
 export type Event =
   | Answer
   | { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot }
-  | { readonly _tag: "Gone" | "WatchFailed" | "Elapsed" | "Exhausted" }
+  | { readonly _tag: "Gone" | "WatchFailed" | "SessionEnded" | "Elapsed" | "Exhausted" }
 
 /**
  * What to do next.
@@ -133,7 +137,7 @@ export type Event =
  *   may show an outdated object.
  * - `BackOff`: wait for a random time between `atLeast` and `atMost` milliseconds.
  * - `Poll`: wait for one step of the wait schedule, and no less than `atLeast` milliseconds.
- * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock).
+ * - `Watch`: wait for a watch event until `until` (milliseconds on the monotonic clock), or until the session has ended.
  * - `Succeed`, `Fail`: the acquisition has ended.
  *
  * `seen` is the input of the wait schedule.
@@ -143,8 +147,14 @@ export type Command =
   | { readonly _tag: "Create"; readonly annotations: Readonly<Record<string, string>> }
   | { readonly _tag: "Write" | "Join"; readonly write: ConditionalPatch }
   | { readonly _tag: "BackOff"; readonly atLeast: number; readonly atMost: number; readonly seen: unknown }
-  | { readonly _tag: "Poll"; readonly atLeast: number; readonly seen: unknown }
-  | { readonly _tag: "Watch"; readonly on: "Turn" | "Object"; readonly until: number; readonly seen: unknown }
+  | { readonly _tag: "Poll"; readonly atLeast: number; readonly seen: unknown; readonly session?: string | undefined }
+  | {
+      readonly _tag: "Watch"
+      readonly on: "Turn" | "Object"
+      readonly until: number
+      readonly seen: unknown
+      readonly session?: string | undefined
+    }
   | { readonly _tag: "Succeed"; readonly grant: Grant }
   | { readonly _tag: "Fail"; readonly error: Failure }
 

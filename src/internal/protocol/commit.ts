@@ -190,7 +190,7 @@ const onFound = (self: Commit, state: State, found: ObjectSnapshot): Step => {
     return fail(state, new LockError.Rejected({ object, verb: "patch", status: 422, detail }))
   }
   return [
-    { ...state, lease: { holderId, expiry: check.expiry }, snapshot: found },
+    { ...state, lease: check.lease, snapshot: found },
     {
       _tag: "WriteLater",
       error: new LockError.Unavailable({ object, verb: "patch", detail: "the object changed" })

@@ -19,7 +19,7 @@ import * as rules from "./rules.ts"
 
 /**
  * What does not change while a lock is held. Times are in milliseconds. Without `renewEvery` nothing renews. The holder relies on a
- * lease for no longer than `renewDeadline`.
+ * lease for no longer than `renewDeadline`. A lease under one of the `sessions` has times of its own.
  */
 export interface Terms {
   readonly kind: LockKind
@@ -27,6 +27,7 @@ export interface Terms {
   readonly ttl: number
   readonly renewEvery: number | undefined
   readonly renewDeadline: number
+  readonly sessions?: LockProtocol.KnownSessions | undefined
 }
 
 /**
@@ -40,6 +41,8 @@ export interface Terms {
  * - `phase`: `Committing` while a commit is under way, `Released` after one that was applied and after the release.
  * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
  *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
+ * - `session`: the session without which the lock is not held: from the moment on at which a lease under it was sent, since that may have
+ *   been written.
  * - `loss`: why the lock is lost. It is reported once no commit is under way, since a commit that is applied looks like a loss.
  */
 export interface State {
@@ -51,13 +54,15 @@ export interface State {
   readonly uid: string
   readonly phase: "Held" | "Committing" | "Released"
   readonly inDoubt: boolean
+  readonly session: string | undefined
   readonly loss: Loss | undefined
 }
 
-/** Why a lock is lost, and the holder that was seen instead. */
+/** Why a lock is lost, and the holder that was seen instead. `withSession`: its session is lost, and all that was held under it. */
 export interface Loss {
   readonly reason: LockError.Lost["reason"]
   readonly seen: Partial<LockProtocol.HolderInfo>
+  readonly withSession?: true
 }
 
 /** What shows that a lock is not the holder's any more. */
@@ -67,20 +72,22 @@ export type NotOurs = Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }
 export const lossOf = ({ _tag: reason, ...seen }: NotOurs): Loss => ({ reason, seen })
 
 /** The state in which a hold begins. */
-export const begin = (
-  { issuedAt, lease, snapshot, validFor }: Grant,
-  { renewDeadline }: Pick<Terms, "renewDeadline">
-): State => ({
+export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant, terms: Pick<Terms, "renewDeadline">): State => ({
   lease,
   issuedAt,
-  validFor: Math.min(validFor, renewDeadline),
+  validFor: relyOn(lease, validFor, terms),
   written: [lease.expiry],
   snapshot,
   uid: snapshot.uid,
   phase: "Held",
   inDoubt: false,
+  session: lease.session,
   loss: undefined
 })
+
+// The deadline of a lease under a session is that of the session.
+const relyOn = ({ session }: Lease, validFor: number, { renewDeadline }: Pick<Terms, "renewDeadline">): number =>
+  session === undefined ? Math.min(validFor, renewDeadline) : validFor
 
 /** How long the lease is still valid, in milliseconds: a little less than what was written, since clocks drift. */
 export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): number =>
@@ -129,8 +136,10 @@ export const learn = (state: State, snapshot: ObjectSnapshot): State =>
   isOlder(state.snapshot.resourceVersion, snapshot.resourceVersion) ? { ...state, snapshot } : state
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
-export const firstRenewal = ({ issuedAt, validFor }: State, { renewEvery }: Terms, now: ClockReading) =>
-  renewEvery === undefined ? undefined : timeLeft(Math.min(renewEvery, validFor / 3), issuedAt, now)
+export const firstRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery }: Terms, now: ClockReading) => {
+  if (renewEvery === undefined) return undefined
+  return timeLeft(lease.session === undefined ? Math.min(renewEvery, validFor / 3) : validFor / 2, issuedAt, now)
+}
 
 // Intervals count from when a write was sent, as its lease does: a slow answer costs no time twice.
 const timeLeft = (interval: number, sentAt: ClockReading, now: ClockReading): number =>
@@ -145,20 +154,21 @@ export interface Renewal {
 }
 
 /** Plans a renewal, on condition that the lease on the object is the one last written. */
-export const planRenewal = (
-  state: State,
-  { holderId, kind, renewDeadline, ttl }: Terms,
-  now: Now
-): readonly [State, Renewal] => {
+export const planRenewal = (state: State, terms: Terms, now: Now): readonly [State, Renewal] => {
+  const { kind } = terms
   const { expiry } = state.lease
+  const session = state.session ?? terms.sessions?.current()
+  const under = session === undefined ? {} : { session }
+  const ttl = LockProtocol.ttlOf({ ...state.lease, ...under }, terms.ttl)
+  const { holderId } = terms
   const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
-  const lease = { ...state.lease, ...next }
+  const lease = { ...state.lease, ...next, ...under }
   return [
-    { ...state, written: [...state.written, lease.expiry] },
+    { ...state, session, written: [...state.written, lease.expiry] },
     {
       lease,
       issuedAt: now.clock,
-      validFor: Math.min(LockProtocol.validFor(now.server, ttl), renewDeadline),
+      validFor: relyOn(lease, LockProtocol.validFor(now.server, ttl), terms),
       write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
     }
   ]
@@ -217,7 +227,14 @@ export const onAnswer = (
           snapshot: answer.snapshot,
           inDoubt: false
         },
-        { _tag: "Renewed", next: timeLeft(interval, renewal.issuedAt, now.clock) }
+        {
+          _tag: "Renewed",
+          next: timeLeft(
+            renewal.lease.session === undefined ? interval : LockProtocol.sessionLeaseTtl / 2,
+            renewal.issuedAt,
+            now.clock
+          )
+        }
       ]
     case "Refused":
       return [state, { _tag: "Read" }]
@@ -263,11 +280,12 @@ const isOwn = (
 // expiry, by the latest that the server's clock can be.
 const onFound = (
   state: State,
-  { holderId, kind, renewDeadline }: Terms,
+  terms: Terms,
   snapshot: ObjectSnapshot,
   now: Now,
   retry: (state: State) => readonly [State, Next]
 ): readonly [State, Next] => {
+  const { holderId, kind } = terms
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   switch (check._tag) {
     case "Ours": {
@@ -277,7 +295,7 @@ const onFound = (
           { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
         ]
       }
-      const validFor = Math.min(check.expiresAt - now.server.latest, renewDeadline)
+      const validFor = relyOn(check.lease, check.expiresAt - now.server.latest, terms)
       const found = { ...state, lease: check.lease, snapshot }
       return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
     }

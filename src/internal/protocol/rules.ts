@@ -60,7 +60,7 @@ export interface Taking {
 export const take = (now: ServerTime, contender: LockProtocol.Contender, resourceVersion: string): Taking => {
   const { holderId, kind } = contender
   if (!isAsking(contender)) {
-    const lease = LockProtocol.nextLease(now, contender)
+    const lease = LockProtocol.newLease(now, contender)
     return { lease, annotations: kind.encode(lease) }
   }
   const lease = PermitProtocol.firstLease(now, contender, resourceVersion)

@@ -22,6 +22,7 @@ import type { Contender } from "../engine/contender.ts"
 import type { Holding } from "../engine/holding.ts"
 import * as localQueue from "../engine/localQueue.ts"
 import * as engineProcess from "../engine/process.ts"
+import * as engineSessions from "../engine/sessions.ts"
 import * as watchPool from "../engine/watchPool.ts"
 import * as endings from "./endings.ts"
 import type { SessionReference } from "./sessionLease.ts"
@@ -87,7 +88,13 @@ export const make = Effect.fnUntraced(function* ({
   })
   const kind: LockKind = { ...electionStore.kind(key), what: "session" }
   const policy = LockPolicy.make({ annotation: key, ttl })
-  const { detach, engine, hold } = yield* engineProcess.make(store, { key, policy, identity, idInMetrics: undefined })
+  const { detach, engine, hold } = yield* engineProcess.make(store, {
+    key,
+    policy,
+    identity,
+    idInMetrics: undefined,
+    sessions: engineSessions.none
+  })
   const contenders = localQueue.make(detach)
 
   const begin = ({ id }: Contender, holding: Holding) => {

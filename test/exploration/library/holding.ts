@@ -42,6 +42,7 @@ export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
     uid: "uid",
     phase: "Held",
     inDoubt: actor.unanswered,
+    session: undefined,
     loss: undefined
   })
 

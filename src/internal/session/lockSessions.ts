@@ -1,0 +1,163 @@
+/**
+ * The sessions of a layer of locks: the one under which it holds them, and those of others, wherever their Leases are.
+ *
+ * It opens a session when the first lock is acquired, and another one when that is lost. Nobody waits for that: locks that are acquired
+ * meanwhile have leases of their own, and come under the session when they are renewed.
+ */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import type * as LockError from "../../LockError.ts"
+import { ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
+import type * as engine from "../engine/sessions.ts"
+import * as ClockReading from "../time/clockReading.ts"
+import { quiet } from "../tracing.ts"
+import * as session from "./session.ts"
+import * as sessionLease from "./sessionLease.ts"
+
+/** The options of the sessions of a layer. Without `opens` it holds its locks by leases of their own. */
+export interface Options {
+  readonly opens: boolean
+  readonly identity: string | undefined
+  readonly ttl: Duration.Duration
+}
+
+/** After how long a session is opened again that could not be opened, in milliseconds. Our choice. */
+export const retryAfter = { unavailable: 1000, refused: 300_000 }
+
+interface Open {
+  readonly text: string
+  readonly session: session.Session
+  readonly listeners: Set<(reason: LockError.Lost["reason"]) => void>
+}
+
+/** Makes the sessions of a layer. */
+export const make = Effect.fnUntraced(function* (
+  { leases, namespace: home }: SessionLeases,
+  { identity, opens, ttl }: Options
+): Effect.fn.Return<engine.Sessions, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const made = new Map<string, session.Sessions>()
+  const making = new Map<string, Effect.Effect<session.Sessions>>()
+  let own: Open | undefined
+  let isOpening = false
+  let notBefore = Number.NEGATIVE_INFINITY
+  let hasReported = false
+
+  const end = (open: Open, reason: LockError.Lost["reason"]) => {
+    if (own === open) own = undefined
+    Array.from(open.listeners).forEach((notify) => notify(reason))
+    open.listeners.clear()
+  }
+  const fork = yield* FiberSet.makeRuntime<never>()
+
+  const inNamespace = Effect.fnUntraced(function* (namespace: string) {
+    let one = making.get(namespace)
+    if (one === undefined) {
+      one = yield* Effect.cached(
+        Effect.tap(
+          session
+            .make({ namespace, identity, ttl })
+            .pipe(Effect.provideService(ObjectStore, leases(namespace)), Scope.provide(scope)),
+          (sessions) => Effect.sync(() => made.set(namespace, sessions))
+        )
+      )
+      making.set(namespace, one)
+    }
+    return yield* one
+  })
+
+  const report = (error: LockError.StoreError) =>
+    Effect.suspend(() => {
+      if (hasReported || error._tag === "LockUnavailable") return Effect.void
+      hasReported = true
+      return quiet(
+        Effect.logWarning(`Each lock is renewed by itself, since this process can have no session. ${error.message}`)
+      )
+    })
+
+  const openOne = Effect.gen(function* () {
+    const sessions = yield* inNamespace(home)
+    const within = yield* Scope.fork(scope)
+    const opened = yield* Effect.result(Scope.provide(sessions.open, within))
+    if (opened._tag === "Failure") {
+      const error = opened.failure
+      notBefore =
+        ClockReading.monotonic(clock) + retryAfter[error._tag === "LockUnavailable" ? "unavailable" : "refused"]
+      yield* Scope.close(within, Exit.void)
+      return yield* report(error)
+    }
+    const open: Open = {
+      text: sessionLease.format(opened.success.reference),
+      session: opened.success,
+      listeners: new Set()
+    }
+    own = open
+    yield* Scope.addFinalizer(
+      within,
+      Effect.sync(() => end(open, "Released"))
+    )
+    yield* Effect.forkIn(
+      Effect.catch(open.session.lost, ({ reason }) => {
+        end(open, reason)
+        return Scope.close(within, Exit.void)
+      }),
+      scope
+    )
+  }).pipe(
+    Effect.uninterruptible,
+    Effect.ensuring(
+      Effect.sync(() => {
+        isOpening = false
+      })
+    )
+  )
+
+  const current = () => {
+    if (own !== undefined && own.session.isValid()) return own.text
+    if (opens && own === undefined && !isOpening && ClockReading.monotonic(clock) >= notBefore) {
+      isOpening = true
+      fork(openOne)
+    }
+    return undefined
+  }
+
+  return {
+    current,
+    hasEnded: (text) => {
+      const reference = sessionLease.parse(text)
+      return reference !== undefined && made.get(reference.namespace)?.hasEnded(reference) === true
+    },
+    onEnd: (text, notify) => {
+      const reference = sessionLease.parse(text)
+      if (reference === undefined) return () => {}
+      const sessions = made.get(reference.namespace)
+      if (sessions !== undefined) return sessions.onEnd(reference, notify)
+      let stop = () => {}
+      let isOver = false
+      fork(
+        Effect.map(inNamespace(reference.namespace), (sessions) => {
+          if (!isOver) stop = sessions.onEnd(reference, notify)
+        })
+      )
+      return () => {
+        isOver = true
+        stop()
+      }
+    },
+    isValid: (text) => own?.text === text && own.session.isValid(),
+    onLost: (text, notify) => {
+      const open = own
+      if (open?.text !== text) {
+        notify("Expired")
+        return () => {}
+      }
+      open.listeners.add(notify)
+      return () => open.listeners.delete(notify)
+    }
+  }
+})

@@ -1,0 +1,420 @@
+/** Locks that are held under a session, in virtual time. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../../src/LockError.ts"
+import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { logged } from "../../utils/logged.ts"
+import { key, setUp, withSession } from "../../utils/lockSessions.ts"
+
+const soon = TestClock.adjust("1 millis")
+
+const names = (count: number) => Array.from({ length: count }, (_, index) => `lock-${index}`)
+
+describe("a lock under a session", () => {
+  it.effect("names it, and its expiry is far ahead", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotations, leaseOf, record } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const { held } = yield* us.has("a")
+      const { reference, spec } = (yield* leaseOf("a"))!
+      const { expiresAt, expiry, holderId } = (yield* record("a"))!
+      assert.strictEqual(holderId, (yield* held).holderId)
+      assert.strictEqual(spec.holderIdentity, reference.incarnation)
+      assert.isAbove(expiresAt, 86_000_000)
+      const { incarnation, name, uid } = reference
+      assert.deepStrictEqual(
+        { ...(yield* annotations("a")) },
+        {
+          [key]: expiry,
+          [`${key}-holder`]: `${holderId} memory/${name} ${uid} ${incarnation}@${expiry}`
+        }
+      )
+      assert.deepStrictEqual(us.locks.requests, ["read", "write"])
+    })
+  )
+
+  it.effect("costs no renewal: many are renewed by one write every third of the TTL", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* aProcess("us")
+      const helds = yield* Effect.forEach(names(100), (id) => us.has(id))
+      // Those that were acquired before the session was open come under it when they are renewed.
+      yield* TestClock.adjust("4 seconds")
+      yield* us.forgets
+      yield* TestClock.adjust("60 seconds")
+      assert.deepStrictEqual(us.locks.requests, [])
+      assert.lengthOf(us.leases.requests, 18)
+      for (const { held } of helds) assert.isTrue(yield* (yield* held).isValid)
+    })
+  )
+
+  it.effect("is renewed itself once half of its expiry is over, however long it is held", () =>
+    Effect.gen(function* () {
+      const { aProcess, record } = yield* setUp
+      const us = yield* withSession(aProcess("us", { ttl: "1 hour" }))
+      const { held } = yield* us.has("a")
+      yield* us.forgets
+      for (let hours = 0; hours < 60; hours += 6) {
+        yield* TestClock.adjust("6 hours")
+        assert.isAbove((yield* record("a"))!.expiresAt, (hours + 6 + 11) * 3_600_000)
+      }
+      assert.isTrue(yield* (yield* held).isValid)
+      assert.isAtMost(us.locks.requests.length, 6)
+    })
+  )
+
+  it.effect("is released and handed over as any other, and the next holder has it under its own session", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder, leaseOf } = yield* setUp
+      const [us, them] = [yield* withSession(aProcess("us")), yield* withSession(aProcess("them"))]
+      const ours = yield* us.has("a")
+      const before = yield* leaseOf("a")
+      const theirs = yield* them.wants("a")
+      yield* TestClock.adjust("5 seconds")
+      yield* us.forgets
+      yield* ours.letGo
+      yield* soon
+      assert.isTrue(yield* theirs.has)
+      // It did not know of the waiter before.
+      assert.deepStrictEqual(us.locks.requests, ["write", "write"])
+      assert.strictEqual(yield* holder("a"), "them")
+      assert.isUndefined(yield* leaseOf("a"))
+      yield* TestClock.adjust("2 seconds")
+      const after = yield* leaseOf("a")
+      assert.match(after!.reference.incarnation, /^them\//)
+      assert.notStrictEqual(after!.reference.name, before!.reference.name)
+      yield* them.forgets
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(them.locks.requests, [])
+      assert.isTrue(yield* (yield* theirs.held).isValid)
+    })
+  )
+
+  it.effect("stays with its holder for as long as the session lives, whoever waits", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      const { held } = yield* us.has("a")
+      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100_000) })
+      yield* TestClock.adjust("2 minutes")
+      yield* them.forgets
+      yield* TestClock.adjust("1 hour")
+      assert.isFalse(yield* theirs.has)
+      assert.isTrue(yield* (yield* held).isValid)
+      // Neither the lock nor the session is asked for.
+      assert.deepStrictEqual([...them.locks.requests, ...them.leases.requests], [])
+    })
+  )
+})
+
+describe("the locks of a process that died", () => {
+  for (const session of [true, false]) {
+    it.effect(
+      `are taken once its session has expired and is fenced, by a process ${session ? "with" : "without"} one`,
+      () =>
+        Effect.gen(function* () {
+          const { aProcess, holder } = yield* setUp
+          const us = yield* withSession(aProcess("us"))
+          const them = yield* aProcess("them", { session })
+          const ids = names(100)
+          yield* Effect.forEach(ids, (id) => us.has(id))
+          const theirs = yield* Effect.forEach(ids, (id) =>
+            them.wants(id, { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+          )
+          yield* TestClock.adjust("1 minute")
+          yield* us.crashes
+          yield* TestClock.adjust("6 seconds")
+          for (const one of theirs) assert.isFalse(yield* one.has)
+          yield* them.forgets
+          yield* TestClock.adjust("6 seconds")
+          for (const one of theirs) assert.isTrue(yield* one.has)
+          for (const id of ids) assert.strictEqual(yield* holder(id), "them")
+          // One write fences all, one write takes each.
+          assert.isAtMost(them.leases.requests.length, 6)
+          assert.isAtMost(them.locks.requests.length, 205)
+        }).pipe(logged)
+    )
+  }
+
+  it.effect("are taken at once by who comes later", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      yield* us.has("a")
+      yield* us.has("b")
+      yield* us.crashes
+      yield* TestClock.adjust("1 hour")
+      for (const id of ["a", "b"]) {
+        const theirs = yield* them.wants(id)
+        yield* soon
+        assert.isTrue(yield* theirs.has)
+      }
+    }).pipe(logged)
+  )
+
+  it.effect("cannot be taken by who may not write its Lease, until they expire", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const forbidden = new LockError.Forbidden({ object: "leases", verb: "patch", status: 403, detail: "no" })
+      const us = yield* withSession(aProcess("us"))
+      const them = yield* aProcess("them", {
+        ttl: "1 hour",
+        session: false,
+        between: { leases: (store) => ({ ...store, compareAndSwap: () => Effect.fail(forbidden) }) }
+      })
+      yield* us.has("a")
+      yield* us.crashes
+      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 hour", 100) })
+      yield* TestClock.adjust("10 minutes")
+      assert.isFalse(yield* theirs.has)
+      yield* TestClock.adjust("25 hours")
+      assert.isTrue(yield* theirs.has)
+    }).pipe(logged)
+  )
+})
+
+describe("a session that is lost", () => {
+  it.effect("takes all its locks with it: each holder is told once, at once, in one line of log", () =>
+    Effect.gen(function* () {
+      const { aProcess, leaseOf } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const helds = yield* Effect.forEach(names(50), (id) => Effect.flatMap(us.has(id), ({ held }) => held))
+      const { reference } = (yield* leaseOf("lock-0"))!
+      const lost = yield* Effect.forEach(helds, ({ lost }) =>
+        Effect.forkChild(Effect.flip(lost), { startImmediately: true })
+      )
+      yield* us.crashes
+      yield* TestClock.adjust("11 seconds")
+      for (const [index, fiber] of lost.entries()) {
+        assert.isDefined(fiber.pollUnsafe())
+        const error = yield* Fiber.join(fiber)
+        assert.deepInclude(error, { _tag: "LockLost", id: `lock-${index}`, reason: "Expired", withSession: true })
+        assert.include(error.message, "with the session of this process: it expired before it was renewed")
+        assert.isFalse(yield* helds[index]!.isValid)
+      }
+      // What comes next is under another session.
+      yield* us.recovers
+      yield* TestClock.adjust("10 seconds")
+      yield* (yield* us.has("other")).letGo
+      yield* TestClock.adjust("1 second")
+      yield* us.has("another")
+      assert.notStrictEqual((yield* leaseOf("another"))!.reference.incarnation, reference.incarnation)
+    }).pipe(
+      logged,
+      Effect.tap((lines) =>
+        Effect.sync(() =>
+          assert.lengthOf(
+            lines.filter((line) => line.includes("Lost")),
+            1
+          )
+        )
+      )
+    )
+  )
+
+  for (const what of ["fenced", "deleted"] as const) {
+    it.effect(`since its Lease was ${what} is noticed at its next renewal`, () =>
+      Effect.gen(function* () {
+        const { aProcess, leaseOf, leases } = yield* setUp
+        const us = yield* withSession(aProcess("us"))
+        const { held } = yield* us.has("a")
+        const { reference } = (yield* leaseOf("a"))!
+        if (what === "deleted") yield* leases.delete(reference.name)
+        else {
+          const { resourceVersion } = yield* leases.store.read(reference.name)
+          const content = [{ path: ["spec", "holderIdentity"] as const, value: "" }]
+          yield* leases.store.compareAndSwap(reference.name, { expect: { resourceVersion }, annotations: {}, content })
+        }
+        const lost = yield* Effect.forkChild(Effect.flip((yield* held).lost), { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        const error = yield* Fiber.join(lost)
+        assert.deepInclude(error, { reason: what === "deleted" ? "Deleted" : "Removed", withSession: true })
+      }).pipe(logged)
+    )
+  }
+
+  it.effect("leaves no lock valid that was renewed under it without an answer", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder, record } = yield* setUp
+      // The renewals of the session stop while the lock has a lease of its own, whose renewal brings it under the session.
+      const us = yield* withSession(aProcess("us"))
+      const them = yield* aProcess("them")
+      const first = yield* them.has("a")
+      const ours = yield* us.wants("a")
+      yield* TestClock.adjust("6 seconds")
+      for (let times = 0; times < 1000; times++) us.leases.faults.push(["write", "Hangs"], ["read", "Hangs"])
+      yield* TestClock.adjust("2500 millis")
+      yield* first.letGo
+      yield* soon
+      const held = yield* ours.held
+      assert.isUndefined((yield* record("a"))!.session)
+      us.locks.faults.push(["write", "Unanswered"])
+      for (let times = 0; times < 1000; times++) us.locks.faults.push(["write", "Hangs"], ["read", "Hangs"])
+      yield* TestClock.adjust("1200 millis")
+      assert.isDefined((yield* record("a"))!.session)
+      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      for (let millis = 0; millis < 20_000; millis += 50) {
+        yield* TestClock.adjust(50)
+        if ((yield* holder("a")) === "them") assert.isFalse(yield* held.isValid)
+      }
+      assert.isTrue(yield* theirs.has)
+    }).pipe(logged)
+  )
+
+  it.effect("while its process was suspended between reading and writing gives it no lock", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder } = yield* setUp
+      let suspended: Effect.Effect<void> = Effect.void
+      const us = yield* withSession(
+        aProcess("us", {
+          between: {
+            locks: (store) => ({
+              ...store,
+              compareAndSwap: (id, patch) => Effect.andThen(suspended, store.compareAndSwap(id, patch))
+            })
+          }
+        })
+      )
+      const them = yield* aProcess("them")
+      yield* (yield* them.has("a")).letGo
+      suspended = Effect.sleep("30 seconds")
+      const ours = yield* us.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      yield* us.crashes
+      us.locks.faults.length = 0
+      yield* TestClock.adjust("30 seconds")
+      assert.isTrue(yield* ours.has)
+      assert.isFalse(yield* (yield* ours.held).isValid)
+      const theirs = yield* them.wants("a")
+      yield* soon
+      assert.isTrue(yield* theirs.has)
+      assert.strictEqual(yield* holder("a"), "them")
+    }).pipe(logged)
+  )
+})
+
+describe("a session whose layer closes", () => {
+  it.effect("ends with one write, and frees what it still held", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      const held = yield* (yield* us.has("a")).held
+      yield* us.has("b")
+      const waiting = yield* them.wants("a")
+      yield* TestClock.adjust("2 seconds")
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost), { startImmediately: true })
+      yield* us.forgets
+      yield* us.ends
+      yield* soon
+      assert.deepInclude(yield* Fiber.join(lost), { reason: "Released", withSession: true })
+      assert.deepStrictEqual(us.leases.requests, ["write"])
+      assert.isTrue(yield* waiting.has)
+      const late = yield* them.wants("b")
+      yield* soon
+      assert.isTrue(yield* late.has)
+    }).pipe(logged)
+  )
+})
+
+describe("a lock is not held under the session of its process", () => {
+  it.effect("if Dex may contend for it", () =>
+    Effect.gen(function* () {
+      const { aProcess, annotations } = yield* setUp
+      for (const policy of [{ sharedWithDex: true }, { annotation: LockPolicy.dexAnnotation }]) {
+        const us = yield* aProcess("us", policy)
+        const one = yield* us.has("a")
+        yield* TestClock.adjust("1 minute")
+        const expiry = (yield* annotations("a"))[LockPolicy.dexAnnotation]!
+        assert.isBelow(Date.parse(expiry), 600_000)
+        assert.deepStrictEqual(us.leases.requests, [])
+        yield* one.letGo
+      }
+    })
+  )
+
+  it.effect("if its acquisition asks for another TTL, or for no renewal", () =>
+    Effect.gen(function* () {
+      const { aProcess, leaseOf } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      for (const options of [{ ttl: "5 seconds" }, { renewDeadline: "5 seconds" }, { renewEvery: false }] as const) {
+        const one = yield* us.wants("a", options)
+        yield* one.held
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(yield* leaseOf("a"), JSON.stringify(options))
+        yield* one.letGo
+      }
+    }).pipe(logged)
+  )
+
+  it.effect("if its role grants no Leases, which is said once", () =>
+    Effect.gen(function* () {
+      const { aProcess, leaseOf } = yield* setUp
+      const forbidden = Effect.fail(
+        new LockError.Forbidden({ object: "leases", verb: "create", status: 403, detail: "no" })
+      )
+      const us = yield* aProcess("us", {
+        between: { leases: (store) => ({ ...store, create: () => forbidden, read: () => forbidden }) }
+      })
+      const { held } = yield* us.has("a")
+      yield* TestClock.adjust("12 minutes")
+      assert.isTrue(yield* (yield* held).isValid)
+      assert.isUndefined(yield* leaseOf("a"))
+      assert.isAbove(us.locks.requests.length, 200)
+    }).pipe(
+      logged,
+      Effect.tap((lines) =>
+        Effect.sync(() => assert.match(lines.join("\n"), /^Warn Each lock is renewed by itself.*$/))
+      )
+    )
+  )
+})
+
+describe("a contender that knows no sessions", () => {
+  const patient = { waitSchedule: LockPolicy.fixedPolls("1 second", 1_000_000) }
+
+  it.effect("never has a lock beside a holder under a session, and takes turns with it", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const old = yield* aProcess("old", { knows: false })
+      let ours = yield* us.has("a")
+      for (let turn = 0; turn < 5; turn++) {
+        const theirs = yield* old.wants("a", patient)
+        yield* TestClock.adjust("1 minute")
+        assert.isFalse(yield* theirs.has)
+        assert.isTrue(yield* (yield* ours.held).isValid)
+        const next = yield* us.wants("a", patient)
+        yield* ours.letGo
+        yield* TestClock.adjust("1 minute")
+        assert.isTrue(yield* theirs.has)
+        assert.isFalse(yield* next.has)
+        yield* theirs.letGo
+        yield* soon
+        assert.isTrue(yield* next.has)
+        ours = next
+      }
+    })
+  )
+
+  it.effect("waits for the expiry of a lock whose process died, unless another takes it first and hands it over", () =>
+    Effect.gen(function* () {
+      const { aProcess, holder } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const old = yield* aProcess("old", { knows: false })
+      const them = yield* aProcess("them")
+      yield* us.has("a")
+      const theirs = yield* old.wants("a", patient)
+      yield* us.crashes
+      yield* TestClock.adjust("1 hour")
+      assert.isFalse(yield* theirs.has)
+      const other = yield* them.wants("a", patient)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* other.has)
+      yield* TestClock.adjust("1 minute")
+      yield* other.letGo
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* holder("a"), "old")
+    }).pipe(logged)
+  )
+})
