@@ -566,6 +566,52 @@ describe("a semaphore", () => {
   )
 })
 
+describe("permits that are held for longer than their layer exists", () => {
+  it.effect("are given back when their scope closes, and no timer is left", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let asleep = 0
+      const counting: Clock.Clock = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        sleep: (duration) =>
+          Effect.suspend(() => {
+            asleep++
+            return Effect.ensuring(
+              clock.sleep(duration),
+              Effect.sync(() => asleep--)
+            )
+          })
+      }
+      yield* Effect.gen(function* () {
+        const { aProcess, isUntouched } = yield* setUp
+        const [layer, scope] = [yield* Scope.make(), yield* Scope.make()]
+        const { semaphore, shared } = yield* Scope.provide(aProcess("us"), layer)
+        const other = yield* Scope.make()
+        const { semaphore: theirs } = yield* Scope.provide(aProcess("them"), other)
+        for (const [take, scope2] of [
+          [semaphore.take(id, { limit: 3 }), scope],
+          [semaphore.take(id, { limit: 3 }), scope],
+          [shared.shared("routes", { createIfMissing: true }), scope],
+          [theirs.take(id, { limit: 3 }), other]
+        ] as const) {
+          yield* Effect.forkChild(Scope.provide(Effect.asVoid<unknown, unknown, Scope.Scope>(take), scope2))
+          yield* TestClock.adjust(10)
+        }
+        yield* Scope.close(layer, Exit.void)
+        yield* TestClock.adjust("5 seconds")
+        yield* Scope.close(other, Exit.void)
+        yield* Scope.close(scope, Exit.void)
+        yield* isUntouched
+      }).pipe(Effect.provideService(Clock.Clock, counting))
+      yield* Effect.yieldNow
+      assert.strictEqual(asleep, 0)
+    })
+  )
+})
+
 describe("a shared lock whose write got no answer", () => {
   it.effect("lets no writer of its process in beside readers of others after a downgrade", () =>
     Effect.gen(function* () {
