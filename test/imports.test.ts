@@ -40,7 +40,9 @@ const library = [
   "client",
   "store",
   "refresh",
-  "RefreshOnce"
+  "RefreshOnce",
+  "runners",
+  "KubernetesRunnerStorage"
 ]
 
 const wings: Readonly<Record<string, Wing>> = {
@@ -97,6 +99,14 @@ const wings: Readonly<Record<string, Wing>> = {
     imports: [...lock, "boundedMap", "tracing", "Lock"]
   },
   RefreshOnce: { files: ["src/RefreshOnce.ts"], imports: [...port, "tracing", "Lock", "refresh", "client", "store"] },
+  runners: {
+    files: ["src/internal/runners/"],
+    imports: [...port, "tracing", "boundedMap", "AnyId", "session"]
+  },
+  KubernetesRunnerStorage: {
+    files: ["src/KubernetesRunnerStorage.ts"],
+    imports: [...port, "memory", "client", "store", "runners"]
+  },
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {
     files: ["src/index.ts"],

@@ -58,12 +58,14 @@ export interface Sessions extends endings.Endings {
  * - `prefix`: what the names of the Leases begin with; `kubelock-session` by default.
  * - `identity`: how this process is called as the holder of its Lease.
  * - `ttl`: for how long a session lives after each renewal. It is renewed every third of that.
+ * - `renewsItself`: `false` if only `renew` renews it.
  */
 export interface Options {
   readonly namespace: string
   readonly prefix?: string | undefined
   readonly identity?: string | undefined
   readonly ttl: Duration.Duration
+  readonly renewsItself?: boolean | undefined
 }
 
 /** The annotation by which the Leases are known as those of sessions. */
@@ -77,6 +79,7 @@ export const make = Effect.fnUntraced(function* ({
   identity,
   namespace,
   prefix = "kubelock-session",
+  renewsItself = true,
   ttl
 }: Options): Effect.fn.Return<Sessions, never, ObjectStore | Scope.Scope> {
   const given = yield* ObjectStore
@@ -87,7 +90,7 @@ export const make = Effect.fnUntraced(function* ({
     onLongLease: () => Effect.void
   })
   const kind: LockKind = { ...electionStore.kind(key), what: "session" }
-  const policy = LockPolicy.make({ annotation: key, ttl })
+  const policy = LockPolicy.make({ annotation: key, ttl, renewEvery: renewsItself ? undefined : false })
   const { detach, engine, hold } = yield* engineProcess.make(store, {
     key,
     policy,

@@ -1,0 +1,124 @@
+/**
+ * The runners and the shard locks of an Effect cluster, on Kubernetes, with no database: a layer that goes where that of
+ * `SqlRunnerStorage` goes.
+ *
+ * **Example** (The runners of a service)
+ *
+ * ```ts
+ * import { NodeClusterHttp } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { MessageStorage, ShardingConfig } from "effect/cluster"
+ * import { KubernetesClient } from "kubelock"
+ * import * as KubernetesRunnerStorage from "kubelock/KubernetesRunnerStorage"
+ *
+ * const ClusterLive = NodeClusterHttp.layer({ transport: "http", storage: "byo" }).pipe(
+ *   Layer.provide(MessageStorage.layerNoop),
+ *   Layer.provide(KubernetesRunnerStorage.layer({ name: "orders" })),
+ *   Layer.provide(ShardingConfig.layerFromEnv()),
+ *   Layer.provide(KubernetesClient.layerKubeConfig())
+ * )
+ * ```
+ *
+ * **Details**
+ *
+ * - A runner is a session: a Lease that `refresh` renews by one write, whatever the number of its shards. It lives for
+ *   `shardLockExpiration`.
+ * - The shards of a group are entries of one ConfigMap, written only when shards change hands. The runners are entries of another one.
+ *   Both are known from a watch, so `getRunners` makes no request.
+ * - A runner takes the shards of another one only after that one's session has ended. It ends an expired session itself: a write to
+ *   its Lease, under the version in which it has expired, so that its owner can never renew it.
+ * - A runner whose session has ended gets no shards from `refresh`. It has to acquire them anew, under a new session.
+ * - Each runner waits for the end of one other's session, and removes it from the runners. So a runner that died is missing once its
+ *   session has expired.
+ * - Machine ids are the smallest that are free. No two sessions have the same at the same time, and there are 1024.
+ * - Each operation has a deadline of 0.8 of the refresh interval: the smaller one of `shardLockRefreshInterval` and a third of
+ *   `shardLockExpiration`.
+ * - RBAC verbs, all in the namespace: `get`, `create`, `patch` and `watch` on ConfigMaps and on `leases.coordination.k8s.io`.
+ *
+ * **Gotchas**
+ *
+ * - Messages are another matter. What is persisted (`ClusterSchema.Persisted`), `ClusterCron` and workflows need a `MessageStorage`
+ *   that persists, such as `SqlMessageStorage`.
+ * - All runners of a cluster need the same name, the same namespace and the same `shardLockExpiration`.
+ * - Deleting the ConfigMaps or the Leases while runners work lets a shard run twice until they notice.
+ */
+import type * as RunnerHealth from "effect/cluster/RunnerHealth"
+import type * as RunnerStorage from "effect/cluster/RunnerStorage"
+import * as ShardingConfig from "effect/cluster/ShardingConfig"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as runners from "./internal/runners/runners.ts"
+import * as services from "./internal/runners/services.ts"
+import { KubernetesClient } from "./KubernetesClient.ts"
+import type * as LockError from "./LockError.ts"
+import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
+import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
+import * as Resource from "./Resource.ts"
+
+/**
+ * The options of a cluster.
+ *
+ * - `name`: its name, `cluster` by default. The names of its objects begin with it, so several clusters can be in one namespace.
+ * - `namespace`: the namespace of its objects. The default is that of the kubeconfig's context, or of the pod.
+ */
+export interface Options {
+  readonly name?: string | undefined
+  readonly namespace?: string | undefined
+}
+
+/** The storage of runners, and their health by their sessions. */
+export interface Services extends services.Services {}
+
+/**
+ * Makes both services.
+ *
+ * All failures of the storage are `PersistenceError`. `isAlive` says whether the session of the runner lives, and `true` if the API server
+ * does not answer.
+ *
+ * Fails with `LockInvalidName` if the namespace, or the name of an object, is not a valid name.
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Services, LockError.InvalidName, KubernetesClient | ShardingConfig.ShardingConfig | Scope.Scope> {
+  const { interval } = services.timesOf(yield* ShardingConfig.ShardingConfig)
+  const client = yield* KubernetesClient
+  const namespace = options.namespace ?? client.namespace
+  const requestTimeout = runners.requestTimeoutIn(interval)
+  const configMaps = yield* ObjectStoreKubernetes.make({
+    resource: Resource.configMap,
+    namespace,
+    requestTimeout,
+    content: true
+  })
+  const leases = yield* ObjectStoreKubernetes.make({ resource: Resource.lease, namespace, requestTimeout })
+  return yield* services.make({ configMaps, leases, namespace }, options.name)
+})
+
+/** Both services, on the cluster of the client. */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<
+  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth,
+  LockError.InvalidName,
+  KubernetesClient | ShardingConfig.ShardingConfig
+> => Layer.effectContext(Effect.map(make(options), services.contextOf))
+
+/** Both services in this process, for tests. Runners find each other only if they share the layer. */
+export const layerMemory = (
+  options: Options = {}
+): Layer.Layer<
+  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth,
+  LockError.InvalidName,
+  ShardingConfig.ShardingConfig
+> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const configMaps = yield* ObjectStoreMemory.make()
+      const leases = yield* ObjectStoreMemory.make()
+      const namespace = options.namespace ?? "default"
+      return services.contextOf(
+        yield* services.make({ configMaps: configMaps.store, leases: leases.store, namespace }, options.name)
+      )
+    })
+  )

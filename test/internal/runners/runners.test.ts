@@ -1,0 +1,368 @@
+/** What becomes of runners and their shards if processes die, are suspended or cut off, and if answers get lost. In virtual time. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as TestClock from "effect/testing/TestClock"
+import type { ObjectStore } from "../../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
+import * as LockError from "../../../src/LockError.ts"
+import * as FaultyStore from "../../utils/FaultyStore.ts"
+import { aCluster, all, RunnerStores } from "../../utils/runners.ts"
+
+const setUp = Effect.gen(function* () {
+  const [configMaps, leases] = [yield* ObjectStoreMemory.make(), yield* ObjectStoreMemory.make()]
+  const { aRunner, name } = yield* aCluster.pipe(
+    Effect.provideService(RunnerStores, { configMaps: configMaps.store, leases: leases.store, namespace: "default" })
+  )
+  return {
+    configMaps,
+    leases,
+    name,
+    aRunner: Effect.fnUntraced(function* (
+      change: (store: ObjectStore["Service"]) => ObjectStore["Service"] = (store) => store
+    ) {
+      const faulty = { configMaps: FaultyStore.over(configMaps), leases: FaultyStore.over(leases) }
+      const runner = yield* aRunner((stores) => ({
+        ...stores,
+        configMaps: change(faulty.configMaps.store),
+        leases: change(faulty.leases.store)
+      }))
+      const stores = [faulty.configMaps, faulty.leases]
+      return {
+        ...runner,
+        ...faulty,
+        /** How many requests an operation makes. */
+        counts: (operation: Effect.Effect<unknown, unknown>) =>
+          Effect.gen(function* () {
+            const made = () => stores.reduce((sum, { requests }) => sum + requests.length, 0)
+            const before = made()
+            yield* operation
+            return made() - before
+          }),
+        /** From now on no request of it arrives, until it is mended. */
+        isCutOff: Effect.sync(() => {
+          for (const { faults } of stores) {
+            for (let times = 0; times < 2000; times++) faults.push(["write", "Refused"], ["read", "Refused"])
+          }
+        }),
+        isMended: Effect.sync(() => {
+          for (const { faults } of stores) faults.length = 0
+        })
+      }
+    })
+  }
+})
+
+/** Lets time pass in steps. */
+const pass = (millis: number, step = 100) =>
+  Effect.gen(function* () {
+    for (let passed = 0; passed < millis; passed += step) yield* TestClock.adjust(step)
+  })
+
+/** Refreshes shards every interval, as `Sharding` does. */
+const goesOn = (runner: {
+  readonly refreshes: (...shards: ReadonlyArray<number>) => Effect.Effect<unknown, unknown>
+}) =>
+  Effect.forkChild(
+    Effect.forever(Effect.andThen(Effect.ignore(runner.refreshes(...all(10))), Effect.sleep("2 seconds"))),
+    {
+      startImmediately: true
+    }
+  )
+
+describe("runners", () => {
+  it.effect("renew all their shards by one request, and ask for the runners by none", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const a = yield* aRunner()
+      yield* a.registers
+      assert.deepStrictEqual(yield* a.acquires(...all(300)), all(300))
+      assert.strictEqual(yield* a.counts(a.refreshes(...all(300))), 1)
+      assert.strictEqual(yield* a.counts(a.refreshes()), 1)
+      assert.strictEqual(yield* a.counts(a.storage.getRunners), 0)
+    })
+  )
+
+  it.effect("acquire any number of shards by one write, and release many by two", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const a = yield* aRunner()
+      yield* a.acquires(1)
+      assert.strictEqual(yield* a.counts(a.acquires(...all(300))), 1)
+      assert.strictEqual(yield* a.counts(a.acquires(...all(300))), 0)
+      assert.isAtMost(yield* a.counts(a.releases(...all(150))), 2)
+      assert.deepStrictEqual(yield* a.refreshes(...all(300)), all(300).slice(150))
+    })
+  )
+
+  it.effect("share one renewal if they are refreshed several times at once", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let isSlow = false
+      const a = yield* aRunner((store) => ({
+        ...store,
+        compareAndSwap: (id, patch) => Effect.delay(store.compareAndSwap(id, patch), isSlow ? "10 millis" : 0)
+      }))
+      yield* a.acquires(...all(3))
+      isSlow = true
+      const many = yield* Effect.forkChild(
+        a.counts(Effect.forEach(all(3), (shard) => a.refreshes(shard), { concurrency: "unbounded" })),
+        { startImmediately: true }
+      )
+      yield* pass(100)
+      assert.strictEqual(yield* Fiber.join(many), 1)
+      isSlow = false
+    })
+  )
+
+  it.effect("take the shards of a runner that died once its session has expired, and no sooner", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      yield* Effect.all([a.registers, b.registers])
+      yield* goesOn(b)
+      yield* a.acquires(...all(10))
+      yield* pass(5900)
+      assert.deepStrictEqual(yield* b.acquires(...all(10)), [])
+      assert.lengthOf(yield* b.storage.getRunners, 2)
+      assert.isTrue(yield* b.health.isAlive(a.address))
+      yield* pass(1200)
+      assert.isFalse(yield* b.health.isAlive(a.address))
+      assert.deepStrictEqual(yield* b.acquires(...all(10)), all(10))
+      assert.deepStrictEqual(yield* b.storage.getRunners, [[b.runner, true]])
+    })
+  )
+
+  it.effect("remove many that died at once, one after the other", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const runners = yield* Effect.forEach(all(20), () => aRunner())
+      for (const { registers } of runners) yield* registers
+      const [survivor] = runners
+      yield* goesOn(survivor!)
+      yield* pass(7200)
+      assert.deepStrictEqual(yield* survivor!.storage.getRunners, [[survivor!.runner, true]])
+      assert.strictEqual(yield* (yield* aRunner()).registers, 1)
+    })
+  )
+
+  it.effect("get nothing from a refresh once another has fenced them, and begin anew", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      yield* Effect.all([a.registers, b.registers])
+      yield* a.acquires(...all(10))
+      yield* goesOn(b)
+      yield* pass(7200)
+      assert.deepStrictEqual(yield* b.acquires(...all(5)), all(5))
+      assert.deepStrictEqual(yield* a.refreshes(...all(10)), [])
+      assert.deepStrictEqual(yield* a.refreshes(...all(10)), [])
+      // It did not take 6 to 10 by that, so another can.
+      assert.deepStrictEqual(yield* b.acquires(...all(8)), all(8))
+      assert.deepStrictEqual(yield* a.storage.getRunners, [[b.runner, true]])
+      assert.strictEqual(yield* a.registers, 0)
+      assert.deepStrictEqual(yield* a.acquires(...all(10)), [9, 10])
+      assert.deepStrictEqual(yield* a.refreshes(...all(10)), [9, 10])
+      assert.lengthOf(yield* b.storage.getRunners, 2)
+    })
+  )
+
+  it.effect("do not rely on a session that another fenced while an acquisition was under way", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let isSlow = false
+      const a = yield* aRunner((store) => ({
+        ...store,
+        compareAndSwap: (id, patch) =>
+          isSlow ? Effect.delay(store.compareAndSwap(id, patch), "1 second") : store.compareAndSwap(id, patch)
+      }))
+      const b = yield* aRunner()
+      yield* a.acquires(1)
+      yield* pass(5500)
+      isSlow = true
+      const late = yield* Effect.forkChild(a.acquires(2, 3), { startImmediately: true })
+      yield* pass(1200)
+      assert.deepStrictEqual(yield* Fiber.join(late), [])
+      isSlow = false
+      assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [1, 2, 3])
+      assert.deepStrictEqual(yield* a.refreshes(1, 2, 3), [])
+    })
+  )
+
+  it.effect("fail to refresh while the API server is out of reach, also without shards, and go on afterwards", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const a = yield* aRunner()
+      yield* a.acquires(1, 2)
+      yield* a.isCutOff
+      for (const operation of [a.refreshes(1, 2), a.refreshes(), a.acquires(3), a.releases(1)]) {
+        const failed = yield* Effect.forkChild(Effect.flip(operation), { startImmediately: true })
+        yield* pass(1000)
+        assert.strictEqual((yield* Fiber.join(failed))._tag, "PersistenceError")
+      }
+      yield* a.isMended
+      assert.deepStrictEqual(yield* a.refreshes(), [])
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [1, 2])
+      yield* a.isCutOff
+      yield* pass(7000)
+      // Its session has expired. What ran on its shards must stop at once.
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [])
+      const probe = yield* Effect.forkChild(Effect.flip(a.refreshes()), { startImmediately: true })
+      yield* pass(2000)
+      assert.strictEqual((yield* Fiber.join(probe))._tag, "PersistenceError")
+      yield* a.isMended
+      assert.deepStrictEqual(yield* a.refreshes(), [])
+      assert.deepStrictEqual(yield* a.acquires(1, 2), [1, 2])
+    })
+  )
+
+  it.effect("end every operation before the next refresh, whatever hangs, and recover", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let hangs = false
+      const end = Latch.makeUnsafe(false)
+      const hanging = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+        Effect.suspend(() => (hangs ? Effect.andThen(Effect.uninterruptible(end.await), request) : request))
+      const a = yield* aRunner((store) => ({
+        ...store,
+        read: (id) => hanging(store.read(id)),
+        create: (id, annotations, content) => hanging(store.create(id, annotations, content)),
+        compareAndSwap: (id, patch) => hanging(store.compareAndSwap(id, patch))
+      }))
+      yield* Effect.addFinalizer(() => end.open)
+      yield* a.registers
+      yield* a.acquires(1, 2)
+      for (const operation of [
+        () => a.refreshes(1, 2),
+        () => a.refreshes(),
+        () => a.acquires(3),
+        () => a.releases(1),
+        () => a.storage.releaseAll(a.address),
+        () => a.storage.unregister(a.address),
+        () => a.storage.setRunnerHealth(a.address, false)
+      ]) {
+        hangs = true
+        const failed = yield* Effect.forkChild(Effect.flip(operation()), { startImmediately: true })
+        yield* pass(1900, 1900)
+        assert.isDefined(failed.pollUnsafe())
+        assert.strictEqual((yield* Fiber.join(failed))._tag, "PersistenceError")
+        hangs = false
+        yield* a.refreshes()
+        yield* a.acquires(1, 2)
+      }
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [1, 2])
+    })
+  )
+
+  it.effect("find shards whose acquisition was given up, and release those that the cluster has forgotten", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let isSlow = false
+      const a = yield* aRunner((store) => ({
+        ...store,
+        compareAndSwap: (id, patch) => Effect.delay(store.compareAndSwap(id, patch), isSlow ? "1 second" : 0)
+      }))
+      const b = yield* aRunner()
+      yield* a.acquires(1)
+      isSlow = true
+      const given = yield* Effect.forkChild(a.acquires(2, 3), { startImmediately: true })
+      yield* pass(100)
+      yield* Fiber.interrupt(given)
+      isSlow = false
+      yield* pass(1000)
+      assert.deepStrictEqual(yield* a.acquires(3), [3])
+      const refreshing = yield* Effect.forkChild(
+        Effect.forever(Effect.andThen(Effect.ignore(a.refreshes(1, 3)), Effect.sleep("2 seconds"))),
+        { startImmediately: true }
+      )
+      yield* pass(5000)
+      assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [])
+      yield* pass(5000)
+      assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [2])
+      yield* Fiber.interrupt(refreshing)
+    })
+  )
+
+  it.effect("release a shard also if the first answer is lost", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      yield* a.acquires(1, 2)
+      a.configMaps.faults.push(["write", "Lost"])
+      yield* Effect.flip(a.releases(1))
+      assert.deepStrictEqual(yield* b.acquires(1, 2), [1])
+      yield* a.releases(1)
+      assert.deepStrictEqual(yield* b.refreshes(1, 2), [1])
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [2])
+    })
+  )
+
+  it.effect("lose their shards if the ConfigMap is deleted", () =>
+    Effect.gen(function* () {
+      const { aRunner, configMaps, name } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      yield* a.acquires(1, 2)
+      yield* configMaps.delete(`${name}-shards-default`)
+      yield* pass(100)
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [])
+      assert.deepStrictEqual(yield* b.acquires(1), [1])
+      assert.deepStrictEqual(yield* a.acquires(1, 2), [2])
+    })
+  )
+
+  it.effect("fail rather than guess if somebody has garbled the ConfigMap", () =>
+    Effect.gen(function* () {
+      const { aRunner, configMaps, name } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      yield* a.acquires(1, 2)
+      const id = `${name}-shards-default`
+      const garble = (value: string | null) =>
+        Effect.flatMap(configMaps.store.read(id), ({ resourceVersion }) =>
+          configMaps.store.compareAndSwap(id, {
+            expect: { resourceVersion },
+            annotations: {},
+            content: [{ path: ["data", "garbled"], value }]
+          })
+        )
+      yield* garble("x")
+      const { cause } = yield* Effect.flip(b.acquires(3))
+      assert.match((cause as Error).message, /garbled is "x".*Correct it/)
+      yield* garble(null)
+      assert.deepStrictEqual(yield* b.acquires(2, 3), [3])
+    })
+  )
+
+  it.effect("work without the right to watch", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      b.configMaps.watching.fault = new LockError.Forbidden({
+        object: "configmaps",
+        verb: "watch",
+        status: 403,
+        detail: "not allowed"
+      })
+      yield* b.registers
+      yield* a.registers
+      assert.lengthOf(yield* b.storage.getRunners, 2)
+      yield* a.acquires(1)
+      assert.deepStrictEqual(yield* b.acquires(1, 2), [2])
+      yield* a.closes
+      assert.deepStrictEqual(yield* b.acquires(1, 2), [1, 2])
+      assert.lengthOf(yield* b.storage.getRunners, 1)
+    })
+  )
+
+  it.effect("give another machine id to a second process with the same address", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      assert.strictEqual(yield* a.registers, 0)
+      assert.strictEqual(yield* b.storage.register(a.runner, true), 1)
+      assert.lengthOf(yield* b.storage.getRunners, 1)
+      yield* a.storage.unregister(a.address)
+      assert.lengthOf(yield* b.storage.getRunners, 1)
+    })
+  )
+})
