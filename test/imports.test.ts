@@ -134,7 +134,8 @@ const wings: Readonly<Record<string, Wing>> = {
   },
   "testing/index": { files: ["src/testing/index.ts"], imports: ["testing", "testing/TestLock"] },
   "testing/peers": { files: ["src/testing/clientGo/", "src/testing/dex/"], imports: [...kubernetes, "client"] },
-  tools: { files: ["tools/"], imports: [] },
+  cli: { files: ["src/cli/"], imports: library },
+  tools: { files: ["tools/"], imports: ["cli"] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
   test: { files: ["test/"], imports: [...library, "tools"] }
 }

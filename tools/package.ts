@@ -4,14 +4,21 @@
  * The declarations are one file for each module. The code is few files, because a program that starts waits for each file that it
  * loads: one file for all that an import of kubelock loads at once, one for each part that is loaded when it is first needed, and one
  * for the tests of services. Each public module is an entry to them.
+ *
+ * The command line is a program of its own that brings all that it needs, with one file for each verb.
  */
 import { execFileSync } from "node:child_process"
-import { readdirSync, rmSync } from "node:fs"
+import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { rolldown } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
 const source = join(root, "src")
+
+// What an import of kubelock does not load at once, although an entry of its own does.
+const apart = ["testing", "KubernetesRunnerStorage.ts", "internal/runners", "internal/session"].map((name) =>
+  join(source, name)
+)
 
 const entries = [...readdirSync(source).filter((name) => name.endsWith(".ts")), join("testing", "index.ts")]
 
@@ -33,7 +40,34 @@ export const build = async (folder: string): Promise<void> => {
     chunkFileNames: ({ facadeModuleId, name }) =>
       facadeModuleId == null ? `internal/${name}.js` : relative(source, facadeModuleId).replace(/\.ts$/, ".js"),
     codeSplitting: {
-      groups: [{ name: "kubelock", tags: ["$initial"], test: (id) => !id.startsWith(join(source, "testing")) }]
+      groups: [{ name: "kubelock", tags: ["$initial"], test: (id) => !apart.some((name) => id.startsWith(name)) }]
     }
   })
+  await buildProgram(join(folder, "cli"))
+}
+
+/** Builds the command line into a folder. `package.json` is expected two folders above. */
+export const buildProgram = async (folder: string): Promise<void> => {
+  const bundle = await rolldown({ input: join(source, "cli/kubelock.ts"), platform: "node", treeshake: true })
+  const { output } = await bundle.write({ dir: folder, minify: true, chunkFileNames: "[name].js" })
+  chmodSync(join(folder, "kubelock.js"), 0o755)
+  const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []))
+  writeFileSync(join(folder, "licenses.txt"), licensesOf(modules))
+}
+
+/** The licenses of the packages that modules belong to. */
+const licensesOf = (modules: ReadonlyArray<string>): string => {
+  const packages = modules.flatMap((id) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? [])
+  return [...new Set(packages)]
+    .toSorted()
+    .map((folder) => {
+      const { name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Readonly<
+        Record<"name" | "version", string>
+      >
+      const texts = globSync("{LICENSE,LICENCE,license}*", { cwd: folder }).map((file) =>
+        readFileSync(join(folder, file), "utf8")
+      )
+      return `${name} ${version}\n\n${texts.join("\n")}`
+    })
+    .join(`\n${"-".repeat(80)}\n\n`)
 }

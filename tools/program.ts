@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Runtime from "effect/Runtime"
 import { join } from "node:path"
+import * as complaint from "../src/cli/complaint.ts"
 
 /**
  * Runs a command with these arguments. Its name is how it is invoked: `npm start --`.
@@ -29,7 +30,7 @@ export const run = <Name extends string, Input, E>(
   const presenter = CliOutput.layerPresenter({
     present: (event) =>
       event._tag === "InvalidInvocation"
-        ? Console.error(`error: ${event.errors.map(invalid).join("; ")} (see ${command.name} --help)`)
+        ? Console.error(`error: ${complaint.ofInvocation(event.errors)} (see ${command.name} --help)`)
         : CliOutput.defaultPresenter.present(event)
   })
   Command.runWith(command, { version: "0.1.0" })(args).pipe(
@@ -46,24 +47,14 @@ export const run = <Name extends string, Input, E>(
   )
 }
 
-/** What is wrong with an invocation, and what may have been meant. */
-const invalid = (error: CliError.CliError): string => {
-  const what = firstLine(error.message)
-  return "suggestions" in error && error.suggestions.length > 0
-    ? `${what}. Did you mean ${error.suggestions.join(" or ")}?`
-    : what
-}
-
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const problem = Cause.squash(cause)
   // The presenter has shown an invalid invocation.
   if (Cause.hasInterruptsOnly(cause) || CliError.isCliError(problem) || !Runtime.getErrorReported(problem)) {
     return Effect.void
   }
-  return Console.error(`error: ${firstLine(problem instanceof Error ? problem.message : String(problem))}`)
+  return Console.error(`error: ${complaint.of(problem)}`)
 }
-
-const firstLine = (text: string): string => text.split("\n")[0]!
 
 /** The exit code of an interrupted program names the signal. Effect's own is 130 for both. */
 const teardown = (): Runtime.Teardown => {

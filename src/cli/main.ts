@@ -1,0 +1,15 @@
+/** The command line: its verbs, and what it does with its arguments. */
+import * as Command from "effect/cli/Command"
+import * as program from "./program.ts"
+import { command as run } from "./run/command.ts"
+import { root } from "./target.ts"
+
+const command = root.pipe(
+  Command.withDescription(
+    "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
+  ),
+  Command.withSubcommands([run])
+)
+
+/** Runs the command line with these arguments. */
+export const main = (args: ReadonlyArray<string>): void => program.run(command, args)

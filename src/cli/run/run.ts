@@ -1,0 +1,283 @@
+/** What `kubelock run` does: takes a lock, runs a command under it, and ends as the command does. */
+import type * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as ElectionTiming from "../../ElectionTiming.ts"
+import type { Held } from "../../Held.ts"
+import * as LeaderElection from "../../LeaderElection.ts"
+import * as Lock from "../../Lock.ts"
+import * as LockPolicy from "../../LockPolicy.ts"
+import { ObjectStore } from "../../ObjectStore.ts"
+import * as Once from "../../Once.ts"
+import * as Semaphore from "../../Semaphore.ts"
+import * as SharedLock from "../../SharedLock.ts"
+import { Ended, exitCodes, misused, silently } from "../exitCodes.ts"
+import * as lockOptions from "../lockOptions.ts"
+import { say } from "../program.ts"
+import * as signals from "../signals.ts"
+import * as target from "../target.ts"
+import * as child from "./child.ts"
+import { type Given, graceOf } from "./command.ts"
+
+/** Runs what was asked for. */
+export const run = (given: Given) =>
+  Effect.gen(function* () {
+    const problem = problemOf(given)
+    if (problem !== undefined) return yield* misused(problem)
+    const code = yield* given.lead
+      ? lead(given)
+      : Option.isSome(given.once)
+        ? once(given, given.once.value)
+        : hold(given)
+    return code === 0 ? undefined : yield* silently(code)
+  }).pipe(
+    Effect.catchTags({
+      LockConflict: ({ message }) => Effect.fail(new Ended({ code: given.conflictExitCode, message })),
+      LockTimeout: ({ message }) => Effect.fail(new Ended({ code: given.conflictExitCode, message })),
+      // The library logged it when it happened.
+      LockLost: () => Effect.fail(silently(exitCodes.lost))
+    }),
+    Effect.provide(target.client),
+    Effect.provideService(References.MinimumLogLevel, given.verbose ? "Info" : "Warn")
+  )
+
+const problemOf = (given: Given): string | undefined => {
+  const { command, exclusive, lead, limit, nonblock, once, permits, script, shared, timeout, ttl } = given
+  const kinds = [shared, exclusive, lead, Option.isSome(limit), Option.isSome(once)].filter(Boolean)
+  if (kinds.length > 1) return "give one of --shared, --exclusive, --limit, --lead and --once"
+  if (Option.isSome(script) && command.length > 0) return "give a command after --, or a script with -c, not both"
+  if (Option.isSome(permits) && Option.isNone(limit))
+    return "--permits needs --limit, how many permits there are in all"
+  if (Option.isSome(limit) && Option.isSome(permits) && permits.value > limit.value) {
+    return "--permits must be at most --limit"
+  }
+  if (nonblock && Option.isSome(timeout)) return "give --nonblock or --timeout, not both"
+  if (lead && (nonblock || Option.isSome(timeout)))
+    return "--lead waits for as long as it takes: leave out --nonblock and --timeout"
+  return Duration.isGreaterThan(graceOf(given), Duration.times(ttl, 2 / 3))
+    ? `--grace must be at most two thirds of --ttl, which is ${Duration.format(ttl)}`
+    : undefined
+}
+
+/** The command line to run; nothing if the lock is held until a signal. */
+const lineOf = ({ command: [file, ...args], script }: Given): child.CommandLine | undefined =>
+  Option.isSome(script) ? ["/bin/sh", "-c", script.value] : file === undefined ? undefined : [file, ...args]
+
+// The command has the grace to end before the lease does. (Our choice. client-go's defaults are the same.)
+const optionsOf = (given: Given) =>
+  lockOptions.make({
+    ttl: given.ttl,
+    renewDeadline: Duration.subtract(given.ttl, graceOf(given)),
+    waitSchedule: waitScheduleOf(given)
+  })
+
+const waitScheduleOf = ({ nonblock, timeout }: Given): LockPolicy.WaitSchedule => {
+  if (nonblock) return Schedule.recurs(0)
+  if (Option.isNone(timeout)) return Schedule.spaced(pollEvery)
+  const polls = Math.max(1, Math.ceil(Duration.toSeconds(timeout.value)))
+  return LockPolicy.fixedPolls(Duration.divideUnsafe(timeout.value, polls), polls)
+}
+
+/** How often a program looks that may not watch the object. Our choice. */
+const pollEvery = "5 seconds"
+
+/** A lock that is held, whatever its kind. */
+interface Subject {
+  readonly holderId?: string
+  readonly fencingToken: bigint
+  readonly isValid: Effect.Effect<boolean>
+}
+
+const hold = (given: Given) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const take = yield* takerOf(given)
+      const snapshot = yield* reach(given)
+      const held = yield* take(snapshot === undefined ? {} : { snapshot })
+      return yield* held.guard(use(given, held))
+    })
+  ).pipe(Effect.provide(target.store(given.resource)))
+
+type Taker = (
+  options: Lock.AcquireOptions
+) => Effect.Effect<Subject & Pick<Held, "guard">, Lock.AcquireError | Lock.TryError, Scope.Scope>
+
+const takerOf = Effect.fnUntraced(function* (
+  given: Given
+): Effect.fn.Return<Taker, Ended | Config.ConfigError, ObjectStore | Scope.Scope> {
+  const { exclusive, name, nonblock, shared } = given
+  const options = yield* optionsOf(given)
+  if (Option.isSome(given.limit)) {
+    const semaphore = yield* Semaphore.make(options)
+    const wanted = { limit: given.limit.value, permits: Option.getOrElse(given.permits, () => 1) }
+    return (options) => (nonblock ? semaphore.takeIfAvailable : semaphore.take)(name, { ...options, ...wanted })
+  }
+  if (shared || exclusive) {
+    const lock = yield* SharedLock.make(options)
+    if (shared) return (options) => (nonblock ? lock.tryShared : lock.shared)(name, options)
+    return (options) => (nonblock ? lock.tryExclusive : lock.exclusive)(name, options)
+  }
+  const lock = yield* Lock.make(options)
+  return (options) => (nonblock ? lock.tryScoped : lock.scoped)(name, options)
+})
+
+/**
+ * The object as it is, if it is there. Whoever waits without end waits in vain for a server that was never there, so that fails after a
+ * while. All other problems are left to the acquisition, which knows which of them pass.
+ */
+const reach = ({ name, nonblock, timeout }: Given) =>
+  nonblock || Option.isSome(timeout)
+    ? Effect.undefined
+    : Effect.flatMap(ObjectStore, (store) =>
+        // The lock itself must read a Lease: it may be that of an election.
+        Effect.map(store.read(name), (snapshot) => (store.holdsLeases ? undefined : snapshot))
+      ).pipe(
+        Effect.retry({
+          while: ({ _tag }) => _tag === "LockUnavailable",
+          schedule: Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: reachFor }))
+        }),
+        Effect.catchTags({
+          LockNotFound: () => Effect.undefined,
+          LockForbidden: () => Effect.undefined,
+          LockUnauthorized: () => Effect.undefined
+        })
+      )
+
+/** For how long a server that cannot be reached is tried if the wait has no end. Our choice. */
+const reachFor = "10 seconds"
+
+const once = (given: Given, due: DateTime.Utc) =>
+  Effect.gen(function* () {
+    yield* reach(given)
+    const done = yield* Once.run(
+      given.name,
+      due
+    )((run) => {
+      const environment = {
+        KUBELOCK_DUE: DateTime.formatIso(run.due),
+        ...Option.match(run.previous, {
+          onNone: () => ({}),
+          onSome: (at) => ({ KUBELOCK_PREVIOUS: DateTime.formatIso(at) })
+        })
+      }
+      const subject = { fencingToken: run.fencingToken, isValid: Effect.succeed(true) }
+      // A run that fails is not completed.
+      return Effect.flatMap(use(given, subject, environment), (code) => (code === 0 ? Effect.void : silently(code)))
+    })
+    if (Option.isNone(done)) {
+      yield* say(`The run of ${given.name} that was due at ${DateTime.formatIso(due)} was completed before.`)
+    }
+    return 0
+  }).pipe(
+    Effect.provide(Layer.unwrap(Effect.map(optionsOf(given), Lock.layer))),
+    Effect.provide(target.store(given.resource))
+  )
+
+const lead = (given: Given) =>
+  Effect.gen(function* () {
+    const { namespace } = yield* target.root
+    const { identity } = yield* optionsOf(given)
+    const renewDeadline = Duration.subtract(given.ttl, graceOf(given))
+    const timing = yield* lockOptions.valid(() =>
+      ElectionTiming.make({
+        leaseDuration: given.ttl,
+        renewDeadline,
+        retryPeriod: Duration.min(Duration.seconds(2), Duration.divideUnsafe(renewDeadline, 2))
+      })
+    )
+    const layer = LeaderElection.layer({ timing, identity, namespace: Option.getOrUndefined(namespace) })
+    return yield* LeaderElection.lead(given.name)((term) => use(given, { ...term, holderId: term.identity })).pipe(
+      Effect.provide(layer)
+    )
+  })
+
+/** Uses a lock that is held: runs the command, or waits for a signal. Succeeds with the exit code. */
+const use = (
+  given: Given,
+  subject: Subject,
+  environment: Readonly<Record<string, string>> = {}
+): Effect.Effect<number, Ended> => {
+  const line = lineOf(given)
+  return line === undefined ? untilSignal(given, subject) : underCommand(given, subject, line, environment)
+}
+
+const untilSignal = ({ name }: Given, { fencingToken }: Subject): Effect.Effect<number> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<number>()
+      yield* signals.divert([], () => Deferred.doneUnsafe(ended, Exit.succeed(0)))
+      yield* Console.log(`${name} is held, with fencing token ${fencingToken}`)
+      return yield* Deferred.await(ended)
+    })
+  )
+
+const underCommand = (
+  given: Given,
+  { fencingToken, holderId, isValid }: Subject,
+  line: child.CommandLine,
+  environment: Readonly<Record<string, string>>
+): Effect.Effect<number, Ended> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { foreground, name } = given
+      let send: child.Child["send"] | undefined
+      const early: Array<NodeJS.Signals> = []
+      yield* signals.divert(foreground ? inForeground : others, (signal) => {
+        if (send === undefined) early.push(signal)
+        else forward(signal, send, foreground, isValid)
+      })
+      const running = yield* child.start(line, {
+        foreground,
+        grace: graceOf(given),
+        environment: {
+          KUBELOCK_HELD: "true",
+          KUBELOCK_ID: name,
+          ...(holderId === undefined ? {} : { KUBELOCK_HOLDER: holderId }),
+          KUBELOCK_FENCING_TOKEN: String(fencingToken),
+          ...environment
+        }
+      })
+      send = running.send
+      for (const signal of early) forward(signal, send, foreground, isValid)
+      return yield* running.ended
+    })
+  )
+
+/** The signals that do not end this program, and are forwarded. */
+const others = ["SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH", "SIGTSTP", "SIGCONT"] as const
+
+// A terminal sends the rest of them to all of its foreground.
+const inForeground = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const
+
+const forward = (
+  signal: NodeJS.Signals,
+  send: child.Child["send"],
+  foreground: boolean,
+  isValid: Effect.Effect<boolean>
+): void => {
+  switch (signal) {
+    // A program in a session of its own does not stop for a terminal.
+    case "SIGTSTP":
+      send("SIGSTOP")
+      process.kill(process.pid, "SIGSTOP")
+      return
+    // Whoever was stopped for too long has lost the lock, and is ended.
+    case "SIGCONT":
+      if (Effect.runSync(isValid)) send(signal)
+      return
+    case "SIGINT":
+      if (!foreground) send(signal)
+      return
+    default:
+      send(signal)
+  }
+}

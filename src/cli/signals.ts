@@ -1,0 +1,43 @@
+/** What the signals do that the program receives. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { exitCodeOf } from "./exitCodes.ts"
+
+const ending = ["SIGHUP", "SIGINT", "SIGTERM"] as const
+
+let diverted: ((signal: NodeJS.Signals) => void) | undefined
+let received: NodeJS.Signals | undefined
+
+/** From now on the first signal that ends a program interrupts this one, and the second ends it at once. */
+export const interruptWith = (interrupt: () => void): void => {
+  for (const signal of ending) {
+    process.on(signal, () => {
+      if (diverted !== undefined) diverted(signal)
+      else if (received !== undefined) process.exit(exitCodeOf(signal))
+      else {
+        received = signal
+        interrupt()
+      }
+    })
+  }
+}
+
+/** The exit code after a signal has interrupted the program. */
+export const exitCode = (): number => exitCodeOf(received ?? "SIGINT")
+
+/** Until the scope closes, signals that end a program go to a function instead. So do `others`. */
+export const divert = (
+  others: ReadonlyArray<NodeJS.Signals>,
+  handle: (signal: NodeJS.Signals) => void
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      diverted = handle
+      for (const signal of others) process.on(signal, handle)
+    }),
+    () =>
+      Effect.sync(() => {
+        diverted = undefined
+        for (const signal of others) process.off(signal, handle)
+      })
+  )

@@ -1,0 +1,75 @@
+/** Which cluster, which namespace and which objects a verb is about. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { basename } from "node:path"
+import * as KubernetesClient from "../KubernetesClient.ts"
+import type * as LockError from "../LockError.ts"
+import type { ObjectStore } from "../ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../ObjectStoreKubernetes.ts"
+import * as Resource from "../Resource.ts"
+
+/** How the program is invoked: by its own name, or as a plugin of kubectl. */
+export const program = basename(process.argv[1] ?? "") === "kubectl-kubelock" ? "kubectl kubelock" : "kubelock"
+
+/** The program, with the flags that all its verbs share. They are kubectl's. */
+export const root = Command.make(program).pipe(
+  Command.withSharedFlags({
+    namespace: Flag.String("namespace").pipe(
+      Flag.withAlias("n"),
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("The namespace (default: KUBELOCK_NAMESPACE, or else that of the kubeconfig's context)"),
+      Flag.withFallbackConfig(Config.String("KUBELOCK_NAMESPACE")),
+      Flag.optional
+    ),
+    context: Flag.String("context").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("The kubeconfig's context to use (default: its current one)"),
+      Flag.optional
+    ),
+    kubeconfig: Flag.String("kubeconfig").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "The kubeconfig (default: KUBECONFIG, ~/.kube/config, or the pod's own, as kubectl finds it)"
+      ),
+      Flag.optional
+    )
+  })
+)
+
+/** The flag that names the kind of object that locks are kept on. */
+export const resource = Flag.String("resource").pipe(
+  Flag.withMetavar("NAME"),
+  Flag.withDescription(
+    "What the lock is kept on: configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or any other as widgets.v1.example.com/Widget (default: KUBELOCK_RESOURCE, or else configmaps)"
+  ),
+  Flag.withFallbackConfig(Config.String("KUBELOCK_RESOURCE")),
+  Flag.withDefault(Resource.name(Resource.configMap)),
+  Flag.filterMap(
+    Resource.fromName,
+    () => "configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or PLURAL.VERSION.GROUP/KIND"
+  )
+)
+
+/** The client of the cluster that the flags name. */
+export const client = Layer.unwrap(
+  Effect.map(root, ({ context, kubeconfig }) =>
+    KubernetesClient.layerKubeConfig({
+      file: Option.getOrUndefined(kubeconfig),
+      context: Option.getOrUndefined(context)
+    })
+  )
+)
+
+/** The store of a kind of object, in the namespace that the flags name. */
+export const store = (
+  resource: Resource.Resource
+): Layer.Layer<ObjectStore, LockError.InvalidName, KubernetesClient.KubernetesClient | Effect.Services<typeof root>> =>
+  Layer.unwrap(
+    Effect.map(root, ({ namespace }) =>
+      ObjectStoreKubernetes.layer({ resource, namespace: Option.getOrUndefined(namespace) })
+    )
+  )

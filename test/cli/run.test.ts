@@ -1,0 +1,289 @@
+/** `kubelock run`, as a process. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { readFileSync, writeFileSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
+import { join } from "node:path"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as Resource from "../../src/Resource.ts"
+import * as Kubelock from "../utils/kubelock.ts"
+
+let kubelock: Kubelock.Kubelock
+
+beforeAll(async () => {
+  kubelock = await Kubelock.make()
+})
+
+afterAll(() => kubelock.remove())
+
+const run = (...args: ReadonlyArray<string>) => kubelock.run(["run", ...args])
+
+/** Starts a holder, and waits until it says that it holds. */
+const holding = async (...args: ReadonlyArray<string>) => {
+  const holder = kubelock.start(["run", ...args])
+  await holder.says("is held")
+  return holder
+}
+
+/** A command that says `ready`, and then does what a shell is told on a signal. */
+const script = (onTerm: string) => ["sh", "-c", `trap '${onTerm}' TERM; echo ready; while :; do sleep 0.05; done`]
+
+const isHeld = async (name: string, resource = Resource.configMap) => {
+  const object = await Effect.runPromise(kubelock.server.get(resource, "default", name))
+  return LockPolicy.neutralAnnotation in (Option.getOrUndefined(object)?.metadata.annotations ?? {})
+}
+
+/** Takes the lock away from whoever holds it. */
+const takeAway = (name: string) =>
+  Effect.runPromise(kubelock.server.put(Resource.configMap, "default", { metadata: { name } }))
+
+const until = async (isTrue: () => boolean | Promise<boolean>): Promise<void> => {
+  if (await isTrue()) return
+  await setTimeout(20)
+  await until(isTrue)
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
+  } catch {
+    return false
+  }
+}
+
+describe.concurrent("kubelock run", () => {
+  it("runs a command under the lock, tells it about it, and releases the lock", async () => {
+    const inside =
+      "kubelock run one --nonblock -- true; echo $? $KUBELOCK_HELD $KUBELOCK_ID $KUBELOCK_HOLDER $KUBELOCK_FENCING_TOKEN"
+    const { code, stderr, stdout } = await run("one", "--", "sh", "-c", inside)
+    assert.match(stdout, /^75 true one [\w.-]+\/[a-z0-9]{12}\.1 \d+\n$/)
+    assert.match(stderr, /^kubelock: Cannot acquire lock "one" .*: it is held\. Holder: .*\n$/)
+    assert.strictEqual(code, 0)
+    assert.isFalse(await isHeld("one"))
+  })
+
+  it("ends with the exit code of the command, or with that of the signal that ended it", async () => {
+    assert.strictEqual((await run("code", "--", "sh", "-c", "exit 37")).code, 37)
+    assert.strictEqual((await run("code", "-c", "kill -KILL $$")).code, 137)
+    assert.strictEqual((await run("code", "-c", "exit 3")).code, 3)
+  })
+
+  it("passes standard input on, and leaves standard output to the command", async () => {
+    const { stderr, stdout } = await kubelock.run(["run", "pipe", "--", "cat"], { input: "a\nb\n" })
+    assert.deepStrictEqual([stdout, stderr], ["a\nb\n", ""])
+  })
+
+  it("ends with 127 if the command is not found, with 126 if it cannot be executed, and releases the lock", async () => {
+    const missing = await run("bad", "--", "no-such-command")
+    assert.deepStrictEqual(missing, {
+      code: 127,
+      stdout: "",
+      stderr: "kubelock: no-such-command: command not found. The lock was released.\n"
+    })
+    const directory = await run("bad", "--", "/tmp")
+    assert.strictEqual(directory.code, 126)
+    assert.isFalse(await isHeld("bad"))
+  })
+
+  it("does not wait with --nonblock, and waits for as long as --timeout says", async () => {
+    const holder = await holding("busy")
+    const tried = await run("busy", "--nonblock", "--", "true")
+    assert.strictEqual(tried.code, 75)
+    const waited = await run("busy", "-w", "0.5", "-E", "9", "--", "true")
+    assert.strictEqual(waited.code, 9)
+    assert.match(waited.stderr, /^kubelock: Gave up waiting for lock "busy" .* Last holder seen: .*\n$/)
+    holder.process.kill("SIGTERM")
+    assert.strictEqual((await holder.ended).code, 0)
+    assert.isFalse(await isHeld("busy"))
+  })
+
+  it("gets the lock as soon as it is released", async () => {
+    const holder = await holding("next")
+    const waiter = kubelock.start(["run", "next", "--", "echo", "in"])
+    await until(() => isQueued("next"))
+    holder.process.kill("SIGINT")
+    assert.strictEqual((await waiter.ended).stdout, "in\n")
+  })
+
+  it("leaves nothing behind if a signal ends it while it waits", async () => {
+    const holder = await holding("given-up")
+    const waiter = kubelock.start(["run", "given-up", "--", "true"])
+    await until(() => isQueued("given-up"))
+    waiter.process.kill("SIGTERM")
+    assert.strictEqual((await waiter.ended).code, 143)
+    assert.isFalse(await isQueued("given-up"))
+    holder.process.kill()
+    await holder.ended
+  })
+
+  it.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"] as const)(
+    "forwards %s to the command and to what it started",
+    async (signal) => {
+      const short = signal.slice("SIG".length)
+      const shell = `trap 'echo got; exit 5' ${short}; sh -c "trap 'echo too; exit' ${short}; echo ready; while :; do sleep 0.05; done"`
+      const running = kubelock.start(["run", `signal-${short.toLowerCase()}`, "--", "sh", "-c", shell])
+      await running.says("ready")
+      running.process.kill(signal)
+      const { code, stdout } = await running.ended
+      assert.strictEqual(code, 5)
+      assert.sameMembers(stdout.trim().split("\n"), ["ready", "too", "got"])
+    }
+  )
+
+  it("ends the command and what it started if the lock is lost, and says so", async () => {
+    const shell =
+      "sleep 1000 & echo $! > lost.pid; trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    const running = kubelock.start(["run", "lost", "--ttl", "3s", "--", "sh", "-c", shell])
+    await running.says("ready")
+    await takeAway("lost")
+    const { code, stderr, stdout } = await running.ended
+    assert.strictEqual(code, 76)
+    assert.strictEqual(stdout, "ready\ntold\n")
+    assert.match(stderr, /^kubelock: Lost lock "lost" .*: another client removed its annotation\.\n(?!kubelock)/)
+    assert.isFalse(isAlive(Number(readFileSync(join(kubelock.folder, "lost.pid"), "utf8"))))
+  })
+
+  it("kills a command that ignores SIGTERM, after the grace", async () => {
+    const running = kubelock.start(["run", "stubborn", "--ttl=3", "--grace=0.2", "--", ...script("echo told")])
+    await running.says("ready")
+    await takeAway("stubborn")
+    const { code, stdout } = await running.ended
+    assert.deepStrictEqual([code, stdout.split("\n").slice(0, 2)], [76, ["ready", "told"]])
+  })
+
+  it("does not leave a command behind if it is killed itself", async () => {
+    // A signal is forwarded once the command is watched over.
+    const shell = "echo $$ > killed.pid; trap 'echo ready' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done"
+    const running = kubelock.start(["run", "killed", "--grace=1", "--", "sh", "-c", shell])
+    await running.says("ready")
+    const pid = Number(readFileSync(join(kubelock.folder, "killed.pid"), "utf8"))
+    assert.isTrue(isAlive(pid))
+    running.process.kill("SIGKILL")
+    await until(() => !isAlive(pid))
+  })
+
+  it("stops with the command, and ends a command that was stopped for too long", async () => {
+    const running = kubelock.start(["run", "stopped", "--ttl=1", "--grace=0.3", "--", ...script("echo told; exit 0")])
+    await running.says("ready")
+    running.process.kill("SIGTSTP")
+    await until(() => readFileSync(`/proc/${running.process.pid}/stat`, "utf8").includes(") T "))
+    await setTimeout(1500)
+    running.process.kill("SIGCONT")
+    const { code, stdout } = await running.ended
+    assert.deepStrictEqual([code, stdout], [76, "ready\ntold\n"])
+  })
+
+  it("takes permits of a semaphore, and holds a shared lock with others or alone", async () => {
+    const two = ["--limit", "2"]
+    const [a, b] = [await holding("permits", ...two), await holding("permits", ...two)]
+    assert.strictEqual((await run("permits", ...two, "--nonblock", "--", "true")).code, 75)
+    assert.strictEqual((await run("permits", "--limit", "3", "--nonblock", "--", "true")).code, 69)
+    a.process.kill()
+    await a.ended
+    assert.strictEqual((await run("permits", ...two, "--permits=1", "--nonblock", "--", "true")).code, 0)
+    const reader = await holding("shared", "--shared")
+    assert.strictEqual((await run("shared", "--shared", "--nonblock", "--", "true")).code, 0)
+    assert.strictEqual((await run("shared", "--exclusive", "--nonblock", "--", "true")).code, 75)
+    for (const each of [b, reader]) each.process.kill()
+    await Promise.all([b.ended, reader.ended])
+    assert.strictEqual((await run("shared", "--exclusive", "--nonblock", "--", "true")).code, 0)
+  })
+
+  it("does a run that is due once, and again if it failed", async () => {
+    const once = ["report", "--once", "2026-11-28T02:00:00Z"]
+    assert.strictEqual((await run(...once, "--", "false")).code, 1)
+    const first = await run(...once, "-c", "echo $KUBELOCK_DUE after $KUBELOCK_PREVIOUS")
+    assert.deepStrictEqual([first.code, first.stdout], [0, "2026-11-28T02:00:00.000Z after\n"])
+    const second = await run(...once, "--", "echo", "again")
+    assert.deepStrictEqual([second.code, second.stdout], [0, ""])
+    assert.match(second.stderr, /was completed before/)
+    const next = await run("report", "--once", "2026-11-29T02:00:00Z", "-c", "echo $KUBELOCK_PREVIOUS")
+    assert.strictEqual(next.stdout, "2026-11-28T02:00:00.000Z\n")
+  })
+
+  it("runs the command of the leader, and again when it is elected anew", async () => {
+    const leader = kubelock.start(["run", "led", "--lead", "--ttl=3", "--", ...script("echo deposed; exit 0")])
+    await leader.says("ready")
+    await Effect.runPromise(kubelock.server.put(Resource.lease, "default", { metadata: { name: "led" }, spec: {} }))
+    await leader.says("deposed\nready")
+    const follower = kubelock.start(["run", "led", "--lead", "--", "echo", "leads"])
+    leader.process.kill("SIGTERM")
+    assert.strictEqual((await leader.ended).code, 0)
+    assert.deepStrictEqual(await follower.ended.then(({ code, stdout }) => [code, stdout]), [0, "leads\n"])
+  })
+
+  const complaints: ReadonlyArray<readonly [args: string, code: number, complaint: RegExp]> = [
+    ["x --sharde -- true", 64, /Unrecognized flag: --sharde.*Did you mean --shared\?/],
+    ["", 64, /Missing required argument: name/],
+    ["Not-A-Name -- true", 64, /"Not-A-Name" is not a valid name/],
+    ["x --ttl soon -- true", 64, /a duration such as/],
+    ["x --ttl 100ms -- true", 64, /ttl must be from 1 second to 1 day/],
+    ["x --grace 20s -- true", 64, /--grace must be at most two thirds of --ttl/],
+    ["x --shared --lead -- true", 64, /give one of/],
+    ["x --permits 2 -- true", 64, /--permits needs --limit/],
+    ["x --once tomorrow -- true", 64, /a time such as/],
+    ["x --resource teapots -- true", 64, /configmaps, secrets/],
+    ["x --kubeconfig nowhere -- true", 69, /nowhere does not exist/],
+    ["x --context nowhere -- true", 69, /no context "nowhere"/],
+    ["x -n nowhere --timeout=0.1 -- true", 69, /namespace .* does not exist/],
+    ["x --resource secrets --timeout=0.1 -- true", 69, /Cannot find secrets\/x/]
+  ]
+  it.each(complaints)("says in one line what is wrong with %j", async (args, code, complaint) => {
+    const ended = await run(...args.split(" ").filter((arg) => arg !== ""))
+    assert.deepStrictEqual([ended.code, ended.stdout], [code, ""], ended.stderr)
+    assert.match(ended.stderr, complaint)
+    assert.match(ended.stderr, /^kubelock: [^\n]*\n$/)
+  })
+
+  it("gives up on a server that cannot be reached", async () => {
+    writeFileSync(join(kubelock.folder, "dead"), kubelock.server.kubeConfig.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9"))
+    const { code, stderr } = await run("x", "--nonblock", "--kubeconfig", "dead", "--", "true")
+    assert.strictEqual(code, 69)
+    assert.match(stderr, /no connection/)
+  })
+
+  it("keeps a lock in the namespace and on the resource that it is told", async () => {
+    const holder = await holding("elsewhere", "-n", "other", "--resource", "leases.coordination.k8s.io")
+    const lease = await Effect.runPromise(kubelock.server.get(Resource.lease, "other", "elsewhere"))
+    assert.isTrue(Option.isSome(lease))
+    holder.process.kill()
+    await holder.ended
+  })
+})
+
+const isQueued = async (name: string) => {
+  const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", name))
+  const annotations = Option.getOrUndefined(object)?.metadata.annotations ?? {}
+  return Object.keys(annotations).some((key) => key.startsWith(`${LockPolicy.neutralAnnotation}-queue`))
+}
+
+describe("kubelock run on a terminal", () => {
+  it.each(["", "--foreground"])("forwards Ctrl-C once to the command (%j)", async (flag) => {
+    const shell = "trap 'echo got; n=1' INT; echo ready; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.3; exit 4"
+    const file = `interrupted${flag}.sh`
+    writeFileSync(join(kubelock.folder, file), shell)
+    const running = kubelock.onTerminal(`kubelock run tty ${flag} -- sh ${file}; echo code $?`)
+    await running.says("ready")
+    running.process.stdin.write("\u0003")
+    const { stdout } = await running.ended
+    assert.strictEqual(stdout.split("got").length, 2, stdout)
+    assert.include(stdout, "code 4")
+  })
+
+  it("gives up on Ctrl-C while it waits", async () => {
+    const holder = await holding("tty-busy")
+    const waiter = kubelock.onTerminal("kubelock run tty-busy -- true")
+    await until(() => isQueued("tty-busy"))
+    waiter.process.stdin.write("\u0003")
+    assert.strictEqual((await waiter.ended).code, 130)
+    holder.process.kill()
+    await holder.ended
+  })
+
+  it("lets a command use the terminal with --foreground", async () => {
+    const running = kubelock.onTerminal("kubelock run tty-own --foreground -- sh -c 'echo to the terminal > /dev/tty'")
+    assert.include((await running.ended).stdout, "to the terminal")
+  })
+})
