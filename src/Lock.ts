@@ -218,9 +218,9 @@ export const makeOf = Effect.fnUntraced(function* (
   const store = yield* besideElections.make(given, kind)
   const isDexs = (policy.sharedWithDex ?? store.sharedWithDex) || kind.key === LockPolicy.dexAnnotation
   const sessions = yield* layerSessions.make(given, {
-    opens: policy.session && !isDexs,
+    opens: policy.session && policy.renewEvery !== false && !isDexs,
     identity: options.identity,
-    ttl: policy.ttl
+    policy
   })
   const { broke, detach, hold, sharedWithDex } = yield* process.make(store, {
     key: kind.key,

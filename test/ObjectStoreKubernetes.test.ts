@@ -26,6 +26,7 @@ import { behaviour } from "./contract/lock.ts"
 import { mixed } from "./contract/mixed.ts"
 import { contract } from "./contract/objectStore.ts"
 import { semaphore } from "./contract/semaphore.ts"
+import { session } from "./contract/session.ts"
 import { sharedLock } from "./contract/sharedLock.ts"
 import { twoKeys } from "./contract/twoKeys.ts"
 import { contend } from "./utils/contend.ts"
@@ -57,7 +58,12 @@ layer(embedded(), { excludeTestServices: true })("on the embedded server", (it) 
     const world = WorldKubernetes.layer({ resource, namespace: "dex" })
     it.layer(world)(`the store of ${Resource.name(resource)}`, contract)
     it.layer(world)(`the API server and ${Resource.name(resource)}`, fieldTracking(resource, "dex"))
-    if (resource === Resource.configMap) it.layer(world)("two keys", twoKeys)
+    if (resource === Resource.configMap) {
+      it.layer(world)("two keys", twoKeys)
+      it.layer(world)("locks under sessions", session)
+      const underSessions = Lock.layer({ policy: LockPolicy.make({ session: true }) })
+      it.layer(Layer.provideMerge(underSessions, world))("a lock under a session", behaviour(resource.annotation))
+    }
     if (resource === Resource.configMap || resource === Resource.refreshToken) {
       const limited = Layer.provideMerge(Semaphore.layer(), world)
       it.layer(limited)(`semaphores on ${Resource.name(resource)}`, semaphore)

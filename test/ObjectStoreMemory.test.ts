@@ -6,6 +6,7 @@ import * as LockPolicy from "../src/LockPolicy.ts"
 import { content } from "./contract/content.ts"
 import { behaviour } from "./contract/lock.ts"
 import { contract } from "./contract/objectStore.ts"
+import { session } from "./contract/session.ts"
 import { twoKeys } from "./contract/twoKeys.ts"
 import * as World from "./utils/World.ts"
 
@@ -17,6 +18,12 @@ layer(Lock.layer().pipe(Layer.provideMerge(World.layerMemory)), { excludeTestSer
   "Lock on ObjectStoreMemory",
   behaviour(LockPolicy.neutralAnnotation)
 )
+
+layer(World.layerMemory, { excludeTestServices: true })("locks under sessions on ObjectStoreMemory", session)
+
+layer(Lock.layer({ policy: LockPolicy.make({ session: true }) }).pipe(Layer.provideMerge(World.layerMemory)), {
+  excludeTestServices: true
+})("Lock under a session on ObjectStoreMemory", behaviour(LockPolicy.neutralAnnotation))
 
 layer(World.layerMemory, { excludeTestServices: true })("elections on ObjectStoreMemory", election)
 

@@ -13,6 +13,7 @@ import { fieldTracking } from "../contract/fieldTracking.ts"
 import { mixed } from "../contract/mixed.ts"
 import { contract } from "../contract/objectStore.ts"
 import { semaphore } from "../contract/semaphore.ts"
+import { session } from "../contract/session.ts"
 import { sharedLock } from "../contract/sharedLock.ts"
 import { twoKeys } from "../contract/twoKeys.ts"
 import * as WorldKubernetes from "../utils/WorldKubernetes.ts"
@@ -38,6 +39,7 @@ const suites = <E>(
       const locked = Layer.provideMerge(Lock.layer(), world)
       it.layer(locked)(`lock on ${Resource.name(resource)}`, behaviour(resource.annotation))
       if (resource === Resource.refreshToken) it.layer(locked)("beside Dex", mixed)
+      if (resource === Resource.configMap) it.layer(world)("locks under sessions", session)
       if (resource === Resource.lease) {
         const leases = WorldKubernetes.layer({ resource, namespace: options.namespace, content: true })
         it.layer(leases)("elections", election)

@@ -63,9 +63,10 @@ export interface Process {
   readonly broke: (id: string, kind: LockKind) => Effect.Effect<void>
 }
 
-// A session ends as fast as its layer's policy says. A lock that must be free sooner, or is given up sooner, has a lease of its own.
+// A session has the times of its layer's policy. A lock that asks for others has a lease of its own.
 const canShareSession = (own: LockPolicy.LockPolicy, policy: LockPolicy.LockPolicy): boolean =>
-  own === policy || (Equal.equals(own.ttl, policy.ttl) && Equal.equals(own.renewDeadline, policy.renewDeadline))
+  own === policy ||
+  (["ttl", "renewEvery", "renewDeadline"] as const).every((time) => Equal.equals(own[time], policy[time]))
 
 /** Makes what the contenders of a layer share. When the scope closes, what was detached ends first. */
 export const make = Effect.fnUntraced(function* (

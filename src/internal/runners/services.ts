@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.fromResult(Resource.checkName(`${name}-runners`))
   const { expiration, interval } = timesOf(yield* ShardingConfig.ShardingConfig)
   const sessions = yield* session
-    .make({ namespace, prefix: `${name}-session`, ttl: expiration, renewsItself: false })
+    .make({ namespace, prefix: `${name}-session`, ttl: expiration, renewEvery: false })
     .pipe(Effect.provideService(ObjectStore, leases))
   const made = yield* runners.make(configMaps, sessions, { name, namespace, expiration, interval })
   const operation = <A>(

@@ -5,12 +5,12 @@
  * meanwhile have leases of their own, and come under the session when they are renewed.
  */
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type * as LockError from "../../LockError.ts"
+import type { LockPolicy } from "../../LockPolicy.ts"
 import { ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
 import type * as engine from "../engine/sessions.ts"
 import * as ClockReading from "../time/clockReading.ts"
@@ -18,11 +18,11 @@ import { quiet } from "../tracing.ts"
 import * as session from "./session.ts"
 import * as sessionLease from "./sessionLease.ts"
 
-/** The options of the sessions of a layer. Without `opens` it holds its locks by leases of their own. */
+/** The options of the sessions of a layer, with the times of its policy. Without `opens` it holds its locks by leases of their own. */
 export interface Options {
   readonly opens: boolean
   readonly identity: string | undefined
-  readonly ttl: Duration.Duration
+  readonly policy: LockPolicy
 }
 
 /** After how long a session is opened again that could not be opened, in milliseconds. Our choice. */
@@ -37,8 +37,10 @@ interface Open {
 /** Makes the sessions of a layer. */
 export const make = Effect.fnUntraced(function* (
   { leases, namespace: home }: SessionLeases,
-  { identity, opens, ttl }: Options
+  { identity, opens, policy }: Options
 ): Effect.fn.Return<engine.Sessions, never, Scope.Scope> {
+  const { renewDeadline, renewEvery, ttl } = policy
+  const times = { ttl, renewDeadline, renewEvery: renewEvery === false ? undefined : renewEvery }
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const made = new Map<string, session.Sessions>()
@@ -61,7 +63,7 @@ export const make = Effect.fnUntraced(function* (
       one = yield* Effect.cached(
         Effect.tap(
           session
-            .make({ namespace, identity, ttl })
+            .make({ namespace, identity, ...times })
             .pipe(Effect.provideService(ObjectStore, leases(namespace)), Scope.provide(scope)),
           (sessions) => Effect.sync(() => made.set(namespace, sessions))
         )

@@ -57,15 +57,16 @@ export interface Sessions extends endings.Endings {
  * - `namespace`: that of the Leases, as references name it.
  * - `prefix`: what the names of the Leases begin with; `kubelock-session` by default.
  * - `identity`: how this process is called as the holder of its Lease.
- * - `ttl`: for how long a session lives after each renewal. It is renewed every third of that.
- * - `renewsItself`: `false` if only `renew` renews it.
+ * - `ttl`: for how long a session lives after each renewal. `renewEvery` and `renewDeadline` are those of a `LockPolicy`: a third of the
+ *   TTL, and the TTL, by default. With `renewEvery: false` only `renew` renews it.
  */
 export interface Options {
   readonly namespace: string
   readonly prefix?: string | undefined
   readonly identity?: string | undefined
   readonly ttl: Duration.Duration
-  readonly renewsItself?: boolean | undefined
+  readonly renewEvery?: Duration.Duration | false | undefined
+  readonly renewDeadline?: Duration.Duration | undefined
 }
 
 /** The annotation by which the Leases are known as those of sessions. */
@@ -79,7 +80,8 @@ export const make = Effect.fnUntraced(function* ({
   identity,
   namespace,
   prefix = "kubelock-session",
-  renewsItself = true,
+  renewDeadline,
+  renewEvery,
   ttl
 }: Options): Effect.fn.Return<Sessions, never, ObjectStore | Scope.Scope> {
   const given = yield* ObjectStore
@@ -90,7 +92,7 @@ export const make = Effect.fnUntraced(function* ({
     onLongLease: () => Effect.void
   })
   const kind: LockKind = { ...electionStore.kind(key), what: "session" }
-  const policy = LockPolicy.make({ annotation: key, ttl, renewEvery: renewsItself ? undefined : false })
+  const policy = LockPolicy.make({ annotation: key, ttl, renewEvery, renewDeadline })
   const { detach, engine, hold } = yield* engineProcess.make(store, {
     key,
     policy,

@@ -337,7 +337,12 @@ describe("a lock is not held under the session of its process", () => {
     Effect.gen(function* () {
       const { aProcess, leaseOf } = yield* setUp
       const us = yield* withSession(aProcess("us"))
-      for (const options of [{ ttl: "5 seconds" }, { renewDeadline: "5 seconds" }, { renewEvery: false }] as const) {
+      for (const options of [
+        { ttl: "5 seconds" },
+        { renewDeadline: "5 seconds" },
+        { renewEvery: "1 second" },
+        { renewEvery: false }
+      ] as const) {
         const one = yield* us.wants("a", options)
         yield* one.held
         yield* TestClock.adjust("4 seconds")
