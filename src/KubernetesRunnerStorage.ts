@@ -42,9 +42,10 @@
  * - All runners of a cluster need the same name, the same namespace and the same `shardLockExpiration`.
  * - Deleting the ConfigMaps or the Leases while runners work lets a shard run twice until they notice.
  */
-import type * as RunnerHealth from "effect/cluster/RunnerHealth"
-import type * as RunnerStorage from "effect/cluster/RunnerStorage"
+import * as RunnerHealth from "effect/cluster/RunnerHealth"
+import * as RunnerStorage from "effect/cluster/RunnerStorage"
 import * as ShardingConfig from "effect/cluster/ShardingConfig"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -67,11 +68,26 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
-/** The storage of runners, and their health by their sessions. */
+/**
+ * What the runners of this process hold.
+ *
+ * - `has`: whether the shard is the runner's at this moment, by the clocks of this process and what it knows. It makes no request, and says
+ *   no before another runner can have the shard.
+ *
+ * **When to use**
+ *
+ * `Sharding` stops the entities of a shard that is lost once it has been told so, at the next refresh. A process that was suspended goes
+ * on until then. An entity that acts on the outside asks right before it does.
+ */
+export class HeldShards extends Context.Service<HeldShards, services.HeldShards>()(
+  "kubelock/KubernetesRunnerStorage/HeldShards"
+) {}
+
+/** The storage of runners, their health by their sessions, and what those of this process hold. */
 export interface Services extends services.Services {}
 
 /**
- * Makes both services.
+ * Makes the services.
  *
  * All failures of the storage are `PersistenceError`. `isAlive` says whether the session of the runner lives, and `true` if the API server
  * does not answer.
@@ -95,20 +111,20 @@ export const make = Effect.fnUntraced(function* (
   return yield* services.make({ configMaps, leases, namespace }, options.name)
 })
 
-/** Both services, on the cluster of the client. */
+/** The services, on the cluster of the client. */
 export const layer = (
   options: Options = {}
 ): Layer.Layer<
-  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth,
+  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth | HeldShards,
   LockError.InvalidName,
   KubernetesClient | ShardingConfig.ShardingConfig
-> => Layer.effectContext(Effect.map(make(options), services.contextOf))
+> => Layer.effectContext(Effect.map(make(options), contextOf))
 
-/** Both services in this process, for tests. Runners find each other only if they share the layer. */
+/** The services in this process, for tests. Runners find each other only if they share the layer. */
 export const layerMemory = (
   options: Options = {}
 ): Layer.Layer<
-  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth,
+  RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth | HeldShards,
   LockError.InvalidName,
   ShardingConfig.ShardingConfig
 > =>
@@ -117,8 +133,14 @@ export const layerMemory = (
       const configMaps = yield* ObjectStoreMemory.make()
       const leases = yield* ObjectStoreMemory.make()
       const namespace = options.namespace ?? "default"
-      return services.contextOf(
+      return contextOf(
         yield* services.make({ configMaps: configMaps.store, leases: leases.store, namespace }, options.name)
       )
     })
+  )
+
+const contextOf = ({ health, held, storage }: Services) =>
+  Context.make(RunnerStorage.RunnerStorage, storage).pipe(
+    Context.add(RunnerHealth.RunnerHealth, health),
+    Context.add(HeldShards, HeldShards.of(held))
   )

@@ -9,7 +9,7 @@ import { aCluster, all, ids, type RunnerStores } from "../utils/runners.ts"
 export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
   it.effect("registers, updates and unregisters a runner, as upstream's does", () =>
     Effect.gen(function* () {
-      const { address, runner, storage } = yield* (yield* aCluster).aRunner()
+      const { address, runner, storage } = yield* (yield* aCluster()).aRunner()
       assert.deepStrictEqual(yield* storage.getRunners, [])
       assert.strictEqual(yield* storage.register(runner, true), 0)
       assert.strictEqual(yield* storage.register(runner, true), 0)
@@ -26,7 +26,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("acquires, refreshes and releases shards, as upstream's does", () =>
     Effect.gen(function* () {
-      const { acquires, refreshes, releases } = yield* (yield* aCluster).aRunner()
+      const { acquires, refreshes, releases } = yield* (yield* aCluster()).aRunner()
       assert.deepStrictEqual(yield* acquires(1, 2, 3), [1, 2, 3])
       assert.deepStrictEqual(yield* acquires(1, 2, 3), [1, 2, 3])
       assert.deepStrictEqual(yield* refreshes(1, 2, 3), [1, 2, 3])
@@ -39,7 +39,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("takes shards that can be iterated once", () =>
     Effect.gen(function* () {
-      const { address, storage } = yield* (yield* aCluster).aRunner()
+      const { address, storage } = yield* (yield* aCluster()).aRunner()
       const shards = ids([1, 2])
       const once = (function* () {
         yield* shards
@@ -51,7 +51,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("excludes other runners, and tells each which of the shards that it asked for are its own", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* aCluster
+      const { aRunner } = yield* aCluster()
       const [a, b] = [yield* aRunner(), yield* aRunner()]
       assert.deepStrictEqual(yield* a.acquires(1, 2, 3), [1, 2, 3])
       assert.deepStrictEqual(yield* b.acquires(2, 3, 4), [4])
@@ -66,7 +66,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("keeps clusters and groups apart, whatever their names", () =>
     Effect.gen(function* () {
-      const [{ aRunner }, other] = [yield* aCluster, yield* aCluster]
+      const [{ aRunner }, other] = [yield* aCluster(), yield* aCluster()]
       const [a, b] = [yield* aRunner(), yield* aRunner()]
       yield* a.acquires(1)
       assert.deepStrictEqual(yield* (yield* other.aRunner()).acquires(1), [1])
@@ -80,7 +80,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("gives many shards to many runners at the same time, each to one of them", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* aCluster
+      const { aRunner } = yield* aCluster()
       const runners = yield* Effect.forEach(all(6), () => aRunner())
       const acquired = yield* Effect.forEach(runners, ({ acquires }) => acquires(...all(300)), {
         concurrency: "unbounded"
@@ -94,7 +94,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("frees all shards of a runner that releases them all, or that leaves", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* aCluster
+      const { aRunner } = yield* aCluster()
       const [a, b, c] = [yield* aRunner(), yield* aRunner(), yield* aRunner()]
       yield* a.acquires(...all(100))
       yield* a.storage.releaseAll(a.address)
@@ -107,7 +107,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("gives machine ids that are the smallest free, and none twice while its runner lives", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* aCluster
+      const { aRunner } = yield* aCluster()
       const [a, b, c, d] = [yield* aRunner(), yield* aRunner(), yield* aRunner(), yield* aRunner()]
       const first = yield* Effect.forEach([a, b, c], ({ registers }) => registers, { concurrency: "unbounded" })
       assert.deepStrictEqual(first.toSorted(), [0, 1, 2] as never)
@@ -122,7 +122,7 @@ export const runnerStorage = (it: Vitest.MethodsNonLive<RunnerStores>) => {
 
   it.effect("tells that a runner lives until it has left", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* aCluster
+      const { aRunner } = yield* aCluster()
       const [a, b] = [yield* aRunner(), yield* aRunner()]
       assert.isFalse(yield* b.health.isAlive(a.address))
       yield* a.registers

@@ -41,11 +41,11 @@ export const layerKubernetes = (namespace: string) =>
     })
   )
 
-/** The expiry and the interval of the tests. */
-export const times = { shardLockExpiration: "6 seconds", shardLockRefreshInterval: "2 seconds" } as const
+/** The expiry and the interval of a cluster. Those of Effect by default: a busy machine is then in time. */
+type Times = Partial<Pick<ShardingConfig.ShardingConfig["Service"], "shardLockExpiration" | "shardLockRefreshInterval">>
 
 /** A cluster of its own, and functions that make its runners. */
-export const aCluster = Effect.gen(function* () {
+export const aCluster = Effect.fnUntraced(function* (times: Times = {}) {
   const shared = yield* RunnerStores
   const name = freshId()
   let port = 1000
@@ -54,7 +54,7 @@ export const aCluster = Effect.gen(function* () {
     /** A runner with a process of its own. `change` stands between it and its stores. */
     aRunner: Effect.fnUntraced(function* (change: (stores: services.Stores) => services.Stores = (stores) => stores) {
       const scope = yield* Scope.fork(yield* Effect.scope)
-      const { health, storage } = yield* services
+      const { health, held, storage } = yield* services
         .make(change(shared), name)
         .pipe(Effect.provide(ShardingConfig.layer(times)), Scope.provide(scope))
       const address = RunnerAddress.make("localhost", ++port)
@@ -64,6 +64,7 @@ export const aCluster = Effect.gen(function* () {
         runner,
         health,
         storage,
+        holds: (shard: number) => held.has(address, ShardId.make("default", shard)),
         registers: storage.register(runner, true),
         acquires: (...shards: ReadonlyArray<number>) => Effect.map(storage.acquire(address, ids(shards)), numbers),
         refreshes: (...shards: ReadonlyArray<number>) => Effect.map(storage.refresh(address, ids(shards)), numbers),

@@ -38,7 +38,10 @@ export interface Options {
   readonly interval: Duration.Duration
 }
 
-/** The operations of `RunnerStorage.Encoded`, and `isAlive` of `RunnerHealth`. Each has a deadline below the interval. */
+/**
+ * The operations of `RunnerStorage.Encoded`, and `isAlive` of `RunnerHealth`. Each has a deadline below the interval. `holds` tells whether
+ * a shard is the runner's at this moment, by the clocks of this process and what it knows.
+ */
 export interface Runners {
   readonly getRunners: Effect.Effect<Array<readonly [runner: string, healthy: boolean]>, StoreError>
   readonly register: (address: string, runner: string, healthy: boolean) => Effect.Effect<number, StoreError>
@@ -49,6 +52,7 @@ export interface Runners {
   readonly release: (address: string, shard: string) => Effect.Effect<void, StoreError>
   readonly releaseAll: (address: string) => Effect.Effect<void, StoreError>
   readonly isAlive: (address: string) => Effect.Effect<boolean, StoreError>
+  readonly holds: (address: string, shard: string) => boolean
 }
 
 /** The deadline of an operation, as a part of the interval. Our choice: it is below the interval, and above two requests. */
@@ -186,6 +190,11 @@ export const make = Effect.fnUntraced(function* (
         )
   }
 
+  const holds = (session: Opened, shard: string) => {
+    const [group, id] = partsOf(shard)
+    return held(session, group).has(id)
+  }
+
   const acquireIn = Effect.fnUntraced(function* (session: Opened, group: string, ids: ReadonlySet<number>) {
     const shards = yield* shardsIn(group)
     const othersIn = (data: shardMap.Data) =>
@@ -261,10 +270,7 @@ export const make = Effect.fnUntraced(function* (
     if (!session.handle.isValid()) return []
     if (!isRenewed) return yield* notRenewed
     yield* releaseForgotten(own, session)
-    return shards.filter((shard) => {
-      const [group, id] = partsOf(shard)
-      return held(session, group).has(id)
-    })
+    return shards.filter((shard) => holds(session, shard))
   })
 
   const notRenewed = Effect.suspend(() =>
@@ -392,7 +398,11 @@ export const make = Effect.fnUntraced(function* (
           const runner = runners.find((runner) => runner.address === address)
           return runner !== undefined && !(yield* hasEnded(runner.session))
         })
-      )
+      ),
+    holds: (address, shard) => {
+      const session = living(owns.get(address))
+      return session !== undefined && holds(session, shard)
+    }
   }
 })
 

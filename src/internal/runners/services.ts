@@ -3,8 +3,8 @@ import * as ClusterError from "effect/cluster/ClusterError"
 import type { RunnerAddress } from "effect/cluster/RunnerAddress"
 import * as RunnerHealth from "effect/cluster/RunnerHealth"
 import * as RunnerStorage from "effect/cluster/RunnerStorage"
+import type { ShardId } from "effect/cluster/ShardId"
 import * as ShardingConfig from "effect/cluster/ShardingConfig"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -14,10 +14,16 @@ import * as Resource from "../../Resource.ts"
 import * as session from "../session/session.ts"
 import * as runners from "./runners.ts"
 
-/** The storage of runners, and their health by their sessions. */
+/** What runners of this process hold. See `KubernetesRunnerStorage.HeldShards`. */
+export interface HeldShards {
+  readonly has: (address: RunnerAddress, shardId: ShardId) => Effect.Effect<boolean>
+}
+
+/** The storage of runners, their health by their sessions, and what those of this process hold. */
 export interface Services {
   readonly storage: RunnerStorage.RunnerStorage["Service"]
   readonly health: RunnerHealth.RunnerHealth["Service"]
+  readonly held: HeldShards
 }
 
 /** The stores of a cluster, and the namespace of their objects. `configMaps` includes content. */
@@ -27,7 +33,7 @@ export interface Stores {
   readonly namespace: string
 }
 
-/** Makes both services over the stores. */
+/** Makes the services over the stores. */
 export const make = Effect.fnUntraced(function* (
   { configMaps, leases, namespace }: Stores,
   name = "cluster"
@@ -55,13 +61,12 @@ export const make = Effect.fnUntraced(function* (
       release: (address, shard) => operation(made.release(address, shard)),
       releaseAll: (address) => operation(made.releaseAll(address))
     }),
-    health: RunnerHealth.RunnerHealth.of({ isAlive })
+    health: RunnerHealth.RunnerHealth.of({ isAlive }),
+    held: {
+      has: ({ host, port }, shardId) => Effect.sync(() => made.holds(`${host}:${port}`, shardId.toString()))
+    }
   }
 })
-
-/** Both services, to be provided. */
-export const contextOf = ({ health, storage }: Services) =>
-  Context.make(RunnerStorage.RunnerStorage, storage).pipe(Context.add(RunnerHealth.RunnerHealth, health))
 
 /** For how long a session lives, and how often `Sharding` renews it. */
 export const timesOf = ({

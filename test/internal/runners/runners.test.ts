@@ -10,9 +10,11 @@ import * as LockError from "../../../src/LockError.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { aCluster, all, RunnerStores } from "../../utils/runners.ts"
 
+const times = { shardLockExpiration: "6 seconds", shardLockRefreshInterval: "2 seconds" } as const
+
 const setUp = Effect.gen(function* () {
   const [configMaps, leases] = [yield* ObjectStoreMemory.make(), yield* ObjectStoreMemory.make()]
-  const { aRunner, name } = yield* aCluster.pipe(
+  const { aRunner, name } = yield* aCluster(times).pipe(
     Effect.provideService(RunnerStores, { configMaps: configMaps.store, leases: leases.store, namespace: "default" })
   )
   return {
@@ -163,6 +165,7 @@ describe("runners", () => {
       assert.deepStrictEqual(yield* a.storage.getRunners, [[b.runner, true]])
       assert.strictEqual(yield* a.registers, 0)
       assert.deepStrictEqual(yield* a.acquires(...all(10)), [9, 10])
+      assert.deepStrictEqual([yield* a.holds(8), yield* a.holds(9), yield* b.holds(9)], [false, true, false])
       assert.deepStrictEqual(yield* a.refreshes(...all(10)), [9, 10])
       assert.lengthOf(yield* b.storage.getRunners, 2)
     })
@@ -180,9 +183,12 @@ describe("runners", () => {
       const b = yield* aRunner()
       yield* a.acquires(1)
       yield* pass(5500)
+      assert.isTrue(yield* a.holds(1))
       isSlow = true
       const late = yield* Effect.forkChild(a.acquires(2, 3), { startImmediately: true })
-      yield* pass(1200)
+      yield* pass(600)
+      assert.isFalse(yield* a.holds(1))
+      yield* pass(600)
       assert.deepStrictEqual(yield* Fiber.join(late), [])
       isSlow = false
       assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [1, 2, 3])

@@ -1,0 +1,126 @@
+/**
+ * The example as real processes: three runners, of which one is killed, one suspended past the expiry of its session and resumed, and one
+ * cut off from the API server.
+ */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Ports from "../../src/testing/envtest/Ports.ts"
+import * as Proxy from "../chaos/proxy.ts"
+import * as Collector from "./collector.ts"
+
+/** Where the example is. */
+export const folder = join(import.meta.dirname, "../../docs/examples/cluster")
+
+/** How long shards took to move, in milliseconds. */
+export interface Moves {
+  readonly killed: number
+  readonly suspended: number
+  readonly cutOff: number
+  readonly left: number
+}
+
+const meters = 20
+
+/** Short times, so that the trial is short. No step has a deadline but those of the library. */
+const settings = {
+  SHARD_LOCK_EXPIRATION: "6 seconds",
+  SHARD_LOCK_REFRESH_INTERVAL: "2 seconds",
+  REFRESH_ASSIGNMENTS_INTERVAL: "500 millis",
+  ENTITY_MESSAGE_POLL_INTERVAL: "1 second",
+  SHARDS_PER_GROUP: "60"
+}
+
+/** The trial, on the API server of this kubeconfig. `configOf` gives the kubeconfig for another URL of the server. */
+export const trial = Effect.fnUntraced(function* (
+  url: string,
+  configOf: (url: string) => string
+): Effect.fn.Return<Moves, never, Scope.Scope> {
+  const collector = yield* Collector.make
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-cluster-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+  )
+  const printed: Array<string> = []
+
+  const aRunner = Effect.gen(function* () {
+    const port = yield* Effect.orDie(Ports.free)
+    const proxy = yield* Proxy.make(Number(new URL(url).port))
+    const throughProxy = new URL(url)
+    throughProxy.port = String(proxy.port)
+    const kubeconfig = join(directory, `${port}.kubeconfig`)
+    writeFileSync(kubeconfig, configOf(throughProxy.href.replace(/\/$/, "")), { mode: 0o600 })
+    let child: ChildProcess | undefined
+    const start = Effect.sync(() => {
+      child = spawn(process.execPath, ["--conditions=kubelock-source", join(folder, "service.ts")], {
+        env: {
+          ...process.env,
+          ...settings,
+          KUBECONFIG: kubeconfig,
+          HOST: "127.0.0.1",
+          PORT: String(port),
+          COLLECTOR: collector.url,
+          METERS: String(meters)
+        }
+      })
+      for (const stream of [child.stdout!, child.stderr!])
+        stream.on("data", (chunk) => printed.push(`${port} ${chunk}`))
+    })
+    const signal = (name: NodeJS.Signals) => Effect.sync(() => void child?.kill(name))
+    yield* Effect.addFinalizer(() => signal("SIGKILL"))
+    const exited = Effect.suspend(() =>
+      Effect.callback<void>((resume) => {
+        if (child === undefined || child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
+        else child.once("exit", () => resume(Effect.void))
+      })
+    )
+    return { name: `127.0.0.1:${port}`, proxy, start, signal, exited }
+  })
+
+  /** Waits until so many meters are read by runners that count. Returns how long it took, in milliseconds. */
+  const read = (count: number, counts: (runner: string) => boolean) =>
+    Effect.suspend(() => {
+      const since = Collector.now()
+      return Effect.sleep("20 millis").pipe(
+        Effect.repeat({ until: () => Collector.metersSince(collector.readings, since, counts) >= count }),
+        Effect.map(() => Number(Collector.now() - since) / 1e6),
+        Effect.timeout("100 seconds"),
+        Effect.catch(() => Effect.die(new Error(`only some meters are read:\n${printed.slice(-40).join("")}`)))
+      )
+    })
+  const by = (runner: { readonly name: string }) => (name: string) => name === runner.name
+  const byOthers = (runner: { readonly name: string }) => (name: string) => name !== runner.name
+
+  const runners = yield* Effect.all([aRunner, aRunner, aRunner])
+  const [victim, sleeper, hermit] = runners
+  for (const { start } of runners) yield* start
+  yield* Effect.forEach(runners, (runner) => read(1, by(runner)), { concurrency: "unbounded" })
+  yield* read(meters, () => true)
+
+  yield* victim.signal("SIGKILL")
+  const killed = yield* read(meters, byOthers(victim))
+  yield* victim.start
+  yield* read(1, by(victim))
+
+  yield* sleeper.signal("SIGSTOP")
+  const suspended = yield* read(meters, byOthers(sleeper))
+  yield* sleeper.signal("SIGCONT")
+  yield* read(1, by(sleeper))
+
+  yield* hermit.proxy.set({ _tag: "Blackhole" })
+  const cutOff = yield* read(meters, byOthers(hermit))
+  yield* hermit.proxy.set({ _tag: "Open" })
+  yield* read(1, by(hermit))
+
+  yield* victim.signal("SIGTERM")
+  const left = yield* read(meters, byOthers(victim))
+  yield* victim.exited
+  yield* read(meters, () => true)
+
+  assert.deepStrictEqual(Collector.overlaps(collector.readings), [])
+  return { killed, suspended, cutOff, left }
+})
