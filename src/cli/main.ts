@@ -1,5 +1,7 @@
 /** The command line: its verbs, and what it does with its arguments. */
 import * as Command from "effect/cli/Command"
+import { command as breaking } from "./break/command.ts"
+import { command as inspect } from "./inspect/command.ts"
 import * as program from "./program.ts"
 import { command as run } from "./run/command.ts"
 import { root } from "./target.ts"
@@ -8,7 +10,7 @@ const command = root.pipe(
   Command.withDescription(
     "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
   ),
-  Command.withSubcommands([run])
+  Command.withSubcommands([run, inspect, breaking])
 )
 
 /** Runs the command line with these arguments. */

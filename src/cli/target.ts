@@ -40,18 +40,28 @@ export const root = Command.make(program).pipe(
   })
 )
 
-/** The flag that names the kind of object that locks are kept on. */
-export const resource = Flag.String("resource").pipe(
-  Flag.withMetavar("NAME"),
-  Flag.withDescription(
-    "What the lock is kept on: configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or any other as widgets.v1.example.com/Widget (default: KUBELOCK_RESOURCE, or else configmaps)"
-  ),
-  Flag.withFallbackConfig(Config.String("KUBELOCK_RESOURCE")),
-  Flag.withDefault(Resource.name(Resource.configMap)),
-  Flag.filterMap(
-    Resource.fromName,
-    () => "configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or PLURAL.VERSION.GROUP/KIND"
+const kinds =
+  "configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or any other as widgets.v1.example.com/Widget"
+
+const resourceFlag = (help: string) =>
+  Flag.String("resource").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription(`${help}: ${kinds}`),
+    Flag.withFallbackConfig(Config.String("KUBELOCK_RESOURCE"))
   )
+
+/** The flag that names the kind of object that a lock is kept on. */
+export const resource = resourceFlag("What the lock is kept on (default: KUBELOCK_RESOURCE, or else configmaps)").pipe(
+  Flag.withDefault(Resource.name(Resource.configMap)),
+  Flag.filterMap(Resource.fromName, () => kinds)
+)
+
+/** The flag that names the kind of object to look at. */
+export const anyResource = resourceFlag(
+  "Look only at locks that are kept on this (default: KUBELOCK_RESOURCE, or else configmaps and leases)"
+).pipe(
+  Flag.filterMap(Resource.fromName, () => kinds),
+  Flag.optional
 )
 
 /** The client of the cluster that the flags name. */

@@ -31,6 +31,59 @@ export const objectFromJson = (text: string, includesContent: boolean): Decoded 
   return Predicate.isObject(object) ? decoded(object, includesContent) : undefined
 }
 
+/** One of the objects of a list or a watch, and where it is. */
+export interface Placed extends Pick<Decoded, "snapshot"> {
+  readonly name: string
+  readonly namespace: string
+}
+
+/** A page of a list. Another page follows if there is a token to go on with. What is no object is left out. */
+export interface Page {
+  readonly items: ReadonlyArray<Placed>
+  readonly resourceVersion: string
+  readonly goOn: string | undefined
+}
+
+/** Decodes a page of a list. Returns `undefined` if the text is not a list. */
+export const pageFromJson = (text: string, includesContent: boolean): Page | undefined => {
+  const list = parse(text)
+  if (!Predicate.isObject(list) || !Predicate.isObject(list["metadata"]) || !Array.isArray(list["items"]))
+    return undefined
+  const { continue: goOn, resourceVersion } = list["metadata"]
+  return Predicate.isString(resourceVersion)
+    ? {
+        items: list["items"].flatMap((item) => placed(item, includesContent) ?? []),
+        resourceVersion,
+        goOn: Predicate.isString(goOn) && goOn !== "" ? goOn : undefined
+      }
+    : undefined
+}
+
+/** Decodes the object in a line of a watch, and whether it is gone. Returns `undefined` if the line is not about an object. */
+export const changeFromJson = (
+  line: string,
+  includesContent: boolean
+): (Placed & { readonly isGone: boolean }) | undefined => {
+  const event = parse(line)
+  if (
+    !Predicate.isObject(event) ||
+    (event["type"] !== "ADDED" && event["type"] !== "MODIFIED" && event["type"] !== "DELETED")
+  ) {
+    return undefined
+  }
+  const object = placed(event["object"], includesContent)
+  return object && { ...object, isGone: event["type"] === "DELETED" }
+}
+
+const placed = (object: unknown, includesContent: boolean): Placed | undefined => {
+  if (!Predicate.isObject(object) || !Predicate.isObject(object["metadata"])) return undefined
+  const { name, namespace = "" } = object["metadata"]
+  const found = decoded(object, includesContent)
+  return found !== undefined && Predicate.isString(name) && Predicate.isString(namespace)
+    ? { snapshot: found.snapshot, name, namespace }
+    : undefined
+}
+
 /** Decodes one line of a watch. Returns `undefined` if the line is not a watch event. */
 export const eventFromJson = (line: string, includesContent: boolean): Event | undefined => {
   const event = parse(line)

@@ -28,12 +28,14 @@ export const withJson = (method: Request["method"], path: string, body: unknown,
  * The same request for metadata only: the response leaves out the content of the object. An aggregated API that does not
  * know this form answers with the whole object, the second choice.
  */
-export const metadataOnly = (request: Request): Request => ({
+export const metadataOnly = (request: Request): Request => accepting(request, "PartialObjectMetadata")
+
+/** The same for the request of a list. */
+export const metadataListOnly = (request: Request): Request => accepting(request, "PartialObjectMetadataList")
+
+const accepting = (request: Request, form: string): Request => ({
   ...request,
-  headers: {
-    ...request.headers,
-    accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-  }
+  headers: { ...request.headers, accept: `application/json;as=${form};g=meta.k8s.io;v=v1,application/json` }
 })
 
 /**

@@ -92,3 +92,31 @@ describe("an event", () => {
     for (const line of ["{", "1", "null", "[]"]) assert.isUndefined(objects.eventFromJson(line, false))
   })
 })
+
+describe("a list", () => {
+  const item = { metadata: { ...partial.metadata, name: "a", namespace: "x" } }
+
+  it("is decoded page by page, without what is no object", () => {
+    const page = (metadata: object) =>
+      objects.pageFromJson(JSON.stringify({ metadata, items: [item, 1, null, { metadata: {} }] }), false)
+    const last = page({ resourceVersion: "9", continue: "" })
+    assert.deepStrictEqual([last?.resourceVersion, last?.goOn], ["9", undefined])
+    assert.deepStrictEqual(
+      last?.items.map(({ name, namespace }) => [name, namespace]),
+      [["a", "x"]]
+    )
+    assert.strictEqual(page({ resourceVersion: "9", continue: "more" })?.goOn, "more")
+    for (const text of ["{", "1", "{}", '{"metadata":{},"items":[]}', '{"metadata":{"resourceVersion":"1"}}']) {
+      assert.isUndefined(objects.pageFromJson(text, false))
+    }
+  })
+
+  it("changes by events that name their object", () => {
+    const change = (type: string, object: unknown = item) =>
+      objects.changeFromJson(JSON.stringify({ type, object }), false)
+    assert.deepInclude(change("MODIFIED"), { name: "a", namespace: "x", isGone: false })
+    assert.strictEqual(change("DELETED")?.isGone, true)
+    for (const type of ["BOOKMARK", "ERROR", "SYNC"]) assert.isUndefined(change(type))
+    for (const object of [null, 1, {}, { metadata: { name: 1 } }]) assert.isUndefined(change("ADDED", object))
+  })
+})

@@ -1,0 +1,49 @@
+/** `kubelock break`: its flags and its help. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { exitCodes } from "../exitCodes.ts"
+import { toggle } from "../flags.ts"
+import { anyResource, program } from "../target.ts"
+
+const flags = {
+  name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
+  holder: Flag.String("holder").pipe(
+    Flag.withMetavar("ID"),
+    Flag.withDescription("Whose: a holder ID, as `inspect` tells it, if there are several, or that of one that waits"),
+    Flag.optional
+  ),
+  yes: toggle("yes", "Do not ask").pipe(Flag.withAlias("y")),
+  dryRun: toggle("dry-run", "Only show what would be broken"),
+  resource: anyResource
+}
+
+/** What was asked for. */
+export type Given = Command.Command.Config.Infer<typeof flags>
+
+const description = `Takes a lock away from its holder, whatever kind of lock it is: an operator's last resort.
+
+  It shows the holder, asks, and takes the lock from that holder and from nobody else. The next one that waits gets it. A kubelock that held it notices within a third of its TTL and stops. A Dex does not notice.
+
+EXIT CODES
+  0    it was broken, or nobody held it
+  1    the answer was no
+  ${exitCodes.usage}   the invocation makes no sense
+  ${exitCodes.api}   the API server cannot be reached, or refuses
+  ${exitCodes.notHad}   somebody else holds it by now, and nothing was broken`
+
+/** The verb. What it needs is loaded when it runs. */
+export const command = Command.make("break", flags, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./break.ts")),
+    (module) => module.run(given)
+  )
+).pipe(
+  Command.withShortDescription("Takes a lock away from its holder"),
+  Command.withDescription(description),
+  Command.withExamples([
+    { command: `${program} break deploy --dry-run`, description: "What would be broken" },
+    { command: `${program} break deploy --yes`, description: "Without a question, in a script" }
+  ])
+)

@@ -1,0 +1,81 @@
+/** Takes a lock from one holder, under a compare-and-swap. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as electionStore from "../../internal/election/electionStore.ts"
+import * as leaseMirror from "../../internal/election/leaseMirror.ts"
+import * as LockError from "../../LockError.ts"
+import * as LockKind from "../../LockKind.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import { type ConditionalPatch, type ObjectSnapshot, ObjectStore, type ServerTime } from "../../ObjectStore.ts"
+import * as PermitProtocol from "../../PermitProtocol.ts"
+import * as view from "../inspect/view.ts"
+
+/** Whose lock: that of a holder ID. Without one it is what has no name, and must be as it was shown. */
+export interface Whose {
+  readonly holder: string | undefined
+}
+
+/** Takes a lock from one holder, and returns whether it had it. The lock may have been renewed since it was shown. */
+export const from = (found: view.Found, seen: view.View, whose: Whose, key: string | undefined) =>
+  Effect.gen(function* () {
+    const given = yield* ObjectStore
+    const { name, resource } = found
+    const kind =
+      seen.kind === "election" ? electionStore.kind(view.leaderKey) : LockKind.exclusive(key ?? resource.annotation)
+    const store =
+      seen.kind === "election" ? electionsOn(given) : given.holdsLeases ? leaseMirror.make(given, kind) : given
+
+    const plan = (
+      current: ObjectSnapshot,
+      state: LockProtocol.LockState,
+      now: ServerTime
+    ): ConditionalPatch | undefined =>
+      isSame(found, seen, whose, state)
+        ? {
+            expect: { resourceVersion: current.resourceVersion },
+            ...LockProtocol.planBreak(current, now, { kind, sharedWithDex: given.sharedWithDex })
+          }
+        : undefined
+
+    const once = Effect.gen(function* () {
+      const current = yield* store.read(name)
+      // One answer that is not believed needs a second one to confirm it.
+      if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(name)
+      const now = yield* store.now
+      const permits = view.permitsOn(current, key)
+      const patch =
+        permits === undefined
+          ? plan(current, LockProtocol.lockState(kind.decode(current.annotations), now), now)
+          : PermitProtocol.planBreak(permits, current, whose.holder ?? "")
+      if (patch === undefined) return false
+      if (Option.isSome(yield* store.compareAndSwap(name, patch))) return true
+      return yield* new LockError.Conflict({ id: name, object: store.describe(name), reason: "RaceLost" })
+    })
+    return yield* Effect.retry(once, { while: ({ _tag }) => _tag === "LockConflict", times: 5 })
+  })
+
+const isSame = (
+  { snapshot: shown }: view.Found,
+  { holders: [first] }: view.View,
+  { holder }: Whose,
+  state: LockProtocol.LockState
+): boolean => {
+  switch (state._tag) {
+    case "Free":
+      return false
+    case "Malformed":
+      return shown.annotations[state.key] === state.value
+    case "Held":
+    case "Expired":
+      // Whoever has no name renews nothing.
+      return state.holder === holder && (holder !== undefined || state.expiry === first?.expires)
+  }
+}
+
+const electionsOn = (leases: ObjectStore["Service"]): ObjectStore["Service"] =>
+  electionStore.make(leases, {
+    key: view.leaderKey,
+    leaseDuration: 0,
+    onSlowPath: () => Effect.void,
+    onLongLease: () => Effect.void
+  })

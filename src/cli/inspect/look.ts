@@ -1,0 +1,80 @@
+/** Finds locks on the cluster that the flags name. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as settings from "../../internal/settings.ts"
+import { KubernetesClient } from "../../KubernetesClient.ts"
+import type * as LockError from "../../LockError.ts"
+import type { ServerTime } from "../../ObjectStore.ts"
+import * as Resource from "../../Resource.ts"
+import { say } from "../program.ts"
+import { root } from "../target.ts"
+import * as objects from "./objects.ts"
+import * as view from "./view.ts"
+
+/** Which locks to look for. */
+export interface Wanted {
+  readonly name: Option.Option<string>
+  readonly allNamespaces: boolean
+  readonly resource: Option.Option<Resource.Resource>
+}
+
+/**
+ * Where locks are looked for.
+ *
+ * - `place`: a text for people.
+ * - `sources`: the objects of each resource.
+ * - `key`: the annotation of the locks, if it is not that of the resource.
+ */
+export interface Place {
+  readonly place: string
+  readonly sources: ReadonlyArray<objects.Objects>
+  readonly key: string | undefined
+}
+
+/** Where to look for locks. */
+export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resource }: Wanted) {
+  const client = yield* KubernetesClient
+  const given = yield* root
+  const key = Option.getOrUndefined(yield* settings.text("ANNOTATION"))
+  const own = Option.getOrElse(given.namespace, () => client.namespace)
+  const namespace = allNamespaces ? undefined : yield* Effect.fromResult(Resource.checkName(own))
+  const resources = Option.match(resource, {
+    onNone: () => [Resource.configMap, Resource.lease],
+    onSome: (one) => [one]
+  })
+  const place: Place = {
+    place: namespace === undefined ? "in any namespace" : `in namespace ${namespace}`,
+    sources: resources.map((resource) =>
+      objects.make(client, { resource, namespace, name: Option.getOrUndefined(name) })
+    ),
+    key
+  }
+  return place
+})
+
+/** What is there now. A resource that may not be looked at is left out, with a word about it, unless it is the only one. */
+export const now = ({ key, sources }: Place): Effect.Effect<ReadonlyArray<view.Found>, LockError.StoreError> =>
+  Effect.gen(function* () {
+    const results = yield* Effect.forEach(sources, ({ list }) => Effect.result(list), { concurrency: "unbounded" })
+    const found: Array<view.Found> = []
+    const failures: Array<LockError.StoreError> = []
+    for (const result of results) {
+      if (result._tag === "Success") found.push(...result.success.items.filter((one) => view.isLock(one, key)))
+      else failures.push(result.failure)
+    }
+    const [first] = failures
+    const isSerious = failures.length === sources.length || failures.some(({ _tag }) => _tag !== "LockForbidden")
+    if (first !== undefined && isSerious) return yield* Effect.fail(first)
+    yield* Effect.forEach(failures, ({ message }) => say(message))
+    return found.toSorted(byPlace)
+  })
+
+/** The time on the server. All sources see the same clock, but one that may not be read knows no time. */
+export const timeOf = ({ sources }: Place): Effect.Effect<ServerTime> =>
+  Effect.map(Effect.all(sources.map(({ now }) => now)), (times) =>
+    times.reduce((a, b) => (b.latest - b.earliest < a.latest - a.earliest ? b : a))
+  )
+
+/** The order of a table. */
+export const byPlace = (a: view.Found, b: view.Found): number =>
+  a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name)

@@ -1,0 +1,181 @@
+/** What an object says about its lock, whatever the kind. Pure. */
+import * as leaseSpec from "../../internal/election/leaseSpec.ts"
+import * as rfc3339 from "../../internal/time/rfc3339.ts"
+import * as LockKind from "../../LockKind.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import * as LockQueue from "../../LockQueue.ts"
+import { idKey, managedBy, type ObjectSnapshot, type ServerTime } from "../../ObjectStore.ts"
+import * as PermitProtocol from "../../PermitProtocol.ts"
+import * as PermitRecord from "../../PermitRecord.ts"
+import * as Resource from "../../Resource.ts"
+
+/**
+ * A lock as people look at it.
+ *
+ * - `name`, `namespace`, `resource`: the object that it is kept on. `id`: the lock's id, if that is not the name.
+ * - `state`: `Malformed` if the annotations cannot be read; `problem` says why. `Deleted` if the object is gone.
+ * - `limit`: how many permits a semaphore has.
+ * - `waiters`: the holder IDs of those that wait, the next first.
+ */
+export interface View {
+  readonly name: string
+  readonly namespace: string
+  readonly resource: string
+  readonly id?: string
+  readonly kind: "lock" | "semaphore" | "shared lock" | "election"
+  readonly state: "Free" | "Held" | "Expired" | "Malformed" | "Deleted"
+  readonly limit?: number
+  readonly holders: ReadonlyArray<Holder>
+  readonly waiters: ReadonlyArray<string>
+  readonly problem?: string
+}
+
+/**
+ * A holder. `holder` is missing if it wrote no name, as Dex does. `expires` and `since` are in RFC 3339; `since` is missing where nothing
+ * records it. `permits` are those of a semaphore, `mode` is that of a shared lock.
+ */
+export interface Holder {
+  readonly holder?: string
+  readonly permits?: number
+  readonly mode?: "shared" | "exclusive"
+  readonly since?: string
+  readonly expires?: string
+  readonly isExpired: boolean
+}
+
+/** An object, and where it is. */
+export interface Found {
+  readonly resource: Resource.Resource
+  readonly namespace: string
+  readonly name: string
+  readonly snapshot: ObjectSnapshot
+}
+
+/** A lock whose object is gone. */
+export const gone = ({ name, namespace, resource }: Found): View => ({
+  name,
+  namespace,
+  resource: Resource.name(resource),
+  kind: "lock",
+  state: "Deleted",
+  holders: [],
+  waiters: []
+})
+
+/** What an object says. `key` is the annotation of the lock, if it is not the one of the resource. */
+export const of = (found: Found, key: string | undefined, now: ServerTime): View => {
+  const { name, namespace, resource, snapshot } = found
+  const id = snapshot.annotations[idKey]
+  const place = { name, namespace, resource: Resource.name(resource), ...(id === undefined ? {} : { id }) }
+  if (isElection(found)) return { ...place, ...election(snapshot, now) }
+  const permits = permitsOn(snapshot, key)
+  return { ...place, ...(permits === undefined ? exclusive(found, key, now) : inLine(snapshot, permits, now)) }
+}
+
+/** Whether an object is of interest: a lock made it, or a lock's annotation is on it, or it is the Lease of an election. */
+export const isLock = (found: Found, key: string | undefined): boolean => {
+  const { annotations, labels } = found.snapshot
+  if (labels[managedBy.key] === managedBy.value || isElection(found)) return true
+  const kind = LockKind.exclusive(key ?? found.resource.annotation)
+  const names = [kind.key, ...kind.otherKeys]
+  return Object.keys(annotations).some((name) => names.some((one) => name === one || name.startsWith(`${one}-`)))
+}
+
+type Said = Omit<View, "name" | "namespace" | "resource" | "id">
+
+/** The annotation from which the names of the annotations of an election derive. */
+export const leaderKey = "kubelock.dev/leader"
+
+// Those of kubelets, and of API servers, are heartbeats.
+const isElection = ({ resource, namespace, snapshot: { annotations, content, labels } }: Found): boolean => {
+  if (Resource.name(resource) !== Resource.name(Resource.lease) || namespace === "kube-node-lease") return false
+  if ("apiserver.kubernetes.io/identity" in labels || leaseSpec.lockHolders(annotations).length > 0) return false
+  return leaseSpec.isElections(leaseSpec.fromContent(content))
+}
+
+const election = ({ annotations, content }: ObjectSnapshot, now: ServerTime): Said => {
+  const spec = leaseSpec.fromContent(content)
+  const holder = leaseSpec.holderOf(spec)
+  const { waiters } = LockQueue.fromAnnotations(leaderKey, annotations)
+  if (holder === undefined) return { kind: "election", state: "Free", holders: [], waiters }
+  const renewed = spec.renewTime === undefined ? undefined : rfc3339.parse(spec.renewTime)
+  const ends = renewed && renewed.seconds + Math.ceil(renewed.nanos / 1e9) + (spec.leaseDurationSeconds ?? 0)
+  const isExpired = ends !== undefined && now.earliest > ends * 1000
+  const since = spec.acquireTime === undefined ? {} : { since: inSeconds(spec.acquireTime) }
+  const expires = ends === undefined ? {} : { expires: rfc3339.format(ends) }
+  return {
+    kind: "election",
+    state: isExpired ? "Expired" : "Held",
+    holders: [{ holder, ...since, ...expires, isExpired }],
+    waiters
+  }
+}
+
+const inSeconds = (time: string): string => {
+  const instant = rfc3339.parse(time)
+  return instant === undefined ? time : rfc3339.format(instant.seconds)
+}
+
+/** The kind of lock on an object, if it has permits. */
+export const permitsOn = (
+  { annotations }: ObjectSnapshot,
+  key: string | undefined
+): PermitProtocol.PermitKind | undefined => {
+  const name = key ?? neutral
+  const permits = PermitRecord.permitsOf(annotations[name] ?? "")
+  return permits && (LockKind.withPermits(name, permits) as PermitProtocol.PermitKind)
+}
+
+const neutral = Resource.configMap.annotation
+
+const inLine = (snapshot: ObjectSnapshot, kind: PermitProtocol.PermitKind, now: ServerTime): Said => {
+  const { holders, waiters } = PermitProtocol.inspect(kind, snapshot, now)
+  const { limit, shares } = kind.permits
+  const holderOf = ({ expiry, holder, isExpired, permits }: PermitProtocol.InLine): Holder => ({
+    holder,
+    ...(shares ? { mode: permits === 1 ? ("shared" as const) : ("exclusive" as const) } : { permits }),
+    expires: expiry,
+    isExpired
+  })
+  return {
+    kind: shares ? "shared lock" : "semaphore",
+    state: holders.length === 0 ? "Free" : holders.every(({ isExpired }) => isExpired) ? "Expired" : "Held",
+    ...(shares ? {} : { limit }),
+    holders: holders.map(holderOf),
+    waiters: waiters.map(({ holder }) => holder)
+  }
+}
+
+const exclusive = (
+  { resource, snapshot: { annotations, content } }: Found,
+  key: string | undefined,
+  now: ServerTime
+): Said => {
+  const kind = LockKind.exclusive(key ?? resource.annotation)
+  const state = LockProtocol.lockState(kind.decode(annotations), now)
+  const { waiters } = LockProtocol.queueOf(kind, annotations)
+  const said = { kind: "lock" as const, state: state._tag, waiters }
+  switch (state._tag) {
+    case "Free":
+      return { ...said, holders: [] }
+    case "Malformed":
+      return { ...said, holders: [], problem: `${state.key} is not an RFC 3339 time: ${JSON.stringify(state.value)}` }
+    case "Held":
+    case "Expired": {
+      const spec = leaseSpec.fromContent(content)
+      const isShown =
+        state.holder !== undefined && spec.holderIdentity === state.holder && spec.acquireTime !== undefined
+      return {
+        ...said,
+        holders: [
+          {
+            ...(state.holder === undefined ? {} : { holder: state.holder }),
+            ...(isShown ? { since: inSeconds(spec.acquireTime) } : {}),
+            expires: state.expiry,
+            isExpired: state._tag === "Expired"
+          }
+        ]
+      }
+    }
+  }
+}

@@ -1,0 +1,276 @@
+/** `kubelock inspect` and `kubelock break`, as processes. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { setTimeout } from "node:timers/promises"
+import { parse } from "yaml"
+import * as Resource from "../../src/Resource.ts"
+import { Fault } from "../../src/testing/ApiServer.ts"
+import * as Kubelock from "../utils/kubelock.ts"
+
+let kubelock: Kubelock.Kubelock
+let holders: ReadonlyArray<Kubelock.Running>
+
+const holding = async (...args: ReadonlyArray<string>) => {
+  const holder = kubelock.start(["run", ...args])
+  await holder.says("is held")
+  return holder
+}
+
+const put = (name: string, annotations: Readonly<Record<string, string>>, namespace = "default") =>
+  Effect.runPromise(kubelock.server.put(Resource.configMap, namespace, { metadata: { name, annotations } }))
+
+const client = { holderIdentity: "controller_1", leaseDurationSeconds: 15, leaseTransitions: 2 }
+const time = "2026-11-28T02:00:00.000000Z"
+
+beforeAll(async () => {
+  kubelock = await Kubelock.make()
+  holders = await Promise.all([
+    holding("deploy"),
+    holding("crawler", "--limit=4", "--permits=3"),
+    holding("catalog", "--shared"),
+    holding("leader", "--lead"),
+    holding("on-a-lease", "--resource=leases.coordination.k8s.io"),
+    holding("elsewhere", "-n", "other")
+  ])
+  await put("dex", { "dexidp.com/resource-lock": "2099-01-01T00:00:00Z" })
+  await put("expired", { "kubelock.dev/lock": "2020-01-01T00:00:00Z" })
+  await put("malformed", { "kubelock.dev/lock": "soon" })
+  await put("no-lock", { "example.com/lock": "x" })
+  const spec = { ...client, acquireTime: time, renewTime: time }
+  const inGo = { metadata: { name: "in-go" }, spec }
+  await Effect.runPromise(kubelock.server.put(Resource.lease, "default", inGo))
+  await Effect.runPromise(kubelock.server.put(Resource.lease, "kube-node-lease", { metadata: { name: "node" }, spec }))
+})
+
+afterAll(async () => {
+  for (const holder of holders) holder.process.kill()
+  await Promise.all(holders.map(({ ended }) => ended))
+  await kubelock.remove()
+})
+
+interface Item {
+  readonly name: string
+  readonly kind: string
+  readonly state: string
+  readonly holders: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly waiters: ReadonlyArray<string>
+}
+
+const inspected = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<Item>> => {
+  const { code, stderr, stdout } = await kubelock.run(["inspect", "-o", "json", ...args])
+  assert.deepStrictEqual([code, stderr], [0, ""])
+  return (JSON.parse(stdout) as { readonly items: ReadonlyArray<Item> }).items
+}
+
+describe.concurrent("kubelock inspect", () => {
+  it("shows the locks of a namespace, whatever their kind, and nothing else", async () => {
+    const items = await inspected()
+    assert.includeDeepMembers(
+      items.map(({ kind, name, state }) => [name, kind, state]),
+      [
+        ["catalog", "shared lock", "Held"],
+        ["crawler", "semaphore", "Held"],
+        ["deploy", "lock", "Held"],
+        ["dex", "lock", "Held"],
+        ["expired", "lock", "Expired"],
+        ["in-go", "election", "Expired"],
+        ["leader", "election", "Held"],
+        ["malformed", "lock", "Malformed"],
+        ["on-a-lease", "lock", "Held"]
+      ]
+    )
+    assert.notIncludeMembers(
+      items.map(({ name }) => name),
+      ["no-lock", "elsewhere", "node"]
+    )
+  })
+
+  it("shows who holds it, how, since when and until when, as far as the object tells", async () => {
+    const items = new Map((await inspected()).map((item) => [item.name, item.holders[0]]))
+    assert.match(String(items.get("deploy")!["holder"]), /^[\w.-]+\/[a-z0-9]{12}\.1$/)
+    assert.match(String(items.get("deploy")!["expires"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    assert.strictEqual(items.get("crawler")!["permits"], 3)
+    assert.strictEqual(items.get("catalog")!["mode"], "shared")
+    assert.notProperty(items.get("dex"), "holder")
+    assert.property(items.get("on-a-lease"), "since")
+    assert.deepStrictEqual(items.get("in-go"), {
+      holder: "controller_1",
+      since: "2026-11-28T02:00:00Z",
+      expires: "2026-11-28T02:00:15Z",
+      isExpired: true
+    })
+  })
+
+  it("shows a table with one row for each lock, and a queue that is wide", async () => {
+    const waiter = kubelock.start(["run", "deploy", "--", "true"])
+    const queued = async (): Promise<string> => {
+      const { stdout } = await kubelock.run(["inspect", "deploy", "-o", "wide"])
+      return / 1 +configmaps\/deploy/.test(stdout) ? stdout : queued()
+    }
+    const [heading, row] = (await queued()).split("\n")
+    assert.match(heading!, /^NAME +KIND +STATE +HOLDER +SINCE +EXPIRES +WAITING +KEPT ON +QUEUE$/)
+    assert.match(row!, /^deploy +lock +Held +\S+ +- +in \d+s +1 +configmaps\/deploy +\S+\/\w{12}\.1$/)
+    waiter.process.kill()
+    await waiter.ended
+  })
+
+  it("has the formats of kubectl", async () => {
+    assert.strictEqual((await kubelock.run(["inspect", "dex", "-o", "name"])).stdout, "configmaps/dex\n")
+    const yaml = parse((await kubelock.run(["inspect", "dex", "-o", "yaml"])).stdout) as Item
+    const json = JSON.parse((await kubelock.run(["inspect", "dex", "-o", "json"])).stdout) as Item
+    assert.deepStrictEqual(yaml, json)
+    assert.strictEqual(json.holders[0]!["expires"], "2099-01-01T00:00:00Z")
+  })
+
+  it("looks in all namespaces with -A, and on one resource", async () => {
+    const { stdout } = await kubelock.run(["inspect", "-A"])
+    assert.match(stdout, /^NAMESPACE .*\n(.*\n)*other +elsewhere +lock +Held /)
+    const leases = await inspected("--resource", "leases.coordination.k8s.io")
+    assert.includeMembers(
+      leases.map(({ name }) => name),
+      ["leader", "on-a-lease", "in-go"]
+    )
+    assert.notInclude(
+      leases.map(({ name }) => name),
+      "deploy"
+    )
+  })
+
+  it("says that there is nothing", async () => {
+    assert.deepStrictEqual(await kubelock.run(["inspect", "-n", "kube-public"]), {
+      code: 0,
+      stdout: "",
+      stderr: "kubelock: There are no locks in namespace kube-public.\n"
+    })
+    const { code, stderr } = await kubelock.run(["inspect", "unknown"])
+    assert.strictEqual(code, 0)
+    assert.match(stderr, /^kubelock: There is nothing of a lock unknown in namespace default: nobody holds it\.\n$/)
+  })
+
+  it("prints what changes, line by line in a pipe", async () => {
+    const watching = kubelock.start(["inspect", "seen", "-w", "-o", "json"])
+    const holder = await holding("seen")
+    await watching.says('"state":"Held"')
+    holder.process.kill()
+    await watching.says('"state":"Free"')
+    await Effect.runPromise(kubelock.server.remove(Resource.configMap, "default", "seen"))
+    await watching.says('"state":"Deleted"')
+    watching.process.kill()
+    const { code, stdout } = await watching.ended
+    assert.strictEqual(code, 143)
+    for (const line of stdout.trim().split("\n")) assert.strictEqual((JSON.parse(line) as Item).name, "seen")
+  })
+})
+
+describe("kubelock inspect on a terminal", () => {
+  it("draws in place until Ctrl-C", async () => {
+    const watching = kubelock.onTerminal("stty cols 200; kubelock inspect -w")
+    await watching.says("deploy")
+    const holder = await holding("drawn")
+    await watching.says("drawn")
+    watching.process.stdin.write("\u0003")
+    const { code, stdout } = await watching.ended
+    assert.strictEqual(code, 130)
+    assert.include(stdout, "F\u001B[J")
+    holder.process.kill()
+    await holder.ended
+  })
+})
+
+describe("kubelock inspect without rights", () => {
+  it("shows what it may see, and says what it may not", () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          yield* kubelock.server.inject(Fault.Forbid({}), { when: ({ path }) => path.includes("/leases") })
+          const { code, stderr, stdout } = yield* Effect.promise(() => kubelock.run(["inspect"]))
+          assert.strictEqual(code, 0)
+          assert.include(stdout, "deploy")
+          assert.match(stderr, /^kubelock: Not allowed to list leases.* Grant the verb in a Role\.\n$/)
+        })
+      )
+    ))
+})
+
+describe("kubelock break", () => {
+  const breaks = (...args: ReadonlyArray<string>) => kubelock.run(["break", ...args])
+
+  it("shows what it would break, and breaks nothing without a yes", async () => {
+    const holder = await holding("kept")
+    const dry = await breaks("kept", "--dry-run")
+    assert.strictEqual(dry.code, 0)
+    assert.match(dry.stdout, /^NAMESPACE .*\ndefault +kept +lock +Held /)
+    assert.match(dry.stderr, /would lose kept\. Nothing was broken\.\n$/)
+    const unasked = await breaks("kept")
+    assert.deepStrictEqual(
+      [unasked.code, unasked.stderr],
+      [64, "kubelock: there is no terminal to ask at: give --yes\n"]
+    )
+    holder.process.kill()
+    assert.strictEqual((await holder.ended).code, 0)
+  })
+
+  const kinds: ReadonlyArray<readonly [kind: string, ...args: ReadonlyArray<string>]> = [
+    ["a lock"],
+    ["a semaphore", "--limit=2"],
+    ["a shared lock", "--shared"],
+    ["a lock on a Lease", "--resource=leases.coordination.k8s.io"]
+  ]
+  it.each(kinds)("breaks %s, and its holder notices", async (kind, ...args) => {
+    const name = kind.replaceAll(" ", "-").toLowerCase()
+    const holder = await holding(name, "--ttl=3s", ...args)
+    const { code, stderr } = await breaks(name, "--yes")
+    assert.strictEqual(code, 0)
+    assert.match(stderr, new RegExp(`^kubelock: \\S+ has lost ${name}\\.\n$`))
+    assert.strictEqual((await holder.ended).code, 76)
+    assert.match((await breaks(name, "--yes")).stderr, /^kubelock: Nobody holds /)
+  })
+
+  it("breaks an election, that of client-go too, and what cannot be read", async () => {
+    const broken = await Promise.all(["in-go", "malformed", "expired"].map((name) => breaks(name, "--yes")))
+    for (const { code, stderr } of broken) assert.strictEqual(code, 0, stderr)
+    const states = new Map((await inspected()).map(({ name, state }) => [name, state]))
+    assert.deepStrictEqual([states.get("in-go"), states.get("malformed")], ["Free", undefined])
+  })
+
+  it("hands the lock to the next one that waits", async () => {
+    const holder = await holding("handed", "--ttl=3s")
+    const waiter = kubelock.start(["run", "handed"])
+    await setTimeout(300)
+    await breaks("handed", "--yes")
+    await waiter.says("is held")
+    assert.strictEqual((await holder.ended).code, 76)
+    waiter.process.kill()
+    await waiter.ended
+  })
+
+  it("wants to know whose, if there are several", async () => {
+    const [a, b] = [await holding("both", "--shared", "--ttl=3s"), await holding("both", "--shared", "--ttl=3s")]
+    const { code, stderr } = await breaks("both", "--yes")
+    assert.strictEqual(code, 64)
+    const [, first] = /with --holder\. (\S+) \(shared\),/.exec(stderr)!
+    assert.strictEqual((await breaks("both", "--yes", "--holder", first!)).code, 0)
+    assert.strictEqual((await Promise.race([a.ended, b.ended])).code, 76)
+    for (const each of [a, b]) each.process.kill()
+    await Promise.all([a.ended, b.ended])
+  })
+
+  it("asks on a terminal, and breaks nothing that has changed hands meanwhile", async () => {
+    const first = await holding("asked")
+    const asking = kubelock.onTerminal("kubelock break asked")
+    await asking.says("(y/N)")
+    first.process.kill()
+    await first.ended
+    const second = await holding("asked")
+    asking.process.stdin.write("y")
+    const { code, stdout } = await asking.ended
+    assert.strictEqual(code, 75)
+    assert.match(stdout, /does not hold asked any more\. Nothing was broken/)
+    const refusing = kubelock.onTerminal("kubelock break asked")
+    await refusing.says("(y/N)")
+    refusing.process.stdin.write("n")
+    assert.strictEqual((await refusing.ended).code, 1)
+    second.process.kill()
+    assert.strictEqual((await second.ended).code, 0)
+  })
+})
