@@ -266,8 +266,10 @@ export const planLeave = (
   const own = PermitRecord.leaseKey(kind.key, lease.holderId)
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
   const freed = Math.min(lease.permits, line.find(({ holderId }) => holderId === lease.holderId)?.granted ?? 0) - keeps
-  const usesTurns = waiters.length >= fewest && freed > 0 && hasTurns(kind, seen) && leaving.isHurried !== true
-  const { expect, patch } = usesTurns ? takingTurns(kind, freed) : labels
+  // Where turns cannot be written down in time, they serve for as long as they go on by themselves.
+  const last = leaving.isHurried !== true || turnsOf(kind, seen, waiters) > passed
+  const usesTurns = waiters.length >= fewest && freed > 0 && hasTurns(kind, seen) && last
+  const { expect, patch } = usesTurns ? takingTurns(kind, freed, waiters.length, again) : labels
   const write: ConditionalPatch = {
     expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...expect },
     ...patch,
@@ -294,7 +296,7 @@ export const planLeave = (
 }
 
 /** How many of the waiters that come next are written down. */
-export const turns = 8
+export const turns = 16
 
 /** With fewer waiters than this nobody writes them down. */
 export const fewest = 3
@@ -315,13 +317,17 @@ const hasTurns = (
   LockQueue.labelKey(key) in labels &&
   positions.every((position) => turnKey(key, position) in annotations)
 
-// The server moves the turns forward, so the releaser need not know whose turn it is.
+// The server moves the turns forward, so the releaser need not know whose turn it is. If its process waits again, it comes after all
+// others that wait. Where everybody does that, the number of waiters stays the same, and with it the last turn.
 const takingTurns = (
   { key }: PermitKind,
-  freed: number
+  freed: number,
+  waiting: number,
+  again: Leaving["again"]
 ): { readonly expect: { readonly hasLabels: true }; readonly patch: Omit<AnnotationGuardedPatch, "expect"> } => {
   const label = LockQueue.labelKey(key)
   const moved = positions.filter((position) => position + freed <= turns)
+  const last = Math.max(1, waiting - freed + 1)
   return {
     expect: { hasLabels: true },
     patch: {
@@ -332,9 +338,10 @@ const takingTurns = (
           to: { annotation: turnKey(key, position) }
         }))
       ],
-      annotations: Object.fromEntries(
-        positions.slice(moved.length).map((position) => [turnKey(key, position), nobody])
-      ),
+      annotations: {
+        ...Object.fromEntries(positions.slice(moved.length).map((position) => [turnKey(key, position), nobody])),
+        ...(again === undefined || last > turns ? {} : { [turnKey(key, last)]: LockQueue.processIdOf(again.holderId) })
+      },
       ...(freed === 1 ? {} : { labels: { [label]: several } })
     }
   }
@@ -408,7 +415,7 @@ export const readAnswer = (
   const passed = first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
   if (line.length === 0) return { write: tidy(kind, snapshot), otherwise: undefined, passed }
   const wakes = missed.length > 0 ? wake(kind, snapshot, missed) : undefined
-  const next = leaving.isHurried === true ? undefined : turnsOf(kind, snapshot, line)
+  const next = leaving.isHurried === true ? undefined : newTurns(kind, snapshot, line)
   if (next === undefined) return { write: wakes, otherwise: undefined, passed }
   return {
     write: {
@@ -421,19 +428,27 @@ export const readAnswer = (
   }
 }
 
+// How many of the waiters are written down, the first of them without a gap; 0 if others are.
+const turnsOf = ({ key }: PermitKind, { annotations }: Seen, waiters: ReadonlyArray<Placed>): number => {
+  const found = positions.map((position) => annotations[turnKey(key, position)] ?? nobody)
+  const end = found.indexOf(nobody)
+  const known = end < 0 ? found : found.slice(0, end)
+  const isRight = known.every((turn, index) => turn === LockQueue.processIdOf(waiters[index]?.holderId ?? ""))
+  return isRight ? known.length : 0
+}
+
 // The turns to write down, on condition that nobody has taken one meanwhile; `undefined` if they are in order.
-const turnsOf = (
-  { key, permits }: PermitKind,
-  { annotations }: Seen,
+const newTurns = (
+  kind: PermitKind,
+  seen: Seen,
   line: ReadonlyArray<Placed>
 ): { readonly expect: Readonly<Record<string, string | boolean>>; readonly annotations: MetadataPatch } | undefined => {
-  const due = line.filter(isWaiting).map(({ holderId }) => LockQueue.processIdOf(holderId))
-  if (permits.shares || due.length < fewest) return undefined
-  const found = positions.map((position) => annotations[turnKey(key, position)])
-  const known = found.filter((turn) => turn !== undefined && turn !== nobody)
-  if (known.length >= fewest && known.every((turn, index) => turn === due[index])) return undefined
+  const { key, permits } = kind
+  const waiters = line.filter(isWaiting)
+  if (permits.shares || waiters.length < fewest || turnsOf(kind, seen, waiters) >= fewest) return undefined
+  const due = waiters.map(({ holderId }) => LockQueue.processIdOf(holderId))
   return {
-    expect: { [key]: permits.mark, [turnKey(key, 1)]: found[0] ?? false },
+    expect: { [key]: permits.mark, [turnKey(key, 1)]: seen.annotations[turnKey(key, 1)] ?? false },
     annotations: Object.fromEntries(positions.map((position) => [turnKey(key, position), due[position - 1] ?? nobody]))
   }
 }

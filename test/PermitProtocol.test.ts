@@ -334,7 +334,7 @@ describe("the turns of a line", () => {
   const line = objectWith(two, lease(a, "1"), lease(b, "2"), ...waiters)
   const turnsOf = (...processes: ReadonlyArray<string>) =>
     Object.fromEntries(
-      Array.from({ length: 8 }, (_, index) => [
+      Array.from({ length: PermitProtocol.turns }, (_, index) => [
         `${key}-turn-${index + 1}`,
         processes[index] === undefined ? "none" : processes[index].repeat(12)
       ])
@@ -377,6 +377,35 @@ describe("the turns of a line", () => {
     const after = apply(seen, leave(seen, lease(a, "1", 2)).write)!
     assert.strictEqual(after.labels[`${key}-next`], PermitProtocol.several)
     assert.deepInclude(after.annotations, turnsOf("e", "f"))
+  })
+
+  it("go on by themselves if those that leave wait again, also where others let waiters in fast", () => {
+    const again = { holderId: "pod/gggggggggggg.1", permits: 1, ttl: 10_000 }
+    for (const isHurried of [false, true]) {
+      const plan = leave(written, lease(a, "1"), { again, isHurried })
+      const after = apply(written, plan.write)!
+      assert.strictEqual(after.labels[`${key}-next`], "cccccccccccc")
+      assert.deepInclude(after.annotations, turnsOf("d", "e", "f", "g"))
+      assert.isUndefined(PermitProtocol.readAnswer(two, plan, after).write)
+    }
+  })
+
+  it("do not serve a release in a hurry if they are not those of the waiters, or too few are left", () => {
+    const wrong = { ...written, annotations: { ...written.annotations, ...turnsOf("f", "e", "d") } }
+    for (const [seen, passed] of [
+      [wrong, 0],
+      [written, 4]
+    ] as const) {
+      const { write } = leave(seen, lease(a, "1"), { passed, isHurried: true })
+      assert.notProperty(write, "copies")
+    }
+  })
+
+  it("end at a gap", () => {
+    const gap = { ...written, annotations: { ...written.annotations, [`${key}-turn-3`]: "none" } }
+    const plan = leave(gap, lease(a, "1"))
+    const { write } = PermitProtocol.readAnswer(two, plan, apply(gap, plan.write)!)
+    assert.deepStrictEqual(write?.annotations, turnsOf("d", "e", "f"))
   })
 
   it("that are not those of the line are corrected, and nobody is left asleep", () => {
