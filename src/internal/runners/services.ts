@@ -12,6 +12,7 @@ import type * as LockError from "../../LockError.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
 import * as session from "../session/session.ts"
+import { quiet } from "../tracing.ts"
 import * as runners from "./runners.ts"
 
 /** What runners of this process hold. See `KubernetesRunnerStorage.HeldShards`. */
@@ -44,10 +45,18 @@ export const make = Effect.fnUntraced(function* (
     .make({ namespace, prefix: `${name}-session`, ttl: expiration, renewEvery: false })
     .pipe(Effect.provideService(ObjectStore, leases))
   const made = yield* runners.make(configMaps, sessions, { name, namespace, expiration, interval })
+  // `Sharding` logs what fails for debugging only. What no repetition mends is worth a line.
+  let hasReported = false
+  const report = (error: LockError.StoreError) =>
+    Effect.suspend(() => {
+      if (hasReported || error._tag === "LockUnavailable") return Effect.void
+      hasReported = true
+      return quiet(Effect.logWarning(`The runner cannot work. ${error.message}`))
+    })
   const operation = <A>(
     effect: Effect.Effect<A, LockError.StoreError>
   ): Effect.Effect<A, ClusterError.PersistenceError> =>
-    Effect.withTracerEnabled(ClusterError.PersistenceError.refail(effect), false)
+    Effect.withTracerEnabled(ClusterError.PersistenceError.refail(Effect.tapError(effect, report)), false)
   const isAlive = ({ host, port }: RunnerAddress) =>
     Effect.catch(operation(made.isAlive(`${host}:${port}`)), () => Effect.succeed(true))
   return {

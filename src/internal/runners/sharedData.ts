@@ -48,10 +48,10 @@ export const firstPause = 5
 /** How long after the watch has failed it is opened again, in milliseconds. Until then the object is read. Our choice. */
 export const watchAgainMillis = 30_000
 
-/** An object as known. It has no version if it is missing. */
+/** An object as known. `version` is its resourceVersion; it has none if it is missing. */
 interface Known {
   readonly data: Data
-  readonly version: Pick<ObjectSnapshot, "uid" | "resourceVersion"> | undefined
+  readonly version: string | undefined
 }
 
 interface Pending {
@@ -81,11 +81,10 @@ export const make = (
   }
 
   const learn = (snapshot: ObjectSnapshot): Data => {
-    const { resourceVersion, uid } = snapshot
+    const { resourceVersion: version } = snapshot
     const data = dataOf(snapshot)
-    const isOutdated = known?.version?.uid === uid && isOlder(resourceVersion, known.version.resourceVersion)
-    if (!isOutdated && known?.version?.resourceVersion !== resourceVersion)
-      set({ data, version: { uid, resourceVersion } })
+    const isNews = known?.version === undefined || isOlder(known.version, version)
+    if (isNews) set({ data, version })
     return data
   }
 
@@ -136,7 +135,7 @@ export const make = (
       before.version === undefined
         ? store.create(id, {}, { data })
         : store.compareAndSwap(id, {
-            expect: { resourceVersion: before.version.resourceVersion },
+            expect: { resourceVersion: before.version },
             annotations: {},
             content: patchOf(before.data, data)
           }),
