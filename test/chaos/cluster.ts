@@ -68,7 +68,7 @@ export interface Cluster {
   readonly leader: Effect.Effect<Member, EnvtestError>
 }
 
-/** Starts all of them. Fails if one ends, or is not ready within a minute. */
+/** Starts all of them. Fails if one ends, or is not ready within three minutes. */
 export const start = (options: Options = {}): Effect.Effect<Cluster, EnvtestError, Scope.Scope> =>
   launch(options).pipe(
     Effect.catchTag("PlatformError", (error) => new EnvtestError({ step: "cluster", detail: error.message })),

@@ -133,7 +133,7 @@ export const servers: Effect.Effect<ReadonlyArray<Assets.Server>> = Assets.find.
   Effect.orElseSucceed(() => [])
 )
 
-/** Starts an etcd and an API server in about four seconds. Fails if either ends, or is not ready within a minute. */
+/** Starts an etcd and an API server in about four seconds. Fails if either ends, or is not ready within three minutes. */
 export const start = (options: Options): Effect.Effect<ApiServerProcess, EnvtestError, Scope.Scope> =>
   launch(options).pipe(
     Effect.retry({ times: 2, while: (error) => error.message.includes("address already in use") }),

@@ -85,7 +85,8 @@ const untilGood = Effect.fnUntraced(function* (
     }
   })
   return yield* Effect.timeoutOrElse(attempts, {
-    duration: "60 seconds",
-    orElse: () => new EnvtestError({ step: name, detail: `${step} takes over a minute; the last answer was ${last}` })
+    duration: "3 minutes",
+    orElse: () =>
+      new EnvtestError({ step: name, detail: `${step} takes over three minutes; the last answer was ${last}` })
   })
 })
