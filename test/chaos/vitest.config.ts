@@ -5,9 +5,9 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   test: {
-    include: ["test/chaos/**/*.chaos.ts"],
+    include: ["test/{chaos,upgrade}/**/*.chaos.ts"],
     fileParallelism: false,
-    testTimeout: 240_000 + 1000 * Number(process.env["KUBELOCK_CHAOS_SECONDS"] ?? 25),
+    testTimeout: 600_000 + 1000 * Number(process.env["KUBELOCK_CHAOS_SECONDS"] ?? 25),
     hookTimeout: 60_000,
     teardownTimeout: 30_000
   }

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as kubelock from "kubelock"
 import {
   ElectionTiming,
   KubernetesClient,
@@ -26,11 +27,14 @@ import {
   Resource
 } from "kubelock"
 import { contend, type Held } from "../chaos/contending.ts"
+import { limits, takesAll } from "../chaos/settings.ts"
 import { Testimony } from "../chaos/testimony.ts"
 import * as Dice from "../simulation/dice.ts"
 
 const [name = "", file = "", witnesses = "", seed = ""] = process.argv.slice(2)
-const urls = JSON.parse(witnesses) as Readonly<Record<"configMap" | "dex" | "election" | "once" | "refresh", string>>
+const urls = JSON.parse(witnesses) as Readonly<
+  Record<"configMap" | "dex" | "election" | "once" | "refresh" | "semaphore" | "shared", string>
+>
 
 const post = (url: string, body: unknown) =>
   HttpClientRequest.post(url).pipe(HttpClientRequest.bodyJsonUnsafe(body), HttpClient.execute, Effect.orDie)
@@ -75,6 +79,45 @@ const election = contendAt(
   )
 )
 
+/**
+ * A version that knows no permits contends for the same objects with a lock, alone: as a holder of all permits. It must never have one
+ * beside a holder of permits.
+ */
+const withoutPermits = (kind: "semaphore" | "shared") =>
+  contendAt(
+    urls[kind],
+    Effect.map(Lock.scoped(`upgrade-${kind}`), (held): Held => ({ ...held, permits: limits[kind] }))
+  ).pipe(Effect.provide(lockOn(Resource.configMap), { local: true }))
+
+const configMaps = ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" })
+const dice = Dice.make(Number(seed), `${name}, permits`)
+
+const semaphore =
+  "Semaphore" in kubelock
+    ? contendAt(
+        urls.semaphore,
+        Effect.suspend(() =>
+          kubelock.Semaphore.take("upgrade-semaphore", {
+            limit: limits.semaphore,
+            permits: dice.chance(takesAll) ? limits.semaphore : 1
+          })
+        )
+      ).pipe(Effect.provide(Layer.provide(kubelock.Semaphore.layer({ identity: name, policy }), configMaps)))
+    : withoutPermits("semaphore")
+
+const readOrWrite = Effect.suspend(
+  (): Effect.Effect<Held, Lock.AcquireError, kubelock.SharedLock.SharedLock | Scope.Scope> =>
+    dice.chance(takesAll)
+      ? Effect.map(kubelock.SharedLock.exclusive("upgrade-shared"), (held) => ({ ...held, permits: limits.shared }))
+      : kubelock.SharedLock.shared("upgrade-shared")
+)
+const shared =
+  "SharedLock" in kubelock
+    ? contendAt(urls.shared, readOrWrite).pipe(
+        Effect.provide(Layer.provide(kubelock.SharedLock.layer({ identity: name, policy }), configMaps))
+      )
+    : withoutPermits("shared")
+
 /** A run is due each second. The witness counts those that are done twice. */
 const period = 1000
 const once = Clock.currentTimeMillis.pipe(
@@ -107,7 +150,10 @@ const refresh = Effect.gen(function* () {
   )
 }).pipe(Effect.scoped)
 
-Effect.all([configMap, dex, election, once, refresh], { concurrency: "unbounded", discard: true }).pipe(
+Effect.all([configMap, dex, election, once, refresh, semaphore, shared], {
+  concurrency: "unbounded",
+  discard: true
+}).pipe(
   Effect.provide(KubernetesClient.layerKubeConfig({ file })),
   Effect.provide(FetchHttpClient.layer),
   NodeRuntime.runMain

@@ -1,130 +1,17 @@
-/**
- * A rolling upgrade: processes of the last released version and of this one contend for locks of each kind. Both are installed
- * from their packages, as users have them.
- *
- * `released` names the commit of that version. The environment variable `KUBELOCK_UPGRADE_FROM` names another one.
- */
+/** A rolling upgrade, for some seconds. */
 import { assert, it } from "@effect/vitest"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-import { broken } from "../chaos/crew.ts"
-import { record } from "../chaos/options.ts"
-import * as Witness from "../chaos/witness.ts"
-import { describeMissing, describeServers } from "../cluster/describeServers.ts"
-import * as Daemon from "../../src/testing/envtest/Daemon.ts"
-import * as Envtest from "../../src/testing/envtest/Envtest.ts"
-import * as Guard from "../../src/testing/envtest/Guard.ts"
-import { hasCommit, install, type Project } from "../utils/installedPackage.ts"
+import { describeUpgrade, run } from "./upgrade.ts"
 
-const released =
-  process.env["KUBELOCK_UPGRADE_FROM"] ?? readFileSync(join(import.meta.dirname, "released"), "utf8").trim()
-
-/** For how long both versions contend at least. They go on until each kind has had `changes` from one version to the other. */
-const together = "10 seconds"
-const changes = 3
-
-const project = (commit?: string): Effect.Effect<Project, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.promise(() => install(commit)),
-    (project) => Effect.sync(() => project.remove())
+describeUpgrade(() => {
+  it.live(
+    "lets both versions have locks of each kind in turn, and no promise is broken",
+    () =>
+      Effect.gen(function* () {
+        const { logs, problems } = yield* run(10, 0)
+        assert.deepStrictEqual(problems, [], logs)
+      }),
+    // It builds two packages, and waits for seven kinds of locks.
+    900_000
   )
-
-/** The program in a project, where `kubelock` is the version that is installed there. */
-const programIn = ({ folder, write }: Project): string => {
-  const source = readFileSync(join(import.meta.dirname, "contender.ts"), "utf8")
-  write("contender.ts", source.replaceAll('from "../', `from "${join(import.meta.dirname, "..")}/`))
-  return join(folder, "contender.ts")
-}
-
-const kinds = ["configMap", "dex", "election", "once", "refresh"] as const
-
-const play = Effect.gen(function* () {
-  const api = yield* Envtest.start({ server: "kube-apiserver", fsync: false })
-  const [before, after] = yield* Effect.all([project(released), project()])
-  const token = { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: "upgrade" } }
-  yield* Effect.orDie(api.request("POST", "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens", token))
-  const witnesses = Object.fromEntries(
-    yield* Effect.forEach(kinds, (kind) => Effect.map(Witness.make(), (witness) => [kind, witness] as const))
-  )
-  const urls = Object.fromEntries(Object.entries(witnesses).map(([kind, { url }]) => [kind, url]))
-  const guard = yield* Guard.make(before.folder)
-  const kubeconfig = join(after.folder, "kubeconfig")
-  writeFileSync(kubeconfig, api.kubeConfig, { mode: 0o600 })
-
-  const processes = yield* Effect.forEach(
-    [
-      ["before-1", before],
-      ["after-1", after],
-      ["before-2", before],
-      ["after-2", after]
-    ] as const,
-    ([name, its], seed) =>
-      Daemon.make({
-        name,
-        command: process.execPath,
-        args: [programIn(its), name, kubeconfig, JSON.stringify(urls), String(seed)],
-        guard
-      })
-  )
-  yield* Effect.forEach(processes, ({ start }) => start, { concurrency: "unbounded", discard: true })
-  const isComplete = () => kinds.every((kind) => lacks(witnesses[kind]!) === undefined)
-  yield* Effect.sleep("50 millis").pipe(
-    Effect.repeat({ until: isComplete }),
-    Effect.timeout("10 minutes"),
-    Effect.option
-  )
-  yield* Effect.sleep(together)
-  yield* Effect.forEach(processes, ({ stop }) => stop("SIGTERM"), { concurrency: "unbounded", discard: true })
-  const logs = yield* Effect.forEach(processes, ({ log }) => log)
-  return { witnesses, logs: logs.join("\n") }
-}).pipe(Effect.provide(NodeServices.layer))
-
-/** What the processes of the version before did, and those of this one. */
-const partsOf = ({ ledger, provider }: Witness.Witness) => {
-  const names = [...ledger.findings.stays.map(({ name }) => name), ...provider.spenders]
-  return ["before", "after"].map((version) => names.filter((name) => name.startsWith(version)))
-}
-
-/** What a kind has not shown yet. Of a value that is refreshed, or work that is done once, any process may take all turns. */
-const lacks = (witness: Witness.Witness): string | undefined => {
-  const turns = partsOf(witness).map(({ length }) => length)
-  const versions = witness.ledger.findings.stays.map(({ name }) => name.split("-")[0])
-  if (versions.length === 0) return turns.every((count) => count === 0) ? "no turns" : undefined
-  const seen = versions.filter((version, index) => index > 0 && version !== versions[index - 1]).length
-  return seen >= changes ? undefined : `the versions changed only ${seen} times in ${turns.join(" and ")} turns`
-}
-
-if (await hasCommit(released)) {
-  describeServers(
-    "a rolling upgrade",
-    () => {
-      it.live(
-        "lets both versions have locks of each kind in turn, and no promise is broken",
-        () =>
-          Effect.gen(function* () {
-            const { logs, witnesses } = yield* play
-            for (const kind of kinds) {
-              const witness = witnesses[kind]!
-              const { ledger, provider } = witness
-              const turns = partsOf(witness).map(({ length }) => length)
-              yield* record({
-                kind: `rolling upgrade from ${released.slice(0, 7)}: ${kind}`,
-                turns,
-                reuses: provider.reuses
-              })
-              assert.isUndefined(lacks(witness), `${kind}: ${String(lacks(witness))}\n${logs}`)
-              assert.deepStrictEqual([kind, broken(ledger.findings), provider.reuses], [kind, [], []], logs)
-            }
-          }),
-        // It builds two packages, and waits for five kinds of locks.
-        900_000
-      )
-    },
-    (server) => server === "kube-apiserver"
-  )
-} else {
-  describeMissing("a rolling upgrade", `NOT RUN, this clone has no commit ${released}`)
-}
+})

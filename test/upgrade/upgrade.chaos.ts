@@ -1,0 +1,16 @@
+/** A rolling upgrade, for as long as was asked for. */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { options, record } from "../chaos/options.ts"
+import { describeUpgrade, released, run } from "./upgrade.ts"
+
+describeUpgrade(() => {
+  it.live("lets both versions have locks of each kind in turn, and no promise is broken", () =>
+    Effect.gen(function* () {
+      const { seconds, seed } = yield* options
+      const { logs, problems, turns } = yield* run(seconds, seed)
+      yield* record({ kind: `rolling upgrade from ${released.slice(0, 7)}`, seed, seconds, turns, problems })
+      assert.deepStrictEqual(problems, [], logs)
+    })
+  )
+})
