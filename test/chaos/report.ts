@@ -118,8 +118,8 @@ export const problems = (report: Report): ReadonlyArray<string> => {
         ? `${name} did not get the lock again within ${seconds(settings.recoveryOf(report.recovered.length))} although nothing was injected any more; it logged:\n${log}\n`
         : undefined
     ),
-    ...report.recovered.map(({ name, stopping }) =>
-      stopping <= settings.stopping ? undefined : `${name} took ${seconds(stopping)} to stop`
+    ...report.recovered.map(({ log, name, stopping }) =>
+      stopping <= settings.stopping ? undefined : `${name} took ${seconds(stopping)} to stop; it logged:\n${log}\n`
     ),
     report.lockLeft.length === 0 ? undefined : `the lock was left behind: ${report.lockLeft.join(", ")}`,
     report.foreignLost.length === 0 ? undefined : `others' annotations were lost: ${report.foreignLost.join(", ")}`

@@ -15,7 +15,7 @@ export const pollInterval = 100
 export const requestTimeout = 1000
 
 /** How long a leader that cannot renew goes on. */
-export const renewDeadline = 2500
+export const renewDeadlineOf = (ttl: number): number => (ttl * 5) / 6
 
 /** The shortest and the longest pause before each write of a stay. */
 export const pause = [20, 150] as const
@@ -55,7 +55,10 @@ export const recoveryOf = (holders: number): number => Math.max(retryAfter, take
  * The longest time without a write to the witness once a fault of the servers has ended. The lease of a holder that could not
  * renew must run out, and the lock may have been handed to one that is slow to learn it (the hand-over lease).
  */
-export const resumption = takeOver + 3000
+export const resumptionOf = (ttl: number): number => takeOverAfter(ttl) + 3000
+
+/** The same with the TTL of the chaos. */
+export const resumption = resumptionOf(ttl)
 
 /**
  * The longest time until each of so many contenders with this TTL has had the lock, if they go on after they have had it: a lease
