@@ -1,6 +1,7 @@
 /** The command line: its verbs, and what it does with its arguments. */
 import * as Command from "effect/cli/Command"
 import { command as breaking } from "./break/command.ts"
+import { command as doctor } from "./doctor/command.ts"
 import { command as inspect } from "./inspect/command.ts"
 import * as program from "./program.ts"
 import { command as run } from "./run/command.ts"
@@ -10,7 +11,7 @@ const command = root.pipe(
   Command.withDescription(
     "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
   ),
-  Command.withSubcommands([run, inspect, breaking])
+  Command.withSubcommands([run, inspect, breaking, doctor])
 )
 
 /** Runs the command line with these arguments. */

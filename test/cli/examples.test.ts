@@ -22,7 +22,7 @@ const runs = async (line: string) => {
   assert.strictEqual(code, 0, `${line}\n${stdout}\n${stderr}`)
 }
 
-const verbs = ["run", "inspect", "break"]
+const verbs = ["run", "inspect", "break", "doctor"]
 
 describe("the help of kubelock", () => {
   it("names every verb", async () => {

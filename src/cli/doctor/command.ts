@@ -1,0 +1,43 @@
+/** `kubelock doctor`: its flags and its help. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { exitCodes } from "../exitCodes.ts"
+import { program, resource } from "../target.ts"
+
+const flags = {
+  output: Flag.Literals("output", ["text", "json"]).pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("FORMAT"),
+    Flag.withDescription("The format"),
+    Flag.withDefault("text")
+  ),
+  resource
+}
+
+/** What was asked for. */
+export type Given = Command.Command.Config.Infer<typeof flags>
+
+const description = `Finds out whether locks work on a cluster, and how well: connection, rights, clocks, latency, watches, and what changes annotations on their way.
+
+  It makes an object of its own for a moment, if it may delete it again, and writes to no other.
+
+EXIT CODES
+  0    locks work
+  1    something is in their way
+  ${exitCodes.usage}   the invocation makes no sense`
+
+/** The verb. What it needs is loaded when it runs. */
+export const command = Command.make("doctor", flags, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./doctor.ts")),
+    ({ run }) => run(given)
+  )
+).pipe(
+  Command.withShortDescription("Finds out whether locks work on a cluster"),
+  Command.withDescription(description),
+  Command.withExamples([
+    { command: `${program} doctor`, description: "On the cluster and in the namespace of the kubeconfig" },
+    { command: `${program} doctor -o json`, description: "For a program" }
+  ])
+)

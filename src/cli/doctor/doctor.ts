@@ -1,0 +1,73 @@
+/** What `kubelock doctor` does: looks at one thing after the other, and says what to do. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import { existsSync } from "node:fs"
+import { homedir } from "node:os"
+import { join } from "node:path"
+import * as ApiClient from "../../internal/kubernetes/apiClient.ts"
+import { KubernetesClient } from "../../KubernetesClient.ts"
+import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
+import { silently } from "../exitCodes.ts"
+import * as target from "../target.ts"
+import type { Given } from "./command.ts"
+import * as connection from "./connection.ts"
+import { failed, type Finding } from "./finding.ts"
+import * as probe from "./probe.ts"
+import * as rights from "./rights.ts"
+
+/** Looks at the cluster that the flags name, and prints what it finds. */
+export const run = (given: Given) =>
+  Effect.gen(function* () {
+    const found: Array<Finding> = []
+    // What is found is printed at once: the next check may take its time.
+    const report = (findings: ReadonlyArray<Finding>) => {
+      found.push(...findings)
+      return given.output === "text" ? Effect.forEach(findings, (finding) => Console.log(textOf(finding))) : Effect.void
+    }
+    yield* examine(given, report).pipe(
+      Effect.catch(({ message }) =>
+        report([failed("cluster", message, "Mend this first: nothing else can be looked at.")])
+      )
+    )
+    if (given.output === "json") yield* Console.log(JSON.stringify(found, undefined, 2))
+    if (found.some(({ status }) => status === "failed")) yield* silently(1)
+    // What the library would warn of is a finding.
+  }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+
+const examine = (given: Given, report: (findings: ReadonlyArray<Finding>) => Effect.Effect<unknown>) =>
+  Effect.gen(function* () {
+    const { resource } = given
+    const client = yield* KubernetesClient
+    const flags = yield* target.root
+    const namespace = Option.getOrElse(flags.namespace, () => client.namespace)
+    const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
+    yield* report([yield* connection.server(api, client.server, namespace, sourceOf(flags.kubeconfig))])
+    yield* report([yield* connection.clock(api), yield* connection.http2(client.server), yield* connection.leases(api)])
+    yield* report(yield* rights.check(api, resource, namespace))
+    const verbs = ["create", "get", "patch", "delete"]
+    const where = resource.namespaced ? namespace : ""
+    const allowed = yield* Effect.forEach(verbs, (verb) => rights.isGranted(api, where, { ...resource, verb }))
+    yield* report(
+      yield* probe.check(resource, allowed.every(Boolean)).pipe(
+        Effect.provide(target.store(resource)),
+        Effect.catch(({ message }) =>
+          Effect.succeed([failed("writes", message, "Mend this: locks write in the same way.")])
+        )
+      )
+    )
+  }).pipe(Effect.provide(target.client))
+
+const sourceOf = (file: Option.Option<string>): string => {
+  if (Option.isSome(file)) return file.value
+  const named = process.env["KUBECONFIG"]
+  if (named !== undefined && named !== "") return `KUBECONFIG (${named})`
+  const usual = join(process.env["HOME"] ?? homedir(), ".kube", "config")
+  return existsSync(usual) ? usual : "the service account of the pod"
+}
+
+const marks: Readonly<Record<Finding["status"], string>> = { ok: "ok", advice: "note", failed: "FAIL", skipped: "-" }
+
+const textOf = ({ check, detail, remedy, status }: Finding): string =>
+  `${marks[status].padEnd(6)}${check.padEnd(22)}${detail}${remedy === undefined ? "" : `${detail.endsWith(".") ? "" : "."} ${remedy}`}`

@@ -1,0 +1,87 @@
+/** `kubelock doctor`, as a process. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Resource from "../../src/Resource.ts"
+import { Fault, type SeenRequest } from "../../src/testing/ApiServer.ts"
+import * as Kubelock from "../utils/kubelock.ts"
+
+let kubelock: Kubelock.Kubelock
+
+beforeAll(async () => {
+  kubelock = await Kubelock.make()
+})
+
+afterAll(() => kubelock.remove())
+
+interface Finding {
+  readonly check: string
+  readonly status: string
+  readonly detail: string
+  readonly remedy?: string
+}
+
+/** What the doctor finds while something is wrong. */
+const found = async (
+  wrong: Effect.Effect<unknown, never, Scope.Scope>,
+  ...args: ReadonlyArray<string>
+): Promise<{ readonly code: number; readonly of: (check: string) => Finding }> => {
+  const { code, stderr, stdout } = await Effect.runPromise(
+    Effect.scoped(
+      Effect.andThen(
+        wrong,
+        Effect.promise(() => kubelock.run(["doctor", "-o", "json", ...args]))
+      )
+    )
+  )
+  assert.strictEqual(stderr, "")
+  const findings = JSON.parse(stdout) as ReadonlyArray<Finding>
+  return { code, of: (check) => findings.find((finding) => finding.check === check)! }
+}
+
+const forbidding = (when: (request: SeenRequest) => boolean) => kubelock.server.inject(Fault.Forbid({}), { when })
+
+describe("kubelock doctor", () => {
+  it("finds that all is well, and leaves nothing behind", async () => {
+    const { code, stderr, stdout } = await kubelock.run(["doctor"])
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    const lines = stdout.trim().split("\n")
+    for (const line of lines) assert.match(line, /^(ok {4}|- {5}http\/2)/)
+    assert.strictEqual(lines.length, 10)
+    assert.include(lines[0]!, `at ${kubelock.server.url}, namespace default, by KUBECONFIG (`)
+    assert.deepStrictEqual(await Effect.runPromise(kubelock.server.list(Resource.configMap, "default")), [])
+  })
+
+  it("names the verbs that are missing, and fails if there are no locks without them", async () => {
+    const patch = await found(forbidding(({ method, path }) => method === "PATCH" && path.includes("/configmaps")))
+    assert.strictEqual(patch.code, 1)
+    assert.strictEqual(patch.of("rights for locks").status, "failed")
+    assert.strictEqual(patch.of("rights for locks").remedy, "Grant patch on configmaps in a Role.")
+    assert.strictEqual(patch.of("latency").status, "skipped")
+  })
+
+  it("takes note of a clock that is off", async () => {
+    const { code, of } = await found(
+      Effect.acquireRelease(kubelock.server.setClockOffset("1 hour"), () => kubelock.server.setClockOffset(0))
+    )
+    assert.deepStrictEqual([code, of("clock").status], [0, "advice"])
+    assert.match(of("clock").detail, /by at least 59m/)
+  })
+
+  it("notices a proxy that holds back the events of watches", async () => {
+    const { code, of } = await found(kubelock.server.freezeWatches)
+    assert.deepStrictEqual([code, of("watch").status], [1, "failed"])
+    assert.match(of("watch").remedy!, /proxy_buffering off/)
+  })
+
+  it("does not make objects of a kind that belongs to others", async () => {
+    const { code, of } = await found(Effect.void, "--resource", "secrets")
+    assert.deepStrictEqual([code, of("annotations").status], [0, "skipped"])
+  })
+
+  it("says what is wrong with the kubeconfig", async () => {
+    const { code, of } = await found(Effect.void, "--kubeconfig", "nowhere")
+    assert.deepStrictEqual([code, of("cluster").status], [1, "failed"])
+    assert.match(of("cluster").detail, /nowhere does not exist/)
+  })
+})
