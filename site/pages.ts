@@ -1,0 +1,37 @@
+/** The pages of the site, put together in `site/pages`: `docs`, the API reference, and what is on the site alone. */
+import { execFile } from "node:child_process"
+import { cpSync, mkdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { promisify } from "node:util"
+
+/** The folder of the site. */
+export const site = import.meta.dirname
+
+/** Where the pages are put together. */
+export const pages = join(site, "pages")
+
+const docs = join(site, "../docs")
+
+/** Runs a program of the site's own packages in its folder. */
+export const tool = (file: string, ...args: ReadonlyArray<string>): readonly [string, ReadonlyArray<string>] => [
+  process.execPath,
+  [join(site, "node_modules", file), ...args]
+]
+
+/** Copies the pages of `docs`. */
+export const copy = (): void => {
+  mkdirSync(pages, { recursive: true })
+  cpSync(docs, pages, { recursive: true, filter: (source) => source !== join(docs, "README.md") })
+  cpSync(join(docs, "README.md"), join(pages, "index.md"))
+  // What pages link to, as it is.
+  cpSync(join(docs, "examples"), join(pages, "public/examples"), { recursive: true })
+}
+
+/** Puts all pages together anew. */
+export const make = async (): Promise<void> => {
+  rmSync(pages, { recursive: true, force: true })
+  copy()
+  cpSync(join(site, "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"), join(pages, "public/mermaid.js"))
+  const [node, args] = tool("typedoc/bin/typedoc", "--options", "typedoc.json")
+  await promisify(execFile)(node, args, { cwd: site })
+}
