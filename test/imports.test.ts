@@ -136,8 +136,9 @@ const wings: Readonly<Record<string, Wing>> = {
   "testing/peers": { files: ["src/testing/clientGo/", "src/testing/dex/"], imports: [...kubernetes, "client"] },
   cli: { files: ["src/cli/"], imports: library },
   tools: { files: ["tools/"], imports: ["cli"] },
+  site: { files: ["site/"], imports: [] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
-  test: { files: ["test/"], imports: [...library, "tools"] }
+  test: { files: ["test/"], imports: [...library, "tools", "site"] }
 }
 
 const names = Object.keys(wings)
