@@ -204,7 +204,8 @@ export const lockState = (record: LockRecord, now: ServerTime, sessions = noSess
  * - A lock that names this contender was handed to it, or it is a write of its own whose answer was lost. The contender claims
  *   it as it stands, or writes it anew if little is left of it, the contender does not renew, or it is under another session than the
  *   present one.
- * - A lock under a session that has ended has expired.
+ * - A lock under a session that has ended has expired. So has one that an earlier acquisition of the same process has left behind under
+ *   the present session: of each process, one contender at a time seeks a lock, and none while another has it.
  * - A contender that takes over from an expired holder empties the queue: whoever let a lease expire may have died together with
  *   waiters, and nobody can tell which. The living join again, in the order of the versions in which they first found the object.
  */
@@ -213,7 +214,7 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   const { holderId, kind } = contender
   const { leases } = record
   const sessions = contender.sessions ?? noSessions
-  const live = leases.filter((lease) => isLive(lease, now, sessions))
+  const live = leases.filter((lease) => isLive(lease, now, sessions) && !isLeftOver(lease, contender))
   const own = ownIn(leases, holderId)
   const index = queue.waiters.indexOf(holderId)
   const position = index < 0 ? undefined : index
@@ -263,7 +264,9 @@ const planAcquire = (
 ): Decision => {
   const { holderId, kind } = contender
   const own = ownIn(leases, holderId)
-  const expired = leases.filter((lease) => lease !== own && !isLive(lease, now, contender.sessions))
+  const expired = leases.filter(
+    (lease) => lease !== own && (!isLive(lease, now, contender.sessions) || isLeftOver(lease, contender))
+  )
   const lease = newLease(now, contender, own)
   return {
     _tag: "Acquire",
@@ -557,6 +560,13 @@ const ownIn = (leases: ReadonlyArray<RecordedLease>, holderId: string): Recorded
 
 const isLive = ({ expiresAt, session }: RecordedLease, now: ServerTime, sessions = noSessions): boolean =>
   now.earliest <= expiresAt && (session === undefined || !sessions.hasEnded(session))
+
+const isLeftOver = ({ holderId, session }: RecordedLease, contender: Contender): boolean =>
+  session !== undefined &&
+  holderId !== undefined &&
+  holderId !== contender.holderId &&
+  LockQueue.processIdOf(holderId) === LockQueue.processIdOf(contender.holderId) &&
+  session === contender.sessions?.current()
 
 const infoOf = ({ expiry, holderId, key, peer }: RecordedLease): HolderInfo => {
   const holder = holderId ?? peer

@@ -18,7 +18,7 @@ import * as ClockReading from "../time/clockReading.ts"
 import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
 import type { HeldLease, Released } from "./holding.ts"
-import { handOver, release, releaseExpired } from "./release.ts"
+import { clear, handOver, release, releaseExpired } from "./release.ts"
 import * as requests from "./requests.ts"
 import * as telemetry from "./telemetry.ts"
 
@@ -246,15 +246,24 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       unbind()
       // A lease that is not on the object any more cannot be released, and one whose session has ended need not be.
       if (loss !== undefined && (loss.reason !== "Expired" || loss.withSession === true)) return Effect.succeed(nothing)
-      return telemetry.span(
-        "release",
-        contender,
-        span
-      )(
-        loss === undefined
-          ? release(contender, lease, snapshot, requeue, leaving && { ...leaving, keeps: 0 })
-          : releaseExpired(contender, requeue)
-      )
+      const { session } = state
+      return telemetry
+        .span(
+          "release",
+          contender,
+          span
+        )(
+          loss === undefined
+            ? release(contender, lease, snapshot, requeue, leaving && { ...leaving, keeps: 0 })
+            : releaseExpired(contender, requeue)
+        )
+        .pipe(
+          Effect.tap(({ outcome }) =>
+            session === undefined || (loss === undefined && outcome !== undefined)
+              ? Effect.void
+              : clear(contender, session)
+          )
+        )
     })
 
   const check = Effect.suspend(() => {

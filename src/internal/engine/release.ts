@@ -79,10 +79,35 @@ export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefin
     (lock, problem) =>
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
   )
-  return Effect.asVoid(
-    cutOff === undefined ? withdrawing : Effect.andThen(contender.engine.closing.sleep(cutOffDelay), withdrawing)
+  const session = contender.sessions?.current()
+  if (cutOff === undefined) return Effect.asVoid(withdrawing)
+  return Effect.flatMap(Effect.andThen(contender.engine.closing.sleep(cutOffDelay), withdrawing), ({ outcome }) =>
+    session === undefined || (outcome !== undefined && cutOff.creation !== true)
+      ? Effect.void
+      : clear(contender, session)
   )
 }
+
+/**
+ * Looks for what is left of a lease under a session whose release failed, or that a write without an answer may still bring. It would
+ * not expire for as long as the session lives. Ends with the session, and with the layer.
+ */
+export const clear = (contender: Contender, session: string): Effect.Effect<void> => {
+  const self = { ...requestOf(contender, undefined), handsOver: true }
+  const { closing, scope, sessions } = contender.engine
+  const clearing = Effect.gen(function* () {
+    for (let pause = clearEvery.atFirst, found = 0; found < 2; pause = Math.min(2 * pause, clearEvery.atMost)) {
+      yield* Effect.sleep(pause)
+      if (closing.hasBegun() || !sessions.isValid(session)) return
+      const { outcome } = yield* perform(contender, self, () => protocol.beginWithReading, undefined)
+      if (outcome !== undefined) found++
+    }
+  })
+  return Effect.asVoid(Effect.forkIn(clearing, scope))
+}
+
+/** After how long it is looked for first, and then twice as long after each time, in milliseconds. Two answers end it. Our choice. */
+export const clearEvery = { atFirst: 5000, atMost: 60_000 }
 
 /** The release of a contender. `requeue` is the holder ID of the waiter of the same process that wants the lock again. */
 export const requestOf = ({ holderId, kind, sharedWithDex }: Contender, requeue: string | undefined) => ({

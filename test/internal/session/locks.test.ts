@@ -2,11 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import { logged } from "../../utils/logged.ts"
 import { key, setUp, withSession } from "../../utils/lockSessions.ts"
+import { type Mutation, withoutComparison, withoutFence } from "./mutations.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -290,6 +292,97 @@ describe("a session that is lost", () => {
       yield* soon
       assert.isTrue(yield* theirs.has)
       assert.strictEqual(yield* holder("a"), "them")
+    }).pipe(logged)
+  )
+})
+
+describe("a look at a living session that is answered after the expiry that it shows", () => {
+  const takesFromTheLiving = (mutation: Mutation) =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const leases: Mutation = (store) => ({
+        ...mutation(store),
+        read: (name) => Effect.tap(store.read(name), () => Effect.sleep("21 seconds")),
+        watch: () => Stream.never
+      })
+      const them = yield* aProcess("them", { session: false, between: { leases } })
+      const ours = yield* us.has("a")
+      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      for (let seconds = 0; seconds < 60; seconds++) {
+        yield* TestClock.adjust("1 second")
+        if (yield* theirs.has) return yield* (yield* ours.held).isValid
+      }
+      return false
+    })
+
+  it.effect("takes nothing from it", () =>
+    Effect.gen(function* () {
+      assert.isFalse(yield* takesFromTheLiving((leases) => leases))
+    })
+  )
+
+  it.effect("would, if a session were not fenced, or without comparing", () =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* takesFromTheLiving(withoutFence))
+      assert.isTrue(yield* takesFromTheLiving(withoutComparison))
+    }).pipe(logged)
+  )
+})
+
+describe("a lock that could not be released", () => {
+  for (const who of ["us", "them"] as const) {
+    it.effect(
+      `does not stay with a session that lives: ${who === "us" ? "its process" : "another one"} can have it`,
+      () =>
+        Effect.gen(function* () {
+          const { aProcess, holder, leaseOf } = yield* setUp
+          const us = yield* withSession(aProcess("us"))
+          const them = yield* aProcess("them")
+          const ours = yield* us.has("a")
+          for (let times = 0; times < 100; times++) us.locks.faults.push(["write", "Refused"], ["read", "Refused"])
+          const leaving = yield* Effect.forkChild(ours.letGo)
+          yield* TestClock.adjust("6 seconds")
+          yield* Fiber.join(leaving)
+          us.locks.faults.length = 0
+          assert.isDefined(yield* leaseOf("a"))
+          const next = yield* { us, them }[who].wants("a")
+          yield* TestClock.adjust(who === "us" ? "1 second" : "8 seconds")
+          assert.isTrue(yield* next.has)
+          assert.strictEqual(yield* holder("a"), who)
+        }).pipe(logged)
+    )
+  }
+
+  it.effect("since the write that took it landed late does not stay either", () =>
+    Effect.gen(function* () {
+      const { aProcess, leaseOf, record } = yield* setUp
+      let isLate = false
+      const us = yield* withSession(
+        aProcess("us", {
+          between: {
+            locks: (store) => ({
+              ...store,
+              create: (id, annotations) =>
+                isLate
+                  ? Effect.andThen(
+                      Effect.forkDetach(Effect.delay(Effect.ignore(store.create(id, annotations)), "8 seconds"), {
+                        startImmediately: true
+                      }),
+                      Effect.never
+                    )
+                  : store.create(id, annotations)
+            })
+          }
+        })
+      )
+      isLate = true
+      const ours = yield* us.wants("a")
+      yield* Fiber.interrupt(ours.fiber)
+      yield* TestClock.adjust("8500 millis")
+      assert.isDefined(yield* leaseOf("a"))
+      yield* TestClock.adjust("20 seconds")
+      assert.isUndefined(yield* record("a"))
     }).pipe(logged)
   )
 })
