@@ -75,10 +75,14 @@ interface Own {
   looksAfter: boolean
 }
 
-/** A session, and its reference as text. */
+/**
+ * A session, and its reference as text. `leaving` are the shards that it is to release, until that is known to be done: another runner may
+ * have them already.
+ */
 interface Opened {
   readonly handle: Session
   readonly text: shardMap.Session
+  readonly leaving: Set<string>
 }
 
 /** Makes the runners. `configMaps` is a store that includes content. */
@@ -135,7 +139,7 @@ export const make = Effect.fnUntraced(function* (
     }).pipe(own.opening.withPermit)
 
   const begin = (own: Own, handle: Session) => {
-    const session = { handle, text: sessionLease.format(handle.reference) }
+    const session = { handle, text: sessionLease.format(handle.reference), leaving: new Set<string>() }
     own.session = session
     own.sessions.add(session.text)
     return session
@@ -169,34 +173,36 @@ export const make = Effect.fnUntraced(function* (
       return standing._tag === "Ended"
     })
 
-  const decoded = (group: string, data: shardMap.Data): Result.Result<shardMap.Holders, StoreError> =>
-    Result.mapError(
-      shardMap.decode(namespace, data),
-      (problem) =>
-        new Unavailable({
-          object: configMaps.describe(`${name}-shards-${group}`),
-          verb: "patch",
-          detail: `${problem}. Correct it, or remove the entry once that runner has stopped`
-        })
-    )
+  const readable = new WeakMap<shardMap.Data, Result.Result<shardMap.Holders, StoreError>>()
+  const decoded = (group: string, data: shardMap.Data): Result.Result<shardMap.Holders, StoreError> => {
+    const known =
+      readable.get(data) ?? Result.mapError(shardMap.decode(namespace, data), (problem) => garbled(group, problem))
+    readable.set(data, known)
+    return known
+  }
 
-  const held = (session: Opened, group: string): ReadonlySet<number> => {
-    const data = groups.get(group)?.latest()
-    return data === undefined
-      ? new Set()
-      : shardMap.shardsOf(
-          Result.getOrElse(decoded(group, data), () => new Map()),
-          session.text
-        )
+  const garbled = (group: string, problem: string) =>
+    new Unavailable({
+      object: configMaps.describe(`${name}-shards-${group}`),
+      verb: "patch",
+      detail: `${problem}. Correct it, or remove the entry once that runner has stopped`
+    })
+
+  const listed = (session: Opened, group: string): ReadonlySet<number> => {
+    const holders = decoded(group, groups.get(group)?.latest() ?? none)
+    return Result.isSuccess(holders) ? shardMap.shardsOf(holders.success, session.text) : new Set()
   }
 
   const holds = (session: Opened, shard: string) => {
     const [group, id] = partsOf(shard)
-    return held(session, group).has(id)
+    return !session.leaving.has(shard) && listed(session, group).has(id)
   }
 
   const acquireIn = Effect.fnUntraced(function* (session: Opened, group: string, ids: ReadonlySet<number>) {
     const shards = yield* shardsIn(group)
+    // A release that was not answered may still arrive. It cannot once the object has changed.
+    const isLeaving = (id: number) => session.leaving.has(shardId(group, id))
+    if (Array.from(ids).some(isLeaving)) yield* releaseIn(session, group, isLeaving)
     const othersIn = (data: shardMap.Data) =>
       Effect.map(Effect.fromResult(decoded(group, data)), (holders) => shardMap.othersWith(holders, session.text, ids))
     // What is known may be outdated: another runner may have released them.
@@ -221,20 +227,24 @@ export const make = Effect.fnUntraced(function* (
     group: string,
     isReleased: (id: number) => boolean
   ): Effect.Effect<void, StoreError> =>
-    Effect.flatMap(shardsIn(group), (shards) =>
-      Effect.flatMap(
-        shards.change((data): ReturnType<sharedData.Change<Result.Result<void, StoreError>>> => {
-          const holders = decoded(group, data)
-          if (Result.isFailure(holders)) return { data, answer: Result.fail(holders.failure) }
-          const ids = new Set(Array.from(shardMap.shardsOf(holders.success, session.text)).filter(isReleased))
-          return {
-            data: ids.size === 0 ? data : shardMap.encode(shardMap.release(holders.success, session.text, ids)),
-            answer: Result.void
-          }
-        }),
-        Effect.fromResult
-      )
-    )
+    Effect.gen(function* () {
+      const shards = yield* shardsIn(group)
+      for (const id of listed(session, group)) if (isReleased(id)) session.leaving.add(shardId(group, id))
+      const answer = yield* shards.change((data): ReturnType<sharedData.Change<Result.Result<void, StoreError>>> => {
+        const holders = decoded(group, data)
+        if (Result.isFailure(holders)) return { data, answer: Result.fail(holders.failure) }
+        const ids = new Set(Array.from(shardMap.shardsOf(holders.success, session.text)).filter(isReleased))
+        return {
+          data: ids.size === 0 ? data : shardMap.encode(shardMap.release(holders.success, session.text, ids)),
+          answer: Result.void
+        }
+      })
+      yield* Effect.fromResult(answer)
+      for (const shard of session.leaving) {
+        const [other, id] = partsOf(shard)
+        if (other === group && isReleased(id)) session.leaving.delete(shard)
+      }
+    })
 
   const setNamed = (own: Own, shards: ReadonlyArray<string>) => {
     const now = ClockReading.monotonic(clock)
@@ -249,7 +259,7 @@ export const make = Effect.fnUntraced(function* (
         groups.keys(),
         (group) => {
           const isForgotten = (id: number) => (own.named.get(shardId(group, id)) ?? Number.NEGATIVE_INFINITY) < since
-          return Array.from(held(session, group)).some(isForgotten)
+          return Array.from(listed(session, group)).some(isForgotten)
             ? releaseIn(session, group, isForgotten)
             : Effect.void
         },
@@ -405,6 +415,8 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 })
+
+const none: shardMap.Data = {}
 
 // How many sessions are asked for at once, if the shards of many are wanted. Our choice.
 const lookingAtOnce = 8
