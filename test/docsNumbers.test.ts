@@ -17,6 +17,7 @@ import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
 import { cutOffDelay, patience as releasePatience, patienceAfterClose } from "../src/internal/engine/release.ts"
+import { atMost, pressingMillis } from "../src/internal/engine/slots.ts"
 import { shortestStep } from "../src/internal/engine/waitBudget.ts"
 import {
   deafAfterMillis,
@@ -122,6 +123,9 @@ const inCode: Readonly<Record<string, string>> = {
   "rejoin margin": time(rejoinMargin.atLeast),
   "release retries": time(Duration.toMillis(releasePatience)),
   "release retries after the layer closed": time(Duration.toMillis(patienceAfterClose)),
+  "requests at once": String(atMost.all),
+  "other requests at once": String(atMost.others),
+  "pressing time": time(pressingMillis),
   "commit retries": time(Duration.toMillis(commitPatience)),
   "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
   "slow answer": time(slowAnswer),

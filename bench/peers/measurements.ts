@@ -64,6 +64,18 @@ export interface Failure {
   readonly killedAfter: number | null
 }
 
+/**
+ * Many locks that change hands at once, from one layer of a process to another, beside so many busy loops. `lost` counts locks that were
+ * lost or not acquired.
+ */
+export interface Many {
+  readonly kind: Kind
+  readonly ids: number
+  readonly busyLoops: number
+  readonly millis: number
+  readonly lost: number
+}
+
 /** Threads full of fibers on one token: figures of `npm start -- --compare`. */
 export interface Threads {
   readonly protocol: "kubelock" | "dex"
@@ -82,6 +94,7 @@ export interface OnServer {
   readonly wire: ReadonlyArray<Wire>
   readonly threads: ReadonlyArray<Threads>
   readonly failures: ReadonlyArray<Failure>
+  readonly many: ReadonlyArray<Many>
   readonly mixed: Mixed | null
 }
 

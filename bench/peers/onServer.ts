@@ -16,7 +16,8 @@ import { number } from "../harness/text.ts"
 import * as LoadTest from "../load/loadTest.ts"
 import * as ByteCounter from "./byteCounter.ts"
 import * as Failures from "./failures.ts"
-import type { Cell, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
+import * as Many from "./many.ts"
+import type { Cell, Many as ManyFigure, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
 import * as plan from "./plan.ts"
 import * as samples from "./samples.ts"
 import * as serverCpu from "./serverCpu.ts"
@@ -40,8 +41,8 @@ export const measure = Effect.fnUntraced(function* (
   const requests = yield* Effect.provideContext(Api.make, yield* Layer.build(Connection.layer(connection)))
 
   /** Each round has an object of its own, so that it inherits nothing from another. */
-  const makeObject = (kind: Kind, bytes?: number) =>
-    Objects.make({ api: requests, resource: resourceOf(kind), namespace }, 1, bytes)
+  const makeObject = (kind: Kind, bytes?: number, count = 1) =>
+    Objects.make({ api: requests, resource: resourceOf(kind), namespace }, count, bytes)
 
   const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task => ({
     kind,
@@ -192,6 +193,32 @@ export const measure = Effect.fnUntraced(function* (
     return figure
   }).pipe(Effect.scoped)
 
+  const manyOf = Effect.fnUntraced(function* (kind: Kind, busyLoops: number) {
+    const { ids: count, keepSeconds } = plan.many
+    const ids = yield* makeObject(kind, undefined, count)
+    const build = kind === "kubelock-before" ? before : undefined
+    const measured = yield* Effect.timeoutOption(
+      Many.measure(build, { kubeConfig: api.kubeConfig, namespace, ids, keepSeconds }, busyLoops),
+      plan.many.patience
+    )
+    const what = `${count} ids at once, ${kind}, ${busyLoops} busy loops`
+    if (measured._tag === "None") {
+      yield* say(`${what}: NOT WITHIN ${plan.many.patience}`)
+      return []
+    }
+    const { firstError, lost, millis } = measured.value
+    yield* say(`${what}: ${millis.toFixed(0)} ms${lost === 0 ? "" : `, ${lost} LOST: ${firstError}`}`)
+    const figure: ManyFigure = { kind, ids: count, busyLoops, millis, lost }
+    return [figure]
+  }, Effect.scoped)
+
+  const many = Effect.forEach(
+    plan.many.busyLoops.flatMap((loops) =>
+      plan.able(api.server, settings, ["kubelock", "kubelock-before"]).map((kind) => ({ kind, loops }))
+    ),
+    ({ kind, loops }) => manyOf(kind, loops)
+  )
+
   const failures = Effect.gen(function* () {
     const taskFor = Effect.fnUntraced(function* (kind: Kind) {
       return taskOf(kind, yield* makeObject(kind), { seconds: plan.failureSeconds })
@@ -252,6 +279,7 @@ export const measure = Effect.fnUntraced(function* (
     wire: yield* Effect.forEach(onObjects, wire),
     threads: yield* threads,
     failures: settings.hasFailures ? yield* failures : [],
+    many: settings.hasFailures ? (yield* many).flat() : [],
     mixed: settings.mixedSeconds === 0 ? null : yield* mixed
   }
   return figures

@@ -74,6 +74,11 @@ const kubeApiserver: OnServer = {
     { kind: "kubelock", takenAfter: 9800, workedOn: 2, freedSuccessor: false, killedAfter: 9900 },
     { kind: "dex", takenAfter: null, workedOn: null, freedSuccessor: true, killedAfter: 10_500 }
   ],
+  many: [
+    { kind: "kubelock", ids: 1000, busyLoops: 0, millis: 1500, lost: 0 },
+    { kind: "kubelock-before", ids: 1000, busyLoops: 0, millis: 3000, lost: 0 },
+    { kind: "kubelock", ids: 1000, busyLoops: 4, millis: 9000, lost: 2 }
+  ],
   mixed: { seconds: 60, contendersOfEach: 4, overlaps: 0, kinds: [mixedOf("kubelock", 0.8), mixedOf("dex", 0.2)] }
 }
 
@@ -109,7 +114,8 @@ const run: Measurements = {
       server: "apiextensions-apiserver",
       version: "v1.36.4",
       cells: kubeApiserver.cells.filter(({ kind }) => kind !== "etcdctl"),
-      failures: []
+      failures: [],
+      many: []
     }
   ]
 }
@@ -133,6 +139,14 @@ describe("goals", () => {
       text: "0.960",
       isReached: true
     })
+  })
+
+  it("judge many locks at once beside the earlier build, and that none is lost", () => {
+    assert.deepStrictEqual(judge("1,000 ids change hands at once: time against the earlier build"), {
+      text: "0.500 x",
+      isReached: true
+    })
+    assert.deepStrictEqual(judge("the same beside four busy loops: locks lost"), { text: "2", isReached: false })
   })
 
   it("are missed if the figure is not good enough", () => {
@@ -217,6 +231,10 @@ describe("the page", () => {
     assert.include(page({ ...run, servers }, []), "Not measured in this run.")
   })
 
+  it("says how long many locks take that change hands at once", () => {
+    assert.include(text, "| kube-apiserver | kubelock | 1,000 | 4 | 9.0 s | 2 |")
+  })
+
   it("links the plots", () => {
     assert.include(text, "![Acquisitions a second](benchmarks/throughput.svg)")
   })
@@ -295,7 +313,8 @@ describe("the plan", () => {
 
   it("has an earlier build only if there is one", () => {
     assert.notInclude(plan.able("kube-apiserver", { ...plan.defaults, absent: [] }), "kubelock-before")
-    assert.notInclude(page(run, []), "kubelock before")
+    const servers = run.servers.map((on) => ({ ...on, many: [] }))
+    assert.notInclude(page({ ...run, servers }, []), "kubelock before")
     assert.include(page({ ...run, settings: { ...plan.defaults, against: "before" } }, []), "kubelock before")
   })
 })

@@ -56,6 +56,9 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     "## Threads and fibers",
     "`npm start -- --compare`: 4 threads of 8 fibers each on one token. kubelock queues the fibers inside the process. With Dex's protocol each of them polls.",
     threadsTable(run),
+    "## Many locks at once",
+    "One layer of a process holds so many locks, and another one waits for all of them. The first releases all at once. The time is that to the last entry. Then the new holders keep their locks for longer than a lease.",
+    manyTable(run),
     "## Together with Dex",
     mixedTable(run),
     "## Without a server, and with many ids",
@@ -269,6 +272,22 @@ const threadsTable = (run: Measurements): string =>
     ),
     2
   )
+
+const manyTable = (run: Measurements): string => {
+  const rows = run.servers.flatMap(({ many, server }) =>
+    many.map(({ busyLoops, ids, kind, lost, millis }) => [
+      server,
+      about[kind].name,
+      number(ids),
+      String(busyLoops),
+      time(millis),
+      String(lost)
+    ])
+  )
+  return rows.length === 0
+    ? "Not measured in this run."
+    : markdown(["server", "", "ids", "busy loops", "time", "lost"], rows, 2)
+}
 
 const mixedTable = (run: Measurements): string => {
   const measured = run.servers.flatMap(({ mixed, server }) => (mixed === null ? [] : [{ mixed, server }]))

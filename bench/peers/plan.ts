@@ -10,7 +10,7 @@ export interface Settings {
   readonly servers: ReadonlyArray<Server> | undefined
   /** The folder of an earlier build that contends as well. */
   readonly against: string | undefined
-  /** Whether holders are suspended and killed. */
+  /** Whether holders are suspended and killed, and many locks change hands at once. */
   readonly hasFailures: boolean
 }
 
@@ -68,6 +68,12 @@ export const mixedOfEach = 4
 
 /** The size of the object whose bytes on the wire are counted. */
 export const wireObjectBytes = 8 * 1024
+
+/**
+ * How many locks change hands at once, beside how many busy loops, for how many seconds they are then kept, and how long the run waits for
+ * all of that. On a machine that is too slow for so many leases the figure is left out.
+ */
+export const many = { ids: 1000, busyLoops: [0, 4], keepSeconds: 12, patience: "3 minutes" } as const
 
 /** How long a process waits for a lock whose holder is suspended or killed, at most. */
 export const failureSeconds = 120

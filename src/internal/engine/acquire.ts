@@ -12,6 +12,7 @@ import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Contender } from "./contender.ts"
 import * as requests from "./requests.ts"
+import type { Entry } from "./slots.ts"
 import { measure, noteAttempts, span, subjectOf, tell } from "./telemetry.ts"
 import * as timeQuestions from "./timeQuestions.ts"
 import * as waitBudget from "./waitBudget.ts"
@@ -62,7 +63,7 @@ export const tryAcquire = (
 
 /**
  * An acquisition under way: its state, the command to perform, whether that is under way, what got no answer, how many joins were sent,
- * what a watch told last, and its questions for the time once it asks any.
+ * what a watch told last, its questions for the time once it asks any, and its slot for the requests that follow on each other.
  */
 interface Attempt {
   readonly contender: Contender
@@ -73,6 +74,7 @@ interface Attempt {
   joins: number
   lastTold: Latest | undefined
   askTime: Effect.Effect<Event> | undefined
+  slot: Entry | undefined
 }
 
 const drive = <E>(
@@ -92,9 +94,11 @@ const drive = <E>(
       unanswered: undefined,
       joins: 0,
       lastTold: undefined,
-      askTime: undefined
+      askTime: undefined,
+      slot: undefined
     }
     return Effect.onExitPrimitive(restore(use(attempt)), (exit) => {
+      leaveSlot(attempt)
       const { attempts, holder, inDoubt } = attempt.isPerforming ? attempt.state : acquisition.unsent(attempt.state)
       const noted = noteAttempts(attempts, holder?.id)
       return exit._tag === "Success" || !(attempt.command._tag === "Succeed" || inDoubt.held || inDoubt.queued)
@@ -126,10 +130,8 @@ const withCommand = (cutOff: CutOff | undefined, command: Command): CutOff | und
 const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
     while: () => !until(attempt.command) && !hasEnded(attempt.command),
-    body: () => {
-      attempt.isPerforming = true
-      if (attempt.command._tag === "Join") attempt.joins++
-      return Effect.flatMap(perform(attempt), (event) =>
+    body: () =>
+      Effect.flatMap(performInSlot(attempt), (event) =>
         Effect.flatMap(requests.now(attempt.contender.engine.store), (now) => {
           const { contender } = attempt
           const { conflicts, unqueueable } = attempt.state
@@ -140,15 +142,56 @@ const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect
           attempt.state = state
           attempt.command = command
           attempt.isPerforming = false
+          if (!isRequest(command)) leaveSlot(attempt)
           const noted = state.conflicts > conflicts ? measure(contender, LockMetrics.conflicts, 1) : Effect.void
           return state.unqueueable === unqueueable
             ? noted
             : Effect.andThen(noted, tellUnqueued(contender, state.unqueueable))
         })
-      )
-    },
+      ),
     step: () => {}
   })
+
+const leaveSlot = (attempt: Attempt): void => {
+  attempt.slot?.leave()
+  attempt.slot = undefined
+}
+
+const performInSlot = (attempt: Attempt): Effect.Effect<Event> => {
+  if (isRequest(attempt.command)) {
+    attempt.slot ??= attempt.contender.engine.slots.enter("Acquisition")
+    if (!attempt.slot.hasSlot()) return performLater(attempt, attempt.slot)
+  }
+  return performNow(attempt)
+}
+
+const performNow = (attempt: Attempt): Effect.Effect<Event> => {
+  attempt.isPerforming = true
+  if (attempt.command._tag === "Join") attempt.joins++
+  return perform(attempt)
+}
+
+// A lease that began too long ago is not written: the acquisition looks again.
+const performLater = Effect.fnUntraced(function* (attempt: Attempt, slot: Entry): Effect.fn.Return<Event> {
+  const { command, contender } = attempt
+  const asked = yield* ClockReading.now
+  while (!slot.hasSlot()) {
+    const left = yield* contender.waitBudget(acquisition.seenBy(attempt.state), waitBudget.ahead)
+    if (Option.isNone(left)) return exhausted
+    yield* contender.engine.timers.wait(left.value, (notify) => {
+      slot.listen(notify)
+      return () => slot.listen(() => {})
+    })
+  }
+  const now = yield* ClockReading.now
+  const isStale = ClockReading.elapsed(asked, now).max > contender.ttl / 3
+  if (isStale && (command._tag === "Write" || command._tag === "Create")) {
+    attempt.state = acquisition.unsent(attempt.state)
+    return elapsed
+  }
+  attempt.state = acquisition.sentAt(attempt.state, now)
+  return yield* performNow(attempt)
+})
 
 const tellUnqueued = (contender: Contender, error: State["unqueueable"]): Effect.Effect<void> =>
   tell(contender, "Warn", `Waits for ${subjectOf(contender)} without a place in the queue. ${error?.message ?? ""}`)
@@ -179,6 +222,9 @@ const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
     new LockError.Conflict({ id, object, reason, ...rules.whatOf(kind), ...acquisition.seenBy(state) })
   )
 }
+
+const isRequest = ({ _tag }: Command): boolean =>
+  _tag === "Read" || _tag === "Write" || _tag === "Join" || _tag === "Create"
 
 const hasEnded = ({ _tag }: Command): boolean => _tag === "Succeed" || _tag === "Fail"
 

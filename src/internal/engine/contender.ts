@@ -7,6 +7,7 @@ import type { Timers } from "../time/timers.ts"
 import type { Closing } from "./closing.ts"
 import type { Renewer } from "./renewer.ts"
 import type { Sessions } from "./sessions.ts"
+import type { Slots } from "./slots.ts"
 import type { WaitBudget } from "./waitBudget.ts"
 import type { WatchPool } from "./watchPool.ts"
 
@@ -17,6 +18,7 @@ export interface Engine {
   readonly watches: WatchPool
   readonly renewer: Renewer
   readonly sessions: Sessions
+  readonly slots: Slots
   readonly closing: Closing
   readonly scope: Scope.Scope
 }

@@ -108,7 +108,16 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const alone = <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     writing === undefined ? write : writing.withPermit(write)
 
+  // A lease must have been renewed when a third of it is left.
+  const latestRenewal = () => {
+    const read = now()
+    return read.monotonic + holding.remaining(state, read) - state.validFor / 3
+  }
+
   const renewOnce = (interval: number) =>
+    Effect.suspend(() => engine.slots.within({ latest: latestRenewal() }, renewInSlot(interval)))
+
+  const renewInSlot = (interval: number) =>
     Effect.gen(function* () {
       if (state.loss !== undefined) return undefined
       // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.

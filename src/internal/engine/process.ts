@@ -19,6 +19,7 @@ import type { Contender, Engine } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import * as renewer from "./renewer.ts"
 import type { Sessions } from "./sessions.ts"
+import * as slots from "./slots.ts"
 import { acquiring, attributesOf, broken } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 import * as watchPool from "./watchPool.ts"
@@ -91,6 +92,7 @@ export const make = Effect.fnUntraced(function* (
     ),
     renewer: renewer.make(timing),
     sessions,
+    slots: yield* slots.make,
     closing,
     scope: yield* Effect.scope
   }

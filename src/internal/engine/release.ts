@@ -137,14 +137,21 @@ const perform = (
   begin: (now: Now) => protocol.Step,
   failure: Run["failure"]
 ): Effect.Effect<Released> =>
-  Effect.flatMap(requests.now(contender.engine.store), (now) => {
-    const [state, command] = begin(now)
+  Effect.suspend(() => {
+    const { closing, slots, store } = contender.engine
+    const [state, command] = protocol.beginWithReading
     const run: Run = { contender, self, failure, state, command, mayQueue: false, wasRefused: false }
-    const releasing = Effect.flatMap(tryOnce(run), () =>
+    const first = Effect.flatMap(requests.now(store), (now) => {
+      const [state, command] = begin(now)
+      run.state = state
+      run.command = command
+      return tryOnce(run)
+    })
+    const releasing = Effect.flatMap(slots.within("Release", first), () =>
       isLater(run.command) && (failure !== undefined || run.wasRefused) ? retry(run) : endOf(run)
     )
     // In a test, a request that hangs would hang for ever: its time-out follows a clock that stands still.
-    return contender.engine.closing.hasBegun() ? within(run, patience, releasing) : releasing
+    return closing.hasBegun() ? within(run, patience, releasing) : releasing
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -203,7 +210,8 @@ const outOfTime = (run: Run, problem: string): Effect.Effect<Released> => {
   return run.contender.engine.closing.hasBegun() ? endOf(run) : Effect.flatMap(tryAgain(run), () => endOf(run))
 }
 
-const tryAgain = (run: Run): Effect.Effect<void> => Effect.andThen(advance(run, { _tag: "Elapsed" }), tryOnce(run))
+const tryAgain = (run: Run): Effect.Effect<void> =>
+  run.contender.engine.slots.within("Release", Effect.andThen(advance(run, { _tag: "Elapsed" }), tryOnce(run)))
 
 const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Released> {
   const budgets = { ReadLater: waitBudget.make(retries), LookLater: waitBudget.make(looks) }

@@ -61,7 +61,7 @@ export class RotatingConnections implements Connections {
 }
 
 /** How many connections requests use at most. Our choice. */
-export const requestConnections = 16
+export const requestConnections = 20
 
 const connect = (undici: typeof Undici, connection: Connection): Connections => ({
   requests: connectForRequests(undici, connection),

@@ -14,7 +14,7 @@ import { isFree } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type * as PermitProtocol from "../../PermitProtocol.ts"
-import { elapsed } from "../time/clockReading.ts"
+import { type ClockReading, elapsed } from "../time/clockReading.ts"
 import { isDecimal, isOlder } from "../version.ts"
 import type {
   Acquisition,
@@ -112,6 +112,9 @@ const answered = (state: State, event: Event, now: Now): State => {
   const latency = isAskingTime(state) ? state.latency : elapsed(state.requestedAt, now.clock).max
   return { ...state, latency, slowest: Math.max(state.slowest, latency), refused: refusedBy(state, event, now) }
 }
+
+/** The state if the request of its phase is sent later than it was decided on. */
+export const sentAt = (state: State, requestedAt: ClockReading): State => ({ ...state, requestedAt })
 
 /** The state if the request of its phase was never sent, or was not applied. */
 export const unsent = (state: State): State => {
