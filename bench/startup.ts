@@ -1,5 +1,5 @@
 /**
- * What kubelock costs before it does anything: `npm run bench:startup`. See `--help`.
+ * What kubelock costs before it does anything, and how soon a service holds its first lock: `npm run bench:startup`. See `--help`.
  *
  * Each import runs in processes of its own, one after the other in turns, because a machine is not equally fast all the time.
  */
@@ -7,13 +7,16 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { execFile, spawn } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import { rolldown } from "rolldown"
+import { Envtest } from "../src/testing/index.ts"
 import { build } from "../tools/package.ts"
 import { whole } from "../tools/flags.ts"
 import { run } from "../tools/program.ts"
+import { LoadError } from "./harness/loadError.ts"
 import { median } from "./harness/statistics.ts"
 import { columns } from "./harness/text.ts"
 
@@ -77,6 +80,93 @@ const measure = Effect.fnUntraced(function* (rounds: number) {
   yield* Console.log(columns([["import", "CPU", "time", "memory", "CPU ratio"], ...rows], 1).join("\n"))
 })
 
+// A service as it is deployed: one bundle, minified, beside a package.json that says what its files are.
+const bundle = async (folder: string): Promise<string> => {
+  const made = await rolldown({ input: join(import.meta.dirname, "startupService.ts"), platform: "node" })
+  await made.write({ dir: folder, minify: true })
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
+  return join(folder, "startupService.js")
+}
+
+/** The milliseconds from the start of a process to its first output, or to its end if it says nothing. */
+const timeOf = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
+  Effect.callback<number, LoadError>((resume) => {
+    const began = performance.now()
+    let took: number | undefined
+    const child = spawn(process.execPath, [...args], { env, stdio: ["ignore", "pipe", "inherit"] })
+    child.stdout.once("data", () => {
+      took = performance.now() - began
+    })
+    child.once("close", (code) =>
+      resume(
+        code === 0
+          ? Effect.succeed(took ?? performance.now() - began)
+          : Effect.fail(new LoadError({ message: "the service did not get its lock" }))
+      )
+    )
+  })
+
+/** The service account of a pod that may do everything: what the kubelet would mount. */
+const serviceAccountOf = Effect.fnUntraced(function* (api: Envtest.ApiServerProcess) {
+  const [namespace, name] = ["dex", "startup"]
+  const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`
+  yield* api.request("POST", accounts, { metadata: { name } })
+  yield* api.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+    metadata: { name },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+    subjects: [{ kind: "ServiceAccount", name, namespace }]
+  })
+  const { body } = yield* api.request("POST", `${accounts}/${name}/token`, {
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenRequest",
+    spec: {}
+  })
+  const { status } = body as { readonly status: { readonly token: string } }
+  const folder = join(api.directory, "serviceaccount")
+  mkdirSync(folder)
+  for (const [file, text] of Object.entries({ token: status.token, namespace, "ca.crt": api.ca })) {
+    writeFileSync(join(folder, file), text, { mode: 0o600 })
+  }
+  return folder
+})
+
+const measureService = Effect.fnUntraced(function* (rounds: number) {
+  const servers = yield* Envtest.servers
+  if (!servers.includes("kube-apiserver")) {
+    return yield* Console.log("LEFT OUT: how soon a service holds a lock. KUBEBUILDER_ASSETS has no kube-apiserver.")
+  }
+  const api = yield* Envtest.start({ server: "kube-apiserver" })
+  const service = yield* Effect.promise(() => bundle(join(built, "service")))
+  const serviceAccount = yield* serviceAccountOf(api)
+  const { hostname, port } = new URL(api.url)
+  const env = { ...withoutCache, HOME: api.directory, KUBECONFIG: "" }
+  const cache = { NODE_COMPILE_CACHE: join(built, "cache") }
+  const pod = { ...env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
+  const kubeConfig = { ...env, KUBECONFIG: api.kubeConfigPath }
+  const starts = [
+    ["nothing (node -e 0)", ["-e", "0"], env],
+    ["to the first lock, in a pod", [service, serviceAccount], { ...pod, ...cache }],
+    ["the same without a compile cache", [service, serviceAccount], pod],
+    ["to the first lock, by kubeconfig", [service], { ...kubeConfig, ...cache }],
+    ["the same without a compile cache", [service], kubeConfig]
+  ] as const
+  const samples = starts.map((): Array<number> => [])
+  // The first round fills the cache.
+  for (let round = 0; round <= rounds; round++) {
+    for (const [index, [, args, env]] of starts.entries()) {
+      const took = yield* timeOf(args, env)
+      if (round > 0) samples[index]!.push(took)
+    }
+  }
+  const middles = samples.map((one) => median(one) ?? 0)
+  const rows = starts.map(([name], index) => [
+    name,
+    `${middles[index]!.toFixed(0)} ms`,
+    `x ${(middles[index]! / middles[0]!).toFixed(2)}`
+  ])
+  yield* Console.log(columns([["from the start of a process", "time", "ratio"], ...rows], 1).join("\n"))
+}, Effect.scoped)
+
 const command = Command.make(
   "npm run bench:startup --",
   {
@@ -84,10 +174,10 @@ const command = Command.make(
       Flag.withDefault(15)
     )
   },
-  ({ rounds }) => measure(rounds)
+  ({ rounds }) => Effect.andThen(measure(rounds), measureService(rounds))
 ).pipe(
   Command.withDescription(
-    `Measures what importing kubelock costs, beside the modules of Effect that any service imports. The ratio is to ${service.join(" and ")}.`
+    `Measures what importing kubelock costs, beside the modules of Effect that any service imports (the ratio is to ${service.join(" and ")}); and how soon a bundled service holds its first lock on the kube-apiserver in KUBEBUILDER_ASSETS.`
   ),
   Command.withExamples([{ command: "npm run bench:startup" }])
 )

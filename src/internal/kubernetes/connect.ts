@@ -10,7 +10,7 @@ import * as Timers from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
 import type { Client } from "./client.ts"
 import * as ClientNode from "./clientNode.ts"
-import { RotatingConnections } from "./connections.ts"
+import { loadUndici, RotatingConnections } from "./connections.ts"
 import * as Credentials from "./credentials.ts"
 import { Environment } from "./environment.ts"
 import * as FindTarget from "./findTarget.ts"
@@ -61,6 +61,8 @@ const make = Effect.fnUntraced(function* (
   find: (context: string | undefined) => Effect.Effect<Found, KubeConfigError>
 ) {
   const { variables } = yield* Environment
+  // It loads while files are read and plugins run.
+  const loading = loadUndici()
   const found = yield* find(undefined)
   const { cluster, context, namespace = "default" } = found.target
   const server = yield* Effect.fromResult(ServerUrl.parse(cluster.server!))
@@ -101,7 +103,7 @@ const make = Effect.fnUntraced(function* (
 
   const { credentials } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
-    Effect.promise(() => RotatingConnections.make(credentials.connection)),
+    Effect.promise(() => loading.then(() => RotatingConnections.make(credentials.connection))),
     (connections) => Effect.sync(() => connections.close())
   )
   const http = Http.make(connections, server, yield* Timers.make)

@@ -31,8 +31,7 @@ export class RotatingConnections implements Connections {
 
   /** Connects. */
   static async make(connection: Connection): Promise<RotatingConnections> {
-    // Not "undici": Bun answers that with a module of its own, whose dispatchers cannot send requests.
-    return new RotatingConnections(await import("undici/index.js"), connection)
+    return new RotatingConnections(await loadUndici(), connection)
   }
 
   get requests(): Undici.Dispatcher {
@@ -59,6 +58,9 @@ export class RotatingConnections implements Connections {
     closeAll(this.#current)
   }
 }
+
+/** Loads undici. Not "undici": Bun answers that with a module of its own, whose dispatchers cannot send requests. */
+export const loadUndici = (): Promise<typeof Undici> => import("undici/index.js")
 
 /** How many connections requests use at most. Our choice. */
 export const requestConnections = 20
