@@ -11,6 +11,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { spawn } from "node:child_process"
 import { appendFileSync, writeFileSync } from "node:fs"
 import * as Os from "node:os"
@@ -27,7 +28,7 @@ import { type Line, type Quantity, trends, warmUp } from "./samples.ts"
 /** Tokens of one user. The API server knows all of them, and the process reads the next one from the file. */
 const tokens = Array.from({ length: 100 }, (_, index) => `soak-token-${index}`)
 
-const soak = Effect.fnUntraced(function* (minutes: number, seed: number) {
+const soak = Effect.fnUntraced(function* (minutes: number, seed: number, keep: (line: string) => void) {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* fs.makeTempDirectoryScoped({ prefix: "kubelock-soak-" })
   const file = (name: string, text: string) => {
@@ -51,7 +52,10 @@ const soak = Effect.fnUntraced(function* (minutes: number, seed: number) {
   )
   cluster.site.guard.watch(worker.pid!)
   const ended = new Promise((resolve) => worker.once("exit", resolve))
-  createInterface(worker.stdout).on("line", (line) => lines.push(JSON.parse(line) as Line))
+  createInterface(worker.stdout).on("line", (line) => {
+    keep(line)
+    lines.push(JSON.parse(line) as Line)
+  })
   yield* Effect.addFinalizer(() => Effect.sync(() => worker.kill("SIGKILL")))
 
   const faults = { "connections cut": 0, "API servers restarted": 0, "credentials rotated": 0 }
@@ -75,10 +79,11 @@ const soak = Effect.fnUntraced(function* (minutes: number, seed: number) {
     Effect.promise(() => ended),
     (status) => Effect.fail(new EnvtestError({ step: "soak", detail: `the process ended with ${String(status)}` }))
   )
-  yield* trouble.pipe(Effect.raceFirst(gone), Effect.timeoutOption(minutes * 60_000))
+  const played = yield* trouble.pipe(Effect.raceFirst(gone), Effect.timeoutOption(minutes * 60_000), Effect.result)
   worker.kill("SIGTERM")
   yield* Effect.promise(() => ended)
-  return { lines, faults, version: cluster.version }
+  const failures = Result.isFailure(played) ? [played.failure.message] : []
+  return { lines, faults, version: cluster.version, failures }
 }, Effect.scoped)
 
 /** What must be left at most once everything is closed: standard streams, and the timer of the last sample. */
@@ -134,9 +139,12 @@ const command = Command.make(
     )
   },
   Effect.fnUntraced(function* ({ minutes, record, seed }) {
-    const { faults, lines, version } = yield* soak(minutes, seed)
-    if (Option.isSome(record)) appendFileSync(record.value, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
-    const { counts } = lines.at(-1) ?? { counts: {} }
+    const { failures, faults, lines, version } = yield* soak(minutes, seed, (line) => {
+      if (Option.isSome(record)) appendFileSync(record.value, `${line}\n`)
+    })
+    const last = lines.at(-1)
+    if (last === undefined)
+      return yield* new EnvtestError({ step: "soak", detail: ["no samples", ...failures].join("; ") })
     const list = (all: Readonly<Record<string, number>>) =>
       Object.entries(all)
         .map(([what, count]) => `${what} ${count}`)
@@ -146,7 +154,7 @@ const command = Command.make(
         "",
         `a soak of ${counted(minutes, "minute")} on kube-apiserver ${version}, Node.js ${process.version}, ${counted(Os.availableParallelism(), "core")}, seed ${seed}`,
         "",
-        `  ${list(counts)}`,
+        `  ${list(last.counts)}`,
         `  ${list(faults)}`,
         "",
         `${counted(running(lines).length, "sample")}; growth from ${warmUp * 100} % of the time on`,
@@ -154,7 +162,7 @@ const command = Command.make(
         ""
       ].join("\n")
     )
-    const problems = problemsOf(lines)
+    const problems = [...failures, ...problemsOf(lines)]
     if (problems.length > 0) return yield* new EnvtestError({ step: "soak", detail: problems.join("; ") })
   }, Effect.provide(NodeServices.layer))
 ).pipe(
