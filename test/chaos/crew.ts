@@ -1,30 +1,25 @@
 /**
- * Contenders and users of a rotating token in this process, each with a client, a store and a lock of its own, and the ledger
- * of what they did. For faults that hit only the servers: they need no processes.
+ * Processes that contend for a lock of each kind, and users of a rotating token, all of them in this process, each with a client of its
+ * own; and the ledgers of what they did. For faults that hit only the servers: they need no processes.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
-import * as Lock from "../../src/Lock.ts"
-import * as LockPolicy from "../../src/LockPolicy.ts"
-import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Dice from "../simulation/dice.ts"
+import * as Acquiring from "./acquiring.ts"
 import { contend } from "./contending.ts"
 import { type Findings, Ledger } from "./ledger.ts"
 import { Provider, type Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
 
-/** `ttl` and `requestTimeout` are in milliseconds. Their defaults are those of the chaos. */
+/** `ttl` and `requestTimeout` are in milliseconds. Their defaults are those of the chaos. `contenders` is how many want each lock. */
 export interface Options {
   readonly kubeConfig: string
   readonly seed: number
@@ -34,43 +29,54 @@ export interface Options {
   readonly requestTimeout?: number | undefined
 }
 
-/** `entered` waits until every contender has entered after a moment. Answers false if that takes longer than `limit`. */
+/**
+ * `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment. Answers false if
+ * that takes longer than `limit`.
+ */
 export interface Crew {
-  readonly ledger: Ledger
+  readonly ledgers: Ledgers
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
 }
+export type Ledgers = Readonly<Record<settings.Kind, Ledger>>
 
-/** The locked ConfigMap, and the Secret of the token. Each is made on first use. */
-const id = "crew"
+/** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
 
 /** Starts them. They end with the scope. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Crew, never, Scope.Scope> {
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
-  const ledger = new Ledger()
+  const ledgers = Object.fromEntries(
+    settings.kinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
+  ) as unknown as Ledgers
   const provider = new Provider()
   const client = KubernetesClient.layerKubeConfigYaml(kubeConfig)
 
-  const policy = LockPolicy.make({
-    ttl: Duration.millis(ttl),
-    waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(
-      Schedule.upTo({ duration: "20 seconds" })
-    )
-  })
   const names = Array.from({ length: contenders }, (_, index) => `contender-${index}`)
-  for (const name of names) {
-    const lock = Lock.layer({ policy, identity: name }).pipe(
-      Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex", requestTimeout })),
-      Layer.provide(client)
-    )
-    yield* contend({
+  const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, name: string) {
+    const acquire = yield* Acquiring.make({
+      kind,
+      id: `crew-${kind}`,
+      identity: name,
+      resource: Resource.configMap,
+      dice: Dice.make(seed, `${name}/${kind}, permits`),
+      ttl,
+      requestTimeout,
+      patience: 20_000
+    })
+    return yield* contend({
       name,
-      dice: Dice.make(seed, name),
-      acquire: Lock.scoped(id),
-      tell: (testimony) => Effect.sync(() => ledger.take(testimony))
-    }).pipe(Effect.provide(lock, { local: true }), Effect.orDie, Effect.forkScoped)
+      dice: Dice.make(seed, `${name}/${kind}`),
+      acquire,
+      tell: (testimony) => Effect.sync(() => ledgers[kind].take(testimony))
+    })
+  })
+  for (const name of names) {
+    yield* Effect.forEach(settings.kinds, (kind) => contendFor(kind, name), {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)
   }
 
   for (let index = 0; index < refreshers; index++) {
@@ -97,11 +103,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   return {
-    ledger,
+    ledgers,
     provider,
     entered: (since, limit) =>
       Effect.sleep("20 millis").pipe(
-        Effect.repeat({ until: () => names.every((name) => (ledger.lastEntered.get(name) ?? 0) > since) }),
+        Effect.repeat({
+          until: () =>
+            Object.values(ledgers).every(({ lastEntered }) =>
+              names.every((name) => (lastEntered.get(name) ?? 0) > since)
+            )
+        }),
         Effect.timeoutOption(limit),
         Effect.map(Option.isSome)
       )
@@ -122,19 +133,25 @@ export const broken = ({ exclusion, overlaps, staleAccepted }: Findings): Readon
     overlaps["Unaccounted"] === undefined ? "" : `${overlaps["Unaccounted"]} holders never reported their loss`
   ].filter((sentence) => sentence !== "")
 
+/** The same for each kind of lock. */
+const brokenOf = (ledgers: Ledgers): ReadonlyArray<string> =>
+  Object.entries(ledgers).flatMap(([kind, { findings }]) => broken(findings).map((sentence) => `${kind}: ${sentence}`))
+
 /** What a fault of the servers did to a crew. Times are in milliseconds. */
 export interface Survival {
   /** The problems, one sentence each. */
   readonly broken: ReadonlyArray<string>
   /** For how long after the fault began somebody called the lock valid. */
   readonly validFor: number
-  /** How long it took until everybody had had the lock, once the fault had ended. `undefined` if somebody did not. */
+  /** How long it took until somebody wrote under a lock of each kind, once the fault had ended. `Infinity` if nobody did. */
+  readonly resumed: number
+  /** How long it took until everybody had had each lock, once the fault had ended. `undefined` if somebody did not. */
   readonly recovered: number | undefined
   /** How long it took until the token was rotated, once the fault had ended. `undefined` if it was not. */
   readonly rotated: number | undefined
   /** The values of the token that were spent twice. */
   readonly reuses: ReadonlyArray<Reuse>
-  readonly losses: Findings["losses"]
+  readonly losses: Readonly<Record<string, Findings["losses"]>>
 }
 
 /** A fault of the servers that lasts for a time, in milliseconds. */
@@ -146,14 +163,19 @@ export interface Fault<E, E2> {
 
 /** Lets a fault come, stay and end, and waits until everything has recovered by itself. */
 export const survive = Effect.fnUntraced(function* <E, E2>(
-  { entered, ledger, provider }: Crew,
+  { entered, ledgers, provider }: Crew,
   fault: Fault<E, E2>,
   limit: number
 ): Effect.fn.Return<Survival, E | E2, Scope.Scope> {
   yield* fault.begin
   const sound = now()
   yield* Effect.sleep(fault.millis)
-  const validFor = Math.max(0, ...ledger.findings.stays.map(({ lastValid = sound }) => lastValid - sound))
+  const validFor = Math.max(
+    0,
+    ...Object.values(ledgers).flatMap(({ findings }) =>
+      findings.stays.map(({ lastValid = sound }) => lastValid - sound)
+    )
+  )
   yield* fault.end
   const ended = now()
   const { rotations } = provider
@@ -166,13 +188,16 @@ export const survive = Effect.fnUntraced(function* <E, E2>(
   )
   const isBack = yield* entered(ended, limit)
   const recovered = now() - ended
-  const { losses, ...findings } = ledger.findings
+  const resumedAt = Object.values(ledgers).map(({ findings }) =>
+    Math.min(...findings.writeTimes.filter((at) => at >= ended))
+  )
   return {
-    broken: broken({ losses, ...findings }),
+    broken: brokenOf(ledgers),
     validFor,
+    resumed: Math.max(...resumedAt) - ended,
     recovered: isBack ? recovered : undefined,
     rotated: Option.getOrUndefined(yield* Fiber.join(rotated)),
     reuses: provider.reuses,
-    losses
+    losses: Object.fromEntries(Object.entries(ledgers).map(([kind, { findings }]) => [kind, findings.losses]))
   }
 })

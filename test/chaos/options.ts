@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { appendFileSync } from "node:fs"
 import * as Report from "./report.ts"
 import * as settings from "./settings.ts"
+import { now } from "./testimony.ts"
 
 /** What processes contend for: each kind in turn, or the one that was asked for. */
 export const kinds: ReadonlyArray<settings.Kind> = settings.kinds.filter(
@@ -16,6 +17,13 @@ export const kinds: ReadonlyArray<settings.Kind> = settings.kinds.filter(
 export const options = Config.all({
   seed: Config.Int("KUBELOCK_CHAOS_SEED").pipe(Config.withDefault(1)),
   seconds: Config.Int("KUBELOCK_CHAOS_SECONDS").pipe(Config.withDefault(25))
+})
+
+/** Plays until the time is up, at least once, with one seed after the other. */
+export const repeatedly = Effect.fnUntraced(function* <E, R>(play: (seed: number) => Effect.Effect<void, E, R>) {
+  const { seconds, seed } = yield* options
+  const ends = now() + seconds * 1000
+  for (let round = 0; round === 0 || now() < ends; round++) yield* play(seed + round)
 })
 
 /** Appends one line of JSON to the file of `KUBELOCK_CHAOS_RECORD`, if it is set. */

@@ -1,0 +1,166 @@
+/**
+ * Servers that are full: etcd without space, a disk that is slow, an API server with too many requests. Locks are lost in
+ * time and told, nothing is granted twice, and everything recovers by itself.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as Scope from "effect/Scope"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as Client from "../../src/testing/envtest/Client.ts"
+import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
+import type { Request } from "../../src/testing/envtest/Site.ts"
+import * as Cluster from "./cluster.ts"
+import * as Crew from "./crew.ts"
+import * as settings from "./settings.ts"
+
+/**
+ * What a fault did. `ttl` is that of the locks. `losesAll`: no lock can be renewed while it lasts. `isFelt`: the fault did what it is
+ * for.
+ */
+export interface Outcome extends Crew.Survival {
+  readonly kind: string
+  readonly ttl: number
+  readonly losesAll: boolean
+  readonly isFelt: boolean
+}
+
+/** The broken promises, one sentence each. */
+export const problems = (outcome: Outcome): ReadonlyArray<string> => {
+  const { broken, isFelt, losesAll, recovered, resumed, reuses, rotated, ttl, validFor } = outcome
+  return [
+    ...broken,
+    ...reuses.map(({ generation }) => `value ${generation} of the token was spent twice`),
+    ...(losesAll && validFor > ttl ? [`a lock was called valid ${validFor} ms after the fault began`] : []),
+    ...(resumed > settings.resumptionOf(ttl) ? [`nobody wrote under a lock of some kind for ${resumed} ms`] : []),
+    ...(recovered === undefined ? ["not everybody had the lock again"] : []),
+    ...(rotated === undefined ? ["the token was not rotated again"] : []),
+    ...(isFelt ? [] : ["nothing was felt of the fault"])
+  ].map((sentence) => `${outcome.kind}: ${sentence}`)
+}
+
+const contenders = 2
+/** Longer than every lease of the contenders, shorter than that of the token. */
+const outage = settings.ttl + 3000
+
+/** A crew that is at work. */
+const atWork = Effect.fnUntraced(function* (options: Omit<Crew.Options, "contenders">) {
+  const crew = yield* Crew.make({ ...options, contenders })
+  if (yield* crew.entered(0, 120_000)) return crew
+  return yield* new EnvtestError({ step: "full house", detail: "a contender did not get each lock before any fault" })
+})
+
+const survive = <E, E2>(crew: Crew.Crew, fault: Crew.Fault<E, E2>, ttl: number) =>
+  Crew.survive(crew, fault, settings.turnOf(contenders, ttl))
+
+type World = (seed: number) => Effect.Effect<ReadonlyArray<Outcome>, EnvtestError, Scope.Scope>
+
+/** An etcd without space, a suspended etcd, and a slow disk, one after the other. */
+const failingEtcd: World = Effect.fnUntraced(function* (seed) {
+  const { members, servers, site } = yield* Cluster.start({ members: 1, servers: 1 })
+  const [etcd] = members as [Cluster.Member]
+  const [api] = servers as [Cluster.Server]
+  const { ttl } = settings
+  const crew = yield* atWork({ kubeConfig: site.kubeConfig, seed })
+  const alarm = (action: "ACTIVATE" | "DEACTIVATE") => etcd.ask("/v3/maintenance/alarm", { action, alarm: "NOSPACE" })
+  const play = <E, E2>(
+    kind: string,
+    losesAll: boolean,
+    begin: Effect.Effect<unknown, E>,
+    end: Effect.Effect<unknown, E2>
+  ) =>
+    Effect.map(survive(crew, { begin, end, millis: outage }, ttl), (survival): Outcome => ({
+      kind,
+      ttl,
+      losesAll,
+      isFelt: true,
+      ...survival
+    }))
+  return [
+    yield* play("etcd out of space (its quota alarm)", true, alarm("ACTIVATE"), alarm("DEACTIVATE")),
+    yield* play("etcd suspended", true, etcd.process.pause, etcd.process.resume),
+    // Each request of the API server to etcd takes a second, so a write of a client takes two or three.
+    yield* play(
+      "each answer of etcd a second late",
+      false,
+      api.toEtcd.set({ _tag: "Slow", millis: 500 }),
+      api.toEtcd.set({ _tag: "Open" })
+    )
+  ]
+})
+
+/** An API server at its limits, which refuses requests or, with priority and fairness, queues them. */
+const tooManyRequests =
+  (queues: boolean): World =>
+  (seed) =>
+    Effect.gen(function* () {
+      const { site } = yield* Cluster.start({
+        members: 1,
+        servers: 1,
+        serverFlags: [
+          ...(queues ? [] : ["--enable-priority-and-fairness=false"]),
+          "--max-requests-inflight=4",
+          "--max-mutating-requests-inflight=2"
+        ]
+      })
+      yield* admit(site.request)
+      const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
+      const ttl = Duration.toMillis(LockPolicy.standard.ttl)
+      const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
+      const crew = yield* atWork({ kubeConfig, seed, ttl, requestTimeout })
+      const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
+      const survival = yield* survive(crew, { begin: flood.begin, end: flood.end, millis: outage }, ttl)
+      const { answers, refused } = flood.counts()
+      return [
+        {
+          kind: `API server at its limits, ${queues ? "queueing" : "refusing"}`,
+          ttl,
+          losesAll: false,
+          isFelt: queues ? answers > 0 : refused > 0,
+          ...survival
+        }
+      ]
+    })
+
+/** The worlds. A seed decides what the contenders do. */
+export const worlds = {
+  "an etcd without space, a suspended etcd and a slow disk": failingEtcd,
+  "an API server that refuses requests": tooManyRequests(false),
+  "an API server that queues requests": tooManyRequests(true)
+} satisfies Readonly<Record<string, World>>
+
+/** Lets the group `lockers` do everything. Members of it are not exempt from limits, as administrators are. */
+const admit = (request: Request) =>
+  Effect.orDie(
+    request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+      metadata: { name: "lockers" },
+      subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: "lockers" }],
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" }
+    })
+  )
+
+/** Many clients that write to one object at once, each again as soon as it has an answer. */
+const makeFlood = Effect.fnUntraced(function* (client: HttpClient.HttpClient) {
+  const path = "/api/v1/namespaces/dex/configmaps"
+  let refused = 0
+  let answers = 0
+  const fibers = yield* FiberSet.make<void>()
+  yield* Effect.ignore(Client.send(client, "POST", path, { metadata: { name: "flood" } }))
+  const one = Effect.suspend(() =>
+    Client.send(client, "PATCH", `${path}/flood`, { data: { at: String(performance.now()) } })
+  ).pipe(
+    Effect.map(({ status }) => {
+      answers++
+      if (status === 429) refused++
+    }),
+    Effect.ignore,
+    Effect.forever
+  )
+  return {
+    begin: Effect.replicateEffect(FiberSet.run(fibers, one), 40, { discard: true }),
+    end: FiberSet.clear(fibers),
+    counts: () => ({ answers, refused })
+  }
+})
