@@ -123,7 +123,8 @@ export const run = Effect.fnUntraced(function* (
         : {
             rotations: provider.rotations,
             atTheEnd: provider.rotations - rotationsBefore,
-            reuses: provider.reuses
+            reuses: provider.reuses,
+            logs: yield* Effect.forEach(arena.refreshers, ({ log }) => log)
           },
     recovered,
     lockLeft: [

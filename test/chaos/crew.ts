@@ -30,10 +30,11 @@ export interface Options {
 }
 
 /**
- * `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment. Answers false if
+ * `names`: of the contenders. `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment. Answers false if
  * that takes longer than `limit`.
  */
 export interface Crew {
+  readonly names: ReadonlyArray<string>
   readonly ledgers: Ledgers
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
@@ -103,6 +104,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   return {
+    names,
     ledgers,
     provider,
     entered: (since, limit) =>
@@ -137,6 +139,14 @@ export const broken = ({ exclusion, overlaps, staleAccepted }: Findings): Readon
 const brokenOf = (ledgers: Ledgers): ReadonlyArray<string> =>
   Object.entries(ledgers).flatMap(([kind, { findings }]) => broken(findings).map((sentence) => `${kind}: ${sentence}`))
 
+/** When each of these first entered after a moment. */
+const firstEntries = ({ findings }: Ledger, names: ReadonlyArray<string>, since: number): ReadonlyArray<number> =>
+  names.map((one) =>
+    Math.min(
+      ...findings.stays.filter(({ entered, name }) => name === one && entered > since).map((stay) => stay.entered)
+    )
+  )
+
 /** What a fault of the servers did to a crew. Times are in milliseconds. */
 export interface Survival {
   /** The problems, one sentence each. */
@@ -145,8 +155,8 @@ export interface Survival {
   readonly validFor: number
   /** How long it took until somebody wrote under a lock of each kind, once the fault had ended. `Infinity` if nobody did. */
   readonly resumed: number
-  /** How long it took until everybody had had each lock, once the fault had ended. `undefined` if somebody did not. */
-  readonly recovered: number | undefined
+  /** How long it took until everybody had had the lock of each kind, once the fault had ended. `Infinity` if somebody did not. */
+  readonly recovered: Readonly<Record<string, number>>
   /** How long it took until the token was rotated, once the fault had ended. `undefined` if it was not. */
   readonly rotated: number | undefined
   /** The values of the token that were spent twice. */
@@ -163,7 +173,7 @@ export interface Fault<E, E2> {
 
 /** Lets a fault come, stay and end, and waits until everything has recovered by itself. */
 export const survive = Effect.fnUntraced(function* <E, E2>(
-  { entered, ledgers, provider }: Crew,
+  { entered, ledgers, names, provider }: Crew,
   fault: Fault<E, E2>,
   limit: number
 ): Effect.fn.Return<Survival, E | E2, Scope.Scope> {
@@ -186,8 +196,7 @@ export const survive = Effect.fnUntraced(function* <E, E2>(
       Effect.timeoutOption(limit)
     )
   )
-  const isBack = yield* entered(ended, limit)
-  const recovered = now() - ended
+  yield* entered(ended, limit)
   const resumedAt = Object.values(ledgers).map(({ findings }) =>
     Math.min(...findings.writeTimes.filter((at) => at >= ended))
   )
@@ -195,7 +204,9 @@ export const survive = Effect.fnUntraced(function* <E, E2>(
     broken: brokenOf(ledgers),
     validFor,
     resumed: Math.max(...resumedAt) - ended,
-    recovered: isBack ? recovered : undefined,
+    recovered: Object.fromEntries(
+      Object.entries(ledgers).map(([kind, ledger]) => [kind, Math.max(...firstEntries(ledger, names, ended)) - ended])
+    ),
     rotated: Option.getOrUndefined(yield* Fiber.join(rotated)),
     reuses: provider.reuses,
     losses: Object.fromEntries(Object.entries(ledgers).map(([kind, { findings }]) => [kind, findings.losses]))

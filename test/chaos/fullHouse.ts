@@ -33,9 +33,13 @@ export const problems = (outcome: Outcome): ReadonlyArray<string> => {
   return [
     ...broken,
     ...reuses.map(({ generation }) => `value ${generation} of the token was spent twice`),
-    ...(losesAll && validFor > ttl ? [`a lock was called valid ${validFor} ms after the fault began`] : []),
-    ...(resumed > settings.resumptionOf(ttl) ? [`nobody wrote under a lock of some kind for ${resumed} ms`] : []),
-    ...(recovered === undefined ? ["not everybody had the lock again"] : []),
+    ...(losesAll && validFor > ttl ? [`a lock was called valid ${Math.round(validFor)} ms after the fault began`] : []),
+    ...(resumed > settings.resumptionOf(ttl)
+      ? [`nobody wrote under a lock of some kind for ${Math.round(resumed)} ms`]
+      : []),
+    ...Object.entries(recovered).flatMap(([kind, millis]) =>
+      Number.isFinite(millis) ? [] : [`not everybody had the ${kind} again`]
+    ),
     ...(rotated === undefined ? ["the token was not rotated again"] : []),
     ...(isFelt ? [] : ["nothing was felt of the fault"])
   ].map((sentence) => `${outcome.kind}: ${sentence}`)

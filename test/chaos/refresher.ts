@@ -6,6 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
@@ -28,7 +29,17 @@ const spend = Effect.fnUntraced(function* (generation: number) {
   return { generation: Number(yield* response.text), until: Date.now() + settings.tokenLifetime }
 })
 
+/** A process that pauses for longer than its lease can lose the value that it has just spent. So it says when it has paused. */
+const tellOfPauses = Effect.sleep("200 millis").pipe(
+  Effect.timed,
+  Effect.flatMap(([took]) =>
+    Duration.isGreaterThan(took, Duration.seconds(2)) ? Effect.log(`paused for ${Duration.format(took)}`) : Effect.void
+  ),
+  Effect.forever
+)
+
 const main = Effect.gen(function* () {
+  yield* Effect.forkScoped(tellOfPauses)
   const tokens = yield* RefreshOnce.make({
     schema: Token,
     identity: name,

@@ -29,8 +29,8 @@ export interface Recovery {
  * A whole run.
  *
  * - `others`: the holders of another version, if there are any.
- * - `refresh`: how often the token was rotated, how often after all faults had ended, and the values that were spent twice.
- *   `undefined` if there was no token.
+ * - `refresh`: how often the token was rotated, how often after all faults had ended, the values that were spent twice,
+ *   and what the processes logged. `undefined` if there was no token.
  * - `lockLeft`: the lock's annotations that stayed on the object after all holders had stopped.
  */
 export interface Report {
@@ -43,7 +43,12 @@ export interface Report {
   readonly injected: ReadonlyArray<Injected>
   readonly findings: Findings
   readonly refresh:
-    | { readonly rotations: number; readonly atTheEnd: number; readonly reuses: ReadonlyArray<Reuse> }
+    | {
+        readonly rotations: number
+        readonly atTheEnd: number
+        readonly reuses: ReadonlyArray<Reuse>
+        readonly logs: ReadonlyArray<string>
+      }
     | undefined
   readonly recovered: ReadonlyArray<Recovery>
   readonly lockLeft: ReadonlyArray<string>
@@ -108,7 +113,7 @@ export const problems = (report: Report): ReadonlyArray<string> => {
       : `nobody wrote for ${seconds(longest)} after a fault of the servers had ended`,
     ...(report.refresh?.reuses ?? []).map(
       ({ after, first, generation, second }) =>
-        `value ${generation} of the token was lost: ${first} spent it, and ${second} again ${seconds(after)} later`
+        `value ${generation} of the token was lost: ${first} spent it, and ${second} again ${seconds(after)} later; they logged:\n${report.refresh?.logs.join("\n")}\n`
     ),
     report.refresh === undefined || report.refresh.atTheEnd > 0
       ? undefined
