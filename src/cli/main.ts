@@ -5,13 +5,14 @@ import { command as doctor } from "./doctor/command.ts"
 import { command as inspect } from "./inspect/command.ts"
 import * as program from "./program.ts"
 import { command as run } from "./run/command.ts"
+import { command as serve } from "./serve/command.ts"
 import { root } from "./target.ts"
 
 const command = root.pipe(
   Command.withDescription(
     "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
   ),
-  Command.withSubcommands([run, inspect, breaking, doctor])
+  Command.withSubcommands([run, inspect, breaking, doctor, serve])
 )
 
 /** Runs the command line with these arguments. */

@@ -9,6 +9,7 @@ let kubelock: Kubelock.Kubelock
 
 beforeAll(async () => {
   kubelock = await Kubelock.make()
+  writeFileSync(join(kubelock.folder, "kubelock.kubeconfig"), kubelock.server.kubeConfig)
   for (const name of ["make", "npx", "pg_dump", "crawl", "read", "write", "report", "controller"]) {
     const script = name === "npx" ? `exec "$@"` : "exit 0"
     writeFileSync(join(kubelock.folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
@@ -18,11 +19,13 @@ beforeAll(async () => {
 afterAll(() => kubelock.remove())
 
 const runs = async (line: string) => {
+  // It serves until a signal, as its own tests do.
+  if (line.startsWith("kubelock serve")) return
   const { code, stderr, stdout } = await kubelock.shell(line)
   assert.strictEqual(code, 0, `${line}\n${stdout}\n${stderr}`)
 }
 
-const verbs = ["run", "inspect", "break", "doctor"]
+const verbs = ["run", "inspect", "break", "doctor", "serve"]
 
 describe("the help of kubelock", () => {
   it("names every verb", async () => {
@@ -36,7 +39,9 @@ describe("the help of kubelock", () => {
   it.each(verbs)("of %s has examples that work", async (verb) => {
     const { code, stderr, stdout } = await kubelock.run([verb, "--help"])
     assert.deepStrictEqual([code, stderr], [0, ""])
-    const examples = [...stdout.split("\nEXAMPLES\n")[1]!.matchAll(/^ {2}(kubelock .*)$/gm)].map(([, line]) => line!)
+    const examples = [...stdout.split("\nEXAMPLES\n")[1]!.matchAll(/^ {2}((?:KUBECONFIG=\S+ )?kubelock .*)$/gm)].map(
+      ([, line]) => line!
+    )
     assert.isNotEmpty(examples)
     await Promise.all(examples.map(runs))
   })
