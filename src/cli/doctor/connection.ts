@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { isIP } from "node:net"
 import { connect } from "node:tls"
 import * as ClockReading from "../../internal/time/clockReading.ts"
 import type { ApiClient } from "../../internal/kubernetes/apiClient.ts"
@@ -88,7 +89,7 @@ const offered = (host: string, port: number): Effect.Effect<string | false | nul
     const socket = connect({
       host,
       port,
-      servername: host,
+      servername: isIP(host) === 0 ? host : "",
       ALPNProtocols: ["h2", "http/1.1"],
       rejectUnauthorized: false
     })

@@ -105,7 +105,7 @@ const draw = (given: Given, place: look.Place, events: Stream.Stream<Event, Lock
   const known = new Map<string, view.Found>()
   let height = 0
   const frame = Effect.map(look.timeOf(place), (now) => {
-    const locks = [...known.values()].filter((one) => view.isLock(one, place.key)).toSorted(look.byPlace)
+    const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
     const views = locks.map((one) => view.of(one, place.key, now))
     const { columns = 80, rows = 24 } = process.stdout
     const lines = table.lines(views, columnsOf(given), now.earliest).slice(0, rows - 1)
@@ -117,15 +117,17 @@ const draw = (given: Given, place: look.Place, events: Stream.Stream<Event, Lock
   return Stream.runForEach(Stream.merge(updates, Stream.tick("1 second")), () => frame)
 }
 
+const keyOf = ({ source }: Event, { name, namespace }: Pick<view.Found, "name" | "namespace">): string =>
+  `${source} ${namespace} ${name}`
+
 const learn = (known: Map<string, view.Found>, event: Event): void => {
-  const keyOf = ({ name, namespace }: view.Found) => `${event.source} ${namespace} ${name}`
   if ("change" in event) {
-    if (event.change.isGone) known.delete(keyOf(event.change))
-    else known.set(keyOf(event.change), event.change)
+    if (event.change.isGone) known.delete(keyOf(event, event.change))
+    else known.set(keyOf(event, event.change), event.change)
     return
   }
   for (const key of known.keys()) if (key.startsWith(`${event.source} `)) known.delete(key)
-  for (const one of event.listed) known.set(keyOf(one), one)
+  for (const one of event.listed) known.set(keyOf(event, one), one)
 }
 
 /** Prints each lock as it is, and again whenever more of it changes than its expiry. */
@@ -137,11 +139,11 @@ const print = (given: Given, place: look.Place, events: Stream.Stream<Event, Loc
       const now = yield* look.timeOf(place)
       const found = "change" in event ? [event.change] : event.listed
       const news = found
-        .filter((one) => view.isLock(one, place.key))
+        .filter((one) => place.isWanted(one) || printed.has(keyOf(event, one)))
         .map((one) => ("isGone" in one && one.isGone === true ? view.gone(one) : view.of(one, place.key, now)))
         .filter((seen) => {
           const essence = JSON.stringify(seen, (name, value: unknown) => (name === "expires" ? undefined : value))
-          const key = `${event.source} ${seen.namespace} ${seen.name}`
+          const key = keyOf(event, seen)
           if (printed.get(key) === essence) return false
           printed.set(key, essence)
           return true

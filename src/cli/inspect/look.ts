@@ -23,11 +23,13 @@ export interface Wanted {
  *
  * - `place`: a text for people.
  * - `sources`: the objects of each resource.
+ * - `isWanted`: whether an object is of interest: it has to do with a lock, or it was asked for by its name.
  * - `key`: the annotation of the locks, if it is not that of the resource.
  */
 export interface Place {
   readonly place: string
   readonly sources: ReadonlyArray<objects.Objects>
+  readonly isWanted: (found: view.Found) => boolean
   readonly key: string | undefined
 }
 
@@ -47,19 +49,20 @@ export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resou
     sources: resources.map((resource) =>
       objects.make(client, { resource, namespace, name: Option.getOrUndefined(name) })
     ),
+    isWanted: (found) => Option.isSome(name) || view.isLock(found, key),
     key
   }
   return place
 })
 
 /** What is there now. A resource that may not be looked at is left out, with a word about it, unless it is the only one. */
-export const now = ({ key, sources }: Place): Effect.Effect<ReadonlyArray<view.Found>, LockError.StoreError> =>
+export const now = ({ isWanted, sources }: Place): Effect.Effect<ReadonlyArray<view.Found>, LockError.StoreError> =>
   Effect.gen(function* () {
     const results = yield* Effect.forEach(sources, ({ list }) => Effect.result(list), { concurrency: "unbounded" })
     const found: Array<view.Found> = []
     const failures: Array<LockError.StoreError> = []
     for (const result of results) {
-      if (result._tag === "Success") found.push(...result.success.items.filter((one) => view.isLock(one, key)))
+      if (result._tag === "Success") found.push(...result.success.items.filter(isWanted))
       else failures.push(result.failure)
     }
     const [first] = failures

@@ -47,12 +47,13 @@ export interface Page {
 /** Decodes a page of a list. Returns `undefined` if the text is not a list. */
 export const pageFromJson = (text: string, includesContent: boolean): Page | undefined => {
   const list = parse(text)
-  if (!Predicate.isObject(list) || !Predicate.isObject(list["metadata"]) || !Array.isArray(list["items"]))
-    return undefined
+  if (!Predicate.isObject(list) || !Predicate.isObject(list["metadata"])) return undefined
   const { continue: goOn, resourceVersion } = list["metadata"]
-  return Predicate.isString(resourceVersion)
+  // API servers write an empty list of metadata as null.
+  const items = list["items"] === null ? [] : list["items"]
+  return Array.isArray(items) && Predicate.isString(resourceVersion)
     ? {
-        items: list["items"].flatMap((item) => placed(item, includesContent) ?? []),
+        items: items.flatMap((item) => placed(item, includesContent) ?? []),
         resourceVersion,
         goOn: Predicate.isString(goOn) && goOn !== "" ? goOn : undefined
       }

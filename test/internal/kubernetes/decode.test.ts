@@ -106,6 +106,7 @@ describe("a list", () => {
       [["a", "x"]]
     )
     assert.strictEqual(page({ resourceVersion: "9", continue: "more" })?.goOn, "more")
+    assert.deepStrictEqual(objects.pageFromJson('{"metadata":{"resourceVersion":"1"},"items":null}', false)?.items, [])
     for (const text of ["{", "1", "{}", '{"metadata":{},"items":[]}', '{"metadata":{"resourceVersion":"1"}}']) {
       assert.isUndefined(objects.pageFromJson(text, false))
     }
