@@ -4,6 +4,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as histogram from "../harness/histogram.ts"
 import { now, type Records, type Report, type Samples, type Task } from "./task.ts"
+import * as Holds from "./holds.ts"
 import * as Witness from "./witness.ts"
 
 /** Why a lock was not acquired. */
@@ -76,7 +77,7 @@ interface Attempt {
 }
 
 /** Records in memory that threads share, and proves exclusion there. */
-const sharing = ({ handoff, wait, witness }: Records): Recorder => ({
+const sharing = ({ handoff, holds, wait, witness }: Records): Recorder => ({
   begin: (who, id, isWriter) => {
     const began = process.hrtime.bigint()
     return {
@@ -86,7 +87,11 @@ const sharing = ({ handoff, wait, witness }: Records): Recorder => ({
         const visit = Witness.enter(witness, id, who, now, isWriter)
         histogram.record(wait, now - began)
         if (visit.sinceLeft !== undefined) histogram.record(handoff, visit.sinceLeft)
-        return () => Witness.leave(witness, visit, process.hrtime.bigint())
+        return () => {
+          const left = process.hrtime.bigint()
+          Witness.leave(witness, visit, left)
+          if (holds !== undefined) Holds.record(holds, id, who, now, left)
+        }
       }
     }
   },

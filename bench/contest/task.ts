@@ -4,6 +4,7 @@ import type { Build } from "./build.ts"
 import type { Connection } from "../harness/connection.ts"
 import type { Histogram } from "../harness/histogram.ts"
 import type { Requests } from "../harness/requests.ts"
+import type { Holds } from "./holds.ts"
 import type { AnyKind } from "./kind.ts"
 import type { Witness } from "./witness.ts"
 
@@ -47,6 +48,8 @@ export interface Records {
   readonly wait: Histogram
   /** Nanoseconds from the moment when the last holder left its critical section to the entry of one that excludes all others. */
   readonly handoff: Histogram
+  /** Who held when, if that is wanted. */
+  readonly holds?: Holds | undefined
 }
 
 /** A worker prepares a task, begins it at a moment on the monotonic clock, and ends it early on request. */

@@ -32,6 +32,22 @@ export const record = (self: Histogram, nanos: bigint): void => {
 /** How many durations were recorded. */
 export const count = (self: Histogram): number => self.reduce((sum, count) => sum + count, 0)
 
+/** How many durations were from `from` to `to`, in milliseconds: eight ranges for each power of two. Empty ranges are left out. */
+export const ranges = (
+  self: Histogram
+): ReadonlyArray<{ readonly from: number; readonly to: number; readonly count: number }> => {
+  const size = cellsOfAPower / 8
+  return Array.from({ length: self.length / size }, (_, index) => {
+    const cells = self.subarray(index * size, (index + 1) * size)
+    const from = index === 0 ? 1 : longestOf(index * size - 1) + 1
+    return {
+      from: from / 1e6,
+      to: (longestOf((index + 1) * size - 1) + 1) / 1e6,
+      count: cells.reduce((sum, count) => sum + count, 0)
+    }
+  }).filter(({ count }) => count > 0)
+}
+
 /** Forgets everything. */
 export const reset = (self: Histogram): void => {
   self.fill(0)

@@ -19,6 +19,7 @@ const given: flags.Given = {
   compare: false,
   seed: Option.none(),
   json: false,
+  report: Option.none(),
   kubeconfig: Option.none(),
   context: Option.none(),
   namespace: Option.none(),

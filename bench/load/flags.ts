@@ -3,6 +3,8 @@ import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { existsSync } from "node:fs"
+import { dirname, resolve } from "node:path"
 import * as clusterFlags from "../../tools/clusterFlags.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import { connection, duration, type Values } from "../harness/flags.ts"
@@ -58,6 +60,11 @@ export const flags = {
     "Decides what is chosen at random, such as which object is locked next; it is shown with the figures (default: any)"
   ).pipe(Flag.optional),
   json: toggle("json", "Print the figures as one JSON object, the last line of standard output"),
+  report: Flag.String("report").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Also write a page to this file: who held the lock when, and the figures as charts"),
+    Flag.optional
+  ),
   ...clusterFlags.flags,
   resource: Flag.String("resource").pipe(
     Flag.withDefault("refreshtokens"),
@@ -73,15 +80,16 @@ export type Given = Values<typeof flags>
 
 /** The settings that the flags mean. */
 export const toSettings = Effect.fnUntraced(function* (given: Given): Effect.fn.Return<Settings, LoadError> {
-  const { compare, context, duration, hold, kubeconfig, namespace, protocol, resource, seed, ...rest } = given
+  const { compare, context, duration, hold, kubeconfig, namespace, protocol, report, resource, seed, ...rest } = given
   const { kind, limit, writers } = given
-  const problem = misfit(given)
+  const problem = misfit(given) ?? noFolder(given)
   if (problem !== undefined) return yield* new LoadError({ message: problem })
   return {
     ...rest,
     limit: kind === "semaphore" ? Option.getOrElse(limit, () => 4) : null,
     writers: kind === "shared" ? Option.getOrElse(writers, () => 0.1) : null,
     seconds: Duration.toSeconds(duration),
+    reportFile: Option.getOrUndefined(report),
     holdMillis: Duration.toMillis(hold),
     protocols: compare ? protocols : [protocol],
     seed: Option.getOrElse(seed, () => crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1),
@@ -92,6 +100,13 @@ export const toSettings = Effect.fnUntraced(function* (given: Given): Effect.fn.
     }
   }
 })
+
+// A page that cannot be written is no surprise for the end of a long test.
+const noFolder = ({ report }: Given): string | undefined => {
+  if (Option.isNone(report)) return undefined
+  const folder = dirname(resolve(report.value))
+  return existsSync(folder) ? undefined : `--report: there is no folder ${folder}`
+}
 
 const misfit = ({ compare, kind, limit, protocol, writers }: Given): string | undefined => {
   if (Option.isSome(limit) && kind !== "semaphore")
@@ -108,6 +123,7 @@ const misfit = ({ compare, kind, limit, protocol, writers }: Given): string | un
 export const examples = [
   { command: "npm start", description: "32 fibers in 4 threads contend for one RefreshToken of an embedded server" },
   { command: "npm start -- --compare --hold 5ms", description: "kubelock and Dex in turns" },
+  { command: "npm start -- --compare --report load.html", description: "The same, and a page with charts" },
   {
     command: "npm start -- --kind semaphore --limit 4 --hold 20ms",
     description: "They share the permits of a semaphore"

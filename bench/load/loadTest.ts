@@ -2,8 +2,10 @@
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { writeFileSync } from "node:fs"
 import { styleText } from "node:util"
 import { counted } from "../../tools/text.ts"
+import * as Holds from "../contest/holds.ts"
 import * as Pool from "../contest/pool.ts"
 import { now, type Records, type Report } from "../contest/task.ts"
 import * as Witness from "../contest/witness.ts"
@@ -33,14 +35,15 @@ export interface Settings extends Figures.Subject {
   readonly seconds: number
   readonly seed: number
   readonly json: boolean
+  readonly reportFile?: string | undefined
 }
 
-/** Runs a load test. The report is also printed if it is interrupted. A violation of exclusion is an error. */
+/** Runs a load test. The report is also printed, and the page written, if it is interrupted. A violation of exclusion is an error. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
   const test = makeTest(settings)
   yield* Effect.scoped(playAll(test, Progress.show)).pipe(
     Effect.onInterrupt(() => (hasFigures(test) ? Effect.void : Console.error("Stopped before anything was measured."))),
-    Effect.ensuring(Effect.suspend(() => print(test)))
+    Effect.onExit(() => Effect.andThen(print(test), writePage(test)))
   )
   const runs = figuresOf(test)
   if (runs.some(({ violations }) => violations > 0)) {
@@ -102,12 +105,13 @@ interface Test {
 }
 
 const makeTest = (settings: Settings): Test => {
-  const { fibers, ids, kind, limit, threads } = settings
+  const { fibers, ids, kind, limit, protocols, reportFile, seconds, threads } = settings
   const contenders = threads * fibers
   const records = (): Records => ({
     witness: Witness.make(ids, kind === "shared" ? contenders : Math.min(limit ?? 1, contenders)),
     wait: histogram.make(),
-    handoff: histogram.make()
+    handoff: histogram.make(),
+    holds: reportFile === undefined ? undefined : Holds.make(seconds * protocols.length)
   })
   return {
     settings,
@@ -171,7 +175,9 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
     onStart: (at) =>
       Effect.sync(() => {
         began = at
-        if (!warmUp) test.began ??= at
+        if (warmUp || test.began !== undefined) return
+        test.began = at
+        for (const { holds } of Object.values(test.records)) if (holds !== undefined) Holds.begin(holds, at)
       }),
     onEnd: (reports) => {
       if (warmUp && Witness.verdict(records.witness).violations === 0) reset(records)
@@ -221,6 +227,25 @@ const print = (test: Test): Effect.Effect<void> => {
         )
       )
 }
+
+const writePage = (test: Test): Effect.Effect<void, LoadError> =>
+  Effect.suspend(() => {
+    const { reportFile } = test.settings
+    if (reportFile === undefined || !hasFigures(test)) return Effect.void
+    const sides = figuresOf(test).map((figures) => ({
+      figures,
+      records: test.records[figures.protocol],
+      acquisitions: test.totals[figures.protocol]?.acquisitions ?? []
+    }))
+    return Effect.tryPromise({
+      try: async () => {
+        // Only a page needs the plotting library.
+        const { html } = await import("./page/page.ts")
+        writeFileSync(reportFile, html({ title: title(test), sides }))
+      },
+      catch: (error) => new LoadError({ message: `the page could not be written: ${String(error)}` })
+    })
+  })
 
 const verdict = (run: Figures.Figures): string =>
   process.stdout.isTTY && process.stdout.hasColors()

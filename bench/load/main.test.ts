@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url))
@@ -35,6 +38,15 @@ const run = (
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
+/** A file for a page, which goes with the scope. */
+const pageFile = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-load-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  ),
+  (folder) => join(folder, "page.html")
+)
+
 const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1)!
 
 describe("load tester", () => {
@@ -62,18 +74,28 @@ describe("load tester", () => {
   )
 
   it.live(
-    "compares in a table, on several ids",
+    "compares in a table and on a page, on several ids",
     () =>
       Effect.gen(function* () {
-        const { code, stderr, stdout } = yield* run(
-          "--compare --duration 3s --threads 2 --fibers 2 --ids 3 --hold 1ms".split(" ")
-        )
+        const page = yield* pageFile
+        const { code, stderr, stdout } = yield* run([
+          ..."--compare --duration 3s --threads 2 --fibers 2 --ids 3 --hold 1ms --report".split(" "),
+          page
+        ])
         assert.strictEqual(code, 0)
+        const html = readFileSync(page, "utf8")
+        assert.include(html, "the first of 3 objects")
+        assert.match(html, /kubelock: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
+        const charts = JSON.parse(/<script type="application\/json" id="charts">(.*?)<\/script>/.exec(html)![1]!)
+        assert.sameMembers(Object.keys(charts), ["timeline", "throughput", "wait", "handoff", "requests", "fairness"])
+        const turns = charts.timeline.spec.data[0].values as ReadonlyArray<readonly [row: number]>
+        // A row for each thread of each side, and each of them had the lock.
+        assert.deepStrictEqual([...new Set(turns.map(([row]) => row))].toSorted(), [0, 1, 2, 3])
         assert.match(stdout, /kubelock +dex +ratio/)
         assert.match(stdout, /kubelock: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
         assert.match(stdout, /dex: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
         assert.match(stderr, /s {2}kubelock: [\d,]+ acquisitions/)
-      }),
+      }).pipe(Effect.scoped),
     60_000
   )
 
@@ -125,16 +147,18 @@ describe("load tester", () => {
   )
 
   it.live(
-    "prints the table so far when it is interrupted, and ends with 130",
+    "prints the table so far when it is interrupted, writes the page, and ends with 130",
     () =>
       Effect.gen(function* () {
+        const page = yield* pageFile
         const { code, stdout } = yield* run(
-          ["--duration", "1h", "--threads", "2"],
+          ["--duration", "1h", "--threads", "2", "--report", page],
           /s {2}kubelock: [\d,]+ acquisitions/
         )
         assert.strictEqual(code, 130)
+        assert.include(readFileSync(page, "utf8"), "Who held the lock when")
         assert.match(stdout, /0 violations in [\d,]+ acquisitions: mutual exclusion held/)
-      }),
+      }).pipe(Effect.scoped),
     60_000
   )
 
@@ -198,7 +222,8 @@ describe("load tester", () => {
         "protocol",
         "compare",
         "seed",
-        "json"
+        "json",
+        "report"
       ]) {
         assert.include(stdout, `--${flag}`)
       }
@@ -220,6 +245,7 @@ describe("load tester", () => {
     ["--kind shared --writers 10", /a share from 0% to 100%, such as 10%/],
     ["--kind shared --writers 101%", /--writers/],
     ["--kind semaphore --compare", /leave out --compare, or use --kind lock/],
+    ["--report /does/not/exist.html", /--report: there is no folder \/does\/not/],
     ["--bogus", /Unrecognized flag: --bogus/],
     ["--thread 2", /Unrecognized flag: --thread in .* Did you mean --threads\?/],
     ["--context staging", /--context needs --kubeconfig/],

@@ -15,10 +15,15 @@ export const json = (runs: ReadonlyArray<Figures>): string =>
  * whether the first is the better one. Kinds of requests that were not made are left out.
  */
 export const table = (runs: ReadonlyArray<Figures>): string => {
+  const [first, ...others] = columns(cellsOf(runs), 1)
+  return [first, "-".repeat(Math.max(first!.length, ...others.map((line) => line.length))), ...others].join("\n")
+}
+
+/** The cells of that table. The first row is its head. */
+export const cellsOf = (runs: ReadonlyArray<Figures>): ReadonlyArray<ReadonlyArray<string>> => {
   const head = ["", ...runs.map(({ protocol }) => protocol), ...(runs.length === 2 ? ["ratio"] : [])]
   const shown = rows.filter(({ isOptional, read }) => !isOptional || runs.some((run) => read(run) !== 0))
-  const [first, ...others] = columns([head, ...shown.map((row) => cells(row, runs))], 1)
-  return [first, "-".repeat(Math.max(first!.length, ...others.map((line) => line.length))), ...others].join("\n")
+  return [head, ...shown.map((row) => cells(row, runs))]
 }
 
 /** What a kind is, for a title: nothing for a lock, which is the default. */
