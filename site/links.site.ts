@@ -1,14 +1,10 @@
 /** The site as it is built: every link leads to a page or a file of it, and every anchor to a heading. */
-import { assert, beforeAll, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
+import { assert, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { promisify } from "node:util"
 import { site } from "./pages.ts"
 
 const dist = join(site, "dist")
-
-beforeAll(() => promisify(execFile)(process.execPath, [join(site, "site.ts"), "--build"]))
 
 interface Page {
   readonly path: string

@@ -23,6 +23,7 @@ export const copy = (): void => {
   mkdirSync(pages, { recursive: true })
   cpSync(docs, pages, { recursive: true, filter: (source) => source !== join(docs, "README.md") })
   cpSync(join(docs, "README.md"), join(pages, "index.md"))
+  cpSync(join(site, "play.md"), join(pages, "play.md"))
   // What pages link to, as it is.
   cpSync(join(docs, "examples"), join(pages, "public/examples"), { recursive: true })
 }

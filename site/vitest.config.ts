@@ -6,6 +6,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, ".."),
   test: {
     include: ["site/*.site.ts"],
+    globalSetup: ["site/build.ts"],
     fileParallelism: false,
     // These guard against hanging. No test relies on them, and a busy machine may be slow.
     testTimeout: 1_800_000,

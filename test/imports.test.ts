@@ -136,9 +136,9 @@ const wings: Readonly<Record<string, Wing>> = {
   "testing/peers": { files: ["src/testing/clientGo/", "src/testing/dex/"], imports: [...kubernetes, "client"] },
   cli: { files: ["src/cli/"], imports: library },
   tools: { files: ["tools/"], imports: ["cli"] },
-  site: { files: ["site/"], imports: [] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
-  test: { files: ["test/"], imports: [...library, "tools", "site"] }
+  test: { files: ["test/"], imports: [...library, "tools"] },
+  site: { files: ["site/"], imports: [...library, "tools", "test"] }
 }
 
 const names = Object.keys(wings)
@@ -154,7 +154,7 @@ const wingOf = (file: string): string => {
 const matchesPath = (pattern: string, file: string): boolean =>
   pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern
 
-const imports = ["src", "tools", "bench", "test"]
+const imports = ["src", "tools", "bench", "test", "site/play"]
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name))
   )

@@ -43,10 +43,15 @@ export default defineConfig({
     outline: [2, 3],
     nav: [
       { text: "Docs", link: "/getting-started" },
+      { text: "Play", link: "/play" },
       { text: "API", link: "/api/" }
     ],
     sidebar: {
-      "/": [...docs, { text: "Reference", items: [{ text: "API", link: "/api/" }] }],
+      "/": [
+        ...docs,
+        { text: "Play", items: [{ text: "Play the protocol", link: "/play" }] },
+        { text: "Reference", items: [{ text: "API", link: "/api/" }] }
+      ],
       "/api/": [{ text: "API", link: "/api/", items: api }]
     }
   }

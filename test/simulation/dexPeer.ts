@@ -48,7 +48,7 @@ export const run = Effect.fnUntraced(function* ({ dice, isBusy, network, plan, r
 })
 
 /** Whole objects over a network: a PUT replaces all annotations, under the resourceVersion that was read. */
-const clientOf = (network: Network, served: ObjectStore["Service"]): dex.DexClient => {
+export const clientOf = (network: Network, served: ObjectStore["Service"]): dex.DexClient => {
   const toDexError = (error: Error) => new dex.DexError({ detail: error.message })
   return {
     get: (id) =>

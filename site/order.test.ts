@@ -2,8 +2,8 @@
 import { assert, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import * as order from "../site/order.ts"
-import { root } from "./utils/publicModules.ts"
+import { root } from "../test/utils/publicModules.ts"
+import * as order from "./order.ts"
 
 const docs = join(root, "docs")
 const files = readdirSync(docs).filter((name) => name.endsWith(".md"))
