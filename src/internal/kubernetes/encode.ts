@@ -1,6 +1,6 @@
 /** Encodes requests to the API server. Pure. */
 import type * as Schema from "effect/Schema"
-import type { ConditionalPatch, Copy, FieldPatch, ObjectSnapshot } from "../../ObjectStore.ts"
+import type { ConditionalPatch, Copy, FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Request } from "./http.ts"
 
 /** A GET of an object, a list or a watch. */
@@ -67,7 +67,7 @@ export const patch = (path: string, write: ConditionalPatch, resetsTracking: boo
           ...(write.expect.hasLabels === false ? createLabels : []),
           ...(resetsTracking ? set(["metadata", "managedFields"], untracked) : []),
           ...copiesOf(write).map(copy),
-          ...Object.entries(write.annotations).flatMap(([key, value]) => set(annotationPath(key), value)),
+          ...changesOf(write.annotations, write.expect.annotations),
           ...stampsOf(write).map(stamp),
           ...Object.entries(write.labels ?? {}).flatMap(([key, value]) => set(labelPath(key), value)),
           ...(write.content ?? []).flatMap(({ path, value }) => set(path, value))
@@ -135,11 +135,17 @@ const createLabels: ReadonlyArray<object> = [
   { op: "add", path: "/metadata/labels", value: {} }
 ]
 
-// "remove" fails if the key is absent, so the key is added first.
-const set = (path: ReadonlyArray<string>, value: Schema.Json): ReadonlyArray<object> =>
-  value === null
-    ? [
-        { op: "add", path: pointer(path), value: "" },
-        { op: "remove", path: pointer(path) }
-      ]
-    : [{ op: "add", path: pointer(path), value }]
+const changesOf = (
+  annotations: MetadataPatch,
+  expected: Readonly<Record<string, string | boolean>>
+): ReadonlyArray<object> =>
+  Object.entries(annotations).flatMap(([key, value]) =>
+    set(annotationPath(key), value, expected[key] !== undefined && expected[key] !== false)
+  )
+
+// "remove" fails if the key is absent. So the key is added first, unless a precondition has shown that it is there.
+const set = (path: ReadonlyArray<string>, value: Schema.Json, isThere = false): ReadonlyArray<object> => {
+  if (value !== null) return [{ op: "add", path: pointer(path), value }]
+  const remove = { op: "remove", path: pointer(path) }
+  return isThere ? [remove] : [{ op: "add", path: pointer(path), value: "" }, remove]
+}
