@@ -55,7 +55,8 @@ import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
  * - `releaseInBackground`: whether the scope closes without waiting for the release if other processes wait for the lock. Off by
  *   default: once the scope has closed, the lock is released, also if the process exits at that moment, unless another fiber of the
  *   process waits for it. On, a loop that wants the lock again at once saves one request of each round, because the request that
- *   hands the lock over also puts it in the queue. The layer waits for releases under way when it closes.
+ *   hands the lock over also puts it in the queue. The layer waits for releases under way when it closes. Of permits and shared locks: if
+ *   others have or want any.
  * - `countedAs`: what the attribute `kind` of the metrics says instead of the kind of lock, as `Once` says `once`. Use few of them.
  */
 export interface AcquireOptions extends LockPolicy.Overrides {

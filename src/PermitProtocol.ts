@@ -262,7 +262,7 @@ export const planLeave = (
   const others = line.filter(({ holderId }) => holderId !== lease.holderId)
   const waiters = others.filter(isWaiting)
   const woken = wokenBy(kind, line, lease, keeps, waiters.slice(passed))
-  const labels = labelling(kind, seen, woken)
+  const labels = woken.length > 0 ? labelling(kind, seen, woken) : quieting(kind, seen)
   const own = PermitRecord.leaseKey(kind.key, lease.holderId)
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
   const freed = Math.min(lease.permits, line.find(({ holderId }) => holderId === lease.holderId)?.granted ?? 0) - keeps
@@ -304,7 +304,7 @@ export const fewest = 3
 /** The name of the annotation with the process of a waiter that comes next, the first being 1. */
 export const turnKey = (key: string, position: number): string => `${key}-turn-${position}`
 
-/** The process of a turn that is nobody's. */
+/** The process of a turn that is nobody's, and the value of the label that wakes nobody. */
 export const nobody = "none"
 
 const positions = Array.from({ length: turns }, (_, index) => index + 1)
@@ -583,6 +583,14 @@ export const leftOverIn = (
   return permits === undefined
     ? PermitRecord.removalOfExclusive(key, annotations)
     : PermitRecord.removalOfLine(key, annotations)
+}
+
+// As long as the label says `several`, each write is an event for all waiters. Those that it woke have heard of it.
+const quieting = ({ key }: PermitKind, { labels }: Pick<Seen, "labels">): ReturnType<typeof labelling> => {
+  const label = LockQueue.labelKey(key)
+  return labels[label] === several
+    ? { expect: { hasLabels: true }, patch: { labels: { [label]: nobody } } }
+    : { expect: {}, patch: {} }
 }
 
 // The process of each waiter watches the label for its own ID, and for `several`.

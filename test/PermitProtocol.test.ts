@@ -304,6 +304,13 @@ describe("PermitProtocol.planLeave", () => {
     assert.strictEqual(labelOf(leave(one, lease(a, "1"), {}, shared)), "bbbbbbbbbbbb")
   })
 
+  it("makes the label quiet that has woken several, since each write would be an event for all", () => {
+    const readers = { ...objectWith(shared, lease(a, "1"), lease(b, "2")), labels: { [`${key}-next`]: "several" } }
+    assert.strictEqual(labelOf(leave(readers, lease(a, "1"), {}, shared)), "none")
+    const quiet = { ...readers, labels: { [`${key}-next`]: "none" } }
+    assert.isUndefined(labelOf(leave(quiet, lease(a, "1"), {}, shared)))
+  })
+
   it("reads from the answer whom it let in without having woken them, and how many were let in before", () => {
     const plan = leave(full, lease(a, "1"))
     const answer = {

@@ -75,6 +75,7 @@ const rulesOfPermits: ReadonlyArray<safety.Rule> = [
   permitting.losses,
   permitting.noticed,
   permitting.groundless,
+  permitting.handsOn,
   permitting.leftovers,
   permitting.entry,
   permitting.bounded

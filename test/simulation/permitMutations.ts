@@ -1,7 +1,8 @@
 /** Semaphores and shared locks with one thing wrong each, so that the simulation of permits is known to bite. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { ConditionalPatch, MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
+import type { ConditionalPatch, MetadataPatch, ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { key } from "./lineOn.ts"
 import { type Mutation, stopping } from "./mutations.ts"
 
@@ -33,6 +34,40 @@ const keeping = (store: Store): Store => ({
   compareAndSwap: (id, write) =>
     removes(write) ? Effect.map(store.read(id), Option.some) : store.compareAndSwap(id, write)
 })
+
+// A renewal, also of a place: it writes a lease that is there.
+const renews = (write: ConditionalPatch) =>
+  Object.keys(write.annotations).some(isLease) &&
+  !removes(write) &&
+  !("stamps" in write) &&
+  !("resourceVersion" in write.expect)
+
+// Renewals are answered as if they had been applied, whatever the server says, with what `change` makes of the object.
+const renewing = (
+  change: (annotations: ObjectSnapshot["annotations"], written: MetadataPatch) => ObjectSnapshot["annotations"],
+  believes: boolean
+): Mutation => ({
+  seen: (_, seen) => ({
+    ...seen,
+    store: {
+      ...seen.store,
+      compareAndSwap: (id, write) => {
+        const answer = seen.store.compareAndSwap(id, write)
+        if (!renews(write)) return answer
+        return Effect.flatMap(answer, (found) => {
+          if (Option.isNone(found) && !believes) return Effect.succeed(found)
+          const shown = Option.isSome(found) ? Effect.succeed(found.value) : seen.store.read(id)
+          return Effect.map(shown, (snapshot) =>
+            Option.some({ ...snapshot, annotations: change(snapshot.annotations, write.annotations) })
+          )
+        })
+      }
+    }
+  })
+})
+
+const leasesLeft = (annotations: ObjectSnapshot["annotations"], isLeft: (name: string) => boolean) =>
+  Object.fromEntries(Object.entries(annotations).filter(([name]) => !isLease(name) || isLeft(name)))
 
 /** The mutations. */
 export const mutations: ReadonlyArray<MutatedPermits> = [
@@ -108,9 +143,44 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
     }
   },
   {
+    name: "keeps what it gave back for as long as its lease lasts",
+    by: "bounded",
+    seed: 4,
+    how: { seen: (_, seen) => ({ ...seen, store: keeping(seen.store) }) }
+  },
+  {
+    name: "sleeps through the end of its lease",
+    by: "losses",
+    seed: 16,
+    how: {
+      seen: (_, seen) => ({
+        ...seen,
+        clock: { ...seen.clock, sleep: (duration) => seen.clock.sleep(Duration.times(duration, 3)) }
+      })
+    }
+  },
+  {
+    name: "believes that its renewals succeed",
+    by: "noticed",
+    seed: 37,
+    how: renewing((annotations, written) => ({ ...annotations, ...(written as ObjectSnapshot["annotations"]) }), true)
+  },
+  {
+    name: "misses its own lease",
+    by: "groundless",
+    seed: 4,
+    how: renewing((annotations, written) => leasesLeft(annotations, (name) => !(name in written)), false)
+  },
+  {
+    name: "does not see in its renewals that others wait",
+    by: "handsOn",
+    seed: 32,
+    how: renewing((annotations, written) => leasesLeft(annotations, (name) => name in written), false)
+  },
+  {
     name: "counts its lease from the answer on",
     by: "limit",
-    seed: 84,
+    seed: 154,
     how: { seen: (_, seen) => stopping(seen) }
   }
 ]

@@ -360,3 +360,34 @@ export const bounded: Rule = (line) => {
 
 // How long a process hands permits on while others wait, at most.
 const longestBudget = 2000
+
+/**
+ * A process hands permits on among its contenders for no longer than its budget while others wait. It hears of them at its next look,
+ * with which the budget ends.
+ */
+export const handsOn: Rule = (line) => {
+  const { history, plan } = line
+  const begun = new Map<string, number>()
+  // Since when contenders of other processes have waited without a break.
+  const waitingSince = new Map<string, number>()
+  return history.flatMap((event): ReadonlyArray<Violation> => {
+    if (event._tag === "Written") {
+      const waiting = leasesOf(event.after.line).filter(({ granted, permits }) => granted < permits)
+      const owners = new Set(waiting.map(({ owner }) => owner))
+      for (const owner of waitingSince.keys()) if (!owners.has(owner)) waitingSince.delete(owner)
+      for (const owner of owners) if (!waitingSince.has(owner)) waitingSince.set(owner, event.at)
+    }
+    if (event._tag !== "WishEnded" || event.end._tag !== "Granted") return []
+    const { acquisition, at, end } = event
+    const { turn } = end
+    if (!begun.has(turn)) begun.set(turn, at)
+    const holder = timeline.holderOf(plan, processOf(acquisition))
+    if (turn === acquisition || holder === undefined) return []
+    const others = [...waitingSince].filter(([owner]) => processOf(owner) !== holder.name).map(([, since]) => since)
+    const from = Math.max(begun.get(turn)!, Math.min(...others))
+    const due = from + longestBudget / holder.rate + 2 * roundTrip(plan) + sight
+    return at > due && timeline.inPeace(line, holder, { from, to: at })
+      ? [{ rule: "handsOn", at, what: `${holder.name} hands on ${turn}, although others have waited since ${from}` }]
+      : []
+  })
+}

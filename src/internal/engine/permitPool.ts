@@ -411,7 +411,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       hold.isClosing = true
       entry.leaving.add(hold)
     }
-    const isWanted = (releaseInBackground && lease.isAwaited()) || lease.isLost() || entry.waiters.size > 0
+    const isWanted = (releaseInBackground && isShared(lease)) || lease.isLost() || entry.waiters.size > 0
     return isWanted ? yield* giveBackLater(entry, hold) : yield* settle(entry, hold)
   })
 
@@ -560,6 +560,9 @@ const isPartial = (lease: HeldLease): boolean => {
   const { asked, granted } = lease.permits()
   return granted < asked
 }
+
+// Whether others have or want permits, as the object was last seen.
+const isShared = (lease: HeldLease): boolean => lease.contender.kind.decode(lease.seen().annotations).leases.length > 1
 
 const askedIn = ({ holds }: Entry): number =>
   Array.from(holds).reduce((sum, { lease }) => sum + (lease.isLost() ? 0 : lease.permits().asked), 0)

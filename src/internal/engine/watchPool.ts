@@ -258,7 +258,9 @@ export const make = Effect.fnUntraced(function* (
           if (toldBefore !== undefined && isOlder(resourceVersion, toldBefore)) return openAnew()
           const isTold = told !== undefined && !isOlder(told, resourceVersion)
           if (!tells(snapshot) || isTold || acquit !== undefined || latest?._tag === "Failure") return
-          if (_tag === "Found" && !tellsAtOnce && noteHandOver(true) >= lateHandOvers) return beDeaf()
+          // A label that wakes several was not written for this process.
+          const isOurs = _tag === "Found" && !tellsAtOnce && snapshot.labels[label.key] === label.value
+          if (isOurs && noteHandOver(true) >= lateHandOvers) return beDeaf()
           suspect()
         },
         latest: () => latest,
