@@ -44,6 +44,8 @@ const failing: Readonly<Record<string, RegExp>> = {
   "npm run bench:dex -- --quick": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:permits": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:permits -- --quick": /KUBEBUILDER_ASSETS is not set/,
+  "npm run bench:runners": /KUBEBUILDER_ASSETS is not set/,
+  "npm run bench:runners -- --rounds 1": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election -- --rounds 1": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --against ../before/package --contenders 2,8 --json peers.json":
