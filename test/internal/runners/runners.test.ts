@@ -371,6 +371,18 @@ describe("runners", () => {
     })
   )
 
+  it.effect("open no session for a client, which only asks for runners", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const [runner, client] = [yield* aRunner(), yield* aRunner()]
+      yield* runner.registers
+      assert.lengthOf(yield* client.storage.getRunners, 1)
+      yield* pass(1000)
+      assert.lengthOf(yield* client.storage.getRunners, 1)
+      assert.deepStrictEqual(client.leases.requests, [])
+    })
+  )
+
   it.effect("give another machine id to a second process with the same address", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
