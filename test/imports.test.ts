@@ -137,7 +137,7 @@ const wings: Readonly<Record<string, Wing>> = {
   cli: { files: ["src/cli/"], imports: library },
   tools: { files: ["tools/"], imports: ["cli"] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
-  test: { files: ["test/"], imports: [...library, "tools"] },
+  test: { files: ["test/"], imports: [...library, "cli", "tools"] },
   site: { files: ["site/"], imports: [...library, "tools", "test"] }
 }
 

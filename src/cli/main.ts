@@ -2,6 +2,7 @@
 import * as Command from "effect/cli/Command"
 import { command as breaking } from "./break/command.ts"
 import { command as doctor } from "./doctor/command.ts"
+import { acquire, release, renew } from "./fixed/command.ts"
 import { command as inspect } from "./inspect/command.ts"
 import * as program from "./program.ts"
 import { command as run } from "./run/command.ts"
@@ -12,7 +13,7 @@ const command = root.pipe(
   Command.withDescription(
     "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
   ),
-  Command.withSubcommands([run, inspect, breaking, doctor, serve])
+  Command.withSubcommands([run, inspect, breaking, doctor, acquire, renew, release, serve])
 )
 
 /** Runs the command line with these arguments. */

@@ -18,14 +18,18 @@ beforeAll(async () => {
 
 afterAll(() => kubelock.remove())
 
+let acquired = 0
+
 const runs = async (line: string) => {
   // It serves until a signal, as its own tests do.
   if (line.startsWith("kubelock serve")) return
-  const { code, stderr, stdout } = await kubelock.shell(line)
+  // What an earlier step acquired.
+  const before = line.includes("$HANDLE") ? `HANDLE=$(kubelock acquire step-${++acquired}); ` : ""
+  const { code, stderr, stdout } = await kubelock.shell(before + line)
   assert.strictEqual(code, 0, `${line}\n${stdout}\n${stderr}`)
 }
 
-const verbs = ["run", "inspect", "break", "doctor", "serve"]
+const verbs = ["run", "inspect", "break", "doctor", "acquire", "renew", "release", "serve"]
 
 describe("the help of kubelock", () => {
   it("names every verb", async () => {
@@ -39,7 +43,7 @@ describe("the help of kubelock", () => {
   it.each(verbs)("of %s has examples that work", async (verb) => {
     const { code, stderr, stdout } = await kubelock.run([verb, "--help"])
     assert.deepStrictEqual([code, stderr], [0, ""])
-    const examples = [...stdout.split("\nEXAMPLES\n")[1]!.matchAll(/^ {2}((?:KUBECONFIG=\S+ )?kubelock .*)$/gm)].map(
+    const examples = [...stdout.split("\nEXAMPLES\n")[1]!.matchAll(/^ {2}([^#\n]*kubelock .*)$/gm)].map(
       ([, line]) => line!
     )
     assert.isNotEmpty(examples)

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import { exitCodes } from "../exitCodes.ts"
 import { duration, toggle, whole } from "../flags.ts"
 import { program, resource } from "../target.ts"
+import * as waiting from "../waiting.ts"
 
 const permits = [1, 999_999_999] as const
 
@@ -24,16 +25,7 @@ const flags = {
     Flag.withDescription("Run this by /bin/sh instead of a command"),
     Flag.optional
   ),
-  nonblock: toggle("nonblock", "Do not wait if the lock is held"),
-  timeout: duration("timeout", "How long to wait for the lock, as 30s or 30 (default: without end)").pipe(
-    Flag.withAlias("w"),
-    Flag.optional
-  ),
-  conflictExitCode: whole(
-    "conflict-exit-code",
-    [0, 255],
-    `The exit code if the lock was not had in time (default ${exitCodes.notHad})`
-  ).pipe(Flag.withAlias("E"), Flag.withDefault<number>(exitCodes.notHad)),
+  ...waiting.flags,
   ttl: duration(
     "ttl",
     "How long the lock outlasts this program if it dies; while it lives, it renews the lock (default: KUBELOCK_TTL, or else 15s)",

@@ -15,16 +15,16 @@ import * as ElectionTiming from "../../ElectionTiming.ts"
 import type { Held } from "../../Held.ts"
 import * as LeaderElection from "../../LeaderElection.ts"
 import * as Lock from "../../Lock.ts"
-import * as LockPolicy from "../../LockPolicy.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as Once from "../../Once.ts"
 import * as Semaphore from "../../Semaphore.ts"
 import * as SharedLock from "../../SharedLock.ts"
-import { Ended, exitCodes, misused, silently } from "../exitCodes.ts"
+import { type Ended, exitCodes, misused, silently } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
 import { say } from "../program.ts"
 import * as signals from "../signals.ts"
 import * as target from "../target.ts"
+import * as waiting from "../waiting.ts"
 import * as child from "./child.ts"
 import { type Given, graceOf } from "./command.ts"
 
@@ -41,8 +41,7 @@ export const run = (given: Given) =>
     return code === 0 ? undefined : yield* silently(code)
   }).pipe(
     Effect.catchTags({
-      LockConflict: ({ message }) => Effect.fail(new Ended({ code: given.conflictExitCode, message })),
-      LockTimeout: ({ message }) => Effect.fail(new Ended({ code: given.conflictExitCode, message })),
+      ...waiting.endings(given),
       // The library logged it when it happened.
       LockLost: () => Effect.fail(silently(exitCodes.lost))
     }),
@@ -60,7 +59,8 @@ const problemOf = (given: Given): string | undefined => {
   if (Option.isSome(limit) && Option.isSome(permits) && permits.value > limit.value) {
     return "--permits must be at most --limit"
   }
-  if (nonblock && Option.isSome(timeout)) return "give --nonblock or --timeout, not both"
+  const problem = waiting.problemOf(given)
+  if (problem !== undefined) return problem
   if (lead && (nonblock || Option.isSome(timeout)))
     return "--lead waits for as long as it takes: leave out --nonblock and --timeout"
   return Duration.isGreaterThan(graceOf(given), Duration.times(ttl, 2 / 3))
@@ -77,18 +77,8 @@ const optionsOf = (given: Given) =>
   lockOptions.make({
     ttl: given.ttl,
     renewDeadline: Duration.subtract(given.ttl, graceOf(given)),
-    waitSchedule: waitScheduleOf(given)
+    waitSchedule: waiting.scheduleOf(given)
   })
-
-const waitScheduleOf = ({ nonblock, timeout }: Given): LockPolicy.WaitSchedule => {
-  if (nonblock) return Schedule.recurs(0)
-  if (Option.isNone(timeout)) return Schedule.spaced(pollEvery)
-  const polls = Math.max(1, Math.ceil(Duration.toSeconds(timeout.value)))
-  return LockPolicy.fixedPolls(Duration.divideUnsafe(timeout.value, polls), polls)
-}
-
-/** How often a program looks that may not watch the object. Our choice. */
-const pollEvery = "5 seconds"
 
 /** A lock that is held, whatever its kind. */
 interface Subject {

@@ -1,0 +1,92 @@
+/** `kubelock acquire`, `kubelock renew` and `kubelock release`: their flags and their help. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { exitCodes } from "../exitCodes.ts"
+import { duration } from "../flags.ts"
+import { program, resource } from "../target.ts"
+import * as waiting from "../waiting.ts"
+import * as handle from "./handle.ts"
+
+const ttl = duration("ttl", "How long the lock lasts from now on, unless it is renewed or released (default 15m)").pipe(
+  Flag.withDefault(Duration.minutes(15))
+)
+
+const handleArgument = Argument.String("handle").pipe(
+  Argument.withDescription(`What \`${program} acquire\` printed`),
+  Argument.filterMap(handle.parse, () => "a handle, as acquire printed it")
+)
+
+const acquireFlags = {
+  name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
+  ttl,
+  ...waiting.flags,
+  resource
+}
+
+const renewFlags = { handle: handleArgument, ttl }
+
+const releaseFlags = { handle: handleArgument }
+
+/** What was asked for. */
+export type AcquireGiven = Command.Command.Config.Infer<typeof acquireFlags>
+
+/** What was asked for. */
+export type RenewGiven = Command.Command.Config.Infer<typeof renewFlags>
+
+/** What was asked for. */
+export type ReleaseGiven = Command.Command.Config.Infer<typeof releaseFlags>
+
+const load = Effect.promise(() => import("./fixed.ts"))
+
+const codes = (lost: string) => `EXIT CODES
+  ${exitCodes.usage}   the invocation makes no sense
+  ${exitCodes.api}   the API server cannot be reached, or refuses
+  ${lost}`
+
+/** The verb that acquires. */
+export const acquire = Command.make("acquire", acquireFlags, (given) =>
+  Effect.flatMap(load, (fixed) => fixed.acquire(given))
+).pipe(
+  Command.withShortDescription("Acquires a lock for a fixed time, and prints its handle"),
+  Command.withDescription(
+    `Acquires a lock for a fixed time, and prints its handle, for a pipeline whose steps are processes of their own. Nothing renews it but \`${program} renew\`. If a command can hold the lock instead, use \`${program} run\`: it notices a loss.
+
+${codes(`${exitCodes.notHad}   the lock was not had in time (--conflict-exit-code)`)}`
+  ),
+  Command.withExamples([
+    { command: `HANDLE=$(${program} acquire pipeline --ttl 15m)`, description: "In the first step" }
+  ])
+)
+
+/** The verb that renews. */
+export const renew = Command.make("renew", renewFlags, (given) =>
+  Effect.flatMap(load, (fixed) => fixed.renew(given))
+).pipe(
+  Command.withShortDescription("Renews an acquired lock"),
+  Command.withDescription(
+    `Renews a lock that \`${program} acquire\` acquired. It never shortens it.
+
+${codes(`${exitCodes.lost}   the lock is lost: stop what it protects`)}`
+  ),
+  Command.withExamples([
+    { command: `${program} renew "$HANDLE" --ttl 30m`, description: "Before a step that takes long" }
+  ])
+)
+
+/** The verb that releases. */
+export const release = Command.make("release", releaseFlags, (given) =>
+  Effect.flatMap(load, (fixed) => fixed.release(given))
+).pipe(
+  Command.withShortDescription("Releases an acquired lock"),
+  Command.withDescription(
+    `Releases a lock that \`${program} acquire\` acquired, and no other hold of it. The next one that waits gets it.
+
+${codes(`${exitCodes.lost}   the lock was lost before`)}`
+  ),
+  Command.withExamples([
+    { command: `${program} release "$HANDLE"`, description: "In the last step, whatever happened" }
+  ])
+)

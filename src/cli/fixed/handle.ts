@@ -1,0 +1,31 @@
+/** The handle of a lock that outlives the program which acquired it: one word that says which lock, and which hold of it. Pure. */
+import * as Option from "effect/Option"
+import * as LockQueue from "../../LockQueue.ts"
+import * as Resource from "../../Resource.ts"
+
+/** What a handle says. */
+export interface Handle {
+  readonly namespace: string
+  readonly resource: Resource.Resource
+  readonly name: string
+  readonly holderId: string
+}
+
+/** Writes a handle. */
+export const format = ({ holderId, name, namespace, resource }: Handle): string =>
+  [namespace, nameOf(resource), name, holderId].join(":")
+
+/** Reads a handle. */
+export const parse = (text: string): Option.Option<Handle> => {
+  const [namespace = "", resourceName = "", name = "", holderId = "", ...rest] = text.trim().split(":")
+  if (rest.length > 0 || namespace === "" || name === "" || LockQueue.processIdOf(holderId) === "") return Option.none()
+  return Option.map(Resource.fromName(resourceName), (resource) => ({ namespace, resource, name, holderId }))
+}
+
+// As `Resource.fromName` reads it.
+const nameOf = (resource: Resource.Resource): string => {
+  const name = Resource.name(resource)
+  if (Option.isSome(Resource.fromName(name))) return name
+  const { group, kind, plural, version } = resource
+  return `${plural}.${version}${group === "" ? "" : `.${group}`}/${kind}`
+}

@@ -1,0 +1,110 @@
+/** `kubelock acquire`, `kubelock renew` and `kubelock release`, as processes. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { parse, format } from "../../src/cli/fixed/handle.ts"
+import * as Resource from "../../src/Resource.ts"
+import { Fault } from "../../src/testing/ApiServer.ts"
+import * as Kubelock from "../utils/kubelock.ts"
+
+let kubelock: Kubelock.Kubelock
+
+beforeAll(async () => {
+  kubelock = await Kubelock.make()
+})
+
+afterAll(() => kubelock.remove())
+
+const acquire = async (...args: ReadonlyArray<string>) => {
+  const { code, stderr, stdout } = await kubelock.run(["acquire", ...args])
+  assert.deepStrictEqual([code, stderr], [0, ""])
+  return stdout.trim()
+}
+
+/** How many seconds are left of a lock that is held. */
+const left = async (name: string): Promise<number> => {
+  const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", name))
+  const expiry = Option.getOrThrow(object).metadata.annotations?.["kubelock.dev/lock"]
+  return expiry === undefined ? 0 : (Date.parse(expiry) - Date.now()) / 1000
+}
+
+describe.concurrent("a lock with a handle", () => {
+  it("outlives the program that acquired it, and is renewed and released by the handle", async () => {
+    const handle = await acquire("steps", "--ttl", "2m")
+    assert.match(handle, /^default:configmaps:steps:[\w.-]+\/\w{12}\.1$/)
+    assert.strictEqual((await kubelock.run(["run", "steps", "--nonblock", "--", "true"])).code, 75)
+    assert.strictEqual((await kubelock.run(["acquire", "steps", "--nonblock", "-E", "9"])).code, 9)
+    assert.isBelow(await left("steps"), 130)
+    assert.deepStrictEqual(await kubelock.run(["renew", handle, "--ttl", "1h"]), { code: 0, stdout: "", stderr: "" })
+    assert.isAbove(await left("steps"), 3000)
+    assert.deepStrictEqual(await kubelock.run(["release", handle]), { code: 0, stdout: "", stderr: "" })
+    assert.strictEqual((await kubelock.run(["run", "steps", "--nonblock", "--", "true"])).code, 0)
+  })
+
+  it("is not shortened by a renewal", async () => {
+    const handle = await acquire("long", "--ttl", "1h")
+    await kubelock.run(["renew", handle, "--ttl", "1m"])
+    assert.isAbove(await left("long"), 3000)
+  })
+
+  it("that was lost is neither renewed nor released, and the new holder keeps it", async () => {
+    const handle = await acquire("lost")
+    await kubelock.run(["break", "lost", "--yes"])
+    const gone = await kubelock.run(["renew", handle])
+    assert.deepStrictEqual([gone.code, gone.stderr], [76, "kubelock: lost was lost: nobody holds it by now.\n"])
+    const other = await acquire("lost")
+    for (const verb of ["renew", "release"]) {
+      // oxlint-disable-next-line no-await-in-loop
+      const { code, stderr } = await kubelock.run([verb, handle])
+      assert.strictEqual(code, 76)
+      assert.match(stderr, /^kubelock: lost was lost: \S+ holds it until \S+Z\.\n$/)
+    }
+    assert.strictEqual((await kubelock.run(["release", other])).code, 0)
+  })
+
+  it("goes to the next one that waits", async () => {
+    const handle = await acquire("next", "--resource", "leases.coordination.k8s.io")
+    const waiter = kubelock.start(["run", "next", "--resource", "leases.coordination.k8s.io", "--", "echo", "in"])
+    const queued = async (): Promise<void> => {
+      const { stdout } = await kubelock.run(["inspect", "next", "-o", "json"])
+      if ((JSON.parse(stdout) as { readonly waiters: ReadonlyArray<string> }).waiters.length === 0) await queued()
+    }
+    await queued()
+    assert.strictEqual((await kubelock.run(["release", handle])).code, 0)
+    assert.strictEqual((await waiter.ended).stdout, "in\n")
+  })
+
+  it("has a handle that is one word, whatever the resource", () => {
+    const widget = Resource.make({ group: "example.com", version: "v1", plural: "widgets", kind: "Widget" })
+    for (const resource of [Resource.configMap, Resource.lease, Resource.refreshToken, widget]) {
+      const handle = { namespace: "x", resource, name: "a.b", holderId: "host-1/0123456789ab.1" }
+      assert.deepStrictEqual(parse(format(handle)), Option.some(handle))
+    }
+    for (const text of ["", "a:b:c:d", "x:configmaps:a:host/0123456789ab.1:more", "x:teapots:a:host/0123456789ab.1"]) {
+      assert.isTrue(Option.isNone(parse(text)), text)
+    }
+  })
+
+  it("that is none is told from one", async () => {
+    const { code, stderr } = await kubelock.run(["release", "mine"])
+    assert.strictEqual(code, 64)
+    assert.match(stderr, /^kubelock: .*Expected: a handle, as acquire printed it/)
+  })
+})
+
+describe("a release whose answer is lost", () => {
+  it("has happened", () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const handle = yield* Effect.promise(() => acquire("doubtful"))
+          yield* kubelock.server.inject(Fault.Drop({ at: "Answer" }), {
+            when: ({ method }) => method === "PATCH",
+            times: 1
+          })
+          const { code, stderr } = yield* Effect.promise(() => kubelock.run(["release", handle]))
+          assert.deepStrictEqual([code, stderr], [0, ""])
+        })
+      )
+    ))
+})
