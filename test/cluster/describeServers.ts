@@ -8,6 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Envtest } from "../../src/testing/index.ts"
+import * as notRun from "../../tools/notRun.ts"
 
 const found = await Effect.runPromise(Effect.result(Envtest.assets))
 
@@ -32,7 +33,7 @@ export const describeServers = (
 
 /** `describe` for a suite that is skipped, since something is missing that few machines have. It says so loudly. */
 export const describeMissing = (name: string, problem: string): void => {
-  console.error(`\n  ${name}: ${problem}\n`)
+  notRun.say(name, problem)
   describe(name, () => {
     it.skip(problem, () => {})
   })

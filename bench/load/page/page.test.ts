@@ -11,6 +11,7 @@ import * as histogram from "../../harness/histogram.ts"
 import * as Figures from "../figures.ts"
 import * as data from "./data.ts"
 import { html } from "./page.ts"
+import * as notRun from "../../../tools/notRun.ts"
 
 const nanos = (millis: number) => BigInt(Math.round(millis * 1e6))
 
@@ -152,7 +153,7 @@ const executablePath = ["chromium", "chromium-browser", "google-chrome"]
 
 if (executablePath === undefined) {
   const problem = "NOT RUN, no Chromium: Debian's package chromium has one"
-  console.error(`\n  the page in a browser: ${problem}\n`)
+  notRun.say("the page in a browser", problem)
   describe("the page in a browser", () => {
     it.skip(problem, () => {})
   })
