@@ -84,7 +84,7 @@ describe("load tester", () => {
         ])
         assert.strictEqual(code, 0)
         const html = readFileSync(page, "utf8")
-        assert.include(html, "the first of 3 objects")
+        assert.include(html, "the lock, of the first of 3 objects")
         assert.match(html, /kubelock: 0 violations in [\d,]+ acquisitions: mutual exclusion held/)
         const charts = JSON.parse(/<script type="application\/json" id="charts">(.*?)<\/script>/.exec(html)![1]!)
         assert.sameMembers(Object.keys(charts), ["timeline", "throughput", "wait", "handoff", "requests", "fairness"])

@@ -78,7 +78,7 @@ export const chartsOf = (sides: ReadonlyArray<Side>): Readonly<Record<string, Ch
       }
     }),
     wait: distribution("wait", "wait, ms (log)"),
-    handoff: distribution("handoff", "hand-off, ms (log)"),
+    ...(data.hasHandoffs(sides) ? { handoff: distribution("handoff", "hand-off, ms (log)") } : {}),
     requests: lite({
       data: { values: named(sides, data.requestsOf) },
       mark: { type: "bar" },

@@ -83,6 +83,10 @@ export const distributionOf = (durations: histogram.Histogram) => {
   return histogram.ranges(durations).map(({ count, from, to }) => ({ from, to, share: count / total }))
 }
 
+/** Whether there were hand-offs: a semaphore has none, since an entry there need not follow a release. */
+export const hasHandoffs = (sides: ReadonlyArray<Side>): boolean =>
+  sides.some(({ figures }) => figures.handoffMillis.max !== null)
+
 /** The requests of each verb for each acquisition. */
 export const requestsOf = ({ figures: { acquisitions, requests } }: Side) =>
   Object.entries(requests)

@@ -140,6 +140,13 @@ describe("the page", () => {
     assert.isBelow(Buffer.byteLength(html({ title: "t", sides: full })), 1_000_000)
   })
 
+  it("has no hand-offs if there were none, as of a semaphore", () => {
+    const side = sideOf("kubelock", inTurn(1, 1, 0))
+    const page = html({ title: "t", sides: [{ ...side, figures: { ...side.figures, kind: "semaphore", limit: 2 } }] })
+    assert.notInclude(page, 'id="handoff"')
+    assert.include(page, "a time in which it held permits.")
+  })
+
   it("has the license of the library in it, and nothing of its title as markup", () => {
     const page = html({ title: "<b>&", sides })
     assert.include(page, "University of Washington Interactive Data Lab")

@@ -42,7 +42,7 @@ ${paragraph(report.remarks(runs).join(" "))}</section>
 ${figure("timeline", "Who held the lock when", timelineText(sides), turnsTable(sides), toolbar)}
 ${figure("throughput", "Throughput over time", "Acquisitions a second, of all objects.", throughputTable(sides))}
 ${figure("wait", "Waits", "From wanting the lock to having it. How many of all waits took how long, on a logarithmic scale.", percentilesTable(sides, "waitMillis"))}
-${figure("handoff", "Hand-offs", "From the moment when a holder left to the next entry that excludes all others.", percentilesTable(sides, "handoffMillis"))}
+${data.hasHandoffs(sides) ? figure("handoff", "Hand-offs", "From the moment when a holder left to the next entry that excludes all others.", percentilesTable(sides, "handoffMillis")) : ""}
 ${figure("requests", "Requests by verb", "Requests to the API server for each acquisition.", requestsTable(sides))}
 ${figure("fairness", "Fairness", "How often each contender had the lock. 1 is an equal share.", fairnessTable(sides))}
 </main>
@@ -100,9 +100,10 @@ ${(
 const timelineText = (sides: ReadonlyArray<Side>): string => {
   const timelines = sides.map(data.timelineOf)
   const ids = sides[0]?.figures.ids ?? 1
+  const what = sides[0]?.figures.kind === "semaphore" ? "permits" : "the lock"
   const merged = Math.max(...timelines.map(({ merged }) => merged))
   const parts = [
-    `Each row is a thread, each bar a time in which it held ${ids > 1 ? `the first of ${ids} objects` : "the lock"}.`,
+    `Each row is a thread, each bar a time in which it held ${what}${ids > 1 ? `, of the first of ${ids} objects` : ""}.`,
     ...(merged === 0 ? [] : [`Pauses of up to ${preciseTime(merged)} between holds of one thread are not shown.`]),
     ...(timelines.every(({ isComplete }) => isComplete)
       ? []
