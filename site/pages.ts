@@ -1,6 +1,6 @@
 /** The pages of the site, put together in `site/pages`: `docs`, the API reference, and what is on the site alone. */
 import { execFile } from "node:child_process"
-import { cpSync, mkdirSync, rmSync } from "node:fs"
+import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 
@@ -25,7 +25,8 @@ export const copy = (): void => {
   cpSync(join(docs, "README.md"), join(pages, "index.md"))
   cpSync(join(site, "play.md"), join(pages, "play.md"))
   // What pages link to, as it is.
-  cpSync(join(docs, "examples"), join(pages, "public/examples"), { recursive: true })
+  for (const entry of readdirSync(docs, { withFileTypes: true }))
+    if (entry.isDirectory()) cpSync(join(docs, entry.name), join(pages, "public", entry.name), { recursive: true })
 }
 
 /** Puts all pages together anew. */

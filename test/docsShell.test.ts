@@ -2,8 +2,9 @@
  * Every shell block of the README and the docs, run as it is written. YAML and JSON blocks are parsed.
  *
  * The cluster is the embedded API server, and `npm start` and `npm run` start the programs of this repository, made small.
- * A comment `<!-- not run: why -->` above a block, which readers do not see, leaves it out. So do pages that a benchmark
- * writes: `test/commands.test.ts` runs their commands.
+ * A comment `<!-- not run: why -->` above a block, which readers do not see, leaves it out. Pages that a benchmark writes
+ * are left out too, since `test/commands.test.ts` runs their commands, and so is the page of the command line, which
+ * `test/cli/examples.test.ts` runs.
  */
 import { assert, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -31,7 +32,7 @@ const pages = [
     .map((name) => join("docs", name))
 ]
   .map((name) => ({ name, text: readFileSync(join(root, name), "utf8") }))
-  .filter(({ text }) => !text.startsWith("<!-- Written by"))
+  .filter(({ name, text }) => !text.startsWith("<!-- Written by") && name !== join("docs", "command-line.md"))
 
 interface Block {
   readonly page: string
