@@ -18,6 +18,9 @@ const api = readdirSync(join(pages, "api"))
   .concat("testing")
   .map((module) => ({ text: module, link: `/api/${module === "testing" ? "testing/" : module}` }))
 
+const icon =
+  "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><text y='20' font-size='20'>🔒</text></svg>"
+
 export default defineConfig({
   title: "kubelock",
   description: "A distributed lock for Effect services on Kubernetes",
@@ -25,6 +28,7 @@ export default defineConfig({
   outDir: "dist",
   cacheDir: "node_modules/.cache/vitepress",
   lastUpdated: false,
+  head: [["link", { rel: "icon", href: icon }]],
   markdown: {
     // Anchors are those of GitHub, where the same pages are read.
     anchor: { slugify: slug },

@@ -44,7 +44,7 @@ export interface World {
   readonly object: () => ObjectSnapshot
   /** What happened, the last first, as sentences with their time in seconds. */
   readonly story: () => ReadonlyArray<{ readonly at: number; readonly text: string }>
-  /** How many processes hold the lock, and know nothing else. */
+  /** How many processes that run believe that they have the lock. */
   readonly inside: () => number
   readonly add: (kind: Process["kind"]) => Effect.Effect<string>
   /** Wants the lock, and keeps it until it is told to release it. */
@@ -235,6 +235,6 @@ export const make = (onChange: () => void): Effect.Effect<World, never, Scope.Sc
       object: () => Effect.runSync(Effect.orDie(server.store.read(servers.id))),
       story: () => story,
       inside: () =>
-        [...actors.values()].filter(({ condition, state }) => state === "holding" && condition !== "crashed").length
+        [...actors.values()].filter(({ condition, state }) => state === "holding" && condition === "well").length
     }
   })
