@@ -1,23 +1,16 @@
-/** A reader plays, in Chromium: `CHROMIUM`, or the one in the path. */
+/** A reader plays, in the Chromium of the path. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { extname, join } from "node:path"
-import type { Browser, Page } from "playwright-core"
+import { delimiter, extname, join } from "node:path"
+import { type Browser, chromium, type Page } from "playwright-core"
 import { site } from "./pages.ts"
 
-const find = (): string | undefined => {
-  try {
-    return process.env["CHROMIUM"] ?? execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim()
-  } catch {
-    return undefined
-  }
-}
-
-const chromium = find()
-if (chromium === undefined) {
+const executablePath = ["chromium", "chromium-browser", "google-chrome"]
+  .flatMap((name) => process.env["PATH"]!.split(delimiter).map((folder) => join(folder, name)))
+  .find((file) => existsSync(file))
+if (executablePath === undefined) {
   const line = "#".repeat(72)
   process.stderr.write(`${line}\n# NOT RUN: the page to play with, since there is no chromium.\n${line}\n`)
 }
@@ -43,7 +36,7 @@ const serve = (): Promise<Server> =>
     server.listen(0, "127.0.0.1", () => resolve(server))
   })
 
-describe.skipIf(chromium === undefined)("the page to play with", () => {
+describe.skipIf(executablePath === undefined)("the page to play with", () => {
   let server: Server
   let browser: Browser
   let page: Page
@@ -51,9 +44,8 @@ describe.skipIf(chromium === undefined)("the page to play with", () => {
   const url = (path: string) => `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
 
   beforeAll(async () => {
-    const playwright = await import("playwright-core")
     server = await serve()
-    browser = await playwright.chromium.launch({ executablePath: chromium!, args: ["--no-sandbox"] })
+    browser = await chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] })
     page = await browser.newPage({ viewport: { width: 1280, height: 1000 } })
     page.setDefaultTimeout(300_000)
     page.on("pageerror", (error) => problems.push(error.message))
