@@ -10,7 +10,7 @@
 import { execFileSync } from "node:child_process"
 import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
-import { type Plugin, rolldown } from "rolldown"
+import { rolldown } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
 const source = join(root, "src")
@@ -48,25 +48,11 @@ export const build = async (folder: string): Promise<void> => {
 
 /** Builds the command line into a folder. `package.json` is expected two folders above. */
 export const buildProgram = async (folder: string): Promise<void> => {
-  const bundle = await rolldown({ input: join(source, "cli/kubelock.ts"), platform: "node", plugins: [lessOfUndici] })
+  const bundle = await rolldown({ input: join(source, "cli/kubelock.ts"), platform: "node" })
   const { output } = await bundle.write({ dir: folder, minify: true, chunkFileNames: "[name].js" })
   chmodSync(join(folder, "kubelock.js"), 0o755)
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []))
   writeFileSync(join(folder, "licenses.txt"), licensesOf(modules))
-}
-
-/** Of undici the program needs what sends requests. The rest, which undici loads at once, would take longer than all of them. */
-const lessOfUndici: Plugin = {
-  name: "less-of-undici",
-  resolveId: (id) => (id === "undici/index.js" ? `\0${id}` : null),
-  load: (id) =>
-    id === "\0undici/index.js"
-      ? `import Dispatcher from "undici/lib/dispatcher/dispatcher.js"
-         import api from "undici/lib/api/index.js"
-         export { default as Agent } from "undici/lib/dispatcher/agent.js"
-         export { default as ProxyAgent } from "undici/lib/dispatcher/proxy-agent.js"
-         Object.assign(Dispatcher.prototype, api)`
-      : null
 }
 
 /** The licenses of the packages that modules belong to. */
