@@ -8,7 +8,7 @@ process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.c
 
 export default defineConfig({
   test: {
-    include: ["{bench,site,test}/**/*.test.ts"],
+    include: ["{bench,test,tools}/**/*.test.ts"],
     exclude: ["**/*.cluster.test.ts", "**/node_modules/**"],
     // One more than there are cores: some files wait for processes and for real time, and use little of a core.
     maxWorkers: availableParallelism() + 1,

@@ -138,7 +138,7 @@ const wings: Readonly<Record<string, Wing>> = {
   tools: { files: ["tools/"], imports: ["cli"] },
   bench: { files: ["bench/"], imports: [...library, "tools"] },
   test: { files: ["test/"], imports: [...library, "cli", "tools"] },
-  site: { files: ["site/"], imports: [...library, "tools", "test"] }
+  site: { files: ["tools/site/"], imports: [...library, "tools", "test"] }
 }
 
 const names = Object.keys(wings)
@@ -154,7 +154,7 @@ const wingOf = (file: string): string => {
 const matchesPath = (pattern: string, file: string): boolean =>
   pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern
 
-const imports = ["src", "tools", "bench", "test", "site/play"]
+const imports = ["src", "tools", "bench", "test"]
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name))
   )

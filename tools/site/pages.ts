@@ -1,4 +1,4 @@
-/** The pages of the site, put together in `site/pages`: `docs`, the API reference, and what is on the site alone. */
+/** The pages of the site, put together in `pages`: `docs`, the API reference, and what is on the site alone. */
 import { execFile } from "node:child_process"
 import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
@@ -10,7 +10,7 @@ export const site = import.meta.dirname
 /** Where the pages are put together. */
 export const pages = join(site, "pages")
 
-const docs = join(site, "../docs")
+const docs = join(site, "../../docs")
 
 /** Runs a program of the site's own packages in its folder. */
 export const tool = (file: string, ...args: ReadonlyArray<string>): readonly [string, ReadonlyArray<string>] => [

@@ -53,6 +53,8 @@ it("the search index has every page", () => {
   const index = readdirSync(join(dist, "assets/chunks")).find((name) => name.startsWith("@localSearchIndex"))
   assert.isDefined(index)
   const text = readFileSync(join(dist, "assets/chunks", index!), "utf8")
-  for (const page of readdirSync(join(site, "../docs")).filter((name) => name.endsWith(".md") && name !== "README.md"))
+  for (const page of readdirSync(join(site, "../../docs")).filter(
+    (name) => name.endsWith(".md") && name !== "README.md"
+  ))
     assert.include(text, `/${page.replace(".md", "")}`)
 })

@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { existsSync, watch } from "node:fs"
 import { join } from "node:path"
-import { toggle, whole } from "../tools/flags.ts"
-import { run } from "../tools/program.ts"
+import { toggle, whole } from "../flags.ts"
+import { run } from "../program.ts"
 import * as pages from "./pages.ts"
 
 /** Runs a program in the folder of the site, until it ends. Its output goes to standard error. */
@@ -32,12 +32,12 @@ const install = Effect.suspend(() =>
 
 /** Copies pages again whenever one changes. */
 const follow = Effect.acquireRelease(
-  Effect.sync(() => watch(join(pages.site, "../docs"), { recursive: true }, () => pages.copy())),
+  Effect.sync(() => watch(join(pages.site, "../../docs"), { recursive: true }, () => pages.copy())),
   (watcher) => Effect.sync(() => watcher.close())
 )
 
 const flags = {
-  build: toggle("build", "Write the site into site/dist instead of serving it"),
+  build: toggle("build", "Write the site into tools/site/dist instead of serving it"),
   base: Flag.String("base").pipe(
     Flag.withDefault("/"),
     Flag.withDescription("The path under which the site will be served, with a slash at both ends (default /)")
@@ -53,11 +53,11 @@ const command = Command.make("npm run docs --", flags, ({ base, build, port }) =
       execute(...pages.tool("vitepress/bin/vitepress.js", ...args, "--base", base))
     if (!build) return yield* Effect.scoped(Effect.andThen(follow, vitepress("dev", "--port", String(port))))
     yield* vitepress("build")
-    yield* Console.log("The site is in site/dist.")
+    yield* Console.log("The site is in tools/site/dist.")
   })
 ).pipe(
   Command.withDescription(
-    "Serves the pages of docs as a site, with the API reference, and follows changes. The first run installs VitePress into site/node_modules."
+    "Serves the pages of docs as a site, with the API reference, and follows changes. The first run installs VitePress into tools/site/node_modules."
   )
 )
 

@@ -3,10 +3,10 @@ import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  root: resolve(import.meta.dirname, ".."),
+  root: resolve(import.meta.dirname, "../.."),
   test: {
-    include: ["site/*.site.ts"],
-    globalSetup: ["site/build.ts"],
+    include: ["tools/site/*.site.ts"],
+    globalSetup: ["tools/site/build.ts"],
     fileParallelism: false,
     // These guard against hanging. No test relies on them, and a busy machine may be slow.
     testTimeout: 1_800_000,

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { root } from "../test/utils/publicModules.ts"
+import { root } from "../../test/utils/publicModules.ts"
 import * as order from "./order.ts"
 
 const docs = join(root, "docs")
