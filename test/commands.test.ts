@@ -48,6 +48,8 @@ const failing: Readonly<Record<string, RegExp>> = {
   "npm run bench:runners -- --rounds 1": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:election -- --rounds 1": /KUBEBUILDER_ASSETS is not set/,
+  "npm run bench:sessions": /KUBEBUILDER_ASSETS is not set/,
+  "npm run bench:sessions -- --locks 100 --seconds 5 --rounds 3": /KUBEBUILDER_ASSETS is not set/,
   "npm run bench:peers -- --against ../before/package --contenders 2,8 --json peers.json":
     /is not a package of kubelock/,
   "npm run bench:peers -- --quick": /KUBEBUILDER_ASSETS is not set/,
