@@ -189,7 +189,8 @@ export {
    * Removes the lock of any holder, and returns the state that it was in: an operator's last resort. If others wait for it, the
    * first of them gets it.
    *
-   * A kubelock holder notices at its next renewal and stops. A Dex holder does not. Fails with `LockConflict` if the object
+   * A kubelock holder notices at its next renewal and stops. A Dex holder does not, and neither does one that holds the lock under a session
+   * (`LockPolicy`), for up to half a day: delete the Lease of that session instead, which frees all that it holds. Fails with `LockConflict` if the object
    * keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
    */
   breakLock as break
