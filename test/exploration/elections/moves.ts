@@ -114,7 +114,7 @@ const steps = (move: Move): void => {
       const answer = wish === undefined ? store.create(library.encode(pending!.lease)) : store.write(wish)
       const intent = library.acquired(pending!, answer)
       const next = { ...settled(candidate), sights: store.sights() }
-      const [decided, broken] = begin(after(), next, intent)
+      const [decided, broken] = begin({ candidate: next, library, world: after() }, intent)
       emit(`${name} has its answer`, become(decided, granted(after(), intent)), violation() ?? broken)
       return
     }
@@ -210,7 +210,7 @@ const look = (move: Move, become: (next: Candidate, after?: World) => World): vo
         : emit(`${name} sends its write`, become({ ...seen, stage: "Acquiring", wish, sent, sights, pending }))
     }
     case "Leads": {
-      const [next, broken] = begin(world, seen, intent)
+      const [next, broken] = begin({ ...move, candidate: seen }, intent)
       return emit(`${name} finds that it leads`, become(next, granted(world, intent)), broken)
     }
   }
@@ -219,11 +219,16 @@ const look = (move: Move, become: (next: Candidate, after?: World) => World): vo
 const granted = (world: World, intent: Intent): World =>
   intent._tag === "Leads" ? { ...world, token: Math.max(world.token, intent.token) } : world
 
-const begin = (world: World, candidate: Candidate, intent: Intent): readonly [Candidate, string | undefined] => {
+const begin = (
+  { candidate, library, world }: Pick<Move, "candidate" | "library" | "world">,
+  intent: Intent
+): readonly [Candidate, string | undefined] => {
   if (intent._tag !== "Leads") return [{ ...candidate, stage: "Idle" }, undefined]
   const isGreater = intent.token > world.token
   const next: Candidate = { ...candidate, stage: "Leading", hold: intent.hold, robbedAt: undefined }
-  return [next, isGreater ? undefined : "a fencing token is no greater than that of a term before it"]
+  // The answer to a write may come after its lease is over: such a term is over as well.
+  const isOver = !library.isValid(next, world.tick)
+  return [next, isGreater || isOver ? undefined : "a fencing token is no greater than that of a term before it"]
 }
 
 /** What must hold in every state. */
