@@ -12,7 +12,7 @@ import { type Timer, TimerHeap } from "../time/timerHeap.ts"
 /** What a request is for. `latest` is when a renewal must have been sent, in milliseconds on the monotonic clock. */
 export type Purpose = "Release" | "Acquisition" | { readonly latest: number }
 
-/** A request that wants a slot. `listen` calls `notify` once it has one. It leaves once, with or without it. */
+/** A request that wants a slot. `listen` calls `notify` once it has one, at once if it has it. It leaves once, with or without it. */
 export interface Entry {
   readonly hasSlot: () => boolean
   readonly listen: (notify: () => void) => void
@@ -77,6 +77,7 @@ export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
       hasSlot: () => isIn,
       listen: (heard) => {
         notify = heard
+        if (isIn) heard()
       },
       leave: () => {
         if (!isIn) return heap.remove(waiting)

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Slots from "../../../src/internal/engine/slots.ts"
@@ -73,6 +74,24 @@ describe("many locks at once", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("serve a fiber that the scheduler suspends at any moment", () =>
+    Effect.gen(function* () {
+      for (let operations = 4; operations <= 20; operations++) {
+        const slots = yield* Slots.make
+        const busy = Array.from({ length: atMost.others }, () => slots.enter("Acquisition"))
+        const fiber = yield* slots
+          .within("Release", Effect.succeed(operations))
+          .pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, operations),
+            Effect.forkChild({ startImmediately: true })
+          )
+        for (const entry of busy) entry.leave()
+        for (let turn = 0; turn < 100; turn++) yield* Effect.yieldNow
+        assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed(operations))
+      }
+    })
+  )
+
   it.effect("go by their purpose: renewals that are running out, releases, acquisitions, each in their order", () =>
     Effect.gen(function* () {
       const slots = yield* Slots.make
@@ -82,7 +101,7 @@ describe("many locks at once", () => {
       const enter = (name: string, purpose: Slots.Purpose) => {
         const entry = slots.enter(purpose)
         if (entry.hasSlot()) told.push(`${name} at once`)
-        entry.listen(() => told.push(name))
+        else entry.listen(() => told.push(name))
         return entry
       }
       enter("acquisition", "Acquisition")
