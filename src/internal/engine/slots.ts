@@ -7,7 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as ClockReading from "../time/clockReading.ts"
-import { type Timer, TimerHeap } from "../time/timerHeap.ts"
+import { TimerHeap } from "../time/timerHeap.ts"
 
 /** What a request is for. `latest` is when a renewal must have been sent, in milliseconds on the monotonic clock. */
 export type Purpose = "Release" | "Acquisition" | { readonly latest: number }
@@ -44,19 +44,20 @@ export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
     return purpose === "Release" ? releases : acquisitions
   }
 
-  const next = (): readonly [TimerHeap, Timer | undefined] => {
+  const next = (): TimerHeap => {
     const isPressing =
       renewals.first !== undefined && renewals.first.due - ClockReading.monotonic(clock) <= pressingMillis
     if (!isPressing && underWay < atMost.others) {
       const found = [releases, acquisitions].find((heap) => !heap.isEmpty)
-      if (found !== undefined) return [found, found.first]
+      if (found !== undefined) return found
     }
-    return [renewals, renewals.first]
+    return renewals
   }
 
   const admit = () => {
     while (underWay < atMost.all) {
-      const [heap, first] = next()
+      const heap = next()
+      const { first } = heap
       if (first === undefined) return
       heap.remove(first)
       underWay++
