@@ -49,8 +49,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   // What a commit left behind, for the release.
   let hasReleased = false
   let committed: Released = { outcome: undefined, mayQueue: false }
-  let isBound = false
-  let unbind = () => {}
+  let unbind: (() => void) | undefined
 
   const now = () => ClockReading.read(clock)
   const isLost = () => Deferred.isDoneUnsafe(lost)
@@ -96,8 +95,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 
   // From the first write on that names the session.
   const bind = () => {
-    if (isBound || state.session === undefined) return
-    isBound = true
+    if (unbind !== undefined || state.session === undefined) return
     unbind = engine.sessions.onLost(state.session, (reason) => {
       fork(lose({ reason, seen: {}, withSession: true }))
     })
@@ -252,7 +250,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       if (state.phase === "Released") return Effect.succeed(committed)
       const { lease, loss, snapshot } = state
       state = { ...state, phase: "Released" }
-      unbind()
+      unbind?.()
       // A lease that is not on the object any more cannot be released, and one whose session has ended need not be.
       if (loss !== undefined && (loss.reason !== "Expired" || loss.withSession === true)) return Effect.succeed(nothing)
       const { session } = state
