@@ -307,23 +307,10 @@ export const makeOf = Effect.fnUntraced(function* (
 
   return Lock.of({
     scoped: (id, options) =>
-      holdLock(id, options, (contender, start, restore) =>
-        contenders.acquire(
-          contender,
-          start,
-          (start, withdraw, restore) => acquire(contender, start, withdraw, restore),
-          restore
-        )
-      ),
+      holdLock(id, options, (contender, start, restore) => contenders.acquire(contender, start, acquire, restore)),
     tryScoped: (id, options) =>
       holdLock(id, options, (contender, start, restore) =>
-        contenders.acquireIfIdle(
-          contender,
-          start,
-          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
-          restore,
-          (seen) => conflict(id, "Held", seen)
-        )
+        contenders.acquireIfIdle(contender, start, tryAcquire, restore, (seen) => conflict(id, "Held", seen))
       ),
     inspect,
     removeIdle: (id) =>

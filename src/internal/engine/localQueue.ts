@@ -24,8 +24,13 @@ import { handOver, withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
-/** Gets the lock from the API server. */
-export type Seek<E> = (start: Start, withdraw: Withdraw, restore: Restore) => Effect.Effect<Acquired, E>
+/** Gets the lock, or permits, from the API server. */
+export type Seek<E> = (
+  contender: Contender,
+  start: Start,
+  withdraw: Withdraw,
+  restore: Restore
+) => Effect.Effect<Acquired, E>
 
 /** What a contender sees that waits for another contender of its process: the lease that this process holds, if it does. */
 export interface SeenLocally extends Partial<LockProtocol.HolderInfo> {
@@ -147,7 +152,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       Effect.suspend(() => {
         const freeVersion = start.snapshot === undefined ? freeVersions.get(id) : undefined
         freeVersions.delete(id)
-        return seek({ ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff), restore)
+        return seek(contender, { ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff), restore)
       })
     )
     const acquired = yield* Effect.onError(seeking, () => grantNext(id, entry))

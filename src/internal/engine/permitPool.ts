@@ -21,21 +21,13 @@ import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { startHold } from "./heldLease.ts"
 import type { HeldLease, Holding } from "./holding.ts"
-import { isSameLease, maxLocalHandOffs, maxRemembered, type SeenLocally } from "./localQueue.ts"
+import { isSameLease, maxLocalHandOffs, maxRemembered, type Seek, type SeenLocally } from "./localQueue.ts"
 import { withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
 /** How long a contender waits for others of its process before it asks the API server as well, in milliseconds. Our choice. */
 export const patience = fairness.budgetLength.first
-
-/** Gets permits from the API server. */
-export type Seek<E> = (
-  contender: Contender,
-  start: Start,
-  withdraw: Withdraw,
-  restore: Restore
-) => Effect.Effect<Acquired, E>
 
 /** The contenders of one process for permits. */
 export interface PermitPool {

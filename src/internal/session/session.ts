@@ -135,12 +135,8 @@ export const make = Effect.fnUntraced(function* ({
       undefined,
       undefined,
       (contender, start, restore) =>
-        contenders.acquireIfIdle<TryFailure>(
-          contender,
-          start,
-          (start, withdraw, restore) => tryAcquire(contender, start, withdraw, restore),
-          restore,
-          () => Effect.fail(new LockError.Conflict({ id: name, object: store.describe(name), reason: "Held" }))
+        contenders.acquireIfIdle<TryFailure>(contender, start, tryAcquire, restore, () =>
+          Effect.fail(new LockError.Conflict({ id: name, object: store.describe(name), reason: "Held" }))
         ),
       begin
     ).pipe(Effect.catchTags({ LockMalformed: Effect.die, LockMismatch: Effect.die }))
