@@ -11,8 +11,8 @@ import type * as Scope from "effect/Scope"
 import type * as LockError from "../../LockError.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as Resource from "../../Resource.ts"
+import * as reporting from "../session/reporting.ts"
 import * as session from "../session/session.ts"
-import { quiet } from "../tracing.ts"
 import * as runners from "./runners.ts"
 
 /** What runners of this process hold. See `KubernetesRunnerStorage.HeldShards`. */
@@ -46,13 +46,7 @@ export const make = Effect.fnUntraced(function* (
     .pipe(Effect.provideService(ObjectStore, leases))
   const made = yield* runners.make(configMaps, sessions, { name, namespace, expiration, interval })
   // `Sharding` logs what fails for debugging only. What no repetition mends is worth a line.
-  let hasReported = false
-  const report = (error: LockError.StoreError) =>
-    Effect.suspend(() => {
-      if (hasReported || error._tag === "LockUnavailable") return Effect.void
-      hasReported = true
-      return quiet(Effect.logWarning(`The runner cannot work. ${error.message}`))
-    })
+  const report = reporting.make("The runner cannot work.")
   const operation = <A>(
     effect: Effect.Effect<A, LockError.StoreError>
   ): Effect.Effect<A, ClusterError.PersistenceError> =>

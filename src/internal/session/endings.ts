@@ -1,6 +1,6 @@
 /**
- * Waits for sessions to end. All that wait for one session share a watch of its Lease, and look once it would have expired. Whoever finds
- * it expired fences it.
+ * Waits for sessions to end. All that wait for one session share a watch of its Lease, and look once it would have expired. The one
+ * that finds it expired fences it.
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -11,8 +11,8 @@ import type { ObjectStore } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type { Latest, WatchPool } from "../engine/watchPool.ts"
 import type { Timers } from "../time/timers.ts"
-import { quiet } from "../tracing.ts"
 import { fence, type Fenced } from "./fence.ts"
+import * as reporting from "./reporting.ts"
 import * as sessionLease from "./sessionLease.ts"
 
 /** The ends of sessions, as this process learns of them. Sessions that have ended stay so, so they are remembered. */
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
   const ended = boundedMap.make<string, true>(maxRemembered)
   const followed = new Map<string, Followed>()
   const fork = yield* FiberSet.makeRuntime<never>()
-  let hasReported = false
+  const report = reporting.make("Cannot tell whether other processes live.")
 
   const hasEnded = (reference: sessionLease.SessionReference) => ended.get(sessionLease.format(reference)) === true
 
@@ -71,13 +71,6 @@ export const make = Effect.fnUntraced(function* (
     followed.delete(text)
     Array.from(listeners).forEach((notify) => notify())
   }
-
-  const report = (error: StoreError) =>
-    Effect.suspend(() => {
-      if (hasReported || error._tag === "LockUnavailable") return Effect.void
-      hasReported = true
-      return quiet(Effect.logWarning(`Cannot tell whether other processes live. ${error.message}`))
-    })
 
   // When to look again without news, in milliseconds; at once if nothing is known yet.
   const pause = (known: Fenced | undefined) =>

@@ -14,7 +14,7 @@ import type { LockPolicy } from "../../LockPolicy.ts"
 import { ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
 import type * as engine from "../engine/sessions.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import { quiet } from "../tracing.ts"
+import * as reporting from "./reporting.ts"
 import * as session from "./session.ts"
 import * as sessionLease from "./sessionLease.ts"
 
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
   let own: Open | undefined
   let isOpening = false
   let notBefore = Number.NEGATIVE_INFINITY
-  let hasReported = false
+  const report = reporting.make("Each lock is renewed by itself, since this process can have no session.")
 
   const end = (open: Open, reason: LockError.Lost["reason"]) => {
     if (own === open) own = undefined
@@ -72,15 +72,6 @@ export const make = Effect.fnUntraced(function* (
     }
     return yield* one
   })
-
-  const report = (error: LockError.StoreError) =>
-    Effect.suspend(() => {
-      if (hasReported || error._tag === "LockUnavailable") return Effect.void
-      hasReported = true
-      return quiet(
-        Effect.logWarning(`Each lock is renewed by itself, since this process can have no session. ${error.message}`)
-      )
-    })
 
   const openOne = Effect.gen(function* () {
     const sessions = yield* inNamespace(home)
