@@ -7,41 +7,37 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import * as engine from "../engine/sessions.ts"
-import type { Options } from "./lockSessions.ts"
+import * as listening from "./listening.ts"
+import type * as lockSessions from "./lockSessions.ts"
+
+/** The options of the sessions of a layer. Unless it `opens` sessions, it holds its locks by leases of their own. */
+export interface Options extends lockSessions.Options {
+  readonly opens: boolean
+}
 
 /** Makes the sessions of a layer of locks on the objects of a store. */
 export const make = Effect.fnUntraced(function* (
   { sessionLeases }: ObjectStore["Service"],
-  options: Options
+  { opens, ...options }: Options
 ): Effect.fn.Return<engine.Sessions, never, Scope.Scope> {
   if (sessionLeases === undefined) return engine.none
   const scope = yield* Effect.scope
+  let loaded: engine.Sessions | undefined
   const load = yield* Effect.cached(
     Effect.promise(() => import("./lockSessions.ts")).pipe(
       Effect.flatMap((lockSessions) => lockSessions.make(sessionLeases, options)),
+      Effect.tap((sessions) => Effect.sync(() => void (loaded = sessions))),
       Scope.provide(scope)
     )
   )
-  if (options.opens) return yield* load
+  if (opens) return yield* load
   const fork = yield* FiberSet.makeRuntime<never>()
-  let loaded: engine.Sessions | undefined
   return {
     ...engine.none,
     hasEnded: (session) => loaded?.hasEnded(session) === true,
     onEnd: (session, notify) => {
       if (loaded !== undefined) return loaded.onEnd(session, notify)
-      let stop = () => {}
-      let isOver = false
-      fork(
-        Effect.map(load, (sessions) => {
-          loaded = sessions
-          if (!isOver) stop = sessions.onEnd(session, notify)
-        })
-      )
-      return () => {
-        isOver = true
-        stop()
-      }
+      return listening.onceMade(fork, load, (sessions) => sessions.onEnd(session, notify))
     }
   }
 })

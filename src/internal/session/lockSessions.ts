@@ -14,13 +14,13 @@ import type { LockPolicy } from "../../LockPolicy.ts"
 import { ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
 import type * as engine from "../engine/sessions.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import * as listening from "./listening.ts"
 import * as reporting from "./reporting.ts"
 import * as session from "./session.ts"
 import * as sessionLease from "./sessionLease.ts"
 
-/** The options of the sessions of a layer, with the times of its policy. Without `opens` it holds its locks by leases of their own. */
+/** The options of the sessions of a layer, with the times of its policy. */
 export interface Options {
-  readonly opens: boolean
   readonly identity: string | undefined
   readonly policy: LockPolicy
 }
@@ -37,7 +37,7 @@ interface Open {
 /** Makes the sessions of a layer. */
 export const make = Effect.fnUntraced(function* (
   { leases, namespace: home }: SessionLeases,
-  { identity, opens, policy }: Options
+  { identity, policy }: Options
 ): Effect.fn.Return<engine.Sessions, never, Scope.Scope> {
   const { renewDeadline, renewEvery, ttl } = policy
   const times = { ttl, renewDeadline, renewEvery: renewEvery === false ? undefined : renewEvery }
@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
 
   const current = () => {
     if (own !== undefined && own.session.isValid()) return own.text
-    if (opens && own === undefined && !isOpening && ClockReading.monotonic(clock) >= notBefore) {
+    if (own === undefined && !isOpening && ClockReading.monotonic(clock) >= notBefore) {
       isOpening = true
       fork(openOne)
     }
@@ -130,17 +130,7 @@ export const make = Effect.fnUntraced(function* (
       if (reference === undefined) return () => {}
       const sessions = made.get(reference.namespace)
       if (sessions !== undefined) return sessions.onEnd(reference, notify)
-      let stop = () => {}
-      let isOver = false
-      fork(
-        Effect.map(inNamespace(reference.namespace), (sessions) => {
-          if (!isOver) stop = sessions.onEnd(reference, notify)
-        })
-      )
-      return () => {
-        isOver = true
-        stop()
-      }
+      return listening.onceMade(fork, inNamespace(reference.namespace), (sessions) => sessions.onEnd(reference, notify))
     },
     isValid: (text) => own?.text === text && own.session.isValid(),
     onLost: (text, notify) => {
