@@ -2,15 +2,14 @@
  * Tells for how long a session lives, and ends one that has expired, so that its owner can never renew it.
  *
  * A renewal is a write to the version of the Lease that the owner knows. The fence is one, too, to a version in which the session has
- * expired. The API server applies only one of them. So whoever has fenced a session may take all that it held, also if its owner is
+ * expired. The API server applies only one of them. So the one that has fenced a session may take all that it held, also if its owner is
  * suspended at any point and goes on later.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { type StoreError, Unavailable } from "../../LockError.ts"
-import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
+import type { ObjectStore } from "../../ObjectStore.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
-import * as requests from "../engine/requests.ts"
-import type { Answer } from "../protocol/answer.ts"
 import type { SessionReference } from "./sessionLease.ts"
 import * as sessionLease from "./sessionLease.ts"
 
@@ -24,17 +23,16 @@ export const fence = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Fenced, StoreError> {
   const { name } = reference
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const found = yield* leaseIn(yield* requests.read(leases, name))
+    const found = yield* unlessMissing(leases.read(name))
     const now = yield* leases.now
     const seen = sessionLease.standing(reference, found, now)
     if (seen._tag !== "Expired" || found === undefined) return seen as Fenced
-    const written = yield* leaseIn(
-      yield* requests.write(leases, name, {
-        expect: { resourceVersion: found.resourceVersion },
-        annotations: {},
-        content: leaseSpec.fieldsIn(leaseSpec.released(now.latest))
-      })
-    )
+    const patch = {
+      expect: { resourceVersion: found.resourceVersion },
+      annotations: {},
+      content: leaseSpec.fieldsIn(leaseSpec.released(now.latest))
+    }
+    const written = yield* unlessMissing(Effect.map(leases.compareAndSwap(name, patch), Option.getOrUndefined))
     // What the answer does not show did not happen.
     if (written !== undefined && sessionLease.standing(reference, written, now)._tag === "Ended") {
       return { _tag: "Ended" }
@@ -46,17 +44,7 @@ export const fence = Effect.fnUntraced(function* (
 // How often the Lease may change between the reading and the write. Our choice.
 const attempts = 5
 
-// The Lease that an answer shows; `undefined` if there is none, or if the write was refused.
-const leaseIn = (answer: Answer): Effect.Effect<ObjectSnapshot | undefined, StoreError> => {
-  switch (answer._tag) {
-    case "Found":
-    case "Written":
-      return Effect.succeed(answer.snapshot)
-    case "Refused":
-      return Effect.undefined
-    case "Missing":
-      return answer.error.missing === "object" ? Effect.undefined : Effect.fail(answer.error)
-    case "Failed":
-      return Effect.fail(answer.error)
-  }
-}
+const unlessMissing = <A>(lease: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined, StoreError> =>
+  Effect.catchTag(lease, "LockNotFound", (error) =>
+    error.missing === "object" ? Effect.undefined : Effect.fail(error)
+  )
