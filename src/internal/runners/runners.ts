@@ -164,8 +164,7 @@ export const make = Effect.fnUntraced(function* (
   const hasEnded = (session: shardMap.Session): Effect.Effect<boolean, StoreError> =>
     Effect.gen(function* () {
       const reference = sessionLease.parse(session)
-      if (reference === undefined) return true
-      if (sessions.hasEnded(reference)) return true
+      if (reference === undefined || sessions.hasEnded(reference)) return true
       const until = livesUntil.get(session)
       if (until !== undefined && (yield* configMaps.now).earliest <= until) return false
       const standing = yield* sessions.ask(reference)
@@ -198,6 +197,22 @@ export const make = Effect.fnUntraced(function* (
     return !session.leaving.has(shard) && listed(session, group).has(id)
   }
 
+  // Changes which session holds which shards of a group. Fails if the data cannot be read.
+  const changeIn = <A>(
+    group: string,
+    change: (holders: shardMap.Holders) => { readonly holders: shardMap.Holders; readonly answer: A }
+  ): Effect.Effect<A, StoreError> =>
+    Effect.gen(function* () {
+      const shards = yield* shardsIn(group)
+      const answer = yield* shards.change((data): ReturnType<sharedData.Change<Result.Result<A, StoreError>>> => {
+        const before = decoded(group, data)
+        if (Result.isFailure(before)) return { data, answer: Result.fail(before.failure) }
+        const { answer, holders } = change(before.success)
+        return { data: holders === before.success ? data : shardMap.encode(holders), answer: Result.succeed(answer) }
+      })
+      return yield* Effect.fromResult(answer)
+    })
+
   const acquireIn = Effect.fnUntraced(function* (session: Opened, group: string, ids: ReadonlySet<number>) {
     const shards = yield* shardsIn(group)
     // A release that was not answered may still arrive. It cannot once the object has changed.
@@ -209,17 +224,13 @@ export const make = Effect.fnUntraced(function* (
     const known = yield* othersIn(yield* shards.known(Number.POSITIVE_INFINITY))
     const others = known.length === 0 ? known : yield* othersIn(yield* shards.read)
     const ended = new Set(yield* Effect.filter(others, hasEnded, { concurrency: lookingAtOnce }))
-    const answer = yield* shards.change(
-      (data): ReturnType<sharedData.Change<Result.Result<ReadonlyArray<number>, StoreError>>> => {
-        const holders = decoded(group, data)
-        if (Result.isFailure(holders)) return { data, answer: Result.fail(holders.failure) }
-        if (!session.handle.isValid()) return { data, answer: Result.succeed([]) }
-        const next = shardMap.acquire(holders.success, session.text, ids, (other) => ended.has(other))
-        const ours = shardMap.shardsOf(next, session.text)
-        return { data: shardMap.encode(next), answer: Result.succeed(Array.from(ids).filter((id) => ours.has(id))) }
-      }
-    )
-    return (yield* Effect.fromResult(answer)).map((id) => shardId(group, id))
+    return yield* changeIn(group, (before) => {
+      if (!session.handle.isValid()) return { holders: before, answer: [] }
+      const holders = shardMap.acquire(before, session.text, ids, (other) => ended.has(other))
+      const ours = shardMap.shardsOf(holders, session.text)
+      const acquired = Array.from(ids).filter((id) => ours.has(id))
+      return { holders, answer: acquired.map((id) => shardId(group, id)) }
+    })
   })
 
   const releaseIn = (
@@ -228,23 +239,35 @@ export const make = Effect.fnUntraced(function* (
     isReleased: (id: number) => boolean
   ): Effect.Effect<void, StoreError> =>
     Effect.gen(function* () {
-      const shards = yield* shardsIn(group)
       for (const id of listed(session, group)) if (isReleased(id)) session.leaving.add(shardId(group, id))
-      const answer = yield* shards.change((data): ReturnType<sharedData.Change<Result.Result<void, StoreError>>> => {
-        const holders = decoded(group, data)
-        if (Result.isFailure(holders)) return { data, answer: Result.fail(holders.failure) }
-        const ids = new Set(Array.from(shardMap.shardsOf(holders.success, session.text)).filter(isReleased))
+      yield* changeIn(group, (before) => {
+        const ids = new Set(Array.from(shardMap.shardsOf(before, session.text)).filter(isReleased))
         return {
-          data: ids.size === 0 ? data : shardMap.encode(shardMap.release(holders.success, session.text, ids)),
-          answer: Result.void
+          holders: ids.size === 0 ? before : shardMap.release(before, session.text, ids),
+          answer: undefined
         }
       })
-      yield* Effect.fromResult(answer)
       for (const shard of session.leaving) {
         const [other, id] = partsOf(shard)
         if (other === group && isReleased(id)) session.leaving.delete(shard)
       }
     })
+
+  // A session that is lost releases nothing: others may have its shards already.
+  const release = (
+    address: string,
+    forget: (own: Own) => void,
+    releaseFrom: (session: Opened) => Effect.Effect<void, StoreError>
+  ) =>
+    withDeadline(
+      "patch",
+      Effect.suspend(() => {
+        const own = ownOf(address)
+        const session = living(own)
+        forget(own)
+        return session === undefined ? Effect.void : releaseFrom(session)
+      })
+    )
 
   const setNamed = (own: Own, shards: ReadonlyArray<string>) => {
     const now = ClockReading.monotonic(clock)
@@ -375,30 +398,23 @@ export const make = Effect.fnUntraced(function* (
       ),
     acquire: (address, shards) => withDeadline("patch", acquire(address, shards)),
     refresh: (address, shards) => withDeadline("patch", refresh(address, shards)),
-    release: (address, shard) =>
-      withDeadline(
-        "patch",
-        Effect.suspend(() => {
-          const own = ownOf(address)
-          const session = living(own)
-          const [group, id] = partsOf(shard)
-          own.named.delete(shard)
-          return session === undefined ? Effect.void : releaseIn(session, group, (other) => other === id)
-        })
-      ),
+    release: (address, shard) => {
+      const [group, id] = partsOf(shard)
+      return release(
+        address,
+        ({ named }) => named.delete(shard),
+        (session) => releaseIn(session, group, (other) => other === id)
+      )
+    },
     releaseAll: (address) =>
-      withDeadline(
-        "patch",
-        Effect.suspend(() => {
-          const own = ownOf(address)
-          const session = living(own)
-          own.named.clear()
-          if (session === undefined) return Effect.void
-          return Effect.forEach(groups.keys(), (group) => releaseIn(session, group, () => true), {
+      release(
+        address,
+        ({ named }) => named.clear(),
+        (session) =>
+          Effect.forEach(groups.keys(), (group) => releaseIn(session, group, () => true), {
             concurrency: "unbounded",
             discard: true
           })
-        })
       ),
     isAlive: (address) =>
       withDeadline(
