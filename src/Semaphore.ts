@@ -32,13 +32,11 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Permit } from "./Held.ts"
-import * as besideElections from "./internal/election/besideElections.ts"
-import * as permits from "./internal/engine/permits.ts"
+import type * as permits from "./internal/engine/permits.ts"
 import { guardedBy } from "./internal/guarded.ts"
+import * as permitLines from "./internal/permitLines.ts"
 import type { AcquireError, AcquireOptions, Options, TryError } from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
-import * as LockKind from "./LockKind.ts"
-import * as LockPolicy from "./LockPolicy.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import type { Line } from "./PermitProtocol.ts"
@@ -188,14 +186,11 @@ export {
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Semaphore["Service"], never, ObjectStore | Scope.Scope> {
-  const policy = options.policy ?? LockPolicy.standard
-  const kind = LockKind.exclusive(permits.keyOf(policy))
-  const lines = yield* permits.make(yield* besideElections.make(yield* ObjectStore, kind), {
-    policy,
-    identity: options.identity,
-    idInMetrics: options.idInMetrics,
-    wanted: { name: "a semaphore", is: ({ shares }) => !shares }
-  })
+  const lines = yield* permitLines.make(
+    yield* ObjectStore,
+    { name: "a semaphore", is: ({ shares }) => !shares },
+    options
+  )
   return Semaphore.of({
     take: (id, options) =>
       Effect.map(

@@ -29,13 +29,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held } from "./Held.ts"
-import * as besideElections from "./internal/election/besideElections.ts"
-import * as permits from "./internal/engine/permits.ts"
+import type * as permits from "./internal/engine/permits.ts"
 import { guardedBy } from "./internal/guarded.ts"
+import * as permitLines from "./internal/permitLines.ts"
 import type { AcquireError, AcquireOptions, Options, TryError } from "./Lock.ts"
 import type * as LockError from "./LockError.ts"
-import * as LockKind from "./LockKind.ts"
-import * as LockPolicy from "./LockPolicy.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import type * as PermitProtocol from "./PermitProtocol.ts"
@@ -169,14 +167,11 @@ const all = PermitRecord.shared.words["exclusive"]!
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<SharedLock["Service"], never, ObjectStore | Scope.Scope> {
-  const policy = options.policy ?? LockPolicy.standard
-  const kind = LockKind.exclusive(permits.keyOf(policy))
-  const lines = yield* permits.make(yield* besideElections.make(yield* ObjectStore, kind), {
-    policy,
-    identity: options.identity,
-    idInMetrics: options.idInMetrics,
-    wanted: { name: "a shared lock", is: ({ shares }) => shares }
-  })
+  const lines = yield* permitLines.make(
+    yield* ObjectStore,
+    { name: "a shared lock", is: ({ shares }) => shares },
+    options
+  )
   return SharedLock.of({
     shared: (id, options) => Effect.map(lines.take(id, takingOf(one, options)), sharedOf),
     exclusive: (id, options) => Effect.map(lines.take(id, takingOf(all, options)), (taken) => exclusiveOf(taken)),

@@ -84,7 +84,10 @@ const wings: Readonly<Record<string, Wing>> = {
     imports: [...port, "protocol", "engine", "tracing", "boundedMap", "election"]
   },
   Lock: { files: ["src/Lock.ts"], imports: [...lock, "guarded", "election", "session"] },
-  Semaphore: { files: ["src/Semaphore.ts", "src/SharedLock.ts"], imports: [...lock, "guarded", "election", "Lock"] },
+  Semaphore: {
+    files: ["src/Semaphore.ts", "src/SharedLock.ts", "src/internal/permitLines.ts"],
+    imports: [...lock, "guarded", "election", "Lock"]
+  },
   Several: { files: ["src/Several.ts"], imports: ["port", "guarded", "Lock", "Semaphore"] },
   Once: { files: ["src/Once.ts", "src/OnceMetrics.ts"], imports: [...lock, "tracing", "Lock"] },
   kubernetes: { files: ["src/internal/kubernetes/"], imports: [...port, "tracing", "boundedMap", "election"] },
