@@ -98,3 +98,8 @@ export const over = (memory: ObjectStoreMemory.ObjectStoreMemory): FaultyStore =
   }
   return { delete: memory.delete, sound: memory.store, store, requests, faults, watching }
 }
+
+/** From now on each request has this fault, until the faults are emptied. */
+export const failAll = ({ faults }: Pick<FaultyStore, "faults">, fault: Fault): void => {
+  for (let times = 0; times < 2000; times++) faults.push(["write", fault], ["read", fault])
+}

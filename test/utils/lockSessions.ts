@@ -72,9 +72,7 @@ export const setUp = Effect.gen(function* () {
       has: (id: string) => Effect.flatMap(wants(id), (one) => Effect.as(one.held, one)),
       /** Nothing of it arrives any more. */
       crashes: Effect.sync(() => {
-        for (const { faults } of [ownLocks, ownLeases]) {
-          for (let times = 0; times < 2000; times++) faults.push(["write", "Hangs"], ["read", "Hangs"])
-        }
+        for (const store of [ownLocks, ownLeases]) FaultyStore.failAll(store, "Hangs")
       }),
       recovers: Effect.sync(() => {
         for (const { faults } of [ownLocks, ownLeases]) faults.length = 0
@@ -122,3 +120,9 @@ export const withSession = (process: Effect.Effect<Process>) =>
       yield* process.forgets
     })
   )
+
+/** The same with two processes, of which the first has opened its session. */
+export const setUpTwo = Effect.gen(function* () {
+  const world = yield* setUp
+  return { ...world, us: yield* withSession(world.aProcess("us")), them: yield* world.aProcess("them") }
+})

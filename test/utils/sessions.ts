@@ -36,12 +36,16 @@ export const setUp = Effect.gen(function* () {
       ...sessions,
       opens: Scope.provide(sessions.open, scope),
       /** From now on nothing that it sends arrives. */
-      crashes: Effect.sync(() => {
-        for (let times = 0; times < 1000; times++) faulty.faults.push(["write", "Hangs"], ["read", "Hangs"])
-      }),
+      crashes: Effect.sync(() => FaultyStore.failAll(faulty, "Hangs")),
       ends: Scope.close(scope, Exit.void)
     }
   })
 
   return { ...memory, spec, aProcess }
+})
+
+/** The same with two processes. */
+export const setUpTwo = Effect.gen(function* () {
+  const world = yield* setUp
+  return { ...world, us: yield* world.aProcess("us"), them: yield* world.aProcess("them") }
 })

@@ -26,15 +26,22 @@ const setUp = Effect.gen(function* () {
       change: (store: ObjectStore["Service"]) => ObjectStore["Service"] = (store) => store
     ) {
       const faulty = { configMaps: FaultyStore.over(configMaps), leases: FaultyStore.over(leases) }
+      const writes = { take: 0 }
+      const slow = (store: ObjectStore["Service"]): ObjectStore["Service"] => ({
+        ...store,
+        compareAndSwap: (id, patch) => Effect.suspend(() => Effect.delay(store.compareAndSwap(id, patch), writes.take))
+      })
       const runner = yield* aRunner((stores) => ({
         ...stores,
-        configMaps: change(faulty.configMaps.store),
-        leases: change(faulty.leases.store)
+        configMaps: change(slow(faulty.configMaps.store)),
+        leases: change(slow(faulty.leases.store))
       }))
       const stores = [faulty.configMaps, faulty.leases]
       return {
         ...runner,
         ...faulty,
+        /** How many milliseconds its writes take. */
+        writes,
         /** How many requests an operation makes. */
         counts: (operation: Effect.Effect<unknown, unknown>) =>
           Effect.gen(function* () {
@@ -45,9 +52,7 @@ const setUp = Effect.gen(function* () {
           }),
         /** From now on no request of it arrives, until it is mended. */
         isCutOff: Effect.sync(() => {
-          for (const { faults } of stores) {
-            for (let times = 0; times < 2000; times++) faults.push(["write", "Refused"], ["read", "Refused"])
-          }
+          for (const store of stores) FaultyStore.failAll(store, "Refused")
         }),
         isMended: Effect.sync(() => {
           for (const { faults } of stores) faults.length = 0
@@ -63,15 +68,19 @@ const pass = (millis: number, step = 100) =>
     for (let passed = 0; passed < millis; passed += step) yield* TestClock.adjust(step)
   })
 
+const setUpTwo = Effect.gen(function* () {
+  const world = yield* setUp
+  return { ...world, a: yield* world.aRunner(), b: yield* world.aRunner() }
+})
+
 /** Refreshes shards every interval, as `Sharding` does. */
-const goesOn = (runner: {
-  readonly refreshes: (...shards: ReadonlyArray<number>) => Effect.Effect<unknown, unknown>
-}) =>
+const goesOn = (
+  runner: { readonly refreshes: (...shards: ReadonlyArray<number>) => Effect.Effect<unknown, unknown> },
+  shards = all(10)
+) =>
   Effect.forkChild(
-    Effect.forever(Effect.andThen(Effect.ignore(runner.refreshes(...all(10))), Effect.sleep("2 seconds"))),
-    {
-      startImmediately: true
-    }
+    Effect.forever(Effect.andThen(Effect.ignore(runner.refreshes(...shards)), Effect.sleep("2 seconds"))),
+    { startImmediately: true }
   )
 
 describe("runners", () => {
@@ -102,27 +111,22 @@ describe("runners", () => {
   it.effect("share one renewal if they are refreshed several times at once", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
-      let isSlow = false
-      const a = yield* aRunner((store) => ({
-        ...store,
-        compareAndSwap: (id, patch) => Effect.delay(store.compareAndSwap(id, patch), isSlow ? "10 millis" : 0)
-      }))
+      const a = yield* aRunner()
       yield* a.acquires(...all(3))
-      isSlow = true
+      a.writes.take = 10
       const many = yield* Effect.forkChild(
         a.counts(Effect.forEach(all(3), (shard) => a.refreshes(shard), { concurrency: "unbounded" })),
         { startImmediately: true }
       )
       yield* pass(100)
       assert.strictEqual(yield* Fiber.join(many), 1)
-      isSlow = false
+      a.writes.take = 0
     })
   )
 
   it.effect("take the shards of a runner that died once its session has expired, and no sooner", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b } = yield* setUpTwo
       yield* Effect.all([a.registers, b.registers])
       yield* goesOn(b)
       yield* a.acquires(...all(10))
@@ -152,8 +156,7 @@ describe("runners", () => {
 
   it.effect("get nothing from a refresh once another has fenced them, and begin anew", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b } = yield* setUpTwo
       yield* Effect.all([a.registers, b.registers])
       yield* a.acquires(...all(10))
       yield* goesOn(b)
@@ -174,24 +177,17 @@ describe("runners", () => {
 
   it.effect("do not rely on a session that another fenced while an acquisition was under way", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      let isSlow = false
-      const a = yield* aRunner((store) => ({
-        ...store,
-        compareAndSwap: (id, patch) =>
-          isSlow ? Effect.delay(store.compareAndSwap(id, patch), "1 second") : store.compareAndSwap(id, patch)
-      }))
-      const b = yield* aRunner()
+      const { a, b } = yield* setUpTwo
       yield* a.acquires(1)
       yield* pass(5500)
       assert.isTrue(yield* a.holds(1))
-      isSlow = true
+      a.writes.take = 1000
       const late = yield* Effect.forkChild(a.acquires(2, 3), { startImmediately: true })
       yield* pass(600)
       assert.isFalse(yield* a.holds(1))
       yield* pass(600)
       assert.deepStrictEqual(yield* Fiber.join(late), [])
-      isSlow = false
+      a.writes.take = 0
       assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [1, 2, 3])
       assert.deepStrictEqual(yield* a.refreshes(1, 2, 3), [])
     })
@@ -267,25 +263,16 @@ describe("runners", () => {
 
   it.effect("find shards whose acquisition was given up, and release those that the cluster has forgotten", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      let isSlow = false
-      const a = yield* aRunner((store) => ({
-        ...store,
-        compareAndSwap: (id, patch) => Effect.delay(store.compareAndSwap(id, patch), isSlow ? "1 second" : 0)
-      }))
-      const b = yield* aRunner()
+      const { a, b } = yield* setUpTwo
       yield* a.acquires(1)
-      isSlow = true
+      a.writes.take = 1000
       const given = yield* Effect.forkChild(a.acquires(2, 3), { startImmediately: true })
       yield* pass(100)
       yield* Fiber.interrupt(given)
-      isSlow = false
+      a.writes.take = 0
       yield* pass(1000)
       assert.deepStrictEqual(yield* a.acquires(3), [3])
-      const refreshing = yield* Effect.forkChild(
-        Effect.forever(Effect.andThen(Effect.ignore(a.refreshes(1, 3)), Effect.sleep("2 seconds"))),
-        { startImmediately: true }
-      )
+      const refreshing = yield* goesOn(a, [1, 3])
       yield* pass(5000)
       assert.deepStrictEqual(yield* b.acquires(1, 2, 3), [])
       yield* pass(5000)
@@ -317,8 +304,7 @@ describe("runners", () => {
 
   it.effect("lose their shards if the ConfigMap is deleted", () =>
     Effect.gen(function* () {
-      const { aRunner, configMaps, name } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b, configMaps, name } = yield* setUpTwo
       yield* a.acquires(1, 2)
       yield* configMaps.delete(`${name}-shards-default`)
       yield* pass(100)
@@ -330,8 +316,7 @@ describe("runners", () => {
 
   it.effect("fail rather than guess if somebody has garbled the ConfigMap", () =>
     Effect.gen(function* () {
-      const { aRunner, configMaps, name } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b, configMaps, name } = yield* setUpTwo
       yield* a.acquires(1, 2)
       const id = `${name}-shards-default`
       const garble = (value: string | null) =>
@@ -352,8 +337,7 @@ describe("runners", () => {
 
   it.effect("work without the right to watch", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b } = yield* setUpTwo
       b.configMaps.watching.fault = new LockError.Forbidden({
         object: "configmaps",
         verb: "watch",
@@ -385,8 +369,7 @@ describe("runners", () => {
 
   it.effect("give another machine id to a second process with the same address", () =>
     Effect.gen(function* () {
-      const { aRunner } = yield* setUp
-      const [a, b] = [yield* aRunner(), yield* aRunner()]
+      const { a, b } = yield* setUpTwo
       assert.strictEqual(yield* a.registers, 0)
       assert.strictEqual(yield* b.storage.register(a.runner, true), 1)
       assert.lengthOf(yield* b.storage.getRunners, 1)

@@ -6,11 +6,16 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
+import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { logged } from "../../utils/logged.ts"
-import { key, setUp, withSession } from "../../utils/lockSessions.ts"
+import { key, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
 import { type Mutation, withoutComparison, withoutFence } from "./mutations.ts"
 
 const soon = TestClock.adjust("1 millis")
+
+const patient = { waitSchedule: LockPolicy.fixedPolls("1 second", 100) }
+
+const veryPatient = { waitSchedule: LockPolicy.fixedPolls("1 second", 1_000_000) }
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `lock-${index}`)
 
@@ -96,8 +101,7 @@ describe("a lock under a session", () => {
 
   it.effect("stays with its holder for as long as the session lives, whoever waits", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const { held } = yield* us.has("a")
       const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100_000) })
       yield* TestClock.adjust("2 minutes")
@@ -122,9 +126,7 @@ describe("the locks of a process that died", () => {
           const them = yield* aProcess("them", { session })
           const ids = names(100)
           yield* Effect.forEach(ids, (id) => us.has(id))
-          const theirs = yield* Effect.forEach(ids, (id) =>
-            them.wants(id, { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
-          )
+          const theirs = yield* Effect.forEach(ids, (id) => them.wants(id, patient))
           yield* TestClock.adjust("1 minute")
           yield* us.crashes
           yield* TestClock.adjust("6 seconds")
@@ -142,8 +144,7 @@ describe("the locks of a process that died", () => {
 
   it.effect("are taken at once by who comes later", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       yield* us.has("a")
       yield* us.has("b")
       yield* us.crashes
@@ -239,24 +240,22 @@ describe("a session that is lost", () => {
 
   it.effect("leaves no lock valid that was renewed under it without an answer", () =>
     Effect.gen(function* () {
-      const { aProcess, holder, record } = yield* setUp
+      const { holder, record, them, us } = yield* setUpTwo
       // The renewals of the session stop while the lock has a lease of its own, whose renewal brings it under the session.
-      const us = yield* withSession(aProcess("us"))
-      const them = yield* aProcess("them")
       const first = yield* them.has("a")
       const ours = yield* us.wants("a")
       yield* TestClock.adjust("6 seconds")
-      for (let times = 0; times < 1000; times++) us.leases.faults.push(["write", "Hangs"], ["read", "Hangs"])
+      FaultyStore.failAll(us.leases, "Hangs")
       yield* TestClock.adjust("2500 millis")
       yield* first.letGo
       yield* soon
       const held = yield* ours.held
       assert.isUndefined((yield* record("a"))!.session)
       us.locks.faults.push(["write", "Unanswered"])
-      for (let times = 0; times < 1000; times++) us.locks.faults.push(["write", "Hangs"], ["read", "Hangs"])
+      FaultyStore.failAll(us.locks, "Hangs")
       yield* TestClock.adjust("1200 millis")
       assert.isDefined((yield* record("a"))!.session)
-      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      const theirs = yield* them.wants("a", patient)
       for (let millis = 0; millis < 20_000; millis += 50) {
         yield* TestClock.adjust(50)
         if ((yield* holder("a")) === "them") assert.isFalse(yield* held.isValid)
@@ -282,7 +281,7 @@ describe("a session that is lost", () => {
       const them = yield* aProcess("them")
       yield* (yield* them.has("a")).letGo
       suspended = Effect.sleep("30 seconds")
-      const ours = yield* us.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      const ours = yield* us.wants("a", patient)
       yield* us.crashes
       us.locks.faults.length = 0
       yield* TestClock.adjust("30 seconds")
@@ -308,7 +307,7 @@ describe("a look at a living session that is answered after the expiry that it s
       })
       const them = yield* aProcess("them", { session: false, between: { leases } })
       const ours = yield* us.has("a")
-      const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 second", 100) })
+      const theirs = yield* them.wants("a", patient)
       for (let seconds = 0; seconds < 60; seconds++) {
         yield* TestClock.adjust("1 second")
         if (yield* theirs.has) return yield* (yield* ours.held).isValid
@@ -336,11 +335,9 @@ describe("a lock that could not be released", () => {
       `does not stay with a session that lives: ${who === "us" ? "its process" : "another one"} can have it`,
       () =>
         Effect.gen(function* () {
-          const { aProcess, holder, leaseOf } = yield* setUp
-          const us = yield* withSession(aProcess("us"))
-          const them = yield* aProcess("them")
+          const { holder, leaseOf, them, us } = yield* setUpTwo
           const ours = yield* us.has("a")
-          for (let times = 0; times < 100; times++) us.locks.faults.push(["write", "Refused"], ["read", "Refused"])
+          FaultyStore.failAll(us.locks, "Refused")
           const leaving = yield* Effect.forkChild(ours.letGo)
           yield* TestClock.adjust("6 seconds")
           yield* Fiber.join(leaving)
@@ -390,8 +387,7 @@ describe("a lock that could not be released", () => {
 describe("a session whose layer closes", () => {
   it.effect("ends with one write, and frees what it still held", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* withSession(aProcess("us")), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const held = yield* (yield* us.has("a")).held
       yield* us.has("b")
       const waiting = yield* them.wants("a")
@@ -469,8 +465,6 @@ describe("a lock is not held under the session of its process", () => {
 })
 
 describe("a contender that knows no sessions", () => {
-  const patient = { waitSchedule: LockPolicy.fixedPolls("1 second", 1_000_000) }
-
   it.effect("never has a lock beside a holder under a session, and takes turns with it", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
@@ -478,11 +472,11 @@ describe("a contender that knows no sessions", () => {
       const old = yield* aProcess("old", { knows: false })
       let ours = yield* us.has("a")
       for (let turn = 0; turn < 5; turn++) {
-        const theirs = yield* old.wants("a", patient)
+        const theirs = yield* old.wants("a", veryPatient)
         yield* TestClock.adjust("1 minute")
         assert.isFalse(yield* theirs.has)
         assert.isTrue(yield* (yield* ours.held).isValid)
-        const next = yield* us.wants("a", patient)
+        const next = yield* us.wants("a", veryPatient)
         yield* ours.letGo
         yield* TestClock.adjust("1 minute")
         assert.isTrue(yield* theirs.has)
@@ -502,11 +496,11 @@ describe("a contender that knows no sessions", () => {
       const old = yield* aProcess("old", { knows: false })
       const them = yield* aProcess("them")
       yield* us.has("a")
-      const theirs = yield* old.wants("a", patient)
+      const theirs = yield* old.wants("a", veryPatient)
       yield* us.crashes
       yield* TestClock.adjust("1 hour")
       assert.isFalse(yield* theirs.has)
-      const other = yield* them.wants("a", patient)
+      const other = yield* them.wants("a", veryPatient)
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* other.has)
       yield* TestClock.adjust("1 minute")

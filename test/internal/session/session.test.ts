@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
 import type { SessionReference } from "../../../src/internal/session/sessionLease.ts"
 import { logged } from "../../utils/logged.ts"
-import { namespace, setUp } from "../../utils/sessions.ts"
+import { namespace, setUp, setUpTwo } from "../../utils/sessions.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -72,8 +72,7 @@ describe("a session", () => {
 
   it.effect("ends in order with one write, and its Lease is left for the next", () =>
     Effect.gen(function* () {
-      const { aProcess, spec } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { spec, them, us } = yield* setUpTwo
       const session = yield* us.opens
       us.requests.length = 0
       yield* session.close
@@ -88,8 +87,7 @@ describe("a session", () => {
 
   it.effect("ends when its scope closes", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const { reference } = yield* us.opens
       yield* us.ends
       assert.deepStrictEqual(yield* them.ask(reference), { _tag: "Ended" })
@@ -143,8 +141,7 @@ describe("a session", () => {
 
   it.effect("never has the Lease of another that lives", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const open = yield* Effect.forEach(Array.from({ length: 50 }), (_, index) => (index % 2 === 0 ? us : them).opens)
       assert.strictEqual(new Set(open.map(({ reference }) => reference.name)).size, 50)
       yield* TestClock.adjust("1 minute")
@@ -170,8 +167,7 @@ describe("a session", () => {
 describe("a fence", () => {
   it.effect("says until when a session lives, and does not end it before", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const { reference } = yield* us.opens
       const first = yield* them.ask(reference)
       assert.deepStrictEqual(them.requests, ["read"])
@@ -240,8 +236,7 @@ describe("a fence", () => {
 
   it.effect("ends it although its own answer was lost", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const { reference } = yield* us.opens
       yield* us.crashes
       yield* TestClock.adjust("20 seconds")
@@ -254,8 +249,7 @@ describe("a fence", () => {
 
   it.effect("does not take another session of the same name for the one that was", () =>
     Effect.gen(function* () {
-      const memory = yield* setUp
-      const [us, them] = [yield* memory.aProcess("us"), yield* memory.aProcess("them")]
+      const { them, us, ...memory } = yield* setUpTwo
       const { reference } = yield* us.opens
       yield* us.crashes
       yield* memory.delete(reference.name)
@@ -278,8 +272,7 @@ describe("a fence", () => {
 describe("a process that waits for the end of a session", () => {
   it.effect("hears of it at once if it ends in order, by one watch for all that wait", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const session = yield* us.opens
       const waiting = yield* Effect.forEach(Array.from({ length: 100 }), () =>
         Effect.forkChild(them.wait(session.reference), { startImmediately: true })
@@ -300,8 +293,7 @@ describe("a process that waits for the end of a session", () => {
       `fences it once it has expired${fault === undefined ? "" : `, also if its watch is ${fault.toLowerCase()}`}`,
       () =>
         Effect.gen(function* () {
-          const { aProcess, spec } = yield* setUp
-          const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+          const { spec, them, us } = yield* setUpTwo
           const session = yield* us.opens
           them.watching.fault =
             fault === "forbidden"
@@ -320,8 +312,7 @@ describe("a process that waits for the end of a session", () => {
 
   it.effect("hears at once that the Lease was deleted", () =>
     Effect.gen(function* () {
-      const memory = yield* setUp
-      const [us, them] = [yield* memory.aProcess("us"), yield* memory.aProcess("them")]
+      const { them, us, ...memory } = yield* setUpTwo
       const session = yield* us.opens
       const waiting = yield* Effect.forkChild(them.wait(session.reference), { startImmediately: true })
       yield* TestClock.adjust("5 seconds")
@@ -335,8 +326,7 @@ describe("a process that waits for the end of a session", () => {
 
   it.effect("stops following it a while after nobody waits any more", () =>
     Effect.gen(function* () {
-      const { aProcess } = yield* setUp
-      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const { them, us } = yield* setUpTwo
       const session = yield* us.opens
       const waiting = yield* Effect.forkChild(them.wait(session.reference), { startImmediately: true })
       yield* TestClock.adjust("5 seconds")
