@@ -190,8 +190,8 @@ export {
    * first of them gets it.
    *
    * A kubelock holder notices at its next renewal and stops. A Dex holder does not, and neither does one that holds the lock under a session
-   * (`LockPolicy`), for up to half a day: delete the Lease of that session instead, which frees all that it holds. Fails with `LockConflict` if the object
-   * keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
+   * (`LockPolicy`), for up to half a day: delete the Lease of that session instead, which frees all that it holds. Fails with
+   * `LockConflict` if the object keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
    */
   breakLock as break
 }

@@ -20,7 +20,7 @@ import type { Holding } from "./holding.ts"
 // The fiber whose context says who collects metrics and spans.
 type Fiber = EffectFiber.Fiber<unknown, unknown>
 
-// Who collected metrics when a hold began is told of its end, too.
+// The collector of metrics that was there when a hold began is told of its end, too.
 type Observer = Pick<Fiber, "context">
 
 /** Updates a metric with the attributes that the layer asked for. */

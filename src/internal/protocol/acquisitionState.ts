@@ -121,8 +121,8 @@ export interface State {
 /**
  * What happened: the answer to a request, or the end of a wait.
  *
- * `Changed`, `Gone` and `WatchFailed` come from a watch, `SessionEnded` from that of the holder's session. `Elapsed` says that the time of a wait has passed, `Exhausted` that the
- * wait schedule has ended.
+ * `Changed`, `Gone` and `WatchFailed` come from a watch, `SessionEnded` from that of the holder's session. `Elapsed` says that the time
+ * of a wait has passed, `Exhausted` that the wait schedule has ended.
  */
 export type Event =
   | Answer

@@ -68,7 +68,7 @@ export const othersWith = (holders: Holders, session: Session, shards: ReadonlyS
     .map(([other]) => other)
 
 /**
- * The holders after a session has taken those of the shards that are free. Whatever a session held that has ended is free. A session on
+ * The holders after a session has taken those of the shards that are free. All that a session held which has ended is free. A session on
  * the same Lease as this one has ended.
  */
 export const acquire = (

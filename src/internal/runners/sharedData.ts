@@ -22,7 +22,7 @@ import { isOlder } from "../version.ts"
 import type * as deadline from "./deadline.ts"
 import type { Data } from "./shardMap.ts"
 
-/** What becomes of the data, and the answer to whoever asked for that. It may be called again with newer data. */
+/** What becomes of the data, and the answer to the caller that asked for that. It may be called again with newer data. */
 export type Change<A> = (data: Data) => { readonly data: Data; readonly answer: A }
 
 /** The data of one object. An object that is missing has none, and the first change creates it. */

@@ -142,7 +142,7 @@ describe("the locks of a process that died", () => {
     )
   }
 
-  it.effect("are taken at once by who comes later", () =>
+  it.effect("are taken at once by a process that comes later", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUpTwo
       yield* us.has("a")
@@ -157,7 +157,7 @@ describe("the locks of a process that died", () => {
     }).pipe(logged)
   )
 
-  it.effect("cannot be taken by who may not write its Lease, until they expire", () =>
+  it.effect("cannot be taken by a process that may not write its Lease, until they expire", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
       const forbidden = new LockError.Forbidden({ object: "leases", verb: "patch", status: 403, detail: "no" })
