@@ -6,7 +6,7 @@ import * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
-import type { Lease } from "../../LockRecord.ts"
+import type { Lease, LockRecord } from "../../LockRecord.ts"
 import type {
   AnnotationGuardedPatch,
   ConditionalPatch,
@@ -28,10 +28,11 @@ export const decide = (
 ): PermitProtocol.Decision => {
   if (isAsking(contender)) return PermitProtocol.decide(snapshot, now, contender)
   const { kind } = contender
-  const left = withoutLeftOver(kind, snapshot, now)
+  const record = kind.decode(snapshot.annotations)
+  const left = withoutLeftOver(record, snapshot, now)
   const { annotations } = left ?? snapshot
   const decision = LockProtocol.decide(
-    kind.decode(annotations),
+    left === undefined ? record : kind.decode(annotations),
     LockProtocol.queueOf(kind, annotations),
     now,
     contender
@@ -42,8 +43,8 @@ export const decide = (
 }
 
 // The object without the permits on it, all of which have expired; `undefined` if there are none.
-const withoutLeftOver = (kind: LockKind, snapshot: ObjectSnapshot, now: ServerTime) => {
-  const leftOver = PermitProtocol.leftOverIn(kind.decode(snapshot.annotations), snapshot, now)
+const withoutLeftOver = (record: LockRecord, snapshot: ObjectSnapshot, now: ServerTime) => {
+  const leftOver = PermitProtocol.leftOverIn(record, snapshot, now)
   if (leftOver === undefined) return undefined
   const others = Object.entries(snapshot.annotations).filter(([name]) => !(name in leftOver))
   return { ...snapshot, annotations: Object.fromEntries(others), leftOver }
@@ -97,8 +98,10 @@ export const usageOf = (
   kind: LockKind,
   now: ServerTime,
   sharedWithDex: boolean
-): LockProtocol.Usage =>
-  LockProtocol.usageOf(withoutLeftOver(kind, snapshot, now) ?? snapshot, kind, now, sharedWithDex)
+): LockProtocol.Usage => {
+  const left = withoutLeftOver(kind.decode(snapshot.annotations), snapshot, now)
+  return LockProtocol.usageOf(left ?? snapshot, kind, now, sharedWithDex)
+}
 
 /** How many others wait that a contender takes out of the queue which takes over from an expired holder. */
 export const displacedBy = (
