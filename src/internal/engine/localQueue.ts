@@ -3,18 +3,17 @@
  * server. When its hold ends, the lock may be handed on to the next without a request, for as long as the fairness budget of the
  * process lasts. (The idea is lock cohorting: Dice, Marathe, Shavit 2012.)
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
-import * as LockError from "../../LockError.ts"
+import type * as LockError from "../../LockError.ts"
 import type * as LockProtocol from "../../LockProtocol.ts"
 import * as boundedMap from "../boundedMap.ts"
+import { timeout } from "../protocol/acquisition.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
 import { rejoinTime } from "../protocol/rejoining.ts"
 import type { CutOff, Outcome } from "../protocol/release.ts"
-import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
@@ -283,7 +282,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         const entry = entries.get(contender.id)
         return entry === undefined
           ? seekLock(contender, start, open(contender.id), seek, restore, Effect.void)
-          : busy(seenIn(entry))
+          : busy(seenOf(entry.holding?.lease))
       }),
     leave
   }
@@ -305,25 +304,12 @@ export const isSameLease = (a: Contender["policy"], b: Contender["policy"]): boo
   b.renewEvery !== false &&
   (a === b || (Equal.equals(a.ttl, b.ttl) && Equal.equals(a.renewEvery, b.renewEvery)))
 
-const seenIn = ({ holding }: Entry): SeenLocally => {
-  if (holding === undefined) return { thisProcess: "Waits" }
-  const { expiry, holderId } = holding.lease.lease()
+/** What a contender sees of the lease that its process holds, if it does. */
+export const seenOf = (lease: HeldLease | undefined): SeenLocally => {
+  if (lease === undefined) return { thisProcess: "Waits" }
+  const { expiry, holderId } = lease.lease()
   return { thisProcess: "Holds", expiry, holder: holderId }
 }
-
-const timeoutIn = (
-  entry: Entry,
-  { id, kind, object, startedAt }: Contender,
-  now: ClockReading.ClockReading
-): LockError.Timeout =>
-  new LockError.Timeout({
-    id,
-    object,
-    ...rules.whatOf(kind),
-    attempts: 0,
-    waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
-    ...seenIn(entry)
-  })
 
 const wait = Effect.fnUntraced(function* (
   entry: Entry,
@@ -332,7 +318,7 @@ const wait = Effect.fnUntraced(function* (
   const { contender } = waiter
   for (;;) {
     const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
-    if (Option.isNone(left)) return yield* timeoutIn(entry, contender, yield* ClockReading.now)
+    if (Option.isNone(left)) return yield* timeout(contender, yield* ClockReading.now, 0, seenOf(entry.holding?.lease))
     yield* contender.engine.timers.wait(left.value, (notify) => {
       waiter.notify = notify
       if (waiter.granted !== undefined) notify()

@@ -3,25 +3,24 @@
  * all that wait: so a process has few leases. Permits that one gives back may go to the next without a request, for as long as the
  * fairness budget of the lease lasts.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
-import * as LockError from "../../LockError.ts"
+import type * as LockError from "../../LockError.ts"
 import { type Asked, recheckAfter } from "../../LockProtocol.ts"
 import * as boundedMap from "../boundedMap.ts"
+import { timeout } from "../protocol/acquisition.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
 import * as pace from "../protocol/pace.ts"
 import type { Outcome } from "../protocol/release.ts"
-import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { startHold } from "./heldLease.ts"
 import type { HeldLease, Holding } from "./holding.ts"
-import { isSameLease, maxLocalHandOffs, maxRemembered, type Seek, type SeenLocally } from "./localQueue.ts"
+import { isSameLease, maxLocalHandOffs, maxRemembered, seenOf, type Seek, type SeenLocally } from "./localQueue.ts"
 import { withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
@@ -422,7 +421,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const impatientAt = contender.startedAt.monotonic + patience
     while (waiter.granted === undefined) {
       const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
-      if (Option.isNone(left)) return yield* timeoutIn(entry, contender, yield* ClockReading.now)
+      if (Option.isNone(left)) return yield* timeout(contender, yield* ClockReading.now, 0, seenIn(entry))
       const { monotonic } = yield* ClockReading.now
       if (monotonic >= impatientAt) yield* becomeImpatient(entry, waiter)
       // In whole milliseconds: a timer of a few nanoseconds fires before the clock has moved.
@@ -523,11 +522,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         if (entry.waiters.size > 0) return busy({ thisProcess: "Waits" })
         const hold = leaseFor(entry, contender)
         if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
-        if (isFull(entry, contender)) {
-          const [first] = entry.holds
-          const { expiry, holderId } = first!.lease.lease()
-          return busy({ thisProcess: "Holds", expiry, holder: holderId })
-        }
+        if (isFull(entry, contender)) return busy(seenIn(entry))
         entry.seeking++
         return seekPermits(contender, start, entry, seek, restore)
       }),
@@ -559,25 +554,11 @@ const isShared = (lease: HeldLease): boolean => lease.contender.kind.decode(leas
 const askedIn = ({ holds }: Entry): number =>
   Array.from(holds).reduce((sum, { lease }) => sum + (lease.isLost() ? 0 : lease.permits().asked), 0)
 
+const seenIn = ({ holds }: Entry): SeenLocally => {
+  const [first] = holds
+  return seenOf(first?.lease)
+}
+
 // Whether the leases of the process leave too few permits for another one.
 const isFull = (entry: Entry, contender: Contender): boolean =>
   askedIn(entry) + contender.asks!.needs > limitOf(contender)
-
-const timeoutIn = (
-  { holds }: Entry,
-  { id, kind, object, startedAt }: Contender,
-  now: ClockReading.ClockReading
-): LockError.Timeout => {
-  const [first] = holds
-  const lease = first?.lease.lease()
-  return new LockError.Timeout({
-    id,
-    object,
-    ...rules.whatOf(kind),
-    attempts: 0,
-    waited: Duration.millis(Math.round(ClockReading.elapsed(startedAt, now).max)),
-    ...(lease === undefined
-      ? { thisProcess: "Waits" as const }
-      : { thisProcess: "Holds" as const, expiry: lease.expiry, holder: lease.holderId })
-  })
-}

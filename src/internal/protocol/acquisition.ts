@@ -552,13 +552,20 @@ const isLeftFree = (
 ): boolean => (decision._tag === "Wait" ? decision.seen.holder === undefined : isFree(kind.decode(annotations)))
 
 const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
-  state.phase._tag === "Unavailable"
-    ? state.phase.error
-    : new LockError.Timeout({
-        id: self.id,
-        object: self.object,
-        attempts: state.attempts,
-        waited: Duration.millis(Math.round(elapsed(self.startedAt, now.clock).max)),
-        ...rules.whatOf(self.kind),
-        ...seenBy(state)
-      })
+  state.phase._tag === "Unavailable" ? state.phase.error : timeout(self, now.clock, state.attempts, seenBy(state))
+
+/** The error of a contender whose wait schedule has ended after so many attempts. */
+export const timeout = (
+  { id, kind, object, startedAt }: Acquisition,
+  now: ClockReading,
+  attempts: number,
+  seen: Seen & Pick<LockError.Timeout, "thisProcess">
+): LockError.Timeout =>
+  new LockError.Timeout({
+    id,
+    object,
+    attempts,
+    waited: Duration.millis(Math.round(elapsed(startedAt, now).max)),
+    ...rules.whatOf(kind),
+    ...seen
+  })
