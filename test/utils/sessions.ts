@@ -34,7 +34,11 @@ export const setUp = Effect.gen(function* () {
     return {
       ...faulty,
       ...sessions,
-      opens: Scope.provide(sessions.open, scope),
+      opens: Effect.gen(function* () {
+        const own = yield* Scope.fork(scope)
+        const session = yield* Scope.provide(sessions.open, own)
+        return { ...session, close: Scope.close(own, Exit.void) }
+      }),
       /** From now on nothing that it sends arrives. */
       crashes: Effect.sync(() => FaultyStore.failAll(faulty, "Hangs")),
       ends: Scope.close(scope, Exit.void)

@@ -28,19 +28,17 @@ import * as endings from "./endings.ts"
 import type { SessionReference } from "./sessionLease.ts"
 
 /**
- * A session of this process.
+ * A session of this process. When the scope in which it was opened closes, it ends in order, with one write.
  *
  * - `isValid`: whether it lives, by the clocks of this process and what it knows. It makes no request.
  * - `lost`: fails with `LockLost` once it is lost; never succeeds. A session that is lost is lost for good.
  * - `renew`: renews it now, besides the renewals that it makes by itself. Answers whether the API server has just said that it lives.
- * - `close`: ends it in order, with one write. The scope in which it was opened does the same.
  */
 export interface Session {
   readonly reference: SessionReference
   readonly isValid: () => boolean
   readonly lost: Effect.Effect<never, LockError.Lost>
   readonly renew: Effect.Effect<boolean>
-  readonly close: Effect.Effect<void>
 }
 
 /**
@@ -106,24 +104,17 @@ export const make = Effect.fnUntraced(function* ({
     const { lease } = holding
     const { holderId } = lease.contender
     const reference = { namespace, name: id, uid: lease.grant.snapshot.uid, incarnation: holderId }
-    let hasClosed = false
-    const close = Effect.suspend(() => {
-      if (hasClosed) return Effect.void
-      hasClosed = true
-      return contenders.leave(lease.contender, holding)
-    })
     const session: Session = {
       reference,
       isValid: lease.isValid,
       lost: lease.lost,
       renew: Effect.suspend(() => {
         const before = lease.seen()
-        return Effect.map(lease.look, () => session.isValid() && lease.seen() !== before)
-      }),
-      close: Effect.uninterruptible(close)
+        return Effect.map(lease.look, () => lease.isValid() && lease.seen() !== before)
+      })
     }
     return Effect.as(
-      Effect.addFinalizer(() => close),
+      Effect.addFinalizer(() => contenders.leave(lease.contender, holding)),
       session
     )
   }
