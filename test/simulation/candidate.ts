@@ -8,14 +8,11 @@ import { ObjectStore } from "../../src/ObjectStore.ts"
 import { type Happening, plainly } from "./history.ts"
 import type { ElectionPlan } from "./plan.ts"
 import { id } from "./server.ts"
-import { rounds, wishFor, type Wishing } from "./wishing.ts"
+import { follow, hurried, rounds, wishFor, type Wishing, work } from "./wishing.ts"
 
 /** What a candidate needs of its world. */
 export interface Options extends Wishing {
   readonly election: ElectionPlan
-  readonly store: ObjectStore["Service"]
-  /** Writes to the resource that the leader alone may change. */
-  readonly writeFenced: (term: string, token: bigint) => Effect.Effect<void>
 }
 
 /** Makes a candidate that does its rounds. Runs on the clock in context. */
@@ -44,38 +41,24 @@ const goOnce = (
   name: string,
   steppedDown: boolean
 ): Effect.Effect<boolean | undefined> => {
-  const { dice, election, plan, recorder, witness, writeFenced } = world
+  const { dice, election, plan, recorder } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
-  const wish: Effect.Effect<LeaderElection.Term | undefined, LockError.StoreError, Scope.Scope> =
-    !steppedDown && dice.chance(plan.hurries)
-      ? Effect.timeoutOrElse(elections.scoped(id), {
-          duration: dice.between(1, 2 * election.leaseDuration),
-          orElse: () => Effect.undefined
-        })
-      : elections.scoped(id)
-
-  const work = (term: LeaderElection.Term) =>
-    Effect.gen(function* () {
-      const step = dice.between(50, 500)
-      for (let left = dice.between(0, plan.holds); left > 0; left -= step) {
-        yield* writeFenced(name, term.fencingToken)
-        yield* Effect.sleep(Math.min(step, left))
-      }
-    })
+  const wish: Effect.Effect<LeaderElection.Term | undefined, LockError.StoreError, Scope.Scope> = steppedDown
+    ? elections.scoped(id)
+    : hurried(world, elections.scoped(id), 2 * election.leaseDuration)
 
   const lead = Effect.fnUntraced(function* (term: LeaderElection.Term) {
     const turn = plainly(term.identity)
     recorder.record(plan.name, { _tag: "WishEnded", acquisition: name, end: { _tag: "Granted", turn } })
-    witness.follow(name, term)
-    yield* Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition: name }))
-    yield* term.lost.pipe(
-      Effect.catch(({ reason }) =>
-        reason === "Released" ? Effect.void : record({ _tag: "Lost", acquisition: name, reason })
-      ),
-      Effect.forkScoped({ startImmediately: true })
+    const lost = Effect.catchIf(
+      term.lost,
+      ({ reason }) => reason === "Released",
+      () => Effect.void
     )
-    yield* plan.stubborn ? work(term) : Effect.catchTag(term.guard(work(term)), "LockLost", () => Effect.void)
+    yield* follow(world, name, { isValid: term.isValid, fencingToken: term.fencingToken, lost })
+    const working = work(world, name, term)
+    yield* plan.stubborn ? working : Effect.catchTag(term.guard(working), "LockLost", () => Effect.void)
     const stepsDown = plan.fibers === 1 && dice.chance(election.stepsDown)
     if (stepsDown) {
       yield* record({ _tag: "Releasing", acquisition: name })

@@ -9,15 +9,12 @@ import { type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Happening, plainly } from "./history.ts"
 import type { HolderPlan } from "./plan.ts"
 import { id } from "./server.ts"
-import { failureOf, rounds, wishFor, type Wishing } from "./wishing.ts"
+import { failureOf, follow, hurried, rounds, wishFor, type Wishing, work } from "./wishing.ts"
 
 /** What a holder needs of its world. */
 export interface Options extends Wishing {
-  readonly store: ObjectStore["Service"]
   /** The object as the process has just read it by other means. */
   readonly peek: () => ObjectSnapshot | undefined
-  /** Writes to the resource that the lock protects. */
-  readonly writeFenced: (acquisition: string, token: bigint) => Effect.Effect<void>
 }
 
 /** The key of its lock. */
@@ -42,26 +39,17 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
 
 // The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
 const goOnce = (world: Options, lock: Lock.Lock["Service"], name: string) => {
-  const { dice, peek, plan, recorder, witness, writeFenced } = world
+  const { dice, peek, plan, recorder } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
   const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
   const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(plan.tries)
     ? lock.tryScoped(id, options)
-    : dice.chance(plan.hurries)
-      ? Effect.timeoutOrElse(lock.scoped(id, options), {
-          duration: dice.between(1, 2 * plan.ttl),
-          orElse: () => Effect.undefined
-        })
-      : lock.scoped(id, options)
+    : hurried(world, lock.scoped(id, options), 2 * plan.ttl)
 
-  const work = (held: Held) =>
+  const stay = (held: Held) =>
     Effect.gen(function* () {
-      const step = dice.between(50, 500)
-      for (let left = dice.between(0, plan.holds); left > 0; left -= step) {
-        yield* writeFenced(name, held.fencingToken)
-        yield* Effect.sleep(Math.min(step, left))
-      }
+      yield* work(world, name, held)
       if (!dice.chance(plan.commits)) return
       const isDone = yield* commit(held)
       // What it makes of a commit that failed shows only if it goes on.
@@ -82,13 +70,8 @@ const goOnce = (world: Options, lock: Lock.Lock["Service"], name: string) => {
   const hold = Effect.fnUntraced(function* (held: Held) {
     const turn = plainly(held.holderId)
     recorder.record(plan.name, { _tag: "WishEnded", acquisition: name, end: { _tag: "Granted", turn } })
-    witness.follow(name, held)
-    yield* Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition: name }))
-    yield* held.lost.pipe(
-      Effect.catch((lost) => record({ _tag: "Lost", acquisition: name, reason: lost.reason })),
-      Effect.forkScoped({ startImmediately: true })
-    )
-    yield* plan.stubborn ? work(held) : Effect.catchTag(held.guard(work(held)), "LockLost", () => Effect.void)
+    yield* follow(world, name, held)
+    yield* plan.stubborn ? stay(held) : Effect.catchTag(held.guard(stay(held)), "LockLost", () => Effect.void)
   })
 
   return wishFor(world, { _tag: "Wished", acquisition: name }, wish, hold)

@@ -15,7 +15,7 @@ import type { Options as HolderOptions } from "./holder.ts"
 import { all } from "./lineOn.ts"
 import type { HolderPlan, PermitsPlan } from "./plan.ts"
 import { id } from "./server.ts"
-import { rounds, wishFor } from "./wishing.ts"
+import { follow, hurried, rounds, wishFor, work } from "./wishing.ts"
 
 /** What a taker needs of its world. */
 export interface Options extends HolderOptions {
@@ -102,33 +102,22 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
 
 // The library counts its wishes as we do: what nobody handed on has the wish's own name on the object.
 const goOnce = (world: Options, source: Source, name: string): Effect.Effect<void> => {
-  const { dice, peek, permits, plan, recorder, witness, writeFenced } = world
+  const { dice, peek, permits, plan, recorder, witness } = world
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
   const amount = source.draw(dice)
   const waits = !dice.chance(plan.tries)
   const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
   const taking = source.take(amount, waits, options)
-  const wish: Effect.Effect<Having | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> =
-    waits && dice.chance(plan.hurries)
-      ? Effect.timeoutOrElse(taking, { duration: dice.between(1, 2 * plan.ttl), orElse: () => Effect.undefined })
-      : taking
-
-  // A writer alone writes to the resource.
-  const work = (held: Pick<Permit, "fencingToken">, writes: boolean) =>
-    Effect.gen(function* () {
-      const step = dice.between(50, 500)
-      for (let left = dice.between(0, plan.holds); left > 0; left -= step) {
-        if (writes) yield* writeFenced(name, held.fencingToken)
-        yield* Effect.sleep(Math.min(step, left))
-      }
-    })
+  const wish: Effect.Effect<Having | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = waits
+    ? hurried(world, taking, 2 * plan.ttl)
+    : taking
 
   const change = Effect.fnUntraced(function* ({ downgrade, tryUpgrade }: Having) {
     if (!dice.chance(permits.changes)) return
     if (downgrade !== undefined) {
       yield* record({ _tag: "Has", acquisition: name, permits: 1 })
       yield* downgrade
-      return yield* work({ fencingToken: 0n }, false)
+      return yield* work(world, name)
     }
     const upgraded = yield* Effect.catchIf(
       tryUpgrade ?? Effect.succeedNone,
@@ -139,11 +128,11 @@ const goOnce = (world: Options, source: Source, name: string): Effect.Effect<voi
     witness.forget(name)
     yield* record({ _tag: "Has", acquisition: name, permits: all })
     witness.follow(name, upgraded.value)
-    yield* work(upgraded.value, true)
+    yield* work(world, name, upgraded.value)
     if (!dice.chance(permits.changes)) return
     yield* record({ _tag: "Has", acquisition: name, permits: 1 })
     yield* upgraded.value.downgrade
-    yield* work({ fencingToken: 0n }, false)
+    yield* work(world, name)
   })
 
   const hold = Effect.fnUntraced(function* (having: Having) {
@@ -154,13 +143,10 @@ const goOnce = (world: Options, source: Source, name: string): Effect.Effect<voi
       end: { _tag: "Granted", turn: plainly(held.holderId) }
     })
     recorder.record(plan.name, { _tag: "Has", acquisition: name, permits: amount })
-    witness.follow(name, held)
-    yield* Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition: name }))
-    yield* held.lost.pipe(
-      Effect.catch((lost) => record({ _tag: "Lost", acquisition: name, reason: lost.reason })),
-      Effect.forkScoped({ startImmediately: true })
-    )
-    const stay = Effect.andThen(work(held, amount === all), change(having))
+    yield* follow(world, name, held)
+    // A writer alone writes to the resource.
+    const working = amount === all ? work(world, name, held) : work(world, name)
+    const stay = Effect.andThen(working, change(having))
     yield* Effect.catchTag(plan.stubborn ? stay : held.guard(stay), "LockLost", () => Effect.void)
   })
 

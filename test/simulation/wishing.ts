@@ -3,6 +3,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import type { Held } from "../../src/Held.ts"
+import type { ObjectStore } from "../../src/ObjectStore.ts"
 import type { Dice } from "./dice.ts"
 import { type Happening, plainly, type Recorder } from "./history.ts"
 import type { HolderPlan } from "./plan.ts"
@@ -16,6 +18,9 @@ export interface Wishing {
   readonly dice: Dice
   readonly recorder: Recorder
   readonly witness: Witness
+  readonly store: ObjectStore["Service"]
+  /** Writes to the resource that the lock protects. */
+  readonly writeFenced: (acquisition: string, token: bigint) => Effect.Effect<void>
 }
 
 /** Does the rounds of all fibers of a process. A round gets the name of its wish, and what the last round of its fiber answered. */
@@ -71,6 +76,50 @@ export const wishFor = <H, A, E>(
     )
   )
 }
+
+/** A wish that may be given up: it is after up to so many milliseconds, with the probability of the plan. */
+export const hurried = <A, E, R>(
+  { dice, plan }: Wishing,
+  wish: Effect.Effect<A, E, R>,
+  longest: number
+): Effect.Effect<A | undefined, E, R> =>
+  dice.chance(plan.hurries)
+    ? Effect.timeoutOrElse(wish, { duration: dice.between(1, longest), orElse: () => Effect.undefined })
+    : wish
+
+/** Follows what was granted until its scope closes: whether it is valid, that its loss is told, and that its release begins. */
+export const follow = (
+  { plan, recorder, witness }: Wishing,
+  acquisition: string,
+  held: Pick<Held, "isValid" | "fencingToken"> & { readonly lost: Effect.Effect<unknown, { readonly reason: string }> }
+): Effect.Effect<void, never, Scope.Scope> => {
+  const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
+  return Effect.suspend(() => {
+    witness.follow(acquisition, held)
+    return Effect.addFinalizer(() => record({ _tag: "Releasing", acquisition }))
+  }).pipe(
+    Effect.andThen(
+      held.lost.pipe(
+        Effect.catch(({ reason }) => record({ _tag: "Lost", acquisition, reason })),
+        Effect.forkScoped({ startImmediately: true })
+      )
+    )
+  )
+}
+
+/** Works for a while. With a token it writes to the resource, again and again. */
+export const work = (
+  { dice, plan, writeFenced }: Wishing,
+  acquisition: string,
+  held?: Pick<Held, "fencingToken">
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const step = dice.between(50, 500)
+    for (let left = dice.between(0, plan.holds); left > 0; left -= step) {
+      if (held !== undefined) yield* writeFenced(acquisition, held.fencingToken)
+      yield* Effect.sleep(Math.min(step, left))
+    }
+  })
 
 /** How a wish failed. */
 export const failureOf = (cause: Cause.Cause<unknown>) => {
