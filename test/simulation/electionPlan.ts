@@ -2,7 +2,17 @@
 import * as Duration from "effect/Duration"
 import { requestTimeout } from "../../src/testing/clientGo/LeaderElector.ts"
 import * as dice from "./dice.ts"
-import { blows, type GoPlan, type HolderPlan, type Plan, type ProcessPlan, rates, weather } from "./plan.ts"
+import {
+  blows,
+  type GoPlan,
+  type HolderPlan,
+  names,
+  type Plan,
+  type ProcessPlan,
+  rates,
+  restarts,
+  weather
+} from "./plan.ts"
 
 /** What such a world is mostly about. In a `late` one a client-go releases what it has lost in its sleep. */
 const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "late"] as const
@@ -19,7 +29,6 @@ export const make = (seed: number): Plan => {
   const calmFrom = theme === "calm" ? 0 : die.between(2 * leaseDuration, 5 * leaseDuration)
   const busyUntil = Math.max(calmFrom, 3 * leaseDuration)
   const timeout = Duration.toMillis(requestTimeout(Duration.millis(renewDeadline)))
-  const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`)
   const ours = names("p", die.between(1, 4))
   const goes = names("go", die.between(0, 3))
 
@@ -95,10 +104,7 @@ export const make = (seed: number): Plan => {
       theme === "calm" || die.chance(0.7)
         ? []
         : Array.from({ length: die.between(1, 3) }, () => die.between(0, calmFrom)),
-    restarts:
-      (theme === "network" || theme === "storm") && die.chance(0.6)
-        ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
-        : [],
+    restarts: restarts(die, theme, calmFrom),
     holders: ours.map(drawCandidate),
     dexes: [],
     vandal: undefined,

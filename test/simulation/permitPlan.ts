@@ -1,6 +1,6 @@
 /** What a world of a semaphore or a shared lock will be like, drawn from its seed before it begins. */
 import * as dice from "./dice.ts"
-import { blows, type HolderPlan, patience, type Plan, rates, weather } from "./plan.ts"
+import { blows, type HolderPlan, names, patience, type Plan, rates, restarts, weather } from "./plan.ts"
 
 const themes = ["calm", "crashes", "stalls", "network", "slow", "storm"] as const
 
@@ -11,7 +11,7 @@ export const make = (seed: number): Plan => {
   const ttl = theme === "slow" ? 3000 : die.pick([3000, 10_000])
   const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 8 * ttl : die.between(2 * ttl, 3 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 2 * ttl)
-  const names = Array.from({ length: die.between(2, 7) }, (_, index) => `p${index + 1}`)
+  const holders = names("p", die.between(2, 7))
   const limit = die.chance(0.5) ? undefined : die.pick([1, 2, 3, 4, 8])
 
   const drawHolder = (name: string): HolderPlan => {
@@ -55,15 +55,12 @@ export const make = (seed: number): Plan => {
     exists: deletions.length === 0 && die.chance(0.7),
     calmFrom,
     busyUntil,
-    weather: weather(die, theme, names, calmFrom),
+    weather: weather(die, theme, holders, calmFrom),
     dating: [],
     ownerWrites: die.pick([4000, 30_000]),
     deletions,
-    restarts:
-      (theme === "network" || theme === "storm") && die.chance(0.6)
-        ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
-        : [],
-    holders: names.map(drawHolder),
+    restarts: restarts(die, theme, calmFrom),
+    holders: holders.map(drawHolder),
     dexes: [],
     vandal: undefined,
     permits: {

@@ -206,7 +206,6 @@ const draw = (seed: number): Plan => {
   const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 10 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 3 * ttl)
   const vandal = drawVandal(dice.make(seed, "vandal"), busyUntil)
-  const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`)
   const holderNames = names("p", theme === "dex" ? die.between(2, 5) : die.between(2, 8))
   const dexNames = theme === "dex" ? names("dex", die.between(1, 3)) : []
   const dexTtl = 10_000
@@ -264,10 +263,7 @@ const draw = (seed: number): Plan => {
     dating: [],
     ownerWrites: 4000,
     deletions: [],
-    restarts:
-      (theme === "network" || theme === "storm") && die.chance(0.6)
-        ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
-        : [],
+    restarts: restarts(die, theme, calmFrom),
     holders: drawHolders(),
     dexes: dexNames.map(drawDex),
     vandal
@@ -450,6 +446,16 @@ const slowest = 1 / fastest
 
 /** The rates of clocks that differ the most, and one in between. */
 export const rates: ReadonlyArray<number> = [slowest, 1, fastest]
+
+/** So many names in a row. */
+export const names = (prefix: string, count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`)
+
+/** When the server restarts. */
+export const restarts = (die: dice.Dice, theme: Theme, calmFrom: number): Plan["restarts"] =>
+  (theme === "network" || theme === "storm") && die.chance(0.6)
+    ? [{ at: die.between(0, calmFrom - 1000), lasts: die.between(1, 1000) }]
+    : []
 
 /** What befalls a machine until all is calm. `ttl` bounds how long that lasts. */
 export const blows = (die: dice.Dice, theme: Theme, ttl: number, calmFrom: number): ReadonlyArray<Blow> => {
