@@ -33,13 +33,6 @@ const leadingOf = ({ crashes, end, history, plan }: timeline.Timeline) =>
     return [{ go, acquisition, from: at, to: Math.min(ended?.at ?? end, crashes.get(go.name) ?? end) }]
   })
 
-const haltsOf = ({ end, history }: timeline.Timeline, name: string, { from, to }: timeline.Stretch): number =>
-  history.reduce((sum, event, index) => {
-    if (event._tag !== "Away" || event.process !== name || event.what === "Partition") return sum
-    const back = history.slice(index).find((one) => one._tag === "Back" && one.process === name)?.at ?? end
-    return sum + Math.max(0, Math.min(to, back) - Math.max(from, event.at))
-  }, 0)
-
 /**
  * A client-go and a candidate of the library lead at once only if the library's was robbed of the Lease and has not noticed, or if
  * the client-go goes on leading after its last renewal, for as long as it is known to.
@@ -76,7 +69,7 @@ export const beside: Rule = (line) => {
             : []
         )
       )
-      const halts = haltsOf(line, leading.go.name, { from: renewed, to })
+      const halts = timeline.haltedFor(line, leading.go.name, { from: renewed, to })
       const lasts = Math.min(to, robbed) - renewed - halts
       return lasts > goLeadsFor(election, leading.go) / leading.go.rate + 10
         ? violation(to, `for longer than it may, ${Math.round(lasts)} ms after its last renewal`)
@@ -136,7 +129,7 @@ export const losses: Rule = (line) =>
     const holder = line.wishes.find((wish) => wish.acquisition === acquisition)?.holder
     if (to === Infinity || holder === undefined || (line.crashes.get(holder.name) ?? Infinity) <= to) return []
     const mine = line.history.filter((event) => "acquisition" in event && event.acquisition === acquisition)
-    const halted = haltsOf(line, holder.name, { from: to - line.plan.election!.leaseDuration, to: line.end })
+    const halted = timeline.haltedFor(line, holder.name, { from: to - line.plan.election!.leaseDuration, to: line.end })
     const isLate = halted > 0 || holder.blows.some(({ _tag }) => _tag === "SetWall")
     const next = isLate ? line.plan.election!.renewDeadline / holder.rate : 0
     const due = to + halted + next + 10

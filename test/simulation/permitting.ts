@@ -169,15 +169,6 @@ export const tokens: Rule = (line) => {
   })
 }
 
-// For how long a process was halted in that time.
-const haltsOf = ({ end, history }: timeline.Timeline, name: string, { from, to }: timeline.Stretch): number =>
-  history.reduce((sum, event, index) => {
-    if (event._tag !== "Away" || event.process !== name || (event.what !== "Stall" && event.what !== "Suspend"))
-      return sum
-    const back = history.slice(index).find((one) => one._tag === "Back" && one.process === name)?.at ?? end
-    return sum + Math.max(0, Math.min(back, to) - Math.max(event.at, from))
-  }, 0)
-
 const renewalOf = (plan: Plan, { rate, ttl }: HolderPlan): number => ttl / 3 / rate + 3 * roundTrip(plan) + sight
 
 /**
@@ -188,7 +179,7 @@ export const losses: Rule = (line) =>
   line.validity.flatMap(({ acquisition, to }) => {
     const holder = line.wishes.find((wish) => wish.acquisition === acquisition)?.holder
     if (to === Infinity || holder === undefined || (line.crashes.get(holder.name) ?? Infinity) <= to) return []
-    const halted = haltsOf(line, holder.name, { from: to - holder.ttl, to: line.end })
+    const halted = timeline.haltedFor(line, holder.name, { from: to - holder.ttl, to: line.end })
     const due = to + halted + renewalOf(line.plan, holder) + 10
     const isTold = line.history.some(
       (event) =>

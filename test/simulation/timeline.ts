@@ -42,6 +42,12 @@ export interface Validity extends Stretch {
   readonly version: number
 }
 
+/** A stretch in which a process was halted, cut off, or its watch broken; of the server, a restart. */
+export interface Away extends Stretch {
+  readonly process: string
+  readonly what: string
+}
+
 /** The version of the write that a fencing token stems from. */
 export const versionOf = (token: bigint): number => Number(token >> 20n)
 
@@ -56,6 +62,7 @@ export interface Timeline {
   readonly wishes: ReadonlyArray<Wish>
   readonly validity: ReadonlyArray<Validity>
   readonly crashes: ReadonlyMap<string, number>
+  readonly aways: ReadonlyArray<Away>
   /** Since when nothing that went wrong can have kept the holder from its work at that time. */
   readonly peaceSince: (holder: HolderPlan, at: number) => number
   /** Whether something goes wrong for the holder in that time. */
@@ -69,7 +76,8 @@ export const isSameLock = (a: LockOn | undefined, b: LockOn | undefined): boolea
 /** Draws the timeline of a history. */
 export const make = (plan: Plan, history: History): Timeline => {
   const crashes = new Map(history.filter(({ _tag }) => _tag === "Crashed").map(({ at, process }) => [process, at]))
-  const disturbances = disturbancesOf(history)
+  const aways = awaysOf(history)
+  const disturbances = [...aways, ...troublesOf(history)]
   const locks = locksOf(history)
   return {
     plan,
@@ -81,6 +89,7 @@ export const make = (plan: Plan, history: History): Timeline => {
     wishes: wishesOf(plan, history),
     validity: validityOf(history),
     crashes,
+    aways,
     peaceSince: (holder, at) =>
       at >= (crashes.get(holder.name) ?? Infinity)
         ? Infinity
@@ -99,6 +108,12 @@ export const make = (plan: Plan, history: History): Timeline => {
 /** Whether the holder was left in peace all that time. */
 export const inPeace = (line: Timeline, holder: HolderPlan, { from, to }: Stretch): boolean =>
   line.peaceSince(holder, to) <= from
+
+/** For how long a process was halted in that time. */
+export const haltedFor = ({ aways }: Timeline, name: string, { from, to }: Stretch): number =>
+  aways
+    .filter(({ process, what }) => process === name && (what === "Stall" || what === "Suspend"))
+    .reduce((sum, away) => sum + Math.max(0, Math.min(away.to, to) - Math.max(away.from, from)), 0)
 
 /** The wishes that were granted the turn of this name, and the one that it is named after, in the order of time. */
 export const wishesOfTurn = (line: Timeline, turn: string | undefined): ReadonlyArray<Wish> =>
@@ -166,13 +181,15 @@ const validityOf = (history: History): ReadonlyArray<Validity> =>
     return [{ acquisition, version: versionOf(token), from: at, to: ended?.at ?? Infinity }]
   })
 
-const disturbancesOf = (history: History) =>
+const troublesOf = (history: History) =>
+  history.flatMap(({ _tag, at, process }) => (_tag === "Trouble" ? [{ process, from: at, to: at }] : []))
+
+const awaysOf = (history: History): ReadonlyArray<Away> =>
   history.flatMap((event, index) => {
-    const { at, process } = event
-    if (event._tag === "Trouble") return [{ process, from: at, to: at }]
     if (event._tag !== "Away") return []
+    const { at, process, what } = event
     const back = history
       .slice(index)
-      .find((other) => other._tag === "Back" && other.process === process && other.what === event.what)
-    return [{ process, from: at, to: back?.at ?? Infinity }]
+      .find((other) => other._tag === "Back" && other.process === process && other.what === what)
+    return [{ process, what, from: at, to: back?.at ?? Infinity }]
   })
