@@ -55,27 +55,33 @@ const follow = (line: timeline.Timeline) => {
   }
 }
 
-/** Valid holders never have more permits than there are. A writer has all of them. Excused is who was robbed. */
-export const limit: Rule = (line) => {
+type Known = ReturnType<typeof follow>
+
+// Judges each acquisition as it comes to be valid. What was robbed is excused.
+const whenValid = (
+  rule: string,
+  line: timeline.Timeline,
+  judge: (event: Extract<Event, { readonly _tag: "Valid" }>, known: Known) => string | undefined
+): ReadonlyArray<Violation> => {
   const known = follow(line)
   return line.history.flatMap((event) => {
     known.see(event)
-    if (event._tag !== "Valid" || known.isRobbed(event.acquisition)) return []
-    const holders = known.valid().filter((one) => !known.isRobbed(one))
-    const sum = holders.reduce((sum, one) => sum + known.amountOf(one), 0)
-    return sum <= limitOf(line.plan)
-      ? []
-      : [{ rule: "limit", at: event.at, what: `${holders.join(", ")} are valid at once and have too many permits` }]
+    const what = event._tag !== "Valid" || known.isRobbed(event.acquisition) ? undefined : judge(event, known)
+    return what === undefined ? [] : [{ rule, at: event.at, what }]
   })
 }
 
+/** Valid holders never have more permits than there are. A writer has all of them. Excused is what was robbed. */
+export const limit: Rule = (line) =>
+  whenValid("limit", line, (_, known) => {
+    const holders = known.valid().filter((one) => !known.isRobbed(one))
+    const sum = holders.reduce((sum, one) => sum + known.amountOf(one), 0)
+    return sum <= limitOf(line.plan) ? undefined : `${holders.join(", ")} are valid at once and have too many permits`
+  })
+
 /** Nobody relies on permits that its lease does not hold. The readers of a process share one permit. */
-export const backed: Rule = (line) => {
-  const known = follow(line)
-  return line.history.flatMap((event) => {
-    known.see(event)
-    if (event._tag !== "Valid" || known.isRobbed(event.acquisition)) return []
-    const { acquisition, at } = event
+export const backed: Rule = (line) =>
+  whenValid("backed", line, ({ acquisition }, known) => {
     const turn = known.turnOf(acquisition)
     const amounts = known
       .valid()
@@ -83,11 +89,8 @@ export const backed: Rule = (line) => {
       .map(known.amountOf)
     const used = line.plan.permits?.limit === undefined ? Math.max(...amounts) : amounts.reduce((a, b) => a + b, 0)
     const granted = leaseOf(known.object(), turn)?.granted ?? 0
-    return used <= granted
-      ? []
-      : [{ rule: "backed", at, what: `${acquisition} relies on ${used} permits of ${turn}, which has ${granted}` }]
+    return used <= granted ? undefined : `${acquisition} relies on ${used} permits of ${turn}, which has ${granted}`
   })
-}
 
 /**
  * Nobody passes anybody: a lease comes in at the end of the line, keeps its place, and asks for no more than before unless nobody else
@@ -135,11 +138,10 @@ export const lines: Rule = ({ history, plan }) =>
  * robbed and hands on what it has no more.
  */
 export const tokens: Rule = (line) => {
-  const known = follow(line)
   const seen = new Map<string, bigint>()
   const before: Array<{ readonly acquisition: string; readonly token: bigint; readonly writes: boolean }> = []
   const slots = Array.from({ length: line.plan.permits?.limit ?? 0 }, () => ({ token: -1n, by: "" }))
-  const rises = (acquisition: string, token: bigint): boolean => {
+  const rises = (known: Known, acquisition: string, token: bigint): boolean => {
     const writes = known.amountOf(acquisition) === all
     const isGreatest = before.every(
       (other) => other.acquisition === acquisition || (!writes && !other.writes) || other.token < token
@@ -148,7 +150,7 @@ export const tokens: Rule = (line) => {
     return isGreatest
   }
   // The free permits with the greatest tokens that are smaller.
-  const fits = (acquisition: string, token: bigint): boolean => {
+  const fits = (known: Known, acquisition: string, token: bigint): boolean => {
     const inUse = new Set(known.valid().filter((one) => one !== acquisition && !known.isRobbed(one)))
     const amount = known.amountOf(acquisition)
     const chosen = slots
@@ -158,14 +160,13 @@ export const tokens: Rule = (line) => {
     for (const slot of chosen) Object.assign(slot, { token, by: acquisition })
     return chosen.length === amount
   }
-  return line.history.flatMap((event) => {
-    known.see(event)
-    if (event._tag !== "Valid" || known.isRobbed(event.acquisition)) return []
-    const { acquisition, at, token } = event
-    if (seen.get(acquisition) === token) return []
+  const isRight = line.plan.permits?.limit === undefined ? rises : fits
+  return whenValid("tokens", line, ({ acquisition, token }, known) => {
+    if (seen.get(acquisition) === token) return undefined
     seen.set(acquisition, token)
-    const isRight = line.plan.permits?.limit === undefined ? rises(acquisition, token) : fits(acquisition, token)
-    return isRight ? [] : [{ rule: "tokens", at, what: `${acquisition} has token ${token}, and had to have a greater` }]
+    return isRight(known, acquisition, token)
+      ? undefined
+      : `${acquisition} has token ${token}, and had to have a greater`
   })
 }
 
