@@ -5,8 +5,8 @@ import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as Semaphore from "../../src/Semaphore.ts"
 import * as SharedLock from "../../src/SharedLock.ts"
 import * as dice from "./dice.ts"
-import * as machines from "./machine.ts"
-import * as networks from "./network.ts"
+import type { Surroundings } from "./network.ts"
+import * as outsider from "./outsider.ts"
 import type { PermitsPlan } from "./plan.ts"
 import { id } from "./server.ts"
 
@@ -15,20 +15,12 @@ export const operator = "operator"
 
 /** Breaks permits at the times of the plan. */
 export const run = Effect.fnUntraced(function* (
-  surroundings: networks.Surroundings,
+  surroundings: Surroundings,
   { breaks, limit }: PermitsPlan,
   at: (millis: number) => Effect.Effect<void>
 ): Effect.fn.Return<void, never, Scope.Scope> {
-  const { plan, server } = surroundings
-  const die = dice.make(plan.seed, operator)
-  const machine = yield* machines.make({ name: operator, wall: plan.ahead, rate: 1, grain: 1 })
-  const { store } = networks.make(surroundings, {
-    machine,
-    dice: die,
-    requestTimeout: 5000,
-    serverAhead: 0,
-    served: server.store
-  })
+  const die = dice.make(surroundings.plan.seed, operator)
+  const store = yield* outsider.storeOf(surroundings, operator, die)
   const onStore = <A>(make: Effect.Effect<A, never, ObjectStore | Scope.Scope>) =>
     Effect.provideService(make, ObjectStore, store)
   const service = limit === undefined ? yield* onStore(SharedLock.make()) : yield* onStore(Semaphore.make())

@@ -28,6 +28,7 @@ import * as networks from "./network.ts"
 import type { Blow, Plan, ProcessPlan } from "./plan.ts"
 import * as servers from "./server.ts"
 import * as operator from "./operator.ts"
+import * as outsider from "./outsider.ts"
 import * as taker from "./taker.ts"
 import * as vandals from "./vandal.ts"
 import * as witnesses from "./witness.ts"
@@ -249,19 +250,13 @@ const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.
 const observe = Effect.fnUntraced(function* (
   surroundings: networks.Surroundings
 ): Effect.fn.Return<void, LockError.StoreError> {
-  const machine = yield* machines.make({ name: "observer", wall: surroundings.plan.ahead, rate: 1, grain: 1 })
-  const { store } = networks.make(surroundings, {
-    machine,
-    dice: dice.make(surroundings.plan.seed, "observer"),
-    requestTimeout: 5000,
-    serverAhead: 0,
-    served: surroundings.server.store
-  })
+  const name = "observer"
+  const store = yield* outsider.storeOf(surroundings, name, dice.make(surroundings.plan.seed, name))
   yield* Stream.runForEach(store.watch(servers.id), (change) =>
     Effect.sync(() => {
       if (change._tag === "Deleted") return
       const version = Number(change.snapshot.resourceVersion)
-      surroundings.recorder.record("observer", { _tag: "Told", version })
+      surroundings.recorder.record(name, { _tag: "Told", version })
     })
   ).pipe(Effect.retry(Schedule.spaced("100 millis")))
 })
