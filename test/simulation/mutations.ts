@@ -106,8 +106,8 @@ const resultOf = (answer: Answer): Effect.Effect<Option.Option<ObjectSnapshot>, 
   }
 }
 
-// Removes annotations that the write does not name.
-const wiping = (store: Store, isWiped: NonNullable<Boundary["wipes"]>): Store => ({
+/** A store whose writes also remove annotations that they do not name. */
+export const wiping = (store: Store, isWiped: NonNullable<Boundary["wipes"]>): Store => ({
   ...store,
   compareAndSwap: (id, write) =>
     Effect.flatMap(store.read(id), ({ annotations }) => {

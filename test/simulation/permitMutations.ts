@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ConditionalPatch, MetadataPatch, ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { key } from "./lineOn.ts"
-import { type Mutation, stopping } from "./mutations.ts"
+import { type Mutation, stopping, wiping } from "./mutations.ts"
 
 /** A mutation: the rules `by` one of which the world of the seed breaks. The name completes "finds a lock with permits that". */
 export interface MutatedPermits {
@@ -16,12 +16,12 @@ export interface MutatedPermits {
 
 type Store = ObjectStore["Service"]
 
-const sending = (change: (write: ConditionalPatch) => ConditionalPatch): Mutation => ({
-  seen: (_, seen) => ({
-    ...seen,
-    store: { ...seen.store, compareAndSwap: (id, write) => seen.store.compareAndSwap(id, change(write)) }
-  })
+const onStore = (change: (store: Store) => Store): Mutation => ({
+  seen: (_, seen) => ({ ...seen, store: change(seen.store) })
 })
+
+const sending = (change: (write: ConditionalPatch) => ConditionalPatch): Mutation =>
+  onStore((store) => ({ ...store, compareAndSwap: (id, write) => store.compareAndSwap(id, change(write)) }))
 
 const isLease = (name: string) => name.startsWith(`${key}-lease-`)
 
@@ -46,25 +46,21 @@ const renews = (write: ConditionalPatch) =>
 const renewing = (
   change: (annotations: ObjectSnapshot["annotations"], written: MetadataPatch) => ObjectSnapshot["annotations"],
   believes: boolean
-): Mutation => ({
-  seen: (_, seen) => ({
-    ...seen,
-    store: {
-      ...seen.store,
-      compareAndSwap: (id, write) => {
-        const answer = seen.store.compareAndSwap(id, write)
-        if (!renews(write)) return answer
-        return Effect.flatMap(answer, (found) => {
-          if (Option.isNone(found) && !believes) return Effect.succeed(found)
-          const shown = Option.isSome(found) ? Effect.succeed(found.value) : seen.store.read(id)
-          return Effect.map(shown, (snapshot) =>
-            Option.some({ ...snapshot, annotations: change(snapshot.annotations, write.annotations) })
-          )
-        })
-      }
+): Mutation =>
+  onStore((store) => ({
+    ...store,
+    compareAndSwap: (id, write) => {
+      const answer = store.compareAndSwap(id, write)
+      if (!renews(write)) return answer
+      return Effect.flatMap(answer, (found) => {
+        if (Option.isNone(found) && !believes) return Effect.succeed(found)
+        const shown = Option.isSome(found) ? Effect.succeed(found.value) : store.read(id)
+        return Effect.map(shown, (snapshot) =>
+          Option.some({ ...snapshot, annotations: change(snapshot.annotations, write.annotations) })
+        )
+      })
     }
-  })
-})
+  }))
 
 const leasesLeft = (annotations: ObjectSnapshot["annotations"], isLeft: (name: string) => boolean) =>
   Object.fromEntries(Object.entries(annotations).filter(([name]) => !isLease(name) || isLeft(name)))
@@ -75,7 +71,7 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
     name: "never gives its permits back",
     by: "leftovers",
     seed: 1,
-    how: { seen: (_, seen) => ({ ...seen, store: keeping(seen.store) }) }
+    how: onStore(keeping)
   },
   {
     name: "writes over what others wrote on the object",
@@ -117,36 +113,16 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
     name: "removes the leases of others, expired or not",
     by: "lines",
     seed: 1,
-    how: {
-      seen: (_, seen) => ({
-        ...seen,
-        store: {
-          ...seen.store,
-          compareAndSwap: (id, write) =>
-            removes(write)
-              ? Effect.flatMap(seen.store.read(id), ({ annotations }) =>
-                  seen.store.compareAndSwap(id, {
-                    ...write,
-                    annotations: {
-                      ...Object.fromEntries(
-                        Object.keys(annotations)
-                          .filter(isLease)
-                          .map((name) => [name, null])
-                      ),
-                      ...write.annotations
-                    }
-                  } as ConditionalPatch)
-                )
-              : seen.store.compareAndSwap(id, write)
-        }
-      })
-    }
+    how: onStore((store) => ({
+      ...store,
+      compareAndSwap: (id, write) => (removes(write) ? wiping(store, isLease) : store).compareAndSwap(id, write)
+    }))
   },
   {
     name: "keeps what it gave back for as long as its lease lasts",
     by: "bounded",
     seed: 4,
-    how: { seen: (_, seen) => ({ ...seen, store: keeping(seen.store) }) }
+    how: onStore(keeping)
   },
   {
     name: "sleeps through the end of its lease",
