@@ -16,6 +16,7 @@ import * as elected from "./elections/search.ts"
 import { lines } from "./permits/permits.ts"
 import * as permitted from "./permits/search.ts"
 import { explore } from "./search.ts"
+import type { Outcome, Progress } from "./walk.ts"
 import { worlds } from "./worlds.ts"
 
 class Violated extends Data.TaggedError("Violated") {
@@ -30,10 +31,8 @@ interface Explored {
   readonly explore: (depth: number, onDepth: (progress: Progress) => void) => Found
 }
 
-type Progress = { readonly depth: number; readonly states: number; readonly fresh: number }
-
 /** What was found. `besides` is worth a word. */
-interface Found extends Pick<elected.Outcome, "states" | "depth" | "violation"> {
+interface Found extends Pick<Outcome, "states" | "depth" | "violation"> {
   readonly besides: string
 }
 

@@ -5,6 +5,7 @@ import * as codec from "./codec.ts"
 import type { Action, Rules } from "./rules.ts"
 import { States } from "./states.ts"
 import { tell } from "./tell.ts"
+import type { Progress } from "./walk.ts"
 import { begin, type Cast, type World } from "./world.ts"
 
 /**
@@ -26,13 +27,6 @@ const start = (setting: Setting): World =>
     const found = take(world, setting, (action) => action.name === name && action.index === index)
     return found.next
   }, begin(setting))
-
-/** The progress after a depth: how many states were reached so far, and how many of them at this depth first. */
-export interface Progress {
-  readonly depth: number
-  readonly states: number
-  readonly fresh: number
-}
 
 /**
  * The outcome. `history` is the shortest one that leads to the violation.

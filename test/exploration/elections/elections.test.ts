@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { mutations } from "../../mutations/mutations.ts"
 import { elections, setting } from "./elections.ts"
-import { explore, type Outcome } from "./search.ts"
+import type { Outcome } from "../walk.ts"
+import { explore } from "./search.ts"
 
 const historyOf = ({ violation }: Outcome): string =>
   violation === undefined ? "" : [violation.what, ...violation.history].join("\n")
@@ -13,7 +14,7 @@ describe("every interleaving of an election", () => {
     it(`${election.title}, down to depth ${election.depth}`, () => {
       const outcome = explore(election, election.depth)
       assert.strictEqual(historyOf(outcome), "")
-      for (const name of outcome.taken.keys()) taken.add(name)
+      for (const name of outcome.taken) taken.add(name)
     })
   }
 

@@ -1,12 +1,13 @@
 /** Everything that can happen next in an election, and what it breaks. */
 import type { ObjectSnapshot } from "../../../src/ObjectStore.ts"
+import type * as walking from "../walk.ts"
 import * as goMoves from "./go.ts"
 import type { Intent, Library, Requests } from "./library.ts"
 import { goName, nameOf } from "./names.ts"
 import { expiryOf, replace, serve } from "./server.ts"
 import { type Candidate, holderOf, renewDeadline, type Sent, specOf, withCandidate, type World } from "./world.ts"
 
-type Emit = goMoves.Emit
+type Emit = walking.Emit<World>
 
 /** Everything that can happen next. */
 export const moves = (world: World, library: Library, emit: Emit): void => {

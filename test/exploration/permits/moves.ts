@@ -4,6 +4,7 @@ import * as PermitProtocol from "../../../src/PermitProtocol.ts"
 import type * as acquiring from "../../../src/internal/protocol/acquisitionState.ts"
 import type { Answer } from "../../../src/internal/protocol/answer.ts"
 import type * as release from "../../../src/internal/protocol/release.ts"
+import type * as walking from "../walk.ts"
 import { type Library, lost, trueKind } from "./library.ts"
 import { lineOf, next, serve } from "./server.ts"
 import {
@@ -20,8 +21,7 @@ import {
   type World
 } from "./world.ts"
 
-/** Takes a move by its name, and what it leads to; with a violation if it is one. */
-export type Emit = (name: string, next: World, violation?: string | undefined) => void
+type Emit = walking.Emit<World>
 
 /** Who takes part, and by which library. */
 export interface Rules extends Cast {
