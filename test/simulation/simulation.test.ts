@@ -1,11 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import * as History from "./history.ts"
 import * as plans from "./plan.ts"
-import { report, runSeed } from "./run.ts"
-
-const seeds = 300
-const chunk = 50
+import { describePromises } from "./promises.ts"
 
 // What a history has in it, to count.
 const kindsOf = (history: History.History): ReadonlyArray<string> =>
@@ -78,53 +73,25 @@ const isTakenAfterCrash = (history: History.History, { after, at, before }: Hist
   )
 }
 
-describe("the lock's promises hold", () => {
-  const seen = new Map<string, number>()
-
-  for (let from = 1; from <= seeds; from += chunk) {
-    it.live(`in the worlds of the seeds ${from} to ${from + chunk - 1}`, () =>
-      Effect.gen(function* () {
-        for (let seed = from; seed < from + chunk; seed++) {
-          const verdict = yield* runSeed(seed)
-          if (verdict.violations.length > 0) assert.fail(report(verdict))
-          for (const what of [...kindsOf(verdict.history), ...kindsOfPlan(verdict.plan)]) {
-            seen.set(what, (seen.get(what) ?? 0) + 1)
-          }
-        }
-      })
-    )
-  }
-
-  // Promises that nothing puts to the test hold always.
-  it("in worlds in which everything happens that can go wrong", () => {
-    const expected = [
-      ...plans.troubles.flatMap((trouble) =>
-        trouble === "409" || trouble === "request late" ? [] : [`read: ${trouble}`]
-      ),
-      ...plans.troubles.map((trouble) => `write: ${trouble}`),
-      ...plans.troubles.flatMap((trouble) => (trouble === "request late" ? [] : [`commit: ${trouble}`])),
-      ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,TakenOver,Removed".split(","),
-      ..."watch,own watch,spoiled,line is full,handed over,handed to an arrival,handed to a ghost,queued again".split(
-        ","
-      ),
-      ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(","),
-      ..."LockForbidden,LockUnauthorized,commit LockUnavailable".split(","),
-      ..."no Date,an absurd Date,two servers,wall clock set by hours,its logger throws,its tracer throws".split(","),
-      ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late,crowd".split(",")
-    ]
-    for (const what of expected) assert.isAtLeast(seen.get(what) ?? 0, 1, what)
-  })
-})
-
-describe("a world", () => {
-  it.live("is the same for the same seed, to the byte", () =>
-    Effect.gen(function* () {
-      for (const seed of [5, 7, 8, 14, 29]) {
-        const [once, again] = [yield* runSeed(seed), yield* runSeed(seed)]
-        assert.isAbove(once.history.length, 20)
-        assert.strictEqual(History.render(again.history), History.render(once.history))
-        assert.deepStrictEqual(again.history, once.history)
-      }
-    })
-  )
+describePromises({
+  kind: "locks",
+  seeds: 300,
+  chunk: 50,
+  kindsOf: ({ history, plan }) => [...kindsOf(history), ...kindsOfPlan(plan)],
+  expected: [
+    ...plans.troubles.flatMap((trouble) =>
+      trouble === "409" || trouble === "request late" ? [] : [`read: ${trouble}`]
+    ),
+    ...plans.troubles.map((trouble) => `write: ${trouble}`),
+    ...plans.troubles.flatMap((trouble) => (trouble === "request late" ? [] : [`commit: ${trouble}`])),
+    ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,TakenOver,Removed".split(","),
+    ..."watch,own watch,spoiled,line is full,handed over,handed to an arrival,handed to a ghost,queued again".split(
+      ","
+    ),
+    ..."LockTimeout,LockConflict,LockUnavailable,commit done,commit LockLost,taken after a crash".split(","),
+    ..."LockForbidden,LockUnauthorized,commit LockUnavailable".split(","),
+    ..."no Date,an absurd Date,two servers,wall clock set by hours,its logger throws,its tracer throws".split(","),
+    ..."watch: 403,deleted while held,Deleted,arrived after its wish,blips,late,crowd".split(",")
+  ],
+  again: [5, 7, 8, 14, 29]
 })
