@@ -8,53 +8,42 @@ import * as queueing from "./queueing.ts"
 import * as safety from "./safety.ts"
 import * as timeline from "./timeline.ts"
 
-const rules: ReadonlyArray<safety.Rule> = [
+const always: ReadonlyArray<safety.Rule> = [safety.foreign, safety.fenced, safety.clocks, liveness.wishes]
+
+// Where one at a time has what there is: a lock, or the Lease of an election.
+const ofOne: ReadonlyArray<safety.Rule> = [
+  ...always,
   safety.exclusion,
   safety.tokens,
   safety.theft,
-  safety.single,
-  safety.foreign,
-  safety.fenced,
-  safety.commits,
-  safety.clocks,
-  liveness.wishes,
-  liveness.takeover,
   liveness.expiries,
   liveness.leftovers,
   liveness.noticed,
-  liveness.robust,
   liveness.groundless,
   liveness.late,
   liveness.forgotten,
   liveness.told,
+  queueing.kept,
+  queueing.label
+]
+
+const ofLocks: ReadonlyArray<safety.Rule> = [
+  ...ofOne,
+  safety.single,
+  safety.commits,
+  liveness.takeover,
+  liveness.robust,
   queueing.order,
   queueing.arrivals,
   queueing.turns,
-  queueing.kept,
   queueing.crowd,
   queueing.woken,
   queueing.claims,
-  queueing.label,
   queueing.handsOff
 ]
 
-const rulesOfElections: ReadonlyArray<safety.Rule> = [
-  safety.exclusion,
-  safety.tokens,
-  safety.theft,
-  safety.foreign,
-  safety.fenced,
-  safety.clocks,
-  liveness.wishes,
-  liveness.expiries,
-  liveness.leftovers,
-  liveness.noticed,
-  liveness.groundless,
-  liveness.late,
-  liveness.forgotten,
-  liveness.told,
-  queueing.kept,
-  queueing.label,
+const ofElections: ReadonlyArray<safety.Rule> = [
+  ...ofOne,
   electing.beside,
   electing.handsOffGo,
   electing.record,
@@ -62,11 +51,8 @@ const rulesOfElections: ReadonlyArray<safety.Rule> = [
   electing.vacant
 ]
 
-const rulesOfPermits: ReadonlyArray<safety.Rule> = [
-  safety.foreign,
-  safety.fenced,
-  safety.clocks,
-  liveness.wishes,
+const ofPermits: ReadonlyArray<safety.Rule> = [
+  ...always,
   permitting.limit,
   permitting.backed,
   permitting.order,
@@ -84,6 +70,6 @@ const rulesOfPermits: ReadonlyArray<safety.Rule> = [
 /** All that went against the rules, in the order of time. */
 export const check = (plan: Plan, history: History): ReadonlyArray<safety.Violation> => {
   const line = timeline.make(plan, history)
-  const inForce = plan.permits !== undefined ? rulesOfPermits : plan.election === undefined ? rules : rulesOfElections
+  const inForce = plan.permits !== undefined ? ofPermits : plan.election === undefined ? ofLocks : ofElections
   return inForce.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)
 }
