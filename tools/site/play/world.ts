@@ -22,6 +22,7 @@ import * as dice from "../../../test/simulation/dice.ts"
 import * as History from "../../../test/simulation/history.ts"
 import * as machines from "../../../test/simulation/machine.ts"
 import * as networks from "../../../test/simulation/network.ts"
+import { plainWorld } from "../../../test/simulation/plainPlan.ts"
 import type { Plan } from "../../../test/simulation/plan.ts"
 import * as servers from "../../../test/simulation/server.ts"
 
@@ -60,23 +61,7 @@ export interface World {
 /** How long a lease of kubelock lasts here. It is shorter than by default, so that nobody has to wait for long. */
 export const ttl = Duration.seconds(5)
 
-const calm: Plan = {
-  seed: 1,
-  theme: "calm",
-  ahead: 0,
-  delay: 60,
-  exists: true,
-  weather: [],
-  dating: [],
-  restarts: [],
-  deletions: [],
-  holders: [],
-  dexes: [],
-  vandal: undefined,
-  ownerWrites: 0,
-  busyUntil: 0,
-  calmFrom: 0
-}
+const calm: Plan = { ...plainWorld, seed: 1, theme: "calm", ahead: 0, delay: 60, busyUntil: 0, calmFrom: 0 }
 
 interface Actor {
   readonly name: string
