@@ -126,7 +126,7 @@ describe("beside client-go, a candidate", () => {
       yield* ours.ends
       yield* TestClock.adjust("5 seconds")
       assert.notInclude(us.requests, "write")
-      // Whoever follows a Go leader that crashed takes the leftovers away.
+      // The leader after a Go leader that crashed takes the leftovers away.
       yield* goHolds("go")
       const next = yield* (yield* aProcess("next")).campaigns
       yield* TestClock.adjust("16 seconds")

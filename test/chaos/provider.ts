@@ -18,7 +18,7 @@ export class Provider {
   readonly reuses: Array<Reuse> = []
   rotations = 0
 
-  /** Who spent values, each value once. */
+  /** The processes that spent values, each value once. */
   get spenders(): ReadonlySet<string> {
     return new Set([...this.#spent.values()].map(({ by }) => by))
   }

@@ -29,7 +29,7 @@ const granting = (
   })
 })
 
-// Whoever fits is let in, also behind one that does not.
+// A contender that fits is let in, also behind one that does not.
 const passing = granting((limit, line) => {
   let left = limit
   return line.map((lease) => {

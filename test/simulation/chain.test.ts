@@ -60,7 +60,7 @@ const planOf = (seed: number, dexes: number, victim: "dex" | "kubelock"): plans.
   }
 }
 
-/** Who broke the lock at each expiry, in order, up to the first of ours. */
+/** The processes that broke the lock at each expiry, in order, up to the first of ours. */
 const breakersOf = (history: History.History): ReadonlyArray<string> => {
   const breakers = history.flatMap((event) =>
     event._tag === "Written" && event.before?.lock !== undefined && event.before.lock.until < event.at

@@ -121,7 +121,7 @@ export const record: Rule = ({ history, plan }) =>
   })
 
 /**
- * Who does not lead any more, and did not give that up, is told: at once, and after a sleep or a leap of its clock by the renew deadline.
+ * A leader that does not lead any more, and did not give that up, is told: at once, and after a sleep or a leap of its clock by the renew deadline.
  * A renewal may bring its term back before.
  */
 export const losses: Rule = (line) =>

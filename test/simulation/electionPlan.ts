@@ -60,7 +60,7 @@ export const make = (seed: number): Plan => {
     throws: false
   })
 
-  // Who is stopped the moment it comes back from a long sleep releases what may be another's by then.
+  // A client-go that is stopped the moment it comes back from a long sleep releases what may be another's by then.
   const drawGo = (name: string): GoPlan => {
     const process = drawProcess(name)
     const isStopped = die.chance(0.7)

@@ -76,7 +76,7 @@ const overlong = (
  * A lock that is free, or has expired, is taken by whoever waits for it, where that process is left in peace and has not
  * got the lock itself.
  *
- * Who waits in the queue is told only of what is handed to it, until one and the same holder has had the lock for a
+ * A waiter in the queue is told only of what is handed to it, until one and the same holder has had the lock for a
  * second. For the rest it looks when the lock would have expired, by what it saw last, and the later the further back it
  * stands; so not later than the latest expiry that stood while its process waited, and within a second in any case. A lock
  * that it finds free it leaves so for a moment, again the longer the further back it stands. To that come the uncertainty of
@@ -156,7 +156,7 @@ export const expiries: Rule = ({ history, plan }) => {
 }
 
 /**
- * No lock is left lying about. Who waits for a lock and has it, by a write whose answer got lost, is granted it by the
+ * No lock is left lying about. A waiter that has the lock, by a write whose answer got lost, is granted it by the
  * next attempt; who gave up, or is through with it, has removed it. A first write that arrives only after its wish has
  * ended is excused. What a vandal hands to somebody who does not expect it is lost for as long as a claim lasts.
  */
@@ -188,8 +188,8 @@ export const leftovers: Rule = (line) => {
 const conflicts = (plan: Plan): number => 8 * roundTrip(plan) + 600
 
 /**
- * Who was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. Excused is
- * who gets the lock back before, by a queue into which a vandal has forged its name.
+ * A holder that was robbed notices: by the next renewal if nothing stands in the way, and else when the lease has run out. Excused is
+ * one that gets the lock back before, by a queue into which a vandal has forged its name.
  */
 export const noticed: Rule = (line) =>
   line.history.flatMap((event): ReadonlyArray<Violation> => {
@@ -281,7 +281,7 @@ export const late: Rule = (line) =>
     const { after, at, before, process } = event
     const owner = after.lock?.owner
     if (owner === undefined || owner === before.lock?.owner || processOf(owner) !== process) return []
-    // Who has the lock may hand it over within its process, to whom a vandal put into the queue.
+    // The holder may hand the lock over within its process, to whom a vandal put into the queue.
     if ([...before.queue.line, ...before.queue.arrivals].includes(owner)) return []
     const wish = line.wishes.find(({ acquisition }) => acquisition === owner)
     if (wish === undefined || wish.end === undefined || wish.end._tag === "Granted") return []
@@ -321,7 +321,7 @@ export const forgotten: Rule = (line) => {
 // For how long a process looks for a join that was cut off.
 const looks = Duration.toMillis(patienceOfRelease)
 
-/** Who watches the object is told its last state. A state before a deletion is none. */
+/** A client that watches the object is told its last state. A state before a deletion is none. */
 export const told: Rule = ({ end, history, plan }) => {
   const last = (versions: ReadonlyArray<number>) => versions.at(-1) ?? 0
   const deleted = history.findLastIndex((event) => event._tag === "Written" && event.verb === "delete")

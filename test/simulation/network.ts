@@ -180,7 +180,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
     return { exit: trouble === "500 though applied" ? Exit.fail(unavailable(verb, 500)) : exit, date }
   })
 
-  // Who asks on and on would make a world without end.
+  // A process that asks on and on would make a world without end.
   const restrain = Effect.suspend(() => {
     const second = Math.floor(trueClock.currentTimeMillisUnsafe() / 1000)
     asked = second === asked.second ? { second, times: asked.times + 1 } : { second, times: 1 }

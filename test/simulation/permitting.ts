@@ -173,7 +173,7 @@ export const tokens: Rule = (line) => {
 const renewalOf = (plan: Plan, { rate, ttl }: HolderPlan): number => ttl / 3 / rate + 3 * roundTrip(plan) + sight
 
 /**
- * A loss is told: whoever has not given its permits up and is not valid any more is told by the time of its next renewal, or comes to be
+ * A loss is told: a holder that has not given its permits up and is not valid any more is told by the time of its next renewal, or comes to be
  * valid again.
  */
 export const losses: Rule = (line) =>
@@ -195,7 +195,7 @@ export const losses: Rule = (line) =>
       : [{ rule: "losses", at: due, what: `${acquisition} is not valid any more, and is not told` }]
   })
 
-/** Whoever was robbed notices: by the next renewal if nothing stands in the way, and otherwise when its lease has run out. */
+/** A holder that was robbed notices: by the next renewal if nothing stands in the way, and otherwise when its lease has run out. */
 export const noticed: Rule = (line) => {
   const known = follow(line)
   return line.history.flatMap((event) => {
@@ -312,7 +312,7 @@ export const entry: Rule = (line) => {
       if (since === undefined) continue
       const told = since + beginning(plan) + (hasDead ? uncertainty(plan) + longestStagger / holder.rate : 0)
       const begun = since
-      // Whoever made room may be kept from waking it. It looks itself when it keeps its place.
+      // The process that made room may be kept from waking it. It looks itself when it keeps its place.
       const isWoken = plan.holders.every((other) => timeline.inPeace(line, other, { from: begun, to: told }))
       const due = isWoken ? told : Math.max(told, keepsAt + uncertainty(plan) + beginning(plan))
       const stays = Math.min(until, to, line.end)

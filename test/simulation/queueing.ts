@@ -30,7 +30,7 @@ const isBreak = (event: Written): boolean =>
 
 /**
  * Where nothing goes wrong, and all have the same key, the lock is handed to those who wait in the order in which they came into
- * the line. Who breaks an expired lock empties the line: they come anew. (The order of those who come into the line by the same
+ * the line. A process that breaks an expired lock empties the line: the waiters come anew. (The order of those who come into the line by the same
  * hand-over is another rule's: `arrivals`.)
  */
 export const order: Rule = (line) => {

@@ -19,7 +19,7 @@ const isHolder = (plan: Plan, process: string) => timeline.holderOf(plan, proces
 /**
  * No two holders are valid at once.
  *
- * Excused is who was robbed: an outsider (Dex) took away the lock before it had expired. Nobody can promise anything
+ * Excused is a holder that was robbed: an outsider (Dex) took away the lock before it had expired. Nobody can promise anything
  * then, but that the loss is noticed (`noticed`) and that the token is refused (`fenced`).
  */
 export const exclusion: Rule = (line) => {
@@ -39,7 +39,7 @@ export const exclusion: Rule = (line) => {
   })
 }
 
-// Who was robbed of a lock that it acquired with a write of that version, as far as the history was seen.
+// The holders that were robbed of a lock after they acquired it with a write of some version, as far as the history was seen.
 const watchRobberies = (line: timeline.Timeline) => {
   const robbed = new Map<string, number>()
   return {

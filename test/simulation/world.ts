@@ -223,7 +223,7 @@ const foreignFields = [
   { path: ["spec", "preferredHolder"], value: null }
 ] as const
 
-// Whoever the object belongs to: changes an annotation of its own now and then, and so the object's version; rarely a
+// The owner of the object: changes an annotation of its own now and then, and so the object's version; rarely a
 // label, and rarely a field of a Lease that no election has.
 const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.Effect<void>) => {
   const die = dice.make(plan.seed, "owner")

@@ -8,7 +8,7 @@ export interface ExploredElection extends Setting {
   readonly depth: number
 }
 
-/** Who takes part, and what has happened already. */
+/** The candidates, and what has happened already. */
 export type Place = Cast & Pick<Setting, "before">
 
 /** An election with the library as it is, or with a mutation. */

@@ -35,7 +35,7 @@ const applied = (
   return { ...lease, annotations, labels: others, ...(content === undefined ? {} : { content }) }
 }
 
-/** The Lease becomes another one. Who had it without having to give it up is robbed. */
+/** The Lease becomes another one. A candidate that had it and did not have to give it up is robbed. */
 export const replace = (world: World, lease: ObjectSnapshot | undefined, isByRule: boolean): World => {
   const before = holderOf(world.lease)
   const isTaken = before !== holderOf(lease)

@@ -76,7 +76,7 @@ export interface World {
   readonly meddlings: number
 }
 
-/** Who takes part. */
+/** The candidates, whether there is a client-go, and how often others meddle. */
 export interface Cast {
   readonly candidates: number
   readonly hasGo: boolean

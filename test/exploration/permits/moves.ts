@@ -23,7 +23,7 @@ import {
 
 type Emit = walking.Emit<World>
 
-/** Who takes part, and by which library. */
+/** The contenders, and the library that they use. */
 export interface Rules extends Cast {
   readonly library: Library
 }

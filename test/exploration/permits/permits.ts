@@ -9,7 +9,7 @@ export interface ExploredLine extends Setting {
   readonly depth: number
 }
 
-/** Who takes part, and what has happened already. */
+/** The contenders, and what has happened already. */
 export type Place = Cast & Pick<Setting, "before" | "calmTo">
 
 /** A world with the library as it is, or with a mutation. */

@@ -100,7 +100,7 @@ export interface Asker {
   readonly of?: Permits
 }
 
-/** Who takes part, and what may happen: lost or late requests, crashes, contenders that give up, an operator, strangers. */
+/** The contenders, and what may happen: lost or late requests, crashes, contenders that give up, an operator, strangers. */
 export interface Cast {
   readonly permits: Permits
   readonly askers: ReadonlyArray<Asker>

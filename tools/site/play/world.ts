@@ -178,7 +178,7 @@ export const make = (onChange: () => void): Effect.Effect<World, never, Scope.Sc
           const released = Deferred.makeUnsafe<void>()
           actor.released = released
           become(actor, "waiting", "wants the lock")
-          // Whoever is paused hears of it later.
+          // A paused process hears of it later.
           const use = actor.use(Effect.andThen(Deferred.await(released), actor.machine.turn))
           return Effect.asVoid(
             Effect.forkIn(
