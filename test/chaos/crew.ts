@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
+import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Dice from "../simulation/dice.ts"
 import * as Acquiring from "./acquiring.ts"
 import { contend } from "./contending.ts"
@@ -44,8 +45,8 @@ export type Ledgers = Readonly<Record<settings.Kind, Ledger>>
 /** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
 
-/** Starts them. They end with the scope. */
-export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Crew, never, Scope.Scope> {
+/** Starts them, and waits until each has entered each lock. They end with the scope. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Crew, EnvtestError, Scope.Scope> {
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
   const ledgers = Object.fromEntries(
@@ -103,22 +104,17 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)
   }
 
-  return {
-    names,
-    ledgers,
-    provider,
-    entered: (since, limit) =>
-      Effect.sleep("20 millis").pipe(
-        Effect.repeat({
-          until: () =>
-            Object.values(ledgers).every(({ lastEntered }) =>
-              names.every((name) => (lastEntered.get(name) ?? 0) > since)
-            )
-        }),
-        Effect.timeoutOption(limit),
-        Effect.map(Option.isSome)
-      )
-  }
+  const entered = (since: number, limit: number) =>
+    Effect.sleep("20 millis").pipe(
+      Effect.repeat({
+        until: () =>
+          Object.values(ledgers).every(({ lastEntered }) => names.every((name) => (lastEntered.get(name) ?? 0) > since))
+      }),
+      Effect.timeoutOption(limit),
+      Effect.map(Option.isSome)
+    )
+  if (yield* entered(0, 120_000)) return { names, ledgers, provider, entered }
+  return yield* new EnvtestError({ step: "crew", detail: "a contender did not get each lock before any fault" })
 })
 
 const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })

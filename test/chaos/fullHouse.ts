@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Client from "../../src/testing/envtest/Client.ts"
-import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
+import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import type { Request } from "../../src/testing/envtest/Site.ts"
 import * as Cluster from "./cluster.ts"
 import * as Crew from "./crew.ts"
@@ -57,13 +57,6 @@ const contenders = 2
 /** Longer than every lease of the contenders, shorter than that of the token. */
 const outage = settings.ttl + 3000
 
-/** A crew that is at work. */
-const atWork = Effect.fnUntraced(function* (options: Omit<Crew.Options, "contenders">) {
-  const crew = yield* Crew.make({ ...options, contenders })
-  if (yield* crew.entered(0, 120_000)) return crew
-  return yield* new EnvtestError({ step: "full house", detail: "a contender did not get each lock before any fault" })
-})
-
 const survive = <E, E2>(crew: Crew.Crew, fault: Crew.Fault<E, E2>, ttl: number) =>
   Crew.survive(crew, fault, settings.turnOf(contenders, ttl))
 
@@ -75,7 +68,7 @@ const failingEtcd: World = Effect.fnUntraced(function* (seed) {
   const [etcd] = members as [Cluster.Member]
   const [api] = servers as [Cluster.Server]
   const { ttl } = settings
-  const crew = yield* atWork({ kubeConfig: site.kubeConfig, seed })
+  const crew = yield* Crew.make({ kubeConfig: site.kubeConfig, seed, contenders })
   const alarm = (action: "ACTIVATE" | "DEACTIVATE") => etcd.ask("/v3/maintenance/alarm", { action, alarm: "NOSPACE" })
   const play = <E, E2>(
     kind: string,
@@ -121,7 +114,7 @@ const tooManyRequests =
       const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
       const ttl = Duration.toMillis(LockPolicy.standard.ttl)
       const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
-      const crew = yield* atWork({ kubeConfig, seed, ttl, requestTimeout })
+      const crew = yield* Crew.make({ kubeConfig, seed, contenders, ttl, requestTimeout })
       const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
       const survival = yield* survive(crew, { begin: flood.begin, end: flood.end, millis: outage }, ttl)
       const { answers, refused } = flood.counts()
