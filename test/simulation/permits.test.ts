@@ -43,6 +43,13 @@ describePromises({
   again: [2, 3]
 })
 
+describe("a lease that has some of its permits later than others", () => {
+  // Another process has the later permit in between.
+  it.live("gives it out with a greater token, with the seed 352", () =>
+    Effect.map(runSeed(352, {}, "permits"), ({ violations }) => assert.deepStrictEqual(violations, []))
+  )
+})
+
 describe("the simulation finds a lock with permits that", () => {
   for (const { by, how, name, seed } of mutations) {
     it.live(`${name}, with the seed ${seed}`, () =>

@@ -79,7 +79,8 @@ interface Sent {
  * A lease of this process.
  *
  * - `cutOff`: a join that got no answer, and may arrive when the lease is gone.
- * - `version`: that of the write that took its permits, or all permits later.
+ * - `version`: that in which it was seen to have its permits. Later ones may have been another's meanwhile.
+ * - `granted`: how many permits it had when one was taken last.
  * - `used`: how many permits are in the hands of contenders. `ceiling`: how many can be while others are given back.
  * - `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait.
  */
@@ -88,6 +89,7 @@ interface Hold {
   readonly cutOff: Acquired["cutOff"]
   readonly alone: Semaphore.Semaphore
   version: string
+  granted: number
   used: number
   ceiling: number
   handOffs: number
@@ -143,6 +145,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   }
 
   const takeFrom = (hold: Hold, { asks }: Contender): Holding => {
+    const { granted } = hold.lease.permits()
+    if (granted > hold.granted) hold.version = hold.lease.seen().resourceVersion
+    hold.granted = granted
     hold.used += asks!.needs
     return { lease: hold.lease, localHandOffs: hold.handOffs, permits: asks!.needs, fencingToken: nextToken(hold) }
   }
@@ -224,11 +229,13 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     )
     const { monotonic } = yield* ClockReading.now
     const { contended, cutOff, grant } = acquired
+    const lease = yield* startHold(contender, grant)
     const hold: Hold = {
-      lease: yield* startHold(contender, grant),
+      lease,
       cutOff,
       alone: Semaphore.makeUnsafe(1),
       version: grant.snapshot.resourceVersion,
+      granted: lease.permits().granted,
       used: 0,
       ceiling: Number.POSITIVE_INFINITY,
       handOffs: 0,
