@@ -1,6 +1,7 @@
 /** The example service of the docs, as two replicas, and its manifest. */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -16,6 +17,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import * as Provider from "./provider.ts"
 import * as Upstream from "./upstream.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import * as Ports from "../../src/testing/envtest/Ports.ts"
@@ -91,8 +93,13 @@ layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServic
         const server = yield* ApiServer.ApiServer
         const provider = yield* Provider.start()
         const first = yield* Upstream.mint(provider)
-        // As the manifest makes it: without data.
-        yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
+        // As the manifest makes it: without data. Another service holds its lock until a replica waits.
+        yield* server.put(Resource.secret, "default", {
+          metadata: {
+            name: secretName,
+            annotations: { [LockPolicy.neutralAnnotation]: new Date(Date.now() + 30_000).toISOString() }
+          }
+        })
         yield* server.clearRequests
         const kubeconfig = yield* kubeConfigFile(server.kubeConfig)
         const env = {
@@ -103,11 +110,16 @@ layer(Layer.merge(ApiServer.layer(), FetchHttpClient.layer), { excludeTestServic
           REFRESH_TOKEN: first
         }
         const replicas = yield* Effect.all([replica(env), replica(env)], { concurrency: "unbounded" })
-        const answers = yield* Effect.forEach(
+        const asking = yield* Effect.forEach(
           [...replicas, ...replicas, ...replicas],
           ({ url }) => Effect.flatMap(HttpClient.get(`${url}/token`), HttpClientResponse.schemaBodyJson(Answer)),
           { concurrency: "unbounded" }
+        ).pipe(Effect.forkChild)
+        yield* server.openWatches.pipe(
+          Effect.repeat({ until: (open) => open > 0, schedule: Schedule.spaced("20 millis") })
         )
+        yield* server.put(Resource.secret, "default", { metadata: { name: secretName } })
+        const answers = yield* Fiber.join(asking)
         assert.strictEqual(new Set(answers.map((answer) => answer.access_token)).size, 1)
         const ledger = yield* Upstream.ledger(provider)
         assert.lengthOf(ledger.refreshes, 1)

@@ -264,7 +264,7 @@ describe("kubelock run on a terminal", () => {
     const shell = "trap 'echo got; n=1' INT; echo ready; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.3; exit 4"
     const file = `interrupted${flag}.sh`
     writeFileSync(join(kubelock.folder, file), shell)
-    const running = kubelock.onTerminal(`kubelock run tty ${flag} -- sh ${file}; echo code $?`)
+    const running = kubelock.onTerminal(`trap : INT; kubelock run tty ${flag} -- sh ${file}; echo code $?`)
     await running.says("ready")
     running.process.stdin.write("\u0003")
     const { stdout } = await running.ended
