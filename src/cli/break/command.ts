@@ -2,10 +2,10 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Effect from "effect/Effect"
 import { exitCodes } from "../exitCodes.ts"
 import { toggle } from "../flags.ts"
 import { anyResource, program } from "../target.ts"
+import { verb } from "../verb.ts"
 
 const flags = {
   name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
@@ -33,13 +33,8 @@ EXIT CODES
   ${exitCodes.api}   the API server cannot be reached, or refuses
   ${exitCodes.notHad}   somebody else holds it by now, and nothing was broken`
 
-/** The verb. What it needs is loaded when it runs. */
-export const command = Command.make("break", flags, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./break.ts")),
-    (module) => module.run(given)
-  )
-).pipe(
+/** The verb. */
+export const command = verb("break", flags, () => import("./break.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Takes a lock away from its holder"),
   Command.withDescription(description),
   Command.withExamples([

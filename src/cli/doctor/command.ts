@@ -1,9 +1,9 @@
 /** `kubelock doctor`: its flags and its help. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Effect from "effect/Effect"
 import { exitCodes } from "../exitCodes.ts"
 import { program, resource } from "../target.ts"
+import { verb } from "../verb.ts"
 
 const flags = {
   output: Flag.Literals("output", ["text", "json"]).pipe(
@@ -27,13 +27,8 @@ EXIT CODES
   1    something is in their way
   ${exitCodes.usage}   the invocation makes no sense`
 
-/** The verb. What it needs is loaded when it runs. */
-export const command = Command.make("doctor", flags, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./doctor.ts")),
-    ({ run }) => run(given)
-  )
-).pipe(
+/** The verb. */
+export const command = verb("doctor", flags, () => import("./doctor.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Finds out whether locks work on a cluster"),
   Command.withDescription(description),
   Command.withExamples([

@@ -3,10 +3,10 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import { exitCodes } from "../exitCodes.ts"
 import { duration } from "../flags.ts"
 import { program, resource } from "../target.ts"
+import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
 import * as handle from "./handle.ts"
 
@@ -39,17 +39,13 @@ export type RenewGiven = Command.Command.Config.Infer<typeof renewFlags>
 /** What was asked for. */
 export type ReleaseGiven = Command.Command.Config.Infer<typeof releaseFlags>
 
-const load = Effect.promise(() => import("./fixed.ts"))
-
 const codes = (lost: string) => `EXIT CODES
   ${exitCodes.usage}   the invocation makes no sense
   ${exitCodes.api}   the API server cannot be reached, or refuses
   ${lost}`
 
 /** The verb that acquires. */
-export const acquire = Command.make("acquire", acquireFlags, (given) =>
-  Effect.flatMap(load, (fixed) => fixed.acquire(given))
-).pipe(
+export const acquire = verb("acquire", acquireFlags, () => import("./fixed.ts").then(({ acquire }) => acquire)).pipe(
   Command.withShortDescription("Acquires a lock for a fixed time, and prints its handle"),
   Command.withDescription(
     `Acquires a lock for a fixed time, and prints its handle, for a pipeline whose steps are processes of their own. Nothing renews it but \`${program} renew\`. If a command can hold the lock instead, use \`${program} run\`: it notices a loss.
@@ -62,9 +58,7 @@ ${codes(`${exitCodes.notHad}   the lock was not had in time (--conflict-exit-cod
 )
 
 /** The verb that renews. */
-export const renew = Command.make("renew", renewFlags, (given) =>
-  Effect.flatMap(load, (fixed) => fixed.renew(given))
-).pipe(
+export const renew = verb("renew", renewFlags, () => import("./fixed.ts").then(({ renew }) => renew)).pipe(
   Command.withShortDescription("Renews an acquired lock"),
   Command.withDescription(
     `Renews a lock that \`${program} acquire\` acquired. It never shortens it.
@@ -77,9 +71,7 @@ ${codes(`${exitCodes.lost}   the lock is lost: stop what it protects`)}`
 )
 
 /** The verb that releases. */
-export const release = Command.make("release", releaseFlags, (given) =>
-  Effect.flatMap(load, (fixed) => fixed.release(given))
-).pipe(
+export const release = verb("release", releaseFlags, () => import("./fixed.ts").then(({ release }) => release)).pipe(
   Command.withShortDescription("Releases an acquired lock"),
   Command.withDescription(
     `Releases a lock that \`${program} acquire\` acquired, and no other hold of it. The next one that waits gets it.

@@ -2,9 +2,9 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Effect from "effect/Effect"
 import { toggle } from "../flags.ts"
 import { anyResource, program } from "../target.ts"
+import { verb } from "../verb.ts"
 
 /** The formats of the output. They are kubectl's. */
 export const formats = ["table", "wide", "json", "yaml", "name"] as const
@@ -30,13 +30,8 @@ const flags = {
 /** What was asked for. */
 export type Given = Command.Command.Config.Infer<typeof flags>
 
-/** The verb. What it needs is loaded when it runs. */
-export const command = Command.make("inspect", flags, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./inspect.ts")),
-    ({ inspect }) => inspect(given)
-  )
-).pipe(
+/** The verb. */
+export const command = verb("inspect", flags, () => import("./inspect.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Shows locks, semaphores, shared locks and elections"),
   Command.withDescription(
     "Shows locks, semaphores, shared locks and elections: who holds them, until when, and who waits. It only reads."

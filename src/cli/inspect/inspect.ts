@@ -16,7 +16,7 @@ import * as table from "./table.ts"
 import * as view from "./view.ts"
 
 /** Shows what was asked for. */
-export const inspect = (given: Given) =>
+export const run = (given: Given) =>
   Effect.gen(function* () {
     if (given.allNamespaces && Option.isSome(given.name)) {
       return yield* misused("a lock has one namespace: give a name or --all-namespaces, not both")

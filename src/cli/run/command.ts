@@ -4,11 +4,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { exitCodes } from "../exitCodes.ts"
 import { duration, toggle, whole } from "../flags.ts"
 import { program, resource } from "../target.ts"
+import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
 
 const permits = [1, 999_999_999] as const
@@ -71,13 +71,8 @@ EXIT CODES
   ${exitCodes.notFound}  the command was not found
   0    without a command, once a signal has ended the hold`
 
-/** The verb. What it needs is loaded when it runs. */
-export const command = Command.make("run", flags, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./run.ts")),
-    ({ run }) => run(given)
-  )
-).pipe(
+/** The verb. */
+export const command = verb("run", flags, () => import("./run.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Holds a lock while a command runs"),
   Command.withDescription(description),
   Command.withExamples([

@@ -1,8 +1,8 @@
 /** `kubelock serve`: its flags and its help. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Effect from "effect/Effect"
 import { program } from "../target.ts"
+import { verb } from "../verb.ts"
 
 const flags = {
   write: Flag.String("write").pipe(
@@ -19,13 +19,8 @@ const description = `Serves an API server for trials and tests, in this process,
 
   It writes a kubeconfig for it. kubectl works on it, and every verb of ${program}.`
 
-/** The verb. What it needs is loaded when it runs. */
-export const command = Command.make("serve", flags, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./serve.ts")),
-    ({ run }) => run(given)
-  )
-).pipe(
+/** The verb. */
+export const command = verb("serve", flags, () => import("./serve.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Serves an API server for trials"),
   Command.withDescription(description),
   Command.withExamples([
