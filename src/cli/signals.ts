@@ -1,5 +1,7 @@
 /** What the signals do that the program receives. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { exitCodeOf } from "./exitCodes.ts"
 
@@ -41,3 +43,10 @@ export const divert = (
         for (const signal of others) process.off(signal, handle)
       })
   )
+
+/** Waits for the next signal that ends a program. Until the scope closes, none ends this one. */
+export const next: Effect.Effect<Effect.Effect<void>, never, Scope.Scope> = Effect.gen(function* () {
+  const received = yield* Deferred.make<void>()
+  yield* divert([], () => Deferred.doneUnsafe(received, Exit.void))
+  return Deferred.await(received)
+})

@@ -4,7 +4,6 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import { exitCodes } from "../exitCodes.ts"
 import { duration, toggle, whole } from "../flags.ts"
 import { program, resource } from "../target.ts"
@@ -85,7 +84,3 @@ export const command = verb("run", flags, () => import("./run.ts").then(({ run }
     { command: `${program} run controller --lead -- ./controller`, description: "One replica leads" }
   ])
 )
-
-/** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
-export const graceOf = ({ grace, ttl }: Pick<Given, "grace" | "ttl">): Duration.Duration =>
-  Option.getOrElse(grace, () => Duration.divideUnsafe(ttl, 3))

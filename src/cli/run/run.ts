@@ -2,10 +2,8 @@
 import type * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
@@ -26,7 +24,7 @@ import * as signals from "../signals.ts"
 import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
 import * as child from "./child.ts"
-import { type Given, graceOf } from "./command.ts"
+import type { Given } from "./command.ts"
 
 /** Runs what was asked for. */
 export const run = (given: Given) =>
@@ -67,6 +65,10 @@ const problemOf = (given: Given): string | undefined => {
     ? `--grace must be at most two thirds of --ttl, which is ${Duration.format(ttl)}`
     : undefined
 }
+
+/** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
+const graceOf = ({ grace, ttl }: Given): Duration.Duration =>
+  Option.getOrElse(grace, () => Duration.divideUnsafe(ttl, 3))
 
 /** The command line to run; nothing if the lock is held until a signal. */
 const lineOf = ({ command: [file, ...args], script }: Given): child.CommandLine | undefined =>
@@ -121,7 +123,7 @@ const takerOf = Effect.fnUntraced(function* (
 })
 
 /**
- * The object as it is, if it is there. Whoever waits without end waits in vain for a server that was never there, so that fails after a
+ * The object as it is, if it is there. A wait without end would be in vain if the server was never there, so it fails after a
  * while. All other problems are left to the acquisition, which knows which of them pass.
  */
 const reach = ({ name, nonblock, timeout }: Given) =>
@@ -203,10 +205,10 @@ const use = (
 const untilSignal = ({ name }: Given, { fencingToken }: Subject): Effect.Effect<number> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const ended = yield* Deferred.make<number>()
-      yield* signals.divert([], () => Deferred.doneUnsafe(ended, Exit.succeed(0)))
+      const signal = yield* signals.next
       yield* Console.log(`${name} is held, with fencing token ${fencingToken}`)
-      return yield* Deferred.await(ended)
+      yield* signal
+      return 0
     })
   )
 
@@ -260,7 +262,7 @@ const forward = (
       send("SIGSTOP")
       process.kill(process.pid, "SIGSTOP")
       return
-    // Whoever was stopped for too long has lost the lock, and is ended.
+    // A command that was stopped for too long has lost the lock, and is ended.
     case "SIGCONT":
       if (Effect.runSync(isValid)) send(signal)
       return

@@ -1,8 +1,6 @@
 /** What `kubelock serve` does: serves the embedded API server, with a kubeconfig for it. */
 import * as Console from "effect/Console"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { rmSync, writeFileSync } from "node:fs"
@@ -18,13 +16,12 @@ export const run = ({ write }: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { namespace } = yield* target.root
-      const ended = yield* Deferred.make<void>()
-      yield* signals.divert([], () => Deferred.doneUnsafe(ended, Exit.void))
+      const signal = yield* signals.next
       const server = yield* ApiServer.make({ namespaces: Option.toArray(namespace) })
       const file = resolve(write)
       yield* written(file, server.kubeConfig)
       yield* Console.log(`${server.url} is served. In another terminal: export KUBECONFIG=${file}`)
-      yield* Deferred.await(ended)
+      yield* signal
     })
   )
 
