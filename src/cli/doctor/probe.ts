@@ -73,7 +73,7 @@ const onObject = Effect.fnUntraced(function* (
         swap
       ),
       "LockForbidden",
-      ({ message }) => Effect.succeed(advice("watch", message, "Without watches, whoever waits polls."))
+      ({ message }) => Effect.succeed(advice("watch", message, "Without watches, waiters poll."))
     )
   ]
 })

@@ -12,17 +12,13 @@ const Review = Schema.fromJsonString(Schema.Struct({ status: Schema.Struct({ all
 
 const decodeReview = Schema.decodeUnknownOption(Review)
 
-/** What is asked about: a group of the API, a resource by its plural, a verb. */
-interface Right {
-  readonly group: string
-  readonly plural: string
-  readonly verb: string
-}
+/** What is asked about: a resource of the API, by its group and plural. */
+type Asked = Pick<Resource.Resource, "group" | "plural" | "namespaced">
 
-const events = { group: "", plural: "events" }
+const events: Asked = { group: "", plural: "events", namespaced: true }
 
-/** Whether a right is granted. A server that does not answer that is taken to grant it: requests will tell. */
-export const isGranted = (api: ApiClient, namespace: string, { group, plural, verb }: Right) =>
+// A server that does not answer that is taken to grant it: requests will tell.
+const isGranted = (api: ApiClient, namespace: string, { group, namespaced, plural }: Asked, verb: string) =>
   Effect.gen(function* () {
     const info: responseError.RequestInfo = {
       id: "",
@@ -34,33 +30,33 @@ export const isGranted = (api: ApiClient, namespace: string, { group, plural, ve
       encode.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
         apiVersion: "authorization.k8s.io/v1",
         kind: "SelfSubjectAccessReview",
-        spec: { resourceAttributes: { namespace, group, resource: plural, verb } }
+        spec: { resourceAttributes: { namespace: namespaced ? namespace : "", group, resource: plural, verb } }
       }),
       info
     )
     return Option.match(decodeReview(response.body), { onNone: () => true, onSome: ({ status }) => status.allowed })
   })
 
-const missing = (api: ApiClient, namespace: string, what: Omit<Right, "verb">, verbs: ReadonlyArray<string>) =>
-  Effect.filter(verbs, (verb) => Effect.map(isGranted(api, namespace, { ...what, verb }), (granted) => !granted), {
+/** The verbs on a resource that are not granted. */
+export const missing = (api: ApiClient, namespace: string, what: Asked, verbs: ReadonlyArray<string>) =>
+  Effect.filter(verbs, (verb) => Effect.map(isGranted(api, namespace, what, verb), (granted) => !granted), {
     concurrency: "unbounded"
   })
 
 /** Finds out about the rights that locks and elections need. */
 export const check = Effect.fnUntraced(function* (api: ApiClient, resource: Resource.Resource, namespace: string) {
-  const where = resource.namespaced ? namespace : ""
   const name = Resource.name(resource)
   const needed = ["get", "patch", ...(resource.createIfMissing ? ["create"] : [])]
-  const lacking = yield* missing(api, where, resource, needed)
-  const watches = yield* missing(api, where, resource, ["watch"])
-  const lists = yield* missing(api, where, resource, ["list"])
+  const lacking = yield* missing(api, namespace, resource, needed)
+  const watches = yield* missing(api, namespace, resource, ["watch"])
+  const lists = yield* missing(api, namespace, resource, ["list"])
   const election = yield* missing(api, namespace, Resource.lease, ["get", "create", "patch", "watch"])
   const announcing = yield* missing(api, namespace, events, ["create"])
   const found: ReadonlyArray<Finding> = [
     lacking.length > 0
       ? failed("rights for locks", `not allowed to ${lacking.join(", ")} ${name}`, grant(lacking, name))
       : watches.length > 0
-        ? advice("rights for locks", `not allowed to watch ${name}, so whoever waits polls`, grant(watches, name))
+        ? advice("rights for locks", `not allowed to watch ${name}, so waiters poll`, grant(watches, name))
         : ok("rights for locks", `${[...needed, "watch"].join(", ")} on ${name}`),
     lists.length > 0
       ? advice("rights for inspect", `not allowed to list ${name}; inspect NAME works`, grant(lists, name))
