@@ -18,7 +18,7 @@ export const run = (given: Given) =>
   Effect.gen(function* () {
     const place = yield* look.placeOf({ ...given, name: Option.some(given.name), allNamespaces: false })
     const found = yield* look.now(place)
-    const now = yield* look.timeOf(place)
+    const now = yield* place.time
     const views = found.map((one) => ({ found: one, seen: view.of(one, place.key, now) }))
     const held = views.filter(({ seen }) => seen.state !== "Free" || seen.waiters.length > 0)
     const [first] = held

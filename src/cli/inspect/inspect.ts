@@ -28,7 +28,7 @@ export const run = (given: Given) =>
 const showOnce = (given: Given, place: look.Place) =>
   Effect.gen(function* () {
     const found = yield* look.now(place)
-    const now = yield* look.timeOf(place)
+    const now = yield* place.time
     const views = found.map((one) => view.of(one, place.key, now))
     if (found.length === 0) {
       yield* say(
@@ -104,7 +104,7 @@ const eventsOf = (
 const draw = (given: Given, place: look.Place, events: Stream.Stream<Event, LockError.StoreError>) => {
   const known = new Map<string, view.Found>()
   let height = 0
-  const frame = Effect.map(look.timeOf(place), (now) => {
+  const frame = Effect.map(place.time, (now) => {
     const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
     const views = locks.map((one) => view.of(one, place.key, now))
     const { columns = 80, rows = 24 } = process.stdout
@@ -136,7 +136,7 @@ const print = (given: Given, place: look.Place, events: Stream.Stream<Event, Loc
   let hasHeading = false
   return Stream.runForEach(events, (event) =>
     Effect.gen(function* () {
-      const now = yield* look.timeOf(place)
+      const now = yield* place.time
       const found = "change" in event ? [event.change] : event.listed
       const news = found
         .filter((one) => place.isWanted(one) || printed.has(keyOf(event, one)))

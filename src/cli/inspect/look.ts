@@ -1,10 +1,12 @@
 /** Finds locks on the cluster that the flags name. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as ApiClient from "../../internal/kubernetes/apiClient.ts"
 import * as settings from "../../internal/settings.ts"
 import { KubernetesClient } from "../../KubernetesClient.ts"
 import type * as LockError from "../../LockError.ts"
 import type { ServerTime } from "../../ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import * as Resource from "../../Resource.ts"
 import { say } from "../program.ts"
 import { root } from "../target.ts"
@@ -22,12 +24,14 @@ export interface Wanted {
  * Where locks are looked for.
  *
  * - `place`: a text for people.
+ * - `time`: the time on the server. It makes no request.
  * - `sources`: the objects of each resource.
  * - `isWanted`: whether an object is of interest: it has to do with a lock, or it was asked for by its name.
  * - `key`: the annotation of the locks, if it is not that of the resource.
  */
 export interface Place {
   readonly place: string
+  readonly time: Effect.Effect<ServerTime>
   readonly sources: ReadonlyArray<objects.Objects>
   readonly isWanted: (found: view.Found) => boolean
   readonly key: string | undefined
@@ -36,6 +40,7 @@ export interface Place {
 /** Where to look for locks. */
 export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resource }: Wanted) {
   const client = yield* KubernetesClient
+  const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
   const given = yield* root
   const key = Option.getOrUndefined(yield* settings.text("ANNOTATION"))
   const own = Option.getOrElse(given.namespace, () => client.namespace)
@@ -46,9 +51,8 @@ export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resou
   })
   const place: Place = {
     place: namespace === undefined ? "in any namespace" : `in namespace ${namespace}`,
-    sources: resources.map((resource) =>
-      objects.make(client, { resource, namespace, name: Option.getOrUndefined(name) })
-    ),
+    time: api.now,
+    sources: resources.map((resource) => objects.make(api, { resource, namespace, name: Option.getOrUndefined(name) })),
     isWanted: (found) => Option.isSome(name) || view.isLock(found, key),
     key
   }
@@ -71,12 +75,6 @@ export const now = ({ isWanted, sources }: Place): Effect.Effect<ReadonlyArray<v
     yield* Effect.forEach(failures, ({ message }) => say(message))
     return found.toSorted(byPlace)
   })
-
-/** The time on the server. All sources see the same clock, but one that may not be read knows no time. */
-export const timeOf = ({ sources }: Place): Effect.Effect<ServerTime> =>
-  Effect.map(Effect.all(sources.map(({ now }) => now)), (times) =>
-    times.reduce((a, b) => (b.latest - b.earliest < a.latest - a.earliest ? b : a))
-  )
 
 /** The order of a table. */
 export const byPlace = (a: view.Found, b: view.Found): number =>

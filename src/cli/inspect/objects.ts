@@ -3,14 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ApiClient from "../../internal/kubernetes/apiClient.ts"
-import type { Client } from "../../internal/kubernetes/client.ts"
 import * as decode from "../../internal/kubernetes/decode.ts"
 import * as encode from "../../internal/kubernetes/encode.ts"
 import type { Request } from "../../internal/kubernetes/http.ts"
 import * as responseError from "../../internal/kubernetes/responseError.ts"
 import type * as LockError from "../../LockError.ts"
-import type { ServerTime } from "../../ObjectStore.ts"
-import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import * as Resource from "../../Resource.ts"
 import type { Found } from "./view.ts"
 
@@ -37,17 +34,14 @@ export interface Change extends Found {
  *
  * - `list`: the objects as they are. One object is read, which needs the RBAC verb `get`; several are listed.
  * - `changes`: what becomes of them after a version, until the server ends the watch.
- * - `now`: the time on the server. It makes no request.
  */
 export interface Objects {
   readonly list: Effect.Effect<Listed, LockError.StoreError>
   readonly changes: (since: string | undefined) => Stream.Stream<Change, LockError.StoreError>
-  readonly now: Effect.Effect<ServerTime>
 }
 
 /** Makes the objects of a selection. */
-export const make = (client: Client, { name, namespace, resource }: Selection): Objects => {
-  const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
+export const make = (api: ApiClient.ApiClient, { name, namespace, resource }: Selection): Objects => {
   const includesContent = Resource.name(resource) === Resource.name(Resource.lease)
   const path = Resource.collectionPath(
     { ...resource, namespaced: resource.namespaced && namespace !== undefined },
@@ -133,7 +127,6 @@ export const make = (client: Client, { name, namespace, resource }: Selection): 
     )
 
   return {
-    now: api.now,
     list: Effect.catchTags(name === undefined ? listAll : read(name), {
       LockNotFound: (error) =>
         error.missing === "object"
