@@ -35,6 +35,7 @@ import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
 import * as process from "./internal/engine/process.ts"
+import * as requests from "./internal/engine/requests.ts"
 import type { Start } from "./internal/protocol/acquisitionState.ts"
 import * as rules from "./internal/protocol/rules.ts"
 import { guardedBy } from "./internal/guarded.ts"
@@ -271,16 +272,9 @@ export const makeOf = Effect.fnUntraced(function* (
           : Effect.fail(error)
     })
 
-  // An answer whose time is not believed needs a second one to confirm it.
-  const knownTime = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ServerTime, LockError.StoreError> {
-    if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(id)
-    const now = yield* store.now
-    return LockProtocol.isClockKnown(now) ? now : yield* LockProtocol.clockUnknown(store.describe(id))
-  })
-
   const removeOnce = Effect.fnUntraced(function* (id: string): Effect.fn.Return<Removal, LockError.StoreError> {
     const found = yield* store.read(id)
-    const usage = rules.usageOf(found, kind, yield* knownTime(id), sharedWithDex)
+    const usage = rules.usageOf(found, kind, yield* requests.knownTime(store, id), sharedWithDex)
     if (usage !== "Idle") return usage
     switch (yield* store.remove(id, found)) {
       case "Removed":
@@ -298,7 +292,7 @@ export const makeOf = Effect.fnUntraced(function* (
     if (state._tag === "Free") return state
     const answer = yield* store.compareAndSwap(id, {
       expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.planBreak(found, yield* knownTime(id), { kind, sharedWithDex })
+      ...LockProtocol.planBreak(found, yield* requests.knownTime(store, id), { kind, sharedWithDex })
     })
     if (Option.isNone(answer)) return yield* conflict(id, "RaceLost")
     yield* broke(id, kind)

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as electionStore from "../../internal/election/electionStore.ts"
 import * as leaseMirror from "../../internal/election/leaseMirror.ts"
+import * as requests from "../../internal/engine/requests.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockKind from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
@@ -39,9 +40,7 @@ export const from = (found: view.Found, seen: view.View, whose: Whose, key: stri
 
     const once = Effect.gen(function* () {
       const current = yield* store.read(name)
-      // One answer that is not believed needs a second one to confirm it.
-      if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(name)
-      const now = yield* store.now
+      const now = yield* requests.knownTime(store, name)
       const permits = view.permitsOn(current, key)
       const patch =
         permits === undefined
@@ -67,7 +66,7 @@ const isSame = (
       return shown.annotations[state.key] === state.value
     case "Held":
     case "Expired":
-      // Whoever has no name renews nothing.
+      // A holder without a name renews nothing.
       return state.holder === holder && (holder !== undefined || state.expiry === first?.expires)
   }
 }

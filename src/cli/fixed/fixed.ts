@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import * as leaseMirror from "../../internal/election/leaseMirror.ts"
+import * as requests from "../../internal/engine/requests.ts"
 import { KubernetesClient } from "../../KubernetesClient.ts"
 import * as Lock from "../../Lock.ts"
 import * as LockError from "../../LockError.ts"
@@ -94,11 +95,9 @@ const withHold = (which: handle.Handle, plan: (hold: Hold) => AnnotationGuardedP
 
     const once = Effect.gen(function* () {
       const seen = yield* store.read(name)
-      // An answer that is not believed needs a second one to confirm it.
-      if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(name)
       const check = LockProtocol.verifyLease(kind.decode(seen.annotations), holderId)
       if (check._tag !== "Ours") return isUncertain ? undefined : yield* lost(name, check)
-      const now = yield* store.now
+      const now = yield* requests.knownTime(store, name)
       const { sharedWithDex } = given
       const answer = yield* Effect.tapError(
         store.compareAndSwap(name, plan({ kind, seen, lease: check.lease, now, sharedWithDex })),

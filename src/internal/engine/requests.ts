@@ -1,9 +1,10 @@
-/** Requests to the store, with their outcome as the answer that the machines take. */
+/** Requests to the store, with their outcome as the answer that the machines take, and the time on the server. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as LockError from "../../LockError.ts"
-import type { ConditionalPatch, ObjectSnapshot, ObjectStore, ReadOptions } from "../../ObjectStore.ts"
+import * as LockProtocol from "../../LockProtocol.ts"
+import type { ConditionalPatch, ObjectSnapshot, ObjectStore, ReadOptions, ServerTime } from "../../ObjectStore.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Answer, Now } from "../protocol/answer.ts"
 
@@ -32,6 +33,16 @@ export const now = (store: Store): Effect.Effect<Now> =>
   Effect.withFiber((fiber) =>
     Effect.map(store.now, (server) => ({ clock: ClockReading.read(fiber.getRef(Clock.Clock)), server }))
   )
+
+/** The time on the server, after an answer. One whose time is not believed needs a second one to confirm it. */
+export const knownTime = Effect.fnUntraced(function* (
+  store: Store,
+  id: string
+): Effect.fn.Return<ServerTime, LockError.StoreError> {
+  if (!LockProtocol.isClockKnown(yield* store.now)) yield* store.read(id)
+  const now = yield* store.now
+  return LockProtocol.isClockKnown(now) ? now : yield* LockProtocol.clockUnknown(store.describe(id))
+})
 
 const written = Option.match({
   onNone: (): Answer => ({ _tag: "Refused" }),
