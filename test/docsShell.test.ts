@@ -9,7 +9,7 @@
 import { assert, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { execFile, execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseAllDocuments } from "yaml"
@@ -18,6 +18,8 @@ import * as Lock from "../src/Lock.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { inPath } from "../tools/inPath.ts"
+import * as notRun from "../tools/notRun.ts"
 import { root } from "./utils/publicModules.ts"
 
 // Inside the repository, where `kubelock` is found.
@@ -81,16 +83,7 @@ for (const { text } of pages)
   for (const [, name, code] of text.matchAll(/`([\w-]+\.mts)`:\n\n```ts\n(.*?)^```$/gms))
     writeFileSync(join(folder, name!), code!)
 
-const isInstalled = (program: string): boolean => {
-  try {
-    execFileSync("sh", ["-c", `command -v ${program}`])
-    return true
-  } catch {
-    return false
-  }
-}
-
-const hasKubectl = isInstalled("kubectl")
+const hasKubectl = inPath("kubectl") !== undefined
 
 const run = (text: string) =>
   Effect.promise(
@@ -131,9 +124,7 @@ layer(Server, { excludeTestServices: true })("the shell blocks of the docs", (it
 
   for (const { line, page, text } of blocks.filter(({ not }) => not === undefined)) {
     if (text.includes("kubectl") && !hasKubectl) {
-      process.stderr.write(
-        `${"#".repeat(72)}\n# NOT RUN: ${page}:${line}, since kubectl is not installed.\n${"#".repeat(72)}\n`
-      )
+      notRun.say(`${page}:${line}`, "NOT RUN, no kubectl: Debian's package kubernetes-client has one")
       continue
     }
     it.effect(`${page}:${line} runs`, () =>

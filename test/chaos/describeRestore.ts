@@ -1,6 +1,7 @@
 /** A suite of restores of etcd, where there is a tool for them. */
 import * as Result from "effect/Result"
-import { describeMissing, describeServers } from "../cluster/describeServers.ts"
+import { describeServers } from "../cluster/describeServers.ts"
+import { describeMissing } from "../../tools/notRun.ts"
 import * as Restore from "./restore.ts"
 
 export const describeRestore = (suite: () => void): void => {

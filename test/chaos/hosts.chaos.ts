@@ -1,5 +1,5 @@
 /** Chaos on two hosts, whose cables are pulled, cut in one direction, slow and lossy. */
-import { describeMissing } from "../cluster/describeServers.ts"
+import { describeMissing } from "../../tools/notRun.ts"
 import { describeChaos } from "./describeChaos.ts"
 import * as Host from "./host.ts"
 

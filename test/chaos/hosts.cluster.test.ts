@@ -1,7 +1,8 @@
 /** A short cut of the chaos on two hosts. */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { describeMissing, describeServers } from "../cluster/describeServers.ts"
+import { describeServers } from "../cluster/describeServers.ts"
+import { describeMissing } from "../../tools/notRun.ts"
 import { run } from "./chaos.ts"
 import * as Host from "./host.ts"
 import * as Report from "./report.ts"

@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Envtest } from "../../src/testing/index.ts"
-import * as notRun from "../../tools/notRun.ts"
+import { describeMissing } from "../../tools/notRun.ts"
 
 const found = await Effect.runPromise(Effect.result(Envtest.assets))
 
@@ -28,13 +28,5 @@ export const describeServers = (
   const remedy = "Get one with setup-envtest, or set KUBELOCK_CLUSTER=optional to skip."
   describe(name, () => {
     it("has a Kubernetes API server", () => assert.fail(`${problem}. ${remedy}`))
-  })
-}
-
-/** `describe` for a suite that is skipped, since something is missing that few machines have. It says so loudly. */
-export const describeMissing = (name: string, problem: string): void => {
-  notRun.say(name, problem)
-  describe(name, () => {
-    it.skip(problem, () => {})
   })
 }

@@ -16,8 +16,9 @@ import { parse } from "yaml"
 import * as kubelock from "../../src/index.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import * as Ports from "../../src/testing/envtest/Ports.ts"
+import { inPath } from "../../tools/inPath.ts"
+import { describeMissing } from "../../tools/notRun.ts"
 import { json } from "../../tools/observability/dashboard.ts"
-import { describeMissing } from "../cluster/describeServers.ts"
 import { publicMetrics } from "../utils/publicMetrics.ts"
 import { root } from "../utils/publicModules.ts"
 
@@ -97,7 +98,7 @@ describe("each alert", () => {
   })
 })
 
-const has = (program: string): boolean => spawnSync(program, ["--version"]).status === 0
+const has = (program: string): boolean => inPath(program) !== undefined
 
 const missing = (program: string) => `NOT RUN, no ${program}: Debian's package prometheus has one`
 

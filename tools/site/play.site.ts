@@ -1,19 +1,12 @@
 /** A reader plays, in the Chromium of the path. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import { existsSync, readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { delimiter, extname, join } from "node:path"
-import { type Browser, chromium, type Page } from "playwright-core"
+import { extname, join } from "node:path"
+import type { Page } from "playwright-core"
+import { describeInBrowser } from "../describeInBrowser.ts"
 import { site } from "./pages.ts"
-
-const executablePath = ["chromium", "chromium-browser", "google-chrome"]
-  .flatMap((name) => process.env["PATH"]!.split(delimiter).map((folder) => join(folder, name)))
-  .find((file) => existsSync(file))
-if (executablePath === undefined) {
-  const line = "#".repeat(72)
-  process.stderr.write(`${line}\n# NOT RUN: the page to play with, since there is no chromium.\n${line}\n`)
-}
 
 const types: Readonly<Record<string, string>> = {
   ".css": "text/css",
@@ -36,26 +29,21 @@ const serve = (): Promise<Server> =>
     server.listen(0, "127.0.0.1", () => resolve(server))
   })
 
-describe.skipIf(executablePath === undefined)("the page to play with", () => {
+describeInBrowser("the page to play with", (browser) => {
   let server: Server
-  let browser: Browser
   let page: Page
   const problems: Array<string> = []
   const url = (path: string) => `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
 
   beforeAll(async () => {
     server = await serve()
-    browser = await chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] })
-    page = await browser.newPage({ viewport: { width: 1280, height: 1000 } })
+    page = await browser().newPage({ viewport: { width: 1280, height: 1000 } })
     page.setDefaultTimeout(300_000)
     page.on("pageerror", (error) => problems.push(error.message))
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()))
   })
 
-  afterAll(async () => {
-    await browser?.close()
-    server?.close()
-  })
+  afterAll(() => void server?.close())
 
   const press = (name: string, button: string) =>
     page.locator(`[data-name=${name}]`).getByRole("button", { name: button }).click()

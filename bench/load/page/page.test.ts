@@ -1,17 +1,17 @@
 /** The page of a test: what is in it, and what it is in a browser. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { type Browser, chromium, type Page } from "playwright-core"
+import type { Browser, Page } from "playwright-core"
 import * as Holds from "../../contest/holds.ts"
 import * as Witness from "../../contest/witness.ts"
 import * as histogram from "../../harness/histogram.ts"
 import * as Figures from "../figures.ts"
 import * as data from "./data.ts"
 import { html } from "./page.ts"
-import * as notRun from "../../../tools/notRun.ts"
+import { describeInBrowser } from "../../../tools/describeInBrowser.ts"
 
 const nanos = (millis: number) => BigInt(Math.round(millis * 1e6))
 
@@ -154,134 +154,115 @@ describe("the page", () => {
   })
 })
 
-const executablePath = ["chromium", "chromium-browser", "google-chrome"]
-  .flatMap((name) => process.env["PATH"]!.split(delimiter).map((folder) => join(folder, name)))
-  .find((file) => existsSync(file))
+describeInBrowser("the page in a browser", (browser) => {
+  const folder = mkdtempSync(join(tmpdir(), "kubelock-page-"))
 
-if (executablePath === undefined) {
-  const problem = "NOT RUN, no Chromium: Debian's package chromium has one"
-  notRun.say("the page in a browser", problem)
-  describe("the page in a browser", () => {
-    it.skip(problem, () => {})
-  })
-} else {
-  describe("the page in a browser", () => {
-    const folder = mkdtempSync(join(tmpdir(), "kubelock-page-"))
-    let browser: Browser
+  beforeAll(() => writeFileSync(join(folder, "page.html"), html({ title: "a test", sides })))
+  afterAll(() => rmSync(folder, { recursive: true }))
 
-    beforeAll(async () => {
-      writeFileSync(join(folder, "page.html"), html({ title: "a test", sides }))
-      browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] })
+  /** Opens the page. It must neither complain nor load anything else. */
+  const open = async (options: Parameters<Browser["newPage"]>[0]): Promise<Page> => {
+    const page = await browser().newPage(options)
+    const complaints: Array<string> = []
+    page.on("console", (message) => complaints.push(message.text()))
+    page.on("pageerror", (error) => complaints.push(error.message))
+    page.on("request", (request) => {
+      if (!request.url().endsWith("/page.html")) complaints.push(request.url())
     })
-    afterAll(async () => {
-      await browser.close()
-      rmSync(folder, { recursive: true })
-    })
+    await page.goto(pathToFileURL(join(folder, "page.html")).href)
+    await page.waitForSelector("html[data-drawn] #shown:not(:empty)")
+    assert.deepStrictEqual(complaints, [])
+    return page
+  }
 
-    /** Opens the page. It must neither complain nor load anything else. */
-    const open = async (options: Parameters<Browser["newPage"]>[0]): Promise<Page> => {
-      const page = await browser.newPage(options)
-      const complaints: Array<string> = []
-      page.on("console", (message) => complaints.push(message.text()))
-      page.on("pageerror", (error) => complaints.push(error.message))
-      page.on("request", (request) => {
-        if (!request.url().endsWith("/page.html")) complaints.push(request.url())
-      })
-      await page.goto(pathToFileURL(join(folder, "page.html")).href)
-      await page.waitForSelector("html[data-drawn] #shown:not(:empty)")
-      assert.deepStrictEqual(complaints, [])
-      return page
-    }
+  const shown = async (page: Page): Promise<readonly [from: number, to: number]> => {
+    const [, from, to] = /^([\d.]+) s to ([\d.]+) s$/.exec((await page.textContent("#shown"))!)!
+    return [Number(from), Number(to)]
+  }
 
-    const shown = async (page: Page): Promise<readonly [from: number, to: number]> => {
-      const [, from, to] = /^([\d.]+) s to ([\d.]+) s$/.exec((await page.textContent("#shown"))!)!
-      return [Number(from), Number(to)]
-    }
-
-    it("draws every chart", async () => {
-      const page = await open({ viewport: { width: 1000, height: 800 } })
-      const charts = await page.locator(".chart :is(svg, canvas)").all()
-      const boxes = await Promise.all(charts.map((chart) => chart.boundingBox()))
-      assert.lengthOf(boxes, 6)
-      for (const box of boxes) assert.isAbove(box!.height, 50)
-      // Something is on the canvas of the timeline.
-      const inked = await page.evaluate(`{
+  it("draws every chart", async () => {
+    const page = await open({ viewport: { width: 1000, height: 800 } })
+    const charts = await page.locator(".chart :is(svg, canvas)").all()
+    const boxes = await Promise.all(charts.map((chart) => chart.boundingBox()))
+    assert.lengthOf(boxes, 6)
+    for (const box of boxes) assert.isAbove(box!.height, 50)
+    // Something is on the canvas of the timeline.
+    const inked = await page.evaluate(`{
         const canvas = document.querySelector("#timeline canvas")
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
         data.filter((value, index) => index % 4 === 3 && value > 0).length / (canvas.width * canvas.height)
       }`)
-      assert.isAbove(inked as number, 0.1)
-    })
+    assert.isAbove(inked as number, 0.1)
+  })
 
-    it("moves the timeline by keys and by buttons, and says which part is shown", async () => {
-      const page = await open({ viewport: { width: 1000, height: 800 } })
-      /** Which part is shown after this has changed it. */
-      const after = async (act: () => Promise<void>) => {
-        const before = await page.textContent("#shown")
-        await act()
-        await page.waitForFunction(`document.querySelector("#shown").textContent !== ${JSON.stringify(before)}`)
-        return shown(page)
-      }
-      const press = (key: string) => () => timeline.press(key)
-      const click = (name: string) => () => page.getByRole("button", { name, exact: true }).click()
-      const timeline = page.getByRole("group", { name: /Who held the lock when/ })
-      const [begin, end] = await shown(page)
-      assert.strictEqual(begin, 0)
-      const [from, to] = await after(press("+"))
-      assert.closeTo(from, end / 4, 0.01)
-      assert.closeTo(to, (3 * end) / 4, 0.01)
-      assert.closeTo((await after(press("ArrowRight")))[0], from + (to - from) / 4, 0.01)
-      assert.closeTo((await after(click("Earlier")))[0], from, 0.01)
-      assert.deepStrictEqual(await after(click("Show all")), [begin, end])
-      // Tab goes through the buttons to the timeline.
-      await page.getByRole("button", { name: "Zoom in" }).press("Tab")
-      assert.strictEqual(await page.evaluate("document.activeElement.textContent"), "Zoom out")
-      await page.getByRole("button", { name: "Show all" }).press("Tab")
-      assert.strictEqual(await page.evaluate("document.activeElement.role"), "group")
-    })
+  it("moves the timeline by keys and by buttons, and says which part is shown", async () => {
+    const page = await open({ viewport: { width: 1000, height: 800 } })
+    /** Which part is shown after this has changed it. */
+    const after = async (act: () => Promise<void>) => {
+      const before = await page.textContent("#shown")
+      await act()
+      await page.waitForFunction(`document.querySelector("#shown").textContent !== ${JSON.stringify(before)}`)
+      return shown(page)
+    }
+    const press = (key: string) => () => timeline.press(key)
+    const click = (name: string) => () => page.getByRole("button", { name, exact: true }).click()
+    const timeline = page.getByRole("group", { name: /Who held the lock when/ })
+    const [begin, end] = await shown(page)
+    assert.strictEqual(begin, 0)
+    const [from, to] = await after(press("+"))
+    assert.closeTo(from, end / 4, 0.01)
+    assert.closeTo(to, (3 * end) / 4, 0.01)
+    assert.closeTo((await after(press("ArrowRight")))[0], from + (to - from) / 4, 0.01)
+    assert.closeTo((await after(click("Earlier")))[0], from, 0.01)
+    assert.deepStrictEqual(await after(click("Show all")), [begin, end])
+    // Tab goes through the buttons to the timeline.
+    await page.getByRole("button", { name: "Zoom in" }).press("Tab")
+    assert.strictEqual(await page.evaluate("document.activeElement.textContent"), "Zoom out")
+    await page.getByRole("button", { name: "Show all" }).press("Tab")
+    assert.strictEqual(await page.evaluate("document.activeElement.role"), "group")
+  })
 
-    it("is light and dark as the system is, and changes with it", async () => {
-      const page = await open({ viewport: { width: 1000, height: 800 }, colorScheme: "dark" })
-      const colours = () =>
-        page.evaluate(`({
+  it("is light and dark as the system is, and changes with it", async () => {
+    const page = await open({ viewport: { width: 1000, height: 800 }, colorScheme: "dark" })
+    const colours = () =>
+      page.evaluate(`({
           back: getComputedStyle(document.body).backgroundColor,
           label: document.querySelector("#wait svg text").getAttribute("fill"),
           chart: document.querySelector("#wait svg rect")?.getAttribute("fill") ?? "none"
         })`) as Promise<{ readonly back: string; readonly label: string; readonly chart: string }>
-      const dark = await colours()
-      assert.deepStrictEqual([dark.back, dark.label], ["rgb(20, 23, 26)", "#e6e9ec"])
-      assert.notInclude(["white", "#fff", "#ffffff"], dark.chart)
-      await page.emulateMedia({ colorScheme: "light" })
-      await page.waitForFunction(`document.querySelector("#wait svg text").getAttribute("fill") === "#1b1f24"`)
-      assert.strictEqual((await colours()).back, "rgb(255, 255, 255)")
-    })
-
-    it("fits on a phone, with buttons that a finger hits", async () => {
-      const page = await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true })
-      assert.isAtMost((await page.evaluate("document.documentElement.scrollWidth")) as number, 360)
-      const buttons = await page.getByRole("button").all()
-      const boxes = await Promise.all(buttons.map((button) => button.boundingBox()))
-      assert.lengthOf(boxes, 5)
-      for (const box of boxes) assert.isAtLeast(box!.height, 40)
-    })
-
-    it("reads out its headings, its figures and the name of each chart, and no mark of a chart", async () => {
-      const page = await open({ viewport: { width: 1000, height: 800 } })
-      const read = await page.locator("body").ariaSnapshot()
-      for (const expected of [
-        'heading "Load test: kubelock and dex" [level=1]',
-        'heading "Who held the lock when" [level=2]',
-        'rowheader "throughput"',
-        'columnheader "ratio"',
-        'img "Waits"',
-        'toolbar "Zoom of the timeline"'
-      ]) {
-        assert.include(read, expected)
-      }
-      assert.notInclude(read, "graphics-")
-      // What a chart shows is a table as well.
-      await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
-      assert.strictEqual(await page.getByRole("table").count(), 7)
-    })
+    const dark = await colours()
+    assert.deepStrictEqual([dark.back, dark.label], ["rgb(20, 23, 26)", "#e6e9ec"])
+    assert.notInclude(["white", "#fff", "#ffffff"], dark.chart)
+    await page.emulateMedia({ colorScheme: "light" })
+    await page.waitForFunction(`document.querySelector("#wait svg text").getAttribute("fill") === "#1b1f24"`)
+    assert.strictEqual((await colours()).back, "rgb(255, 255, 255)")
   })
-}
+
+  it("fits on a phone, with buttons that a finger hits", async () => {
+    const page = await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true })
+    assert.isAtMost((await page.evaluate("document.documentElement.scrollWidth")) as number, 360)
+    const buttons = await page.getByRole("button").all()
+    const boxes = await Promise.all(buttons.map((button) => button.boundingBox()))
+    assert.lengthOf(boxes, 5)
+    for (const box of boxes) assert.isAtLeast(box!.height, 40)
+  })
+
+  it("reads out its headings, its figures and the name of each chart, and no mark of a chart", async () => {
+    const page = await open({ viewport: { width: 1000, height: 800 } })
+    const read = await page.locator("body").ariaSnapshot()
+    for (const expected of [
+      'heading "Load test: kubelock and dex" [level=1]',
+      'heading "Who held the lock when" [level=2]',
+      'rowheader "throughput"',
+      'columnheader "ratio"',
+      'img "Waits"',
+      'toolbar "Zoom of the timeline"'
+    ]) {
+      assert.include(read, expected)
+    }
+    assert.notInclude(read, "graphics-")
+    // What a chart shows is a table as well.
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    assert.strictEqual(await page.getByRole("table").count(), 7)
+  })
+})
