@@ -7,28 +7,20 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join, relative } from "node:path"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { promisify } from "node:util"
 import * as ApiServer from "../src/testing/ApiServer.ts"
+import { pages } from "./utils/pages.ts"
+import { root } from "./utils/publicModules.ts"
 
-const root = join(import.meta.dirname, "..")
 const folder = join(root, ".docs")
 
-const pages = [
-  join(root, "README.md"),
-  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join(root, "docs", name))
-]
-
-const examples = pages.flatMap((page) =>
-  [...readFileSync(page, "utf8").matchAll(/^```ts\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?/gms)].map(
-    ([, code, output], index) => {
-      const name = `${relative(root, page).replaceAll(/\W+/g, "-")}-${index + 1}`
-      return { name, page: relative(root, page), file: join(folder, `${name}.ts`), code: code!, output }
-    }
-  )
+const examples = pages.flatMap(({ name: page, text }) =>
+  [...text.matchAll(/^```ts\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?/gms)].map(([, code, output], index) => {
+    const name = `${page.replaceAll(/\W+/g, "-")}-${index + 1}`
+    return { name, page, file: join(folder, `${name}.ts`), code: code!, output }
+  })
 )
 
 rmSync(folder, { recursive: true, force: true })

@@ -9,7 +9,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { maxDigests } from "../src/internal/refresh/knowledge.ts"
 import { spread } from "../src/internal/refresh/rotation.ts"
@@ -49,15 +48,7 @@ import * as LockProtocol from "../src/LockProtocol.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as PermitProtocol from "../src/PermitProtocol.ts"
 import * as RefreshOnce from "../src/RefreshOnce.ts"
-
-const root = join(import.meta.dirname, "..")
-
-const pages = [
-  "README.md",
-  ...readdirSync(join(root, "docs"))
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join("docs", name))
-].map((name) => ({ name, text: readFileSync(join(root, name), "utf8") }))
+import { pages } from "./utils/pages.ts"
 
 const time = (millis: number): string =>
   millis % 1000 !== 0 && millis < 1000

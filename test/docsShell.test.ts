@@ -10,7 +10,7 @@ import { assert, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { execFile } from "node:child_process"
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseAllDocuments } from "yaml"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
@@ -20,6 +20,7 @@ import * as Resource from "../src/Resource.ts"
 import * as ApiServer from "../src/testing/ApiServer.ts"
 import { inPath } from "../tools/inPath.ts"
 import * as notRun from "../tools/notRun.ts"
+import { pages as all } from "./utils/pages.ts"
 import { root } from "./utils/publicModules.ts"
 
 // Inside the repository, where `kubelock` is found.
@@ -27,14 +28,9 @@ const folder = join(root, ".docs-shell")
 const bin = join(folder, "bin")
 const kubeconfig = join(folder, "kubeconfig")
 
-const pages = [
-  "README.md",
-  ...readdirSync(join(root, "docs"))
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join("docs", name))
-]
-  .map((name) => ({ name, text: readFileSync(join(root, name), "utf8") }))
-  .filter(({ name, text }) => !text.startsWith("<!-- Written by") && name !== join("docs", "command-line.md"))
+const pages = all.filter(
+  ({ name, text }) => !text.startsWith("<!-- Written by") && name !== join("docs", "command-line.md")
+)
 
 interface Block {
   readonly page: string
