@@ -1,18 +1,12 @@
 /** `kubelock doctor`, as a process. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Resource from "../../src/Resource.ts"
 import { Fault, type SeenRequest } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
-let kubelock: Kubelock.Kubelock
-
-beforeAll(async () => {
-  kubelock = await Kubelock.make()
-})
-
-afterAll(() => kubelock.remove())
+const kubelock = Kubelock.forTests()
 
 interface Finding {
   readonly check: string

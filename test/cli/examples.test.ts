@@ -1,22 +1,19 @@
 /** The examples of the help and of the page, run as they are written. What they call is a program that does nothing. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Kubelock from "../utils/kubelock.ts"
 import { root } from "../utils/publicModules.ts"
 
-let kubelock: Kubelock.Kubelock
+const kubelock = Kubelock.forTests()
 
-beforeAll(async () => {
-  kubelock = await Kubelock.make()
+beforeAll(() => {
   writeFileSync(join(kubelock.folder, "kubelock.kubeconfig"), kubelock.server.kubeConfig)
   for (const name of ["make", "npx", "pg_dump", "crawl", "read", "write", "report", "controller"]) {
     const script = name === "npx" ? `exec "$@"` : "exit 0"
     writeFileSync(join(kubelock.folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
 })
-
-afterAll(() => kubelock.remove())
 
 let acquired = 0
 

@@ -1,5 +1,5 @@
 /** `kubelock acquire`, `kubelock renew` and `kubelock release`, as processes. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { parse, format } from "../../src/cli/fixed/handle.ts"
@@ -7,13 +7,7 @@ import * as Resource from "../../src/Resource.ts"
 import { Fault } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
-let kubelock: Kubelock.Kubelock
-
-beforeAll(async () => {
-  kubelock = await Kubelock.make()
-})
-
-afterAll(() => kubelock.remove())
+const kubelock = Kubelock.forTests()
 
 const acquire = async (...args: ReadonlyArray<string>) => {
   const { code, stderr, stdout } = await kubelock.run(["acquire", ...args])
@@ -65,11 +59,7 @@ describe.concurrent("a lock with a handle", () => {
   it("goes to the next one that waits", async () => {
     const handle = await acquire("next", "--resource", "leases.coordination.k8s.io")
     const waiter = kubelock.start(["run", "next", "--resource", "leases.coordination.k8s.io", "--", "echo", "in"])
-    const queued = async (): Promise<void> => {
-      const { stdout } = await kubelock.run(["inspect", "next", "-o", "json"])
-      if ((JSON.parse(stdout) as { readonly waiters: ReadonlyArray<string> }).waiters.length === 0) await queued()
-    }
-    await queued()
+    await Kubelock.until(() => kubelock.isAwaited("next", Resource.lease))
     assert.strictEqual((await kubelock.run(["release", handle])).code, 0)
     assert.strictEqual((await waiter.ended).stdout, "in\n")
   })

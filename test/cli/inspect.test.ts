@@ -1,20 +1,13 @@
 /** `kubelock inspect` and `kubelock break`, as processes. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { setTimeout } from "node:timers/promises"
 import { parse } from "yaml"
 import * as Resource from "../../src/Resource.ts"
 import { Fault } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
-let kubelock: Kubelock.Kubelock
+const kubelock = Kubelock.forTests()
 let holders: ReadonlyArray<Kubelock.Running>
-
-const holding = async (...args: ReadonlyArray<string>) => {
-  const holder = kubelock.start(["run", ...args])
-  await holder.says("is held")
-  return holder
-}
 
 const put = (name: string, annotations: Readonly<Record<string, string>>, namespace = "default") =>
   Effect.runPromise(kubelock.server.put(Resource.configMap, namespace, { metadata: { name, annotations } }))
@@ -23,14 +16,13 @@ const client = { holderIdentity: "controller_1", leaseDurationSeconds: 15, lease
 const time = "2026-11-28T02:00:00.000000Z"
 
 beforeAll(async () => {
-  kubelock = await Kubelock.make()
   holders = await Promise.all([
-    holding("deploy"),
-    holding("crawler", "--limit=4", "--permits=3"),
-    holding("catalog", "--shared"),
-    holding("leader", "--lead"),
-    holding("on-a-lease", "--resource=leases.coordination.k8s.io"),
-    holding("elsewhere", "-n", "other")
+    kubelock.holding("deploy"),
+    kubelock.holding("crawler", "--limit=4", "--permits=3"),
+    kubelock.holding("catalog", "--shared"),
+    kubelock.holding("leader", "--lead"),
+    kubelock.holding("on-a-lease", "--resource=leases.coordination.k8s.io"),
+    kubelock.holding("elsewhere", "-n", "other")
   ])
   await put("dex", { "dexidp.com/resource-lock": "2099-01-01T00:00:00Z" })
   await put("expired", { "kubelock.dev/lock": "2020-01-01T00:00:00Z" })
@@ -45,7 +37,6 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const holder of holders) holder.process.kill()
   await Promise.all(holders.map(({ ended }) => ended))
-  await kubelock.remove()
 })
 
 interface Item {
@@ -149,7 +140,7 @@ describe.concurrent("kubelock inspect", () => {
 
   it("prints what changes, line by line in a pipe", async () => {
     const watching = kubelock.start(["inspect", "seen", "-w", "-o", "json"])
-    const holder = await holding("seen")
+    const holder = await kubelock.holding("seen")
     await watching.says('"state":"Held"')
     holder.process.kill()
     await watching.says('"state":"Free"')
@@ -166,7 +157,7 @@ describe("kubelock inspect on a terminal", () => {
   it("draws in place until Ctrl-C", async () => {
     const watching = kubelock.onTerminal("stty cols 200; kubelock inspect -w")
     await watching.says("deploy")
-    const holder = await holding("drawn")
+    const holder = await kubelock.holding("drawn")
     await watching.says("drawn")
     watching.process.stdin.write("\u0003")
     const { code, stdout } = await watching.ended
@@ -196,7 +187,7 @@ describe("kubelock break", () => {
   const breaks = (...args: ReadonlyArray<string>) => kubelock.run(["break", ...args])
 
   it("shows what it would break, and breaks nothing without a yes", async () => {
-    const holder = await holding("kept")
+    const holder = await kubelock.holding("kept")
     const dry = await breaks("kept", "--dry-run")
     assert.strictEqual(dry.code, 0)
     assert.match(dry.stdout, /^NAMESPACE .*\ndefault +kept +lock +Held /)
@@ -218,7 +209,7 @@ describe("kubelock break", () => {
   ]
   it.each(kinds)("breaks %s, and its holder notices", async (kind, ...args) => {
     const name = kind.replaceAll(" ", "-").toLowerCase()
-    const holder = await holding(name, "--ttl=3s", ...args)
+    const holder = await kubelock.holding(name, "--ttl=3s", ...args)
     const { code, stderr } = await breaks(name, "--yes")
     assert.strictEqual(code, 0)
     assert.match(stderr, new RegExp(`^kubelock: \\S+ has lost ${name}\\.\n$`))
@@ -234,9 +225,9 @@ describe("kubelock break", () => {
   })
 
   it("hands the lock to the next one that waits", async () => {
-    const holder = await holding("handed", "--ttl=3s")
+    const holder = await kubelock.holding("handed", "--ttl=3s")
     const waiter = kubelock.start(["run", "handed"])
-    await setTimeout(300)
+    await Kubelock.until(() => kubelock.isAwaited("handed"))
     await breaks("handed", "--yes")
     await waiter.says("is held")
     assert.strictEqual((await holder.ended).code, 76)
@@ -245,7 +236,10 @@ describe("kubelock break", () => {
   })
 
   it("wants to know whose, if there are several", async () => {
-    const [a, b] = [await holding("both", "--shared", "--ttl=3s"), await holding("both", "--shared", "--ttl=3s")]
+    const [a, b] = [
+      await kubelock.holding("both", "--shared", "--ttl=3s"),
+      await kubelock.holding("both", "--shared", "--ttl=3s")
+    ]
     const { code, stderr } = await breaks("both", "--yes")
     assert.strictEqual(code, 64)
     const [, first] = /with --holder\. (\S+) \(shared\),/.exec(stderr)!
@@ -256,12 +250,12 @@ describe("kubelock break", () => {
   })
 
   it("asks on a terminal, and breaks nothing that has changed hands meanwhile", async () => {
-    const first = await holding("asked")
+    const first = await kubelock.holding("asked")
     const asking = kubelock.onTerminal("kubelock break asked")
     await asking.says("(y/N)")
     first.process.kill()
     await first.ended
-    const second = await holding("asked")
+    const second = await kubelock.holding("asked")
     asking.process.stdin.write("y")
     const { code, stdout } = await asking.ended
     assert.strictEqual(code, 75)

@@ -1,5 +1,5 @@
 /** `kubelock run`, as a process. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { readFileSync, writeFileSync } from "node:fs"
@@ -9,22 +9,9 @@ import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
-let kubelock: Kubelock.Kubelock
-
-beforeAll(async () => {
-  kubelock = await Kubelock.make()
-})
-
-afterAll(() => kubelock.remove())
+const kubelock = Kubelock.forTests()
 
 const run = (...args: ReadonlyArray<string>) => kubelock.run(["run", ...args])
-
-/** Starts a holder, and waits until it says that it holds. */
-const holding = async (...args: ReadonlyArray<string>) => {
-  const holder = kubelock.start(["run", ...args])
-  await holder.says("is held")
-  return holder
-}
 
 /** A command that says `ready`, and then does what a shell is told on a signal. */
 const script = (onTerm: string) => ["sh", "-c", `trap '${onTerm}' TERM; echo ready; while :; do sleep 0.05; done`]
@@ -34,15 +21,9 @@ const isHeld = async (name: string, resource = Resource.configMap) => {
   return LockPolicy.neutralAnnotation in (Option.getOrUndefined(object)?.metadata.annotations ?? {})
 }
 
-/** Takes the lock away from whoever holds it. */
+/** Takes the lock away from its holder. */
 const takeAway = (name: string) =>
   Effect.runPromise(kubelock.server.put(Resource.configMap, "default", { metadata: { name } }))
-
-const until = async (isTrue: () => boolean | Promise<boolean>): Promise<void> => {
-  if (await isTrue()) return
-  await setTimeout(20)
-  await until(isTrue)
-}
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -88,7 +69,7 @@ describe.concurrent("kubelock run", () => {
   })
 
   it("does not wait with --nonblock, and waits for as long as --timeout says", async () => {
-    const holder = await holding("busy")
+    const holder = await kubelock.holding("busy")
     const tried = await run("busy", "--nonblock", "--", "true")
     assert.strictEqual(tried.code, 75)
     const waited = await run("busy", "-w", "0.5", "-E", "9", "--", "true")
@@ -100,20 +81,20 @@ describe.concurrent("kubelock run", () => {
   })
 
   it("gets the lock as soon as it is released", async () => {
-    const holder = await holding("next")
+    const holder = await kubelock.holding("next")
     const waiter = kubelock.start(["run", "next", "--", "echo", "in"])
-    await until(() => isQueued("next"))
+    await Kubelock.until(() => kubelock.isAwaited("next"))
     holder.process.kill("SIGINT")
     assert.strictEqual((await waiter.ended).stdout, "in\n")
   })
 
   it("leaves nothing behind if a signal ends it while it waits", async () => {
-    const holder = await holding("given-up")
+    const holder = await kubelock.holding("given-up")
     const waiter = kubelock.start(["run", "given-up", "--", "true"])
-    await until(() => isQueued("given-up"))
+    await Kubelock.until(() => kubelock.isAwaited("given-up"))
     waiter.process.kill("SIGTERM")
     assert.strictEqual((await waiter.ended).code, 143)
-    assert.isFalse(await isQueued("given-up"))
+    assert.isFalse(await kubelock.isAwaited("given-up"))
     holder.process.kill()
     await holder.ended
   })
@@ -161,14 +142,14 @@ describe.concurrent("kubelock run", () => {
     const pid = Number(readFileSync(join(kubelock.folder, "killed.pid"), "utf8"))
     assert.isTrue(isAlive(pid))
     running.process.kill("SIGKILL")
-    await until(() => !isAlive(pid))
+    await Kubelock.until(() => !isAlive(pid))
   })
 
   it("stops with the command, and ends a command that was stopped for too long", async () => {
     const running = kubelock.start(["run", "stopped", "--ttl=1", "--grace=0.3", "--", ...script("echo told; exit 0")])
     await running.says("ready")
     running.process.kill("SIGTSTP")
-    await until(() => readFileSync(`/proc/${running.process.pid}/stat`, "utf8").includes(") T "))
+    await Kubelock.until(() => readFileSync(`/proc/${running.process.pid}/stat`, "utf8").includes(") T "))
     await setTimeout(1500)
     running.process.kill("SIGCONT")
     const { code, stdout } = await running.ended
@@ -177,13 +158,13 @@ describe.concurrent("kubelock run", () => {
 
   it("takes permits of a semaphore, and holds a shared lock with others or alone", async () => {
     const two = ["--limit", "2"]
-    const [a, b] = [await holding("permits", ...two), await holding("permits", ...two)]
+    const [a, b] = [await kubelock.holding("permits", ...two), await kubelock.holding("permits", ...two)]
     assert.strictEqual((await run("permits", ...two, "--nonblock", "--", "true")).code, 75)
     assert.strictEqual((await run("permits", "--limit", "3", "--nonblock", "--", "true")).code, 69)
     a.process.kill()
     await a.ended
     assert.strictEqual((await run("permits", ...two, "--permits=1", "--nonblock", "--", "true")).code, 0)
-    const reader = await holding("shared", "--shared")
+    const reader = await kubelock.holding("shared", "--shared")
     assert.strictEqual((await run("shared", "--shared", "--nonblock", "--", "true")).code, 0)
     assert.strictEqual((await run("shared", "--exclusive", "--nonblock", "--", "true")).code, 75)
     for (const each of [b, reader]) each.process.kill()
@@ -245,19 +226,13 @@ describe.concurrent("kubelock run", () => {
   })
 
   it("keeps a lock in the namespace and on the resource that it is told", async () => {
-    const holder = await holding("elsewhere", "-n", "other", "--resource", "leases.coordination.k8s.io")
+    const holder = await kubelock.holding("elsewhere", "-n", "other", "--resource", "leases.coordination.k8s.io")
     const lease = await Effect.runPromise(kubelock.server.get(Resource.lease, "other", "elsewhere"))
     assert.isTrue(Option.isSome(lease))
     holder.process.kill()
     await holder.ended
   })
 })
-
-const isQueued = async (name: string) => {
-  const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", name))
-  const annotations = Option.getOrUndefined(object)?.metadata.annotations ?? {}
-  return Object.keys(annotations).some((key) => key.startsWith(`${LockPolicy.neutralAnnotation}-queue`))
-}
 
 describe("kubelock run on a terminal", () => {
   it.each(["", "--foreground"])("forwards Ctrl-C once to the command (%j)", async (flag) => {
@@ -273,9 +248,9 @@ describe("kubelock run on a terminal", () => {
   })
 
   it("gives up on Ctrl-C while it waits", async () => {
-    const holder = await holding("tty-busy")
+    const holder = await kubelock.holding("tty-busy")
     const waiter = kubelock.onTerminal("kubelock run tty-busy -- true")
-    await until(() => isQueued("tty-busy"))
+    await Kubelock.until(() => kubelock.isAwaited("tty-busy"))
     waiter.process.stdin.write("\u0003")
     assert.strictEqual((await waiter.ended).code, 130)
     holder.process.kill()

@@ -1,18 +1,12 @@
 /** `kubelock serve`, as a process, with the other verbs and with kubectl. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { inPath } from "../../tools/inPath.ts"
 import * as notRun from "../../tools/notRun.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
-let kubelock: Kubelock.Kubelock
-
-beforeAll(async () => {
-  kubelock = await Kubelock.make()
-})
-
-afterAll(() => kubelock.remove())
+const kubelock = Kubelock.forTests()
 
 const hasKubectl = inPath("kubectl") !== undefined
 if (!hasKubectl) {

@@ -4,10 +4,15 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { setTimeout } from "node:timers/promises"
+import { afterAll, beforeAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as Resource from "../../src/Resource.ts"
 import { ApiServer } from "../../src/testing/index.ts"
 import { buildProgram } from "../../tools/package.ts"
 import { root } from "./publicModules.ts"
@@ -38,6 +43,8 @@ export interface Options {
  * - `folder`: the working directory of its processes.
  * - `server`: the API server that its kubeconfig names.
  * - `start`, `run`: start the program, and run it until it ends.
+ * - `holding`: starts `kubelock run` with these arguments and without a command, and waits until it says that it holds.
+ * - `isAwaited`: whether somebody is in the queue of a lock.
  * - `shell`: runs a shell command that calls the program by its name.
  * - `onTerminal`: runs a shell command on a terminal of its own, with what is typed there.
  */
@@ -46,13 +53,25 @@ export interface Kubelock {
   readonly server: ApiServer.ApiServer["Service"]
   readonly start: (args: ReadonlyArray<string>, options?: Options) => Running
   readonly run: (args: ReadonlyArray<string>, options?: Options) => Promise<Ended>
+  readonly holding: (...args: ReadonlyArray<string>) => Promise<Running>
+  readonly isAwaited: (name: string, resource?: Resource.Resource) => Promise<boolean>
   readonly shell: (line: string) => Promise<Ended>
   readonly onTerminal: (line: string) => Running
   readonly remove: () => Promise<void>
 }
 
-/** Builds the program and starts a server. */
-export const make = async (): Promise<Kubelock> => {
+/** The program for the tests of this file: made before the first of them, and removed after the last. */
+export const forTests = (): Kubelock => {
+  const kubelock = {} as Kubelock
+  beforeAll(async () => {
+    Object.assign(kubelock, await make())
+  })
+  afterAll(() => kubelock.remove())
+  return kubelock
+}
+
+// Builds the program and starts a server.
+const make = async (): Promise<Kubelock> => {
   const folder = mkdtempSync(join(tmpdir(), "kubelock-program-"))
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { readonly version: string }
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", version }))
@@ -86,6 +105,16 @@ export const make = async (): Promise<Kubelock> => {
     server,
     start,
     run: (args, options) => start(args, { input: "", ...options }).ended,
+    holding: async (...args) => {
+      const holder = start(["run", ...args])
+      await holder.says("is held")
+      return holder
+    },
+    isAwaited: async (name, resource = Resource.configMap) => {
+      const object = await Effect.runPromise(server.get(resource, "default", name))
+      const annotations = Option.getOrUndefined(object)?.metadata.annotations ?? {}
+      return Object.keys(annotations).some((key) => key.startsWith(`${LockPolicy.neutralAnnotation}-queue`))
+    },
     shell: (line) => launch("sh", ["-c", line], { input: "" }).ended,
     onTerminal: (line) => launch("script", ["--quiet", "--return", "--command", line, "/dev/null"]),
     remove: async () => {
@@ -93,6 +122,13 @@ export const make = async (): Promise<Kubelock> => {
       rmSync(folder, { recursive: true, force: true })
     }
   }
+}
+
+/** Waits until something is true. */
+export const until = async (isTrue: () => boolean | Promise<boolean>): Promise<void> => {
+  if (await isTrue()) return
+  await setTimeout(20)
+  await until(isTrue)
 }
 
 const watched = (child: ChildProcessWithoutNullStreams): Running => {
