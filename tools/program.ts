@@ -1,10 +1,7 @@
 /** Runs the programs of this repository: `--help`, one line for each problem, logs on standard error, exit codes. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
-import * as CliError from "effect/cli/CliError"
-import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
@@ -27,18 +24,12 @@ export const run = <Name extends string, Input, E>(
 ): void => {
   // With compiled code at hand, threads and processes start in little more than half the time.
   process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../node_modules/.cache/node")
-  const presenter = CliOutput.layerPresenter({
-    present: (event) =>
-      event._tag === "InvalidInvocation"
-        ? Console.error(`error: ${complaint.ofInvocation(event.errors)} (see ${command.name} --help)`)
-        : CliOutput.defaultPresenter.present(event)
-  })
   Command.runWith(command, { version: "0.1.0" })(args).pipe(
-    Effect.tapCause(report),
+    Effect.tapCause(complaint.report(say)),
     Effect.provide(
       Layer.mergeAll(
         NodeServices.layer,
-        presenter,
+        complaint.presenter(say),
         CliConfig.layer({ builtIns: [GlobalFlag.Help] }),
         Layer.succeed(Logger.LogToStderr, true)
       )
@@ -47,14 +38,7 @@ export const run = <Name extends string, Input, E>(
   )
 }
 
-const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  const problem = Cause.squash(cause)
-  // The presenter has shown an invalid invocation.
-  if (Cause.hasInterruptsOnly(cause) || CliError.isCliError(problem) || !Runtime.getErrorReported(problem)) {
-    return Effect.void
-  }
-  return Console.error(`error: ${complaint.of(problem)}`)
-}
+const say: complaint.Say = (text) => Console.error(`error: ${text}`)
 
 /** The exit code of an interrupted program names the signal. Effect's own is 130 for both. */
 const teardown = (): Runtime.Teardown => {

@@ -1,5 +1,6 @@
 /** How `kubelock` ends. */
 import * as Data from "effect/Data"
+import * as Runtime from "effect/Runtime"
 import { constants } from "node:os"
 
 /**
@@ -20,7 +21,9 @@ export const exitCodes = {
 export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
 
 /** The end of the program with an exit code, and with one line about it if there is a message. */
-export class Ended extends Data.TaggedError("Ended")<{ readonly code: number; readonly message: string }> {}
+export class Ended extends Data.TaggedError("Ended")<{ readonly code: number; readonly message: string }> {
+  override readonly [Runtime.errorReported] = this.message !== ""
+}
 
 /** The end with an exit code of which nothing is to be said. */
 export const silently = (code: number): Ended => new Ended({ code, message: "" })

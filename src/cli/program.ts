@@ -3,7 +3,6 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliError from "effect/cli/CliError"
-import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
@@ -25,11 +24,11 @@ export const run = <Name extends string, Input, E>(
 ): void => {
   process.stdout.on("error", onClosedOutput)
   Command.runWith(command, { version: "" })(args).pipe(
-    Effect.tapCause(report),
+    Effect.tapCause(complaint.report(say)),
     Effect.provide(
       Layer.mergeAll(
         NodeServices.layer,
-        presenter,
+        complaint.presenter(say),
         CliConfig.layer({ builtIns: [GlobalFlag.Help, version, GlobalFlag.Completions] }),
         Logger.layer([logger]),
         Layer.succeed(References.MinimumLogLevel, "Warn")
@@ -42,24 +41,10 @@ export const run = <Name extends string, Input, E>(
 /** Says something on standard error. */
 export const say = (text: string): Effect.Effect<void> => Console.error(`kubelock: ${text}`)
 
-const presenter = CliOutput.layerPresenter({
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? say(`${complaint.ofInvocation(event.errors)} (see ${event.commandPath.join(" ")} --help)`)
-      : CliOutput.defaultPresenter.present(event)
-})
-
 const logger = Logger.make(({ message }) => {
   const parts = Array.isArray(message) ? message : [message]
   process.stderr.write(`kubelock: ${parts.map(complaint.of).join(" ")}\n`)
 })
-
-const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  const problem = Cause.squash(cause)
-  // The presenter has shown an invalid invocation.
-  const isShown = Cause.hasInterruptsOnly(cause) || CliError.isCliError(problem)
-  return isShown || (problem instanceof Ended && problem.message === "") ? Effect.void : say(complaint.of(problem))
-}
 
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   signals.interruptWith(() => fiber.interruptUnsafe(fiber.id))
