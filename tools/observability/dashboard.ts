@@ -30,6 +30,10 @@ const query = ([legend, expr]: Query): Builder<Dataquery> =>
 const rate = (metric: string, by: string, where = ofKind): string =>
   `sum by (${by}) (rate(${metric}{${where}}[$__rate_interval]))`
 
+const totalRate = (metric: string, where = ofKind): string => `sum(rate(${metric}{${where}}[$__rate_interval]))`
+
+const totalIncrease = (metric: string): string => `sum(increase(${metric}{${ofKind}}[$__range]))`
+
 const quantiles = (metric: string, where = ofKind): ReadonlyArray<Query> =>
   (["0.5", "0.95", "0.99"] as const).map((quantile) => [
     `p${Number(quantile) * 100}`,
@@ -80,19 +84,19 @@ const overview = [
   number(
     "Lost",
     "Locks lost in the chosen time. KubelockLockLost in docs/observability.md.",
-    `sum(increase(kubelock_losses_total{${ofKind}}[$__range]))`,
+    totalIncrease("kubelock_losses_total"),
     1
   ),
   number(
     "Timed out",
     "Waits that ended without the lock in the chosen time. KubelockWaitTimedOut in docs/observability.md.",
-    `sum(increase(kubelock_timeouts_total{${ofKind}}[$__range]))`,
+    totalIncrease("kubelock_timeouts_total"),
     1
   ),
   number(
     "Failed",
     "Acquisitions that failed in the chosen time. KubelockAcquisitionsFail in docs/observability.md.",
-    `sum(increase(kubelock_failures_total{${ofKind}}[$__range]))`,
+    totalIncrease("kubelock_failures_total"),
     1
   ),
   number(
@@ -137,8 +141,8 @@ const locks = [
     unit: "ops",
     queries: [
       ["lost: {{reason}}", rate("kubelock_losses_total", "reason")],
-      ["taken over", `sum(rate(kubelock_takeovers_total{${ofKind}}[$__rate_interval]))`],
-      ["broken", `sum(rate(kubelock_breaks_total{${ofKind}}[$__rate_interval]))`]
+      ["taken over", totalRate("kubelock_takeovers_total")],
+      ["broken", totalRate("kubelock_breaks_total")]
     ]
   }),
   chart({
@@ -146,10 +150,10 @@ const locks = [
     text: "A conflict is an attempt that found the lock held, or lost a race: normal in a contest.",
     unit: "ops",
     queries: [
-      ["timed out", `sum(rate(kubelock_timeouts_total{${ofKind}}[$__rate_interval]))`],
+      ["timed out", totalRate("kubelock_timeouts_total")],
       ["failed: {{error}}", rate("kubelock_failures_total", "error")],
-      ["conflicts", `sum(rate(kubelock_conflicts_total{${ofKind}}[$__rate_interval]))`],
-      ["renewals", `sum(rate(kubelock_renewals_total{${ofKind}}[$__rate_interval]))`]
+      ["conflicts", totalRate("kubelock_conflicts_total")],
+      ["renewals", totalRate("kubelock_renewals_total")]
     ]
   })
 ]
@@ -173,7 +177,7 @@ const requests = [
     queries: [
       [
         "requests",
-        `sum(rate(kubelock_request_seconds_count{${chosen}}[$__rate_interval])) / sum(rate(kubelock_acquisitions_total{${chosen}}[$__rate_interval]))`
+        `${totalRate("kubelock_request_seconds_count", chosen)} / ${totalRate("kubelock_acquisitions_total", chosen)}`
       ]
     ]
   })
