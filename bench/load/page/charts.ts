@@ -15,8 +15,11 @@ export interface Chart {
 const named = <A extends object>(sides: ReadonlyArray<Side>, rowsOf: (side: Side) => ReadonlyArray<A>) =>
   sides.flatMap((side) => Array.from(rowsOf(side), (row) => ({ side: side.figures.protocol, ...row })))
 
-/** The charts of a test, by the ids of their places on the page. */
-export const chartsOf = (sides: ReadonlyArray<Side>): Readonly<Record<string, Chart>> => {
+/** The charts of a test, by the ids of their places on the page. `timelines` are those of the sides. */
+export const chartsOf = (
+  sides: ReadonlyArray<Side>,
+  timelines: ReadonlyArray<data.Timeline>
+): Readonly<Record<string, Chart>> => {
   const color = {
     field: "side",
     type: "nominal",
@@ -67,7 +70,7 @@ export const chartsOf = (sides: ReadonlyArray<Side>): Readonly<Record<string, Ch
     })
 
   return {
-    timeline: { renderer: "canvas", spec: timeline(sides) },
+    timeline: { renderer: "canvas", spec: timeline(sides, timelines) },
     throughput: lite({
       data: { values: named(sides, (side) => data.throughputOf(side)) },
       mark: { type: "line", interpolate: "step-after", strokeWidth: 1.5 },
@@ -112,29 +115,28 @@ export const chartsOf = (sides: ReadonlyArray<Side>): Readonly<Record<string, Ch
   }
 }
 
-/** Who held the lock when: a row for each thread. The signal `domain` is the part of the time that is shown, in milliseconds. */
-const timeline = (sides: ReadonlyArray<Side>): vega.Spec => {
+/** Which thread held the lock when: a row for each. The signal `domain` is the part of the time that is shown, in milliseconds. */
+const timeline = (sides: ReadonlyArray<Side>, timelines: ReadonlyArray<data.Timeline>): vega.Spec => {
+  const protocols = sides.map(({ figures }) => figures.protocol)
   const rows = sides.flatMap(({ figures: { protocol, threads } }) =>
-    Array.from({ length: threads }, (_, thread) => rowOf(sides, protocol, thread))
+    Array.from({ length: threads }, (_, thread) => ({
+      protocol,
+      name: sides.length > 1 ? `${protocol} ${thread}` : `thread ${thread}`
+    }))
   )
-  const turns = sides.flatMap((side) => {
-    const { protocol } = side.figures
-    return data
-      .timelineOf(side)
-      .turns.map(({ from, holds, thread, to }) => [rowOf(sides, protocol, thread), protocol, from, to, holds] as const)
+  const names = rows.map(({ name }) => name)
+  const turns = timelines.flatMap(({ turns }, side) => {
+    const first = rows.findIndex(({ protocol }) => protocol === protocols[side])
+    return turns.map(({ thread, ...turn }) => ({ ...turn, row: first + thread }))
   })
-  const index = new Map(rows.map((row, at) => [row, at]))
-  const end = Math.max(1, ...turns.map(([, , , to]) => to))
+  const end = Math.max(1, ...turns.map(({ to }) => to))
   return {
     height: Math.max(60, 22 * rows.length),
     autosize: { type: "fit-x", contains: "padding" },
     signals: [
       { name: "end", value: end },
-      { name: "rowsOf", value: rows },
-      {
-        name: "sideOf",
-        value: sides.flatMap(({ figures: { protocol, threads } }) => Array.from({ length: threads }, () => protocol))
-      },
+      { name: "rowsOf", value: names },
+      { name: "sideOf", value: rows.map(({ protocol }) => protocol) },
       { name: "domain", value: [0, end] },
       {
         name: "width",
@@ -146,8 +148,8 @@ const timeline = (sides: ReadonlyArray<Side>): vega.Spec => {
       // Few bytes: the row, when it began, how long it lasted (both in microseconds), and how many holds it was.
       {
         name: "turns",
-        values: turns.map(([row, , from, to, holds]) => [
-          index.get(row)!,
+        values: turns.map(({ from, holds, row, to }) => [
+          row,
           Math.round(from * 1000),
           Math.max(1, Math.round((to - from) * 1000)),
           holds
@@ -162,8 +164,8 @@ const timeline = (sides: ReadonlyArray<Side>): vega.Spec => {
     ],
     scales: [
       { name: "x", type: "linear", range: "width", domain: { signal: "domain" }, nice: false, zero: false },
-      { name: "y", type: "band", range: "height", domain: rows, paddingInner: 0.25, paddingOuter: 0.1 },
-      { name: "color", type: "ordinal", range: "category", domain: sides.map(({ figures }) => figures.protocol) }
+      { name: "y", type: "band", range: "height", domain: names, paddingInner: 0.25, paddingOuter: 0.1 },
+      { name: "color", type: "ordinal", range: "category", domain: protocols }
     ],
     axes: [
       {
@@ -213,7 +215,3 @@ const timeline = (sides: ReadonlyArray<Side>): vega.Spec => {
     ]
   } as vega.Spec
 }
-
-/** What the rows of the timeline are called. */
-export const rowOf = (sides: ReadonlyArray<Side>, protocol: string, thread: number): string =>
-  sides.length > 1 ? `${protocol} ${thread}` : `thread ${thread}`

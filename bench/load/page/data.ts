@@ -29,9 +29,9 @@ export interface Timeline {
 /** How many turns of a side fit on a page. */
 export const mostTurns = 8000
 
-const pauses = [0, 0.01, 0.1, 1, 10, 100, 1000, 10_000, Number.POSITIVE_INFINITY]
+const pauses = [0, 0.01, 0.1, 1, 10, 100, 1000, 10_000]
 
-/** Who held the lock when. */
+/** Which thread held the lock when. */
 export const timelineOf = ({ figures, records }: Side): Timeline => {
   if (records.holds === undefined) return { turns: [], merged: 0, isComplete: true }
   const { holds, isComplete } = Holds.read(records.holds)
@@ -39,11 +39,8 @@ export const timelineOf = ({ figures, records }: Side): Timeline => {
     const turns = turnsOf(holds, figures.fibers, merged)
     if (turns.length <= mostTurns) return { turns, merged, isComplete }
   }
-  return {
-    turns: turnsOf(holds, figures.fibers, Number.POSITIVE_INFINITY).slice(0, mostTurns),
-    merged: 0,
-    isComplete: false
-  }
+  const merged = Number.POSITIVE_INFINITY
+  return { turns: turnsOf(holds, figures.fibers, merged), merged, isComplete }
 }
 
 // A turn ends with the first pause that is longer.

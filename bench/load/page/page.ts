@@ -21,6 +21,7 @@ const read = (file: string): string => readFileSync(file, "utf8")
 export const html = ({ sides, title }: Content): string => {
   const runs = sides.map(({ figures }) => figures)
   const names = runs.map(({ protocol }) => protocol)
+  const timelines = sides.map(data.timelineOf)
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -39,14 +40,14 @@ export const html = ({ sides, title }: Content): string => {
 <section aria-labelledby="figures"><h2 id="figures">Figures</h2>
 ${table(report.cellsOf(runs), "The figures of the test")}
 ${paragraph(report.remarks(runs).join(" "))}</section>
-${figure("timeline", "Who held the lock when", timelineText(sides), turnsTable(sides), toolbar)}
+${figure("timeline", "Who held the lock when", timelineText(sides, timelines), turnsTable(sides, timelines), toolbar)}
 ${figure("throughput", "Throughput over time", "Acquisitions a second, of all objects.", throughputTable(sides))}
 ${figure("wait", "Waits", "From wanting the lock to having it. How many of all waits took how long, on a logarithmic scale.", percentilesTable(sides, "waitMillis"))}
 ${data.hasHandoffs(sides) ? figure("handoff", "Hand-offs", "From the moment when a holder left to the next entry that excludes all others.", percentilesTable(sides, "handoffMillis")) : ""}
 ${figure("requests", "Requests by verb", "Requests to the API server for each acquisition.", requestsTable(sides))}
 ${figure("fairness", "Fairness", "How often each contender had the lock. 1 is an equal share.", fairnessTable(sides))}
 </main>
-<script type="application/json" id="charts">${JSON.stringify(chartsOf(sides)).replaceAll("<", "\\u003c")}</script>
+<script type="application/json" id="charts">${JSON.stringify(chartsOf(sides, timelines)).replaceAll("<", "\\u003c")}</script>
 <!--
 ${read(join(vegaFolder, "LICENSE")).replaceAll("--", "- -")}
 -->
@@ -97,8 +98,7 @@ ${(
 <output id="shown" aria-live="polite"></output></div>
 `
 
-const timelineText = (sides: ReadonlyArray<Side>): string => {
-  const timelines = sides.map(data.timelineOf)
+const timelineText = (sides: ReadonlyArray<Side>, timelines: ReadonlyArray<data.Timeline>): string => {
   const ids = sides[0]?.figures.ids ?? 1
   const what = sides[0]?.figures.kind === "semaphore" ? "permits" : "the lock"
   const merged = Math.max(...timelines.map(({ merged }) => merged))
@@ -118,14 +118,14 @@ const bySide = <A>(
   cells: (row: A) => ReadonlyArray<string>
 ) => sides.flatMap((side) => Array.from(rowsOf(side), (row) => [side.figures.protocol, ...cells(row)]))
 
-const turnsTable = (sides: ReadonlyArray<Side>): string => {
-  const rows = sides.flatMap((side) => {
-    const { turns } = data.timelineOf(side)
-    return Array.from({ length: side.figures.threads }, (_, thread) => {
+const turnsTable = (sides: ReadonlyArray<Side>, timelines: ReadonlyArray<data.Timeline>): string => {
+  const rows = sides.flatMap(({ figures }, side) => {
+    const { turns } = timelines[side]!
+    return Array.from({ length: figures.threads }, (_, thread) => {
       const own = turns.filter((turn) => turn.thread === thread)
       const lengths = own.map(({ from, to }) => to - from)
       return [
-        `${side.figures.protocol}, thread ${thread}`,
+        `${figures.protocol}, thread ${thread}`,
         String(own.reduce((sum, { holds }) => sum + holds, 0)),
         String(own.length),
         preciseTime(lengths.reduce((sum, length) => sum + length, 0)),
