@@ -98,8 +98,7 @@ const election = ({ annotations, content }: ObjectSnapshot, now: ServerTime): Sa
   const holder = leaseSpec.holderOf(spec)
   const { waiters } = LockQueue.fromAnnotations(leaderKey, annotations)
   if (holder === undefined) return { kind: "election", state: "Free", holders: [], waiters }
-  const renewed = spec.renewTime === undefined ? undefined : rfc3339.parse(spec.renewTime)
-  const ends = renewed && renewed.seconds + Math.ceil(renewed.nanos / 1e9) + (spec.leaseDurationSeconds ?? 0)
+  const ends = leaseSpec.endOf(spec)
   const isExpired = ends !== undefined && now.earliest > ends * 1000
   const since = spec.acquireTime === undefined ? {} : { since: inSeconds(spec.acquireTime) }
   const expires = ends === undefined ? {} : { expires: rfc3339.format(ends) }

@@ -45,12 +45,17 @@ export const holderOf = ({ holderIdentity }: LeaseSpec): string | undefined =>
  * server, so anybody may judge it by that clock.
  */
 export const ownLease = (spec: LeaseSpec): Lease | undefined => {
-  const { holderIdentity = "", leaseDurationSeconds, renewTime } = spec
-  const renewed = renewTime === undefined ? undefined : rfc3339.parse(renewTime)
-  if (LockQueue.processIdOf(holderIdentity) === "" || renewed === undefined) return undefined
+  const { holderIdentity = "", leaseDurationSeconds } = spec
+  const end = endOf(spec)
+  if (LockQueue.processIdOf(holderIdentity) === "" || end === undefined) return undefined
   if (leaseDurationSeconds === undefined || leaseDurationSeconds <= 0) return undefined
-  const renewedAt = renewed.seconds + Math.ceil(renewed.nanos / 1e9)
-  return { holderId: holderIdentity, expiry: rfc3339.format(renewedAt + leaseDurationSeconds) }
+  return { holderId: holderIdentity, expiry: rfc3339.format(end) }
+}
+
+/** When the Lease ends by the times in it, in seconds since 1970; `undefined` if they do not tell. */
+export const endOf = ({ leaseDurationSeconds = 0, renewTime }: LeaseSpec): number | undefined => {
+  const renewed = renewTime === undefined ? undefined : rfc3339.parse(renewTime)
+  return renewed && renewed.seconds + Math.ceil(renewed.nanos / 1e9) + leaseDurationSeconds
 }
 
 /** The holders of locks and permits whose records stand on the Lease, under whatever key. */
