@@ -103,7 +103,7 @@ const make = Effect.fnUntraced(function* (
 
   const { credentials } = yield* currentCredentials
   const connections = yield* Effect.acquireRelease(
-    Effect.promise(() => loading.then(() => RotatingConnections.make(credentials.connection))),
+    Effect.promise(() => RotatingConnections.make(credentials.connection, loading)),
     (connections) => Effect.sync(() => connections.close())
   )
   const http = Http.make(connections, server, yield* Timers.make)

@@ -29,9 +29,9 @@ export class RotatingConnections implements Connections {
     this.#current = connect(undici, connection)
   }
 
-  /** Connects. */
-  static async make(connection: Connection): Promise<RotatingConnections> {
-    return new RotatingConnections(await loadUndici(), connection)
+  /** Connects. `loading`: undici, if it is being loaded. */
+  static async make(connection: Connection, loading = loadUndici()): Promise<RotatingConnections> {
+    return new RotatingConnections(await loading, connection)
   }
 
   get requests(): Undici.Dispatcher {
