@@ -1,5 +1,5 @@
 /**
- * Who held the lock when, in memory that all threads share: the holds of the first object, up to a number, and how many there were of all
+ * The holds of a test, in memory that all threads share: those of the first object, up to a number, and how many there were of all
  * objects in each part of the time. Its size is constant.
  */
 

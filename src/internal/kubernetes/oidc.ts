@@ -166,7 +166,7 @@ const authority = (config: Config): Effect.Effect<string | undefined, string> =>
   return Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: () => `${path} cannot be read` })
 }
 
-// The old refresh-token is spent: without the new one, whoever reads the file next has to log in anew. Comments stay.
+// The old refresh-token is spent: without the new one, the next reader of the file has to log in anew. Comments stay.
 const store = ({ names, userSource }: Target, tokens: Tokens): Effect.Effect<void> => {
   if (userSource === undefined) return Effect.void
   return Effect.tryPromise(async () => {
