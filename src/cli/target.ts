@@ -74,6 +74,13 @@ export const client = Layer.unwrap(
   )
 )
 
+/** The namespace that the flags name, or else that of the kubeconfig. */
+export const namespace = Effect.gen(function* () {
+  const flags = yield* root
+  const { namespace } = yield* KubernetesClient.KubernetesClient
+  return Option.getOrElse(flags.namespace, () => namespace)
+})
+
 /** The store of a kind of object, in the namespace that the flags name. */
 export const store = (
   resource: Resource.Resource

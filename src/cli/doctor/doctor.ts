@@ -41,7 +41,7 @@ const examine = (given: Given, report: (findings: ReadonlyArray<Finding>) => Eff
     const { resource } = given
     const client = yield* KubernetesClient
     const flags = yield* target.root
-    const namespace = Option.getOrElse(flags.namespace, () => client.namespace)
+    const namespace = yield* target.namespace
     const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
     yield* report([yield* connection.server(api, client.server, namespace, sourceOf(flags.kubeconfig))])
     yield* report([yield* connection.clock(api), yield* connection.http2(client.server), yield* connection.leases(api)])

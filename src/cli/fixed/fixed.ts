@@ -9,7 +9,6 @@ import * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import * as leaseMirror from "../../internal/election/leaseMirror.ts"
 import * as requests from "../../internal/engine/requests.ts"
-import { KubernetesClient } from "../../KubernetesClient.ts"
 import * as Lock from "../../Lock.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockKind from "../../LockKind.ts"
@@ -30,8 +29,6 @@ export const acquire = (given: AcquireGiven) =>
     const problem = waiting.problemOf(given)
     if (problem !== undefined) return yield* misused(problem)
     const { name, nonblock, resource, ttl } = given
-    const flags = yield* target.root
-    const client = yield* KubernetesClient
     const options = yield* lockOptions.make({ ttl, renewEvery: false, waitSchedule: waiting.scheduleOf(given) })
     const lock = yield* Lock.make(options)
     // The scope of a lock that is had never closes: the lock outlives this program.
@@ -42,7 +39,7 @@ export const acquire = (given: AcquireGiven) =>
     const held = yield* Scope.provide(acquisition, scope).pipe(
       Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
     )
-    const namespace = Option.getOrElse(flags.namespace, () => client.namespace)
+    const namespace = yield* target.namespace
     yield* Console.log(handle.format({ namespace, resource, name, holderId: held.holderId }))
   }).pipe(
     Effect.scoped,

@@ -9,7 +9,7 @@ import type { ServerTime } from "../../ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import * as Resource from "../../Resource.ts"
 import { say } from "../program.ts"
-import { root } from "../target.ts"
+import * as target from "../target.ts"
 import * as objects from "./objects.ts"
 import * as view from "./view.ts"
 
@@ -41,10 +41,8 @@ export interface Place {
 export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resource }: Wanted) {
   const client = yield* KubernetesClient
   const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
-  const given = yield* root
   const key = Option.getOrUndefined(yield* settings.text("ANNOTATION"))
-  const own = Option.getOrElse(given.namespace, () => client.namespace)
-  const namespace = allNamespaces ? undefined : yield* Effect.fromResult(Resource.checkName(own))
+  const namespace = allNamespaces ? undefined : yield* Effect.fromResult(Resource.checkName(yield* target.namespace))
   const resources = Option.match(resource, {
     onNone: () => [Resource.configMap, Resource.lease],
     onSome: (one) => [one]
