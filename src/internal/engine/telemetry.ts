@@ -25,11 +25,11 @@ type Observer = Pick<Fiber, "context">
 
 /** Updates a metric with the attributes that the layer asked for. */
 export const measure = <Input, State>(
-  contender: Contender,
+  counted: Pick<Contender, "attributes">,
   metric: Metric.Metric<Input, State>,
   input: Input,
   attributes?: Readonly<Record<string, string>>
-): Effect.Effect<void> => Effect.withFiberSucceed((fiber) => update(fiber, contender, metric, input, attributes))
+): Effect.Effect<void> => Effect.withFiberSucceed((fiber) => update(fiber, counted, metric, input, attributes))
 
 const update = <Input, State>(
   { context }: Observer,
@@ -101,8 +101,7 @@ const kinds = {
 } as const
 
 /** Counts a lock that was broken. */
-export const broken = (attributes: Attributes): Effect.Effect<void> =>
-  Effect.withFiberSucceed((fiber) => update(fiber, { attributes }, LockMetrics.breaks, 1))
+export const broken = (attributes: Attributes): Effect.Effect<void> => measure({ attributes }, LockMetrics.breaks, 1)
 
 /** Logs a sentence that an operator must read, with the lock and its holder as fields of their own. */
 export const tell = (
