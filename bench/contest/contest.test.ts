@@ -5,27 +5,20 @@ import * as Semaphore from "effect/Semaphore"
 import * as Resource from "../../src/Resource.ts"
 import * as histogram from "../harness/histogram.ts"
 import * as Contest from "./contest.ts"
-import { now, type Records, type Task } from "./task.ts"
+import { alone, now, type Records, type Task } from "./task.ts"
 import * as Witness from "./witness.ts"
 
 const task = (part: Partial<Task>): Task => ({
+  ...alone,
   kind: "kubelock",
   connection: { _tag: "Yaml", yaml: "" },
   resource: Resource.refreshToken,
   namespace: "dex",
   ids: ["a"],
   contenders: 2,
-  first: 0,
   total: 2,
   holdMillis: 1,
-  limit: 1,
-  writers: 1,
   seconds: 1,
-  seed: "",
-  sharedWithDex: false,
-  warmUpCpuMillis: 0,
-  settleSeconds: 0,
-  records: undefined,
   ...part
 })
 

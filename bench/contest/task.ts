@@ -41,6 +41,21 @@ export interface Task {
   readonly records: Records | undefined
 }
 
+/** The task of one contender that takes an exclusive lock and gives it back at once, and of nothing else. */
+export const alone = {
+  contenders: 1,
+  first: 0,
+  total: 1,
+  holdMillis: 0,
+  limit: 1,
+  writers: 1,
+  seed: "",
+  sharedWithDex: false,
+  warmUpCpuMillis: 0,
+  settleSeconds: 0,
+  records: undefined
+} satisfies Partial<Task>
+
 /** The records of all threads together: constant in size, however long the round. */
 export interface Records {
   readonly witness: Witness

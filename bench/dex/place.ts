@@ -1,7 +1,7 @@
 /** One RefreshToken on a real API server, and the tasks of processes that contend for it. */
 import type { Connection } from "../harness/connection.ts"
 import * as Resource from "../../src/Resource.ts"
-import type { Task } from "../contest/task.ts"
+import { alone, type Task } from "../contest/task.ts"
 
 /** The object, and how to reach it. */
 export interface Place {
@@ -15,21 +15,14 @@ export const holdMillis = 20
 
 /** The task of one process. */
 export const taskOf = ({ connection, id, namespace }: Place, kind: "kubelock" | "dex", seconds: number): Task => ({
+  ...alone,
   kind,
   connection,
   resource: Resource.refreshToken,
   namespace,
   ids: [id],
-  contenders: 1,
-  first: 0,
-  total: 1,
   holdMillis,
-  limit: 1,
-  writers: 1,
   seconds,
-  seed: "",
   sharedWithDex: true,
-  warmUpCpuMillis: Math.min(300, 100 * seconds),
-  settleSeconds: 0,
-  records: undefined
+  warmUpCpuMillis: Math.min(300, 100 * seconds)
 })

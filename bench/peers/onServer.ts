@@ -1,17 +1,12 @@
 /** Everything that is measured on one API server. */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Envtest } from "../../src/testing/index.ts"
 import type { Build } from "../contest/build.ts"
-import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind, resourceOf } from "../contest/kind.ts"
+import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind } from "../contest/kind.ts"
 import type { Pool } from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
-import * as elsewhere from "../elsewhere/servers.ts"
-import * as Api from "../harness/api.ts"
-import * as Connection from "../harness/connection.ts"
-import * as Objects from "../harness/objects.ts"
 import { number } from "../harness/text.ts"
 import * as LoadTest from "../load/loadTest.ts"
 import * as ByteCounter from "./byteCounter.ts"
@@ -21,10 +16,8 @@ import type { Cell, Many as ManyFigure, Mixed, OnServer, Waiting, Wire } from ".
 import * as plan from "./plan.ts"
 import * as samples from "./samples.ts"
 import * as serverCpu from "./serverCpu.ts"
+import * as Tasks from "./tasks.ts"
 import * as watchEvents from "./watchEvents.ts"
-
-/** The namespace that the servers are started with. */
-const namespace = "dex"
 
 /** Measures all kinds but those that are absent. `say` reports the progress. */
 export const measure = Effect.fnUntraced(function* (
@@ -36,36 +29,9 @@ export const measure = Effect.fnUntraced(function* (
 ) {
   const { seconds } = settings
   const able = plan.able(api.server, settings)
-  const others = yield* elsewhere.start(able.filter(isElsewhere), api.etcdUrl)
-  const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
-  const requests = yield* Effect.provideContext(Api.make, yield* Layer.build(Connection.layer(connection)))
-
-  /** Each round has an object of its own, so that it inherits nothing from another. */
-  const makeObject = (kind: Kind, bytes?: number, count = 1) =>
-    Objects.make({ api: requests, resource: resourceOf(kind), namespace }, count, bytes)
-
-  const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task => ({
-    kind,
-    connection,
-    address: isElsewhere(kind) ? others.addressOf(kind) : undefined,
-    resource: resourceOf(kind),
-    namespace,
-    ids,
-    contenders: 1,
-    first: 0,
-    total: 1,
-    holdMillis: 0,
-    limit: 1,
-    writers: 1,
-    seconds,
-    seed: "",
-    sharedWithDex: false,
-    before,
-    warmUpCpuMillis: plan.warmUpCpuMillis(seconds),
-    settleSeconds: 0,
-    records: undefined,
-    ...part
-  })
+  const { connection, makeObject, others, ...tasks } = yield* Tasks.make(api, able)
+  const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task =>
+    tasks.taskOf(kind, ids, { seconds, before, warmUpCpuMillis: plan.warmUpCpuMillis(seconds), ...part })
 
   const play = Effect.fnUntraced(function* (
     { contenders, holdMillis, kind }: plan.Load,
@@ -198,7 +164,7 @@ export const measure = Effect.fnUntraced(function* (
     const ids = yield* makeObject(kind, undefined, count)
     const build = kind === "kubelock-before" ? before : undefined
     const measured = yield* Effect.timeoutOption(
-      Many.measure(build, { kubeConfig: api.kubeConfig, namespace, ids, keepSeconds }, busyLoops),
+      Many.measure(build, { kubeConfig: api.kubeConfig, namespace: Tasks.namespace, ids, keepSeconds }, busyLoops),
       plan.many.patience
     )
     const what = `${count} ids at once, ${kind}, ${busyLoops} busy loops`
@@ -233,7 +199,7 @@ export const measure = Effect.fnUntraced(function* (
   }).pipe(Effect.scoped)
 
   const threads = LoadTest.measure({
-    target: { kubeconfig: connection, namespace, resource: "refreshtokens" },
+    target: { kubeconfig: connection, namespace: Tasks.namespace, resource: "refreshtokens" },
     kind: "lock",
     limit: null,
     writers: null,

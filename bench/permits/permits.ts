@@ -14,7 +14,7 @@ import { Envtest } from "../../src/testing/index.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
 import * as Pool from "../contest/pool.ts"
-import type { Report, Task } from "../contest/task.ts"
+import { alone, type Report, type Task } from "../contest/task.ts"
 import * as Api from "../harness/api.ts"
 import * as Connection from "../harness/connection.ts"
 import * as packages from "../elsewhere/packages.ts"
@@ -70,6 +70,7 @@ const roundOf = (
 
 const tasksOf = (load: Load, part: Pick<Task, "connection" | "ids" | "seconds" | "seed">): ReadonlyArray<Task> =>
   Array.from({ length: load.processes }, (_, process) => ({
+    ...alone,
     ...part,
     kind: load.kind === "redis" ? "semaphore" : load.kind,
     resource,
@@ -80,10 +81,7 @@ const tasksOf = (load: Load, part: Pick<Task, "connection" | "ids" | "seconds" |
     holdMillis: load.holdMillis,
     limit: load.limit,
     writers: load.writers,
-    sharedWithDex: false,
-    warmUpCpuMillis: Math.min(300, 100 * part.seconds),
-    settleSeconds: 0,
-    records: undefined
+    warmUpCpuMillis: Math.min(300, 100 * part.seconds)
   }))
 
 /** Plays each load once in each round, so that what changes on the machine hits all. */
