@@ -8,15 +8,15 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClient.ts"
+import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
-import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
 import * as GoElection from "../contest/leaderElection.ts"
+import * as realServer from "../harness/realServer.ts"
 import { median, timed } from "../harness/statistics.ts"
 import { markdown, number, time } from "../harness/text.ts"
 import { type Campaign, clientGo, kubelock, namespace } from "./candidates.ts"
@@ -140,9 +140,7 @@ const command = Command.make(
     rounds: whole("rounds", [1, 1000], "How often each hand-over is measured (default 15)").pipe(Flag.withDefault(15))
   },
   Effect.fnUntraced(function* ({ rounds }) {
-    const samples = yield* Effect.flatMap(Envtest.ApiServer, ({ kubeConfig }) =>
-      Effect.provide(measure(rounds), layerKubeConfigYaml(kubeConfig))
-    ).pipe(Effect.provide(Envtest.layer({ server: "kube-apiserver", fsync: true })), Effect.scoped)
+    const samples = yield* Effect.provide(Effect.scoped(measure(rounds)), realServer.layer)
     yield* Console.log(markdown(["median", "client-go (model)", "kubelock"], rows(samples)))
   })
 ).pipe(

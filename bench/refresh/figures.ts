@@ -11,12 +11,11 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
-import { Envtest } from "../../src/testing/index.ts"
 import * as Api from "../harness/api.ts"
 import * as Objects from "../harness/objects.ts"
+import * as realServer from "../harness/realServer.ts"
 import * as requests from "../harness/requests.ts"
 import { quantile, sorted, timed } from "../harness/statistics.ts"
 import type { Token } from "./upstream.ts"
@@ -100,32 +99,27 @@ const rotations = Effect.fnUntraced(function* (
 })
 
 const main = Effect.gen(function* () {
-  const api = yield* Envtest.start({ server: "kube-apiserver" })
-  const client = KubernetesClient.layerKubeConfigYaml(api.kubeConfig)
-  const rows = yield* Effect.gen(function* () {
-    const place = { api: yield* Api.make, resource: Resource.refreshToken, namespace }
-    const rows = []
-    for (const [ids, instances, callers] of [
-      [1, 1, 1],
-      [1, 1, 32],
-      [1, 4, 8],
-      [100, 1, 1]
-    ] as const) {
-      for (const protocol of ["kubelock", "dex"] as const) {
-        const row = yield* Objects.make(place, ids).pipe(
-          Effect.tap((names) =>
-            Effect.forEach(names, (name) => Objects.patch(place, name, { connectorData: null }), { concurrency: 8 })
-          ),
-          Effect.flatMap((names) => rotations(protocol, names, instances, callers)),
-          Effect.scoped
-        )
-        yield* Console.error(JSON.stringify(row))
-        rows.push(row)
-      }
+  const place = { api: yield* Api.make, resource: Resource.refreshToken, namespace }
+  const rows = []
+  for (const [ids, instances, callers] of [
+    [1, 1, 1],
+    [1, 1, 32],
+    [1, 4, 8],
+    [100, 1, 1]
+  ] as const) {
+    for (const protocol of ["kubelock", "dex"] as const) {
+      const row = yield* Objects.make(place, ids).pipe(
+        Effect.tap((names) =>
+          Effect.forEach(names, (name) => Objects.patch(place, name, { connectorData: null }), { concurrency: 8 })
+        ),
+        Effect.flatMap((names) => rotations(protocol, names, instances, callers)),
+        Effect.scoped
+      )
+      yield* Console.error(JSON.stringify(row))
+      rows.push(row)
     }
-    return rows
-  }).pipe(Effect.provide(client))
+  }
   yield* Console.table(rows)
 })
 
-main.pipe(Effect.scoped, NodeRuntime.runMain)
+main.pipe(Effect.provide(realServer.layer), NodeRuntime.runMain)

@@ -141,7 +141,7 @@ const command = Command.make(
   { rounds: whole("rounds", [1, 100], "How often each is measured (default 3)").pipe(Flag.withDefault(3)) },
   Effect.fnUntraced(
     function* ({ rounds }) {
-      const { kubeConfig } = yield* Envtest.ApiServer
+      const { kubeConfig } = yield* Envtest.start({ server: "kube-apiserver" })
       const directory = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-runners-"))),
         (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
@@ -177,8 +177,7 @@ const command = Command.make(
     },
     Effect.scoped,
     // A runner that is dead complains.
-    Effect.provideService(References.MinimumLogLevel, "None"),
-    Effect.provide(Envtest.layer({ server: "kube-apiserver", fsync: true }))
+    Effect.provideService(References.MinimumLogLevel, "None")
   )
 ).pipe(
   Command.withDescription(

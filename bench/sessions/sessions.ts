@@ -18,14 +18,14 @@ import * as Scope from "effect/Scope"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import type { Held } from "../../src/Held.ts"
-import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClient.ts"
+import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
-import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
+import * as realServer from "../harness/realServer.ts"
 import { median, timed } from "../harness/statistics.ts"
 import { markdown, number, time } from "../harness/text.ts"
 
@@ -214,12 +214,9 @@ const command = Command.make(
     rounds: whole("rounds", [1, 1000], "How often 50 cycles are measured (default 15)").pipe(Flag.withDefault(15))
   },
   Effect.fnUntraced(function* ({ locks, rounds, seconds }) {
-    const rows = yield* Effect.flatMap(Envtest.ApiServer, ({ kubeConfig }) =>
-      Effect.provide(measure(locks, seconds, rounds), layerKubeConfigYaml(kubeConfig))
-    ).pipe(
-      Effect.provide(Envtest.layer({ server: "kube-apiserver", fsync: true })),
-      Effect.provide(Logger.layer([])),
-      Effect.scoped
+    const rows = yield* measure(locks, seconds, rounds).pipe(
+      Effect.provide(realServer.layer),
+      Effect.provide(Logger.layer([]))
     )
     yield* Console.log(markdown([`${locks} locks`, "without a session", "with a session"], rows))
   })
