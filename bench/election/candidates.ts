@@ -6,10 +6,11 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as ElectionTiming from "../../src/ElectionTiming.ts"
-import { KubernetesClient } from "../../src/KubernetesClient.ts"
+import type { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as LeaseClient from "../../src/testing/clientGo/LeaseClient.ts"
+import * as OwnClient from "../harness/ownClient.ts"
 
 /**
  * A candidate that campaigns.
@@ -31,33 +32,10 @@ export type Campaign = (name: string) => Effect.Effect<Candidate, never, Kuberne
 
 export const namespace = "default"
 
-// The client of one candidate: it counts requests, and can be cut off.
-const clientOf = Effect.map(KubernetesClient, (client) => {
-  let requests = 0
-  let isCut = false
-  const guarded = <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
-      if (isCut) return Effect.never
-      requests++
-      return request
-    })
-  return {
-    layer: Layer.succeed(KubernetesClient, {
-      ...client,
-      request: (request, limits) => guarded(client.request(request, limits)),
-      watch: (request, limits) => guarded(client.watch(request, limits))
-    }),
-    requests: () => requests,
-    cut: Effect.sync(() => {
-      isCut = true
-    })
-  }
-})
-
 /** kubelock, with client-go's default times. */
 export const kubelock: Campaign = (name) =>
   Effect.gen(function* () {
-    const client = yield* clientOf
+    const client = yield* OwnClient.make
     const scope = yield* Scope.make()
     const elections = LeaderElection.layer({ namespace, announces: false, timing: ElectionTiming.make() })
     const context = yield* Layer.buildWithScope(Layer.provide(elections, client.layer), scope)
@@ -84,7 +62,7 @@ let electors = 0
 /** The model of client-go with its defaults, which releases when it is told to stop. */
 export const clientGo: Campaign = (name) =>
   Effect.gen(function* () {
-    const client = yield* clientOf
+    const client = yield* OwnClient.make
     const api = yield* Effect.provide(
       LeaseClient.make({
         namespace,

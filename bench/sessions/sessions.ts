@@ -8,7 +8,6 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -18,13 +17,13 @@ import * as Scope from "effect/Scope"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import type { Held } from "../../src/Held.ts"
-import { KubernetesClient } from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
+import * as OwnClient from "../harness/ownClient.ts"
 import * as realServer from "../harness/realServer.ts"
 import { median, timed } from "../harness/statistics.ts"
 import { markdown, number, time } from "../harness/text.ts"
@@ -34,36 +33,11 @@ const namespace = "default"
 /** How many locks are acquired or released at once. */
 const concurrency = 64
 
-// The client of one layer: it counts writes, and can be cut off.
-const clientOf = Effect.gen(function* () {
-  const client = yield* KubernetesClient
-  let writes = 0
-  const mended = yield* Deferred.make<void>()
-  let isCut = false
-  const guarded = <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => (isCut ? Effect.andThen(Deferred.await(mended), request) : request))
-  return {
-    layer: Layer.succeed(KubernetesClient, {
-      ...client,
-      request: (request, limits) => {
-        if (request.method !== "GET") writes++
-        return guarded(client.request(request, limits))
-      },
-      watch: (request, limits) => guarded(client.watch(request, limits))
-    }),
-    writes: () => writes,
-    cut: Effect.sync(() => {
-      isCut = true
-    }),
-    mend: Effect.asVoid(Deferred.succeed(mended, undefined))
-  }
-})
-
 const patience = LockPolicy.fixedPolls("1 second", 600)
 
 // A layer of its own in this process, as another process has it.
 const contender = Effect.fnUntraced(function* (identity: string, session: boolean) {
-  const client = yield* clientOf
+  const client = yield* OwnClient.make
   const scope = yield* Scope.make()
   const store = ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace })
   const policy = LockPolicy.make({ session, waitSchedule: patience })
