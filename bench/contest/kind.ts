@@ -115,6 +115,12 @@ export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? 
 /** Whether the lock is not on Kubernetes. */
 export const isElsewhere = (kind: AnyKind): kind is Elsewhere => elsewhere.some((one) => one === kind)
 
+/** Whether its Redis syncs once a second rather than before each answer. */
+export const syncsEverySecond = (kind: AnyKind): boolean => kind.endsWith("-everysec")
+
+/** The kind whose code it runs: the settings of a Redis change none. */
+export const codeOf = (kind: AnyKind): string => kind.replace("-everysec", "")
+
 /** Why a kind cannot be measured on a server: `undefined` if it can. */
 export const unable = (kind: Kind, server: Server): string | undefined => {
   if (server === "kube-apiserver") return undefined

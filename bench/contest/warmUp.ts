@@ -8,16 +8,13 @@ import * as Logger from "effect/Logger"
 import * as Api from "../harness/api.ts"
 import * as Objects from "../harness/objects.ts"
 import * as Contest from "./contest.ts"
-import { isAlone, isSlow, type AnyKind } from "./kind.ts"
+import { codeOf, isAlone, isSlow } from "./kind.ts"
 import { takes } from "./takes.ts"
 import { now, type Task } from "./task.ts"
 
 const longestMillis = 60_000
 
 const warm = new Set<string>()
-
-// The setting of a Redis changes no code.
-const codeOf = (kind: AnyKind): string => kind.replace("-everysec", "")
 
 /** Warms up, once for each kind. Slow kinds and raw writes need no warm-up: they have hardly any code to compile. */
 export const warmUp = (task: Task) =>

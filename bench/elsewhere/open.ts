@@ -1,5 +1,5 @@
 /** How the kinds of contenders elsewhere take a lock. */
-import type { Elsewhere } from "../contest/kind.ts"
+import { codeOf, type Elsewhere } from "../contest/kind.ts"
 import * as etcdctl from "./etcdctl.ts"
 import * as etcdMutex from "./etcdMutex.ts"
 import type { Opened } from "./packages.ts"
@@ -7,7 +7,7 @@ import * as redisPackages from "./redisPackages.ts"
 
 /** The package of a kind on Redis: `undefined` if it is on etcd. */
 export const packageOf = (kind: Elsewhere): redisPackages.LockPackage | undefined =>
-  redisPackages.locks.find(({ name }) => name === kind.replace("-everysec", ""))
+  redisPackages.locks.find(({ name }) => name === codeOf(kind))
 
 /** Opens the lock for a round of so many seconds. `address` is the URL of an etcd, or the port of a Redis. */
 export const open = async (kind: Elsewhere, address: string, seconds: number): Promise<Opened> => {

@@ -1,7 +1,7 @@
 /** The servers of the locks that are not on Kubernetes: the etcd of the API server, and two Redis. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type Elsewhere, elsewhere } from "../contest/kind.ts"
+import { type Elsewhere, elsewhere, syncsEverySecond } from "../contest/kind.ts"
 import type { LoadError } from "../harness/loadError.ts"
 import * as etcdctl from "./etcdctl.ts"
 import { packageOf } from "./open.ts"
@@ -61,4 +61,4 @@ export const start = Effect.fnUntraced(function* (
   }
 })
 
-const syncOf = (kind: Elsewhere): RedisServer.Sync => (kind.endsWith("-everysec") ? "everysec" : "always")
+const syncOf = (kind: Elsewhere): RedisServer.Sync => (syncsEverySecond(kind) ? "everysec" : "always")

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Envtest } from "../../src/testing/index.ts"
 import type { Build } from "../contest/build.ts"
-import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind } from "../contest/kind.ts"
+import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind, syncsEverySecond } from "../contest/kind.ts"
 import type { Pool } from "../contest/pool.ts"
 import type { Report, Task } from "../contest/task.ts"
 import { number } from "../harness/text.ts"
@@ -239,7 +239,7 @@ export const measure = Effect.fnUntraced(function* (
       able.filter((kind) => isElsewhere(kind) || (onObjects.includes(kind) && !isLimit(kind)))
     ),
     waiting: yield* Effect.forEach(
-      locks.filter((kind) => !isProgram(kind) && !kind.endsWith("-everysec")),
+      locks.filter((kind) => !isProgram(kind) && !syncsEverySecond(kind)),
       waiting
     ),
     wire: yield* Effect.forEach(onObjects, wire),

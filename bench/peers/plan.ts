@@ -1,5 +1,5 @@
 /** What a run measures, and in which order. */
-import { isSlow, type Kind, kinds, type Server, unable } from "../contest/kind.ts"
+import { elsewhere, isSlow, type Kind, kinds, type Server, syncsEverySecond, unable } from "../contest/kind.ts"
 
 /** What the flags say. Without `servers`, all installed servers are used. */
 export interface Settings {
@@ -83,11 +83,7 @@ export const failing: ReadonlyArray<Kind> = [
   "kubelock",
   "dex",
   "lease-default",
-  "etcd-mutex",
-  "etcdctl",
-  "redis-semaphore",
-  "redlock",
-  "effect-distributed-lock"
+  ...elsewhere.filter((kind) => !syncsEverySecond(kind))
 ]
 
 /** The kinds that can contend on a server, of those named. `absent` are those that this machine does not have. */

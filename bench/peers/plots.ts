@@ -1,7 +1,7 @@
 /** The plots of the page, drawn by Vega-Lite. */
 import * as vega from "vega"
 import * as vegaLite from "vega-lite"
-import { about, isLimit, type Kind, kinds } from "../contest/kind.ts"
+import { about, isLimit, type Kind, kinds, syncsEverySecond } from "../contest/kind.ts"
 import { type Measure, middle } from "./cells.ts"
 import type { Cell, Measurements } from "./measurements.ts"
 import { grid } from "./samples.ts"
@@ -19,7 +19,7 @@ const drawnContenders = 8
 /** Draws all plots of a run. */
 export const draw = async (run: Measurements): Promise<ReadonlyArray<Plot>> => {
   const cells = run.servers.flatMap(({ cells, server }) =>
-    cells.flatMap((cell) => (cell.kind.endsWith("-everysec") ? [] : [{ ...cell, server }]))
+    cells.flatMap((cell) => (syncsEverySecond(cell.kind) ? [] : [{ ...cell, server }]))
   )
   const counts = [...new Set(cells.map(({ contenders }) => contenders))]
   const contenders = counts.includes(drawnContenders) ? drawnContenders : Math.max(...counts)
