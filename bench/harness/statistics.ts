@@ -1,5 +1,5 @@
 /** What the benchmarks compute from what they measured. */
-import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** Sorts samples in ascending order. */
@@ -41,9 +41,7 @@ export const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((t
 
 /** Runs an effect, and adds to samples how long it took in milliseconds. */
 export const timed = <A, E, R>(samples: Array<number>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.gen(function* () {
-    const began = yield* Clock.monotonicTimeNanos
-    const result = yield* effect
-    samples.push(Number((yield* Clock.monotonicTimeNanos) - began) / 1e6)
+  Effect.map(Effect.timed(effect), ([took, result]) => {
+    samples.push(Duration.toMillis(took))
     return result
   })

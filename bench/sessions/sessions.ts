@@ -6,8 +6,8 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -75,13 +75,6 @@ const heapUsed = Effect.sync(() => {
   return process.memoryUsage().heapUsed
 })
 
-const elapsed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.map(Clock.monotonicTimeNanos, (began) =>
-    Effect.flatMap(effect, (value) =>
-      Effect.map(Clock.monotonicTimeNanos, (ended) => ({ value, millis: Number(ended - began) / 1e6 }))
-    )
-  ).pipe(Effect.flatten)
-
 let names = 0
 const freshIds = (count: number) => {
   names++
@@ -92,7 +85,7 @@ const freshIds = (count: number) => {
 const holding = Effect.fnUntraced(function* (count: number, seconds: number, session: boolean) {
   const us = yield* contender("us", session)
   const before = yield* heapUsed
-  const { value: helds } = yield* elapsed(us.acquireAll(freshIds(count)))
+  const helds = yield* us.acquireAll(freshIds(count))
   const memory = ((yield* heapUsed) - before) / count
   // Until all are under the session.
   yield* Effect.sleep("4 seconds")
@@ -111,39 +104,42 @@ const holding = Effect.fnUntraced(function* (count: number, seconds: number, ses
   return figures
 })
 
-// Another waits for all of them: what is lost meanwhile, and how long the hand-over of all takes.
-const handingOver = Effect.fnUntraced(function* (count: number, seconds: number, session: boolean) {
+// One holds them, and another waits for all of them.
+const aPair = Effect.fnUntraced(function* (count: number, session: boolean) {
   const [us, them] = [yield* contender("us", session), yield* contender("them", session)]
   const ids = freshIds(count)
   const helds = yield* us.acquireAll(ids)
   const waiting = yield* Effect.forkChild(Effect.forEach(ids, them.acquire, { concurrency: "unbounded" }))
+  return { us, helds, waiting, end: Effect.all([us.ends, them.ends], { concurrency: "unbounded" }) }
+})
+
+// What is lost meanwhile, and how long the hand-over of all takes.
+const handingOver = Effect.fnUntraced(function* (count: number, seconds: number, session: boolean) {
+  const { end, helds, waiting } = yield* aPair(count, session)
   yield* Effect.sleep(seconds * 1000)
   const lost = yield* lostOf(helds)
-  const { value: theirs, millis } = yield* elapsed(Effect.andThen(letAllGo(helds), Fiber.join(waiting)))
+  const [took, theirs] = yield* Effect.timed(Effect.andThen(letAllGo(helds), Fiber.join(waiting)))
   yield* letAllGo(theirs)
-  yield* Effect.all([us.ends, them.ends], { concurrency: "unbounded" })
-  return { lost, millis }
+  yield* end
+  return { lost, millis: Duration.toMillis(took) }
 })
 
 // The holder dies: how long after its expiry another has all of them.
 const crashing = Effect.fnUntraced(function* (count: number, session: boolean) {
-  const [us, them] = [yield* contender("us", session), yield* contender("them", session)]
-  const ids = freshIds(count)
-  const helds = yield* us.acquireAll(ids)
-  const waiting = yield* Effect.forkChild(Effect.forEach(ids, them.acquire, { concurrency: "unbounded" }))
+  const { end, helds, us, waiting } = yield* aPair(count, session)
   yield* Effect.sleep("6 seconds")
   yield* us.cut
-  const { millis } = yield* elapsed(
+  const [expiry] = yield* Effect.timed(
     Effect.gen(function* () {
       while ((yield* lostOf(helds)) < count) yield* Effect.sleep("20 millis")
     })
   )
-  const after = yield* elapsed(Fiber.join(waiting))
-  yield* letAllGo(after.value)
+  const [took, theirs] = yield* Effect.timed(Fiber.join(waiting))
+  yield* letAllGo(theirs)
   yield* us.mend
   yield* letAllGo(helds)
-  yield* Effect.all([us.ends, them.ends], { concurrency: "unbounded" })
-  return { expiry: millis, millis: after.millis }
+  yield* end
+  return { expiry: Duration.toMillis(expiry), millis: Duration.toMillis(took) }
 })
 
 // Warm and uncontended, in turns.
