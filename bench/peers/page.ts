@@ -90,21 +90,22 @@ const failureTable = (run: Measurements): string => {
       never(killedAfter)
     ])
   )
-  return rows.length === 0
-    ? "Not measured in this run."
-    : markdown(
-        [
-          "server",
-          "lock",
-          "suspended: the waiter has it after",
-          "then the work of the first",
-          "then its release",
-          "killed: the waiter has it after"
-        ],
-        rows,
-        2
-      )
+  const head = [
+    "server",
+    "lock",
+    "suspended: the waiter has it after",
+    "then the work of the first",
+    "then its release",
+    "killed: the waiter has it after"
+  ]
+  return tableOf(head, rows)
 }
+
+const notMeasured = "Not measured in this run."
+
+/** The table of a part that a run may leave out. */
+const tableOf = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  rows.length === 0 ? notMeasured : markdown(head, rows, 2)
 
 const never = (millis: number | null): string => (millis === null ? "not within a minute" : time(millis))
 
@@ -284,14 +285,12 @@ const manyTable = (run: Measurements): string => {
       String(lost)
     ])
   )
-  return rows.length === 0
-    ? "Not measured in this run."
-    : markdown(["server", "", "ids", "busy loops", "time", "lost"], rows, 2)
+  return tableOf(["server", "", "ids", "busy loops", "time", "lost"], rows)
 }
 
 const mixedTable = (run: Measurements): string => {
   const measured = run.servers.flatMap(({ mixed, server }) => (mixed === null ? [] : [{ mixed, server }]))
-  if (measured.length === 0) return "Not measured in this run."
+  if (measured.length === 0) return notMeasured
   const { contendersOfEach, seconds } = measured[0]!.mixed
   return `${contendersOfEach} processes of each contend for one RefreshToken, for ${seconds} s.\n\n${markdown(
     ["server", "", "acquisitions", "share", "timeouts", "errors", "wait p50", "wait p99", "longest wait", "overlaps"],
