@@ -1,15 +1,10 @@
 /** `etcdctl lock`, which runs a command while it has the lock. The command says that it runs, and then sleeps. */
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
+import { output } from "../harness/output.ts"
 import type { Opened } from "./packages.ts"
 
 /** The version of the etcdctl on this machine: `undefined` if there is none. */
-export const version = (): string | undefined => {
-  try {
-    return /etcdctl version: (\S+)/.exec(execFileSync("etcdctl", ["version"], { encoding: "utf8" }))?.[1]
-  } catch {
-    return undefined
-  }
-}
+export const version = (): string | undefined => /etcdctl version: (\S+)/.exec(output("etcdctl", ["version"]))?.[1]
 
 const command = ["sh", "-c", "echo $$; exec sleep 600"]
 

@@ -2,12 +2,14 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as Ports from "../../src/testing/envtest/Ports.ts"
 import { LoadError } from "../harness/loadError.ts"
+import { output } from "../harness/output.ts"
 
 /** When the log is synced: Redis' `appendfsync`. */
 export type Sync = "always" | "everysec"
@@ -19,24 +21,7 @@ export interface RedisServer {
 }
 
 /** The version of the redis-server on this machine: `undefined` if there is none. */
-export const version = (): string | undefined => {
-  try {
-    return /v=(\S+)/.exec(execFileSync("redis-server", ["--version"], { encoding: "utf8" }))?.[1]
-  } catch {
-    return undefined
-  }
-}
-
-const freePort = Effect.promise(
-  () =>
-    new Promise<number>((resolve) => {
-      const server = createServer()
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-      })
-    })
-)
+export const version = (): string | undefined => /v=(\S+)/.exec(output("redis-server", ["--version"]))?.[1]
 
 const answers = (port: number) =>
   Effect.tryPromise({
@@ -52,7 +37,7 @@ const answers = (port: number) =>
 
 /** Starts it. It ends with the scope, with all that it wrote. */
 export const start = Effect.fnUntraced(function* (sync: Sync): Effect.fn.Return<RedisServer, LoadError, Scope.Scope> {
-  const port = yield* freePort
+  const port = yield* Ports.free
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-redis-"))),
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,8 +1,8 @@
 /** The machine of a run, and the versions of what was measured. */
-import { execFileSync } from "node:child_process"
 import { createRequire } from "node:module"
 import * as os from "node:os"
 import { join } from "node:path"
+import { output } from "../harness/output.ts"
 
 /** The machine and the versions. `commit` ends in `+` if `src` had uncommitted changes. */
 export interface Machine {
@@ -31,18 +31,6 @@ const versionOf = (name: string): string => {
     }
   }
   return "unknown"
-}
-
-const output = (command: string, args: ReadonlyArray<string>): string => {
-  try {
-    return execFileSync(command, args, {
-      encoding: "utf8",
-      cwd: import.meta.dirname,
-      stdio: ["ignore", "pipe", "ignore"]
-    })
-  } catch {
-    return ""
-  }
 }
 
 /** Describes this machine. */
