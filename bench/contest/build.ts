@@ -9,11 +9,11 @@ import type * as Scope from "effect/Scope"
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import type * as KubernetesClient from "../../src/KubernetesClient.ts"
-import type * as Lock from "../../src/Lock.ts"
-import type * as LockPolicy from "../../src/LockPolicy.ts"
-import type * as ObjectStore from "../../src/ObjectStore.ts"
-import type * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
+import * as KubernetesClient from "../../src/KubernetesClient.ts"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as ObjectStore from "../../src/ObjectStore.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import { LoadError } from "../harness/loadError.ts"
 
 /** An earlier build: the URL of the folder with its modules. */
@@ -29,6 +29,9 @@ export interface Modules {
   readonly ObjectStore: typeof ObjectStore
   readonly ObjectStoreKubernetes: typeof ObjectStoreKubernetes
 }
+
+/** The modules of this build. */
+export const own: Modules = { KubernetesClient, Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes }
 
 /** Takes in an earlier build, from the folder of its package: where `npm pack` was unpacked. */
 export const stage = (folder: string): Effect.Effect<Build, LoadError, Scope.Scope> =>

@@ -6,7 +6,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { threadId } from "node:worker_threads"
 import type * as KubernetesClient from "../../src/KubernetesClient.ts"
-import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStore from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
@@ -50,7 +49,7 @@ const policyOf = ({ sharedWithDex }: Task) => LockPolicy.make({ sharedWithDex })
 // Each contender wants the lock again at once.
 const again = { releaseInBackground: true }
 
-const kubelock = Effect.fnUntraced(function* (task: Task, modules: Omit<Build.Modules, "KubernetesClient">) {
+const kubelock = Effect.fnUntraced(function* (task: Task, modules: Build.Modules) {
   const { sharedWithDex } = task
   const store = yield* storeOf(task, modules.ObjectStoreKubernetes)
   const lock = yield* modules.Lock.make({ identity, policy: modules.LockPolicy.make({ sharedWithDex }) }).pipe(
@@ -78,7 +77,7 @@ const shared = Effect.fnUntraced(function* (task: Task) {
   return take
 })
 
-const thisBuild = (task: Task) => kubelock(task, { Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes })
+const thisBuild = (task: Task) => kubelock(task, Build.own)
 
 const earlierBuild = Effect.fnUntraced(function* (task: Task) {
   const modules = yield* Build.load(task.before!)

@@ -7,10 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
-import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
-import * as ObjectStore from "../../src/ObjectStore.ts"
-import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Build from "../contest/build.ts"
 import { now } from "../contest/task.ts"
@@ -32,8 +29,6 @@ export interface Answer {
   readonly lost: number
   readonly firstError: string | undefined
 }
-
-const thisBuild: Build.Modules = { KubernetesClient, Lock, LockPolicy, ObjectStore, ObjectStoreKubernetes }
 
 const Objects = Schema.fromJsonString(
   Schema.Struct({
@@ -65,7 +60,7 @@ const untilAwaited = Effect.fnUntraced(function* (namespace: string, ids: Readon
 })
 
 const measure = Effect.fnUntraced(function* ({ build, ids, keepSeconds, kubeConfig, namespace }: Question) {
-  const modules = build === undefined ? thisBuild : yield* Build.load(build)
+  const modules = build === undefined ? Build.own : yield* Build.load(build)
   const policy = modules.LockPolicy.make({ sharedWithDex: false, waitSchedule: LockPolicy.fixedPolls("1 second", 300) })
   const client = yield* Layer.build(modules.KubernetesClient.layerKubeConfigYaml(kubeConfig))
   const store = yield* Effect.provideContext(
