@@ -15,6 +15,7 @@ import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as Dex from "../../src/testing/dex/Dex.ts"
 import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as elsewhere from "../elsewhere/open.ts"
+import * as TakeElsewhere from "../elsewhere/take.ts"
 import * as Connection from "../harness/connection.ts"
 import * as Build from "./build.ts"
 import type { Refusal, Take } from "./contest.ts"
@@ -123,19 +124,8 @@ const k8sLeaseLock = Effect.fnUntraced(function* ({ connection, namespace }: Tas
   return take
 })
 
-/** The contender's process opens it once. An acquisition that is under way cannot be interrupted: the round ends first. */
-const onOtherServer = Effect.fnUntraced(function* ({ address, kind, seconds }: Task) {
-  const { close, take } = yield* Effect.tryPromise({
-    try: () => elsewhere.open(kind as Elsewhere, address ?? "", seconds),
-    catch: refuseUnknown
-  })
-  yield* Effect.addFinalizer(() => Effect.promise(close))
-  const one: Take = (id) =>
-    Effect.asVoid(
-      Effect.acquireRelease(Effect.tryPromise({ try: () => take(id), catch: refuseUnknown }), Effect.promise)
-    )
-  return one
-})
+const onOtherServer = ({ address, kind, seconds }: Task) =>
+  TakeElsewhere.make(() => elsewhere.open(kind as Elsewhere, address ?? "", seconds))
 
 const boundary = (
   make: (client: plainClient.PlainClient, task: Task) => Effect.Effect<Effect.Effect<void, unknown, Scope.Scope>>
