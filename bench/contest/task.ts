@@ -63,7 +63,7 @@ export interface Records {
   readonly wait: Histogram
   /** Nanoseconds from the moment when the last holder left its critical section to the entry of one that excludes all others. */
   readonly handoff: Histogram
-  /** Who held when, if that is wanted. */
+  /** The holds of all contenders, if they are wanted. */
   readonly holds?: Holds | undefined
 }
 

@@ -1,13 +1,13 @@
 /**
  * Proof that no more are inside than may be, in memory that all threads share. It knows nothing of locks, and its size is constant.
  *
- * The critical section of an id has so many seats. One who enters takes a free one, or all of them if nobody may be beside it: it
+ * The critical section of an id has so many seats. A contender that enters takes a free one, or all of them if it must be alone: it
  * exchanges the seat from 0 to its own number, atomically, and back when it leaves. If it finds too few free seats, there is an overlap,
  * and the number in a taken seat names another contender. So an exclusive lock has one seat, a semaphore as many as permits, and a shared
  * lock as many as contenders: a reader takes one, and a writer all.
  *
- * Independently, one who must be alone reads a plain counter on entering and writes it one larger on leaving. Overlaps lose updates, and
- * the sum falls behind the number of visits. Others read it on entering and on leaving, and must read the same.
+ * Independently, a contender that must be alone reads a plain counter on entering and writes it one larger on leaving. Overlaps lose
+ * updates, and the sum falls behind the number of visits. Others read it on entering and on leaving, and must read the same.
  */
 
 /** The shared memory. It may be posted to other threads. */
@@ -53,8 +53,8 @@ export interface Visit {
 }
 
 /**
- * The verdict. `mostInside` is how many were inside one critical section at once. `staleReads` are visits during which somebody wrote who
- * must be alone. `violations` is the larger of overlaps seen and of updates lost and stale reads.
+ * The verdict. `mostInside` is how many were inside one critical section at once. `staleReads` are visits during which a contender wrote
+ * that must be alone. `violations` is the larger of overlaps seen and of updates lost and stale reads.
  */
 export interface Verdict {
   readonly acquisitions: number
