@@ -18,12 +18,10 @@ import * as SqlRunnerStorage from "effect/cluster/SqlRunnerStorage"
 import * as ClusterError from "effect/cluster/ClusterError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Scope from "effect/Scope"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -111,74 +109,64 @@ const settled = (runners: ReadonlyArray<Runner>) =>
     }
   })
 
-const round = Effect.fnUntraced(function* (storage: () => Storage, joins: Array<number>, deaths: Array<number>) {
+/** What was measured of one storage, in milliseconds. */
+interface Samples {
+  readonly joins: Array<number>
+  readonly deaths: Array<number>
+}
+
+const round = Effect.fnUntraced(function* (storage: () => Storage, { deaths, joins }: Samples) {
   const runners = yield* Effect.forEach([1, 2, 3], (port) => aRunner(storage(), port), { concurrency: "unbounded" })
   yield* settled(runners)
   yield* Effect.sleep(Math.random() * 3000)
-  const [joined, millis] = yield* Effect.gen(function* () {
-    const begun = performance.now()
-    const joined = yield* aRunner(storage(), 4)
-    const before = performance.now() - begun
-    return [joined, before + (yield* settled([...runners, joined]))] as const
-  })
-  joins.push(millis)
+  const begun = performance.now()
+  const joined = yield* aRunner(storage(), 4)
+  const started = performance.now() - begun
+  joins.push(started + (yield* settled([...runners, joined])))
   yield* Effect.sleep(Math.random() * 10_000)
   const [victim, ...others] = runners
   yield* victim!.dies
   deaths.push(yield* settled([...others, joined]))
-})
+}, Effect.scoped)
 
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const exit = yield* Effect.exit(Scope.provide(effect, scope))
-    yield* Scope.close(scope, Exit.void)
-    return yield* exit
-  })
+const measure = Effect.fnUntraced(
+  function* (rounds: number) {
+    const { kubeConfig } = yield* Envtest.start({ server: "kube-apiserver" })
+    const directory = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-runners-"))),
+      (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+    )
+    const sqlite: Samples = { joins: [], deaths: [] }
+    const kubelock: Samples = { joins: [], deaths: [] }
+    for (let index = 0; index < rounds; index++) {
+      const sql = yield* Layer.build(Sqlite.layer(join(directory, `${index}.db`)))
+      yield* round(() => Layer.provide(SqlRunnerStorage.layer, Layer.succeedContext(sql)), sqlite)
+      const storage = KubernetesRunnerStorage.layer({ name: `round-${index}` })
+      yield* round(() => Layer.provide(storage, layerKubeConfigYaml(kubeConfig)), kubelock)
+    }
+    return { sqlite, kubelock }
+  },
+  Effect.scoped,
+  // A runner that is dead complains.
+  Effect.provideService(References.MinimumLogLevel, "None")
+)
 
 const command = Command.make(
   "npm run bench:runners --",
   { rounds: whole("rounds", [1, 100], "How often each is measured (default 3)").pipe(Flag.withDefault(3)) },
-  Effect.fnUntraced(
-    function* ({ rounds }) {
-      const { kubeConfig } = yield* Envtest.start({ server: "kube-apiserver" })
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-runners-"))),
-        (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+  Effect.fnUntraced(function* ({ rounds }) {
+    const { kubelock, sqlite } = yield* measure(rounds)
+    const cell = (values: ReadonlyArray<number>) => `${time(median(values))} (at most ${time(Math.max(...values))})`
+    yield* Console.log(
+      markdown(
+        ["until the shards have settled, median", "SQL storage on SQLite", "kubelock"],
+        [
+          ["a runner joins three", cell(sqlite.joins), cell(kubelock.joins)],
+          ["one of four runners dies", cell(sqlite.deaths), cell(kubelock.deaths)]
+        ]
       )
-      const samples = { kubelock: { joins: [], deaths: [] }, sqlite: { joins: [], deaths: [] } } satisfies Record<
-        string,
-        { readonly joins: Array<number>; readonly deaths: Array<number> }
-      >
-      for (let index = 0; index < rounds; index++) {
-        const client = Sqlite.layer(join(directory, `${index}.db`))
-        const sql = yield* Layer.build(client)
-        yield* inScope(
-          round(
-            () => SqlRunnerStorage.layer.pipe(Layer.provide(Layer.succeedContext(sql))),
-            samples.sqlite.joins,
-            samples.sqlite.deaths
-          )
-        )
-        const kubelock = () =>
-          KubernetesRunnerStorage.layer({ name: `round-${index}` }).pipe(Layer.provide(layerKubeConfigYaml(kubeConfig)))
-        yield* inScope(round(kubelock, samples.kubelock.joins, samples.kubelock.deaths))
-      }
-      const cell = (values: ReadonlyArray<number>) => `${time(median(values))} (at most ${time(Math.max(...values))})`
-      yield* Console.log(
-        markdown(
-          ["until the shards have settled, median", "SQL storage on SQLite", "kubelock"],
-          [
-            ["a runner joins three", cell(samples.sqlite.joins), cell(samples.kubelock.joins)],
-            ["one of four runners dies", cell(samples.sqlite.deaths), cell(samples.kubelock.deaths)]
-          ]
-        )
-      )
-    },
-    Effect.scoped,
-    // A runner that is dead complains.
-    Effect.provideService(References.MinimumLogLevel, "None")
-  )
+    )
+  })
 ).pipe(
   Command.withDescription(
     "Measures how long the shards of an Effect cluster take to settle on a real kube-apiserver (KUBEBUILDER_ASSETS), beside SQL storage on SQLite."
