@@ -107,7 +107,7 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 }
 
 /** Whether the lock is a Lease rather than a RefreshToken. */
-export const usesLease = (kind: Kind): boolean => /^lease-|-lease/.test(kind)
+const usesLease = (kind: Kind): boolean => /^lease-|-lease/.test(kind)
 
 /** The resource that a kind locks by default. */
 export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? Resource.lease : Resource.refreshToken)

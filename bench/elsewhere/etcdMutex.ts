@@ -11,7 +11,7 @@ import * as requests from "../harness/requests.ts"
 import { load, type Opened } from "./packages.ts"
 
 /** The lease of a session in seconds: the default of `etcdctl lock`. Go programs have 60 by default. */
-export const ttlSeconds = 10
+const ttlSeconds = 10
 
 interface KeyValue {
   readonly key: Buffer
