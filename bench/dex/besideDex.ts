@@ -1,5 +1,4 @@
 /** kubelock beside Dex on a real API server: `npm run bench:dex`. See `--help`. */
-import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -7,7 +6,6 @@ import * as Flag from "effect/cli/Flag"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { writeFileSync } from "node:fs"
-import * as os from "node:os"
 import { join } from "node:path"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
@@ -53,9 +51,6 @@ interface Given {
 const say = (line: string) => Console.error(line)
 
 const measure = Effect.fnUntraced(function* ({ crashes: count, quick, rounds, seconds }: Given) {
-  const began = yield* Clock.currentTimeMillis
-  const assets = yield* Envtest.assets
-  const where = machine.describe(assets.etcd)
   const api = yield* Envtest.start({ server: "kube-apiserver" })
   const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
   const client = yield* Layer.build(Connection.layer(connection))
@@ -92,18 +87,7 @@ const measure = Effect.fnUntraced(function* ({ crashes: count, quick, rounds, se
       yield* say(`${mix.kubelocks} + ${mix.dexes}: Dex's share ${(one.dexShare * 100).toFixed(0)} %`)
     }
   }
-  const measurements: Measurements = {
-    machine: where,
-    server: "kube-apiserver",
-    version: api.version,
-    seconds,
-    tookSeconds: ((yield* Clock.currentTimeMillis) - began) / 1000,
-    priority: os.getPriority(),
-    loadAfter: os.loadavg()[1]!,
-    crashes,
-    mixes: played
-  }
-  return measurements
+  return { server: "kube-apiserver", version: api.version, seconds, crashes, mixes: played }
 }, Effect.scoped)
 
 const flags = {
@@ -120,7 +104,7 @@ const command = Command.make(
   "npm run bench:dex --",
   flags,
   Effect.fnUntraced(function* ({ json, ...given }) {
-    const run = yield* measure(given)
+    const run: Measurements = yield* machine.during(measure(given))
     if (Option.isSome(json)) writeFileSync(json.value, `${JSON.stringify(run)}\n`)
     yield* Console.log(`${crashTable(run.crashes)}\n\n${roomTable(run.mixes)}`)
     if (!given.quick) writeFileSync(join(import.meta.dirname, "../../docs/dex-benchmarks.md"), page(run))

@@ -1,5 +1,5 @@
 /** What a run measured: the shape of its JSON. */
-import type { Machine } from "../peers/machine.ts"
+import type { Circumstances } from "../peers/machine.ts"
 
 /** The kind of process that dies with the lock. */
 export type Victim = "kubelock" | "dex"
@@ -34,15 +34,11 @@ export interface Mix {
   readonly rounds: ReadonlyArray<Round>
 }
 
-/** A run. `priority` is the nice value of its processes, and `loadAfter` the load average of its last five minutes. */
-export interface Measurements {
-  readonly machine: Machine
+/** A run. */
+export interface Measurements extends Circumstances {
   readonly server: string
   readonly version: string
   readonly seconds: number
-  readonly tookSeconds: number
-  readonly priority: number
-  readonly loadAfter: number
   readonly crashes: ReadonlyArray<Crashes>
   readonly mixes: ReadonlyArray<Mix>
 }

@@ -2,6 +2,7 @@
 import { markdown, number, time } from "../harness/text.ts"
 import { sorted, quantile, sum } from "../harness/statistics.ts"
 import type { Crashes, Measurements, Mix, Round } from "./measurements.ts"
+import { noise } from "../peers/noise.ts"
 import { holdMillis } from "./place.ts"
 
 /** How many of all expiries kubelock should be the first to break, and how many expiries a chain may last. */
@@ -25,16 +26,8 @@ export const page = (run: Measurements): string =>
     "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and `kube-apiserver`, on a quiet machine:\n\n```sh\nnpm run bench:dex              # about twenty minutes; writes this page\nnpm run bench:dex -- --quick   # a minute: shows that everything works, and writes nothing\n```"
   ].join("\n\n") + "\n"
 
-const where = ({
-  loadAfter,
-  machine,
-  priority,
-  seconds,
-  server,
-  tookSeconds,
-  version,
-  mixes
-}: Measurements): string => {
+const where = (run: Measurements): string => {
+  const { loadAfter, machine, mixes, seconds, server, tookSeconds, version } = run
   const rounds = mixes[0]?.rounds.length ?? 0
   const table = markdown(
     ["", ""],
@@ -51,9 +44,7 @@ const where = ({
     ],
     2
   )
-  return machine.loadBefore > 0.5 || loadAfter > 2 * machine.cpus
-    ? `${table}\n\n> **Noisy.** Others used the machine, too: the load was ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs when this run began, and ${loadAfter.toFixed(1)} when it ended, itself included. The processes of the run had the priority (nice value) ${priority}. Do not trust a single number.`
-    : table
+  return machine.loadBefore > 0.5 || loadAfter > 2 * machine.cpus ? `${table}\n\n${noise(run)}` : table
 }
 
 const names = { kubelock: "kubelock", dex: "Dex" }

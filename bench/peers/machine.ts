@@ -1,7 +1,10 @@
 /** The machine of a run, and the versions of what was measured. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { createRequire } from "node:module"
 import * as os from "node:os"
 import { join } from "node:path"
+import { Envtest } from "../../src/testing/index.ts"
 import { output } from "../harness/output.ts"
 
 /** The machine and the versions. `commit` ends in `+` if `src` had uncommitted changes. */
@@ -17,6 +20,14 @@ export interface Machine {
   readonly etcd: string
   readonly commit: string
   readonly packages: Readonly<Record<string, string>>
+}
+
+/** The circumstances of a run. `priority` is the nice value of its processes, and `loadAfter` the load average of its last five minutes. */
+export interface Circumstances {
+  readonly machine: Machine
+  readonly tookSeconds: number
+  readonly priority: number
+  readonly loadAfter: number
 }
 
 const require = createRequire(import.meta.url)
@@ -50,4 +61,18 @@ export const describe = (etcd: string): Machine => ({
       versionOf(name)
     ])
   )
+})
+
+/** Measures with the binaries of `KUBEBUILDER_ASSETS`, and adds the circumstances. */
+export const during = Effect.fnUntraced(function* <A extends object, E, R>(measure: Effect.Effect<A, E, R>) {
+  const { etcd } = yield* Envtest.assets
+  const machine = describe(etcd)
+  const [took, measured] = yield* Effect.timed(measure)
+  const circumstances: Circumstances = {
+    machine,
+    tookSeconds: Duration.toSeconds(took),
+    priority: os.getPriority(),
+    loadAfter: os.loadavg()[1]!
+  }
+  return { ...measured, ...circumstances }
 })

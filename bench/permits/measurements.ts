@@ -1,5 +1,5 @@
 /** What a run measured: the shape of its JSON. */
-import type { Machine } from "../peers/machine.ts"
+import type { Circumstances } from "../peers/machine.ts"
 import type { Round } from "../peers/samples.ts"
 
 /**
@@ -35,14 +35,10 @@ export interface OnServer {
   readonly cells: ReadonlyArray<Cell>
 }
 
-/** A run. `redis` are the version of redis-server and its cells, or why it was left out. `loadAfter` is the load of five minutes. */
-export interface Measurements {
-  readonly machine: Machine
+/** A run. `redis` are the version of redis-server and its cells, or why it was left out. */
+export interface Measurements extends Circumstances {
   readonly seconds: number
   readonly rounds: number
-  readonly tookSeconds: number
-  readonly priority: number
-  readonly loadAfter: number
   readonly servers: ReadonlyArray<OnServer>
   readonly redis: { readonly version: string; readonly cells: ReadonlyArray<Cell> } | { readonly leftOut: string }
 }

@@ -1,6 +1,7 @@
 /** The page that a run makes, `docs/permits-benchmarks.md`: pure. */
 import { markdown, number, time } from "../harness/text.ts"
 import { median } from "../harness/statistics.ts"
+import { noise } from "../peers/noise.ts"
 import type { Cell, Measurements, OnServer, PermitRound } from "./measurements.ts"
 
 /** What a release should reach. */
@@ -171,16 +172,8 @@ export const fibersTable = ({ servers }: Measurements): string =>
     )
   )
 
-const where = ({
-  loadAfter,
-  machine,
-  priority,
-  redis,
-  rounds,
-  seconds,
-  servers,
-  tookSeconds
-}: Measurements): string => {
+const where = (run: Measurements): string => {
+  const { machine, redis, rounds, seconds, servers, tookSeconds } = run
   const packages = "cells" in redis ? `redis-server ${redis.version}, appendfsync always` : `left out: ${redis.leftOut}`
   const table = markdown(
     ["", ""],
@@ -201,9 +194,7 @@ const where = ({
     ],
     2
   )
-  return machine.loadBefore > 0.5
-    ? `${table}\n\n> **Noisy.** Others used the machine, too: the load was ${machine.loadBefore.toFixed(1)} on ${machine.cpus} CPUs when this run began, and ${loadAfter.toFixed(1)} when it ended, itself included. The processes of the run had the priority (nice value) ${priority}. Do not trust a single number.`
-    : table
+  return machine.loadBefore > 0.5 ? `${table}\n\n${noise(run)}` : table
 }
 
 /** Writes the page. */

@@ -1,5 +1,4 @@
 /** Permits and readers on real API servers, beside semaphores on Redis: `npm run bench:permits`. See `--help`. */
-import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -7,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { writeFileSync } from "node:fs"
-import * as os from "node:os"
 import { join } from "node:path"
 import * as Resource from "../../src/Resource.ts"
 import { Envtest } from "../../src/testing/index.ts"
@@ -174,23 +172,15 @@ const onRedis = Effect.fnUntraced(function* ({ quick, rounds, seconds }: Given) 
 }, Effect.scoped)
 
 const measure = Effect.fnUntraced(function* (given: Given) {
-  const began = yield* Clock.currentTimeMillis
-  const { etcd } = yield* Envtest.assets
-  const where = machine.describe(etcd)
   const servers = yield* Envtest.servers
   const redis = yield* onRedis(given)
   if ("leftOut" in redis) yield* say(`SEMAPHORES ON REDIS ARE LEFT OUT: ${redis.leftOut}`)
-  const measurements: Measurements = {
-    machine: where,
+  return {
     seconds: given.seconds,
     rounds: given.rounds,
     servers: yield* Effect.forEach(servers, (server) => onServer(server, given)),
-    redis,
-    tookSeconds: ((yield* Clock.currentTimeMillis) - began) / 1000,
-    priority: os.getPriority(),
-    loadAfter: os.loadavg()[1]!
+    redis
   }
-  return measurements
 })
 
 const flags = {
@@ -204,7 +194,9 @@ const command = Command.make(
   "npm run bench:permits --",
   flags,
   Effect.fnUntraced(function* ({ json, ...given }) {
-    const run = yield* measure(given.quick ? { quick: true, seconds: 1, rounds: 1 } : given)
+    const run: Measurements = yield* machine.during(
+      measure(given.quick ? { quick: true, seconds: 1, rounds: 1 } : given)
+    )
     if (Option.isSome(json)) writeFileSync(json.value, `${JSON.stringify(run)}\n`)
     yield* Console.log([semaphoreTable(run), sharedTable(run), fibersTable(run)].join("\n\n"))
     if (!given.quick) writeFileSync(join(import.meta.dirname, "../../docs/permits-benchmarks.md"), page(run))
