@@ -77,11 +77,13 @@ const onOtherServer: UnderLock = Effect.fnUntraced(function* ({ address, ids, ki
 export const underLock: UnderLock = (task, work) => {
   if (isElsewhere(task.kind)) return onOtherServer(task, work)
   switch (task.kind) {
+    case "kubelock":
+      return kubelock(task, work)
     case "dex":
       return dex(task, work)
     case "lease-default":
       return clientGo(task, work)
     default:
-      return kubelock(task, work)
+      return Effect.die(`${task.kind} is not among the kinds whose holders are suspended and killed`)
   }
 }
