@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -133,7 +134,7 @@ const contest = Effect.fnUntraced(function* (
   yield* Fiber.interruptAll(fibers).pipe(Effect.forkChild)
   yield* pass(300)
   return measured
-})
+}, Random.withSeed("contest"))
 
 describe("permits", () => {
   it.effect("of a process that died are free when its lease is over, however many waited in it", () =>
