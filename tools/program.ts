@@ -45,5 +45,11 @@ const teardown = (): Runtime.Teardown => {
   let interrupted: number | undefined
   process.once("SIGINT", () => (interrupted ??= 130))
   process.once("SIGTERM", () => (interrupted ??= 143))
-  return (exit, onExit) => Runtime.defaultTeardown(exit, (code) => onExit(code === 130 ? (interrupted ?? code) : code))
+  return (exit, onExit) =>
+    Runtime.defaultTeardown(exit, (code) => afterOutput(() => onExit(code === 130 ? (interrupted ?? code) : code)))
+}
+
+/** What was written into a pipe may still be on its way, and an exit would cut it off. */
+const afterOutput = (then: () => void): void => {
+  process.stdout.write("", () => process.stderr.write("", then))
 }
