@@ -127,7 +127,7 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
   {
     name: "sleeps through the end of its lease",
     by: "losses",
-    seed: 16,
+    seed: 15,
     how: {
       seen: (_, seen) => ({
         ...seen,

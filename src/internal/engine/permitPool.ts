@@ -3,7 +3,9 @@
  * all that wait: so a process has few leases. Permits that one gives back may go to the next without a request, for as long as the
  * fairness budget of the lease lasts.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
@@ -82,7 +84,8 @@ interface Sent {
  * - `version`: that in which it was seen to have its permits. Later ones may have been another's meanwhile.
  * - `granted`: how many permits it had when one was taken last.
  * - `used`: how many permits are in the hands of contenders. `ceiling`: how many can be while others are given back.
- * - `isClosing`: what contenders give back goes to the API server. `isLooking`: it asks whether others wait.
+ * - `isClosing`: what contenders give back goes to the API server.
+ * - `looking`: ends when it is known whether others wait. Until then nothing is handed on.
  */
 interface Hold {
   readonly lease: HeldLease
@@ -95,7 +98,7 @@ interface Hold {
   handOffs: number
   budget: fairness.Budget
   isClosing: boolean
-  isLooking: boolean
+  looking: Deferred.Deferred<void> | undefined
   follower: Fiber.Fiber<void> | undefined
 }
 
@@ -160,12 +163,13 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     hold.lease.isValid() &&
     isSameLease(policy, hold.lease.contender.policy)
 
-  const canGive = (hold: Hold, contender: Contender): boolean =>
+  const hasRoom = (hold: Hold, contender: Contender): boolean =>
     canUse(hold, contender) &&
     Math.min(roomIn(hold.lease, contender), hold.ceiling) - hold.used >= contender.asks!.needs
 
+  // A lease with room, although it may not be known yet whether others wait.
   const leaseFor = ({ holds }: Entry, contender: Contender): Hold | undefined =>
-    Array.from(holds).find((hold) => canGive(hold, contender))
+    Array.from(holds).find((hold) => hasRoom(hold, contender))
 
   // How many permits of a lease its contenders have or wait for.
   const wantedOf = ({ waiters }: Entry, hold: Hold): number => {
@@ -177,22 +181,26 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   }
 
   // Gives the permits that the process has to its waiters, and lets one ask for what is missing.
-  const serve = (entry: Entry): void => {
-    for (const waiter of entry.waiters) {
-      const { contender } = waiter
-      const hold = leaseFor(entry, contender)
-      if (hold !== undefined) {
-        tell(entry, waiter, { holding: takeFrom(hold, contender) })
-        continue
+  const serve = (entry: Entry): Effect.Effect<void> => {
+    const serving = Effect.sync(() => {
+      for (const waiter of entry.waiters) {
+        const { contender } = waiter
+        const hold = leaseFor(entry, contender)
+        if (hold?.looking !== undefined) return
+        if (hold !== undefined) {
+          tell(entry, waiter, { holding: takeFrom(hold, contender) })
+          continue
+        }
+        if (entry.seeking > 0 || entry.leaving.size > 0 || isFull(entry, contender)) return
+        entry.seeking++
+        tell(entry, waiter, { holding: undefined })
       }
-      if (entry.seeking > 0 || entry.leaving.size > 0 || isFull(entry, contender)) return
-      entry.seeking++
-      tell(entry, waiter, { holding: undefined })
-    }
-    forgetIfIdle(entry)
+      forgetIfIdle(entry)
+    })
+    return Effect.suspend(() =>
+      entry.waiters.size > 0 && entry.holds.size > 0 ? Effect.andThen(checkBudgets(entry), serving) : serving
+    )
   }
-
-  const serving = (entry: Entry) => Effect.sync(() => serve(entry))
 
   // A process asks for what all its waiters need, up to the limit.
   const askFor = (entry: Entry, contender: Contender): Asked => {
@@ -215,9 +223,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     restore: Restore
   ): Effect.fn.Return<Holding, E> {
     const { id } = contender
-    const ended = Effect.sync(() => {
+    const ended = Effect.suspend(() => {
       entry.seeking--
-      serve(entry)
+      return serve(entry)
     })
     const acquired = yield* Effect.onError(
       Effect.suspend(() => {
@@ -241,14 +249,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       handOffs: 0,
       budget: fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex: false }),
       isClosing: false,
-      isLooking: false,
+      looking: undefined,
       follower: undefined
     }
     entry.holds.add(hold)
     holdOf.set(hold.lease, [entry, hold])
     const holding = takeFrom(hold, contender)
     entry.seeking--
-    serve(entry)
+    yield* serve(entry)
     if (isPartial(hold.lease)) hold.follower = yield* Effect.forkIn(follow(entry, hold), contender.engine.scope)
     if (hasSpare(entry, hold)) yield* giveBackLater(entry, hold)
     return holding
@@ -270,7 +278,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       known = watch.latest()
       if (known?._tag === "Success" && known.value._tag === "Changed") lease.learn(known.value.snapshot)
       if (known?._tag === "Failure") return
-      serve(entry)
+      yield* serve(entry)
     }
   })
 
@@ -292,9 +300,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     return { passed: pace.passedIn(known, age), isHurried: pace.isHurried(known, latencies.get(key) ?? 0) }
   }
 
+  // Nobody uses it, nor waits until it is known whether others wait.
+  const isUnused = ({ waiters }: Entry, hold: Hold): boolean =>
+    hold.used === 0 &&
+    (hold.looking === undefined || !Array.from(waiters).some((waiter) => canUse(hold, waiter.contender)))
+
   const hasSpare = (entry: Entry, hold: Hold): boolean => {
     const { asked } = hold.lease.permits()
-    return hold.used === 0 || (hold.used < asked && wantedOf(entry, hold) < asked)
+    return hold.used === 0 ? isUnused(entry, hold) : hold.used < asked && wantedOf(entry, hold) < asked
   }
 
   // Releases a lease that nobody uses. A contender of this process that waits gets its place in the line with the same write.
@@ -319,10 +332,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         ...paceOf(entry, hold, timing)
       }),
       () =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           if (again !== undefined) entry.seeking--
           entry.leaving.delete(hold)
-          serve(entry)
+          return serve(entry)
         })
     )
     yield* remember(entry, hold, timing, sent.outcome)
@@ -337,14 +350,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         if (sent.mayQueue) yield* withdrawing(again.contender)
       }
     }
-    serve(entry)
+    yield* serve(entry)
     forgetIfIdle(entry)
   })
 
   const giveBack = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
-    serve(entry)
+    yield* serve(entry)
     if (!entry.holds.has(hold)) return
-    if (hold.used === 0) return yield* release(entry, hold)
+    if (hold.used === 0) return isUnused(entry, hold) ? yield* release(entry, hold) : undefined
     entry.leaving.delete(hold)
     // Those that came since permits were given back have to wait.
     const wanted = Math.min(wantedOf(entry, hold), hold.ceiling)
@@ -356,7 +369,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     // If it is not known whether the write was applied, the permits do not count as given back, nor as there.
     if (outcome !== undefined) hold.ceiling = Number.POSITIVE_INFINITY
     yield* remember(entry, hold, timing, outcome)
-    serve(entry)
+    yield* serve(entry)
   })
 
   const settle = (entry: Entry, hold: Hold): Effect.Effect<void> => hold.alone.withPermit(giveBack(entry, hold))
@@ -369,16 +382,17 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   })
 
   // A budget that is over is followed by another one if nobody else waits. The server must be asked.
-  const look = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
+  const look = Effect.fnUntraced(function* (entry: Entry, hold: Hold, looking: Deferred.Deferred<void>) {
     yield* hold.lease.look
     const { monotonic } = yield* ClockReading.now
-    hold.isLooking = false
     hold.isClosing = hold.lease.isAwaited() || !hold.lease.isValid()
     const { id } = hold.lease.contender
     if (!hold.isClosing) {
       spentBudgets.set(id, { ...hold.budget, releasedAt: monotonic })
       hold.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended: false, sharedWithDex: false })
     }
+    hold.looking = undefined
+    Deferred.doneUnsafe(looking, Exit.void)
     yield* settle(entry, hold)
   })
 
@@ -386,11 +400,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const checkBudgets = Effect.fnUntraced(function* (entry: Entry) {
     const { monotonic } = yield* ClockReading.now
     for (const hold of entry.holds) {
-      if (hold.isClosing || hold.isLooking || fairness.hasBudget(hold.budget, monotonic)) continue
-      if (hold.lease.isAwaited()) hold.isClosing = true
+      if (hold.isClosing || hold.looking !== undefined || fairness.hasBudget(hold.budget, monotonic)) continue
+      if (hold.lease.isAwaited() || hold.lease.contender.engine.closing.hasBegun()) hold.isClosing = true
       else {
-        hold.isLooking = true
-        yield* detach(look(entry, hold))
+        hold.looking = Deferred.makeUnsafe()
+        yield* detach(look(entry, hold, hold.looking))
       }
     }
   })
@@ -400,8 +414,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const [entry, hold] = holdOf.get(lease)!
     left.add(holding)
     hold.used -= permits
-    if (entry.waiters.size > 0) yield* checkBudgets(entry)
-    serve(entry)
+    yield* serve(entry)
     if (!hasSpare(entry, hold)) return
     // A contender of this process that comes back at once must not pass those of others.
     hold.ceiling = Math.min(hold.ceiling, wantedOf(entry, hold))
@@ -460,7 +473,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       // A write without an answer may have taken them all the same. The renewal shows it.
       const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
       return Effect.onError(
-        Effect.map(hold.alone.withPermit(lease.raise(limit)), (hasRaised) => {
+        Effect.flatMap(hold.alone.withPermit(lease.raise(limit)), (hasRaised) => {
           // A contender that left meanwhile gives the lease back as it is.
           const isRaised = hasRaised && !left.has(holding)
           if (isRaised) {
@@ -469,8 +482,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
             holding.permits = limit
           }
           hold.ceiling = Number.POSITIVE_INFINITY
-          serve(entry)
-          return isRaised ? nextToken(hold) : undefined
+          const token = isRaised ? nextToken(hold) : undefined
+          return Effect.as(serve(entry), token)
         }),
         () => {
           hold.ceiling = Number.POSITIVE_INFINITY
@@ -489,27 +502,40 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     Effect.suspend(() => {
       const waiter: Waiter = { contender, start, granted: undefined, notify: () => {} }
       entry.waiters.add(waiter)
-      serve(entry)
-      return Effect.as(
-        Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
-          entry.waiters.delete(waiter)
-          // It was granted at the moment at which it gave up.
-          if (waiter.granted === undefined) return Effect.andThen(serving(entry), giveBackAll(entry))
-          if (waiter.granted.holding !== undefined) return leave(contender, waiter.granted.holding)
-          entry.seeking--
-          return waiter.start.queued ? Effect.andThen(withdrawing(waiter.contender), serving(entry)) : serving(entry)
-        }),
-        waiter
-      )
+      const waiting = Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
+        entry.waiters.delete(waiter)
+        // It was granted at the moment at which it gave up.
+        if (waiter.granted === undefined) return Effect.andThen(serve(entry), giveBackAll(entry))
+        if (waiter.granted.holding !== undefined) return leave(contender, waiter.granted.holding)
+        entry.seeking--
+        return waiter.start.queued ? Effect.andThen(withdrawing(waiter.contender), serve(entry)) : serve(entry)
+      })
+      return Effect.as(Effect.andThen(serve(entry), waiting), waiter)
+    })
+
+  const acquireIfFree: PermitPool["acquireIfFree"] = (contender, start, seek, restore, busy) =>
+    Effect.suspend(() => {
+      const entry = open(contender)
+      const taken = Effect.suspend(() => {
+        if (entry.waiters.size > 0) return busy({ thisProcess: "Waits" })
+        const hold = leaseFor(entry, contender)
+        if (hold?.looking !== undefined) {
+          const known = restore(Deferred.await(hold.looking))
+          return Effect.andThen(known, acquireIfFree(contender, start, seek, restore, busy))
+        }
+        if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
+        if (isFull(entry, contender)) return busy(seenIn(entry))
+        entry.seeking++
+        return seekPermits(contender, start, entry, seek, restore)
+      })
+      return leaseFor(entry, contender) === undefined ? taken : Effect.andThen(checkBudgets(entry), taken)
     })
 
   return {
     acquire: (contender, start, seek, restore) =>
       Effect.suspend(() => {
         const entry = open(contender)
-        const checked = entry.holds.size > 0 ? checkBudgets(entry) : Effect.void
-        const waited = Effect.andThen(checked, waitToProceed(entry, contender, start, restore))
-        return Effect.flatMap(waited, (waiter) => {
+        return Effect.flatMap(waitToProceed(entry, contender, start, restore), (waiter) => {
           const { granted, start } = waiter
           if (granted?.holding !== undefined) return Effect.succeed(granted.holding)
           if (start.queued) return seekPermits(waiter.contender, start, entry, seek, restore)
@@ -523,16 +549,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
           )
         })
       }),
-    acquireIfFree: (contender, start, seek, restore, busy) =>
-      Effect.suspend(() => {
-        const entry = open(contender)
-        if (entry.waiters.size > 0) return busy({ thisProcess: "Waits" })
-        const hold = leaseFor(entry, contender)
-        if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
-        if (isFull(entry, contender)) return busy(seenIn(entry))
-        entry.seeking++
-        return seekPermits(contender, start, entry, seek, restore)
-      }),
+    acquireIfFree,
     leave,
     downgrade,
     tryUpgrade

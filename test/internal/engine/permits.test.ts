@@ -495,6 +495,106 @@ describe("permits", () => {
   )
 })
 
+describe("a process whose budget is over", () => {
+  // Readers of one process, and then a writer of another one, of which the process has not heard.
+  const contested = Effect.gen(function* () {
+    const { aProcess } = yield* setUp
+    const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+    const reader = yield* wants(us.shared.shared(id))
+    const writer = yield* wants(them.shared.exclusive(id, { waitSchedule }))
+    yield* TestClock.adjust("2500 millis")
+    assert.deepStrictEqual(us.requests, ["read", "write"])
+    return { us, reader, writer }
+  })
+
+  it.effect("lets no reader in beside its own, if a writer waits elsewhere", () =>
+    Effect.gen(function* () {
+      const { reader, us, writer } = yield* contested
+      const another = yield* wants(us.shared.shared(id, { waitSchedule }))
+      assert.isFalse(another.has())
+      yield* reader.letGo
+      assert.isTrue(writer.has())
+      assert.isFalse(another.has())
+      yield* writer.letGo
+      assert.isTrue(another.has())
+      yield* another.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("nor one that only tries", () =>
+    Effect.gen(function* () {
+      const { reader, us, writer } = yield* contested
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(us.shared.tryShared(id))))._tag, "LockConflict")
+      yield* reader.letGo
+      assert.isTrue(writer.has())
+      yield* writer.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("lets readers in with one look, if nobody waits elsewhere", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* aProcess("us")
+      const reader = yield* wants(us.shared.shared(id))
+      yield* TestClock.adjust("2500 millis")
+      const before = us.requests.length
+      const others = [
+        yield* wants(us.shared.shared(id, { waitSchedule })),
+        yield* wants(us.shared.tryShared(id)),
+        yield* wants(us.shared.shared(id, { waitSchedule }))
+      ]
+      assert.isTrue(others.every(({ has }) => has()))
+      assert.strictEqual(us.requests.length, before + 1)
+      for (const { letGo } of [...others, reader]) yield* letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("hands on no permit that a downgrade makes free, if others wait", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const first = yield* wants(us.shared.exclusive(id))
+      const second = yield* wants(us.shared.exclusive(id, { waitSchedule }))
+      const reader = yield* wants(us.shared.shared(id, { waitSchedule }))
+      yield* TestClock.adjust("500 millis")
+      const writer = yield* wants(them.shared.exclusive(id, { waitSchedule }))
+      yield* TestClock.adjust("4 seconds")
+      yield* (yield* Fiber.join(first.fiber)).downgrade
+      yield* TestClock.adjust(10)
+      assert.isFalse(reader.has())
+      yield* first.letGo
+      for (const one of [writer, second, reader]) {
+        assert.isTrue(one.has())
+        yield* one.letGo
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("hands nothing on because one that waited gives up", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const before = yield* wants(them.shared.exclusive(id))
+      const first = yield* wants(us.shared.shared(id, { waitSchedule }))
+      const own = yield* wants(us.shared.exclusive(id, { waitSchedule }))
+      const behind = yield* wants(us.shared.shared(id, { waitSchedule }))
+      const impatient = yield* wants(us.shared.shared(id, { waitSchedule }))
+      yield* before.letGo
+      assert.isTrue(first.has())
+      const writer = yield* wants(them.shared.exclusive(id, { waitSchedule }))
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.interrupt(impatient.fiber)
+      yield* TestClock.adjust(10)
+      assert.isFalse(behind.has())
+      yield* first.letGo
+      for (const one of [writer, own, behind]) {
+        assert.isTrue(one.has())
+        yield* one.letGo
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("messages of permits", () => {
   const hurried = LockPolicy.fixedPolls("10 millis", 2)
 
