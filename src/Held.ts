@@ -1,5 +1,7 @@
 /** A lock that is held: what a holder has in hand, for as long as it lasts. */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { Handle } from "./Handle.ts"
 import type { Lost, StoreError } from "./LockError.ts"
 import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "./ObjectStore.ts"
 
@@ -26,6 +28,10 @@ import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "./ObjectStore.ts
  *   was written. A write whose answer was lost is settled by a reading, which for fields takes a store that includes content. If it
  *   cannot be settled, it fails with `LockUnavailable` and may have been written. It is tried again for 30 seconds after any failure
  *   that may pass: `LockUnavailable`, `LockUnauthorized`, `LockForbidden`, and `LockNotFound` of a resource or a namespace.
+ * - `give`: gives the lock away, to whoever adopts it by the handle (`Lock.adopt`). From then on this process neither renews nor releases
+ *   it, and `isValid` is false. The lease runs on: as it stands, or with a TTL (1 second to 1 day) for at least so long, for which it is
+ *   written once more. A lease under a session is always written once more, since it must outlast the session. Fails with `LockLost` if
+ *   the lock is lost first.
  *
  * A lock is advisory. Work may outlive it for a moment, while another process holds it. Only the fencing token closes that gap.
  */
@@ -40,18 +46,19 @@ export interface Held {
     content: ReadonlyArray<FieldPatch>,
     annotations?: MetadataPatch
   ) => Effect.Effect<void, Lost | StoreError>
+  readonly give: (ttl?: Duration.Input) => Effect.Effect<Handle, Lost>
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Lost, R>
 }
 
 /**
  * Permits that this process has until the scope closes in which they were taken.
  *
- * It has what `Held` has, but for the commit, since others may have permits, too. `permits` is how many there are.
+ * It has what `Held` has, but for the commit, since others may have permits, too, and for what gives it away. `permits` is how many there are.
  *
  * `fencingToken` is greater than that of every contender that had these permits before, in whatever process. Contenders that have
  * permits at the same time have tokens in any order, and they may be equal. So let the protected resource keep the last token of each
  * thing that one holder writes at a time, and reject smaller ones there.
  */
-export interface Permit extends Omit<Held, "commitAndRelease"> {
+export interface Permit extends Omit<Held, "commitAndRelease" | "give"> {
   readonly permits: number
 }

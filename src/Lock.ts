@@ -10,6 +10,7 @@
  * - `tryScoped` tries once.
  * - `scopedAll` waits for several locks, all or none.
  * - `withLock` runs an effect under the lock, and interrupts it if the lock is lost. `tryWithLock` tries once.
+ * - `adopt` takes a lock over that its holder gave away (`Held.give`). `renewGiven` and `releaseGiven` do without a holder that lives.
  * - `inspect` and `break` are for operators. `removeIdle` is for them, and for ids that are many and short-lived.
  *
  * A held lock is renewed until it is released, and its loss is never silent: see `Held`. The contenders of one process queue
@@ -22,15 +23,18 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { Handle } from "./Handle.ts"
 import type { Held } from "./Held.ts"
 import { acquireAll } from "./internal/acquireAll.ts"
 import * as besideElections from "./internal/election/besideElections.ts"
 import { acquire, type Restore, tryAcquire } from "./internal/engine/acquire.ts"
 import type { Contender } from "./internal/engine/contender.ts"
+import * as givenLock from "./internal/engine/givenLock.ts"
 import type { Holding } from "./internal/engine/holding.ts"
 import * as localQueue from "./internal/engine/localQueue.ts"
 import { take } from "./internal/engine/lockHandle.ts"
@@ -76,6 +80,12 @@ export type AcquireError = LockError.Timeout | LockError.Malformed | LockError.M
 /** What a single attempt can fail with. */
 export type TryError = LockError.Conflict | LockError.Malformed | LockError.Mismatch | LockError.StoreError
 
+/** What using a handle can fail with. */
+export type HandleError = LockError.Stale | LockError.Conflict | LockError.StoreError
+
+/** The part of a handle that says which hold it is. */
+export type Which = Pick<Handle, "id" | "holderId">
+
 /** What looking at a lock can fail with. */
 export type InspectError = LockError.Mismatch | LockError.StoreError
 
@@ -90,6 +100,9 @@ export class Lock extends Context.Service<
   {
     readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
     readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
+    readonly adopt: (handle: Which, options?: AcquireOptions) => Effect.Effect<Held, HandleError, Scope.Scope>
+    readonly renewGiven: (handle: Which, ttl: Duration.Input) => Effect.Effect<void, HandleError>
+    readonly releaseGiven: (handle: Which) => Effect.Effect<void, HandleError>
     readonly inspect: (id: string) => Effect.Effect<Inspection, InspectError>
     readonly annotation: string
     readonly now: Effect.Effect<ServerTime>
@@ -176,6 +189,31 @@ export const tryWithLock =
     guardedBy(tryScoped(id, options), use)
 
 /**
+ * Takes a lock over that its holder gave away (`Held.give`), and holds it until the scope closes. It does not wait.
+ *
+ * The lock gets a new holder ID and a greater fencing token. So exactly one of those wins that adopt by the same handle. The others fail
+ * with `LockStale`, as does every use of a handle whose hold is over. A lock whose lease has run out can be adopted as long as nobody took
+ * it over. It must be adopted under the annotation under which it was held.
+ *
+ * Fails with `LockConflict` if the object keeps changing for ten seconds, and with `LockUnavailable` if the API server cannot be reached
+ * for so long. Nobody holds the lock then if the adoption was written all the same, and neither after an interruption.
+ */
+export const adopt = (handle: Which, options?: AcquireOptions): Effect.Effect<Held, HandleError, Lock | Scope.Scope> =>
+  Effect.flatMap(Lock, (lock) => lock.adopt(handle, options))
+
+/**
+ * Makes a lock that was given away last for at least `ttl` from now on (1 second to 1 day; dies with a `RangeError` otherwise). It never
+ * shortens it. The handle stays good. For pipelines whose steps are processes of their own: while none of them holds the lock, nothing
+ * notices its loss. Fails as `adopt` does.
+ */
+export const renewGiven = (handle: Which, ttl: Duration.Input): Effect.Effect<void, HandleError, Lock> =>
+  Effect.flatMap(Lock, (lock) => lock.renewGiven(handle, ttl))
+
+/** Releases a lock that was given away, and no other hold of it. The next one that waits gets it. Fails as `adopt` does. */
+export const releaseGiven = (handle: Which): Effect.Effect<void, HandleError, Lock> =>
+  Effect.flatMap(Lock, (lock) => lock.releaseGiven(handle))
+
+/**
  * Tells the state of a lock: free, held, expired or malformed, with the holder if it is known. It only reads. Fails with `LockMismatch` if
  * the id is that of a semaphore or a shared lock.
  */
@@ -233,6 +271,7 @@ export const makeOf = Effect.fnUntraced(function* (
     sessions
   })
   const contenders = localQueue.make(detach)
+  const on: givenLock.On = { store, kind, sharedWithDex }
 
   const holdLock = <E extends LockError.LockError>(
     id: string,
@@ -306,6 +345,18 @@ export const makeOf = Effect.fnUntraced(function* (
       holdLock(id, options, (contender, start, restore) =>
         contenders.acquireIfIdle(contender, start, tryAcquire, restore, (seen) => conflict(id, "Held", seen))
       ),
+    adopt: ({ holderId, id }, options) =>
+      hold(
+        id,
+        kind,
+        undefined,
+        options,
+        (contender, _, restore) => givenLock.adopt(contender, holderId, detach, restore),
+        (contender, holding) => take(contender, holding, givenLock.leave(contender, holding))
+      ),
+    renewGiven: (handle, ttl) =>
+      Effect.suspend(() => givenLock.renew(on, handle, Duration.toMillis(LockPolicy.fixedTtl(ttl)))),
+    releaseGiven: (handle) => givenLock.release(on, handle),
     inspect,
     removeIdle: (id) =>
       Effect.catchTags(removeOnce(id), {

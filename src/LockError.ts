@@ -1,7 +1,7 @@
 /**
  * The errors of a lock, one class each.
  *
- * `LockConflict`, `LockTimeout`, `LockMalformed`, `LockMismatch` and `LockLost` are errors of the lock itself. The others come from the object store.
+ * `LockConflict`, `LockTimeout`, `LockMalformed`, `LockMismatch`, `LockLost` and `LockStale` are errors of the lock itself. The others come from the object store.
  * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
@@ -193,6 +193,38 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
         return "its lease expired before it was renewed"
       case "Released":
         return "it was released before this use"
+    }
+  }
+}
+
+/**
+ * A handle names a hold that is over. Nothing was written.
+ *
+ * - `TakenOver`: another holder is written on the object: it adopted the lock, or acquired it later.
+ * - `Removed`: the lock was released or broken.
+ * - `Deleted`: the object is gone.
+ *
+ * `holder` and `expiry` are those of the new holder, if they are known.
+ */
+export class Stale extends Schema.Error<Stale>("kubelock/LockError/Stale")({
+  _tag: Schema.tag("LockStale"),
+  id: Schema.String,
+  object: Schema.String,
+  reason: Schema.Literals(["TakenOver", "Removed", "Deleted"]),
+  holder: Schema.optionalKey(Schema.String),
+  expiry: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `The handle of ${subject.of(this)} is of a hold that is over: ${this.#explanation()}.`
+  }
+  #explanation(): string {
+    switch (this.reason) {
+      case "TakenOver":
+        return `another contender holds the lock. Holder now: ${holderOf(this) ?? "unknown"}`
+      case "Removed":
+        return "the lock was released or broken"
+      case "Deleted":
+        return "the object was deleted"
     }
   }
 }
@@ -413,10 +445,10 @@ export type StoreError =
   | Unavailable
 
 /** All errors of a lock. */
-export const LockError = Schema.Union([Conflict, Timeout, Malformed, Mismatch, Lost, ...StoreError.members])
+export const LockError = Schema.Union([Conflict, Timeout, Malformed, Mismatch, Lost, Stale, ...StoreError.members])
 
 /** All errors of a lock. */
-export type LockError = Conflict | Timeout | Malformed | Mismatch | Lost | StoreError
+export type LockError = Conflict | Timeout | Malformed | Mismatch | Lost | Stale | StoreError
 
 interface Seen {
   readonly holder?: string

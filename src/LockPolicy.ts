@@ -182,6 +182,9 @@ export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolic
     })
   )
 
+/** The TTL of a lease that nothing renews. Throws a `RangeError` if it is not from 1 second to 1 day. */
+export const fixedTtl = (ttl: Duration.Input): Duration.Duration => make({ ttl, renewEvery: false }).ttl
+
 /** The constants of Dex, with renewal, and the annotation of the resource. This is the default of every layer. */
 export const standard: LockPolicy = make()
 

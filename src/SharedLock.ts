@@ -40,12 +40,12 @@ import type * as PermitProtocol from "./PermitProtocol.ts"
 import * as PermitRecord from "./PermitRecord.ts"
 
 /**
- * What readers and writers have: what `Held` has, but for the commit.
+ * What readers and writers have: what `Held` has, but for the commit and for what gives it away.
  *
  * The `fencingToken` of a writer is greater than that of every holder before, and that of a reader greater than that of every writer
  * before. So let the protected resource reject writes with a smaller token than the last it has seen, and it never sees an old writer.
  */
-export interface Holder extends Omit<Held, "commitAndRelease"> {}
+export interface Holder extends Omit<Held, "commitAndRelease" | "give"> {}
 
 /**
  * The lock of a reader.

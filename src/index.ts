@@ -2,6 +2,7 @@
 export * as AnyId from "./AnyId.ts"
 export * as ElectionMetrics from "./ElectionMetrics.ts"
 export * as ElectionTiming from "./ElectionTiming.ts"
+export * as Handle from "./Handle.ts"
 export * as Held from "./Held.ts"
 export * as KubernetesClient from "./KubernetesClient.ts"
 export * as LeaderElection from "./LeaderElection.ts"

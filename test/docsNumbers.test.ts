@@ -14,6 +14,7 @@ import { maxDigests } from "../src/internal/refresh/knowledge.ts"
 import { spread } from "../src/internal/refresh/rotation.ts"
 import { lastAttempt, rewriteInterval } from "../src/internal/refresh/unwritten.ts"
 import { patience as commitPatience } from "../src/internal/engine/commit.ts"
+import { patience as handlePatience } from "../src/internal/engine/givenLock.ts"
 import { maxLocalHandOffs } from "../src/internal/engine/localQueue.ts"
 import { cutOffDelay, patience as releasePatience, patienceAfterClose } from "../src/internal/engine/release.ts"
 import { atMost, pressingMillis } from "../src/internal/engine/slots.ts"
@@ -118,6 +119,7 @@ const inCode: Readonly<Record<string, string>> = {
   "other requests at once": String(atMost.others),
   "pressing time": time(pressingMillis),
   "commit retries": time(Duration.toMillis(commitPatience)),
+  "handle retries": time(Duration.toMillis(handlePatience)),
   "withdrawal delay": time(Duration.toMillis(cutOffDelay)),
   "slow answer": time(slowAnswer),
   "spread factor": String(backOffBounds.perLatency),

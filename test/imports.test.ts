@@ -55,6 +55,7 @@ const wings: Readonly<Record<string, Wing>> = {
   settings: { files: ["src/internal/settings.ts"], imports: ["time"] },
   port: {
     files: [
+      "src/Handle.ts",
       "src/Held.ts",
       "src/LockError.ts",
       "src/LockKind.ts",

@@ -11,6 +11,7 @@ import * as LockQueue from "../../src/LockQueue.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as Once from "../../src/Once.ts"
 import { annotate, annotationsOf, anObject, freshId, World } from "../utils/World.ts"
+import { giving } from "./giving.ts"
 import { aNumber } from "./increments.ts"
 import { queue } from "./queue.ts"
 
@@ -397,5 +398,6 @@ export const behaviour = (key: string) => (it: Vitest.MethodsNonLive<World | Obj
     })
   )
 
+  giving(it)
   queue(it)
 }

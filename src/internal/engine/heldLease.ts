@@ -8,6 +8,7 @@ import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
+import type { Lease } from "../../LockRecord.ts"
 import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
 import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
@@ -124,25 +125,31 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       const [planned, renewal] = holding.planRenewal(state, terms, yield* requests.now(store))
       state = planned
       bind()
-      let answer = yield* requests.write(store, id, renewal.write)
-      for (;;) {
-        const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
-        advance(after)
-        switch (next._tag) {
-          case "Renewed":
-            yield* telemetry.measure(contender, LockMetrics.renewals, 1)
-            return next.next
-          case "Retry":
-            if (next.warning !== undefined) yield* telemetry.tell(contender, "Warn", next.warning.message)
-            return next.next
-          case "Lost":
-            yield* lose(next.loss)
-            return undefined
-          case "Read":
-            answer = yield* requests.read(store, id)
-        }
-      }
+      const next = yield* renewBy(renewal, interval)
+      if (next._tag === "Lost") return undefined
+      if (next._tag === "Renewed") yield* telemetry.measure(contender, LockMetrics.renewals, 1)
+      return next.next
     })
+
+  const renewBy = Effect.fnUntraced(function* (renewal: holding.Renewal, interval: number) {
+    let answer = yield* requests.write(store, id, renewal.write)
+    for (;;) {
+      const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
+      advance(after)
+      switch (next._tag) {
+        case "Renewed":
+          return next
+        case "Retry":
+          if (next.warning !== undefined) yield* telemetry.tell(contender, "Warn", next.warning.message)
+          return next
+        case "Lost":
+          yield* lose(next.loss)
+          return next
+        case "Read":
+          answer = yield* requests.read(store, id)
+      }
+    }
+  })
 
   const verifyOnce = Effect.gen(function* () {
     const answer = yield* requests.read(store, id)
@@ -198,6 +205,48 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       }
     }
   }
+
+  const give = (ttl: number | undefined): Effect.Effect<Lease, LockError.Lost> =>
+    check.pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          state = { ...state, phase: "Giving" }
+          unbind?.()
+          return stopKeeping
+        })
+      ),
+      Effect.andThen(
+        Effect.suspend(() =>
+          ttl === undefined && state.session === undefined ? Effect.void : renewForNext(ttl ?? terms.ttl)
+        )
+      ),
+      Effect.andThen(
+        Effect.suspend(() => {
+          if (state.loss !== undefined) return Deferred.await(lost)
+          state = { ...state, phase: "Released" }
+          return Effect.succeed(state.lease)
+        })
+      ),
+      Effect.uninterruptible,
+      telemetry.span("give", contender, span)
+    )
+
+  // Nothing else ends the lease any more when it runs out.
+  const renewForNext = Effect.fnUntraced(function* (ttl: number) {
+    while (state.loss === undefined) {
+      if (!LockProtocol.isClockUsable((yield* requests.now(store)).server, ttl)) yield* requests.read(store, id)
+      const [planned, renewal] = holding.planGiving(state, { ...terms, ttl }, yield* requests.now(store))
+      state = planned
+      const next = yield* engine.slots.within(
+        { latest: latestRenewal() },
+        renewBy(renewal, terms.renewEvery ?? terms.ttl / 3)
+      )
+      if (next._tag !== "Retry") return
+      const left = holding.remaining(state, now())
+      if (left <= 0) return yield* lose(expired)
+      yield* Effect.sleep(Math.min(next.next, left))
+    }
+  })
 
   const nothing: Released = { outcome: undefined, mayQueue: false }
 
@@ -291,6 +340,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),
     released: () => lossBecause("Released"),
     commitAndRelease,
+    give,
     release: (requeue, leaving) => Effect.andThen(stopKeeping, letGo(requeue, leaving)),
     permits: () => {
       if (counted?.lease !== state.lease || counted.snapshot !== state.snapshot) {

@@ -22,6 +22,7 @@ import type { Contender } from "./contender.ts"
  * - `confirm`: the same at the end of work that it protected, which may have committed and released.
  * - `released`: the error of a contender that has left the lock.
  * - `commitAndRelease`: writes content and annotations and releases, both or nothing.
+ * - `give`: renews it a last time, for so many milliseconds if they are given, and gives it away.
  * - `release`: ends it. `requeue` is the holder ID of the waiter of this process that wants the lock again. `again` is what that one
  *   asks for, if the lock has permits, and `passed` that of `PermitProtocol.Leaving`.
  * - `permits`: how many permits the lease has, and how many of them it holds, as the object was last seen.
@@ -48,6 +49,7 @@ export interface HeldLease {
     content: ReadonlyArray<FieldPatch>,
     annotations?: MetadataPatch
   ) => Effect.Effect<void, LockError.Lost | LockError.StoreError>
+  readonly give: (ttl: number | undefined) => Effect.Effect<Lease, LockError.Lost>
   readonly release: (requeue: string | undefined, leaving?: Omit<Leaving, "keeps">) => Effect.Effect<Released>
   readonly permits: () => { readonly asked: number; readonly granted: number }
   readonly lower: (leaving: Omit<Leaving, "again">) => Effect.Effect<Released>

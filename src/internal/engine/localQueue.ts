@@ -288,7 +288,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   }
 }
 
-const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
+/** The lock in the hands of a contender, after so many hand-offs within the process. */
+export const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
   lease,
   localHandOffs,
   fencingToken: (BigInt(lease.grant.snapshot.resourceVersion) << 20n) + BigInt(localHandOffs)

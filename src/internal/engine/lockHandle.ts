@@ -1,8 +1,11 @@
 /** What one contender can do with a lock that its process holds, until the scope of the contender closes. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { Handle } from "../../Handle.ts"
 import type { Held } from "../../Held.ts"
 import type { Lost } from "../../LockError.ts"
+import * as LockPolicy from "../../LockPolicy.ts"
 import type { Contender } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import { holding } from "./telemetry.ts"
@@ -31,6 +34,14 @@ export const take = Effect.fnUntraced(function* (
     lost: lease.lost,
     snapshot: lease.grant.snapshot,
     commitAndRelease: (content, annotations) => unlessLeft(lease.commitAndRelease(content, annotations)),
+    give: (ttl) =>
+      unlessLeft(
+        Effect.suspend(() => lease.give(ttl === undefined ? undefined : Duration.toMillis(LockPolicy.fixedTtl(ttl))))
+      ).pipe(
+        Effect.map(
+          ({ expiry, holderId }) => new Handle({ id: contender.id, holderId, fencingToken: held.fencingToken, expiry })
+        )
+      ),
     guard: (effect) =>
       unlessLeft(lease.check).pipe(
         Effect.andThen(Effect.raceFirst(effect, lease.lost)),

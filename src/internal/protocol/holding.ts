@@ -38,7 +38,8 @@ export interface Terms {
  * - `written`: all expiries that this hold may have written. A lease of this holder with another expiry was handed over later, to
  *   a contender that is long gone.
  * - `snapshot`: the object as last seen, and `uid` its uid when the lock was acquired.
- * - `phase`: `Committing` while a commit is under way, `Released` after one that was applied and after the release.
+ * - `phase`: `Committing` while a commit is under way, `Giving` while the lock is being given away, `Released` after either and after the
+ *   release.
  * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
  *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
  * - `session`: the session without which the lock is not held: from the moment on at which a lease under it was sent, since that may have
@@ -52,7 +53,7 @@ export interface State {
   readonly written: ReadonlyArray<string>
   readonly snapshot: ObjectSnapshot
   readonly uid: string
-  readonly phase: "Held" | "Committing" | "Released"
+  readonly phase: "Held" | "Committing" | "Giving" | "Released"
   readonly inDoubt: boolean
   readonly session: string | undefined
   readonly loss: Loss | undefined
@@ -155,12 +156,11 @@ export interface Renewal {
 
 /** Plans a renewal, on condition that the lease on the object is the one last written. */
 export const planRenewal = (state: State, terms: Terms, now: Now): readonly [State, Renewal] => {
-  const { kind } = terms
+  const { holderId, kind } = terms
   const { expiry } = state.lease
   const session = state.session ?? terms.sessions?.current()
   const under = session === undefined ? {} : { session }
   const ttl = LockProtocol.ttlOf({ ...state.lease, ...under }, terms.ttl)
-  const { holderId } = terms
   const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
   const lease = { ...state.lease, ...next, ...under }
   return [
@@ -169,6 +169,25 @@ export const planRenewal = (state: State, terms: Terms, now: Now): readonly [Sta
       lease,
       issuedAt: now.clock,
       validFor: relyOn(lease, LockProtocol.validFor(now.server, ttl), terms),
+      write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
+    }
+  ]
+}
+
+/** Plans the last renewal of a lock that is given away. It is under no session, since the next holder does not have this one. */
+export const planGiving = (
+  state: State,
+  { holderId, kind, ttl }: Pick<Terms, "holderId" | "kind" | "ttl">,
+  now: Now
+): readonly [State, Renewal] => {
+  const existing = state.lease.session === undefined ? state.lease.expiry : undefined
+  const lease = LockProtocol.nextLease(now.server, { holderId, ttl }, existing)
+  return [
+    { ...state, session: undefined, written: [...state.written, lease.expiry] },
+    {
+      lease,
+      issuedAt: now.clock,
+      validFor: LockProtocol.validFor(now.server, ttl),
       write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
     }
   ]
