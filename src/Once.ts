@@ -48,12 +48,14 @@ import * as OnceMetrics from "./OnceMetrics.ts"
  *
  * - `due`: when it is due. It names the run.
  * - `previous`: when the last completed run was due; nothing if none is recorded.
- * - `fencingToken`: that of the lock under which it runs.
+ * - `holderId`, `fencingToken`, `isValid`: those of the lock under which it runs.
  */
 export interface Run {
   readonly due: DateTime.Utc
   readonly previous: Option.Option<DateTime.Utc>
+  readonly holderId: string
   readonly fencingToken: bigint
+  readonly isValid: Effect.Effect<boolean>
 }
 
 /** The work: an effect, or a function that makes it for a run. */
@@ -186,7 +188,9 @@ const attempt = <A, E, R>(
       const run = {
         due: utc(decision.due),
         previous: Option.map(Option.fromUndefinedOr(last), utc),
-        fencingToken: held.fencingToken
+        holderId: held.holderId,
+        fencingToken: held.fencingToken,
+        isValid: held.isValid
       }
       const working = Effect.raceFirst(Effect.isEffect(work) ? work : Effect.suspend(() => work(run)), held.lost)
       // Work that is done is recorded, whatever comes.

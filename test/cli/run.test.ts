@@ -175,13 +175,23 @@ describe.concurrent("kubelock run", () => {
   it("does a run that is due once, and again if it failed", async () => {
     const once = ["report", "--once", "2026-11-28T02:00:00Z"]
     assert.strictEqual((await run(...once, "--", "false")).code, 1)
-    const first = await run(...once, "-c", "echo $KUBELOCK_DUE after $KUBELOCK_PREVIOUS")
-    assert.deepStrictEqual([first.code, first.stdout], [0, "2026-11-28T02:00:00.000Z after\n"])
+    const first = await run(...once, "-c", "echo $KUBELOCK_DUE after $KUBELOCK_PREVIOUS by $KUBELOCK_HOLDER")
+    assert.strictEqual(first.code, 0)
+    assert.match(first.stdout, /^2026-11-28T02:00:00.000Z after by [\w.-]+\/\w{12}\.1\n$/)
     const second = await run(...once, "--", "echo", "again")
     assert.deepStrictEqual([second.code, second.stdout], [0, ""])
     assert.match(second.stderr, /was completed before/)
     const next = await run("report", "--once", "2026-11-29T02:00:00Z", "-c", "echo $KUBELOCK_PREVIOUS")
     assert.strictEqual(next.stdout, "2026-11-28T02:00:00.000Z\n")
+  })
+
+  it("does not wait for longer than it was told for a run that another one does", async () => {
+    const once = ["reported", "--once", "2026-11-28T02:00:00Z"]
+    const working = await kubelock.holding(...once)
+    assert.strictEqual((await run(...once, "--nonblock", "--", "true")).code, 75)
+    assert.strictEqual((await run(...once, "--timeout=0.2", "-E", "9", "--", "true")).code, 9)
+    working.process.kill()
+    await working.ended
   })
 
   it("runs the command of the leader, and again when it is elected anew", async () => {

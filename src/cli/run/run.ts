@@ -84,7 +84,7 @@ const optionsOf = (given: Given) =>
 
 /** A lock that is held, whatever its kind. */
 interface Subject {
-  readonly holderId?: string
+  readonly holderId: string
   readonly fencingToken: bigint
   readonly isValid: Effect.Effect<boolean>
 }
@@ -150,10 +150,7 @@ const reachFor = "10 seconds"
 const once = (given: Given, due: DateTime.Utc) =>
   Effect.gen(function* () {
     yield* reach(given)
-    const done = yield* Once.run(
-      given.name,
-      due
-    )((run) => {
+    const done = yield* Once.run(given.name, due, { waitSchedule: waiting.scheduleOf(given) })((run) => {
       const environment = {
         KUBELOCK_DUE: DateTime.formatIso(run.due),
         ...Option.match(run.previous, {
@@ -161,9 +158,8 @@ const once = (given: Given, due: DateTime.Utc) =>
           onSome: (at) => ({ KUBELOCK_PREVIOUS: DateTime.formatIso(at) })
         })
       }
-      const subject = { fencingToken: run.fencingToken, isValid: Effect.succeed(true) }
       // A run that fails is not completed.
-      return Effect.flatMap(use(given, subject, environment), (code) => (code === 0 ? Effect.void : silently(code)))
+      return Effect.flatMap(use(given, run, environment), (code) => (code === 0 ? Effect.void : silently(code)))
     })
     if (Option.isNone(done)) {
       yield* say(`The run of ${given.name} that was due at ${DateTime.formatIso(due)} was completed before.`)
@@ -233,7 +229,7 @@ const underCommand = (
         environment: {
           KUBELOCK_HELD: "true",
           KUBELOCK_ID: name,
-          ...(holderId === undefined ? {} : { KUBELOCK_HOLDER: holderId }),
+          KUBELOCK_HOLDER: holderId,
           KUBELOCK_FENCING_TOKEN: String(fencingToken),
           ...environment
         }
