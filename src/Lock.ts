@@ -228,9 +228,10 @@ export {
    * Removes the lock of any holder, and returns the state that it was in: an operator's last resort. If others wait for it, the
    * first of them gets it.
    *
-   * A kubelock holder notices at its next renewal and stops. A Dex holder does not, and neither does one that holds the lock under a session
-   * (`LockPolicy`), for up to half a day: delete the Lease of that session instead, which frees all that it holds. Fails with
-   * `LockConflict` if the object keeps changing, and with `LockMismatch` if the id is that of a semaphore or a shared lock.
+   * A kubelock holder notices at its next renewal and stops. A Dex holder does not. From one that holds the lock under a session
+   * (`LockPolicy`) it is taken only once that holder knows: within a third of its TTL, or once its session has expired. Fails with
+   * `LockConflict` if the object keeps changing, with `LockMismatch` if the id is that of a semaphore or a shared lock, and with
+   * `LockUnavailable` if such a holder renews its session and does not let go.
    */
   breakLock as break
 }
@@ -329,11 +330,14 @@ export const makeOf = Effect.fnUntraced(function* (
     const found = yield* store.read(id)
     const state = yield* stateOf(id, found)
     if (state._tag === "Free") return state
-    const answer = yield* store.compareAndSwap(id, {
-      expect: { resourceVersion: found.resourceVersion },
-      ...LockProtocol.planBreak(found, yield* requests.knownTime(store, id), { kind, sharedWithDex })
-    })
-    if (Option.isNone(answer)) return yield* conflict(id, "RaceLost")
+    const left = yield* layerSessions.letGo(store, kind, id, found)
+    if (left !== undefined) {
+      const answer = yield* store.compareAndSwap(id, {
+        expect: { resourceVersion: left.resourceVersion },
+        ...LockProtocol.planBreak(left, yield* requests.knownTime(store, id), { kind, sharedWithDex })
+      })
+      if (Option.isNone(answer)) return yield* conflict(id, "RaceLost")
+    }
     yield* broke(id, kind)
     return state
   })

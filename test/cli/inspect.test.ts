@@ -1,7 +1,13 @@
 /** `kubelock inspect` and `kubelock break`, as processes. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import { join } from "node:path"
 import { parse } from "yaml"
+import * as Lock from "../../src/Lock.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
+import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import { Fault } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
@@ -233,6 +239,35 @@ describe("kubelock break", () => {
     assert.strictEqual((await holder.ended).code, 76)
     waiter.process.kill()
     await waiter.ended
+  })
+
+  it("takes a lock under a session once its holder knows", async () => {
+    const locks = Lock.layer({ policy: LockPolicy.make({ ttl: "4 seconds", session: true }) }).pipe(
+      Layer.provide(
+        ObjectStoreKubernetes.layerKubeConfig({
+          resource: Resource.configMap,
+          kubeConfig: { file: join(kubelock.folder, "kubeconfig") }
+        })
+      )
+    )
+    const isUnderSession = Effect.map(kubelock.server.get(Resource.configMap, "default", "with-session"), (object) =>
+      / kubelock-session-/.test(JSON.stringify(object).replaceAll("/", " "))
+    )
+    const error = await Effect.gen(function* () {
+      const held = yield* Lock.scoped("with-session")
+      yield* Effect.repeat(Effect.delay(isUnderSession, "50 millis"), { until: (isUnder) => isUnder })
+      const { code, stderr } = yield* Effect.promise(() => breaks("with-session", "--yes"))
+      assert.deepStrictEqual([code, yield* held.isValid], [0, false])
+      assert.match(stderr, /^kubelock: \S+ has lost with-session\.\n$/)
+      return yield* Effect.flip(held.lost)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(locks),
+      Effect.provideService(References.MinimumLogLevel, "None"),
+      Effect.runPromise
+    )
+    assert.strictEqual(error.reason, "Removed")
+    assert.match((await breaks("with-session", "--yes")).stderr, /^kubelock: Nobody holds /)
   })
 
   it("wants to know whose, if there are several", async () => {

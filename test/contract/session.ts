@@ -3,6 +3,7 @@ import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as LockError from "../../src/LockError.ts"
 import * as Lock from "../../src/Lock.ts"
@@ -96,6 +97,43 @@ export const session = (it: Vitest.MethodsNonLive<World | ObjectStore>) => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it.effect("one that is broken is free once its holder knows, and no other is lost", () =>
+    Effect.gen(function* () {
+      const [id, other] = [yield* anObject(), yield* anObject()]
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them", { session: false })]
+      const [ours, kept] = [yield* us.has(id), yield* us.has(other)]
+      const waiting = yield* Effect.forkScoped(
+        Effect.flatMap(them.scoped(id), ({ fencingToken }) =>
+          Effect.map(ours.isValid, (isValid) => ({ isValid, fencingToken }))
+        ),
+        { startImmediately: true }
+      )
+      yield* Effect.sleep("500 millis")
+      assert.deepInclude(yield* them.break(id), { _tag: "Held", holder: ours.holderId })
+      assert.isFalse(yield* ours.isValid)
+      assert.deepInclude(yield* Effect.flip(ours.lost), { reason: "Removed" })
+      const { fencingToken, isValid } = yield* Fiber.join(waiting)
+      assert.isFalse(isValid)
+      assert.isAbove(Number(fencingToken - ours.fencingToken), 0)
+      yield* Effect.sleep("5 seconds")
+      assert.isTrue(yield* kept.isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("one whose record is removed by hand is lost, and no other", () =>
+    Effect.gen(function* () {
+      const [id, other] = [yield* anObject(), yield* anObject()]
+      const us = yield* aProcess("us")
+      const [ours, kept] = [yield* us.has(id), yield* us.has(other)]
+      const store = yield* ObjectStore
+      const { resourceVersion } = yield* store.read(id)
+      const annotations = LockRecord.removal(us.annotation)
+      assert.isTrue(Option.isSome(yield* store.compareAndSwap(id, { expect: { resourceVersion }, annotations })))
+      assert.deepInclude(yield* Effect.timeout(Effect.flip(ours.lost), "10 seconds"), { reason: "Removed" })
+      assert.isTrue(yield* kept.isValid)
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("those that are held when the layer closes are free at once", () =>
     Effect.gen(function* () {

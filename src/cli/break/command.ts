@@ -24,7 +24,7 @@ export type Given = Command.Command.Config.Infer<typeof flags>
 
 const description = `Takes a lock away from its holder, whatever kind of lock it is: an operator's last resort.
 
-  It shows the holder, asks, and takes the lock from that holder and from nobody else. The next one that waits gets it. A kubelock that held it notices within a third of its TTL and stops. A Dex does not notice.
+  It shows the holder, asks, and takes the lock from that holder and from nobody else. The next one that waits gets it. A kubelock that held it notices within a third of its TTL and stops. A Dex does not notice. From a holder under a session it is taken once that holder has noticed.
 
 EXIT CODES
   0    it was broken, or nobody held it

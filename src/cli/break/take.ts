@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import * as electionStore from "../../internal/election/electionStore.ts"
 import * as leaseMirror from "../../internal/election/leaseMirror.ts"
 import * as requests from "../../internal/engine/requests.ts"
+import * as layerSessions from "../../internal/session/layerSessions.ts"
 import * as LockError from "../../LockError.ts"
 import * as LockKind from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
@@ -38,6 +39,10 @@ export const from = (found: view.Found, seen: view.View, whose: Whose, key: stri
           }
         : undefined
 
+    const conflict = new LockError.Conflict({ id: name, object: store.describe(name), reason: "RaceLost" })
+    // A holder under a session is told that it loses the lock, and may release it by itself.
+    let wasTold = false
+
     const once = Effect.gen(function* () {
       const current = yield* store.read(name)
       const now = yield* requests.knownTime(store, name)
@@ -46,9 +51,13 @@ export const from = (found: view.Found, seen: view.View, whose: Whose, key: stri
         permits === undefined
           ? plan(current, LockProtocol.lockState(kind.decode(current.annotations), now), now)
           : PermitProtocol.planBreak(permits, current, whose.holder ?? "")
-      if (patch === undefined) return false
+      if (patch === undefined) return wasTold
+      if (permits === undefined && !wasTold) {
+        wasTold = (yield* layerSessions.letGo(store, kind, name, current)) !== current
+        if (wasTold) return yield* conflict
+      }
       if (Option.isSome(yield* store.compareAndSwap(name, patch))) return true
-      return yield* new LockError.Conflict({ id: name, object: store.describe(name), reason: "RaceLost" })
+      return yield* conflict
     })
     return yield* Effect.retry(once, { while: ({ _tag }) => _tag === "LockConflict", times: 5 })
   })

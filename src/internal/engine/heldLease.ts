@@ -16,6 +16,7 @@ import type { Answer } from "../protocol/answer.ts"
 import * as holding from "../protocol/holding.ts"
 import * as rules from "../protocol/rules.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import { isOlder } from "../version.ts"
 import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
 import type { HeldLease, Released } from "./holding.ts"
@@ -74,11 +75,14 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     })
   }
 
+  const noteLoss = (loss: holding.Loss) => {
+    if (state.phase !== "Released") state = { ...state, loss: state.loss ?? loss }
+  }
+
   const lose = (loss: holding.Loss) =>
     Effect.suspend(() => {
-      if (state.phase === "Released") return Effect.void
-      state = { ...state, loss: state.loss ?? loss }
-      return state.phase === "Committing" ? Effect.void : publishLoss
+      noteLoss(loss)
+      return state.phase === "Held" || state.phase === "Giving" ? publishLoss : Effect.void
     })
 
   // The log comes first: a listener may close the scope at once, and with it end this very fiber.
@@ -89,18 +93,10 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     return Effect.andThen(telemetry.lost(contender, span, error), Deferred.fail(lost, error))
   }).pipe(Effect.uninterruptible)
 
-  const expired: holding.Loss = { reason: "Expired", seen: {} }
+  const expired: holding.Loss = { reason: "Expired", seen: {}, mayRemain: true }
 
   const isValid = () =>
     holding.isValid(state, now()) && (state.session === undefined || engine.sessions.isValid(state.session))
-
-  // From the first write on that names the session.
-  const bind = () => {
-    if (unbind !== undefined || state.session === undefined) return
-    unbind = engine.sessions.onLost(state.session, (reason) => {
-      fork(lose({ reason, seen: {}, withSession: true }))
-    })
-  }
 
   // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
   const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
@@ -151,12 +147,41 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     }
   })
 
-  const verifyOnce = Effect.gen(function* () {
-    const answer = yield* requests.read(store, id)
+  const verify = Effect.fnUntraced(function* (answer: Answer) {
     const [after, next] = holding.onReading(state, terms, answer, yield* requests.now(store))
     state = after
     if (next._tag === "Lost") yield* lose(next.loss)
   })
+
+  const verifyOnce = Effect.flatMap(requests.read(store, id), verify)
+
+  const isOutdated = (answer: Answer) =>
+    answer._tag === "Found" && isOlder(answer.snapshot.resourceVersion, state.snapshot.resourceVersion)
+
+  // A cache will do if it is no older than what is known. What is written meanwhile is newer than a reading.
+  const lookUnderSession = Effect.suspend(() =>
+    engine.slots.within(
+      "Acquisition",
+      Effect.gen(function* () {
+        let answer = yield* requests.read(store, id, { mayBeStale: true })
+        if (answer._tag === "Missing" || isOutdated(answer)) answer = yield* requests.read(store, id)
+        if (!isOutdated(answer)) yield* verify(answer)
+      })
+    )
+  )
+
+  // From the first write on that names the session.
+  const bind = () => {
+    if (unbind !== undefined || state.session === undefined) return
+    unbind = engine.sessions.hold(state.session, {
+      holderId,
+      lose: (loss) => {
+        noteLoss(loss)
+        fork(lose(loss))
+      },
+      look: lookUnderSession
+    })
+  }
 
   bind()
   const stopKeeping = yield* engine.renewer.keep({
@@ -301,7 +326,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       state = { ...state, phase: "Released" }
       unbind?.()
       // A lease that is not on the object any more cannot be released, and one whose session has ended need not be.
-      if (loss !== undefined && (loss.reason !== "Expired" || loss.withSession === true)) return Effect.succeed(nothing)
+      if (loss !== undefined && loss.mayRemain !== true) return Effect.succeed(nothing)
       const { session } = state
       return telemetry
         .span(

@@ -1,6 +1,19 @@
 /** What the engine asks of sessions. They are made above it (`internal/session`), and named by text here. */
-import type * as LockError from "../../LockError.ts"
+import type * as Effect from "effect/Effect"
 import { type KnownSessions, noSessions } from "../../LockProtocol.ts"
+import type { Loss } from "../protocol/holding.ts"
+
+/**
+ * A lock that is held under a session of this process.
+ *
+ * - `lose`: takes the loss of the session, or of this lock alone. The lock is not valid any more when it returns.
+ * - `look`: looks whether the lock is still on its object.
+ */
+export interface HeldUnder {
+  readonly holderId: string
+  readonly lose: (loss: Loss) => void
+  readonly look: Effect.Effect<void>
+}
 
 /**
  * The sessions under which locks are held: those of this process and of others.
@@ -8,12 +21,12 @@ import { type KnownSessions, noSessions } from "../../LockProtocol.ts"
  * - `onEnd`: calls `notify` once when a session has ended and cannot be renewed any more, at once if that is known. Returns how to stop
  *   listening.
  * - `isValid`: whether it is a session of this process that lives, by its clocks and what it knows.
- * - `onLost`: calls `notify` once when that is lost. Returns how to stop listening.
+ * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look now and then. Returns how to stop that.
  */
 export interface Sessions extends KnownSessions {
   readonly onEnd: (session: string, notify: () => void) => () => void
   readonly isValid: (session: string) => boolean
-  readonly onLost: (session: string, notify: (reason: LockError.Lost["reason"]) => void) => () => void
+  readonly hold: (session: string, held: HeldUnder) => () => void
 }
 
 /** Where there are none. */
@@ -21,5 +34,5 @@ export const none: Sessions = {
   ...noSessions,
   onEnd: () => () => {},
   isValid: () => false,
-  onLost: () => () => {}
+  hold: () => () => {}
 }

@@ -59,11 +59,15 @@ export interface State {
   readonly loss: Loss | undefined
 }
 
-/** Why a lock is lost, and the holder that was seen instead. `withSession`: its session is lost, and all that was held under it. */
+/**
+ * Why a lock is lost, and the holder that was seen instead. `withSession`: its session is lost, and all that was held under it. `mayRemain`:
+ * its lease may still be on the object.
+ */
 export interface Loss {
   readonly reason: LockError.Lost["reason"]
   readonly seen: Partial<LockProtocol.HolderInfo>
   readonly withSession?: true
+  readonly mayRemain?: true
 }
 
 /** What shows that a lock is not the holder's any more. */

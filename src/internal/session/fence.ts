@@ -44,7 +44,8 @@ export const fence = Effect.fnUntraced(function* (
 // How often the Lease may change between the reading and the write. Our choice.
 const attempts = 5
 
-const unlessMissing = <A>(lease: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined, StoreError> =>
+/** An answer about a Lease; `undefined` if the Lease is gone. */
+export const unlessMissing = <A>(lease: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined, StoreError> =>
   Effect.catchTag(lease, "LockNotFound", (error) =>
     error.missing === "object" ? Effect.undefined : Effect.fail(error)
   )

@@ -5,7 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
-import type { ObjectStore } from "../../ObjectStore.ts"
+import type { StoreError } from "../../LockError.ts"
+import type { LockKind } from "../../LockKind.ts"
+import * as LockRecord from "../../LockRecord.ts"
+import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as engine from "../engine/sessions.ts"
 import * as listening from "./listening.ts"
 import type * as lockSessions from "./lockSessions.ts"
@@ -41,3 +44,20 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 })
+
+/**
+ * Waits until the holder of a lock under a session is certain not to rely on it any more, so that it can be taken away. Answers the object
+ * as it is then, and `undefined` if that holder is not on it any more. An object without such a holder is answered at once.
+ */
+export const letGo = (
+  store: ObjectStore["Service"],
+  kind: LockKind,
+  id: string,
+  found: ObjectSnapshot
+): Effect.Effect<ObjectSnapshot | undefined, StoreError> =>
+  LockRecord.leaseOf(kind.decode(found.annotations))?.session === undefined
+    ? Effect.succeed(found)
+    : Effect.flatMap(
+        Effect.promise(() => import("./breaking.ts")),
+        (breaking) => breaking.letGo(store, kind, id, found)
+      )

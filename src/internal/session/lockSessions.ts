@@ -5,14 +5,18 @@
  * meanwhile have leases of their own, and come under the session when they are renewed.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as LockError from "../../LockError.ts"
 import type { LockPolicy } from "../../LockPolicy.ts"
-import { ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
+import * as boundedMap from "../boundedMap.ts"
 import type * as engine from "../engine/sessions.ts"
+import type { Loss } from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as listening from "./listening.ts"
 import * as reporting from "./reporting.ts"
@@ -28,10 +32,21 @@ export interface Options {
 /** After how long a session is opened again that could not be opened, in milliseconds. Our choice. */
 export const retryAfter = { unavailable: 1000, refused: 300_000 }
 
+/**
+ * After how long another lock under the session is looked at, in milliseconds: each after one renewal interval, if they are few. Our
+ * choice.
+ */
+export const lookEvery = 250
+
+/** How much of a session others have broken is remembered: a lock may be acquired after it was broken. Our choice. */
+export const maxRemembered = 1000
+
+/** `held` has first what was looked at longest ago. */
 interface Open {
   readonly text: string
   readonly session: session.Session
-  readonly listeners: Set<(reason: LockError.Lost["reason"]) => void>
+  readonly held: Map<string, engine.HeldUnder>
+  readonly broken: boundedMap.BoundedMap<string, true>
 }
 
 /** Makes the sessions of a layer. */
@@ -50,12 +65,48 @@ export const make = Effect.fnUntraced(function* (
   let notBefore = Number.NEGATIVE_INFINITY
   const report = reporting.make("Each lock is renewed by itself, since this process can have no session.")
 
+  const fork = yield* FiberSet.makeRuntime<never>()
+
   const end = (open: Open, reason: LockError.Lost["reason"]) => {
     if (own === open) own = undefined
-    Array.from(open.listeners).forEach((notify) => notify(reason))
-    open.listeners.clear()
+    for (const { lose } of Array.from(open.held.values())) lose({ reason, seen: {}, withSession: true })
+    open.held.clear()
   }
-  const fork = yield* FiberSet.makeRuntime<never>()
+
+  // Before the session relies on this answer.
+  const onAnswer = (store: ObjectStore["Service"], name: string, answer: ObjectSnapshot) => {
+    const ids = sessionLease.brokenOn(answer)
+    if (ids.length === 0 || own?.session.reference.name !== name) return
+    if (!sessionLease.isOf(own.session.reference, answer)) return
+    for (const holderId of ids) {
+      own.broken.set(holderId, true)
+      own.held.get(holderId)?.lose(broken)
+      own.held.delete(holderId)
+    }
+    fork(Effect.ignore(store.compareAndSwap(name, sessionLease.clearing(answer))))
+  }
+
+  const heard = (store: ObjectStore["Service"]): ObjectStore["Service"] => {
+    const note = (name: string) => (answer: ObjectSnapshot) => Effect.sync(() => onAnswer(store, name, answer))
+    return {
+      ...store,
+      read: (name, options) => Effect.tap(store.read(name, options), note(name)),
+      compareAndSwap: (name, patch) =>
+        Effect.tap(store.compareAndSwap(name, patch), Option.match({ onNone: () => Effect.void, onSome: note(name) }))
+    }
+  }
+
+  // One after the other, so that a slow server is not asked faster than it answers.
+  const looking = ({ held }: Open) =>
+    Effect.gen(function* () {
+      const interval = Duration.toMillis(renewEvery === false ? ttl : renewEvery)
+      yield* Effect.sleep(Math.max(lookEvery, interval / Math.max(1, held.size)))
+      for (const [holderId, one] of held) {
+        held.delete(holderId)
+        held.set(holderId, one)
+        return yield* one.look
+      }
+    }).pipe(Effect.forever)
 
   const inNamespace = Effect.fnUntraced(function* (namespace: string) {
     let one = making.get(namespace)
@@ -64,7 +115,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.tap(
           session
             .make({ namespace, identity, ...times })
-            .pipe(Effect.provideService(ObjectStore, leases(namespace)), Scope.provide(scope)),
+            .pipe(Effect.provideService(ObjectStore, heard(leases(namespace))), Scope.provide(scope)),
           (sessions) => Effect.sync(() => made.set(namespace, sessions))
         )
       )
@@ -87,7 +138,8 @@ export const make = Effect.fnUntraced(function* (
     const open: Open = {
       text: sessionLease.format(opened.success.reference),
       session: opened.success,
-      listeners: new Set()
+      held: new Map(),
+      broken: boundedMap.make(maxRemembered)
     }
     own = open
     yield* Scope.addFinalizer(
@@ -101,6 +153,7 @@ export const make = Effect.fnUntraced(function* (
       }),
       scope
     )
+    yield* Effect.forkIn(Effect.interruptible(looking(open)), within)
   }).pipe(
     Effect.uninterruptible,
     Effect.ensuring(
@@ -133,14 +186,17 @@ export const make = Effect.fnUntraced(function* (
       return listening.onceMade(fork, inNamespace(reference.namespace), (sessions) => sessions.onEnd(reference, notify))
     },
     isValid: (text) => own?.text === text && own.session.isValid(),
-    onLost: (text, notify) => {
+    hold: (text, held) => {
       const open = own
-      if (open?.text !== text) {
-        notify("Expired")
+      if (open?.text !== text || open.broken.get(held.holderId) === true) {
+        held.lose(open?.text === text ? broken : { reason: "Expired", seen: {}, withSession: true })
         return () => {}
       }
-      open.listeners.add(notify)
-      return () => open.listeners.delete(notify)
+      open.held.set(held.holderId, held)
+      return () => open.held.delete(held.holderId)
     }
   }
 })
+
+// It stays on the object until the one that breaks it goes on, or this process releases it.
+const broken: Loss = { reason: "Removed", seen: {}, mayRemain: true }

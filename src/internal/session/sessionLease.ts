@@ -5,7 +5,7 @@
  * `renewTime`, by the clock of the API server. A session that has ended is not the holder of its Lease any more. The next session may
  * have the same Lease, as another incarnation.
  */
-import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
+import type { ConditionalPatch, MetadataPatch, ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 
@@ -46,19 +46,43 @@ export type Standing =
   | { readonly _tag: "Expired" }
   | { readonly _tag: "Ended" }
 
+/** Whether a Lease is that of a session that has not ended. */
+export const isOf = ({ incarnation, uid }: SessionReference, lease: Pick<ObjectSnapshot, "uid" | "content">): boolean =>
+  lease.uid === uid && leaseSpec.holderOf(leaseSpec.fromContent(lease.content)) === incarnation
+
 /**
  * Reads the standing of a session from its Lease, which is `undefined` if it is gone. The session has expired once the earliest that the
  * server's clock can be is past its end: a session that might still live never counts as expired.
  */
 export const standing = (
-  { incarnation, uid }: SessionReference,
+  reference: SessionReference,
   lease: Pick<ObjectSnapshot, "uid" | "content"> | undefined,
   { earliest }: ServerTime
 ): Standing => {
-  if (lease === undefined || lease.uid !== uid) return { _tag: "Ended" }
-  const spec = leaseSpec.fromContent(lease.content)
-  if (leaseSpec.holderOf(spec) !== incarnation) return { _tag: "Ended" }
-  const end = rfc3339.parse(leaseSpec.ownLease(spec)?.expiry ?? "")
+  if (lease === undefined || !isOf(reference, lease)) return { _tag: "Ended" }
+  const end = rfc3339.parse(leaseSpec.ownLease(leaseSpec.fromContent(lease.content))?.expiry ?? "")
   const until = end === undefined ? Number.POSITIVE_INFINITY : end.seconds * 1000
   return earliest > until ? { _tag: "Expired" } : { _tag: "Lives", until }
 }
+
+/** The annotation that names what is broken of all that a session holds: holder IDs, separated by spaces. */
+export const brokenKey = "kubelock.dev/session-broken"
+
+/** How many holds the annotation names at most, which takes less than 100 bytes each. Its owner empties it. Our choice. */
+export const maxBroken = 500
+
+/** What others have broken of a session, by its Lease. */
+export const brokenOn = ({ annotations }: Pick<ObjectSnapshot, "annotations">): ReadonlyArray<string> =>
+  annotations[brokenKey]?.split(" ") ?? []
+
+/** Adds a hold to what is broken; `undefined` if there is no room. */
+export const breaking = (lease: Pick<ObjectSnapshot, "annotations">, holderId: string): MetadataPatch | undefined => {
+  const broken = brokenOn(lease)
+  return broken.length < maxBroken ? { [brokenKey]: [...broken, holderId].join(" ") } : undefined
+}
+
+/** The write with which the owner of a session takes what is broken off its Lease, unless that is more by now. */
+export const clearing = ({ annotations }: Pick<ObjectSnapshot, "annotations">): ConditionalPatch => ({
+  expect: { annotations: { [brokenKey]: annotations[brokenKey]! } },
+  annotations: { [brokenKey]: null }
+})

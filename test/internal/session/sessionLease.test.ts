@@ -72,3 +72,23 @@ describe("a reference", () => {
     }
   })
 })
+
+describe("what is broken of a session", () => {
+  it("stands on its Lease, as much as there is room for", () => {
+    assert.deepStrictEqual(sessionLease.brokenOn({ annotations: {} }), [])
+    let annotations: Record<string, string> = {}
+    for (let index = 0; index < sessionLease.maxBroken; index++) {
+      annotations = sessionLease.breaking({ annotations }, `us/0a1b2c3d4e5f.${index}`) as Record<string, string>
+    }
+    const broken = sessionLease.brokenOn({ annotations })
+    assert.lengthOf(broken, sessionLease.maxBroken)
+    assert.deepStrictEqual(broken.slice(0, 2), ["us/0a1b2c3d4e5f.0", "us/0a1b2c3d4e5f.1"])
+    assert.isUndefined(sessionLease.breaking({ annotations }, "us/0a1b2c3d4e5f.x"))
+  })
+
+  it("is taken off as it was met, and not with more", () => {
+    const met = { annotations: { [sessionLease.brokenKey]: "us/0a1b2c3d4e5f.1" } }
+    const { annotations, expect } = sessionLease.clearing(met)
+    assert.deepStrictEqual([expect, annotations], [met, { [sessionLease.brokenKey]: null }])
+  })
+})
