@@ -16,6 +16,8 @@ import * as elected from "./elections/search.ts"
 import { lines } from "./permits/permits.ts"
 import * as permitted from "./permits/search.ts"
 import { explore } from "./search.ts"
+import * as withSessions from "./sessions/search.ts"
+import { sessions } from "./sessions/sessions.ts"
 import type { Outcome, Progress } from "./walk.ts"
 import { worlds } from "./worlds.ts"
 
@@ -24,7 +26,7 @@ class Violated extends Data.TaggedError("Violated") {
   override readonly [Runtime.errorReported] = false
 }
 
-/** What can be explored: a world of a lock, an election, or a world of a lock with permits. */
+/** What can be explored: a world of a lock, an election, a world of a lock with permits, or one of locks under sessions. */
 interface Explored {
   readonly title: string
   readonly depth: number
@@ -57,6 +59,14 @@ const all: ReadonlyArray<Explored> = [
     explore: (depth, onDepth) => {
       const found = permitted.explore(line, depth, onDepth)
       return { ...found, besides: `; everybody had the permits after ${found.slowest} s` }
+    }
+  })),
+  ...sessions.map((world): Explored => ({
+    title: world.title,
+    depth: world.depth,
+    explore: (depth, onDepth) => {
+      const found = withSessions.explore(world, depth, onDepth)
+      return { ...found, besides: `; every process had its locks after ${found.slowest} s` }
     }
   }))
 ]
@@ -112,7 +122,7 @@ const command = Command.make("npm run explore --", flags, ({ depth, world }) =>
   })
 ).pipe(
   Command.withDescription(
-    `Explores every interleaving of small worlds, and checks the promises of the lock, of elections, and of locks with permits, in each state. The worlds:\n${all.map(({ title }) => `  "${title}"`).join("\n")}`
+    `Explores every interleaving of small worlds, and checks the promises of the lock, of elections, of locks with permits, and of locks under sessions, in each state. The worlds:\n${all.map(({ title }) => `  "${title}"`).join("\n")}`
   ),
   Command.withExamples([
     { command: "npm run explore", description: "All worlds, as deep as npm test" },

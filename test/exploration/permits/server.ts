@@ -22,7 +22,8 @@ const patched = <A extends Readonly<Record<string, string>>>(
     Object.entries({ ...values, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null)
   )
 
-const applied = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
+/** The object as a write leaves it, without its new version; `undefined` if the precondition does not hold. */
+export const applied = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
   const { expect } = write
   if ("resourceVersion" in expect) {
     if (expect.resourceVersion !== object.resourceVersion) return undefined

@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { mutations } from "../../mutations/sessions.ts"
+import { explore, type Outcome } from "./search.ts"
+import { sessions, setting } from "./sessions.ts"
+
+const historyOf = ({ violation }: Outcome): string =>
+  violation === undefined ? "" : [violation.what, ...violation.history].join("\n")
+
+describe("every interleaving of sessions", () => {
+  const taken = new Set<string>()
+  let slowest = 0
+
+  for (const world of sessions) {
+    it(`${world.title}, down to depth ${world.depth}`, () => {
+      const outcome = explore(world, world.depth)
+      assert.strictEqual(historyOf(outcome), "")
+      slowest = Math.max(slowest, outcome.slowest)
+      for (const name of outcome.taken) taken.add(name)
+    })
+  }
+
+  it("makes every move there is", () => {
+    const plain = (name: string) =>
+      name
+        .replaceAll(/\b[BC]\b/g, "A")
+        .replaceAll(/\by\b/g, "x")
+        .replaceAll(/lease-\d/g, "a Lease")
+    const ofAll = new Set([...taken].map(plain))
+    assert.deepStrictEqual([...ofAll].toSorted(), everyMove)
+  })
+
+  it("leads to every process that lives getting its locks within seconds, once nothing goes wrong any more", () => {
+    assert.isAtLeast(slowest, 4)
+    assert.isAtMost(slowest, 8)
+  })
+})
+
+describe("finds sessions that", () => {
+  for (const { breaks, depth, how, in: place, name } of mutations) {
+    it(`${name}, at depth ${depth}`, () => {
+      const outcome = explore(setting(name, place, how), depth)
+      assert.strictEqual(outcome.violation?.what, breaks)
+      assert.strictEqual(outcome.depth, depth)
+      assert.lengthOf(outcome.violation?.history ?? [], depth)
+    })
+  }
+})
+
+// Those of all processes, locks and Leases under one name.
+const everyMove = [
+  "A begins with x",
+  "A crashes",
+  "A ends its session",
+  "A goes on with x",
+  "A has its answer from x",
+  "A has the answer for its session",
+  "A has the answer to its fence",
+  "A is told that the session of x has ended",
+  "A judges the session",
+  "A looks for what is left of it on x",
+  "A looks no more for what is left of it on x",
+  "A opens a session on a Lease",
+  "A reads a Lease",
+  "A releases x",
+  "A renews its session",
+  "A renews x",
+  "A sees a change of x",
+  "A tries again to release x",
+  "a stranger writes on x",
+  "an operator deletes a Lease",
+  "the answer to the fence of A is lost",
+  "the answer to the request of A for its session is lost",
+  "the answer to the write of A to x is lost",
+  "the clock of A is set",
+  "the fence of A is late",
+  "the fence of A is lost",
+  "the lease of A on x has run out",
+  "the request of A for its session is late",
+  "the request of A for its session is lost",
+  "the server works on a request that A gave up",
+  "the server works on the fence of A",
+  "the server works on the request of A for its session",
+  "the server works on the write of A to x",
+  "the session of A is over",
+  "the write of A to x is late",
+  "the write of A to x is lost",
+  "time passes"
+]
