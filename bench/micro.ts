@@ -19,9 +19,9 @@ import * as LockRecord from "../src/LockRecord.ts"
 import * as ObjectStoreKubernetes from "../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../src/Resource.ts"
 import { run } from "../tools/program.ts"
-import * as Connection from "./harness/connection.ts"
+import * as Connection from "../src/cli/bench/harness/connection.ts"
 import { duration } from "./harness/flags.ts"
-import * as Objects from "./harness/objects.ts"
+import * as Objects from "../src/cli/bench/harness/objects.ts"
 import * as Target from "./harness/target.ts"
 
 const now = { earliest: 1_800_000_000_000, latest: 1_800_000_000_500 }

@@ -16,9 +16,9 @@ import { Envtest } from "../src/testing/index.ts"
 import { build } from "../tools/package.ts"
 import { whole } from "../tools/flags.ts"
 import { run } from "../tools/program.ts"
-import { LoadError } from "./harness/loadError.ts"
-import { median } from "./harness/statistics.ts"
-import { columns } from "./harness/text.ts"
+import { LoadError } from "../src/cli/bench/harness/loadError.ts"
+import { median } from "../src/cli/bench/harness/statistics.ts"
+import { columns } from "../src/cli/bench/harness/text.ts"
 
 const root = join(import.meta.dirname, "..")
 // The compiled package, inside the repository, where its dependencies are found.

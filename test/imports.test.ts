@@ -140,7 +140,7 @@ const wings: Readonly<Record<string, Wing>> = {
   "testing/peers": { files: ["src/testing/clientGo/", "src/testing/dex/"], imports: [...kubernetes, "client"] },
   cli: { files: ["src/cli/"], imports: library },
   tools: { files: ["tools/"], imports: ["cli"] },
-  bench: { files: ["bench/"], imports: [...library, "tools"] },
+  bench: { files: ["bench/"], imports: [...library, "cli", "tools"] },
   test: { files: ["test/"], imports: [...library, "cli", "tools"] },
   site: { files: ["tools/site/"], imports: [...library, "tools", "test"] }
 }

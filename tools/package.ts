@@ -5,7 +5,7 @@
  * loads: one file for all that an import of kubelock loads at once, one for each part that is loaded when it is first needed, and one
  * for the tests of services. Each public module is an entry to them.
  *
- * The command line is a program of its own that brings all that it needs, with one file for each verb.
+ * The command line is a program of its own that brings all that it needs, with one file for each verb, and one for the threads of a load test.
  */
 import { execFileSync } from "node:child_process"
 import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -48,11 +48,33 @@ export const build = async (folder: string): Promise<void> => {
 
 /** Builds the command line into a folder. `package.json` is expected two folders above. */
 export const buildProgram = async (folder: string): Promise<void> => {
-  const bundle = await rolldown({ input: join(source, "cli/kubelock.ts"), platform: "node" })
+  const bundle = await rolldown({
+    input: [join(source, "cli/kubelock.ts"), join(source, "cli/bench/contest/contender.ts")],
+    platform: "node",
+    // Vega-Lite needs of Vega only what Vega passes on: without this, the program would be half a megabyte larger.
+    resolve: { alias: { vega: "vega-util" } },
+    plugins: [assets]
+  })
   const { output } = await bundle.write({ dir: folder, minify: true, chunkFileNames: "[name].js" })
   chmodSync(join(folder, "kubelock.js"), 0o755)
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []))
+  // What the assets contain.
+  modules.push(join(root, "node_modules/vega/build/vega.min.js"))
   writeFileSync(join(folder, "licenses.txt"), licensesOf(modules))
+}
+
+/** Puts the values of a module into the bundle instead of the module, which reads them from files. */
+const assets = {
+  name: "assets",
+  load: {
+    filter: { id: /cli\/bench\/page\/assets\.ts$/ },
+    handler: async (file: string) => {
+      const values = (await import(file)) as Readonly<Record<string, string>>
+      return Object.entries(values)
+        .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}`)
+        .join("\n")
+    }
+  }
 }
 
 /** The licenses of the packages that modules belong to. */

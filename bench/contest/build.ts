@@ -14,7 +14,7 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStore from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
-import { LoadError } from "../harness/loadError.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 
 /** An earlier build: the URL of the folder with its modules. */
 export interface Build {

@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as leaderElection from "./leaderElection.ts"
-import * as requests from "../harness/requests.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import { KubernetesClient, layerKubeConfigYaml } from "../../src/KubernetesClient.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 

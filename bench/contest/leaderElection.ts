@@ -22,7 +22,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as rfc3339 from "../../src/internal/time/rfc3339.ts"
 import { KubernetesClient } from "../../src/KubernetesClient.ts"
-import type { Refusal } from "./contest.ts"
+import type { Refusal } from "../../src/cli/bench/contest/contest.ts"
 
 /** How long a lease lasts, how long a leader tries to renew it, and the pause between attempts. */
 export interface Timings {

@@ -3,22 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { threadId } from "node:worker_threads"
 import type * as KubernetesClient from "../../src/KubernetesClient.ts"
-import * as LockPolicy from "../../src/LockPolicy.ts"
-import * as ObjectStore from "../../src/ObjectStore.ts"
-import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
-import * as Semaphore from "../../src/Semaphore.ts"
-import * as SharedLock from "../../src/SharedLock.ts"
+import { lockOf, refuse, takes as takesOfLocks } from "../../src/cli/bench/contest/takes.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
-import * as Dex from "../../src/testing/dex/Dex.ts"
-import * as DexClient from "../../src/testing/dex/DexClient.ts"
 import * as elsewhere from "../elsewhere/open.ts"
 import * as TakeElsewhere from "../elsewhere/take.ts"
-import * as Connection from "../harness/connection.ts"
+import * as Connection from "../../src/cli/bench/harness/connection.ts"
 import * as Build from "./build.ts"
-import type { Refusal, Take } from "./contest.ts"
+import type { Refusal, Take } from "../../src/cli/bench/contest/contest.ts"
 import type { AnyKind, Elsewhere } from "./kind.ts"
 import * as leaderElection from "./leaderElection.ts"
 import * as plainClient from "./plainClient.ts"
@@ -26,71 +18,13 @@ import * as rawWrites from "./rawWrites.ts"
 import * as relay from "./relay.ts"
 import type { Task } from "./task.ts"
 
-const refuse = (error: { readonly _tag?: string; readonly message: string }): Refusal => ({
-  timedOut: error._tag === "LockTimeout" || error._tag === "DexTimeout",
-  message: error.message
-})
-
 const refuseUnknown = (error: unknown): Refusal => refuse(error instanceof Error ? error : { message: String(error) })
-
-const storeOf = Effect.fnUntraced(function* (
-  { ids, namespace, resource }: Task,
-  { make }: Pick<typeof ObjectStoreKubernetes, "make">
-) {
-  const store = yield* make({ resource, namespace, createIfMissing: false })
-  // Watches have a connection of their own, which is opened before the round begins.
-  yield* Stream.runDrain(Stream.take(store.watch(ids[0]!), 1)).pipe(Effect.timeout("5 seconds"), Effect.ignore)
-  return store
-})
-
-const identity = `bench-${process.pid}-${threadId}`
-
-const policyOf = ({ sharedWithDex }: Task) => LockPolicy.make({ sharedWithDex })
-
-// Each contender wants the lock again at once.
-const again = { releaseInBackground: true }
-
-const kubelock = Effect.fnUntraced(function* (task: Task, modules: Build.Modules) {
-  const { sharedWithDex } = task
-  const store = yield* storeOf(task, modules.ObjectStoreKubernetes)
-  const lock = yield* modules.Lock.make({ identity, policy: modules.LockPolicy.make({ sharedWithDex }) }).pipe(
-    Effect.provideService(modules.ObjectStore.ObjectStore, store)
-  )
-  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id, again), refuse))
-  return take
-})
-
-const semaphore = Effect.fnUntraced(function* (task: Task) {
-  const { limit } = task
-  const semaphore = yield* Semaphore.make({ identity, policy: policyOf(task) }).pipe(
-    Effect.provideServiceEffect(ObjectStore.ObjectStore, storeOf(task, ObjectStoreKubernetes))
-  )
-  const take: Take = (id) => Effect.asVoid(Effect.mapError(semaphore.take(id, { limit, ...again }), refuse))
-  return take
-})
-
-const shared = Effect.fnUntraced(function* (task: Task) {
-  const lock = yield* SharedLock.make({ identity, policy: policyOf(task) }).pipe(
-    Effect.provideServiceEffect(ObjectStore.ObjectStore, storeOf(task, ObjectStoreKubernetes))
-  )
-  const take: Take = (id, isWriter) =>
-    Effect.mapError(isWriter ? Effect.asVoid(lock.exclusive(id, again)) : Effect.asVoid(lock.shared(id, again)), refuse)
-  return take
-})
-
-const thisBuild = (task: Task) => kubelock(task, Build.own)
 
 const earlierBuild = Effect.fnUntraced(function* (task: Task) {
   const modules = yield* Build.load(task.before!)
   const yaml = Connection.yamlOf(task.connection)
   const client = yield* Layer.build(modules.KubernetesClient.layerKubeConfigYaml(yaml))
-  return yield* Effect.provideContext(kubelock(task, modules), client)
-})
-
-const dex = Effect.fnUntraced(function* ({ namespace, resource }: Task) {
-  const client = yield* DexClient.make({ resource, namespace })
-  const take: Take = (id) => Effect.mapError(Dex.scoped(client, id), refuse)
-  return take
+  return yield* Effect.provideContext(lockOf(task, modules), client)
 })
 
 const lease = (timings: leaderElection.Timings) =>
@@ -147,12 +81,9 @@ export const takes: Readonly<
     (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient.KubernetesClient | Scope.Scope>
   >
 > = {
-  kubelock: thisBuild,
+  ...takesOfLocks,
   "kubelock-before": earlierBuild,
-  "kubelock-lease": thisBuild,
-  semaphore,
-  shared,
-  dex,
+  "kubelock-lease": takesOfLocks.kubelock,
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(LeaderElector.defaults),
   "k8s-lease-lock": k8sLeaseLock,
@@ -167,7 +98,3 @@ export const takes: Readonly<
   relay: boundary(relay.make),
   raw: boundary(rawWrites.make)
 }
-
-/** Opens the connection that a task uses, so that no handshake is part of the round. */
-export const connect = ({ ids, namespace, resource }: Task) =>
-  Effect.flatMap(DexClient.make({ resource, namespace }), (client) => client.get(ids[0]!))

@@ -5,12 +5,13 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
-import * as Api from "../harness/api.ts"
-import * as Objects from "../harness/objects.ts"
-import * as Contest from "./contest.ts"
+import * as Api from "../../src/cli/bench/harness/api.ts"
+import * as Objects from "../../src/cli/bench/harness/objects.ts"
+import * as Contest from "../../src/cli/bench/contest/contest.ts"
 import { codeOf, isAlone, isSlow } from "./kind.ts"
 import { takes } from "./takes.ts"
-import { now, type Task } from "./task.ts"
+import { now } from "../../src/cli/bench/contest/task.ts"
+import type { Task } from "./task.ts"
 
 const longestMillis = 60_000
 

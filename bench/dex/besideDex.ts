@@ -12,12 +12,13 @@ import * as Resource from "../../src/Resource.ts"
 import { Envtest } from "../../src/testing/index.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
-import * as Pool from "../contest/pool.ts"
-import * as Api from "../harness/api.ts"
-import * as Connection from "../harness/connection.ts"
+import * as Pool from "../../src/cli/bench/contest/pool.ts"
+import { contender } from "../contest/task.ts"
+import * as Api from "../../src/cli/bench/harness/api.ts"
+import * as Connection from "../../src/cli/bench/harness/connection.ts"
 import { measurementsFile } from "../harness/flags.ts"
-import { LoadError } from "../harness/loadError.ts"
-import * as Objects from "../harness/objects.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
+import * as Objects from "../../src/cli/bench/harness/objects.ts"
 import * as machine from "../peers/machine.ts"
 import * as Crashes from "./crashes.ts"
 import type { Measurements, Mix } from "./measurements.ts"
@@ -76,7 +77,7 @@ const measure = Effect.fnUntraced(function* ({ crashes: count, quick, rounds, se
       )
   )
 
-  const pool = yield* Pool.processes
+  const pool = yield* Pool.processesOf(contender)
   const played: Array<Mix> = mixes.map(([kubelocks, dexes]) => ({ kubelocks, dexes, rounds: [] }))
   for (let round = 0; round < (quick ? 1 : rounds); round++) {
     for (const [index, mix] of played.entries()) {

@@ -3,10 +3,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { connect, takes } from "../contest/takes.ts"
+import { connect } from "../../src/cli/bench/contest/takes.ts"
+import { takes } from "../contest/takes.ts"
 import type { Task } from "../contest/task.ts"
-import * as Connection from "../harness/connection.ts"
-import * as Workers from "../harness/workers.ts"
+import * as Connection from "../../src/cli/bench/harness/connection.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 
 /** It contends from now on; or it keeps the lock once it has it, and then answers. */
 export type Order = { readonly _tag: "Contend"; readonly task: Task } | { readonly _tag: "Keep" }

@@ -1,6 +1,6 @@
 /** The page that a run makes, `docs/dex-benchmarks.md`: pure. */
-import { markdown, number, time } from "../harness/text.ts"
-import { sorted, quantile, sum } from "../harness/statistics.ts"
+import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
+import { sorted, quantile, sum } from "../../src/cli/bench/harness/statistics.ts"
 import type { Crashes, Measurements, Mix, Round } from "./measurements.ts"
 import { noise } from "../peers/noise.ts"
 import { holdMillis } from "./place.ts"

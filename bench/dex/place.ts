@@ -1,7 +1,8 @@
 /** One RefreshToken on a real API server, and the tasks of processes that contend for it. */
-import type { Connection } from "../harness/connection.ts"
+import type { Connection } from "../../src/cli/bench/harness/connection.ts"
 import * as Resource from "../../src/Resource.ts"
-import { alone, type Task } from "../contest/task.ts"
+import { alone } from "../../src/cli/bench/contest/task.ts"
+import type { Task } from "../contest/task.ts"
 
 /** The object, and how to reach it. */
 export interface Place {

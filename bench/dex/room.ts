@@ -1,7 +1,7 @@
 /** kubelock and Dex contend for one token: the share of Dex, and how long each waits. */
 import * as Effect from "effect/Effect"
-import type { Pool } from "../contest/pool.ts"
-import { sum } from "../harness/statistics.ts"
+import type { Pool } from "../../src/cli/bench/contest/pool.ts"
+import { sum } from "../../src/cli/bench/harness/statistics.ts"
 import * as samples from "../peers/samples.ts"
 import type { Round } from "./measurements.ts"
 import { type Place, taskOf } from "./place.ts"

@@ -17,8 +17,8 @@ import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
 import * as GoElection from "../contest/leaderElection.ts"
 import * as realServer from "../harness/realServer.ts"
-import { median, timed } from "../harness/statistics.ts"
-import { markdown, number, time } from "../harness/text.ts"
+import { median, timed } from "../../src/cli/bench/harness/statistics.ts"
+import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
 import { type Campaign, clientGo, kubelock, namespace } from "./candidates.ts"
 
 /** The samples of each row and column, in milliseconds or requests. */

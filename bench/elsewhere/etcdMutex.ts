@@ -7,7 +7,7 @@
  *   key: it is gone if the lease has expired.
  * - A release deletes the key.
  */
-import * as requests from "../harness/requests.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import { load, type Opened } from "./packages.ts"
 
 /** The lease of a session in seconds: the default of `etcdctl lock`. Go programs have 60 by default. */

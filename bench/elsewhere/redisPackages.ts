@@ -1,7 +1,7 @@
 /** Locks and semaphores on Redis: nothing but their packages' own documented use. */
 // The types of packages that are not there unless somebody installs them.
 /* oxlint-disable typescript/no-explicit-any */
-import * as requests from "../harness/requests.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import { load, loadModule, type Opened } from "./packages.ts"
 
 /** A package of semaphores. `open` connects to Redis on a port of this machine. */

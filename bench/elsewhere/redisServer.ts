@@ -8,7 +8,7 @@ import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Ports from "../../src/testing/envtest/Ports.ts"
-import { LoadError } from "../harness/loadError.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 import { output } from "../harness/output.ts"
 
 /** When the log is synced: Redis' `appendfsync`. */

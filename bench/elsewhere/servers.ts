@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type Elsewhere, elsewhere, syncsEverySecond } from "../contest/kind.ts"
-import type { LoadError } from "../harness/loadError.ts"
+import type { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 import * as etcdctl from "./etcdctl.ts"
 import { packageOf } from "./open.ts"
 import * as packages from "./packages.ts"

@@ -1,6 +1,6 @@
 /** How a contender takes a lock or a permit that is not on Kubernetes. */
 import * as Effect from "effect/Effect"
-import type { Refusal, Take } from "../contest/contest.ts"
+import type { Refusal, Take } from "../../src/cli/bench/contest/contest.ts"
 import type { Opened } from "./packages.ts"
 
 // None gives up before the round ends.

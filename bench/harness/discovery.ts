@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../../src/LockError.ts"
 import * as Resource from "../../src/Resource.ts"
-import type { Api } from "./api.ts"
-import { LoadError } from "./loadError.ts"
+import type { Api } from "../../src/cli/bench/harness/api.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 
 const presets: Readonly<Record<string, Resource.Resource>> = {
   refreshtokens: Resource.refreshToken,

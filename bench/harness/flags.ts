@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as durationText from "../../src/internal/time/durationText.ts"
 import type { Range } from "../../tools/flags.ts"
-import type { Connection } from "./connection.ts"
-import { LoadError } from "./loadError.ts"
+import type { Connection } from "../../src/cli/bench/harness/connection.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 
 /** A flag for a duration in a range. */
 export const duration = (name: string, range: Range<Duration.Duration>, help: string) =>

@@ -1,17 +1,14 @@
 /** Where a benchmark runs: an API server, a resource on it, and a namespace. */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { type KubeConfigError, KubernetesClient } from "../../src/KubernetesClient.ts"
+import type * as Connection from "../../src/cli/bench/harness/connection.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
+import * as Target from "../../src/cli/bench/load/target.ts"
+import type { KubeConfigError } from "../../src/KubernetesClient.ts"
 import type * as LockError from "../../src/LockError.ts"
-import * as Resource from "../../src/Resource.ts"
-import * as Api from "./api.ts"
-import * as Connection from "./connection.ts"
 import * as discovery from "./discovery.ts"
-import { LoadError } from "./loadError.ts"
-import * as Objects from "./objects.ts"
-import * as Workers from "./workers.ts"
 
 /** What the command line says. Without a `kubeconfig` an embedded server is started. */
 export interface Options {
@@ -20,37 +17,26 @@ export interface Options {
   readonly resource: string
 }
 
-/** The target, and how workers reach it. */
-export interface Target extends Objects.Place {
-  readonly name: string
-  readonly connection: Connection.Connection
-}
-
 /** Opens the target. It is closed with the scope. */
 export const open = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<Target, LoadError | KubeConfigError | LockError.StoreError, Scope.Scope> {
-  const connection = options.kubeconfig ?? { _tag: "Yaml", yaml: yield* startServer }
-  const context = yield* Layer.build(Connection.layer(connection))
-  const client = yield* Effect.provideContext(KubernetesClient, context)
-  const api = yield* Effect.provideContext(Api.make, context)
-  const namespace = yield* Effect.fromResult(
-    Result.mapError(
-      Resource.checkName(options.namespace ?? client.namespace),
-      ({ id, problem }) => new LoadError({ message: `--namespace ${JSON.stringify(id)} is not a name: ${problem}` })
-    )
+): Effect.fn.Return<Target.Target, LoadError | KubeConfigError | LockError.StoreError, Scope.Scope> {
+  const server =
+    options.kubeconfig === undefined
+      ? { connection: { _tag: "Yaml" as const, yaml: yield* startServer }, name: "embedded" }
+      : { connection: options.kubeconfig }
+  return yield* Target.open({
+    ...server,
+    namespace: Option.fromUndefinedOr(options.namespace),
+    resource: (api) => discovery.find(api, options.resource)
+  }).pipe(
+    Effect.catchTags({
+      LockInvalidName: ({ id, problem }) =>
+        new LoadError({ message: `--namespace ${JSON.stringify(id)} is not a name: ${problem}` }),
+      LockUnavailable: ({ message }) =>
+        new LoadError({ message: `${message} Check that it is an API server that can be reached from here.` })
+    })
   )
-  const resource = yield* discovery.find(api, options.resource).pipe(
-    Effect.tap((resource) => Objects.preflight({ api, resource, namespace })),
-    Effect.catchTag(
-      "LockUnavailable",
-      ({ message }) =>
-        new LoadError({
-          message: `${message} Check that ${client.server} is an API server that can be reached from here.`
-        })
-    )
-  )
-  return { name: options.kubeconfig === undefined ? "embedded" : client.server, connection, api, resource, namespace }
 })
 
 /**

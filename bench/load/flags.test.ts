@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as clusterFlags from "../../tools/clusterFlags.ts"
 import * as flags from "./flags.ts"
-import { turnsOf } from "./loadTest.ts"
+import { turnsOf } from "../../src/cli/bench/load/loadTest.ts"
 
 const given: flags.Given = {
   duration: Duration.seconds(10),
@@ -41,8 +41,8 @@ describe("flags", () => {
 
   it.effect("mean an embedded server, unless there is a kubeconfig", () =>
     Effect.gen(function* () {
-      const settings = yield* flags.toSettings(given)
-      assert.strictEqual(settings.target.kubeconfig, undefined)
+      const { settings, target } = yield* flags.toSettings(given)
+      assert.strictEqual(target.kubeconfig, undefined)
       assert.deepStrictEqual(settings.protocols, ["kubelock"])
       const cluster = yield* flags.toSettings({
         ...given,
@@ -52,8 +52,8 @@ describe("flags", () => {
         seed: Option.some(5)
       })
       assert.deepStrictEqual(cluster.target.kubeconfig, { _tag: "KubeConfig", file: undefined, context: "c" })
-      assert.deepStrictEqual(cluster.protocols, ["kubelock", "dex"])
-      assert.strictEqual(cluster.seed, 5)
+      assert.deepStrictEqual(cluster.settings.protocols, ["kubelock", "dex"])
+      assert.strictEqual(cluster.settings.seed, 5)
     })
   )
 
@@ -75,7 +75,7 @@ describe("flags", () => {
       ] as const
       const subjects = yield* Effect.forEach(parts, (part) => flags.toSettings({ ...given, ...part }))
       assert.deepStrictEqual(
-        subjects.map(({ kind, limit, writers }) => [kind, limit, writers]),
+        subjects.map(({ settings: { kind, limit, writers } }) => [kind, limit, writers]),
         [
           ["lock", null, null],
           ["semaphore", 4, null],

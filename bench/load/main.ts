@@ -8,12 +8,13 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { joined } from "../../tools/clusterFlags.ts"
 import { run } from "../../tools/program.ts"
-import { prefix } from "../harness/objects.ts"
+import { prefix } from "../../src/cli/bench/harness/objects.ts"
+import * as Target from "../harness/target.ts"
 import * as flags from "./flags.ts"
-import * as LoadTest from "./loadTest.ts"
+import * as LoadTest from "../../src/cli/bench/load/loadTest.ts"
 
 const command = Command.make("npm start --", flags.flags, (given) =>
-  Effect.flatMap(flags.toSettings(given), LoadTest.run)
+  Effect.flatMap(flags.toSettings(given), ({ settings, target }) => LoadTest.run(settings, Target.open(target)))
 ).pipe(
   Command.withDescription(
     "Makes threads full of fibers contend for a lock, proves that they exclude each other, and measures how well they do."

@@ -1,6 +1,6 @@
 /** Figures of a run on one server, looked up by kind and number of contenders: pure. */
 import type { Kind } from "../contest/kind.ts"
-import { median } from "../harness/statistics.ts"
+import { median } from "../../src/cli/bench/harness/statistics.ts"
 import type { Cell, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
 import type { Round } from "./samples.ts"

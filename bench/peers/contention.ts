@@ -1,7 +1,7 @@
 /** The contention, as tables: pure. */
 import { cellOf, type Measure, middle } from "./cells.ts"
 import { about, isAlone, isElsewhere, isLimit, type Kind, kinds } from "../contest/kind.ts"
-import { markdown, number, range, time } from "../harness/text.ts"
+import { markdown, number, range, time } from "../../src/cli/bench/harness/text.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 
 const isWaitP99AtLeast = (cell: Cell): boolean => cell.rounds.some((round) => round.isWaitP99AtLeast)

@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { now, type Task } from "../contest/task.ts"
-import * as Connection from "../harness/connection.ts"
-import * as Workers from "../harness/workers.ts"
+import { now } from "../../src/cli/bench/contest/task.ts"
+import type { Task } from "../contest/task.ts"
+import * as Connection from "../../src/cli/bench/harness/connection.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 import { underLock } from "./underLock.ts"
 
 /**

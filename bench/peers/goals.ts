@@ -1,7 +1,7 @@
 /** The goals of the design, and whether a run reached them: pure. */
 import type { Kind } from "../contest/kind.ts"
-import { sum } from "../harness/statistics.ts"
-import { count } from "../harness/text.ts"
+import { sum } from "../../src/cli/bench/harness/statistics.ts"
+import { count } from "../../src/cli/bench/harness/text.ts"
 import { holdBound, type Measure, middle, ratio, value } from "./cells.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import type { Build } from "../contest/build.ts"
-import * as Workers from "../harness/workers.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 import type { Answer, Question } from "./manyWorker.ts"
 
 const entry = new URL("manyWorker.ts", import.meta.url)

@@ -10,8 +10,8 @@ import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Build from "../contest/build.ts"
-import { now } from "../contest/task.ts"
-import * as Workers from "../harness/workers.ts"
+import { now } from "../../src/cli/bench/contest/task.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 
 /** The build that is measured (this one by default), and the objects that it locks. */
 export interface Question {

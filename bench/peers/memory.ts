@@ -6,9 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Lock from "../../src/Lock.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
-import { now } from "../contest/task.ts"
-import { quantile, sorted } from "../harness/statistics.ts"
-import * as Workers from "../harness/workers.ts"
+import { now } from "../../src/cli/bench/contest/task.ts"
+import { quantile, sorted } from "../../src/cli/bench/harness/statistics.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 
 /** What was measured. */
 export interface MemoryFigures {

@@ -5,10 +5,13 @@ import { join } from "node:path"
 import type { Envtest } from "../../src/testing/index.ts"
 import type { Build } from "../contest/build.ts"
 import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind, syncsEverySecond } from "../contest/kind.ts"
-import type { Pool } from "../contest/pool.ts"
-import type { Report, Task } from "../contest/task.ts"
-import { number } from "../harness/text.ts"
-import * as LoadTest from "../load/loadTest.ts"
+import type { Pool } from "../../src/cli/bench/contest/pool.ts"
+import type { Report } from "../../src/cli/bench/contest/task.ts"
+import type { Task } from "../contest/task.ts"
+import * as Target from "../harness/target.ts"
+import { number } from "../../src/cli/bench/harness/text.ts"
+import { protocols } from "../../src/cli/bench/flags.ts"
+import * as LoadTest from "../../src/cli/bench/load/loadTest.ts"
 import * as ByteCounter from "./byteCounter.ts"
 import * as Failures from "./failures.ts"
 import * as Many from "./many.ts"
@@ -198,20 +201,23 @@ export const measure = Effect.fnUntraced(function* (
     return figures
   }).pipe(Effect.scoped)
 
-  const threads = LoadTest.measure({
-    target: { kubeconfig: connection, namespace: Tasks.namespace, resource: "refreshtokens" },
-    kind: "lock",
-    limit: null,
-    writers: null,
-    protocols: LoadTest.protocols,
-    threads: 4,
-    fibers: 8,
-    ids: 1,
-    holdMillis: 0,
-    seconds,
-    seed: 0,
-    json: false
-  })
+  const threads = LoadTest.measure(
+    {
+      kind: "lock",
+      limit: null,
+      writers: null,
+      protocols,
+      threads: 4,
+      fibers: 8,
+      ids: 1,
+      holdMillis: 0,
+      seconds,
+      seed: 0,
+      json: false,
+      thresholds: []
+    },
+    Target.open({ kubeconfig: connection, namespace: Tasks.namespace, resource: "refreshtokens" })
+  )
 
   const locks = able.filter((kind) => !isLimit(kind))
   yield* Effect.forEach(

@@ -3,7 +3,7 @@ import { contentionTable, losses, overlapsOf, p99, perSecond, serverTable } from
 import { holdBound, middle, ratio, value } from "./cells.ts"
 import { goals, plain } from "./goals.ts"
 import { about, isElsewhere, type Kind, kinds, unable } from "../contest/kind.ts"
-import { markdown, number, time } from "../harness/text.ts"
+import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
 import type { Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
 

@@ -6,7 +6,7 @@ import { createServer as createHttpServer } from "node:http"
 import { get } from "node:http"
 import { fileURLToPath } from "node:url"
 import * as ByteCounter from "./byteCounter.ts"
-import * as requests from "../harness/requests.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import * as serverCpu from "./serverCpu.ts"
 import * as watchEvents from "./watchEvents.ts"
 

@@ -1,5 +1,5 @@
 /** The figures of a run for a terminal: pure. */
-import { columns, time } from "../harness/text.ts"
+import { columns, time } from "../../src/cli/bench/harness/text.ts"
 import { column, contentionRows } from "./contention.ts"
 import { goals } from "./goals.ts"
 import type { Measurements, OnServer } from "./measurements.ts"

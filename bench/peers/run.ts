@@ -4,10 +4,11 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { Envtest } from "../../src/testing/index.ts"
 import * as Build from "../contest/build.ts"
-import * as Pool from "../contest/pool.ts"
+import { contender } from "../contest/task.ts"
+import * as Pool from "../../src/cli/bench/contest/pool.ts"
 import * as elsewhere from "../elsewhere/servers.ts"
-import { LoadError } from "../harness/loadError.ts"
-import * as Workers from "../harness/workers.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
+import * as Workers from "../../src/cli/bench/harness/workers.ts"
 import * as machine from "./machine.ts"
 import type { Measurements } from "./measurements.ts"
 import type { MemoryFigures } from "./memory.ts"
@@ -38,7 +39,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     `in memory: ${memory.cycleMicrosP50.toFixed(0)} us a cycle, ${memory.contended.perSecond.toFixed(0)}/s contended`
   )
 
-  const pool = yield* Pool.processes
+  const pool = yield* Pool.processesOf(contender)
   const servers = yield* Effect.forEach(wanted, (server) =>
     Effect.gen(function* () {
       const api = yield* Effect.mapError(Envtest.start({ server }), ({ message }) => new LoadError({ message }))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Report } from "../contest/task.ts"
-import * as requests from "../harness/requests.ts"
+import type { Report } from "../../src/cli/bench/contest/task.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import * as samples from "./samples.ts"
 
 const report = (part: Partial<Report>): Report => ({

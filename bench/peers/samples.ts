@@ -1,7 +1,7 @@
 /** What many processes saw, put together: pure. */
-import type { Report } from "../contest/task.ts"
-import * as requests from "../harness/requests.ts"
-import { fairness, quantile, sorted, sum } from "../harness/statistics.ts"
+import type { Report } from "../../src/cli/bench/contest/task.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
+import { fairness, quantile, sorted, sum } from "../../src/cli/bench/harness/statistics.ts"
 import * as exclusion from "../../src/testing/internal/exclusion.ts"
 
 /** The shares at which a distribution is kept for its curve: finer towards the end, which matters most. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Report } from "../contest/task.ts"
-import * as requests from "../harness/requests.ts"
+import type { Report } from "../../src/cli/bench/contest/task.ts"
+import * as requests from "../../src/cli/bench/harness/requests.ts"
 import * as line from "./line.ts"
 
 /** What one contender did: when it began to wait, entered and left, and whether it wrote. */

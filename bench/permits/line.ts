@@ -1,6 +1,6 @@
 /** What contenders for permits saw, put together: pure. */
-import type { Report } from "../contest/task.ts"
-import { quantile, sorted } from "../harness/statistics.ts"
+import type { Report } from "../../src/cli/bench/contest/task.ts"
+import { quantile, sorted } from "../../src/cli/bench/harness/statistics.ts"
 
 interface Visit {
   readonly began: number

@@ -1,6 +1,6 @@
 /** The page that a run makes, `docs/permits-benchmarks.md`: pure. */
-import { markdown, number, time } from "../harness/text.ts"
-import { median } from "../harness/statistics.ts"
+import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
+import { median } from "../../src/cli/bench/harness/statistics.ts"
 import { noise } from "../peers/noise.ts"
 import type { Cell, Measurements, OnServer, PermitRound } from "./measurements.ts"
 

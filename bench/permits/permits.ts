@@ -11,17 +11,18 @@ import * as Resource from "../../src/Resource.ts"
 import { Envtest } from "../../src/testing/index.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
-import * as Pool from "../contest/pool.ts"
-import { alone, type Report, type Task } from "../contest/task.ts"
-import * as Api from "../harness/api.ts"
-import * as Connection from "../harness/connection.ts"
+import * as Pool from "../../src/cli/bench/contest/pool.ts"
+import { alone, type Report } from "../../src/cli/bench/contest/task.ts"
+import { contender, type Task } from "../contest/task.ts"
+import * as Api from "../../src/cli/bench/harness/api.ts"
+import * as Connection from "../../src/cli/bench/harness/connection.ts"
 import * as packages from "../elsewhere/packages.ts"
 import * as redisPackages from "../elsewhere/redisPackages.ts"
 import * as RedisServer from "../elsewhere/redisServer.ts"
 import { measurementsFile } from "../harness/flags.ts"
-import { LoadError } from "../harness/loadError.ts"
-import * as Objects from "../harness/objects.ts"
-import { median } from "../harness/statistics.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
+import * as Objects from "../../src/cli/bench/harness/objects.ts"
+import { median } from "../../src/cli/bench/harness/statistics.ts"
 import * as machine from "../peers/machine.ts"
 import * as samples from "../peers/samples.ts"
 import * as watchEvents from "../peers/watchEvents.ts"
@@ -107,7 +108,7 @@ const onServer = Effect.fnUntraced(function* (server: Envtest.Server, { quick, r
   const connection: Connection.Connection = { _tag: "KubeConfig", file: api.kubeConfigPath }
   const client = yield* Layer.build(Connection.layer(connection))
   const requests = yield* Effect.provideContext(Api.make, client)
-  const pool = yield* Pool.processes
+  const pool = yield* Pool.processesOf(contender)
   const play = Effect.fnUntraced(function* (load: Load, round: number) {
     const ids = yield* Objects.make({ api: requests, resource, namespace }, 1)
     let before: number | undefined

@@ -1,5 +1,5 @@
 /** A process that takes permits of a semaphore on Redis. Its arguments are the package and the port of Redis. */
-import * as Playing from "../contest/playing.ts"
+import * as Playing from "../../src/cli/bench/contest/playing.ts"
 import * as redisPackages from "../elsewhere/redisPackages.ts"
 import * as Take from "../elsewhere/take.ts"
 

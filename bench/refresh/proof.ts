@@ -10,7 +10,7 @@ import * as clusterFlags from "../../tools/clusterFlags.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
 import { connection } from "../harness/flags.ts"
-import { LoadError } from "../harness/loadError.ts"
+import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 import * as RefreshProof from "./refreshProof.ts"
 
 const flags = {

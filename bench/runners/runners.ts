@@ -30,8 +30,8 @@ import * as KubernetesRunnerStorage from "../../src/KubernetesRunnerStorage.ts"
 import { Envtest } from "../../src/testing/index.ts"
 import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
-import { median } from "../harness/statistics.ts"
-import { markdown, time } from "../harness/text.ts"
+import { median } from "../../src/cli/bench/harness/statistics.ts"
+import { markdown, time } from "../../src/cli/bench/harness/text.ts"
 import * as Sqlite from "./sqlite.ts"
 
 const shards = 300

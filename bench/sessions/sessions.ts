@@ -25,8 +25,8 @@ import { whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
 import * as OwnClient from "../harness/ownClient.ts"
 import * as realServer from "../harness/realServer.ts"
-import { median, timed } from "../harness/statistics.ts"
-import { markdown, number, time } from "../harness/text.ts"
+import { median, timed } from "../../src/cli/bench/harness/statistics.ts"
+import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
 
 const namespace = "default"
 

@@ -13,6 +13,7 @@ export const exitCodes = {
   api: 69,
   notHad: 75,
   lost: 76,
+  missed: 99,
   notExecutable: 126,
   notFound: 127
 } as const

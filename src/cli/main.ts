@@ -1,5 +1,6 @@
 /** The command line: its verbs, and what it does with its arguments. */
 import * as Command from "effect/cli/Command"
+import { command as bench } from "./bench/command.ts"
 import { command as breaking } from "./break/command.ts"
 import { command as doctor } from "./doctor/command.ts"
 import { acquire, release, renew } from "./fixed/command.ts"
@@ -13,7 +14,7 @@ const command = root.pipe(
   Command.withDescription(
     "Takes, shows, breaks and measures distributed locks that are kept on objects of Kubernetes."
   ),
-  Command.withSubcommands([run, inspect, breaking, doctor, acquire, renew, release, serve])
+  Command.withSubcommands([run, inspect, breaking, doctor, acquire, renew, release, bench, serve])
 )
 
 /** Runs the command line with these arguments. */

@@ -66,6 +66,7 @@ const codeOf = (problem: unknown): number => {
 }
 
 const codes: Readonly<Record<string, number>> = {
+  LoadError: 1,
   LockInvalidName: exitCodes.usage,
   LockConflict: exitCodes.notHad,
   LockTimeout: exitCodes.notHad,

@@ -26,7 +26,7 @@ const runs = async (line: string) => {
   assert.strictEqual(code, 0, `${line}\n${stdout}\n${stderr}`)
 }
 
-const verbs = ["run", "inspect", "break", "doctor", "acquire", "renew", "release", "serve"]
+const verbs = ["run", "inspect", "break", "doctor", "acquire", "renew", "release", "bench", "serve"]
 
 describe("the help of kubelock", () => {
   it("names every verb", async () => {

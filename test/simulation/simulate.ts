@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
-import { counted } from "../../tools/text.ts"
+import { counted } from "../../src/cli/bench/harness/text.ts"
 import { kinds, report, runSeed } from "./run.ts"
 
 class RuleBroken extends Data.TaggedError("RuleBroken") {

@@ -21,7 +21,7 @@ import { parse, stringify } from "yaml"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import { number, whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
-import { counted } from "../../tools/text.ts"
+import { counted } from "../../src/cli/bench/harness/text.ts"
 import * as Cluster from "../chaos/cluster.ts"
 import { type Line, type Quantity, trends, warmUp } from "./samples.ts"
 

@@ -1,7 +1,7 @@
 /** How to reach the cluster, in a form that can be sent to workers. */
 import type * as Layer from "effect/Layer"
 import { readFileSync } from "node:fs"
-import * as KubernetesClient from "../../src/KubernetesClient.ts"
+import * as KubernetesClient from "../../../KubernetesClient.ts"
 
 /** A kubeconfig as YAML, or the one that `kubectl` would find, with the file and context if given. */
 export type Connection =

@@ -14,7 +14,7 @@ interface Problem {
 }
 
 /** Prepares a worker to take what a task is about. What it opens is closed after the round. */
-export type Ready = (task: Task) => Effect.Effect<Contest.Take, Problem, Scope.Scope>
+export type Ready<A extends Task> = (task: A) => Effect.Effect<Contest.Take, Problem, Scope.Scope>
 
 interface Prepared {
   readonly task: Task
@@ -25,7 +25,7 @@ interface Prepared {
 
 let prepared: Prepared | undefined
 
-const prepare = (ready: Ready, task: Task): Effect.Effect<void, Problem> =>
+const prepare = <A extends Task>(ready: Ready<A>, task: A): Effect.Effect<void, Problem> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     const stopped = yield* Deferred.make<void>()
@@ -64,10 +64,10 @@ const go = ({ contest, stopped, task }: Prepared, at: number): Effect.Effect<Rep
   })
 
 /** Runs a worker that plays what it is asked to. */
-export const main = (ready: Ready): void =>
+export const main = <A extends Task>(ready: Ready<A>): void =>
   Workers.main(
     Workers.serve((order: Order): Effect.Effect<Report | void, Problem> => {
-      if (order._tag === "Prepare") return prepare(ready, order.task)
+      if (order._tag === "Prepare") return prepare(ready, order.task as A)
       if (prepared === undefined) return Effect.fail({ message: "a contender has no task" })
       if (order._tag === "Stop") return Effect.asVoid(Deferred.succeed(prepared.stopped, undefined))
       return Effect.ensuring(go(prepared, order.at), Scope.close(prepared.scope, Exit.void))

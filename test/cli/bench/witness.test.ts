@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Worker } from "node:worker_threads"
-import * as Witness from "./witness.ts"
+import * as Witness from "../../../src/cli/bench/contest/witness.ts"
 
 const thread = (who: number, turns: number, witness: Witness.Witness): Effect.Effect<void> =>
   Effect.callback((resume) => {

@@ -1,26 +1,17 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as KubernetesClient from "../../src/KubernetesClient.ts"
-import * as Resource from "../../src/Resource.ts"
-import * as ApiServer from "../../src/testing/ApiServer.ts"
-import * as Api from "./api.ts"
-import * as discovery from "./discovery.ts"
-import * as Objects from "./objects.ts"
+import * as KubernetesClient from "../../../src/KubernetesClient.ts"
+import * as Resource from "../../../src/Resource.ts"
+import * as ApiServer from "../../../src/testing/ApiServer.ts"
+import * as Api from "../../../src/cli/bench/harness/api.ts"
+import * as Objects from "../../../src/cli/bench/harness/objects.ts"
 
 const client = Layer.unwrap(
   Effect.map(ApiServer.ApiServer, ({ kubeConfig }) => KubernetesClient.layerKubeConfigYaml(kubeConfig))
 )
 
-const widget = Resource.make({
-  group: "example.com",
-  version: "v1beta1",
-  plural: "widgets",
-  kind: "Widget",
-  namespaced: false
-})
-
-const server = ApiServer.layer({ resources: [Resource.refreshToken, widget] })
+const server = ApiServer.layer({ resources: [Resource.refreshToken] })
 
 const makePlace = Effect.map(Api.make, (api): Objects.Place => ({
   api,
@@ -94,21 +85,6 @@ layer(Layer.provideMerge(client, server), { excludeTestServices: true })("object
       yield* server.setToken("right")
       const error = yield* Effect.ensuring(Effect.flip(Objects.preflight(place)), server.setToken(undefined))
       assert.oneOf(error._tag, ["LockUnauthorized", "LockForbidden"])
-    })
-  )
-
-  it.effect("may be of any resource that the server serves", () =>
-    Effect.gen(function* () {
-      const { api } = yield* makePlace
-      assert.deepStrictEqual(yield* discovery.find(api, "widgets.v1beta1.example.com"), widget)
-      assert.strictEqual(yield* discovery.find(api, "configmaps"), Resource.configMap)
-      for (const [wanted, message] of [
-        ["gadgets.v1beta1.example.com", /has no gadgets, but widgets/],
-        ["widgets.v1.nowhere.com", /does not serve/],
-        ["widgets", /neither refreshtokens/]
-      ] as const) {
-        assert.match((yield* Effect.flip(discovery.find(api, wanted))).message, message)
-      }
     })
   )
 })

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as LockError from "../../src/LockError.ts"
-import * as Resource from "../../src/Resource.ts"
+import type * as LockError from "../../../LockError.ts"
+import * as Resource from "../../../Resource.ts"
 import type { Api } from "./api.ts"
 
 /** Where objects are made. */

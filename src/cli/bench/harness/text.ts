@@ -1,5 +1,11 @@
 /** Numbers and tables for people, on a terminal and in Markdown: pure. */
 
+/** A number and what is counted: `1 thread`, `1,234 threads`, `2 processes`. */
+export const counted = (count: number, what: string): string => {
+  const plural = /(s|sh|x|ch)$/.test(what) ? `${what}es` : `${what}s`
+  return `${Math.round(count).toLocaleString("en-US")} ${count === 1 ? what : plural}`
+}
+
 /** A whole number: `12,345`. */
 export const count = (value: number): string => Math.round(value).toLocaleString("en-US")
 

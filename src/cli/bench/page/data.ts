@@ -1,8 +1,8 @@
 /** What the page shows, from what the threads recorded: pure. */
-import * as Holds from "../../contest/holds.ts"
-import type { Records } from "../../contest/task.ts"
-import * as histogram from "../../harness/histogram.ts"
-import type { Figures } from "../figures.ts"
+import * as Holds from "../contest/holds.ts"
+import type { Records } from "../contest/task.ts"
+import * as histogram from "../harness/histogram.ts"
+import type { Figures } from "../load/figures.ts"
 
 /** One protocol of a test: its figures, its records, and the acquisitions of each contender. */
 export interface Side {

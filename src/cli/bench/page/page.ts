@@ -1,8 +1,7 @@
 /** The page of a test: one file, with the plotting library and the data in it. It loads nothing from elsewhere. */
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
-import { preciseTime, significant } from "../../harness/text.ts"
-import * as report from "../report.ts"
+import { preciseTime, significant } from "../harness/text.ts"
+import * as report from "../load/report.ts"
+import * as assets from "./assets.ts"
 import { chartsOf } from "./charts.ts"
 import * as data from "./data.ts"
 import type { Side } from "./data.ts"
@@ -12,10 +11,6 @@ export interface Content {
   readonly title: string
   readonly sides: ReadonlyArray<Side>
 }
-
-const vegaFolder = join(import.meta.dirname, "../../../node_modules/vega")
-
-const read = (file: string): string => readFileSync(file, "utf8")
 
 /** The page. */
 export const html = ({ sides, title }: Content): string => {
@@ -30,7 +25,7 @@ export const html = ({ sides, title }: Content): string => {
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:">
 <title>Load test: ${escape(names.join(" and "))}</title>
-<style>${read(join(import.meta.dirname, "page.css"))}</style>
+<style>${assets.style}</style>
 </head>
 <body>
 <main>
@@ -49,10 +44,10 @@ ${figure("fairness", "Fairness", "How often each contender had the lock. 1 is an
 </main>
 <script type="application/json" id="charts">${JSON.stringify(chartsOf(sides, timelines)).replaceAll("<", "\\u003c")}</script>
 <!--
-${read(join(vegaFolder, "LICENSE")).replaceAll("--", "- -")}
+${assets.plottingLicense.replaceAll("--", "- -")}
 -->
-<script>${read(join(vegaFolder, "build/vega.min.js"))}</script>
-<script>${read(join(import.meta.dirname, "browser.js"))}</script>
+<script>${assets.plotting}</script>
+<script>${assets.script}</script>
 </body>
 </html>
 `

@@ -1,14 +1,16 @@
 /** Figures for people, as a table, and for programs, as JSON: pure. */
-import * as fairness from "../../src/internal/protocol/fairness.ts"
-import { counted } from "../../tools/text.ts"
+import * as fairness from "../../../internal/protocol/fairness.ts"
 import type { Incident } from "../contest/witness.ts"
 import type { Percentiles } from "../harness/histogram.ts"
-import { columns, count, preciseTime, significant } from "../harness/text.ts"
+import { columns, count, counted, preciseTime, significant } from "../harness/text.ts"
+import type { Judgement } from "../threshold.ts"
 import type { Figures, Subject } from "./figures.ts"
 
-/** The JSON object of `--json`, on one line. Numbers have three decimals at most. */
-export const json = (runs: ReadonlyArray<Figures>): string =>
-  JSON.stringify({ runs }, (_, value: unknown) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : value))
+/** The JSON object, on one line: the figures, and the thresholds if there are any. Numbers have three decimals at most. */
+export const json = (runs: ReadonlyArray<Figures>, thresholds: ReadonlyArray<Judgement> = []): string =>
+  JSON.stringify({ runs, ...(thresholds.length === 0 ? {} : { thresholds }) }, (_, value: unknown) =>
+    typeof value === "number" ? Math.round(value * 1000) / 1000 : value
+  )
 
 /**
  * A table: a row for each figure, a column for each run and, if there are two, the ratio of the first to the second and

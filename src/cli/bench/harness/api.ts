@@ -1,10 +1,10 @@
 /** Requests of the benchmarks themselves to the API server, with kubelock's errors. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as apiClient from "../../src/internal/kubernetes/apiClient.ts"
-import * as responseError from "../../src/internal/kubernetes/responseError.ts"
-import { KubernetesClient } from "../../src/KubernetesClient.ts"
-import type * as LockError from "../../src/LockError.ts"
+import * as apiClient from "../../../internal/kubernetes/apiClient.ts"
+import * as responseError from "../../../internal/kubernetes/responseError.ts"
+import { KubernetesClient } from "../../../KubernetesClient.ts"
+import type * as LockError from "../../../LockError.ts"
 
 type Request = Parameters<KubernetesClient["Service"]["request"]>[0]
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as histogram from "./histogram.ts"
+import * as histogram from "../../../src/cli/bench/harness/histogram.ts"
 
 const histogramOf = (nanos: ReadonlyArray<bigint>) => {
   const made = histogram.make()

@@ -2,15 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
-import * as Resource from "../../src/Resource.ts"
-import * as histogram from "../harness/histogram.ts"
-import * as Contest from "./contest.ts"
-import { alone, now, type Records, type Task } from "./task.ts"
-import * as Witness from "./witness.ts"
+import * as Resource from "../../../src/Resource.ts"
+import * as histogram from "../../../src/cli/bench/harness/histogram.ts"
+import * as Contest from "../../../src/cli/bench/contest/contest.ts"
+import { alone, now, type Records, type Task } from "../../../src/cli/bench/contest/task.ts"
+import * as Witness from "../../../src/cli/bench/contest/witness.ts"
 
 const task = (part: Partial<Task>): Task => ({
   ...alone,
-  kind: "kubelock",
   connection: { _tag: "Yaml", yaml: "" },
   resource: Resource.refreshToken,
   namespace: "dex",
@@ -97,7 +96,7 @@ describe("a contest", () => {
           wait: histogram.make(),
           handoff: histogram.make()
         }
-        yield* play(take, { records, contenders: seats, total: seats, kind: "shared", writers: 0.3 })
+        yield* play(take, { records, contenders: seats, total: seats, writers: 0.3 })
         const { mostInside, violations } = Witness.verdict(records.witness)
         assert.includeMembers(wanted, [true, false])
         assert.isAbove(mostInside, 1)

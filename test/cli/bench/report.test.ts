@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Figures } from "./figures.ts"
-import * as report from "./report.ts"
+import type { Figures } from "../../../src/cli/bench/load/figures.ts"
+import * as report from "../../../src/cli/bench/load/report.ts"
 
 const kubelock: Figures = {
   kind: "lock",

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Records, Report } from "../contest/task.ts"
-import * as Witness from "../contest/witness.ts"
-import * as histogram from "../harness/histogram.ts"
-import * as requests from "../harness/requests.ts"
-import * as Figures from "./figures.ts"
+import type { Records, Report } from "../../../src/cli/bench/contest/task.ts"
+import * as Witness from "../../../src/cli/bench/contest/witness.ts"
+import * as histogram from "../../../src/cli/bench/harness/histogram.ts"
+import * as requests from "../../../src/cli/bench/harness/requests.ts"
+import * as Figures from "../../../src/cli/bench/load/figures.ts"
 
 const plan = {
   kind: "lock",

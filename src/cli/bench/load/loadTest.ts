@@ -2,46 +2,27 @@
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { writeFileSync } from "node:fs"
 import { styleText } from "node:util"
-import { counted } from "../../tools/text.ts"
 import * as Holds from "../contest/holds.ts"
 import * as Pool from "../contest/pool.ts"
 import { now, type Records, type Report } from "../contest/task.ts"
 import * as Witness from "../contest/witness.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as histogram from "../harness/histogram.ts"
-import * as Objects from "../harness/objects.ts"
 import * as Progress from "../harness/progress.ts"
-import * as Target from "../harness/target.ts"
-import { preciseTime } from "../harness/text.ts"
+import { counted, preciseTime } from "../harness/text.ts"
+import * as Threshold from "../threshold.ts"
 import * as Figures from "./figures.ts"
 import * as report from "./report.ts"
+import type { Protocol, Settings } from "./settings.ts"
+import type { Target } from "./target.ts"
 
-/** The protocols that can be compared. */
-export const protocols = ["kubelock", "dex"] as const
-
-/** Whose lock. */
-export type Protocol = (typeof protocols)[number]
-
-/** What the command line says. Two protocols take turns, and `seconds` is the time of each. */
-export interface Settings extends Figures.Subject {
-  readonly target: Target.Options
-  readonly protocols: ReadonlyArray<Protocol>
-  readonly threads: number
-  readonly fibers: number
-  readonly ids: number
-  readonly holdMillis: number
-  readonly seconds: number
-  readonly seed: number
-  readonly json: boolean
-  readonly reportFile?: string | undefined
-}
-
-/** Runs a load test. The report is also printed, and the page written, if it is interrupted. A violation of exclusion is an error. */
-export const run = Effect.fnUntraced(function* (settings: Settings) {
+/** Runs a load test, and answers the figures. The report is also printed, and the page written, if it is interrupted. A violation of exclusion is an error. */
+export const run = Effect.fnUntraced(function* <E>(settings: Settings, target: Open<E>) {
   const test = makeTest(settings)
-  yield* Effect.scoped(playAll(test, Progress.show)).pipe(
+  yield* Effect.scoped(playAll(test, target, Progress.show)).pipe(
     Effect.onInterrupt(() => (hasFigures(test) ? Effect.void : Console.error("Stopped before anything was measured."))),
     Effect.onExit(() => Effect.andThen(print(test), writePage(test)))
   )
@@ -54,14 +35,18 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
       message: `no contender acquired the lock${test.firstError === undefined ? "; try a longer --duration" : `: ${test.firstError}`}`
     })
   }
+  return runs
 })
+
+/** Opens the target. */
+export type Open<E> = Effect.Effect<Target, E, Scope.Scope>
 
 const hasFigures = (test: Test): boolean => figuresOf(test).some(({ acquisitions }) => acquisitions > 0)
 
 /** Runs a load test silently, and returns the figures. */
-export const measure = Effect.fnUntraced(function* (settings: Settings) {
+export const measure = Effect.fnUntraced(function* <E>(settings: Settings, target: Open<E>) {
   const test = makeTest(settings)
-  yield* Effect.scoped(playAll(test, () => Effect.never))
+  yield* Effect.scoped(playAll(test, target, () => Effect.never))
   return figuresOf(test)
 })
 
@@ -126,11 +111,11 @@ const makeTest = (settings: Settings): Test => {
 
 type Show = (line: () => string) => Effect.Effect<unknown>
 
-const playAll = Effect.fnUntraced(function* (test: Test, show: Show) {
-  const pool = yield* Pool.threads
+const playAll = Effect.fnUntraced(function* <E>(test: Test, open: Open<E>, show: Show) {
+  const pool = yield* Pool.threadsOf(Pool.contender)
   // The threads load their code while the server starts.
   yield* pool.start(test.settings.threads)
-  const target = yield* Target.open(test.settings.target)
+  const target = yield* open
   test.target = target.name
   for (const [round, turn] of turnsOf(test.settings).entries()) {
     yield* Effect.scoped(play(test, { ...turn, round, target, pool, show }))
@@ -139,7 +124,7 @@ const playAll = Effect.fnUntraced(function* (test: Test, show: Show) {
 
 interface Round extends Turn {
   readonly round: number
-  readonly target: Target.Target
+  readonly target: Target
   readonly pool: Pool.Pool
   readonly show: Show
 }
@@ -148,7 +133,7 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
   const { pool, protocol, round, seconds, show, target, warmUp } = turn
   const { fibers, holdMillis, kind, limit, seed, threads, writers } = test.settings
   const records = test.records[protocol]
-  const ids = yield* Objects.make(target, test.settings.ids)
+  const ids = yield* target.objects(test.settings.ids)
   Witness.pause(records.witness)
   let began: number | undefined
   yield* Effect.forkScoped(show(() => progressLine(turn, records, began)))
@@ -209,7 +194,7 @@ const figuresOf = ({ millis, records, settings, target, totals }: Test): Readonl
 const print = (test: Test): Effect.Effect<void> => {
   if (!hasFigures(test)) return Effect.void
   const runs = figuresOf(test)
-  const { json, fibers, protocols } = test.settings
+  const { json, fibers, protocols, thresholds } = test.settings
   const incidents = protocols.flatMap((protocol) =>
     Witness.verdict(test.records[protocol].witness).incidents.map((found) =>
       report.incident(found, (test.began ?? 0) * 1e6, fibers)
@@ -219,12 +204,20 @@ const print = (test: Test): Effect.Effect<void> => {
   return json
     ? Effect.andThen(
         Effect.forEach(notes, (note) => Console.error(note)),
-        Console.log(report.json(runs))
+        Console.log(report.json(runs, Threshold.judge(thresholds, runs[0]!)))
       )
     : Console.log(
-        ["", title(test), "", report.table(runs), "", ...report.remarks(runs), ...runs.map(verdict), ...notes].join(
-          "\n"
-        )
+        [
+          "",
+          title(test),
+          "",
+          report.table(runs),
+          "",
+          ...report.remarks(runs),
+          ...runs.map(verdict),
+          ...Threshold.table(thresholds, runs[0]!),
+          ...notes
+        ].join("\n")
       )
 }
 
@@ -240,7 +233,7 @@ const writePage = (test: Test): Effect.Effect<void, LoadError> =>
     return Effect.tryPromise({
       try: async () => {
         // Only a page needs the plotting library.
-        const { html } = await import("./page/page.ts")
+        const { html } = await import("../page/page.ts")
         writeFileSync(reportFile, html({ title: title(test), sides }))
       },
       catch: (error) => new LoadError({ message: `the page could not be written: ${String(error)}` })

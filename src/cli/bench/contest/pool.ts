@@ -1,5 +1,6 @@
 /** The workers that contend. They are started once and play one round after the other. */
 import type { ChildProcess } from "node:child_process"
+import { extname } from "node:path"
 import type { Worker } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -18,8 +19,8 @@ import { now, type Order, type Report, type Task } from "./task.ts"
  */
 export interface Pool {
   readonly start: (count: number) => Effect.Effect<void>
-  readonly play: (
-    tasks: ReadonlyArray<Task>,
+  readonly play: <A extends Task>(
+    tasks: ReadonlyArray<A>,
     options?: {
       readonly onStart?: (at: number) => Effect.Effect<void>
       readonly onEnd?: (reports: ReadonlyArray<Report>) => void
@@ -27,15 +28,13 @@ export interface Pool {
   ) => Effect.Effect<ReadonlyArray<Report>, LoadError>
 }
 
-const entry = new URL("contender.ts", import.meta.url)
+/** The file of a worker that takes locks of kubelock's and of Dex's. It is beside this one, also in the package. */
+export const contender = new URL(`contender${extname(import.meta.url)}`, import.meta.url)
 
-/** A pool of threads. */
-export const threads: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() => make(() => Workers.thread(entry)))
+/** A pool of threads that run a file. */
+export const threadsOf = (file: URL): Effect.Effect<Pool, never, Scope.Scope> => make(() => Workers.thread(file))
 
-/** A pool of processes. */
-export const processes: Effect.Effect<Pool, never, Scope.Scope> = Effect.suspend(() => processesOf(entry))
-
-/** A pool of processes that run another file, with arguments. */
+/** A pool of processes that run a file, with arguments. */
 export const processesOf = (file: URL, args: ReadonlyArray<string> = []): Effect.Effect<Pool, never, Scope.Scope> =>
   make(() => Workers.process(file, { args }))
 

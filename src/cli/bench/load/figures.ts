@@ -4,9 +4,7 @@ import type { Records, Report } from "../contest/task.ts"
 import * as histogram from "../harness/histogram.ts"
 import * as requests from "../harness/requests.ts"
 import * as statistics from "../harness/statistics.ts"
-
-/** What can be contended for. */
-export const kinds = ["lock", "semaphore", "shared"] as const
+import type { kinds } from "../flags.ts"
 
 /**
  * What is contended for. `limit` is how many permits a semaphore has, and `writers` the share of acquisitions of a shared lock that exclude

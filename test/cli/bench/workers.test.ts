@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Workers from "./workers.ts"
+import * as Workers from "../../../src/cli/bench/harness/workers.ts"
 
 interface Sum {
   readonly numbers: Int32Array
@@ -11,7 +11,7 @@ const program = (source: string): URL =>
   new URL(
     `data:text/javascript,${encodeURIComponent(`
       import * as Effect from "${import.meta.resolve("effect/Effect")}"
-      import * as Workers from "${new URL("workers.ts", import.meta.url)}"
+      import * as Workers from "${new URL("../../../src/cli/bench/harness/workers.ts", import.meta.url)}"
       ${source}
     `)}`
   )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as statistics from "./statistics.ts"
+import * as statistics from "../../../src/cli/bench/harness/statistics.ts"
 
 describe("quantiles", () => {
   it("are the smallest sample that the share of the samples does not exceed", () => {

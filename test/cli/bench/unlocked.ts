@@ -1,6 +1,6 @@
 /** A thread of `witness.test.ts`: it enters and leaves a critical section without a lock. */
 import { workerData } from "node:worker_threads"
-import * as Witness from "./witness.ts"
+import * as Witness from "../../../src/cli/bench/contest/witness.ts"
 
 const { turns, who, witness }: { turns: number; who: number; witness: Witness.Witness } = workerData
 
