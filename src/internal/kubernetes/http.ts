@@ -2,8 +2,8 @@
  * HTTP requests over undici's pooled connections. A response is read whole, or line by line.
  *
  * An acquisition waits for one or two requests, and for a line of a watch, so their cost counts. Effect's `HttpClient`
- * takes twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. This
- * module does none of that.
+ * takes twice the time of the request itself: it parses a URL, streams the response, and races it with a timer. undici's `request` makes
+ * a stream of each response as well. This module does none of that: it takes the bytes as they come.
  */
 import type * as Undici from "undici/index.js"
 import * as Arr from "effect/Array"
@@ -15,8 +15,7 @@ import type * as Pull from "effect/Pull"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { EventEmitter } from "node:events"
-import type { Readable } from "node:stream"
+import { StringDecoder } from "node:string_decoder"
 import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
 import type { Headers } from "./credentials.ts"
@@ -110,8 +109,8 @@ export const make = (connections: Connections, server: ServerUrl, timers: Timers
     request: Request,
     credentials: Headers,
     limits: Limits,
-    signal: EventEmitter,
-    read: Reader<A>
+    read: Read<A>,
+    exchange = new Exchange()
   ): Effect.Effect<A, RequestError> => {
     const { body, headers, method, path } = request
     return requestSpan.around(server, request, (span) =>
@@ -124,38 +123,60 @@ export const make = (connections: Connections, server: ServerUrl, timers: Timers
           headers: { ...headers, ...credentials, ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)) },
           body: body ?? null,
           headersTimeout: 0,
-          bodyTimeout: 0,
-          signal
+          bodyTimeout: 0
         },
         limits,
         timers,
-        read
+        read,
+        exchange
       )
     )
   }
 
   return {
-    request: (request, credentials, limits) =>
-      send(connections.requests, request, credentials, limits, new EventEmitter(), readWhole),
+    request: (request, credentials, limits) => send(connections.requests, request, credentials, limits, readWhole),
     watch: (request, credentials, limits) =>
       Effect.suspend(() => {
-        const signal = new EventEmitter()
+        const exchange = new Exchange()
         return Effect.acquireRelease(
-          send(connections.watches, request, credentials, limits, signal, readLines),
-          () => Effect.sync(() => cancel(signal)),
+          send(connections.watches, request, credentials, limits, readLines, exchange),
+          () => Effect.sync(() => exchange.cancel()),
           { interruptible: true }
         )
       })
   }
 }
 
-/**
- * Aborts a request, a turn of the event loop later: over HTTP/2 undici 8.13 would not tell the server of a request that ends in the turn
- * in which it began, and what is left of it could end the process.
- */
-const cancel = (signal: EventEmitter): void => {
-  setImmediate(() => signal.emit("abort"))
+/** A request and its response on a connection, once it has one. */
+class Exchange {
+  #controller: Undici.Dispatcher.DispatchController | undefined
+  #isCancelled = false
+
+  /** Throws if it was given up before: it is then not sent, and its connection serves the next one. */
+  begin(controller: Undici.Dispatcher.DispatchController): void {
+    if (this.#isCancelled) throw cancelled
+    this.#controller = controller
+  }
+
+  pause(): void {
+    this.#controller?.pause()
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
+  /**
+   * Aborts it, a turn of the event loop later: over HTTP/2 undici 8.13 would not tell the server of a request that ends in the turn in
+   * which it began, and what is left of it could end the process.
+   */
+  cancel(): void {
+    this.#isCancelled = true
+    setImmediate(() => this.#controller?.abort(cancelled))
+  }
 }
+
+const cancelled = new Error("the request was given up")
 
 /** The end of a request. `abort` fails it and also closes what is left of it. */
 interface Outcome<A> {
@@ -164,15 +185,23 @@ interface Outcome<A> {
   readonly abort: (detail: string) => void
 }
 
-/** Reads a response whose head has arrived. */
-type Reader<A> = (response: Undici.Dispatcher.ResponseData, limits: Limits, outcome: Outcome<A>, timers: Timers) => void
+/** Gets the body of a response: its bytes, and then its end, or that it broke off. */
+interface Reader {
+  readonly take: (chunk: Uint8Array) => void
+  readonly end: () => void
+  readonly breakOff: () => void
+}
+
+/** Begins to read a response whose head has arrived. */
+type Read<A> = (head: ResponseHead, limits: Limits, outcome: Outcome<A>, exchange: Exchange, timers: Timers) => Reader
 
 const dispatch = <A>(
   dispatcher: Undici.Dispatcher,
-  options: Undici.Dispatcher.RequestOptions & { readonly signal: EventEmitter },
+  options: Undici.Dispatcher.DispatchOptions,
   limits: Limits,
   timers: Timers,
-  read: Reader<A>
+  read: Read<A>,
+  exchange: Exchange
 ): Effect.Effect<A, RequestError> =>
   Effect.callback((resume) => {
     const end = (exit: Effect.Effect<A, RequestError>) => {
@@ -180,50 +209,66 @@ const dispatch = <A>(
       resume(exit)
     }
     const fail = (detail: string) => end(Effect.fail(new TransportError({ detail })))
-    // A request that still waits for a connection leaves that queue, too: connecting can take long.
     const abort = (detail: string) => {
       fail(detail)
-      cancel(options.signal)
+      exchange.cancel()
     }
     const cancelTimeout = timers.schedule(limits.timeoutMillis, () => {
       const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
       end(Effect.fail(new TransportError({ detail, isUnreachable: true, code: "timeout" })))
-      cancel(options.signal)
+      exchange.cancel()
     })
-    // A dispatcher can throw, and so can the reading of a response that it does not give as undici does.
-    const request = async () => {
-      const response = await dispatcher.request(options)
-      read(response, limits, { succeed: (result) => end(Effect.succeed(result)), fail, abort }, timers)
+    const outcome: Outcome<A> = { succeed: (response) => end(Effect.succeed(response)), fail, abort }
+    let reader: Reader | undefined
+    const broke = (error: unknown) => {
+      if (reader === undefined) end(Effect.fail(problemOf(error)))
+      else reader.breakOff()
     }
-    request().catch((error: unknown) => end(Effect.fail(problemOf(error))))
+    try {
+      dispatcher.dispatch(options, {
+        onRequestStart: (controller) => exchange.begin(controller),
+        onResponseStart: (_, status, headers) => {
+          if (status >= 200) reader = read({ status, headers }, limits, outcome, exchange, timers)
+        },
+        onResponseData: (_, chunk) => reader!.take(chunk),
+        onResponseEnd: () => reader!.end(),
+        onResponseError: (_, error) => broke(error)
+      })
+    } catch (error) {
+      broke(error)
+    }
     return Effect.sync(() => abort("the request was interrupted"))
   })
 
-const readWhole: Reader<Response> = ({ body, headers, statusCode: status }, { maxBytes }, outcome) => {
+const readWhole: Read<Response> = ({ headers, status }, { maxBytes }, outcome) => {
   const chunks: Array<Uint8Array> = []
   let length = 0
-  body.on("data", (chunk: Uint8Array) => {
-    length += chunk.length
-    if (length > maxBytes) outcome.abort(`the response is larger than ${maxBytes} bytes`)
-    else chunks.push(chunk)
-  })
-  body.on("end", () => outcome.succeed({ status, headers, body: Buffer.concat(chunks).toString() }))
-  body.on("error", () => outcome.fail(truncated))
+  return {
+    take: (chunk) => {
+      length += chunk.length
+      if (length > maxBytes) outcome.abort(`the response is larger than ${maxBytes} bytes`)
+      else chunks.push(chunk)
+    },
+    end: () => outcome.succeed({ status, headers, body: Buffer.concat(chunks).toString() }),
+    breakOff: () => outcome.fail(truncated)
+  }
 }
 
-const readLines: Reader<Response | LineStream> = (response, limits, outcome, timers) => {
-  const { body, headers, statusCode: status } = response
-  if (status === 200) outcome.succeed({ status, headers, lines: linesOf(body, limits, timers) })
-  else readWhole(response, limits, outcome, timers)
+const readLines: Read<Response | LineStream> = (head, limits, outcome, exchange, timers) => {
+  if (head.status !== 200) return readWhole(head, limits, outcome, exchange, timers)
+  const { lines, reader } = linesOf(limits, exchange, timers)
+  outcome.succeed({ ...head, lines })
+  return reader
 }
 
 // Lines that are not consumed yet are buffered, up to `maxBytes`; then the connection is paused. Text after the last
 // line end is dropped.
 const linesOf = (
-  body: Readable,
   { lastsMillis, maxBytes, skips = () => false }: Limits,
+  exchange: Exchange,
   timers: Timers
-): Stream.Stream<string, TransportError> => {
+): { readonly lines: Stream.Stream<string, TransportError>; readonly reader: Reader } => {
+  const decoder = new StringDecoder("utf8")
   let partial = ""
   let buffered: Array<string> = []
   let bufferedSize = 0
@@ -238,13 +283,12 @@ const linesOf = (
   if (lastsMillis !== undefined) {
     cancelEnd = timers.schedule(lastsMillis, () => {
       finish(Cause.Done())
-      body.destroy()
+      exchange.cancel()
     })
   }
 
-  body.setEncoding("utf8")
-  body.on("data", (text: string) => {
-    const parts = text.split("\n")
+  const take = (chunk: Uint8Array) => {
+    const parts = decoder.write(chunk).split("\n")
     const last = parts.pop()!
     for (const part of parts) {
       const line = partial + part
@@ -256,19 +300,17 @@ const linesOf = (
     partial += last
     if (partial.length > maxBytes) {
       finish(new TransportError({ detail: `a line is larger than ${maxBytes} bytes` }))
-      body.destroy()
-    } else if (bufferedSize > maxBytes) body.pause()
+      exchange.cancel()
+    } else if (bufferedSize > maxBytes) exchange.pause()
     if (buffered.length > 0) wake()
-  })
-  body.on("end", () => finish(Cause.Done()))
-  body.on("error", () => finish(new TransportError({ detail: truncated })))
+  }
 
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, TransportError> = Effect.suspend(() => {
     if (Arr.isArrayNonEmpty(buffered)) {
       const lines = buffered
       buffered = []
       bufferedSize = 0
-      body.resume()
+      exchange.resume()
       return Effect.succeed(lines)
     }
     return end === undefined ? Effect.flatMap(woken, () => pull) : Effect.fail(end)
@@ -276,7 +318,14 @@ const linesOf = (
   const woken = Effect.callback<void>((resume) => {
     wake = () => resume(Effect.void)
   })
-  return Stream.fromPull(Effect.succeed(pull))
+  return {
+    lines: Stream.fromPull(Effect.succeed(pull)),
+    reader: {
+      take,
+      end: () => finish(Cause.Done()),
+      breakOff: () => finish(new TransportError({ detail: truncated }))
+    }
+  }
 }
 
 const truncated = "the connection broke before the response was complete"

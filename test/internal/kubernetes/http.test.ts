@@ -9,9 +9,12 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createSecureServer } from "node:http2"
 import { type AddressInfo, createServer, type Socket } from "node:net"
+import { Duplex } from "node:stream"
 import * as Certificates from "../../../src/testing/envtest/Certificates.ts"
 import * as Timers from "../../../src/internal/time/timers.ts"
 import * as transport from "../../../src/internal/kubernetes/http.ts"
+
+type Handler = Required<Undici.Dispatcher.DispatchHandler>
 
 const head = "HTTP/1.1 200 OK\r\nDate: today\r\n"
 
@@ -104,17 +107,26 @@ describe("a request", () => {
   )
 
   const dispatchers: ReadonlyArray<readonly [title: string, dispatcher: object]> = [
-    ["has no request", {}],
+    ["cannot dispatch", {}],
     [
       "throws",
       {
-        request: () => {
+        dispatch: () => {
           throw new TypeError("s3cret")
         }
       }
     ],
-    ["answers without a body", { request: () => Promise.resolve({ statusCode: 200, headers: {} }) }],
-    ["answers with nothing", { request: () => Promise.resolve(undefined) }]
+    [
+      "fails",
+      {
+        dispatch: (_: unknown, { onResponseError }: Handler) =>
+          onResponseError(undefined as never, new TypeError("s3cret"))
+      }
+    ],
+    [
+      "ends before it begins",
+      { dispatch: (_: unknown, { onResponseEnd }: Handler) => onResponseEnd(undefined as never, {}) }
+    ]
   ]
   for (const [title, dispatcher] of dispatchers) {
     it.live(`fails with a typed error if the dispatcher ${title}`, () =>
@@ -163,9 +175,10 @@ describe("a request", () => {
     })
   )
 
-  it.live("frees its place in the pool if it is given up before there is a connection", () =>
+  it.live("is never sent if it is given up before there is a connection, and then frees its place in the pool", () =>
     Effect.gen(function* () {
-      const agent = new Undici.Agent({ connections: 1, connect: () => {} })
+      const agent = new Undici.Agent({ connections: 1, connect: (_, done) => void (connected = done) })
+      let connected: Parameters<Undici.buildConnector.connector>[1] = () => {}
       const { request: send } = transport.make(
         { requests: agent, watches: agent },
         { origin: "http://127.0.0.1:1", prefix: "" },
@@ -175,9 +188,12 @@ describe("a request", () => {
       const interrupted = yield* Effect.forkChild(send(get, {}, { timeoutMillis: 5000, maxBytes: 10 }))
       yield* Effect.sleep("5 millis")
       yield* Fiber.interrupt(interrupted)
+      const sent: Array<string> = []
+      const socket = new Duplex({ read: () => {}, write: (bytes, _, done) => (sent.push(String(bytes)), done()) })
+      connected(null, socket as Socket)
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       const places = Object.values(agent.stats).map(({ pending, running, size }) => [pending, running, size])
-      assert.deepStrictEqual(places, [[0, 0, 0]])
+      assert.deepStrictEqual({ places, sent }, { places: [[0, 0, 0]], sent: [] })
       yield* Effect.promise(() => agent.destroy())
     }).pipe(Effect.scoped)
   )
