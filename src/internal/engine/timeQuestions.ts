@@ -35,7 +35,8 @@ export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effec
     if (unanswered === questionsAtOnce) return Effect.void
     unanswered++
     asked++
-    if (answer?._tag === "Failed") answer = undefined
+    // It has taught the clock, and only delays what the next answers tell.
+    answer = undefined
     return Effect.forkIn(question(asked), scope)
   })
 

@@ -281,6 +281,37 @@ describe("beside Dex", () => {
     })
   )
 
+  it.effect("an answer that tells of the expiry is heeded at once, also if earlier answers came late", () =>
+    Effect.gen(function* () {
+      const { annotate, aProcess, holder } = yield* setUp
+      yield* annotate(dexLockUntil(15))
+      let answered = 0
+      let isTold = false
+      const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+        ...store,
+        now: Effect.map(store.now, ({ earliest, latest }) =>
+          isTold ? { earliest, latest } : { earliest: earliest - 20, latest: latest + 10 }
+        ),
+        read: (id, options) =>
+          options?.mayBeStale === true
+            ? Effect.gen(function* () {
+                const asked = yield* Clock.currentTimeMillis
+                const answer = yield* Effect.delay(store.read(id), ++answered < 4 ? "1.5 millis" : "0.5 millis")
+                isTold ||= asked > 15_000
+                return answer
+              })
+            : store.read(id)
+      }))
+      yield* us.wants()
+      yield* pass(15_000, 1)
+      assert.isAtLeast(answered, 4)
+      let waited = 0
+      for (; !isTold && waited < 10; waited += 0.5) yield* TestClock.adjust(0.5)
+      yield* TestClock.adjust(0.1)
+      assert.strictEqual(yield* holder, "us")
+    })
+  )
+
   it.effect(
     "a lock of Dex is taken at once when the clock tells that it has expired, also if no question is answered",
     () =>
