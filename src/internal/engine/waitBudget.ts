@@ -15,7 +15,7 @@ import * as ClockReading from "../time/clockReading.ts"
  * answer, are over. Only a step without a delay begins when it is asked for, since it counts attempts, not time.
  *
  * If less than `atLeast` is left, the schedule is stepped ahead, so that a waiter that hears news need not wake at each step. A
- * waiter that polls after it still has the steps between. The first step is taken alone: most waits end before it does.
+ * waiter that polls after it still has the steps between. That begins when the first step is over: most waits end before.
  */
 export type WaitBudget = (input: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
 
@@ -28,12 +28,13 @@ export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => 
   // When the steps end that are not over.
   const ends: Array<number> = []
   let lastEnd = startedAt
+  let firstEnd: number | undefined
   let isOver = false
   return Effect.fnUntraced(function* (input, atLeast = 0) {
     const { monotonic } = yield* ClockReading.now
     // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
     const until = (end: number) => Math.round((end - monotonic) * 1000) / 1000
-    let stepsAhead = next === undefined ? 0 : maxStepsAhead
+    let stepsAhead = firstEnd !== undefined && until(firstEnd) <= 0 ? maxStepsAhead : 0
     let stepsBehind = maxStepsBehind
     next ??= yield* Schedule.toStep(schedule)
     let last = lastEnd ?? monotonic
@@ -47,6 +48,7 @@ export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => 
         break
       }
       last = delay > 0 ? last + Math.max(shortestStep, delay) : Math.max(last, monotonic) + shortestStep
+      firstEnd ??= last
       if (until(last) > 0) ends.push(last)
     }
     lastEnd = last
