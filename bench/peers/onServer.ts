@@ -162,8 +162,8 @@ export const measure = Effect.fnUntraced(function* (
     return figure
   }).pipe(Effect.scoped)
 
-  const manyOf = Effect.fnUntraced(function* (kind: Kind, busyLoops: number) {
-    const { ids: count, keepSeconds } = plan.many
+  const manyOf = Effect.fnUntraced(function* (kind: Kind, count: number, busyLoops: number) {
+    const { keepSeconds } = plan.many
     const ids = yield* makeObject(kind, undefined, count)
     const build = kind === "kubelock-before" ? before : undefined
     const measured = yield* Effect.timeoutOption(
@@ -182,10 +182,10 @@ export const measure = Effect.fnUntraced(function* (
   }, Effect.scoped)
 
   const many = Effect.forEach(
-    plan.many.busyLoops.flatMap((loops) =>
-      plan.able(api.server, settings, ["kubelock", "kubelock-before"]).map((kind) => ({ kind, loops }))
+    plan.many.of.flatMap(({ busyLoops, ids, kinds }) =>
+      plan.able(api.server, settings, kinds).map((kind) => ({ kind, ids, busyLoops }))
     ),
-    ({ kind, loops }) => manyOf(kind, loops)
+    ({ busyLoops, ids, kind }) => manyOf(kind, ids, busyLoops)
   )
 
   const failures = Effect.gen(function* () {

@@ -1,10 +1,10 @@
 /** The page that a run makes, `docs/benchmarks.md`: pure. */
 import { contentionTable, losses, overlapsOf, p99, perSecond, serverTable } from "./contention.ts"
-import { holdBound, middle, ratio, value } from "./cells.ts"
+import { cellOf, holdBound, middle, ratio, value } from "./cells.ts"
 import { goals, plain } from "./goals.ts"
 import { about, isElsewhere, type Kind, kinds, unable } from "../contest/kind.ts"
 import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
-import type { Measurements, OnServer } from "./measurements.ts"
+import type { Cell, Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
 
 /** The file and the title of a plot. */
@@ -36,6 +36,9 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     "Requests to etcd and to Redis are calls and commands. Those of programs are not counted, nor is their CPU.",
     plotsNamed(plots, ["throughput", "requests", "wait-p99", "wait", "handoff"]),
     ...run.servers.flatMap((on) => [`### ${on.server} ${on.version}`, contentionTable(on)]),
+    "## All at once",
+    "At the beginning of a round all processes come at the same moment. The time is that until each of them has had the lock.",
+    burstTable(run),
     "## What the server does for it",
     "CPU of the API server and its etcd, or of Redis, for an acquisition and its release, as the kernel counts it.",
     ...perServer(run, serverTable),
@@ -201,6 +204,26 @@ const limitsTable = (run: Measurements): string =>
     ),
     2
   )
+
+const burstTable = (run: Measurements): string => {
+  const counts = run.settings.contenders.filter((contenders) => contenders > 1)
+  return markdown(
+    ["server", "", ...counts.map((contenders) => `${contenders} processes`)],
+    run.servers.flatMap((on) =>
+      kinds
+        .filter((kind) => on.cells.some((cell) => cell.kind === kind && cell.contenders > 1))
+        .map((kind) =>
+          [on.server, about[kind].name].concat(counts.map((contenders) => burst(cellOf(on, kind, contenders))))
+        )
+    ),
+    2
+  )
+}
+
+const burst = (cell: Cell | undefined): string => {
+  const millis = middle(cell, "burstMillis")
+  return cell !== undefined && millis === null ? "not within the round" : time(millis)
+}
 
 const perServer = (run: Measurements, make: (on: OnServer) => string): ReadonlyArray<string> =>
   run.servers.flatMap((on) => [`**${on.server}**`, make(on)])

@@ -107,6 +107,7 @@ describe("a round", () => {
       waitP99: 4,
       isWaitP99AtLeast: false,
       handoffP50: 1,
+      burstMillis: 4,
       jain: 0.8,
       errors: 1,
       firstError: "no",
@@ -120,6 +121,7 @@ describe("a round", () => {
       watchEvents: undefined
     })
     assert.deepInclude(round, { waitP99: 4000, isWaitP99AtLeast: true, watchEventsPerAcquisition: null, jain: 0.5 })
+    assert.isNull(round.burstMillis)
   })
 
   it("does not hide short waits behind an unfinished one", () => {

@@ -51,6 +51,8 @@ export interface Round {
   /** Whether waits that the end cut short reach into the last percent. The real p99 is then higher. */
   readonly isWaitP99AtLeast: boolean
   readonly handoffP50: number | null
+  /** How long it took until each process had had the lock once. */
+  readonly burstMillis: number | null
   readonly jain: number | null
   readonly timeouts: number
   readonly errors: number
@@ -94,6 +96,7 @@ export const round = (
     isWaitP99AtLeast:
       p99 !== null && reports.some(({ unfinishedWaits }) => unfinishedWaits.some((wait) => wait >= p99)),
     handoffP50: quantile(sorted(handoffs(reports)), 0.5),
+    burstMillis: counts.includes(0) ? null : Math.max(...reports.map(({ waits }) => waits[0]!)),
     jain: fairness(counts).jain,
     timeouts: sum(reports.map(({ timeouts }) => timeouts)),
     errors: sum(reports.map(({ errors }) => errors)),

@@ -14,6 +14,7 @@ const round: PermitRound = {
   waitP99: 120,
   isWaitP99AtLeast: false,
   handoffP50: 1,
+  burstMillis: null,
   jain: 0.99,
   timeouts: 0,
   errors: 0,
