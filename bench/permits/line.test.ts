@@ -36,10 +36,15 @@ describe("permits, judged by what contenders saw", () => {
   })
 
   it("tell how many passed a writer for each that was before it", () => {
-    const writer = report([2, 8, 9, true])
-    assert.strictEqual(line.worstWriter([report([0, 1, 5]), report([1, 5, 7]), writer]), 0.5)
-    assert.strictEqual(line.worstWriter([report([0, 1, 5], [6, 6.5, 7]), report([3, 5, 7]), writer]), 2)
+    const writer = report([0, 0, 1], [2, 8, 9, true])
+    assert.strictEqual(line.worstWriter([report([0, 1, 5]), report([1, 2, 3], [3, 5, 7]), writer]), 0.5)
+    assert.strictEqual(line.worstWriter([report([0, 1, 5], [6, 6.5, 7]), report([1, 2, 2], [3, 5, 7]), writer]), 2)
     assert.isNull(line.worstWriter([writer]))
+  })
+
+  it("leave out writers that came before each process had been inside", () => {
+    const late = report([5, 7, 8])
+    assert.isNull(line.worstWriter([report([0, 1, 5], [5, 6, 6]), report([2, 8, 9, true]), late]))
   })
 
   it("tell how long a permit that was given back is idle", () => {

@@ -38,11 +38,14 @@ export const violations = (reports: ReadonlyArray<Report>, limit: number): numbe
 /**
  * The worst that a writer met: how many entered while it waited, for each contender that was there before it. First come, first served is
  * 1 at most. `null` if no writer found anybody.
+ *
+ * A writer counts once each process has been inside. Before that, some are still connecting, and come first without a place in the line.
  */
 export const worstWriter = (reports: ReadonlyArray<Report>): number | null => {
   const visits = visitsOf(reports)
+  const begins = Math.max(...reports.map(({ visits }) => Math.min(...visits.map(([entered]) => entered))))
   const ratios = visits
-    .filter(({ isWriter }) => isWriter)
+    .filter(({ began, isWriter }) => isWriter && began >= begins)
     .flatMap((writer) => {
       const before = visits.filter(({ began, left }) => began < writer.began && left > writer.began).length
       const passed = visits.filter(({ entered }) => entered > writer.began && entered < writer.entered).length

@@ -208,7 +208,7 @@ export const page = (run: Measurements): string =>
     `Each process takes one permit, holds it, gives it back, and wants it again. The limit is one permit after the other without a pause, each with one write: permits x 1000 / (hold + write in ms). Goals: ${goals.shareOfLimit} of it while permits are held, at most ${goals.requests} requests and ${goals.watchEvents} watch events, and Jain's index at least ${goals.jain}. While permits are held, wait p99 and Jain's index are to be better than those on Redis.`,
     semaphoreTable(run),
     "## Shared lock",
-    `One of ten acquisitions writes, chosen at random. Goals: ${goals.timesExclusive[20]} times the acquisitions of the exclusive lock if it is held for 20 ms, and ${goals.timesExclusive[200]} times for 200 ms; and while a writer waits, at most ${goals.worstWriter} others enter for each that was there before it. The table shows the worst writer of a round.`,
+    `One of ten acquisitions writes, chosen at random. Goals: ${goals.timesExclusive[20]} times the acquisitions of the exclusive lock if it is held for 20 ms, and ${goals.timesExclusive[200]} times for 200 ms; and while a writer waits, at most ${goals.worstWriter} others enter for each that was there before it. The table shows the worst writer of a round, once each process has been inside.`,
     sharedTable(run),
     "## Within a process",
     `Many fibers of one process contend for a semaphore. Goals: no requests but renewals, and a permit that is given back is in use again after ${goals.handOverMillis * 1000} us (p50).`,
