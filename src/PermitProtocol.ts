@@ -408,7 +408,10 @@ export const readAnswer = (
   const line = PermitRecord.placed(kind.decode(snapshot.annotations))
   const isOwn = ({ holderId }: Placed) => holderId === lease.holderId || holderId === leaving.again?.holderId
   const rest = line.filter((placed) => !isOwn(placed))
-  const letIn = grown(PermitRecord.withLease(limit, rest, lease), line).filter((placed) => !isOwn(placed))
+  const letIn = grown(PermitRecord.withLease(limit, rest, lease), line).filter(
+    // A writer has no use for some of its permits.
+    (placed) => !isOwn(placed) && !(kind.permits.shares && isWaiting(placed))
+  )
   const label = snapshot.labels[LockQueue.labelKey(kind.key)]
   const missed = letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId))
   const first = letIn[0] === undefined ? -1 : waiters.indexOf(letIn[0].holderId)

@@ -304,6 +304,16 @@ describe("PermitProtocol.planLeave", () => {
     assert.strictEqual(labelOf(leave(one, lease(a, "1"), {}, shared)), "bbbbbbbbbbbb")
   })
 
+  it("a reader that leaves others behind wakes no writer that came meanwhile, and the last one does", () => {
+    const all = shared.permits.limit
+    const plan = leave(objectWith(shared, lease(a, "1"), lease(b, "2")), lease(a, "1"), {}, shared)
+    const others = objectWith(shared, lease(b, "2"), lease(c, "3", all))
+    assert.isUndefined(PermitProtocol.readAnswer(shared, plan, others).write)
+    const alone = objectWith(shared, lease(c, "3", all))
+    const { write } = PermitProtocol.readAnswer(shared, plan, { ...alone, labels: { [`${key}-next`]: "none" } })
+    assert.strictEqual(write?.labels?.[`${key}-next`], "cccccccccccc")
+  })
+
   it("makes the label quiet that has woken several, since each write would be an event for all", () => {
     const readers = { ...objectWith(shared, lease(a, "1"), lease(b, "2")), labels: { [`${key}-next`]: "several" } }
     assert.strictEqual(labelOf(leave(readers, lease(a, "1"), {}, shared)), "none")
