@@ -62,6 +62,7 @@ const ofPermits: ReadonlyArray<safety.Rule> = [
   permitting.noticed,
   permitting.groundless,
   permitting.handsOn,
+  permitting.writers,
   permitting.leftovers,
   permitting.entry,
   permitting.bounded

@@ -65,6 +65,20 @@ const renewing = (
 const leasesLeft = (annotations: ObjectSnapshot["annotations"], isLeft: (name: string) => boolean) =>
   Object.fromEntries(Object.entries(annotations).filter(([name]) => !isLease(name) || isLeft(name)))
 
+// Leases that `passes` come into the line in the first place.
+const joiningFirst = (passes: (lease: string) => boolean): Mutation =>
+  sending((write) =>
+    "stamps" in write &&
+    write.stamps !== undefined &&
+    Object.values(write.annotations).some((value) => value !== null && passes(value))
+      ? ({
+          ...write,
+          stamps: [],
+          annotations: { ...write.annotations, ...Object.fromEntries(write.stamps.map((name) => [name, "0"])) }
+        } as ConditionalPatch)
+      : write
+  )
+
 /** The mutations. */
 export const mutations: ReadonlyArray<MutatedPermits> = [
   {
@@ -91,15 +105,13 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
     name: "joins at the first place",
     by: "order",
     seed: 1,
-    how: sending((write) =>
-      "stamps" in write && write.stamps !== undefined
-        ? ({
-            ...write,
-            stamps: [],
-            annotations: { ...write.annotations, ...Object.fromEntries(write.stamps.map((name) => [name, "0"])) }
-          } as ConditionalPatch)
-        : write
-    )
+    how: joiningFirst(() => true)
+  },
+  {
+    name: "lets readers in before the writers that wait",
+    by: "writers",
+    seed: 53,
+    how: joiningFirst((lease) => lease.includes(" shared "))
   },
   {
     name: "takes permits whatever the version is by then",

@@ -350,6 +350,34 @@ export const bounded: Rule = (line) => {
   })
 }
 
+/**
+ * Where nothing is wrong no writer waits longer than twice the queue before it: while its lease waits in the line, at most two contenders
+ * enter for each that was there before it.
+ */
+export const writers: Rule = (line) => {
+  if (line.plan.theme !== "calm" || line.plan.permits?.limit !== undefined) return []
+  const entries = line.wishes.filter(({ end }) => end?._tag === "Granted")
+  return joinsOf(line).flatMap(({ at, owner }) => {
+    const writer = entries.find(({ acquisition }) => acquisition === owner)
+    if (writer === undefined || amountWished(line, owner) !== all) return []
+    const before = line.wishes.filter((other) => other !== writer && other.from < at && other.over > at).length
+    const passed = entries.filter(({ to }) => to > at && to < writer.to).length
+    return passed <= 2 * before
+      ? []
+      : [{ rule: "writers", at: writer.to, what: `${passed} enter while ${owner} waits for ${before} before it` }]
+  })
+}
+
+// The leases that came into the line, and when.
+const joinsOf = ({ history }: timeline.Timeline): ReadonlyArray<{ readonly owner: string; readonly at: number }> =>
+  history.flatMap((event) =>
+    event._tag === "Written"
+      ? leasesOf(event.after.line)
+          .filter(({ owner }) => leaseOf(event.before?.line, owner) === undefined)
+          .map(({ owner }) => ({ owner, at: event.at }))
+      : []
+  )
+
 // How long a process hands permits on while others wait, at most.
 const longestBudget = 2000
 
