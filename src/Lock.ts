@@ -71,6 +71,15 @@ export interface AcquireOptions extends LockPolicy.Overrides {
   readonly countedAs?: string | undefined
 }
 
+/**
+ * What a single attempt may set differently, too. `spares`: the holders to which it leaves the lock although their leases have expired. It
+ * fails with `LockConflict` then. A holder that was cut off can still write and release by `Held.commitAndRelease`, as long as
+ * nobody takes the lock over.
+ */
+export interface TryOptions extends AcquireOptions {
+  readonly spares?: ((holder: LockProtocol.HolderInfo) => boolean) | undefined
+}
+
 /** The state of a lock, and its id if that is not the name of its object (see `AnyId`). */
 export type Inspection = LockState & { readonly id?: string }
 
@@ -99,7 +108,7 @@ export class Lock extends Context.Service<
   Lock,
   {
     readonly scoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, AcquireError, Scope.Scope>
-    readonly tryScoped: (id: string, options?: AcquireOptions) => Effect.Effect<Held, TryError, Scope.Scope>
+    readonly tryScoped: (id: string, options?: TryOptions) => Effect.Effect<Held, TryError, Scope.Scope>
     readonly adopt: (handle: Which, options?: AcquireOptions) => Effect.Effect<Held, HandleError, Scope.Scope>
     readonly renewGiven: (handle: Which, ttl: Duration.Input) => Effect.Effect<void, HandleError>
     readonly releaseGiven: (handle: Which) => Effect.Effect<void, HandleError>
@@ -146,7 +155,7 @@ export const scoped = (id: string, options?: AcquireOptions): Effect.Effect<Held
   Effect.flatMap(Lock, (lock) => lock.scoped(id, options))
 
 /** Tries once for the lock, and holds it until the scope closes. Fails with `LockConflict` if another holder has it. */
-export const tryScoped = (id: string, options?: AcquireOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
+export const tryScoped = (id: string, options?: TryOptions): Effect.Effect<Held, TryError, Lock | Scope.Scope> =>
   Effect.flatMap(Lock, (lock) => lock.tryScoped(id, options))
 
 /**
@@ -276,7 +285,7 @@ export const makeOf = Effect.fnUntraced(function* (
 
   const holdLock = <E extends LockError.LockError>(
     id: string,
-    options: AcquireOptions | undefined,
+    options: TryOptions | undefined,
     acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
   ) =>
     hold(id, kind, undefined, options, acquisition, (contender, holding) =>

@@ -116,6 +116,7 @@ export type LeaseCheck =
  *   to hand it over.
  * - `asks`: how many permits it asks for, if the lock has any.
  * - `sessions`: what its process knows of sessions.
+ * - `spares`: the holders to which it leaves the lock although their leases have expired.
  */
 export interface Contender {
   readonly kind: LockKind
@@ -125,6 +126,7 @@ export interface Contender {
   readonly yields: boolean
   readonly asks?: Asked | undefined
   readonly sessions?: KnownSessions | undefined
+  readonly spares?: ((holder: HolderInfo) => boolean) | undefined
 }
 
 /** The permits that a contender asks for, and how many of them it must hold before it goes on. */
@@ -214,7 +216,10 @@ export const decide = (record: LockRecord, queue: Queue, now: ServerTime, conten
   const { holderId, kind } = contender
   const { leases } = record
   const sessions = contender.sessions ?? noSessions
-  const live = leases.filter((lease) => isLive(lease, now, sessions) && !isLeftOver(lease, contender))
+  const isSpared = (lease: RecordedLease) => contender.spares?.(infoOf(lease)) === true
+  const live = leases.filter(
+    (lease) => (isLive(lease, now, sessions) || isSpared(lease)) && !isLeftOver(lease, contender)
+  )
   const own = ownIn(leases, holderId)
   const index = queue.waiters.indexOf(holderId)
   const position = index < 0 ? undefined : index

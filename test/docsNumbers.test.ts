@@ -150,6 +150,7 @@ const inCode: Readonly<Record<string, string>> = {
   "lease duration": time(Duration.toMillis(election.leaseDuration)),
   "renew deadline": time(Duration.toMillis(election.renewDeadline)),
   "retry period": time(Duration.toMillis(election.retryPeriod)),
+  "takeover grace": time(Duration.toMillis(RefreshOnce.defaultTakeoverGrace)),
   "refresh rewrite": time(Duration.toMillis(rewriteInterval)),
   "last rewrite": time(Duration.toMillis(lastAttempt)),
   "refresh grace": time(Duration.toMillis(RefreshOnce.defaultGrace)),

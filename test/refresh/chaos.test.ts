@@ -46,6 +46,7 @@ const playAll = (name: string, some: ReadonlyArray<(typeof kinds)[number]>, loss
 
 describe("in a chaos from a seed, a grant is lost", () => {
   playAll("never, if servers answer this and that, and strangers add keys", ["faults", "strangers"], [])
+  playAll("never, if servers are out of reach, of all for a minute or of one for less", ["faults", "outages"], [])
   playAll("only by a crash between answer and write, if processes crash", ["faults", "crashes"], ["Crash"])
   playAll(
     "only by a removal that hides the answer, if strangers delete",

@@ -1,7 +1,8 @@
 /**
  * Processes that share a value while everything goes wrong, on a virtual clock, from a seed.
  *
- * The API server answers 401, 403, 404 or nothing, or late, at any step. Watches are refused, deaf, or late. The upstream answers late, refuses, or answers into the
+ * The API server answers 401, 403, 404 or nothing, or late, at any step. It is out of reach for all processes for as long as a minute, or
+ * for one of them for a quarter of one. Watches are refused, deaf, or late. The upstream answers late, refuses, or answers into the
  * void, and revokes the grant if a value is spent twice. Strangers delete the object, and add and remove keys. Processes crash.
  * In the end every spent value is accounted for.
  */
@@ -10,6 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
@@ -28,7 +30,7 @@ type Token = typeof Token.Type
 class UpstreamError extends Data.TaggedError("UpstreamError")<{ readonly revoked: boolean }> {}
 
 /** What may happen. */
-export const kinds = ["faults", "strangers", "deletions", "crashes", "lost answers"] as const
+export const kinds = ["faults", "outages", "strangers", "deletions", "crashes", "lost answers"] as const
 type Kind = (typeof kinds)[number]
 
 /** A world: its seed, and what happens in it. */
@@ -68,6 +70,12 @@ const lifetime = 20_000
 const minutes = 4
 /** How long the upstream takes at most to decide, and again to answer, in milliseconds. */
 const slowest = 2000
+/** How long it takes at most to answer now and then, if there are outages: longer than they last for one process. */
+const slowestInOutage = 30_000
+/** How long the API server is out of reach at most: for everybody, and for one process. In milliseconds. */
+const longestOutage = { ofAll: 60_000, ofOne: 14_000 }
+/** How long a request waits for an answer then. */
+const requestTimeout = 5000
 const both = { concurrency: "unbounded", discard: true } as const
 
 /** Plays a world to its end. */
@@ -84,6 +92,7 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
     const stored = new Map<number, number>()
     const removals: Array<number> = []
     const history: Array<string> = []
+    const outages = new Map<string, Latch.Latch>()
     let generation = 0
     let revokedBy: Spending | undefined
     let isCalm = false
@@ -114,10 +123,30 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
       unavailable(verb)
     ]
 
+    const outageOf = (name: string) => outages.get("all") ?? outages.get(name)
+    const outage = Effect.gen(function* () {
+      const names = [...processes.keys()]
+      const name = (yield* Random.nextBoolean) ? "all" : names[yield* Random.nextIntBetween(0, names.length - 1)]!
+      const longest = name === "all" ? longestOutage.ofAll : longestOutage.ofOne
+      const latch = yield* Latch.make(false)
+      yield* tell(`the API server is out of reach of ${name}`)
+      outages.set(name, latch)
+      yield* Effect.sleep(yield* Random.nextIntBetween(1000, longest))
+      outages.delete(name)
+      yield* tell(`the API server is back for ${name}`)
+      yield* Latch.open(latch)
+      // Others need the time to find a lease that a process left behind expired.
+      yield* Effect.sleep("30 seconds")
+    })
+
     const storeOf = (name: string) => {
       const ask = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>) =>
         Effect.gen(function* () {
           if (crashed.has(name)) return yield* Effect.never
+          if (outageOf(name) !== undefined) {
+            yield* Effect.sleep(yield* Random.nextIntBetween(1, requestTimeout))
+            return yield* unavailable(verb)
+          }
           if (has("faults") && (yield* happens(verb === "commit" ? 0.25 : verb === "write" ? 0.12 : 0.06))) {
             const faults = errors(verb)
             const error = faults[yield* Random.nextIntBetween(0, faults.length - 1)]!
@@ -141,7 +170,14 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
       const watch: ObjectStore["Service"]["watch"] = (id, options) =>
         Stream.unwrap(
           Effect.gen(function* () {
-            const events = Stream.filter(sound.watch(id, options), () => !crashed.has(name))
+            const events = sound.watch(id, options).pipe(
+              Stream.tap(() => {
+                const outage = outageOf(name)
+                return outage === undefined ? Effect.void : Latch.await(outage)
+              }),
+              Stream.filter(() => !crashed.has(name))
+            )
+            if (outageOf(name) !== undefined) return Stream.fail(unavailable("watch"))
             if (!has("faults") || !(yield* happens(0.5))) return events
             const fault = yield* Random.nextIntBetween(0, 3)
             if (fault === 0) {
@@ -179,11 +215,12 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
         }
         spendings.push(spending)
         generation++
-        const answer = { generation, until: Math.round(yield* Clock.currentTimeMillis) + lifetime }
-        yield* Effect.sleep(yield* Random.nextIntBetween(10, slowest))
+        const answered = generation
+        const isSlow = has("outages") && (yield* happens(0.2))
+        yield* Effect.sleep(yield* Random.nextIntBetween(10, isSlow ? slowestInOutage : slowest))
         if (crashed.has(name)) return yield* Effect.never
         if (!isAnswered) return yield* new UpstreamError({ revoked: false })
-        return answer
+        return { generation: answered, until: Math.round(yield* Clock.currentTimeMillis) + lifetime }
       })
 
     const aProcess = (name: string) =>
@@ -260,10 +297,16 @@ export const play = ({ kinds, seed }: Plan): Effect.Effect<Result, never, Scope.
       if (has("strangers")) yield* stranger
       if (has("crashes") && (yield* happens(0.3))) yield* crash
     })
-    const storm = yield* Effect.forkChild(Effect.forever(mischief))
+    const outagesOf = Effect.andThen(Effect.flatMap(Random.nextIntBetween(1000, 30_000), Effect.sleep), outage)
+    const storm = yield* Effect.forkChild(
+      Effect.all([Effect.forever(mischief), has("outages") ? Effect.forever(outagesOf) : Effect.never], both)
+    )
     yield* TestClock.adjust(`${minutes} minutes`)
     yield* Fiber.interrupt(storm)
     isCalm = true
+    const stillOut = [...outages.values()]
+    outages.clear()
+    yield* Effect.forEach(stillOut, Latch.open)
     yield* TestClock.adjust("1 minute")
     for (const { callers } of processes.values()) yield* Effect.forkChild(Fiber.interrupt(callers))
     yield* TestClock.adjust("1 minute")

@@ -300,6 +300,7 @@ describe("the lock is lost during the upstream call", () => {
       upstream.generation = 1
       upstream.after = Effect.void
       const two = yield* aProcess({
+        takeoverGrace: 0,
         refresh: (current) =>
           Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
       })
@@ -337,7 +338,7 @@ describe("the lock is lost during the upstream call", () => {
       yield* TestClock.adjust("15 seconds")
       upstream.generation = 0
       upstream.after = Effect.void
-      yield* (yield* aProcess()).get(id)
+      yield* (yield* aProcess({ takeoverGrace: 0 })).get(id)
       yield* TestClock.adjust("90 seconds")
       yield* us.resume
       yield* TestClock.adjust("1 second")
@@ -362,7 +363,7 @@ describe("a process that was paused right after it took the lock", () => {
         })
       const paused = yield* Effect.forkChild((yield* aProcess({}, { ...sound, compareAndSwap })).get(id))
       yield* TestClock.adjust("12 seconds")
-      const two = yield* aProcess()
+      const two = yield* aProcess({ takeoverGrace: 0 })
       assert.strictEqual(generationOf(yield* two.get(id)), 1)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(paused)), 1)
@@ -385,7 +386,7 @@ describe("a process that was paused right after it took the lock", () => {
       })
       const paused = yield* Effect.forkChild(one.get(id))
       yield* TestClock.adjust("12 seconds")
-      assert.strictEqual(generationOf(yield* (yield* aProcess()).get(id)), 2)
+      assert.strictEqual(generationOf(yield* (yield* aProcess({ takeoverGrace: 0 })).get(id)), 2)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(paused)), 2)
       assert.strictEqual(upstream.calls, 2)
@@ -409,7 +410,7 @@ describe("a crash between the upstream's answer and the writing", () => {
       const next = yield* Effect.forkChild(
         Effect.all([two.get(id), two.get(id)].map(Effect.flip), { concurrency: "unbounded" })
       )
-      yield* TestClock.adjust("11 seconds")
+      yield* TestClock.adjust("26 seconds")
       for (const error of yield* Fiber.join(next)) assert.deepInclude(error, { _tag: "Refused", why: "revoked" })
       assert.strictEqual(upstream.calls, 3)
       assert.strictEqual(yield* stored, 1)

@@ -43,6 +43,7 @@ export interface AcquireOptions extends LockPolicy.Overrides {
   readonly snapshot?: ObjectSnapshot | undefined
   readonly releaseInBackground?: boolean | undefined
   readonly countedAs?: string | undefined
+  readonly spares?: Contender["spares"]
 }
 
 /** What all contenders of a layer share. */
@@ -117,6 +118,7 @@ export const make = Effect.fnUntraced(function* (
         renews: own.renewEvery !== false,
         sessions: canShareSession(own, policy) ? sessions : others,
         asks,
+        spares: options?.spares,
         sharedWithDex,
         createIfMissing: options?.createIfMissing ?? store.createIfMissing,
         includesContent: store.includesContent,

@@ -156,9 +156,9 @@ const decide = (
 }
 
 const contenderOf = (
-  { asks, holderId, kind, renews, sessions, ttl }: Acquisition,
+  { asks, holderId, kind, renews, sessions, spares, ttl }: Acquisition,
   yields = false
-): LockProtocol.Contender => ({ kind, holderId, ttl, renews, yields, asks, sessions })
+): LockProtocol.Contender => ({ kind, holderId, ttl, renews, yields, asks, sessions, spares })
 
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state

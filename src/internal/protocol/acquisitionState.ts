@@ -12,7 +12,7 @@ import type { Answer } from "./answer.ts"
  *
  * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
  * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock. `sessions` is what this process knows of
- * sessions.
+ * sessions. `spares`: the holders to which it leaves the lock although their leases have expired.
  */
 export interface Acquisition {
   readonly id: string
@@ -27,6 +27,7 @@ export interface Acquisition {
   readonly includesContent: boolean
   readonly startedAt: ClockReading
   readonly sessions?: LockProtocol.KnownSessions | undefined
+  readonly spares?: LockProtocol.Contender["spares"]
 }
 
 /**

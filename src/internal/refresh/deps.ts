@@ -1,10 +1,12 @@
 /** What the operations on a shared value depend on, and what they have in common. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as FiberMap from "effect/FiberMap"
 import type * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import type { AcquireError, Lock } from "../../Lock.ts"
 import type * as LockError from "../../LockError.ts"
@@ -25,7 +27,9 @@ import type { ValueWatches } from "./valueWatch.ts"
  * What the operations depend on.
  *
  * - `isImmutable`: whether an object with this content takes no new value.
+ * - `takeoverGrace`: for how long a process leaves the lock to a holder whose lease has expired, in milliseconds.
  * - `rewrites`: the fibers that go on writing what could not be written, by id.
+ * - `holds`: the locks under which they write, if no API server has answered yet.
  * - `pauses`: the fibers that keep a lock for a while after a refresh has failed.
  */
 export interface Deps<A, E> {
@@ -44,8 +48,21 @@ export interface Deps<A, E> {
   readonly knowledge: Knowledge<A>
   readonly sightings: Sightings
   readonly watches: ValueWatches
+  readonly takeoverGrace: number
   readonly rewrites: FiberMap.FiberMap<string>
+  readonly holds: Map<string, Hold>
   readonly pauses: FiberSet.FiberSet
+}
+
+/**
+ * A lock that this process keeps: the scope that releases it, why its value is not written yet, and the last attempt to write it, which may
+ * be under way.
+ */
+export interface Hold {
+  readonly held: Held
+  readonly scope: Scope.Closeable
+  readonly reason: LockError.StoreError
+  attempt: Fiber.Fiber<unknown> | undefined
 }
 
 /** The context of a refresh: the id, and the fencing token of the lock. */

@@ -27,8 +27,10 @@ import * as waitBudget from "../engine/waitBudget.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import { inSpan, quiet } from "../tracing.ts"
 import { count, type Deps, type Failure, log, mayPass, storedValue } from "./deps.ts"
+import { longestStep } from "./sightings.ts"
+import { prolong } from "./prolong.ts"
 import type { Flight } from "./singleFlight.ts"
-import { settle, type Unwritten } from "./unwritten.ts"
+import { keepLock, settle, type Unwritten } from "./unwritten.ts"
 import type { ValueWatch } from "./valueWatch.ts"
 import * as writable from "./writable.ts"
 import { writeAnswer } from "./writeAnswer.ts"
@@ -186,11 +188,24 @@ const judge = Effect.fnUntraced(function* <A, E>(
     return { _tag: "Fresh", value: fresh.value }
   }
   if (waits) return { _tag: "Held", isVanished: true }
-  const state = LockProtocol.lockState(deps.kind.decode(snapshot.annotations), yield* deps.store.now)
-  if (state._tag !== "Held") return { _tag: "Stale", snapshot }
-  const { _tag, expiry, holder, until } = state
-  return { _tag, until, expiry, ...(holder === undefined ? {} : { holder }) }
+  const now = yield* deps.store.now
+  const state = LockProtocol.lockState(deps.kind.decode(snapshot.annotations), now)
+  if (state._tag !== "Held" && state._tag !== "Expired") return { _tag: "Stale", snapshot }
+  const left = state._tag === "Held" ? 0 : graceLeft(deps, id, state, yield* ClockReading.now)
+  if (state._tag === "Expired" && left <= 0) return { _tag: "Stale", snapshot }
+  const { expiry, holder } = state
+  const until = state._tag === "Held" ? state.until : now.earliest + Math.min(left, longestStep)
+  return { _tag: "Held", until, expiry, ...(holder === undefined ? {} : { holder }) }
 })
+
+// The holder of a lease that has expired may be cut off from the API server, with an answer of the upstream in its hands. It can write
+// that answer as long as nobody takes the lock over.
+const graceLeft = <A, E>(
+  { sightings, takeoverGrace }: Deps<A, E>,
+  id: string,
+  holder: LockProtocol.HolderInfo,
+  { monotonic }: ClockReading.ClockReading
+): number => takeoverGrace - sightings.seeExpired(id, holder, monotonic)
 
 // An object that this process has seen vanished, and its lock with it. The process that held the lock gets the time that its lease
 // would have lasted, to write its answer to a new object.
@@ -214,16 +229,22 @@ const tryUnderLock = <A, E>(
 ): Effect.Effect<Attempt<A>, E | Failure> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
+      const kept = deps.holds.get(id)
+      if (kept !== undefined) return { _tag: "Unavailable", error: kept.reason }
       const scope = yield* Scope.make()
       const { createIfMissing } = deps
-      const exit = yield* restore(Scope.provide(deps.lock.tryScoped(id, { createIfMissing, snapshot }), scope)).pipe(
+      const clock = yield* Clock.Clock
+      const spares = (holder: LockProtocol.HolderInfo) => graceLeft(deps, id, holder, ClockReading.read(clock)) > 0
+      const acquiring = deps.lock.tryScoped(id, { createIfMissing, snapshot, spares })
+      const exit = yield* restore(Scope.provide(acquiring, scope)).pipe(
         Effect.matchEffect({
           onSuccess: (held) => refreshUnderLock(deps, held, flight, restore),
           onFailure: notAcquired
         }),
         Effect.exit
       )
-      yield* leave(deps, scope, exit)
+      const isKept = Exit.isSuccess(exit) && exit.value._tag === "Unwritten" && keepLock(deps, exit.value, scope)
+      if (!isKept) yield* leave(deps, scope, exit)
       const outcome = yield* exit
       switch (outcome._tag) {
         case "Failed":
@@ -295,7 +316,8 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   // If the lease ran out since the read, another process may have used the stored value up.
   if (verdict._tag === "Changed" || !(yield* held.isValid)) return { _tag: "Held" }
   flight.onRefresh()
-  const answer = yield* Effect.result(restore(callUpstream(deps, held, flight, current)))
+  const asking = Effect.raceFirst(callUpstream(deps, held, flight, current), prolong(deps, held))
+  const answer = yield* Effect.result(restore(asking))
   if (answer._tag === "Failure") return { _tag: "Failed", error: answer.failure }
   flight.onAnswer()
   const spent = [...Option.toArray(stored), ...Option.toArray(current)]
@@ -312,7 +334,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   const { patch, value } = encoded.success
   knowledge.replaced(id, spent, value)
   const written = yield* Effect.result(writeAnswer(deps, held, patch))
-  if (written._tag === "Failure") return { _tag: "Unwritten", id, value, ...written.failure }
+  if (written._tag === "Failure") return { _tag: "Unwritten", id, held, value, ...written.failure }
   knowledge.wrote(id, true)
   yield* count("Written")
   return { _tag: "Fresh", value }

@@ -4,14 +4,15 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import type { AcquireError, TryError } from "../../Lock.ts"
+import type * as LockError from "../../LockError.ts"
 import type { WaitSchedule } from "../../LockPolicy.ts"
 import * as RefreshError from "../../RefreshError.ts"
 import * as RefreshMetrics from "../../RefreshMetrics.ts"
@@ -21,9 +22,10 @@ import { quiet } from "../tracing.ts"
 import { count, type Deps, log, storedValue } from "./deps.ts"
 import { type Failure, rescueSchedule, writeAnswer } from "./writeAnswer.ts"
 
-/** An answer that was not written, and why. */
+/** An answer that was not written under this lock, and why. */
 export interface Unwritten<A> extends Failure {
   readonly id: string
+  readonly held: Held
   readonly value: A
 }
 
@@ -38,7 +40,33 @@ export type Settled<A> =
 /** How often a process tries to write what it keeps. Our choice. */
 export const rewriteInterval: Duration.Duration = Duration.seconds(10)
 
-const always = Schedule.spaced(rewriteInterval)
+/** The same under a lock that it keeps, because no API server has answered: others may reach one at the same time. Our choice. */
+export const rewriteIntervalUnderLock: Duration.Duration = Duration.seconds(1)
+
+/**
+ * Keeps the lock of an answer that could not be written because no API server was in reach: as soon as one is, a lock that was released
+ * could be had by a process that spends the old value once more. Returns whether it is kept.
+ */
+export const keepLock = <A, E>(
+  { holds }: Deps<A, E>,
+  { held, id, isLost, reason }: Unwritten<A>,
+  scope: Scope.Closeable
+): boolean => {
+  if (isLost || !isOutOfReach(reason)) return false
+  holds.set(id, { held, scope, reason, attempt: undefined })
+  return true
+}
+
+// A server that is about to start answers 401 and 404.
+const isOutOfReach = (reason: Failure["reason"]): reason is LockError.StoreError =>
+  reason._tag === "LockUnavailable" || reason._tag === "LockUnauthorized" || reason._tag === "LockNotFound"
+
+const dropLock = <A, E>({ holds }: Deps<A, E>, id: string): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const hold = holds.get(id)
+    holds.delete(id)
+    return hold === undefined ? Effect.void : Scope.close(hold.scope, Exit.void)
+  })
 
 /**
  * Settles an answer that was not written. If the lock was lost, it waits for the lock for a while, in the queue: processes that wait for
@@ -82,10 +110,7 @@ const keep = Effect.fnUntraced(function* <A, E>(
     `Could not write the new value of ${deps.store.describe(id)}. This process keeps it, and goes on trying to write it. If the process ends before, the value is lost. ${reason.message}`
   )
   yield* report(deps)
-  const rewriting = repeat(deps, id, tryLock(deps, id), always)
-  const work = Effect.flatMap(Effect.delay(rewriting, rewriteInterval), (outcome) =>
-    Effect.andThen(report(deps), tell(deps, id, outcome))
-  )
+  const work = Effect.flatMap(rewrite(deps, id), (outcome) => Effect.andThen(report(deps), tell(deps, id, outcome)))
   yield* FiberMap.run(deps.rewrites, id, work, { onlyIfMissing: true })
 })
 
@@ -94,16 +119,10 @@ export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
   Effect.forEach(
     deps.knowledge.unwritten(),
     (id) =>
-      // A write that is under way cannot be interrupted.
-      Effect.forkDetach(attempt(deps, id, tryLock(deps, id))).pipe(
-        Effect.flatMap((fiber) =>
-          Effect.timeoutOrElse(Fiber.join(fiber), {
-            duration: lastAttempt,
-            orElse: () => Effect.succeed({ _tag: "Kept" as const })
-          })
-        ),
-        Effect.flatMap((outcome) => tell(deps, id, outcome))
-      ),
+      Effect.timeoutOrElse(attemptAside(deps, id), {
+        duration: lastAttempt,
+        orElse: () => Effect.succeed({ _tag: "Kept" as const })
+      }).pipe(Effect.flatMap((outcome) => tell(deps, id, outcome))),
     { concurrency: "unbounded", discard: true }
   )
 
@@ -136,6 +155,25 @@ type Acquire = Effect.Effect<Held, AcquireError | TryError, Scope.Scope>
 const tryLock = <A, E>({ createIfMissing, lock }: Deps<A, E>, id: string): Acquire =>
   lock.tryScoped(id, { createIfMissing })
 
+const rewrite = Effect.fnUntraced(function* <A, E>(deps: Deps<A, E>, id: string): Effect.fn.Return<Outcome<A>> {
+  for (;;) {
+    yield* Effect.sleep(deps.holds.has(id) ? rewriteIntervalUnderLock : rewriteInterval)
+    const outcome = yield* deps.holds.has(id) ? attemptAside(deps, id) : attempt(deps, id, tryLock(deps, id))
+    if (outcome._tag !== "Kept") return outcome
+  }
+})
+
+// A write that is under way cannot be interrupted, but the wait for it can. Under a lock that is kept there is one at a time.
+const attemptAside = Effect.fnUntraced(function* <A, E>(deps: Deps<A, E>, id: string): Effect.fn.Return<Outcome<A>> {
+  const running = deps.holds.get(id)?.attempt
+  if (running !== undefined) yield* Fiber.await(running)
+  const hold = deps.holds.get(id)
+  const acquire = hold === undefined ? tryLock(deps, id) : Effect.succeed(hold.held)
+  const fiber = yield* Effect.forkDetach(attempt(deps, id, acquire))
+  if (hold !== undefined) hold.attempt = fiber
+  return yield* Fiber.join(fiber)
+})
+
 const repeat = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
@@ -152,7 +190,8 @@ const repeat = Effect.fnUntraced(function* <A, E>(
   }
 })
 
-// A value that is missing is older than any. A failure of any kind leaves everything as it is.
+// A value that is missing is older than any. A failure of any kind leaves everything as it is, but a lock is kept only while no API server
+// is in reach.
 const attempt = <A, E>(deps: Deps<A, E>, id: string, acquire: Acquire): Effect.Effect<Outcome<A>> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
@@ -171,11 +210,14 @@ const attempt = <A, E>(deps: Deps<A, E>, id: string, acquire: Acquire): Effect.E
         knowledge.read(id, stored.value, true)
         return { _tag: "Superseded" as const, stored: stored.value }
       }
-      yield* writeAnswer(deps, held, (yield* location.encode(known.newest)).patch)
+      yield* Effect.tapError(writeAnswer(deps, held, (yield* location.encode(known.newest)).patch), (failure) =>
+        failure.isLost || !isOutOfReach(failure.reason) ? dropLock(deps, id) : Effect.void
+      )
       knowledge.wrote(id, true)
       return { _tag: "Written" as const }
     }).pipe(
       Effect.scoped,
+      Effect.tap(() => dropLock(deps, id)),
       Effect.orElseSucceed(() => ({ _tag: "Kept" as const }))
     )
   )
