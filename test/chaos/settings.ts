@@ -1,4 +1,6 @@
 /** The numbers of a chaos run and the bounds that follow from them. Times are in milliseconds. */
+import * as Duration from "effect/Duration"
+import { patience as releasePatience } from "../../src/internal/engine/release.ts"
 
 /** What processes contend for: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
 export const kinds = ["lock", "election", "semaphore", "shared"] as const
@@ -70,5 +72,8 @@ export const turnOf = (contenders: number, ttl: number): number =>
 /** How long a rotating token lives. */
 export const tokenLifetime = 200
 
-/** The longest time in which a holder releases and exits: less than the grace period before a process is killed. */
-export const stopping = 5000
+/**
+ * The longest time in which a holder releases and exits: a request without an answer, the release retries, and one second for the
+ * machine. The grace period before Kubernetes kills a process is 30 s.
+ */
+export const stopping = requestTimeout + Duration.toMillis(releasePatience) + 1000

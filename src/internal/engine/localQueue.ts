@@ -127,7 +127,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeing = (id: string, entry: Entry, release: Effect.Effect<Released>) =>
     Effect.onError(release, () => grantNext(id, entry))
 
-  const withdrawing = (contender: Contender, cutOff?: CutOff) => detach(withdraw(contender, cutOff))
+  const withdrawing = (contender: Contender, cutOff?: CutOff, spent?: number) =>
+    detach(withdraw(contender, cutOff, spent))
 
   const pauseForDex = ({ id, sharedWithDex }: Contender, { queued }: Start) =>
     sharedWithDex && !queued
@@ -198,19 +199,25 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { mayQueue, outcome } = isAwaited
       ? yield* freeing(id, entry, handOver(lease.contender, sent.outcome, requeue))
       : sent
+    const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
     if (again !== undefined && (mayQueue || sent.mayQueue)) {
-      const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
       again.start = { queued: true, snapshot: outcome?.requeued, latency }
-      if (!entry.waiters.has(again)) yield* withdrawing(again.contender)
+      if (!entry.waiters.has(again)) yield* withdrawing(again.contender, undefined, latency)
     }
-    yield* afterRelease(lease.contender, entry, outcome)
+    yield* afterRelease(lease.contender, entry, outcome, latency)
   })
 
-  const afterRelease = Effect.fnUntraced(function* (holder: Contender, entry: Entry, outcome: Released["outcome"]) {
+  // `spent` is how long the release took, in milliseconds.
+  const afterRelease = Effect.fnUntraced(function* (
+    holder: Contender,
+    entry: Entry,
+    outcome: Released["outcome"],
+    spent: number
+  ) {
     if (entry.budget !== undefined && outcome !== undefined) yield* remember(holder.id, entry.budget, outcome)
     const { cutOff } = entry
     yield* grantNext(holder.id, entry)
-    if (cutOff !== undefined) yield* withdrawing(holder, cutOff)
+    if (cutOff !== undefined) yield* withdrawing(holder, cutOff, spent)
   })
 
   const leave = Effect.fnUntraced(function* ({ releaseInBackground }: Contender, holding: Holding) {
@@ -218,7 +225,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { id } = lease.contender
     const entry = entries.get(id)!
     const [first] = entry.waiters
-    const { monotonic } = yield* ClockReading.now
+    const leftAt = yield* ClockReading.now
+    const { monotonic } = leftAt
     if (first !== undefined && canTake(first.contender, holding) && fairness.hasBudget(entry.budget!, monotonic)) {
       entry.waiters.delete(first)
       entry.holding = holdingOf(lease, localHandOffs + 1)
@@ -235,7 +243,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, lease.release))
     }
     const { outcome } = yield* freeing(id, entry, lease.release(undefined))
-    if (outcome?._tag !== "Awaited") return yield* afterRelease(lease.contender, entry, outcome)
+    if (outcome?._tag !== "Awaited") {
+      const spent = ClockReading.elapsed(leftAt, yield* ClockReading.now).max
+      return yield* afterRelease(lease.contender, entry, outcome, spent)
+    }
     yield* awaitUnlessWanted(
       handOverToOthers(holding, entry, 0, (requeue) => handOver(lease.contender, outcome, requeue))
     )

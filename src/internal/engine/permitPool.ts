@@ -222,7 +222,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     return { permits: Math.max(needs, Math.min(permits, limitOf(contender) - askedIn(entry))), needs }
   }
 
-  const withdrawing = (contender: Contender, cutOff?: Parameters<Withdraw>[0]) => detach(withdraw(contender, cutOff))
+  const withdrawing = (contender: Contender, cutOff?: Parameters<Withdraw>[0], spent?: number) =>
+    detach(withdraw(contender, cutOff, spent))
 
   const seekPermits = Effect.fnUntraced(function* <E>(
     contender: Contender,
@@ -350,14 +351,14 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     )
     yield* remember(entry, hold, timing, sent.outcome)
     entry.leaving.delete(hold)
-    if (hold.cutOff !== undefined) yield* withdrawing(lease.contender, hold.cutOff)
+    const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
+    if (hold.cutOff !== undefined) yield* withdrawing(lease.contender, hold.cutOff, latency)
     if (again !== undefined) {
-      const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
       if (sent.mayQueue) again.start = { queued: true, snapshot: sent.outcome?.requeued, latency }
       if (entry.waiters.has(again)) tell(entry, again, { holding: undefined })
       else {
         entry.seeking--
-        if (sent.mayQueue) yield* withdrawing(again.contender)
+        if (sent.mayQueue) yield* withdrawing(again.contender, undefined, latency)
       }
     }
     yield* serve(entry)

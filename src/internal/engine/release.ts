@@ -68,16 +68,20 @@ export const handOver = (
 
 /**
  * Withdraws an acquisition that may be in the queue, or may have the lock, without knowing. A write that was cut off gets a
- * moment to arrive first: most have arrived by then.
+ * moment to arrive first: most have arrived by then. If a release came before, `spent` is how long it took, in milliseconds: both share
+ * the patience of one, so that a process that stops does not wait twice for a server that does not answer.
  */
-export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefined): Effect.Effect<void> => {
+export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefined, spent = 0): Effect.Effect<void> => {
+  const left = Duration.toMillis(patience) - spent
+  if (left <= 0) return Effect.void
   const self = { ...requestOf(contender, undefined), handsOver: true, cutOff }
   const withdrawing = perform(
     contender,
     self,
     () => protocol.beginWithReading,
     (lock, problem) =>
-      `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`
+      `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`,
+    Duration.millis(left)
   )
   const session = contender.sessions?.current()
   if (cutOff === undefined) return Effect.asVoid(withdrawing)
@@ -125,6 +129,7 @@ interface Run {
   readonly contender: Contender
   readonly self: protocol.Release
   readonly failure: ((lock: string, problem: string) => string) | undefined
+  readonly patience: Duration.Duration
   state: protocol.State
   command: protocol.Command
   mayQueue: boolean
@@ -135,12 +140,22 @@ const perform = (
   contender: Contender,
   self: protocol.Release,
   begin: (now: Now) => protocol.Step,
-  failure: Run["failure"]
+  failure: Run["failure"],
+  patienceOfRun = patience
 ): Effect.Effect<Released> =>
   Effect.suspend(() => {
     const { closing, slots, store } = contender.engine
     const [state, command] = protocol.beginWithReading
-    const run: Run = { contender, self, failure, state, command, mayQueue: false, wasRefused: false }
+    const run: Run = {
+      contender,
+      self,
+      failure,
+      patience: patienceOfRun,
+      state,
+      command,
+      mayQueue: false,
+      wasRefused: false
+    }
     const first = Effect.flatMap(requests.now(store), (now) => {
       const [state, command] = begin(now)
       run.state = state
@@ -151,7 +166,7 @@ const perform = (
       isLater(run.command) && (failure !== undefined || run.wasRefused) ? retry(run) : endOf(run)
     )
     // In a test, a request that hangs would hang for ever: its time-out follows a clock that stands still.
-    return closing.hasBegun() ? within(run, patience, releasing) : releasing
+    return closing.hasBegun() ? within(run, run.patience, releasing) : releasing
   })
 
 // Up to the end, or to the first failure that may pass.
@@ -183,7 +198,8 @@ const isLater = ({ _tag }: protocol.Command): boolean => _tag === "ReadLater" ||
 
 const retry = (run: Run): Effect.Effect<Released> => {
   const { closing } = run.contender.engine
-  return within(run, closing.hasBegun() ? patienceAfterClose : patience, retryForever(run), problemOf(run))
+  const duration = closing.hasBegun() ? Duration.min(patienceAfterClose, run.patience) : run.patience
+  return within(run, duration, retryForever(run), problemOf(run))
 }
 
 const within = (

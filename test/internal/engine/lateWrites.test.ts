@@ -7,6 +7,7 @@ import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
+import { failAll } from "../../utils/FaultyStore.ts"
 import { id, setUp } from "../../utils/processes.ts"
 
 /**
@@ -108,6 +109,28 @@ describe("a join without an answer, of an acquisition that got the lock meanwhil
       yield* TestClock.adjust("30 seconds")
       assert.deepStrictEqual(yield* waiting, [])
       assert.isTrue(yield* (yield* second.held).isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is given up together with the lock, within one deadline, if no server answers any more", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [them, us] = [yield* aProcess("them"), yield* aProcess("us")]
+      const first = yield* them.wants()
+      yield* first.held
+      us.faults.push(["write", "Lost"])
+      const ours = yield* us.wants()
+      yield* TestClock.adjust("500 millis")
+      yield* first.letGo
+      yield* TestClock.adjust("100 millis")
+      yield* ours.held
+      failAll(us, "Refused")
+      const gone = yield* Effect.forkChild(ours.letGo)
+      yield* TestClock.adjust("5100 millis")
+      yield* Fiber.join(gone)
+      us.requests.length = 0
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(us.requests, [])
     }).pipe(Effect.scoped)
   )
 

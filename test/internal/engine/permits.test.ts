@@ -270,6 +270,29 @@ describe("permits", () => {
   )
 
   it.effect(
+    "that were joined for without an answer are given up within one deadline if no server answers any more",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const [a, b] = [yield* world.aProcess("a"), yield* world.aProcess("b")]
+        const holder = yield* wants(a.semaphore.take(id, { limit: 1 }))
+        b.faults.push(["write", "Lost"])
+        const waiter = yield* wants(b.semaphore.take(id, { limit: 1, waitSchedule }))
+        yield* TestClock.adjust("1 second")
+        yield* holder.letGo
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(waiter.fiber)
+        FaultyStore.failAll(b, "Refused")
+        const gone = yield* Effect.forkChild(waiter.letGo)
+        yield* TestClock.adjust("5100 millis")
+        yield* Fiber.join(gone)
+        b.requests.length = 0
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(b.requests, [])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect(
     "a join whose answer was lost does not cost the permits that it led to, nor does it stay when it arrives late",
     () =>
       Effect.gen(function* () {
