@@ -1,5 +1,6 @@
 /**
- * What kubelock costs before it does anything, and how soon a service holds its first lock: `npm run bench:startup`. See `--help`.
+ * What kubelock costs before it does anything, how soon a service holds its first lock, and what `kubelock run` adds to a command:
+ * `npm run bench:startup`. See `--help`.
  *
  * Each import runs in processes of its own, one after the other in turns, because a machine is not equally fast all the time.
  */
@@ -13,8 +14,9 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { rolldown } from "rolldown"
 import { Envtest } from "../src/testing/index.ts"
-import { build } from "../tools/package.ts"
 import { whole } from "../tools/flags.ts"
+import { inPath } from "../tools/inPath.ts"
+import { build, buildProgram } from "../tools/package.ts"
 import { run } from "../tools/program.ts"
 import { LoadError } from "../src/cli/bench/harness/loadError.ts"
 import { median } from "../src/cli/bench/harness/statistics.ts"
@@ -88,12 +90,20 @@ const bundle = async (folder: string): Promise<string> => {
   return join(folder, "startupService.js")
 }
 
+/** How a process is started: Node.js, unless it is another `file`. */
+interface Start {
+  readonly name: string
+  readonly file?: string
+  readonly args: ReadonlyArray<string>
+  readonly env: NodeJS.ProcessEnv
+}
+
 /** The milliseconds from the start of a process to its first output, or to its end if it says nothing. */
-const timeOf = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
+const timeOf = ({ args, env, file = process.execPath }: Start) =>
   Effect.callback<number, LoadError>((resume) => {
     const began = performance.now()
     let took: number | undefined
-    const child = spawn(process.execPath, [...args], { env, stdio: ["ignore", "pipe", "inherit"] })
+    const child = spawn(file, [...args], { env, stdio: ["ignore", "pipe", "inherit"] })
     child.stdout.once("data", () => {
       took = performance.now() - began
     })
@@ -101,7 +111,7 @@ const timeOf = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
       resume(
         code === 0
           ? Effect.succeed(took ?? performance.now() - began)
-          : Effect.fail(new LoadError({ message: "the service did not get its lock" }))
+          : Effect.fail(new LoadError({ message: `${file} ${args.join(" ")} did not get its lock` }))
       )
     )
   })
@@ -143,29 +153,69 @@ const measureService = Effect.fnUntraced(function* (rounds: number) {
   const cache = { NODE_COMPILE_CACHE: join(built, "cache") }
   const pod = { ...env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
   const kubeConfig = { ...env, KUBECONFIG: api.kubeConfigPath }
-  const starts = [
-    ["nothing (node -e 0)", ["-e", "0"], env],
-    ["to the first lock, in a pod", [service, serviceAccount], { ...pod, ...cache }],
-    ["the same without a compile cache", [service, serviceAccount], pod],
-    ["to the first lock, by kubeconfig", [service], { ...kubeConfig, ...cache }],
-    ["the same without a compile cache", [service], kubeConfig]
-  ] as const
+  yield* compare("from the start of a process", rounds, [
+    { name: nothing, args: ["-e", "0"], env },
+    { name: "to the first lock, in a pod", args: [service, serviceAccount], env: { ...pod, ...cache } },
+    { name: "the same without a compile cache", args: [service, serviceAccount], env: pod },
+    { name: "to the first lock, by kubeconfig", args: [service], env: { ...kubeConfig, ...cache } },
+    { name: "the same without a compile cache", args: [service], env: kubeConfig }
+  ])
+  yield* measureProgram(rounds, api, { env, cached: { ...kubeConfig, ...cache }, uncached: kubeConfig })
+}, Effect.scoped)
+
+const nothing = "nothing (node -e 0)"
+
+/** Starts each in turns, and shows the medians. */
+const compare = Effect.fnUntraced(function* (title: string, rounds: number, starts: ReadonlyArray<Start>) {
   const samples = starts.map((): Array<number> => [])
   // The first round fills the cache.
   for (let round = 0; round <= rounds; round++) {
-    for (const [index, [, args, env]] of starts.entries()) {
-      const took = yield* timeOf(args, env)
+    for (const [index, start] of starts.entries()) {
+      const took = yield* timeOf(start)
       if (round > 0) samples[index]!.push(took)
     }
   }
   const middles = samples.map((one) => median(one) ?? 0)
-  const rows = starts.map(([name], index) => [
+  const rows = starts.map(({ name }, index) => [
     name,
     `${middles[index]!.toFixed(0)} ms`,
     `x ${(middles[index]! / middles[0]!).toFixed(2)}`
   ])
-  yield* Console.log(columns([["from the start of a process", "time", "ratio"], ...rows], 1).join("\n"))
-}, Effect.scoped)
+  yield* Console.log(columns([[title, "time", "ratio"], ...rows], 1).join("\n"))
+})
+
+/** What running `true` under a lock takes, by the command line and by what others use. etcdctl's lock is on the etcd of the same API server. */
+const measureProgram = Effect.fnUntraced(function* (
+  rounds: number,
+  { directory, etcdUrl }: Envtest.ApiServerProcess,
+  { cached, env, uncached }: Readonly<Record<"cached" | "env" | "uncached", NodeJS.ProcessEnv>>
+) {
+  const program = join(built, "program")
+  yield* Effect.promise(() => buildProgram(join(program, "dist/cli")))
+  writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module", version: "0.0.0" }))
+  const args = [join(program, "dist/cli/kubelock.js"), "run", "startup", "--", "true"]
+  const others = [
+    {
+      name: "etcdctl lock NAME -- true",
+      program: "etcdctl",
+      args: [`--endpoints=${etcdUrl}`, "lock", "startup", "--", "true"]
+    },
+    { name: "flock FILE true", program: "flock", args: [join(directory, "startup.lock"), "true"] }
+  ]
+  const installed = others.flatMap(({ program, ...other }) => {
+    const file = inPath(program)
+    return file === undefined ? [] : [{ ...other, file, env }]
+  })
+  yield* compare("a command under a lock", rounds, [
+    { name: nothing, args: ["-e", "0"], env },
+    { name: "kubelock run NAME -- true", args, env: cached },
+    { name: "the same without a compile cache", args, env: { ...uncached, NODE_DISABLE_COMPILE_CACHE: "1" } },
+    ...installed
+  ])
+  for (const { name, program } of others) {
+    if (inPath(program) === undefined) yield* Console.log(`LEFT OUT: ${name}. ${program} is not installed.`)
+  }
+})
 
 const command = Command.make(
   "npm run bench:startup --",
@@ -177,7 +227,7 @@ const command = Command.make(
   ({ rounds }) => Effect.andThen(measure(rounds), measureService(rounds))
 ).pipe(
   Command.withDescription(
-    `Measures what importing kubelock costs, beside the modules of Effect that any service imports (the ratio is to ${service.join(" and ")}); and how soon a bundled service holds its first lock on the kube-apiserver in KUBEBUILDER_ASSETS.`
+    `Measures what importing kubelock costs, beside the modules of Effect that any service imports (the ratio is to ${service.join(" and ")}); how soon a bundled service holds its first lock on the kube-apiserver in KUBEBUILDER_ASSETS, and how long \`kubelock run NAME -- true\` takes there, beside \`etcdctl lock\` and \`flock\` if they are installed.`
   ),
   Command.withExamples([{ command: "npm run bench:startup" }])
 )

@@ -5,11 +5,12 @@
  * loads: one file for all that an import of kubelock loads at once, one for each part that is loaded when it is first needed, and one
  * for the tests of services. Each public module is an entry to them.
  *
- * The command line is a program of its own that brings all that it needs, with one file for each verb, and one for the threads of a load test.
+ * The command line is a program of its own that brings all that it needs: one file for all that `kubelock run` loads, since each file costs
+ * it a millisecond, one for each part that is loaded when it is first needed, and one for the threads of a load test.
  */
 import { execFileSync } from "node:child_process"
 import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join, relative } from "node:path"
+import { basename, join, relative } from "node:path"
 import { rolldown } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
@@ -46,16 +47,46 @@ export const build = async (folder: string): Promise<void> => {
   await buildProgram(join(folder, "cli"))
 }
 
+// The file that a shell starts, what `kubelock run` loads in any case, and the file of the threads.
+const programEntries = [
+  "cli/kubelock.ts",
+  "cli/main.ts",
+  "cli/run/run.ts",
+  "internal/kubernetes/connect.ts",
+  "internal/kubernetes/store.ts",
+  "cli/bench/contest/contender.ts"
+] as const
+
 /** Builds the command line into a folder. `package.json` is expected two folders above. */
 export const buildProgram = async (folder: string): Promise<void> => {
   const bundle = await rolldown({
-    input: [join(source, "cli/kubelock.ts"), join(source, "cli/bench/contest/contender.ts")],
+    input: Object.fromEntries(programEntries.map((name) => [basename(name, ".ts"), join(source, name)])),
     platform: "node",
-    // Vega-Lite needs of Vega only what Vega passes on: without this, the program would be half a megabyte larger.
-    resolve: { alias: { vega: "vega-util" } },
+    resolve: {
+      alias: {
+        "undici/index.js": join(root, "tools/undici.js"),
+        // Vega-Lite needs of Vega only what Vega passes on: without this, the program would be half a megabyte larger.
+        vega: "vega-util"
+      }
+    },
+    transform: { inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] } },
     plugins: [assets]
   })
-  const { output } = await bundle.write({ dir: folder, minify: true, chunkFileNames: "[name].js" })
+  const { output } = await bundle.write({
+    dir: folder,
+    minify: true,
+    chunkFileNames: "[name].js",
+    // The first file says where compiled code is, and loads all others.
+    codeSplitting: {
+      groups: [
+        {
+          name: "program",
+          tags: ["$initial"],
+          test: (id) => !id.endsWith(programEntries[0]) && !id.startsWith(join(source, "cli/bench"))
+        }
+      ]
+    }
+  })
   chmodSync(join(folder, "kubelock.js"), 0o755)
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []))
   // What the assets contain.

@@ -133,6 +133,8 @@ const reach = ({ name, nonblock, timeout }: Given) =>
         // The lock itself must read a Lease: it may be that of an election.
         Effect.map(store.read(name), (snapshot) => (store.holdsLeases ? undefined : snapshot))
       ).pipe(
+        // Then the connection is free again, and the next request opens no other one, which takes longer.
+        Effect.tap(Effect.sleep("1 milli")),
         Effect.retry({
           while: ({ _tag }) => _tag === "LockUnavailable",
           schedule: Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: reachFor }))
