@@ -15,9 +15,10 @@ export const make = Effect.fnUntraced(function* (overrides: LockPolicy.Overrides
   return options
 })
 
-/** What a function makes. A `RangeError` of it means that the invocation makes no sense. */
+/** What a function makes. A `RangeError` of it means that the invocation makes no sense. A TTL has a flag in all verbs. */
 export const valid = <A>(make: () => A) =>
   Effect.try({
     try: make,
-    catch: (error) => misused(error instanceof Error ? error.message.replace(/^\w+: /, "") : String(error))
+    catch: (error) =>
+      misused(error instanceof Error ? error.message.replace(/^\w+: /, "").replace(/^ttl /, "--ttl ") : String(error))
   })

@@ -35,6 +35,30 @@ describe.concurrent("a lock with a handle", () => {
     assert.strictEqual((await kubelock.run(["run", "steps", "--nonblock", "--", "true"])).code, 0)
   })
 
+  it("has a fencing token, which grows, and an expiry", async () => {
+    const tell = async () =>
+      JSON.parse(await acquire("fenced", "-o", "json")) as Readonly<
+        Record<"handle" | "holder" | "fencingToken" | "expires", string>
+      >
+    const first = await tell()
+    assert.strictEqual(first.handle, `default:configmaps:fenced:${first.holder}`)
+    assert.isAbove(Date.parse(first.expires), Date.now())
+    assert.strictEqual((await kubelock.run(["release", first.handle])).code, 0)
+    assert.isTrue(BigInt((await tell()).fencingToken) > BigInt(first.fencingToken))
+  })
+
+  it("is not acquired or renewed for a time that cannot be", async () => {
+    const handle = await acquire("bounded")
+    for (const verb of [
+      ["acquire", "bounds"],
+      ["renew", handle]
+    ]) {
+      // oxlint-disable-next-line no-await-in-loop
+      const { code, stderr } = await kubelock.run([...verb, "--ttl", "100d"])
+      assert.deepStrictEqual([code, stderr], [64, "kubelock: --ttl must be from 1 second to 1 day, but is 100d\n"])
+    }
+  })
+
   it("is not shortened by a renewal", async () => {
     const handle = await acquire("long", "--ttl", "1h")
     await kubelock.run(["renew", handle, "--ttl", "1m"])

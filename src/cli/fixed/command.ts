@@ -23,6 +23,12 @@ const acquireFlags = {
   name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
   ttl,
   ...waiting.flags,
+  output: Flag.Literals("output", ["handle", "json"]).pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("FORMAT"),
+    Flag.withDescription("The format: the handle alone, or also the fencing token and the expiry"),
+    Flag.withDefault("handle")
+  ),
   resource
 }
 
@@ -53,7 +59,8 @@ export const acquire = verb("acquire", acquireFlags, () => import("./fixed.ts").
 ${codes(`${exitCodes.notHad}   the lock was not had in time (--conflict-exit-code)`)}`
   ),
   Command.withExamples([
-    { command: `HANDLE=$(${program} acquire pipeline --ttl 15m)`, description: "In the first step" }
+    { command: `HANDLE=$(${program} acquire pipeline --ttl 15m)`, description: "In the first step" },
+    { command: `${program} acquire pipeline-2 -o json`, description: "With the fencing token, for what can check it" }
   ])
 )
 

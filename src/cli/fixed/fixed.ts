@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import * as Lock from "../../Lock.ts"
+import * as LockPolicy from "../../LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
@@ -17,15 +18,17 @@ export const acquire = (given: AcquireGiven) =>
   Effect.gen(function* () {
     const problem = waiting.problemOf(given)
     if (problem !== undefined) return yield* misused(problem)
-    const { name, nonblock, resource, ttl } = given
+    const { name, nonblock, output, resource, ttl } = given
     const options = yield* lockOptions.make({ ttl, renewEvery: false, waitSchedule: waiting.scheduleOf(given) })
     const lock = yield* Lock.make(options)
     const acquisition: Effect.Effect<Held, Lock.AcquireError | Lock.TryError, Scope.Scope> = nonblock
       ? lock.tryScoped(name)
       : lock.scoped(name)
-    const { holderId } = yield* Effect.flatMap(acquisition, (held) => held.give())
+    const { expiry, fencingToken, holderId } = yield* Effect.flatMap(acquisition, (held) => held.give())
     const namespace = yield* target.namespace
-    yield* Console.log(handle.format({ namespace, resource, name, holderId }))
+    const text = handle.format({ namespace, resource, name, holderId })
+    const told = { handle: text, holder: holderId, fencingToken: String(fencingToken), expires: expiry }
+    yield* Console.log(output === "json" ? JSON.stringify(told, undefined, 2) : text)
   }).pipe(
     Effect.scoped,
     Effect.catchTags(waiting.endings(given)),
@@ -34,7 +37,11 @@ export const acquire = (given: AcquireGiven) =>
   )
 
 /** Renews a hold. */
-export const renew = ({ handle, ttl }: RenewGiven) => using(handle, (lock, which) => lock.renewGiven(which, ttl))
+export const renew = ({ handle, ttl }: RenewGiven) =>
+  Effect.flatMap(
+    lockOptions.valid(() => LockPolicy.fixedTtl(ttl)),
+    (ttl) => using(handle, (lock, which) => lock.renewGiven(which, ttl))
+  )
 
 /** Releases a hold. */
 export const release = ({ handle }: ReleaseGiven) => using(handle, (lock, which) => lock.releaseGiven(which))
