@@ -5,6 +5,8 @@ import * as liveness from "./liveness.ts"
 import * as permitting from "./permitting.ts"
 import type { Plan } from "./plan.ts"
 import * as queueing from "./queueing.ts"
+import { id, second } from "./server.ts"
+import * as sessioning from "./sessioning.ts"
 import * as safety from "./safety.ts"
 import * as timeline from "./timeline.ts"
 
@@ -68,8 +70,29 @@ const ofPermits: ReadonlyArray<safety.Rule> = [
   permitting.bounded
 ]
 
+// Of each of two objects.
+const ofSessions: ReadonlyArray<safety.Rule> = [
+  ...always,
+  safety.exclusion,
+  safety.tokens,
+  safety.theft,
+  safety.single,
+  liveness.groundless,
+  liveness.late,
+  sessioning.renewed,
+  sessioning.fencedEarly,
+  sessioning.toldOfLoss,
+  sessioning.inherited
+]
+
 /** All that went against the rules, in the order of time. */
 export const check = (plan: Plan, history: History): ReadonlyArray<safety.Violation> => {
+  if (plan.sessions === true) {
+    return [id, second]
+      .map((object) => timeline.make(plan, sessioning.historyOf(history, object)))
+      .flatMap((line) => ofSessions.flatMap((rule) => rule(line)))
+      .toSorted((a, b) => a.at - b.at)
+  }
   const line = timeline.make(plan, history)
   const inForce = plan.permits !== undefined ? ofPermits : plan.election === undefined ? ofLocks : ofElections
   return inForce.flatMap((rule) => rule(line)).toSorted((a, b) => a.at - b.at)

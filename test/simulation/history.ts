@@ -7,12 +7,14 @@
 
 /**
  * The lock as it stands on the object. `until` is its expiry in true time; `owner` is absent where none is named. `unseen` is from when
- * a client-go may take it at the soonest: it has seen it unchanged since it was written.
+ * a client-go may take it at the soonest: it has seen it unchanged since it was written. A lock under a `session` lasts until that has
+ * ended: `until` is when it did.
  */
 export interface LockOn {
   readonly until: number
   readonly owner?: string
   readonly unseen?: number
+  readonly session?: string
 }
 
 /**
@@ -75,10 +77,11 @@ export type WishEnd =
 
 /**
  * What can happen. `process` is who did it or to whom it was done. `Trouble` may keep a process from its work; what is `Odd` must
- * not. The object is gone after a write whose verb is `delete`.
+ * not. The object is gone after a write whose verb is `delete`. `on` is the object, where there are several. `Kept` is a write to the Lease of a
+ * session: the session that it names now, until when that lives, and the one that has ended with the write.
  */
 export type Happening =
-  | { readonly _tag: "Wished"; readonly acquisition: string; readonly permits?: number }
+  | { readonly _tag: "Wished"; readonly acquisition: string; readonly permits?: number; readonly on?: string }
   | { readonly _tag: "WishEnded"; readonly acquisition: string; readonly end: WishEnd }
   | { readonly _tag: "Valid"; readonly acquisition: string; readonly token: bigint }
   | { readonly _tag: "Invalid"; readonly acquisition: string }
@@ -87,7 +90,19 @@ export type Happening =
   | { readonly _tag: "Committed"; readonly acquisition: string; readonly how: string }
   | { readonly _tag: "Releasing"; readonly acquisition: string }
   | { readonly _tag: "Released"; readonly acquisition: string }
-  | { readonly _tag: "Written"; readonly verb: string; readonly before: Version | undefined; readonly after: Version }
+  | {
+      readonly _tag: "Written"
+      readonly verb: string
+      readonly before: Version | undefined
+      readonly after: Version
+      readonly on?: string
+    }
+  | {
+      readonly _tag: "Kept"
+      readonly session: string | undefined
+      readonly until: number
+      readonly ended: string | undefined
+    }
   | { readonly _tag: "Fenced"; readonly acquisition: string; readonly token: bigint; readonly accepted: boolean }
   | { readonly _tag: "Misjudged"; readonly off: number }
   | { readonly _tag: "Trouble"; readonly what: string }
@@ -152,7 +167,7 @@ const describe = (event: Event): string => {
   switch (event._tag) {
     case "Wished":
       return event.permits === undefined
-        ? `wants the lock as ${event.acquisition}`
+        ? `wants the lock${onWhat(event)} as ${event.acquisition}`
         : `wants ${amount(event.permits)} as ${event.acquisition}`
     case "WishEnded":
       return `${event.acquisition} ${describeEnd(event.end)}`
@@ -171,7 +186,12 @@ const describe = (event: Event): string => {
     case "Released":
       return `${event.acquisition} is through with releasing`
     case "Written":
-      return `${event.verb} applied: ${describeVersion(event.before)} -> ${describeVersion(event.after)}`
+      return `${event.verb} applied${onWhat(event)}: ${describeVersion(event.before)} -> ${describeVersion(event.after)}`
+    case "Kept":
+      return [
+        ...(event.ended === undefined ? [] : [`ends ${event.ended}`]),
+        ...(event.session === undefined ? [] : [`${event.session} lives until ${seconds(event.until)}`])
+      ].join(", ")
     case "Fenced":
       return `${event.acquisition} writes to the resource with token ${token(event.token)}: ${event.accepted ? "accepted" : "rejected"}`
     case "Misjudged":
@@ -197,6 +217,8 @@ const describe = (event: Event): string => {
   }
 }
 
+const onWhat = ({ on }: { readonly on?: string }): string => (on === undefined ? "" : ` on ${on}`)
+
 // The version of the acquiring write, and how often the lock was passed on within the process since.
 const token = (token: bigint): string => `${token >> 20n}+${token & 0xfffffn}`
 
@@ -215,7 +237,8 @@ const describeEnd = (end: WishEnd): string => {
 
 const describeVersion = (version: Version | undefined): string => {
   if (version === undefined) return "nothing"
-  const stands = ({ owner, until }: LockOn) => `${owner ?? "somebody"} until ${seconds(until)}`
+  const stands = ({ owner, session, until }: LockOn) =>
+    `${owner ?? "somebody"} ${session === undefined ? `until ${seconds(until)}` : `under ${session}`}`
   const lock = version.lock === undefined ? "free" : stands(version.lock)
   const second = version.second === undefined ? [] : [`and ${stands(version.second)}`]
   const others = Object.entries(version.others).map(([key, value]) => `${key}=${value}`)

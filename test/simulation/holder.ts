@@ -8,21 +8,26 @@ import * as LockPolicy from "../../src/LockPolicy.ts"
 import { type ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { type Happening, plainly } from "./history.ts"
 import type { HolderPlan } from "./plan.ts"
-import { id } from "./server.ts"
 import { failureOf, follow, hurried, rounds, wishFor, type Wishing, work } from "./wishing.ts"
 
 /** What a holder needs of its world. */
 export interface Options extends Wishing {
   /** The object as the process has just read it by other means. */
-  readonly peek: () => ObjectSnapshot | undefined
+  readonly peek: (on: string) => ObjectSnapshot | undefined
+  /** The objects that it locks, one at a time. */
+  readonly objects: ReadonlyArray<string>
+  /** Writes to the resource that the lock of an object protects. */
+  readonly writeFencedOn: (on: string) => Wishing["writeFenced"]
 }
 
 /** The key of its lock. */
 export const keyOf = ({ hasNeutralKey }: HolderPlan): string =>
   hasNeutralKey ? LockPolicy.neutralAnnotation : LockPolicy.dexAnnotation
 
-/** Does its rounds. Runs on the clock in context. */
-export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<void, never, Scope.Scope> {
+/** Makes its lock, and answers its rounds. Runs on the clock in context. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Effect.Effect<void>, never, Scope.Scope> {
   const { plan } = options
   const lock = yield* Lock.make({
     identity: plan.name,
@@ -31,18 +36,25 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
       ttl: plan.ttl,
       sharedWithDex: plan.besideDex,
       renewEvery: plan.renews ? undefined : false,
+      session: plan.session === true,
       waitSchedule: LockPolicy.fixedPolls(plan.interval, plan.polls)
     })
   }).pipe(Effect.provideService(ObjectStore, options.store))
-  yield* rounds(options, (name) => goOnce(options, lock, name))
+  return rounds(options, (name) => goOnce(options, lock, name))
 })
 
+/** Does its rounds. Runs on the clock in context. */
+export const run = (options: Options): Effect.Effect<void, never, Scope.Scope> => Effect.flatten(make(options))
+
 // The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
-const goOnce = (world: Options, lock: Lock.Lock["Service"], name: string) => {
-  const { dice, peek, plan, recorder } = world
+const goOnce = (given: Options, lock: Lock.Lock["Service"], name: string) => {
+  const { dice, objects, peek, plan, recorder } = given
+  const isOne = objects.length === 1
+  const id = isOne ? objects[0]! : dice.pick(objects)
+  const world = { ...given, writeFenced: given.writeFencedOn(id) }
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
 
-  const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
+  const options = { snapshot: dice.chance(0.15) ? peek(id) : undefined, releaseInBackground: dice.chance(0.5) }
   const wish: Effect.Effect<Held | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = dice.chance(plan.tries)
     ? lock.tryScoped(id, options)
     : hurried(world, lock.scoped(id, options), 2 * plan.ttl)
@@ -74,5 +86,5 @@ const goOnce = (world: Options, lock: Lock.Lock["Service"], name: string) => {
     yield* plan.stubborn ? stay(held) : Effect.catchTag(held.guard(stay(held)), "LockLost", () => Effect.void)
   })
 
-  return wishFor(world, { _tag: "Wished", acquisition: name }, wish, hold)
+  return wishFor(world, { _tag: "Wished", acquisition: name, ...(isOne ? {} : { on: id }) }, wish, hold)
 }

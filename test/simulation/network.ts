@@ -21,16 +21,17 @@ import type { Dice } from "./dice.ts"
 import type { Recorder } from "./history.ts"
 import type { Machine } from "./machine.ts"
 import { maxRetryAfter, type Plan, type Trouble, troubles } from "./plan.ts"
-import { id, type Server } from "./server.ts"
+import { id, isSessions, type Server } from "./server.ts"
 
 /** One process's way to the server. */
 export interface Network {
   readonly store: ObjectStore["Service"]
-  /** Sends a request; what it does at the server happens in one moment. `conflict` is what a 409 means to the caller. */
+  /** Sends a request; what it does at the server happens in one moment. `conflict` is what a 409 means to the caller, `on` its object. */
   readonly ask: <A>(
     verb: string,
     request: Effect.Effect<A, LockError.StoreError>,
-    conflict?: A
+    conflict?: A,
+    on?: string
   ) => Effect.Effect<A, LockError.StoreError>
   /** Sends a message that nobody answers, and does not wait for it to arrive. */
   readonly tell: (message: Effect.Effect<void>) => Effect.Effect<void>
@@ -162,7 +163,8 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
   const travel = Effect.fnUntraced(function* <A>(
     verb: string,
     request: Effect.Effect<A, LockError.StoreError>,
-    conflict: A | undefined
+    conflict: A | undefined,
+    on: string | undefined
   ): Effect.fn.Return<Answer<A> | undefined> {
     const reset: Answer<A> = { exit: Exit.fail(unavailable(verb)) }
     const connection = server.restarts
@@ -173,7 +175,7 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
     if (network.cut || trouble === "request dropped") return undefined
     if (server.down || server.restarts !== connection) return reset
     const date = Math.floor((server.time() + serverAhead) / 1000) * 1000
-    const exit = refusal(verb, trouble, conflict) ?? server.handle(machine.name, verb, request)
+    const exit = refusal(verb, trouble, conflict) ?? server.handle(machine.name, verb, request, on)
     yield* pause(Math.max(serverClock.shortestTrip, late(trouble, "answer slow")))
     if (network.cut || trouble === "answer dropped") return undefined
     if (server.restarts !== connection) return reset
@@ -189,15 +191,20 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
     return Effect.never
   })
 
-  const ask = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict?: A) =>
-    Effect.andThen(restrain, send(verb, request, conflict))
+  const ask = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict?: A, on?: string) =>
+    Effect.andThen(restrain, send(verb, request, conflict, on))
 
-  const send = <A>(verb: string, request: Effect.Effect<A, LockError.StoreError>, conflict: A | undefined) =>
+  const send = <A>(
+    verb: string,
+    request: Effect.Effect<A, LockError.StoreError>,
+    conflict: A | undefined,
+    on: string | undefined
+  ) =>
     Effect.suspend(() => {
       machine.onWait()
       const sent = ClockReading.read(machine.clock)
       const answer = Deferred.makeUnsafe<Answer<A>>()
-      const travelling = Effect.map(travel(verb, request, conflict), (arrived) => {
+      const travelling = Effect.map(travel(verb, request, conflict, on), (arrived) => {
         if (arrived !== undefined) Deferred.doneUnsafe(answer, Exit.succeed(arrived))
       })
       return Effect.forkDetach(travelling, { startImmediately: true }).pipe(
@@ -211,8 +218,9 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
       )
     })
 
-  // In an election every write is one of the content.
-  const isCommit = (write: ConditionalPatch) => plan.election === undefined && "content" in write
+  // To a Lease every write is one of the content.
+  const isCommit = (id: string, write: ConditionalPatch) =>
+    plan.election === undefined && !isSessions(id) && "content" in write
 
   const network: Network = {
     cut: false,
@@ -242,12 +250,13 @@ export const make = ({ learn, plan, recorder, server, trueClock }: Surroundings,
         if (off > 0) recorder.record(machine.name, { _tag: "Misjudged", off })
         return known
       }),
-      read: (id, { mayBeStale = false } = {}) => ask("read", mayBeStale ? server.cached(cacheLag()) : served.read(id)),
-      create: (id, annotations, content) => ask("create", served.create(id, annotations, content), Option.none()),
+      read: (id, { mayBeStale = false } = {}) =>
+        ask("read", mayBeStale ? server.cached(cacheLag(), id) : served.read(id), undefined, id),
+      create: (id, annotations, content) => ask("create", served.create(id, annotations, content), Option.none(), id),
       // The lock makes no dry run.
       dryRun: (id, patch) => served.dryRun(id, patch),
       compareAndSwap: (id, write) =>
-        ask(isCommit(write) ? "commit" : "write", served.compareAndSwap(id, write), Option.none()),
+        ask(isCommit(id, write) ? "commit" : "write", served.compareAndSwap(id, write), Option.none(), id),
       remove: served.remove,
       watch: (id, from) => watch(id, from)
     }

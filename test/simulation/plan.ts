@@ -70,6 +70,8 @@ export interface ProcessPlan {
 export interface HolderPlan extends ProcessPlan {
   readonly ttl: number
   readonly renews: boolean
+  /** Whether it holds its locks under a session. */
+  readonly session?: boolean
   readonly interval: number
   readonly polls: number
   /** How many of its fibers contend. */
@@ -154,6 +156,8 @@ export interface Plan {
   readonly election?: ElectionPlan
   /** Of what the permits are that the holders take, if they hold no lock. */
   readonly permits?: PermitsPlan
+  /** Whether there are sessions, and two objects. */
+  readonly sessions?: true
   /** When everything that goes wrong has ended, but for the crashes. */
   readonly calmFrom: number
   /** Until when processes go for another round. */

@@ -497,3 +497,62 @@ describe("a rule", () => {
     )
   })
 })
+
+describe("a rule of sessions", () => {
+  const session = "jobs/kubelock-session-1 uid-1 p1/1"
+  const on = (event: Event): Event =>
+    event._tag === "Wished" || event._tag === "Written" ? { ...event, on: "token" } : event
+  const kept = (time: number, process: string, until: number, ended?: string) =>
+    at(time, process, { _tag: "Kept", session: ended === undefined ? session : undefined, until, ended })
+  const under = (until = Infinity): LockOn => ({ owner: "p1/1", until, session })
+  const brokenIn = (history: ReadonlyArray<Event>) => brokenBy(history.map(on), { sessions: true })
+
+  const held = [
+    kept(50, "p1", 3000),
+    wished(90, "p1/1"),
+    written(100, "p1", object(1), object(2, under())),
+    ...granted(110, "p1/1", 2)
+  ]
+  const crashed = [at(500, "p1", { _tag: "Invalid", acquisition: "p1/1" }), at(500, "p1", { _tag: "Crashed" })]
+  const takenAt = (time: number, until: number) => [
+    written(time, "p2", object(2, under(until)), object(3, lockOf("p2/1", 9000))),
+    ...granted(time, "p2/1", 3),
+    ...released(time + 10, "p2/1"),
+    written(time + 20, "p2", object(3, lockOf("p2/1", 9000)), object(4)),
+    at(20_000, "p2", { _tag: "Finished" })
+  ]
+
+  it("is not broken by a waiter that fences the session of a process that died, and takes its lock", () => {
+    const history = [...held, wished(200, "p2/1"), ...crashed, kept(4000, "p2", 0, session), ...takenAt(4100, 4000)]
+    assert.deepStrictEqual(brokenIn(history), [])
+  })
+
+  it("forbids to take a lock whose session still stands, and to end one that lives", () => {
+    const alive = [...held, wished(200, "p2/1"), ...crashed]
+    assert.deepStrictEqual(brokenIn([...alive, ...takenAt(4100, Infinity)]), ["theft"])
+    assert.deepStrictEqual(brokenIn([...alive, kept(2900, "p2", 0, session), ...takenAt(2950, 2900)]), ["fencedEarly"])
+  })
+
+  it("forbids to renew a session that has ended", () => {
+    const history = [...held, wished(200, "p2/1"), ...crashed, kept(4000, "p2", 0, session), ...takenAt(4100, 4000)]
+    assert.deepStrictEqual(brokenIn([...history, kept(20_001, "p1", 30_000)]), ["renewed"])
+  })
+
+  it("wants the locks of a process that died to be taken once its session has expired", () => {
+    const history = [...held, wished(200, "p2/1"), ...crashed, kept(9000, "p2", 0, session), ...takenAt(9100, 9000)]
+    assert.include(brokenIn(history), "inherited")
+  })
+
+  it("wants a loss to be told, and once", () => {
+    const lost = (time: number) => at(time, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Expired" })
+    const invalid = at(3000, "p1", { _tag: "Invalid", acquisition: "p1/1" })
+    const rest = [
+      ...released(5000, "p1/1").filter(({ _tag }) => _tag !== "Invalid"),
+      at(20_000, "p1", { _tag: "Finished" }),
+      at(20_000, "p2", { _tag: "Finished" })
+    ]
+    assert.deepStrictEqual(brokenIn([...held, invalid, lost(3010), ...rest]), [])
+    assert.deepStrictEqual(brokenIn([...held, invalid, ...rest]), ["toldOfLoss"])
+    assert.deepStrictEqual(brokenIn([...held, invalid, lost(3010), lost(3020), ...rest]), ["toldOfLoss"])
+  })
+})

@@ -7,6 +7,7 @@ import type { Mutation } from "./mutations.ts"
 import * as permitPlan from "./permitPlan.ts"
 import * as plans from "./plan.ts"
 import type { Violation } from "./safety.ts"
+import * as sessionPlan from "./sessionPlan.ts"
 import * as world from "./world.ts"
 
 /** A world that has run, and the rules that it broke. */
@@ -16,15 +17,15 @@ export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
 }
 
-/** Kinds of worlds: of locks, of elections, and of semaphores and shared locks. */
-export const kinds = ["locks", "elections", "permits"] as const
+/** Kinds of worlds: of locks, of elections, of semaphores and shared locks, and of locks under sessions. */
+export const kinds = ["locks", "elections", "permits", "sessions"] as const
 
 /** One of them. */
 export type Kind = (typeof kinds)[number]
 
 /** What the world of a seed will be like. */
 export const planOf = (seed: number, kind: Kind = "locks"): plans.Plan =>
-  ({ locks: plans, elections: electionPlan, permits: permitPlan })[kind].make(seed)
+  ({ locks: plans, elections: electionPlan, permits: permitPlan, sessions: sessionPlan })[kind].make(seed)
 
 /** Runs the world of a seed and judges it. */
 export const runSeed = (seed: number, mutation?: Mutation, kind?: Kind): Effect.Effect<Verdict> => {

@@ -9,24 +9,36 @@ import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 import * as History from "./history.ts"
 
-/** The name of the one object in a world. */
+/** The name of the one object in a world, and of a second one where there are sessions. */
 export const id = "token"
+export const second = "other"
+
+/** Whether this is the Lease of a session. */
+export const isSessions = (name: string): boolean => name.startsWith("kubelock-session-")
 
 /** Reads what an object says. Without the library's help, so that both cannot err alike. */
 export type VersionOf = (snapshot: ObjectSnapshot) => History.Version
+
+/** Reads what a write made of the Lease of a session. */
+export type KeptOn = (
+  lease: string,
+  before: ObjectSnapshot | undefined,
+  after: ObjectSnapshot
+) => Extract<History.Happening, { readonly _tag: "Kept" }>
 
 /** The server. */
 export interface Server {
   /** The store without a network in between. */
   readonly store: ObjectStore["Service"]
-  /** Does a request of a process in one moment, and takes down what it changed. */
+  /** Does a request of a process in one moment, and takes down what it changed. It is for the object `on`, if that is not the one. */
   readonly handle: <A>(
     process: string,
     verb: string,
-    request: Effect.Effect<A, LockError.StoreError>
+    request: Effect.Effect<A, LockError.StoreError>,
+    on?: string
   ) => Exit.Exit<A, LockError.StoreError>
   /** The object as it was `lag` milliseconds ago, as a cache shows it. */
-  readonly cached: (lag: number) => Effect.Effect<ObjectSnapshot, LockError.StoreError>
+  readonly cached: (lag: number, on?: string) => Effect.Effect<ObjectSnapshot, LockError.StoreError>
   /** Deletes the object. */
   readonly remove: () => void
   /** What the server's clock shows, in milliseconds since 1970. */
@@ -39,7 +51,7 @@ export interface Server {
 
 /**
  * Makes a server whose clock is `ahead` of true time; `exists` says whether the object is there from the start, and `versionOf` what
- * an object says.
+ * an object says. With `keptOn`, which reads the Leases of sessions, there is a second object, and what happens names its object.
  */
 export const make = (options: {
   readonly recorder: History.Recorder
@@ -47,27 +59,28 @@ export const make = (options: {
   readonly ahead: number
   readonly exists: boolean
   readonly versionOf: VersionOf
+  readonly keptOn?: KeptOn | undefined
 }): Effect.Effect<Server> =>
   Effect.map(
     ObjectStoreMemory.make({
-      objects: options.exists ? [id] : [],
+      objects: options.exists ? (options.keptOn === undefined ? [id] : [id, second]) : [],
       createIfMissing: !options.exists,
       annotation: keys[0]
     }),
     ({ delete: remove, store }): Server => {
-      const { versionOf } = options
-      const look = (): ObjectSnapshot | undefined =>
-        Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(id))))
-      const past: Array<{ readonly until: number; readonly snapshot: ObjectSnapshot }> = []
-      const outdate = (snapshot: ObjectSnapshot | undefined): void => {
-        if (snapshot !== undefined) past.push({ until: options.now(), snapshot })
+      const { keptOn, versionOf } = options
+      const look = (on = id): ObjectSnapshot | undefined =>
+        Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(store.read(on))))
+      const past: Array<{ readonly on: string; readonly until: number; readonly snapshot: ObjectSnapshot }> = []
+      const outdate = (snapshot: ObjectSnapshot | undefined, on = id): void => {
+        if (snapshot !== undefined) past.push({ on, until: options.now(), snapshot })
       }
       return {
         store,
-        cached: (lag) =>
+        cached: (lag, name = id) =>
           Effect.suspend(() => {
-            const then = past.find(({ until }) => until > options.now() - lag)
-            return then === undefined ? store.read(id) : Effect.succeed(then.snapshot)
+            const then = past.find(({ on, until }) => on === name && until > options.now() - lag)
+            return then === undefined ? store.read(name) : Effect.succeed(then.snapshot)
           }),
         time: () => options.now() + options.ahead,
         restarts: 0,
@@ -88,19 +101,25 @@ export const make = (options: {
           }
           options.recorder.record("deleter", { _tag: "Written", verb: "delete", before: versionOf(before), after })
         },
-        handle: (process, verb, request) => {
-          const before = look()
+        handle: (process, verb, request, on = id) => {
+          const before = look(on)
+          const stood = before === undefined || isSessions(on) ? undefined : versionOf(before)
           const answer = Effect.runSyncExit(request)
-          const after = look()
-          if (after !== undefined && after.resourceVersion !== before?.resourceVersion) {
-            outdate(before)
-            options.recorder.record(process, {
-              _tag: "Written",
-              verb,
-              before: before === undefined ? undefined : versionOf(before),
-              after: versionOf(after)
-            })
-          }
+          const after = look(on)
+          if (after === undefined || after.resourceVersion === before?.resourceVersion) return answer
+          outdate(before, on)
+          options.recorder.record(
+            process,
+            isSessions(on)
+              ? keptOn!(on, before, after)
+              : {
+                  _tag: "Written",
+                  verb,
+                  before: stood,
+                  after: versionOf(after),
+                  ...(keptOn === undefined ? {} : { on })
+                }
+          )
           return answer
         }
       }
@@ -175,16 +194,27 @@ export const readQueue = (
   }
 }
 
-/** Reads the lock on an object, on a server whose clock is so far ahead of true time. */
-export const lockOn = (ahead: number): VersionOf => {
+/**
+ * Reads the lock on an object, on a server whose clock is so far ahead of true time. `endOf` is when a session has ended, `Infinity` while
+ * it lives.
+ */
+export const lockOn = (ahead: number, endOf = (_session: string): number => Infinity): VersionOf => {
   const names = makeNames()
   return (snapshot) => {
     const { annotations, content, resourceVersion } = snapshot
     const [lock, second] = keys.flatMap((key): ReadonlyArray<History.LockOn> => {
       const { [key]: expiry, [LockRecord.holderKey(key)]: holder } = annotations
       if (expiry === undefined) return []
-      const owner = holder?.endsWith(`@${expiry}`) === true ? { owner: names.plain(holder.split("@")[0]!) } : {}
-      return [{ until: Date.parse(expiry) - ahead, ...owner }]
+      const isNamed = holder?.endsWith(`@${expiry}`) === true
+      const [owner, ...under] = isNamed ? holder.split("@")[0]!.split(" ") : []
+      const session = under.length > 0 ? { session: History.plainly(under.join(" ")) } : {}
+      return [
+        {
+          until: under.length > 0 ? endOf(under.join(" ")) : Date.parse(expiry) - ahead,
+          ...(owner === undefined ? {} : { owner: names.plain(owner) }),
+          ...session
+        }
+      ]
     })
     return {
       version: Number(resourceVersion),

@@ -47,12 +47,13 @@ const command = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Runs deterministic worlds full of faults, and checks the lock's promises in each, or those of elections or permits."
+    "Runs deterministic worlds full of faults, and checks the lock's promises in each, or those of elections, permits or sessions."
   ),
   Command.withExamples([
     { command: "npm run simulate -- --seeds 5000 --from 1000", description: "Worlds that npm test does not run" },
     { command: "npm run simulate -- --kind elections", description: "Elections beside client-go" },
     { command: "npm run simulate -- --kind permits", description: "Semaphores and shared locks" },
+    { command: "npm run simulate -- --kind sessions", description: "Locks on two objects, under sessions" },
     { command: "npm run simulate -- --from 4711 --seeds 1", description: "One world again, the same to the byte" }
   ])
 )

@@ -18,7 +18,7 @@ import { id } from "./server.ts"
 import { follow, hurried, rounds, wishFor, work } from "./wishing.ts"
 
 /** What a taker needs of its world. */
-export interface Options extends HolderOptions {
+export interface Options extends Omit<HolderOptions, "objects" | "writeFencedOn"> {
   readonly permits: PermitsPlan
 }
 
@@ -106,7 +106,7 @@ const goOnce = (world: Options, source: Source, name: string): Effect.Effect<voi
   const record = (happening: Happening) => Effect.sync(() => recorder.record(plan.name, happening))
   const amount = source.draw(dice)
   const waits = !dice.chance(plan.tries)
-  const options = { snapshot: dice.chance(0.15) ? peek() : undefined, releaseInBackground: dice.chance(0.5) }
+  const options = { snapshot: dice.chance(0.15) ? peek(id) : undefined, releaseInBackground: dice.chance(0.5) }
   const taking = source.take(amount, waits, options)
   const wish: Effect.Effect<Having | undefined, Lock.AcquireError | Lock.TryError, Scope.Scope> = waits
     ? hurried(world, taking, 2 * plan.ttl)

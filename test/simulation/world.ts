@@ -27,6 +27,7 @@ import type { Mutation } from "./mutations.ts"
 import * as networks from "./network.ts"
 import type { Blow, Plan, ProcessPlan } from "./plan.ts"
 import * as servers from "./server.ts"
+import { namespace, sessionsOn } from "./sessionsOn.ts"
 import * as operator from "./operator.ts"
 import * as outsider from "./outsider.ts"
 import * as taker from "./taker.ts"
@@ -42,18 +43,21 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const now = () => trueClock.currentTimeMillisUnsafe()
   const at = (millis: number) => trueClock.sleep(Duration.millis(millis))
   const recorder = History.recorder(now)
+  const kept = sessionsOn(plan.ahead, now)
   const versionOf =
     plan.permits !== undefined
       ? lineOn(plan.ahead)
       : plan.election === undefined
-        ? servers.lockOn(plan.ahead)
+        ? servers.lockOn(plan.ahead, kept.endOf)
         : leaseOn(plan.ahead, now)
-  const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists, versionOf })
+  const keptOn = plan.sessions === true ? kept.keptOn : undefined
+  const objects = plan.sessions === true ? [servers.id, servers.second] : [servers.id]
+  const server = yield* servers.make({ recorder, now, ahead: plan.ahead, exists: plan.exists, versionOf, keptOn })
   const witness = witnesses.make(recorder)
   const served = mutation.served?.(server.store) ?? server.store
   const surroundings = { plan, recorder, server, trueClock, learn: mutation.learns ?? serverClock.learn }
   const isBusy = () => now() < plan.busyUntil
-  const resource = fencedResource(recorder)
+  const resources = new Map(objects.map((object) => [object, fencedResource(recorder)]))
   const working = new Set<string>()
 
   // Detached, as processes are: what crashed stays where it was, and no finalizer runs.
@@ -129,7 +133,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
         Effect.provideService(Random.Random, die.random),
         Scope.provide(scope)
       )
-    const life = yield* onMachine(make(machine, network, die))
+    const life = yield* Effect.provide(onMachine(make(machine, network, die)), logTo(recorder, name, throws))
     yield* start(
       onMachine(Effect.ensuring(life, Scope.close(scope, Exit.void))).pipe(
         Effect.catchDefect((defect) =>
@@ -151,16 +155,26 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   const { election } = plan
   for (const holderPlan of plan.holders) {
     yield* settle(holderPlan, holderPlan.throws, (machine, network, die) => {
-      const peek = () => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(servers.id))))
-      const writeFenced = (acquisition: string, token: bigint) => network.tell(resource(acquisition, token))
-      const unchanged = { store: network.store, clock: machine.clock, key: holder.keyOf(holderPlan) }
+      const peek = (on: string) => Option.getOrUndefined(Exit.getSuccess(Effect.runSyncExit(server.store.read(on))))
+      const writeFencedOn = (on: string) => (acquisition: string, token: bigint) =>
+        network.tell(resources.get(on)!(acquisition, token))
+      const writeFenced = writeFencedOn(servers.id)
+      const leases = { ...network.store, createIfMissing: true }
+      const sessionLeases = plan.sessions === true ? { namespace, leases: () => leases } : undefined
+      const unchanged = {
+        store: { ...network.store, sessionLeases },
+        clock: machine.clock,
+        key: holder.keyOf(holderPlan)
+      }
       const { clock, store } = mutation.seen?.(machine, unchanged) ?? unchanged
       const common = { plan: holderPlan, isBusy, dice: die, recorder, witness, store, writeFenced }
       const life =
         plan.permits !== undefined
           ? Effect.succeed(Effect.scoped(taker.run({ ...common, peek, permits: plan.permits })))
           : election === undefined
-            ? Effect.succeed(Effect.scoped(holder.run({ ...common, peek })))
+            ? plan.sessions === true
+              ? holder.make({ ...common, peek, objects, writeFencedOn })
+              : Effect.succeed(Effect.scoped(holder.run({ ...common, peek, objects, writeFencedOn })))
             : candidate.make({ ...common, election: mutation.times?.(election) ?? election })
       return Effect.map(life, Effect.provideService(Clock.Clock, clock))
     })
@@ -227,21 +241,25 @@ const foreignFields = [
 // label, and rarely a field of a Lease that no election has.
 const own = (plan: Plan, server: servers.Server, at: (millis: number) => Effect.Effect<void>) => {
   const die = dice.make(plan.seed, "owner")
-  const change = Effect.flatMap(server.store.read(servers.id), ({ annotations, labels, resourceVersion }) =>
-    server.store.compareAndSwap(servers.id, {
-      ...(plan.election === undefined || die.chance(0.7) ? {} : { content: [die.pick(foreignFields)] }),
-      expect: { resourceVersion },
-      annotations: {
-        "example.com/count": String(Number(annotations["example.com/count"] ?? 0) + 1),
-        "example.com/color": die.pick(["red", "blue", null])
-      },
-      labels: die.chance(0.8) ? {} : { "example.com/team": "example.com/team" in labels ? null : "a" }
-    })
-  )
+  const change = (id: string) =>
+    Effect.flatMap(server.store.read(id), ({ annotations, labels, resourceVersion }) =>
+      server.store.compareAndSwap(id, {
+        ...(plan.election === undefined || die.chance(0.7) ? {} : { content: [die.pick(foreignFields)] }),
+        expect: { resourceVersion },
+        annotations: {
+          "example.com/count": String(Number(annotations["example.com/count"] ?? 0) + 1),
+          "example.com/color": die.pick(["red", "blue", null])
+        },
+        labels: die.chance(0.8) ? {} : { "example.com/team": "example.com/team" in labels ? null : "a" }
+      })
+    )
   return Effect.forever(
     Effect.andThen(
       Effect.suspend(() => at(die.between(100, plan.ownerWrites))),
-      Effect.sync(() => server.handle("owner", "annotate", change))
+      Effect.sync(() => {
+        const id = plan.sessions === true ? die.pick([servers.id, servers.second]) : servers.id
+        return server.handle("owner", "annotate", change(id), id)
+      })
     )
   )
 }
