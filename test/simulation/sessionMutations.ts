@@ -5,11 +5,11 @@ import type { ObjectSnapshot, ObjectStore } from "../../src/ObjectStore.ts"
 import { believing, type Mutation as OfLeases, withoutComparison, withoutFence } from "../internal/session/mutations.ts"
 import type { Mutation } from "./mutations.ts"
 
-/** A mutation: the rule `by` that the world of the seed breaks. The name completes "finds sessions that". */
+/** A mutation: the rule `by` that a world breaks within so many seeds from the first. The name completes "finds sessions that". */
 export interface MutatedSessions {
   readonly name: string
   readonly by: string
-  readonly seed: number
+  readonly within: number
   readonly how: Mutation
 }
 
@@ -51,10 +51,10 @@ export const mutations: ReadonlyArray<MutatedSessions> = [
   {
     name: "take the locks of a session that has expired, and do not fence it",
     by: "theft",
-    seed: 2,
+    within: 20,
     how: onLeases(() => withoutFence)
   },
-  { name: "fence without comparing", by: "fencedEarly", seed: 8, how: onLeases(() => withoutComparison) },
-  { name: "are relied on past their last renewal", by: "exclusion", seed: 36, how: onLeases(() => believing) },
-  { name: "trust a session of the same name", by: "exclusion", seed: 29, how: onLeases(trusting) }
+  { name: "fence without comparing", by: "fencedEarly", within: 100, how: onLeases(() => withoutComparison) },
+  { name: "are relied on past their last renewal", by: "exclusion", within: 60, how: onLeases(() => believing) },
+  { name: "trust a session of the same name", by: "exclusion", within: 100, how: onLeases(trusting) }
 ]

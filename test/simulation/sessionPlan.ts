@@ -2,14 +2,14 @@
 import * as dice from "./dice.ts"
 import { blows, type HolderPlan, names, patience, type Plan, rates, restarts, weather } from "./plan.ts"
 
-const themes = ["calm", "crashes", "stalls", "network", "slow", "storm", "storm"] as const
+const themes = ["calm", "crashes", "stalls", "network", "slow", "slow", "storm", "storm"] as const
 
 /** Draws the plan of a seed. */
 export const make = (seed: number): Plan => {
   const die = dice.make(seed, "sessions")
   const theme = die.pick(themes)
   const ttl = theme === "slow" ? 3000 : die.pick([3000, 10_000])
-  const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 8 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
+  const calmFrom = theme === "calm" ? 0 : theme === "slow" ? 16 * ttl : die.between(2 * ttl, 4 * ttl + 5000)
   const busyUntil = Math.max(calmFrom, 3 * ttl)
   const holders = names("p", die.between(2, 6))
   const isLate = theme === "storm" && die.chance(0.5)
@@ -52,7 +52,7 @@ export const make = (seed: number): Plan => {
     calmFrom,
     busyUntil,
     weather: [
-      ...weather(die, theme, holders, calmFrom),
+      ...(theme === "slow" ? lateRenewals(calmFrom) : weather(die, theme, holders, calmFrom)),
       ...(isLate
         ? [{ from: 0, to: calmFrom, process: undefined, troubles: { "request slow": 0.1, "request late": 0.1 } }]
         : [])
@@ -67,3 +67,8 @@ export const make = (seed: number): Plan => {
     sessions: true
   }
 }
+
+// A renewal arrives when its session has expired, and a fence when a renewal has arrived.
+const lateRenewals = (calmFrom: number): Plan["weather"] => [
+  { from: 0, to: calmFrom, process: undefined, troubles: { "request slow": 0.5 } }
+]

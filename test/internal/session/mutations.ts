@@ -21,11 +21,7 @@ export const withoutFence: Mutation = (leases) => ({
 export const withoutComparison: Mutation = (leases) => ({
   ...leases,
   compareAndSwap: (id, patch) =>
-    isFence(patch)
-      ? Effect.flatMap(leases.read(id), ({ resourceVersion }) =>
-          leases.compareAndSwap(id, { ...patch, expect: { resourceVersion } })
-        )
-      : leases.compareAndSwap(id, patch)
+    leases.compareAndSwap(id, isFence(patch) ? { ...patch, expect: { annotations: {} } } : patch)
 })
 
 /** Takes every renewal for written. */
