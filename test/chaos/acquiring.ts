@@ -46,6 +46,7 @@ export const make = Effect.fnUntraced(function* (
   const { dice, id, identity, kind, patience, requestTimeout, resource, ttl } = options
   const policy = LockPolicy.make({
     ttl: Duration.millis(ttl),
+    session: kind === "session",
     waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: patience }))
   })
   const own = { policy, identity }
@@ -55,6 +56,10 @@ export const make = Effect.fnUntraced(function* (
   switch (kind) {
     case "lock":
       return (yield* onStore(Lock.make(own))).scoped(id)
+    case "session": {
+      const { scoped } = yield* onStore(Lock.make(own))
+      return Effect.flatMap(scoped(`${id}-before`), (before) => Effect.map(scoped(id), (held) => both(before, held)))
+    }
     case "semaphore": {
       const { take } = yield* onStore(Semaphore.make(own))
       const limit = settings.limits.semaphore
@@ -76,4 +81,12 @@ export const make = Effect.fnUntraced(function* (
       return Effect.map(scoped(id), (term): Held => ({ ...term, holderId: term.identity }))
     }
   }
+})
+
+// Of two locks under one session, the one that was acquired last is told of. Whoever waits for it has the other one already.
+const both = (before: Held, held: Held): Held => ({
+  ...held,
+  isValid: Effect.zipWith(before.isValid, held.isValid, (one, other) => one && other),
+  lost: Effect.raceFirst(before.lost, held.lost),
+  guard: (effect) => before.guard(held.guard(effect))
 })

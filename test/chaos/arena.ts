@@ -59,15 +59,27 @@ const root = Path.join(import.meta.dirname, "../..")
 
 /** The locked object, and the URL path of its kind. */
 export const id = "tok-chaos"
-export const objectsOf = ({ kind }: Pick<Options, "kind">): string =>
-  kind === "election"
-    ? "/apis/coordination.k8s.io/v1/namespaces/dex/leases"
-    : "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
+export const objectsOf = ({ kind }: Pick<Options, "kind">): string => {
+  switch (kind) {
+    case "election":
+      return "/apis/coordination.k8s.io/v1/namespaces/dex/leases"
+    case "session":
+      return "/api/v1/namespaces/dex/configmaps"
+    default:
+      return "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
+  }
+}
 
-const object = ({ kind }: Options) =>
-  kind === "election"
-    ? { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
-    : { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
+const object = ({ kind }: Options) => {
+  switch (kind) {
+    case "election":
+      return { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
+    case "session":
+      return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: id } }
+    default:
+      return { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
+  }
+}
 
 /** The Secret of the rotating token. */
 const tokenId = "tok-rotating"

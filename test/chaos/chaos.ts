@@ -7,8 +7,8 @@
  *
  * On a cluster 16 processes contend, and four more share a rotating token.
  *
- * With `--kind` they are candidates for one Lease, or contend for a semaphore or a shared lock. With `--beside` every second holder
- * runs another version of this repository, which must be checked out and installed.
+ * With `--kind` they are candidates for one Lease, or contend for a semaphore, a shared lock, or two locks under sessions. With
+ * `--beside` every second holder runs another version of this repository, which must be checked out and installed.
  *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
  * one holds the lock at that moment.
@@ -277,7 +277,7 @@ const command = Command.make(
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
       Flag.withDescription(
-        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock (default lock)"
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session (default lock)"
       )
     ),
     crowd: whole(

@@ -40,7 +40,7 @@ export interface Crew {
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
 }
-export type Ledgers = Readonly<Record<settings.Kind, Ledger>>
+export type Ledgers = Readonly<Record<settings.CrewKind, Ledger>>
 
 /** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
@@ -50,13 +50,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
   const ledgers = Object.fromEntries(
-    settings.kinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
+    settings.crewKinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
   ) as unknown as Ledgers
   const provider = new Provider()
   const client = KubernetesClient.layerKubeConfigYaml(kubeConfig)
 
   const names = Array.from({ length: contenders }, (_, index) => `contender-${index}`)
-  const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, name: string) {
+  const contendFor = Effect.fnUntraced(function* (kind: settings.CrewKind, name: string) {
     const acquire = yield* Acquiring.make({
       kind,
       id: `crew-${kind}`,
@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     })
   })
   for (const name of names) {
-    yield* Effect.forEach(settings.kinds, (kind) => contendFor(kind, name), {
+    yield* Effect.forEach(settings.crewKinds, (kind) => contendFor(kind, name), {
       concurrency: "unbounded",
       discard: true
     }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)

@@ -51,7 +51,7 @@ const main = Effect.gen(function* () {
     kind: flags.kind as settings.Kind,
     id: flags.id,
     identity: flags.name,
-    resource: Resource.refreshToken,
+    resource: flags.kind === "session" ? Resource.configMap : Resource.refreshToken,
     dice: Dice.make(Number(flags.seed), `${flags.name}, permits`),
     ttl: settings.ttl,
     requestTimeout: settings.requestTimeout,

@@ -161,7 +161,8 @@ const nouns: Readonly<Record<settings.Kind, string>> = {
   lock: "a lock",
   election: "an election",
   semaphore: "a semaphore",
-  shared: "a shared lock"
+  shared: "a shared lock",
+  session: "two locks under sessions"
 }
 
 /** The report for people. */

@@ -70,7 +70,7 @@ const restore = Effect.fnUntraced(function* (
 })
 
 /** A process that wants a whole lock: all permits, or to write. */
-const aProcess = (kind: settings.Kind, kubeConfig: string, identity: string) =>
+const aProcess = (kind: settings.CrewKind, kubeConfig: string, identity: string) =>
   Acquiring.make({
     kind,
     id: `held-${kind}`,
@@ -84,7 +84,7 @@ const aProcess = (kind: settings.Kind, kubeConfig: string, identity: string) =>
   }).pipe(Effect.provide(KubernetesClient.layerKubeConfigYaml(kubeConfig), { local: true }), Effect.orDie)
 
 /** A holder, and a waiter that gets the lock while the holder still calls it valid. What became of them is known after the restore. */
-const contest = Effect.fnUntraced(function* (kind: settings.Kind, kubeConfig: string) {
+const contest = Effect.fnUntraced(function* (kind: settings.CrewKind, kubeConfig: string) {
   const [one, other] = yield* Effect.all([aProcess(kind, kubeConfig, "one"), aProcess(kind, kubeConfig, "other")])
   const held = yield* Deferred.make<bigint>()
   const holder = yield* Effect.gen(function* () {
@@ -113,7 +113,7 @@ const contest = Effect.fnUntraced(function* (kind: settings.Kind, kubeConfig: st
 export interface Restored {
   readonly snapshotAge: number
   readonly contests: ReadonlyArray<{
-    readonly kind: settings.Kind
+    readonly kind: settings.CrewKind
     readonly waiterAfter: number
     readonly overlap: number
     readonly reason: string
@@ -160,7 +160,7 @@ export const play = Effect.fnUntraced(function* (
     )
   }
 
-  const outcomes = yield* Effect.forEach(settings.kinds, (kind) => contest(kind, kubeConfig), {
+  const outcomes = yield* Effect.forEach(settings.crewKinds, (kind) => contest(kind, kubeConfig), {
     concurrency: "unbounded"
   })
   yield* Effect.sleep("1 second")

@@ -9,7 +9,7 @@ import * as settings from "./settings.ts"
 
 describeServers("chaos", (server) => {
   // Only kube-apiserver has Leases.
-  it.live.each(server === "kube-apiserver" ? kinds : kinds.filter((kind) => kind !== "election"))(
+  it.live.each(server === "kube-apiserver" ? kinds : kinds.filter((kind) => kind !== "election" && kind !== "session"))(
     "breaks no promise of %s",
     (kind) =>
       Effect.gen(function* () {

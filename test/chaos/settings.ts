@@ -2,12 +2,22 @@
 import * as Duration from "effect/Duration"
 import { patience as releasePatience } from "../../src/internal/engine/release.ts"
 
-/** What processes contend for: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
-export const kinds = ["lock", "election", "semaphore", "shared"] as const
+/** What processes contend for in one and the same process: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
+export const crewKinds = ["lock", "election", "semaphore", "shared"] as const
+export type CrewKind = (typeof crewKinds)[number]
+
+/** What processes of their own contend for: the same, or two locks under a session. */
+export const kinds = [...crewKinds, "session"] as const
 export type Kind = (typeof kinds)[number]
 
 /** How many permits there are in all. A reader of a shared lock has one, a writer has all. */
-export const limits: Readonly<Record<Kind, number>> = { lock: 1, election: 1, semaphore: 2, shared: 1000 }
+export const limits: Readonly<Record<Kind, number>> = {
+  lock: 1,
+  election: 1,
+  semaphore: 2,
+  shared: 1000,
+  session: 1
+}
 
 /** The share of acquisitions that take all permits: of writers, in a shared lock. */
 export const takesAll = 0.3
