@@ -422,6 +422,7 @@ export interface HandOverPlan {
 /**
  * A release: by which holder, which waiter of the same process wants the lock again (`requeue`), and whether Dex shares the
  * object. `chainStartedAt` is when the chain of hand-overs started that led here, if a release has just taken it off the object.
+ * `passesOver` says which waiters seem to be gone: they lose their places in the queue.
  */
 export interface ReleaseRequest {
   readonly kind: LockKind
@@ -429,6 +430,7 @@ export interface ReleaseRequest {
   readonly requeue: string | undefined
   readonly sharedWithDex: boolean
   readonly chainStartedAt?: number | undefined
+  readonly passesOver?: ((waiter: string) => boolean) | undefined
 }
 
 /**
@@ -448,9 +450,9 @@ const planIn = (
   queue: Queue,
   labels: ObjectSnapshot["labels"],
   now: ServerTime,
-  { chainStartedAt: earlierChain, holderId, kind, requeue, sharedWithDex }: ReleaseRequest
+  { chainStartedAt: earlierChain, holderId, kind, passesOver = () => false, requeue, sharedWithDex }: ReleaseRequest
 ): HandOverPlan => {
-  const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue)
+  const waiters = queue.waiters.filter((waiter) => waiter !== holderId && waiter !== requeue && !passesOver(waiter))
   const first = waiters[0]
   const chainStartedAt = queue.chainStartedAt ?? earlierChain
   const oldLabels = [kind.key, ...kind.otherKeys].map(LockQueue.labelKey).filter((label) => label in labels)

@@ -135,6 +135,7 @@ const advance = (attempt: Attempt, until: (command: Command) => boolean): Effect
         Effect.flatMap(requests.now(attempt.contender.engine.store), (now) => {
           const { contender } = attempt
           const { conflicts, unqueueable } = attempt.state
+          if (event._tag === "SessionEnded") contender.engine.absentees.note(acquisition.seenBy(attempt.state).holder)
           if (event._tag === "Failed" && event.error._tag === "LockUnavailable") {
             attempt.unanswered = withCommand(attempt.unanswered, attempt.command)
           }

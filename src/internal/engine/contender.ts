@@ -4,6 +4,7 @@ import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Acquisition } from "../protocol/acquisitionState.ts"
 import type { Timers } from "../time/timers.ts"
+import type { Absentees } from "./absentees.ts"
 import type { Closing } from "./closing.ts"
 import type { Renewer } from "./renewer.ts"
 import type { Sessions } from "./sessions.ts"
@@ -19,6 +20,7 @@ export interface Engine {
   readonly renewer: Renewer
   readonly sessions: Sessions
   readonly slots: Slots
+  readonly absentees: Absentees
   readonly closing: Closing
   readonly scope: Scope.Scope
 }

@@ -13,6 +13,7 @@ import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as timers from "../time/timers.ts"
+import * as absentees from "./absentees.ts"
 import type { Restore } from "./acquire.ts"
 import * as Closing from "./closing.ts"
 import type { Contender, Engine } from "./contender.ts"
@@ -94,6 +95,7 @@ export const make = Effect.fnUntraced(function* (
     renewer: renewer.make(timing),
     sessions,
     slots: yield* slots.make,
+    absentees: yield* absentees.make,
     closing,
     scope: yield* Effect.scope
   }

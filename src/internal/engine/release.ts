@@ -114,11 +114,12 @@ export const clear = (contender: Contender, session: string): Effect.Effect<void
 export const clearEvery = { atFirst: 5000, atMost: 60_000 }
 
 /** The release of a contender. `requeue` is the holder ID of the waiter of the same process that wants the lock again. */
-export const requestOf = ({ holderId, kind, sharedWithDex }: Contender, requeue: string | undefined) => ({
+export const requestOf = ({ engine, holderId, kind, sharedWithDex }: Contender, requeue: string | undefined) => ({
   kind,
   holderId,
   requeue,
-  sharedWithDex
+  sharedWithDex,
+  passesOver: engine.absentees.includes
 })
 
 /**

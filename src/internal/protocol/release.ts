@@ -172,7 +172,9 @@ const onWritten = (self: Release, state: State, snapshot: ObjectSnapshot, now: N
         return later("The API server accepted the release and did not store it.")
       return settle(self, state, state.plan, snapshot, now)
     case "HandingOver":
-      return end(self, state, passedBy(self, state.plan, snapshot))
+      return state.plan.wakes
+        ? end(self, state, passedBy(self, state.plan, snapshot))
+        : settle(self, state, state.plan, snapshot, now)
     case "Settling":
       return releaseIfOurs({ ...self, cutOff: { ...self.cutOff, write: undefined } }, snapshot, now)
     case "FollowingUp": {

@@ -178,6 +178,55 @@ describe("the locks of a process that died", () => {
   )
 })
 
+describe("the waiters of a process that died", () => {
+  // They wait for the locks of a process that has taken another lock over from theirs, in front of the living.
+  const queues = Effect.fnUntraced(function* (ids: ReadonlyArray<string>) {
+    const world = yield* setUp
+    const us = yield* withSession(world.aProcess("us"))
+    const them = yield* withSession(world.aProcess("them"))
+    const others = yield* world.aProcess("others", { session: false })
+    yield* us.has("a")
+    const held = yield* Effect.forEach(ids, (id) => them.has(id))
+    const dead = yield* Effect.forEach(ids, (id) => us.wants(id, veryPatient))
+    const living = yield* Effect.forEach(ids, (id) => others.wants(id, veryPatient))
+    yield* TestClock.adjust("5 seconds")
+    yield* us.crashes
+    const taking = yield* them.wants("a", patient)
+    yield* TestClock.adjust("13 seconds")
+    assert.isTrue(yield* taking.has)
+    return { ...world, us, them, others, held, dead, living }
+  })
+
+  it.effect("cost a hand-over nothing if the one that hands over knows that their session has ended", () =>
+    Effect.gen(function* () {
+      const { held, living, waiting } = yield* queues(["b", "c"])
+      for (const [index, id] of ["b", "c"].entries()) {
+        assert.deepStrictEqual(yield* waiting(id), ["us", "others"])
+        yield* held[index]!.letGo
+        yield* soon
+        assert.isTrue(yield* living[index]!.has, id)
+        assert.deepStrictEqual(yield* waiting(id), [])
+      }
+    }).pipe(logged)
+  )
+
+  it.effect("join again and keep their order if they live on", () =>
+    Effect.gen(function* () {
+      const { dead, held, living, them, us, waiting } = yield* queues(["b"])
+      yield* held[0]!.letGo
+      yield* soon
+      assert.isTrue(yield* living[0]!.has)
+      yield* them.wants("b", veryPatient)
+      yield* us.recovers
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* waiting("b"), ["us", "them"])
+      yield* living[0]!.letGo
+      yield* soon
+      assert.isTrue(yield* dead[0]!.has)
+    }).pipe(logged)
+  )
+})
+
 describe("a session that is lost", () => {
   it.effect("takes all its locks with it: each holder is told once, at once, in one line of log", () =>
     Effect.gen(function* () {
