@@ -286,18 +286,18 @@ describe("beside Dex", () => {
       const { annotate, aProcess, holder } = yield* setUp
       yield* annotate(dexLockUntil(15))
       let answered = 0
-      let isTold = false
+      const turn = { isTold: false }
       const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
         ...store,
         now: Effect.map(store.now, ({ earliest, latest }) =>
-          isTold ? { earliest, latest } : { earliest: earliest - 20, latest: latest + 10 }
+          turn.isTold ? { earliest, latest } : { earliest: earliest - 20, latest: latest + 10 }
         ),
         read: (id, options) =>
           options?.mayBeStale === true
             ? Effect.gen(function* () {
                 const asked = yield* Clock.currentTimeMillis
                 const answer = yield* Effect.delay(store.read(id), ++answered < 4 ? "1.5 millis" : "0.5 millis")
-                isTold ||= asked > 15_000
+                turn.isTold ||= asked > 15_000
                 return answer
               })
             : store.read(id)
@@ -306,7 +306,7 @@ describe("beside Dex", () => {
       yield* pass(15_000, 1)
       assert.isAtLeast(answered, 4)
       let waited = 0
-      for (; !isTold && waited < 10; waited += 0.5) yield* TestClock.adjust(0.5)
+      for (; !turn.isTold && waited < 10; waited += 0.5) yield* TestClock.adjust(0.5)
       yield* TestClock.adjust(0.1)
       assert.strictEqual(yield* holder, "us")
     })
