@@ -5,7 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { kinds, play, type Loss } from "./chaos.ts"
 
 /** How many worlds to play, and the seed of the first. Each next world has the next seed. */
-const worlds = Number(process.env["KUBELOCK_REFRESH_WORLDS"] ?? 4)
+const worlds = Number(process.env["KUBELOCK_REFRESH_WORLDS"] ?? 8)
 const firstSeed = Number(process.env["KUBELOCK_REFRESH_SEED"] ?? 1)
 
 /** Plays worlds in which these kinds of trouble happen, and returns how their grants were lost, and how often what happened. */
@@ -25,7 +25,7 @@ const playAll = (name: string, some: ReadonlyArray<(typeof kinds)[number]>, loss
           if (result.loss !== undefined) lost.set(result.loss, (lost.get(result.loss) ?? 0) + 1)
         }
         assert.includeMembers([...losses], [...lost.keys()])
-        if (worlds < 4) return
+        if (worlds < 8) return
         assert.isAbove(rotations, worlds)
         if (losses.length > 0) return
         for (const verb of ["read", "write", "commit"]) {
