@@ -2,6 +2,10 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Result from "../../src/cli/bench/job/result.ts"
+import * as Resource from "../../src/Resource.ts"
+import * as benchJob from "../utils/benchJob.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 import { root } from "../utils/publicModules.ts"
 
@@ -9,10 +13,20 @@ const kubelock = Kubelock.forTests()
 
 beforeAll(() => {
   writeFileSync(join(kubelock.folder, "kubelock.kubeconfig"), kubelock.server.kubeConfig)
-  for (const name of ["make", "npx", "pg_dump", "crawl", "read", "write", "report", "controller"]) {
+  for (const name of ["make", "npx", "pg_dump", "crawl", "read", "write", "report", "controller", "kubectl"]) {
     const script = name === "npx" ? `exec "$@"` : "exit 0"
     writeFileSync(join(kubelock.folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
+})
+
+beforeAll(async () => {
+  const put = (name: string, content: object) =>
+    Effect.runPromise(
+      kubelock.server.put(Resource.configMap, "default", { metadata: { name: `kubelock-bench${name}` }, ...content })
+    )
+  await put("", { data: { job: "job", pods: "1", ids: "1" } })
+  await put("-witness-0", { data: { count: "3" } })
+  await put("-result-0", Result.encode(benchJob.result()))
 })
 
 let acquired = 0

@@ -2,7 +2,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { exitCodes } from "../exitCodes.ts"
-import { whole } from "../flags.ts"
+import { toggle, whole } from "../flags.ts"
 import { program, resource } from "../target.ts"
 import { verb } from "../verb.ts"
 import * as load from "./flags.ts"
@@ -32,7 +32,31 @@ const flags = {
     Flag.withDescription("The format"),
     Flag.withDefault("table")
   ),
-  resource
+  resource,
+  job: toggle("job", "Instead, print a Job for kubectl apply whose pods contend for one lock, each with -c contenders"),
+  name: Flag.String("name").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("With --job: the name of the Job, and of its service account (default kubelock-bench)"),
+    Flag.withDefault("kubelock-bench")
+  ),
+  pods: whole("pods", [1, 1000], "With --job: how many pods contend (default 4)").pipe(Flag.withDefault(4)),
+  image: Flag.String("image").pipe(
+    Flag.withMetavar("IMAGE"),
+    Flag.withDescription(
+      "With --job: an image that has kubelock on its path (default: one of Node.js, which fetches kubelock from npm)"
+    ),
+    Flag.optional
+  ),
+  collect: Flag.String("collect").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Instead, print what the pods of this Job measured together"),
+    Flag.optional
+  ),
+  podOf: Flag.String("pod-of").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Instead, be a pod of this Job: it runs this itself"),
+    Flag.optional
+  )
 }
 
 /** What was asked for. */
@@ -44,11 +68,14 @@ const description = `Makes threads of contenders contend for a lock on a cluster
 
   --threshold compares wait.p50, wait.p95, wait.p99 and wait.max (the same of handoff), throughput (acquisitions a second), requests (for each acquisition), acquisitions, conflicts, timeouts, errors, fairness.jain, fairness.min and fairness.max, by <, <=, >, >= or ==. With --compare they are kubelock's.
 
+  --job prints a Job (with a service account that may do just that) whose pods wait for each other, contend for one lock, and tell each critical section to a witness: an object on the API server, which puts all of them in one order. So exclusion is checked across machines, whatever their clocks say, for two writes to that object in each critical section. --collect merges what the pods have left. All that they make goes with the Job.
+
 EXIT CODES
   0    exclusion held
   1    exclusion was broken, or nothing could be measured
   ${exitCodes.usage}   the invocation makes no sense
   ${exitCodes.api}   the API server cannot be reached, or refuses
+  ${exitCodes.notHad}   with --collect: not all pods are done
   ${exitCodes.missed}   a threshold was missed`
 
 /** The verb. */
@@ -64,6 +91,14 @@ export const command = verb("bench", flags, () => import("./bench.ts").then(({ r
     {
       command: `${program} bench -z 10s --kind semaphore --limit 4 --hold 20ms`,
       description: "Permits of a semaphore"
+    },
+    {
+      command: `${program} bench --job -z 1m --pods 8 -c 4 | kubectl apply -f -`,
+      description: "8 pods, wherever Kubernetes puts them"
+    },
+    {
+      command: `${program} bench --collect kubelock-bench`,
+      description: "What they measured, once the Job is complete"
     },
     {
       command: `${program} bench -z 10s --report bench.html -o json`,

@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as histogram from "../harness/histogram.ts"
 import { now, type Records, type Report, type Samples, type Task } from "./task.ts"
 import * as Holds from "./holds.ts"
+import type { ServerWitness } from "./serverWitness.ts"
 import * as Witness from "./witness.ts"
 
 /** Why a lock was not acquired. */
@@ -13,17 +14,20 @@ export interface Refusal {
   readonly message: string
 }
 
-/** Takes the lock of an object and holds it until the scope closes. `isWriter` matters to shared locks only. */
-export type Take = (id: string, isWriter: boolean) => Effect.Effect<void, Refusal, Scope.Scope>
+/**
+ * Takes the lock of an object and holds it until the scope closes. `isWriter` matters to shared locks only. It answers the fencing
+ * token, if it has one that grows from each holder to the next.
+ */
+export type Take = (id: string, isWriter: boolean) => Effect.Effect<bigint | void, Refusal, Scope.Scope>
 
 /** A contest. `run` goes on until it is interrupted, and then releases the locks. `report` is what happened until a moment. */
 export interface Contest {
   readonly run: Effect.Effect<void>
-  readonly report: (until: number) => Omit<Report, "millis" | "requests" | "lateRequests" | "cpuMillis">
+  readonly report: (until: number) => Omit<Report, "millis" | "requests" | "lateRequests" | "cpuMillis" | "seen">
 }
 
-/** Makes a contest. */
-export const make = (take: Take, task: Task): Contest => {
+/** Makes a contest. With a witness on the API server, all critical sections are told to it. */
+export const make = (take: Take, task: Task, witness?: ServerWitness): Contest => {
   const { contenders, holdMillis, ids, seed, writers } = task
   const numbers = Array.from({ length: contenders }, (_, index) => index)
   const acquisitions = numbers.map(() => 0)
@@ -40,14 +44,17 @@ export const make = (take: Take, task: Task): Contest => {
       const id = ids.length === 1 ? 0 : yield* Random.nextIntBetween(0, ids.length - 1)
       const isWriter = writers === 1 || (writers > 0 && (yield* Random.next) < writers)
       const attempt = recorder.begin(task.first + index + 1, id, isWriter)
-      yield* Effect.tapError(take(ids[id]!, isWriter), () => Effect.sync(attempt.giveUp))
+      const token = yield* Effect.tapError(take(ids[id]!, isWriter), () => Effect.sync(attempt.giveUp))
       const leave = attempt.enter()
       acquisitions[index]!++
-      yield* Effect.ensuring(work, Effect.sync(leave))
+      const told =
+        witness === undefined ? work : witness.during({ id, who: task.first + index, isSole: isWriter, token }, work)
+      yield* Effect.ensuring(told, Effect.sync(leave))
     }).pipe(
       Effect.scoped,
-      Effect.catch(({ message, timedOut }) => {
-        if (timedOut) return Effect.sync(() => timeouts++)
+      Effect.catch((problem) => {
+        const { message } = problem
+        if ("timedOut" in problem && problem.timedOut) return Effect.sync(() => timeouts++)
         errors++
         firstError ??= message
         return Effect.sleep("100 millis")

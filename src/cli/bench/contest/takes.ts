@@ -51,6 +51,11 @@ const policyOf = ({ sharedWithDex }: Task) => LockPolicy.make({ sharedWithDex })
 // Each contender wants the lock again at once.
 const again = { releaseInBackground: true }
 
+const tokenOf = <E extends { readonly message: string }, R>(
+  held: Effect.Effect<{ readonly fencingToken: bigint }, E, R>
+): Effect.Effect<bigint, Refusal, R> =>
+  Effect.mapBoth(held, { onSuccess: ({ fencingToken }) => fencingToken, onFailure: refuse })
+
 /** An exclusive lock of a build of kubelock. */
 export const lockOf = Effect.fnUntraced(function* (task: Task, modules: Modules) {
   const { sharedWithDex } = task
@@ -58,7 +63,7 @@ export const lockOf = Effect.fnUntraced(function* (task: Task, modules: Modules)
   const lock = yield* modules.Lock.make({ identity, policy: modules.LockPolicy.make({ sharedWithDex }) }).pipe(
     Effect.provideService(modules.ObjectStore.ObjectStore, store)
   )
-  const take: Take = (id) => Effect.asVoid(Effect.mapError(lock.scoped(id, again), refuse))
+  const take: Take = (id) => tokenOf(lock.scoped(id, again))
   return take
 })
 
@@ -77,8 +82,7 @@ const shared: Prepare = Effect.fnUntraced(function* (task: Task) {
   const lock = yield* SharedLock.make({ identity, policy: policyOf(task) }).pipe(
     Effect.provideServiceEffect(ObjectStore.ObjectStore, storeOf(task))
   )
-  const take: Take = (id, isWriter) =>
-    Effect.mapError(isWriter ? Effect.asVoid(lock.exclusive(id, again)) : Effect.asVoid(lock.shared(id, again)), refuse)
+  const take: Take = (id, isWriter) => (isWriter ? tokenOf(lock.exclusive(id, again)) : tokenOf(lock.shared(id, again)))
   return take
 })
 

@@ -4,6 +4,7 @@ import type { Connection } from "../harness/connection.ts"
 import type { Histogram } from "../harness/histogram.ts"
 import type { Requests } from "../harness/requests.ts"
 import type { Holds } from "./holds.ts"
+import type * as ServerWitness from "./serverWitness.ts"
 import type { Witness } from "./witness.ts"
 
 /** The share of one worker in a round: where it takes locks, and how. A worker of several kinds adds what it takes. */
@@ -26,6 +27,8 @@ export interface Task {
   readonly seed: string
   /** Whether Dex contends for the same objects, so that kubelock leaves them free now and then. */
   readonly sharedWithDex: boolean
+  /** The witness on the API server, if contenders of other machines contend, too. */
+  readonly serverWitness?: ServerWitness.Options | undefined
   /** How much CPU a worker spends before its first task of a kind, in milliseconds: 0 for none. */
   readonly warmUpCpuMillis: number
   /** How much of the beginning is left out of `Report.lateRequests`. */
@@ -78,6 +81,8 @@ export interface Report extends Samples {
   readonly errors: number
   readonly firstError: string | undefined
   readonly cpuMillis: number
+  /** What the witness on the API server saw, if there is one. */
+  readonly seen?: ServerWitness.Seen | undefined
 }
 
 /** All that happened, in milliseconds on the monotonic clock that all processes share. Empty if there are `Records`. */

@@ -29,6 +29,11 @@ export const record = (self: Histogram, nanos: bigint): void => {
   Atomics.add(self, Math.min(self.length - 1, power * cellsOfAPower + Math.floor(value / 2 ** power)), 1)
 }
 
+/** Adds what another one counted. */
+export const add = (self: Histogram, other: Histogram): void => {
+  for (const [cell, count] of other.entries()) self[cell]! += count
+}
+
 /** How many durations were recorded. */
 export const count = (self: Histogram): number => self.reduce((sum, count) => sum + count, 0)
 

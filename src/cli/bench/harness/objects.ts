@@ -41,7 +41,7 @@ export const preflight = (place: Place): Effect.Effect<void, LockError.StoreErro
 export const make = Effect.fnUntraced(function* (
   place: Place,
   count: number,
-  bytes = 1500
+  bytes = usualBytes
 ): Effect.fn.Return<ReadonlyArray<string>, LockError.StoreError, Scope.Scope> {
   const run = crypto.randomUUID().slice(-12)
   const names = Array.from({ length: count }, (_, index) => `${prefix}${run}-${index}`)
@@ -59,14 +59,18 @@ export const patch = (place: Place, name: string, fields: object): Effect.Effect
 
 const Made = Schema.fromJsonString(Schema.Struct({ metadata: Schema.Struct({ uid: Schema.String }) }))
 
+/** An object that can be locked. */
+export const bodyOf = (resource: Resource.Resource, name: string, bytes = usualBytes) => ({
+  apiVersion: Resource.apiVersion(resource),
+  kind: resource.kind,
+  metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },
+  ...contentOf(resource, bytes)
+})
+
+const usualBytes = 1500
+
 const create = Effect.fnUntraced(function* (place: Place, name: string, bytes: number) {
-  const { resource } = place
-  const made = yield* request(place, "create", name, {
-    apiVersion: Resource.apiVersion(resource),
-    kind: resource.kind,
-    metadata: { name, labels: { "app.kubernetes.io/managed-by": "kubelock-load" } },
-    ...contentOf(resource, bytes)
-  }).pipe(
+  const made = yield* request(place, "create", name, bodyOf(place.resource, name, bytes)).pipe(
     // The object may have been made. Its name is ours alone.
     Effect.tapErrorTag("LockUnavailable", () => remove(place, name, undefined))
   )

@@ -56,14 +56,23 @@ const verbs = new Map<string, "put" | "patch">([
   ["PATCH", "patch"]
 ])
 
+const leftOut = new Set<string>()
+
+/** Leaves requests for an object out of the counts, by its path. */
+export const leaveOut = (path: string): void => {
+  leftOut.add(path)
+}
+
+const isCounted = (path: string): boolean => path.startsWith("/api") && !leftOut.has(path)
+
 const sent = ({ request: { method, path } }: Message): void => {
-  if (!path.startsWith("/api")) return
+  if (!isCounted(path)) return
   if (method === "GET") counts[/[?&]watch=/.test(path) ? "watch" : "get"]++
   else counts[verbs.get(method) ?? "other"]++
 }
 
 const answered = ({ request: { method, path }, response: { statusCode } }: Message): void => {
-  if (path.startsWith("/api") && (statusCode === 409 || (statusCode === 422 && method === "PATCH"))) counts.conflicts++
+  if (isCounted(path) && (statusCode === 409 || (statusCode === 422 && method === "PATCH"))) counts.conflicts++
 }
 
 // The channels are kept: Bun forgets one that nothing refers to, with its subscribers (findings/bun-diagnostics-channel.sh).

@@ -68,8 +68,17 @@ export const add = (totals: Totals | undefined, reports: ReadonlyArray<Report>):
 }
 
 /** Computes the figures of a run. */
-export const make = (plan: Plan, durationMillis: number, totals: Totals, records: Records): Figures => {
-  const { acquisitions, mostInside, violations } = Witness.verdict(records.witness)
+export const make = (plan: Plan, durationMillis: number, totals: Totals, records: Records): Figures =>
+  of(plan, durationMillis, totals, { ...records, ...Witness.verdict(records.witness) })
+
+/** Computes the figures of a run that was judged. */
+export const of = (
+  plan: Plan,
+  durationMillis: number,
+  totals: Totals,
+  records: Pick<Records, "wait" | "handoff"> & Pick<Witness.Verdict, "acquisitions" | "mostInside" | "violations">
+): Figures => {
+  const { acquisitions, mostInside, violations } = records
   const { conflicts, ...verbs } = totals.requests
   return {
     ...plan,

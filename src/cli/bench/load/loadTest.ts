@@ -8,11 +8,13 @@ import { styleText } from "node:util"
 import * as Holds from "../contest/holds.ts"
 import * as Pool from "../contest/pool.ts"
 import { now, type Records, type Report } from "../contest/task.ts"
+import * as ServerWitness from "../contest/serverWitness.ts"
 import * as Witness from "../contest/witness.ts"
 import { LoadError } from "../harness/loadError.ts"
 import * as histogram from "../harness/histogram.ts"
 import * as Progress from "../harness/progress.ts"
 import { counted, preciseTime } from "../harness/text.ts"
+import type { Side } from "../page/data.ts"
 import * as Threshold from "../threshold.ts"
 import * as Figures from "./figures.ts"
 import * as report from "./report.ts"
@@ -48,6 +50,13 @@ export const measure = Effect.fnUntraced(function* <E>(settings: Settings, targe
   const test = makeTest(settings)
   yield* Effect.scoped(playAll(test, target, () => Effect.never))
   return figuresOf(test)
+})
+
+/** Runs a load test silently as one of several machines: what it measured, and what the witness on the API server saw. */
+export const share = Effect.fnUntraced(function* <E>(settings: Settings, target: Open<E>) {
+  const test = makeTest(settings)
+  yield* Effect.scoped(playAll(test, target, () => Effect.never))
+  return { ...sidesOf(test)[0]!, seen: test.seen, firstError: test.firstError }
 })
 
 /** One round: whose lock, for how long, and whether it only warms up and is not in the figures. */
@@ -87,6 +96,8 @@ interface Test {
   began: number | undefined
   target: string
   firstError: string | undefined
+  /** What the witness on the API server saw, also while the test warmed up. */
+  seen: ServerWitness.Seen
 }
 
 const makeTest = (settings: Settings): Test => {
@@ -105,7 +116,8 @@ const makeTest = (settings: Settings): Test => {
     millis: { kubelock: 0, dex: 0 },
     began: undefined,
     target: "",
-    firstError: undefined
+    firstError: undefined,
+    seen: ServerWitness.nothing
   }
 }
 
@@ -131,7 +143,7 @@ interface Round extends Turn {
 
 const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
   const { pool, protocol, round, seconds, show, target, warmUp } = turn
-  const { fibers, holdMillis, kind, limit, seed, threads, writers } = test.settings
+  const { fibers, holdMillis, kind, limit, seed, serverWitness, threads, writers } = test.settings
   const records = test.records[protocol]
   const ids = yield* target.objects(test.settings.ids)
   Witness.pause(records.witness)
@@ -150,7 +162,8 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
     limit: limit ?? 1,
     writers: kind === "lock" ? 1 : (writers ?? 0),
     seconds,
-    seed: `${seed}/${round}`,
+    seed: serverWitness === undefined ? `${seed}/${round}` : `${seed}/${round}/${serverWitness.machine}`,
+    serverWitness,
     sharedWithDex: false,
     warmUpCpuMillis: 0,
     settleSeconds: 0,
@@ -165,6 +178,7 @@ const play = Effect.fnUntraced(function* (test: Test, turn: Round) {
         for (const { holds } of Object.values(test.records)) if (holds !== undefined) Holds.begin(holds, at)
       }),
     onEnd: (reports) => {
+      test.seen = ServerWitness.sum([test.seen, ...reports.flatMap(({ seen = [] }) => seen)])
       if (warmUp && Witness.verdict(records.witness).violations === 0) reset(records)
       else add(test, protocol, reports)
     }
@@ -190,6 +204,13 @@ const figuresOf = ({ millis, records, settings, target, totals }: Test): Readonl
     const own = totals[protocol]
     return own === undefined ? [] : [Figures.make(plan, millis[protocol], own, records[protocol])]
   })
+
+const sidesOf = (test: Test): ReadonlyArray<Side> =>
+  figuresOf(test).map((figures) => ({
+    figures,
+    records: test.records[figures.protocol],
+    acquisitions: test.totals[figures.protocol]?.acquisitions ?? []
+  }))
 
 const print = (test: Test): Effect.Effect<void> => {
   if (!hasFigures(test)) return Effect.void
@@ -225,16 +246,11 @@ const writePage = (test: Test): Effect.Effect<void, LoadError> =>
   Effect.suspend(() => {
     const { reportFile } = test.settings
     if (reportFile === undefined || !hasFigures(test)) return Effect.void
-    const sides = figuresOf(test).map((figures) => ({
-      figures,
-      records: test.records[figures.protocol],
-      acquisitions: test.totals[figures.protocol]?.acquisitions ?? []
-    }))
     return Effect.tryPromise({
       try: async () => {
         // Only a page needs the plotting library.
         const { html } = await import("../page/page.ts")
-        writeFileSync(reportFile, html({ title: title(test), sides }))
+        writeFileSync(reportFile, html({ title: title(test), sides: sidesOf(test) }))
       },
       catch: (error) => new LoadError({ message: `the page could not be written: ${String(error)}` })
     })

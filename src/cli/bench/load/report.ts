@@ -3,12 +3,17 @@ import * as fairness from "../../../internal/protocol/fairness.ts"
 import type { Incident } from "../contest/witness.ts"
 import type { Percentiles } from "../harness/histogram.ts"
 import { columns, count, counted, preciseTime, significant } from "../harness/text.ts"
+import type { Proof } from "../job/result.ts"
 import type { Judgement } from "../threshold.ts"
 import type { Figures, Subject } from "./figures.ts"
 
-/** The JSON object, on one line: the figures, and the thresholds if there are any. Numbers have three decimals at most. */
-export const json = (runs: ReadonlyArray<Figures>, thresholds: ReadonlyArray<Judgement> = []): string =>
-  JSON.stringify({ runs, ...(thresholds.length === 0 ? {} : { thresholds }) }, (_, value: unknown) =>
+/** The JSON object, on one line: the figures, the thresholds if there are any, and other parts. Numbers have three decimals at most. */
+export const json = (
+  runs: ReadonlyArray<Figures>,
+  thresholds: ReadonlyArray<Judgement> = [],
+  others: Readonly<Record<string, unknown>> = {}
+): string =>
+  JSON.stringify({ runs, ...others, ...(thresholds.length === 0 ? {} : { thresholds }) }, (_, value: unknown) =>
     typeof value === "number" ? Math.round(value * 1000) / 1000 : value
   )
 
@@ -47,6 +52,17 @@ export const verdict = (run: Figures): string => {
   const inside = kind === "lock" ? "" : `, at most ${mostInside} inside at once`
   const seen = `${counted(violations, "violation")} in ${counted(acquisitions, "acquisition")}${inside}`
   return `${protocol}: ${seen}: ${rule(run)} ${violations === 0 ? "held" : "was BROKEN"}`
+}
+
+/** One line: what the witness on the API server says of so many pods. */
+export const across = (proof: Proof, pods: number): string => {
+  const found = [
+    counted(proof.overlaps, "overlap"),
+    counted(Math.abs(proof.lostUpdates), "lost update"),
+    counted(proof.staleReads, "stale read"),
+    counted(proof.staleTokens, "stale fencing token")
+  ]
+  return `across ${counted(pods, "pod")}: a witness on the API server saw ${counted(proof.visits, "visit")}, at most ${proof.mostInside} inside at once; ${found.join(", ")}`
 }
 
 /** Explains figures that look wrong and are not. */

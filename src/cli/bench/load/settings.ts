@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import { existsSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { type Ended, misused } from "../../exitCodes.ts"
+import type * as ServerWitness from "../contest/serverWitness.ts"
 import { type Given, protocols } from "../flags.ts"
 import type { Threshold } from "../threshold.ts"
 import type { Subject } from "./figures.ts"
@@ -28,6 +29,8 @@ export interface Settings extends Subject, Others {
   readonly seconds: number
   readonly seed: number
   readonly reportFile?: string | undefined
+  /** The witness on the API server, if contenders of other machines contend, too. */
+  readonly serverWitness?: ServerWitness.Options | undefined
 }
 
 /** The settings. */

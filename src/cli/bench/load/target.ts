@@ -25,22 +25,25 @@ export interface Target extends Objects.Place {
   readonly objects: (count: number) => Effect.Effect<ReadonlyArray<string>, LockError.StoreError, Scope.Scope>
 }
 
-/** Opens the target. It is closed with the scope. */
-export const open = Effect.fnUntraced(function* <E>({
+/** A target whose objects are there already, or are made otherwise. */
+export const connect = Effect.fnUntraced(function* <E>({
   connection,
   name,
   namespace: wanted,
   resource: find
-}: Options<E>): Effect.fn.Return<
-  Target,
-  E | KubeConfigError | LockError.InvalidName | LockError.StoreError,
-  Scope.Scope
-> {
+}: Options<E>): Effect.fn.Return<Omit<Target, "objects">, E | KubeConfigError | LockError.InvalidName, Scope.Scope> {
   const context = yield* Layer.build(Connection.layer(connection))
   const client = yield* Effect.provideContext(KubernetesClient, context)
   const api = yield* Effect.provideContext(Api.make, context)
   const namespace = yield* Effect.fromResult(Resource.checkName(Option.getOrElse(wanted, () => client.namespace)))
-  const place = { api, resource: yield* find(api), namespace }
-  yield* Objects.preflight(place)
-  return { ...place, name: name ?? client.server, connection, objects: (count) => Objects.make(place, count) }
+  return { api, resource: yield* find(api), namespace, name: name ?? client.server, connection }
+})
+
+/** Opens the target, which is closed with the scope, and checks that it can be used. */
+export const open = Effect.fnUntraced(function* <E>(
+  options: Options<E>
+): Effect.fn.Return<Target, E | KubeConfigError | LockError.InvalidName | LockError.StoreError, Scope.Scope> {
+  const target = yield* connect(options)
+  yield* Objects.preflight(target)
+  return { ...target, objects: (count) => Objects.make(target, count) }
 })

@@ -1,0 +1,95 @@
+/**
+ * The Job that `kubelock bench --job` prints, on a real API server: it is accepted, and its pods are processes with no right but those of
+ * its Role. They contend, and exclusion is checked across them.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Envtest } from "../../src/testing/index.ts"
+import { describeServers } from "../cluster/describeServers.ts"
+import * as serviceAccount from "../cluster/serviceAccount.ts"
+import * as benchJob from "../utils/benchJob.ts"
+import * as Kubelock from "../utils/kubelock.ts"
+
+const kubelock = Kubelock.forTests()
+
+const folderOf = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-job-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+const namespaces = "/api/v1/namespaces/dex"
+
+describeServers(
+  "kubelock bench --job",
+  (server) => {
+    for (const [resource, ...flags] of [
+      ["configmaps"],
+      ["leases.coordination.k8s.io", "--kind=semaphore", "--limit=2", "--hold=5ms", "--ids=2"]
+    ] as const) {
+      it.live(
+        `is accepted on ${server}, needs no more than its Role, and proves exclusion across processes, on ${resource}`,
+        () =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const api = yield* Envtest.start({ server, fsync: false })
+              const folder = yield* folderOf
+              const file = (name: string, text: string) => {
+                writeFileSync(join(folder, name), text, { mode: 0o600 })
+                return join(folder, name)
+              }
+              const manifest = yield* Effect.promise(() =>
+                benchJob.print(
+                  kubelock,
+                  "-n",
+                  "dex",
+                  "-z",
+                  "5s",
+                  "-c",
+                  "4",
+                  "--pods",
+                  "3",
+                  "--resource",
+                  resource,
+                  ...flags
+                )
+              )
+              const kubeConfig = yield* serviceAccount
+                .kubeConfigOf("kubelock-bench", "dex", file("manifest.yaml", manifest.text))
+                .pipe(Effect.provideService(Envtest.ApiServer, api))
+              const paths: Readonly<Record<string, string>> = {
+                ServiceAccount: `${namespaces}/serviceaccounts`,
+                Job: "/apis/batch/v1/namespaces/dex/jobs"
+              }
+              let uid = ""
+              for (const object of manifest.objects) {
+                const path = paths[object.kind]
+                if (path === undefined) continue
+                const { body, status } = yield* api.request("POST", path, object)
+                assert.strictEqual(status, 201, JSON.stringify(body))
+                if (object.kind === "Job") uid = (body as { readonly metadata: { readonly uid: string } }).metadata.uid
+              }
+              const pods = yield* Effect.promise(() =>
+                benchJob.run(kubelock, manifest, uid, { KUBECONFIG: file("pod", kubeConfig) })
+              )
+              for (const { code, stderr } of pods) assert.strictEqual(code, 0, stderr)
+              const { code, stderr, stdout } = yield* Effect.promise(() =>
+                kubelock.run(["bench", "--collect", "kubelock-bench", "-o", "json"], {
+                  env: { KUBECONFIG: file("admin", api.kubeConfig) }
+                })
+              )
+              assert.strictEqual(code, 0, stderr)
+              const { runs, witness } = JSON.parse(stdout)
+              assert.include(runs[0], { threads: 12, fibers: 1, violations: 0, errors: 0 })
+              assert.isAbove(runs[0].acquisitions, 3)
+              assert.include(witness, { overlaps: 0, lostUpdates: 0, staleReads: 0, staleTokens: 0, unsure: 0 })
+              assert.isAtLeast(witness.visits, runs[0].acquisitions)
+            })
+          )
+      )
+    }
+  },
+  (server) => server === "kube-apiserver"
+)
