@@ -95,6 +95,8 @@ export const run = Effect.fnUntraced(function* (
   const written: Array<string> = []
   const foreign = yield* Effect.forkScoped(writeForeign(house, options, written))
   const injected = yield* inject(arena, options)
+  const ended = now()
+  const settled = yield* answersInTime(house, options)
   const calm = now()
   const recovered = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
     concurrency: "unbounded"
@@ -126,6 +128,7 @@ export const run = Effect.fnUntraced(function* (
             reuses: provider.reuses,
             logs: yield* Effect.forEach(arena.refreshers, ({ log }) => log)
           },
+    settled: settled ? calm - ended : undefined,
     recovered,
     lockLeft: [
       ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
@@ -160,6 +163,25 @@ const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Aren
   yield* target.process.start
   return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
 })
+
+/**
+ * Waits until the servers take a few writes in a row, each within the request timeout: after a restart of all of them that can take a while
+ * on a busy machine, and no bound holds before. Returns false if it takes too long.
+ */
+const answersInTime = (house: Houses.House, options: Options) => {
+  let inTurn = 0
+  const write = Effect.suspend(() => {
+    const patch = { metadata: { annotations: { "example.com/probe": String(now()) } } }
+    return house.request("PATCH", `${Arena.objectsOf(options)}/${Arena.id}`, patch)
+  }).pipe(Effect.timeout(settings.requestTimeout), Effect.option)
+  return write.pipe(
+    Effect.map((reply) => (inTurn = Option.isSome(reply) && reply.value.status === 200 ? inTurn + 1 : 0)),
+    Effect.andThen(Effect.sleep("100 millis")),
+    Effect.repeat({ until: () => inTurn >= 5 }),
+    Effect.timeoutOption(settings.settling),
+    Effect.map(Option.isSome)
+  )
+}
 
 /** Waits until a holder has had the lock again, then stops it to make room for the others. */
 const retire = Effect.fnUntraced(function* (

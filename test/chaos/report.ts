@@ -50,6 +50,8 @@ export interface Report {
         readonly logs: ReadonlyArray<string>
       }
     | undefined
+  /** How long after the last fault the servers answered in time again; `undefined` if they did not. In milliseconds. */
+  readonly settled: number | undefined
   readonly recovered: ReadonlyArray<Recovery>
   readonly lockLeft: ReadonlyArray<string>
   readonly foreignWritten: number
@@ -118,8 +120,11 @@ export const problems = (report: Report): ReadonlyArray<string> => {
     report.refresh === undefined || report.refresh.atTheEnd > 0
       ? undefined
       : "the token was not rotated any more after all faults had ended",
+    report.settled !== undefined
+      ? undefined
+      : `the servers did not answer within the request timeout for ${seconds(settings.settling)} after the last fault: this machine is too slow, and whether holders had the lock again is not judged`,
     ...report.recovered.map(({ after, log, name }) =>
-      after === undefined
+      after === undefined && report.settled !== undefined
         ? `${name} did not get the lock again within ${seconds(settings.recoveryOf(report.recovered.length))} although nothing was injected any more; it logged:\n${log}\n`
         : undefined
     ),
@@ -133,7 +138,7 @@ export const problems = (report: Report): ReadonlyArray<string> => {
 
 /** The report for programs: one object of JSON. */
 export const record = (report: Report) => {
-  const { findings, injected, kind, recovered, refresh, seconds, seed, title } = report
+  const { findings, injected, kind, recovered, refresh, seconds, seed, settled, title } = report
   return {
     title,
     kind,
@@ -151,6 +156,7 @@ export const record = (report: Report) => {
     longestGap: findings.longestGap,
     takeOvers: takeOvers(report),
     resumptions: resumptions(report),
+    settled,
     recovered: recovered.map(({ after, name, stopping }) => ({ name, after, stopping })),
     refresh,
     problems: problems(report)
@@ -201,6 +207,10 @@ export const format = (report: Report): string => {
             `${report.refresh.rotations} / ${report.refresh.reuses.length}`
           ] as const
         ]),
+    [
+      "servers answered in time after the last fault",
+      report.settled === undefined ? "never" : `after ${seconds(report.settled)}`
+    ],
     [
       `holders had the lock again within (bound ${seconds(settings.recoveryOf(report.recovered.length))})`,
       report.recovered.map(({ after }) => (after === undefined ? "never" : seconds(after))).join(", ")

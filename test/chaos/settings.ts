@@ -57,7 +57,7 @@ export const takeOver = takeOverAfter(ttl)
 export const retryAfter = 10_000
 
 /**
- * The longest time until every one of so many holders has had the lock, after the last fault has ended. Holders may have been
+ * The longest time until every one of so many holders has had the lock, after the last fault has ended and the servers answer in time. Holders may have been
  * asked to come back later, or the lease of a crashed one must run out. Then each waits for those before it, which stop as
  * soon as they have had the lock.
  */
@@ -78,6 +78,9 @@ export const resumption = resumptionOf(ttl)
  */
 export const turnOf = (contenders: number, ttl: number): number =>
   takeOverAfter(ttl) + contenders * longStay[1] * pause[1]
+
+/** The longest time after the last fault until the servers answer within the request timeout. Beyond it the machine is too slow for a run. */
+export const settling = 120_000
 
 /** How long a rotating token lives. */
 export const tokenLifetime = 200
