@@ -92,6 +92,29 @@ describe("a process that spent a value, and is cut off for longer than its lease
     })
   )
 
+  it.effect(
+    "keeps the others waiting if the object was reported missing by mistake, until the upstream has answered",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const us = FaultyStore.over({ ...world, store: world.sound })
+        const one = yield* world.aProcess({}, us.store)
+        yield* one.get(id)
+        yield* TestClock.adjust(lifetime)
+        world.upstream.after = Effect.sleep("50 seconds")
+        const spender = yield* Effect.forkChild(one.get(id))
+        yield* TestClock.adjust("1 second")
+        us.faults.push(["write", new LockError.NotFound({ id, object: id, missing: "object" })])
+        const other = yield* Effect.forkChild(Effect.retry((yield* world.aProcess()).get(id), { times: 3 }))
+        yield* TestClock.adjust("50 seconds")
+        assert.strictEqual(world.upstream.calls, 2)
+        assert.strictEqual(generationOf(yield* Fiber.join(spender)), 2)
+        assert.strictEqual(generationOf(yield* Fiber.join(other)), 2)
+        assert.strictEqual(yield* world.stored, 2)
+        assert.deepStrictEqual(yield* world.annotations, {})
+      })
+  )
+
   it.effect("and never comes back delays the next process by the grace, and no more", () =>
     Effect.gen(function* () {
       const { aProcess, upstream, us } = yield* cutOff

@@ -1,6 +1,7 @@
 /**
- * The lease of a process that waits for the upstream has expired, since no API server was in reach. As soon as one is, and if nobody has
- * taken the lock over, the process writes the lease anew, so that others go on waiting.
+ * The lease of a process that waits for the upstream is not renewed any more: it has expired, since no API server was in reach, or the
+ * object was reported missing. If it is there with the lease on it, and as soon as a server is in reach, the process writes the lease anew, so
+ * that others go on waiting.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,10 +12,10 @@ import type { Deps } from "./deps.ts"
 /** How long it pauses after it was not in reach, in milliseconds. Our choice. */
 export const pause = 1000
 
-/** Prolongs the lease once it has expired, again and again. */
+/** Prolongs the lease once nothing else does, again and again. */
 export const prolong = <A, E>(deps: Deps<A, E>, held: Held): Effect.Effect<never> =>
   Effect.catch(held.lost, ({ reason }) =>
-    reason === "Expired"
+    reason === "Expired" || reason === "Deleted"
       ? Effect.forever(
           Effect.flatMap(Effect.option(writeAnew(deps, held)), (written) =>
             Effect.sleep(written._tag === "None" ? pause : Duration.toMillis(deps.policy.ttl) / 3)
