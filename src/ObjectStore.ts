@@ -6,13 +6,15 @@
  * process, `ObjectStoreKubernetes` on an API server. Both pass one contract suite (`test/contract`).
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ServerTime } from "./internal/time/serverClock.ts"
-import type { StoreError } from "./LockError.ts"
+import type { Lost, StoreError } from "./LockError.ts"
 
 /**
  * The time on the clock that all clients of the store share, in milliseconds since 1970: no earlier than `earliest`, no later than
@@ -165,12 +167,60 @@ export interface WatchOptions {
 }
 
 /**
- * Where the Leases of sessions are: those of this process in the namespace of this name. `leases` is the store of the Leases of a
- * namespace, with their content.
+ * Where the Leases of sessions are: those of this process in the namespace of this name.
+ *
+ * - `leases`: the store of the Leases of a namespace, with their content.
+ * - `description`: what another thread makes the same Leases from, if it can.
+ * - `open`: opens a session of this process somewhere else (`SessionThread`), and tells of Leases on which others say that they broke
+ *   something. A lock is then under a session from the moment on at which it is acquired.
  */
 export interface SessionLeases {
   readonly namespace: string
   readonly leases: (namespace: string) => ObjectStore["Service"]
+  readonly description?: (() => LeasesDescription) | undefined
+  readonly open?:
+    | ((
+        times: SessionTimes,
+        onBroken: (name: string, lease: ObjectSnapshot) => void
+      ) => Effect.Effect<OpenSession, StoreError, Scope.Scope>)
+    | undefined
+}
+
+/**
+ * What another thread makes the Leases of an API server from. It may be secret.
+ *
+ * - `server`: the URL of the server.
+ * - `kubeConfig`: the options of a `KubernetesClient`.
+ * - `requestTimeout` (in milliseconds) and `clock`: those of an `ObjectStoreKubernetes`.
+ */
+export interface LeasesDescription {
+  readonly server: string
+  readonly kubeConfig:
+    | { readonly yaml: string }
+    | { readonly file?: string | undefined; readonly context?: string | undefined }
+  readonly requestTimeout: number
+  readonly clock: "server" | "local"
+}
+
+/** How this process is called as the holder of the Lease of its session, and the times of the session, which are those of a `LockPolicy`. */
+export interface SessionTimes {
+  readonly identity: string | undefined
+  readonly ttl: Duration.Duration
+  readonly renewEvery: Duration.Duration
+  readonly renewDeadline: Duration.Duration
+}
+
+/**
+ * A session of this process, until its scope closes.
+ *
+ * - `session`: its name, as locks under it have it in their records.
+ * - `isValid`: whether it lives, by the clocks of this process and what it knows. It makes no request.
+ * - `lost`: fails with the reason once it is lost; never succeeds.
+ */
+export interface OpenSession {
+  readonly session: string
+  readonly isValid: () => boolean
+  readonly lost: Effect.Effect<never, Lost["reason"]>
 }
 
 /**

@@ -42,7 +42,8 @@ const library = [
   "refresh",
   "RefreshOnce",
   "runners",
-  "KubernetesRunnerStorage"
+  "KubernetesRunnerStorage",
+  "SessionThread"
 ]
 
 const wings: Readonly<Record<string, Wing>> = {
@@ -110,6 +111,10 @@ const wings: Readonly<Record<string, Wing>> = {
   KubernetesRunnerStorage: {
     files: ["src/KubernetesRunnerStorage.ts"],
     imports: [...port, "memory", "client", "store", "runners"]
+  },
+  SessionThread: {
+    files: ["src/SessionThread.ts", "src/internal/sessionThread/"],
+    imports: [...port, "protocol", "engine", "tracing", "session", "client", "store"]
   },
   Shutdown: { files: ["src/Shutdown.ts"], imports: [] },
   index: {

@@ -40,6 +40,29 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     assert.strictEqual(await node(project.folder, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
 
+  it("has the file of the thread that renews sessions", () =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const { kubeConfig } = yield* ApiServer.ApiServer
+        write("thread.kubeconfig", kubeConfig)
+        write(
+          "thread.ts",
+          `import { Effect, Layer } from "effect"
+           import { Lock, LockPolicy, ObjectStoreKubernetes, Resource } from "kubelock"
+           import * as SessionThread from "kubelock/SessionThread"
+           const LockLive = Lock.layer({ policy: LockPolicy.make({ session: true }) }).pipe(
+             Layer.provide(SessionThread.layer({ maxStall: "2 minutes" })),
+             Layer.provide(ObjectStoreKubernetes.layerKubeConfig({ resource: Resource.configMap }))
+           )
+           const blocked = Lock.withLock("report")(Effect.sync(() => console.log("computing")))
+           await Effect.runPromise(blocked.pipe(Effect.provide(LockLive)))`
+        )
+        const env = { KUBECONFIG: join(project.folder, "thread.kubeconfig") }
+        const ran = run(project.folder, env, process.execPath, "thread.ts")
+        assert.strictEqual(yield* Effect.promise(() => ran), "computing")
+      }).pipe(Effect.provide(ApiServer.layer()))
+    ))
+
   it("exports its public modules and its package.json, and nothing internal", async () => {
     const specifiers = Object.keys(publicModules)
     const code = `for (const one of ${JSON.stringify(specifiers)}) await import(one)`

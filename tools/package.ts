@@ -17,11 +17,14 @@ const root = join(import.meta.dirname, "..")
 const source = join(root, "src")
 
 // What an import of kubelock does not load at once, although an entry of its own does.
-const apart = ["testing", "KubernetesRunnerStorage.ts", "internal/runners", "internal/session"].map((name) =>
-  join(source, name)
+const apart = ["testing", "KubernetesRunnerStorage.ts", "SessionThread.ts", "internal/runners", "internal/session"].map(
+  (name) => join(source, name)
 )
 
-const entries = [...readdirSync(source).filter((name) => name.endsWith(".ts")), join("testing", "index.ts")]
+// The files that threads run are entries of their own.
+const threads = [join("internal", "sessionThread", "worker.ts")]
+
+const entries = [...readdirSync(source).filter((name) => name.endsWith(".ts")), join("testing", "index.ts"), ...threads]
 
 /** Builds the package into a folder, which is emptied first. */
 export const build = async (folder: string): Promise<void> => {

@@ -184,6 +184,10 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   }
 
   bind()
+  // A lock that was handed over has a short lease of its own.
+  if (engine.sessions.opened !== undefined && state.session === undefined && sessions?.current() !== undefined) {
+    yield* alone(renewOnce(terms.renewEvery!))
+  }
   const stopKeeping = yield* engine.renewer.keep({
     remaining: () => holding.remaining(state, now()),
     renewIn: holding.firstRenewal(state, terms, now()),
@@ -359,6 +363,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     lease: () => state.lease,
     isAwaited: () => holding.isAwaited(state, terms),
     isValid,
+    remaining: () => holding.remaining(state, now()),
     isLost: () => state.loss !== undefined,
     lost: Deferred.await(lost),
     check,

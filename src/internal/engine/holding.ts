@@ -16,6 +16,7 @@ import type { Contender } from "./contender.ts"
  * - `lease`: the lease as last written.
  * - `isAwaited`: whether others were in the queue when the object was last seen.
  * - `isValid`: whether the lease is valid, as far as this process knows.
+ * - `remaining`: how long this process relies on the lease, in milliseconds.
  * - `isLost`: whether it is lost. There is nothing left to release, except a lease that a renewal without an answer prolonged.
  * - `lost`: fails once the lock is lost; never succeeds.
  * - `check`: succeeds if the lease is valid, and fails if not.
@@ -40,6 +41,7 @@ export interface HeldLease {
   readonly lease: () => Lease
   readonly isAwaited: () => boolean
   readonly isValid: () => boolean
+  readonly remaining: () => number
   readonly isLost: () => boolean
   readonly lost: Effect.Effect<never, LockError.Lost>
   readonly check: Effect.Effect<void, LockError.Lost>

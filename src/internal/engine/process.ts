@@ -102,6 +102,8 @@ export const make = Effect.fnUntraced(function* (
 
   const others = { current: () => undefined, hasEnded: sessions.hasEnded }
 
+  const { opened } = sessions
+
   const contender = (
     id: string,
     kind: LockKind,
@@ -145,14 +147,15 @@ export const make = Effect.fnUntraced(function* (
       ),
     // The wait may be interrupted. From the grant on nothing may come between, until the release is certain.
     hold: (id, kind, asks, options, acquisition, take) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(contender(id, kind, asks, options), (contender) =>
+      Effect.uninterruptibleMask((restore) => {
+        const begun = contender(id, kind, asks, options)
+        return Effect.flatMap(opened === undefined ? begun : Effect.andThen(restore(opened), begun), (contender) =>
           Effect.flatMap(
             acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
             (holding) => take(contender, holding)
           )
         )
-      ),
+      }),
     broke: (id, kind) => broken(attributesOf(kind, undefined, { id: idInMetrics === true ? id : undefined }))
   }
 })

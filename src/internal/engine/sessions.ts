@@ -22,11 +22,14 @@ export interface HeldUnder {
  *   listening.
  * - `isValid`: whether it is a session of this process that lives, by its clocks and what it knows.
  * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look now and then. Returns how to stop that.
+ * - `opened`: waits until this process has a session, or cannot have one for now. It is there if a lock must be under the session from the
+ *   moment on at which it is acquired. Otherwise it may have a lease of its own until it is renewed.
  */
 export interface Sessions extends KnownSessions {
   readonly onEnd: (session: string, notify: () => void) => () => void
   readonly isValid: (session: string) => boolean
   readonly hold: (session: string, held: HeldUnder) => () => void
+  readonly opened?: Effect.Effect<void> | undefined
 }
 
 /** Where there are none. */

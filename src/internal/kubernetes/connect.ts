@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Timers from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
-import type { Client } from "./client.ts"
+import { type Client, type ClientDescription, descriptions } from "./client.ts"
 import * as ClientNode from "./clientNode.ts"
 import { loadUndici, RotatingConnections } from "./connections.ts"
 import * as Credentials from "./credentials.ts"
@@ -33,18 +33,27 @@ export const toClientNode = (load: Effect.Effect<ClientNode.ClientNodeKubeConfig
 
 /** The client for a kubeconfig file, by default the one that kubectl would use. */
 export const toFiles = (options: { readonly file?: string | undefined; readonly context?: string | undefined }) =>
-  makeWithOidc((context) => FindTarget.inFiles({ ...options, context: options.context ?? context }))
+  makeWithOidc(
+    (context) => FindTarget.inFiles({ ...options, context: options.context ?? context }),
+    (context) => ({ file: options.file, context })
+  )
 
 /** The client for a kubeconfig that is given as YAML. */
-export const toYaml = (yaml: string) => makeWithOidc(() => FindTarget.inYaml(yaml))
+export const toYaml = (yaml: string) =>
+  makeWithOidc(
+    () => FindTarget.inYaml(yaml),
+    () => ({ yaml })
+  )
 
 const makeWithOidc = Effect.fnUntraced(function* (
-  find: (context: string | undefined) => Effect.Effect<Target, KubeConfigError>
+  find: (context: string | undefined) => Effect.Effect<Target, KubeConfigError>,
+  describe: (context: string | undefined) => ClientDescription
 ) {
   const { variables } = yield* Environment
   const authorization = Oidc.make({ variables, timers: yield* Timers.make })
-  return yield* make((context) =>
-    Effect.map(find(context), (target) => ({ target, authorization: authorization(target) }))
+  return yield* make(
+    (context) => Effect.map(find(context), (target) => ({ target, authorization: authorization(target) })),
+    describe
   )
 })
 
@@ -56,9 +65,11 @@ interface Found {
 /** How long credentials are used before they are read again, and how long a failure to read them is, in milliseconds. Our choice. */
 export const credentialsValidFor = { read: 60_000, failed: 1000 }
 
-// `find` looks for the target, the second time with the context that was found at first.
+// `find` looks for the target, the second time with the context that was found at first. `describe` is absent if another thread cannot
+// make the same client.
 const make = Effect.fnUntraced(function* (
-  find: (context: string | undefined) => Effect.Effect<Found, KubeConfigError>
+  find: (context: string | undefined) => Effect.Effect<Found, KubeConfigError>,
+  describe?: (context: string | undefined) => ClientDescription
 ) {
   const { variables } = yield* Environment
   // It loads while files are read and plugins run.
@@ -137,6 +148,7 @@ const make = Effect.fnUntraced(function* (
       withCredentials(request, (request, headers) => http.request(request, headers, limits)),
     watch: (request, limits) => withCredentials(request, (request, headers) => http.watch(request, headers, limits))
   }
+  if (describe !== undefined) descriptions.set(client, describe(context))
   return client
 })
 

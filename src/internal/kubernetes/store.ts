@@ -3,7 +3,7 @@
  * first store.
  */
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -22,7 +22,7 @@ import * as Resource from "../../Resource.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
 import * as boundedMap from "../boundedMap.ts"
 import * as ApiClient from "./apiClient.ts"
-import type { Client } from "./client.ts"
+import { type Client, descriptions } from "./client.ts"
 import type * as decode from "./decode.ts"
 import * as encode from "./encode.ts"
 import { eventOf, eventsPath } from "./event.ts"
@@ -47,6 +47,7 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
   const isSecret = Resource.name(resource) === Resource.name(Resource.secret)
   const isLease = Resource.name(resource) === Resource.name(Resource.lease)
   const collectionPath = Resource.collectionPath(resource, namespace)
+  const kubeConfig = descriptions.get(client)
 
   // The objects whose field tracking the next write resets. One that is forgotten is found again in the next answer.
   const tracked = boundedMap.make<string, true>(mostTracked)
@@ -129,7 +130,16 @@ export const make = (client: Client, options: Options): ObjectStore["Service"] =
     sessionLeases: {
       namespace,
       leases: (namespace) =>
-        make(client, { ...options, resource: Resource.lease, namespace, createIfMissing: true, includesContent: true })
+        make(client, { ...options, resource: Resource.lease, namespace, createIfMissing: true, includesContent: true }),
+      description:
+        kubeConfig === undefined
+          ? undefined
+          : () => ({
+              server: client.server,
+              kubeConfig,
+              requestTimeout: Duration.toMillis(options.requestTimeout),
+              clock: options.clock
+            })
     },
     read,
     create: (id, annotations, content) =>

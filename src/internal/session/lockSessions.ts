@@ -8,16 +8,17 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as LockError from "../../LockError.ts"
 import type { LockPolicy } from "../../LockPolicy.ts"
-import { type ObjectSnapshot, ObjectStore, type SessionLeases } from "../../ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore, type OpenSession, type SessionLeases } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type * as engine from "../engine/sessions.ts"
 import type { Loss } from "../protocol/holding.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import * as answers from "./answers.ts"
 import * as listening from "./listening.ts"
 import * as reporting from "./reporting.ts"
 import * as session from "./session.ts"
@@ -42,26 +43,25 @@ export const lookEvery = 250
 export const maxRemembered = 1000
 
 /** `held` has first what was looked at longest ago. */
-interface Open {
-  readonly text: string
-  readonly session: session.Session
+interface Open extends OpenSession {
+  readonly reference: sessionLease.SessionReference
   readonly held: Map<string, engine.HeldUnder>
   readonly broken: boundedMap.BoundedMap<string, true>
 }
 
 /** Makes the sessions of a layer. */
 export const make = Effect.fnUntraced(function* (
-  { leases, namespace: home }: SessionLeases,
+  { leases, namespace: home, open: openElsewhere }: SessionLeases,
   { identity, policy }: Options
 ): Effect.fn.Return<engine.Sessions, never, Scope.Scope> {
   const { renewDeadline, renewEvery, ttl } = policy
-  const times = { ttl, renewDeadline, renewEvery: renewEvery === false ? undefined : renewEvery }
+  const times = { ttl, renewDeadline, renewEvery: renewEvery === false ? Duration.divideUnsafe(ttl, 3) : renewEvery }
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const made = new Map<string, session.Sessions>()
   const making = new Map<string, Effect.Effect<session.Sessions>>()
   let own: Open | undefined
-  let isOpening = false
+  let opening: Fiber.Fiber<void> | undefined
   let notBefore = Number.NEGATIVE_INFINITY
   const report = reporting.make("Each lock is renewed by itself, since this process can have no session.")
 
@@ -73,27 +73,17 @@ export const make = Effect.fnUntraced(function* (
     open.held.clear()
   }
 
-  // Before the session relies on this answer.
-  const onAnswer = (store: ObjectStore["Service"], name: string, answer: ObjectSnapshot) => {
+  // Before the session relies on this answer, unless a thread of its own renews it. Others wait until what they broke is off the Lease.
+  const onAnswer = (store: ObjectStore["Service"]) => (name: string, answer: ObjectSnapshot) => {
     const ids = sessionLease.brokenOn(answer)
-    if (ids.length === 0 || own?.session.reference.name !== name) return
-    if (!sessionLease.isOf(own.session.reference, answer)) return
+    if (ids.length === 0 || own?.reference.name !== name) return
+    if (!sessionLease.isOf(own.reference, answer)) return
     for (const holderId of ids) {
       own.broken.set(holderId, true)
       own.held.get(holderId)?.lose(broken)
       own.held.delete(holderId)
     }
     fork(Effect.ignore(store.compareAndSwap(name, sessionLease.clearing(answer))))
-  }
-
-  const heard = (store: ObjectStore["Service"]): ObjectStore["Service"] => {
-    const note = (name: string) => (answer: ObjectSnapshot) => Effect.sync(() => onAnswer(store, name, answer))
-    return {
-      ...store,
-      read: (name, options) => Effect.tap(store.read(name, options), note(name)),
-      compareAndSwap: (name, patch) =>
-        Effect.tap(store.compareAndSwap(name, patch), Option.match({ onNone: () => Effect.void, onSome: note(name) }))
-    }
   }
 
   // One after the other, so that a slow server is not asked faster than it answers.
@@ -111,11 +101,12 @@ export const make = Effect.fnUntraced(function* (
   const inNamespace = Effect.fnUntraced(function* (namespace: string) {
     let one = making.get(namespace)
     if (one === undefined) {
+      const store = leases(namespace)
       one = yield* Effect.cached(
         Effect.tap(
           session
             .make({ namespace, identity, ...times })
-            .pipe(Effect.provideService(ObjectStore, heard(leases(namespace))), Scope.provide(scope)),
+            .pipe(Effect.provideService(ObjectStore, answers.heard(store, onAnswer(store))), Scope.provide(scope)),
           (sessions) => Effect.sync(() => made.set(namespace, sessions))
         )
       )
@@ -124,10 +115,17 @@ export const make = Effect.fnUntraced(function* (
     return yield* one
   })
 
+  const openHere = Effect.gen(function* () {
+    const { open } = yield* inNamespace(home)
+    const { isValid, lost, reference } = yield* open
+    return { session: sessionLease.format(reference), isValid, lost: Effect.mapError(lost, ({ reason }) => reason) }
+  })
+
+  const toOpen = openElsewhere === undefined ? openHere : openElsewhere({ identity, ...times }, onAnswer(leases(home)))
+
   const openOne = Effect.gen(function* () {
-    const sessions = yield* inNamespace(home)
     const within = yield* Scope.fork(scope)
-    const opened = yield* Effect.result(Scope.provide(sessions.open, within))
+    const opened = yield* Effect.result(Scope.provide(toOpen, within))
     if (opened._tag === "Failure") {
       const error = opened.failure
       notBefore =
@@ -136,8 +134,8 @@ export const make = Effect.fnUntraced(function* (
       return yield* report(error)
     }
     const open: Open = {
-      text: sessionLease.format(opened.success.reference),
-      session: opened.success,
+      ...opened.success,
+      reference: sessionLease.parse(opened.success.session)!,
       held: new Map(),
       broken: boundedMap.make(maxRemembered)
     }
@@ -147,30 +145,27 @@ export const make = Effect.fnUntraced(function* (
       Effect.sync(() => end(open, "Released"))
     )
     yield* Effect.forkIn(
-      Effect.catch(open.session.lost, ({ reason }) => {
+      Effect.catch(open.lost, (reason) => {
         end(open, reason)
         return Scope.close(within, Exit.void)
       }),
       scope
     )
     yield* Effect.forkIn(Effect.interruptible(looking(open)), within)
-  }).pipe(
-    Effect.uninterruptible,
-    Effect.ensuring(
-      Effect.sync(() => {
-        isOpening = false
-      })
-    )
-  )
+  }).pipe(Effect.uninterruptible)
+
+  const isOpening = () => opening !== undefined && opening.pollUnsafe() === undefined
 
   const current = () => {
-    if (own !== undefined && own.session.isValid()) return own.text
-    if (own === undefined && !isOpening && ClockReading.monotonic(clock) >= notBefore) {
-      isOpening = true
-      fork(openOne)
-    }
+    if (own?.isValid() === true) return own.session
+    if (own === undefined && !isOpening() && ClockReading.monotonic(clock) >= notBefore) opening = fork(openOne)
     return undefined
   }
+
+  const opened = Effect.suspend(() => {
+    current()
+    return opening === undefined ? Effect.void : Effect.asVoid(Fiber.await(opening))
+  })
 
   return {
     current,
@@ -185,16 +180,17 @@ export const make = Effect.fnUntraced(function* (
       if (sessions !== undefined) return sessions.onEnd(reference, notify)
       return listening.onceMade(fork, inNamespace(reference.namespace), (sessions) => sessions.onEnd(reference, notify))
     },
-    isValid: (text) => own?.text === text && own.session.isValid(),
+    isValid: (text) => own?.session === text && own.isValid(),
     hold: (text, held) => {
       const open = own
-      if (open?.text !== text || open.broken.get(held.holderId) === true) {
-        held.lose(open?.text === text ? broken : { reason: "Expired", seen: {}, withSession: true })
+      if (open?.session !== text || open.broken.get(held.holderId) === true) {
+        held.lose(open?.session === text ? broken : { reason: "Expired", seen: {}, withSession: true })
         return () => {}
       }
       open.held.set(held.holderId, held)
       return () => open.held.delete(held.holderId)
-    }
+    },
+    opened: openElsewhere === undefined ? undefined : opened
   }
 })
 

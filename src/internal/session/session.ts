@@ -31,12 +31,14 @@ import type { SessionReference } from "./sessionLease.ts"
  * A session of this process. When the scope in which it was opened closes, it ends in order, with one write.
  *
  * - `isValid`: whether it lives, by the clocks of this process and what it knows. It makes no request.
+ * - `remaining`: how long this process relies on its last renewal, in milliseconds.
  * - `lost`: fails with `LockLost` once it is lost; never succeeds. A session that is lost is lost for good.
  * - `renew`: renews it now, besides the renewals that it makes by itself. Answers whether the API server has just said that it lives.
  */
 export interface Session {
   readonly reference: SessionReference
   readonly isValid: () => boolean
+  readonly remaining: () => number
   readonly lost: Effect.Effect<never, LockError.Lost>
   readonly renew: Effect.Effect<boolean>
 }
@@ -107,6 +109,7 @@ export const make = Effect.fnUntraced(function* ({
     const session: Session = {
       reference,
       isValid: lease.isValid,
+      remaining: lease.remaining,
       lost: lease.lost,
       renew: Effect.suspend(() => {
         const before = lease.seen()
