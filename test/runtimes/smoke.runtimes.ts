@@ -1,7 +1,7 @@
 /**
  * kubelock, as npm would install it, on every runtime that it supports: the README's example, two processes that hand a lock over,
- * and a process that is told to stop, with TLS and client certificates. On the embedded server, and on real ones if they are
- * there.
+ * a process that is told to stop, with TLS and client certificates, and one that blocks its event loop. On the embedded server, and on
+ * real ones if they are there.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -88,7 +88,9 @@ let project: Project
 beforeAll(async () => {
   project = await install()
   project.write("readme.ts", example!)
-  copyFileSync(join(import.meta.dirname, "holder.ts"), join(project.folder, "holder.ts"))
+  for (const program of ["holder.ts", "blocked.ts"]) {
+    copyFileSync(join(import.meta.dirname, program), join(project.folder, program))
+  }
 })
 
 afterAll(() => project.remove())
@@ -173,6 +175,17 @@ for (const runtime of runtimes) {
         const { plain } = yield* server
         const { ended } = yield* start(runtime, plain, "readme.ts")
         assert.deepStrictEqual(yield* ended, { code: 0, stdout: output!, stderr: "" })
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("keeps a lock while the event loop is blocked, or says why it cannot", () =>
+      Effect.gen(function* () {
+        const { plain } = yield* server
+        const { ended } = yield* start(runtime, plain, "blocked.ts")
+        const stdout = runtime.hasCommonClock
+          ? "has the lock: true\n"
+          : "No thread of its own can renew the session: the threads of this runtime have no clock in common.\n"
+        assert.deepStrictEqual(yield* ended, { code: 0, stdout, stderr: "" })
       }).pipe(Effect.scoped)
     )
 

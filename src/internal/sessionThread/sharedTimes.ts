@@ -18,25 +18,33 @@ const cell = (times: BigInt64Array, index: number) => ({
   set: (millis: number) => void Atomics.store(times, index, BigInt(Math.floor(millis * 1000)))
 })
 
+/** By how much the clocks of two threads may seem to differ, in milliseconds: what it takes to read them, with room. Our choice. */
+const tolerance = 20
+
+// When the monotonic clock of this thread showed zero, by the wall clock.
+const origin = (): number => {
+  for (;;) {
+    const { monotonic, wall } = now()
+    // A thread can be suspended between the two.
+    if (now().monotonic - monotonic < 1) return wall - monotonic
+  }
+}
+
 /**
  * The signs of life that a thread gives to another one.
  *
- * - `give`: gives one, and answers when.
+ * - `give`: gives one.
  * - `silence`: the time since the last one, in milliseconds.
- * - `answer`: the other thread shows its clock. `isCommon`: whether it is the same as that of this thread, as far as can be told: it was
- *   shown since `start`, and not in the future.
+ * - `showClock`: the other thread shows its clock. `isCommon`: whether it is that of this thread. In some runtimes each thread has its own.
  */
 export const signsOfLife = (memory: SharedArrayBuffer) => {
   const times = new BigInt64Array(memory)
-  const [last, answered] = [cell(times, 0), cell(times, 1)]
+  const [last, shown] = [cell(times, 0), cell(times, 1)]
   return {
-    give: () => {
-      last.set(now().monotonic)
-      return last.get()
-    },
+    give: () => last.set(now().monotonic),
     silence: () => now().monotonic - last.get(),
-    answer: () => answered.set(now().monotonic),
-    isCommon: (start: number) => answered.get() >= start && answered.get() <= now().monotonic
+    showClock: () => shown.set(origin()),
+    isCommon: () => Math.abs(shown.get() - origin()) < tolerance
   }
 }
 

@@ -61,12 +61,13 @@ export const start = Effect.fnUntraced(function* ({
   const spawn = Effect.try({
     try: () => {
       const workerData: Start = { leases, life: memory, maxStall }
-      return { startedAt: life.give(), worker: new Worker(file, { name: "kubelock-session", workerData }) }
+      life.give()
+      return new Worker(file, { name: "kubelock-session", workerData })
     },
     catch: (error) => new SessionThreadError({ detail: `this runtime starts no thread (${codeOf(error)})` })
   })
 
-  const untilReady = ({ startedAt, worker }: Effect.Success<typeof spawn>) =>
+  const untilReady = (worker: Worker) =>
     Effect.callback<Worker, SessionThreadError>((resume) => {
       const refuse = (detail: string) => resume(Effect.fail(new SessionThreadError({ detail })))
       worker.on("message", (news: ThreadNews) => {
@@ -79,7 +80,7 @@ export const start = Effect.fnUntraced(function* ({
           case "Refused":
             return refuse(news.detail)
           case "Ready": {
-            if (!life.isCommon(startedAt)) return refuse("the threads of this runtime have no clock in common")
+            if (!life.isCommon()) return refuse("the threads of this runtime have no clock in common")
             running = worker
             worker.unref()
             return resume(Effect.succeed(worker))
@@ -91,8 +92,7 @@ export const start = Effect.fnUntraced(function* ({
         if (running === worker) running = undefined
         refuse("it ended")
       })
-      return Effect.promise(() => worker.terminate())
-    })
+    }).pipe(Effect.onError(() => Effect.sync(() => void worker.terminate())))
 
   const started = starting.withPermit(
     Effect.suspend(() => {

@@ -128,7 +128,7 @@ const serveAll = Effect.gen(function* () {
   }
   const fork = yield* FiberSet.makeRuntime<KubernetesClient.KubernetesClient>()
   mainThread.on("message", (open: Open) => fork(serve(open)))
-  main.answer()
+  main.showClock()
   tell({ _tag: "Ready" })
   return yield* Effect.never
 }).pipe(Effect.scoped)
