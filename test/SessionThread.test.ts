@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -17,6 +18,7 @@ import * as leaseSpec from "../src/internal/election/leaseSpec.ts"
 import * as sessionLease from "../src/internal/session/sessionLease.ts"
 import * as KubernetesClient from "../src/KubernetesClient.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockMetrics from "../src/LockMetrics.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
 import * as LockQueue from "../src/LockQueue.ts"
 import * as LockRecord from "../src/LockRecord.ts"
@@ -184,7 +186,7 @@ layer(ApiServer.layer(), { excludeTestServices: true })("a session that a thread
     }).pipe(Effect.scoped)
   )
 
-  it.effect("is lost if another process ends it", () =>
+  it.effect("is lost if another process ends it, and counts as a lock", () =>
     Effect.gen(function* () {
       const us = yield* aProcess("us")
       const { isValid, lost } = yield* (yield* us.wants("c")).held
@@ -198,7 +200,13 @@ layer(ApiServer.layer(), { excludeTestServices: true })("a session that a thread
       })
       assert.deepInclude(yield* Effect.flip(lost), { reason: "Removed", withSession: true })
       assert.isFalse(yield* isValid)
-    }).pipe(Effect.scoped)
+      const [acquired, removed] = [
+        Metric.withAttributes(LockMetrics.acquisitions, { kind: "lock" }),
+        Metric.withAttributes(LockMetrics.losses, { kind: "lock", reason: "Removed" })
+      ]
+      assert.strictEqual((yield* Metric.value(acquired)).count, 2)
+      assert.strictEqual((yield* Metric.value(removed)).count, 2)
+    }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })
 
