@@ -86,6 +86,19 @@ export const mutations: ReadonlyArray<MutatedSessions> = [
     how: { believes: (hold) => ({ ...hold, validFor: Number.MAX_SAFE_INTEGER }) }
   },
   {
+    name: "are broken and not told",
+    breaks: "a process relies on a lock that is not its own",
+    depth: 3,
+    in: {
+      wants: [[0], [0]],
+      leases: 1,
+      opens: 1,
+      breaks: 1,
+      before: [...opens("A", 0), ...asks("A", "x"), ...asks("B", "x")]
+    },
+    how: { breaksAtOnce: true }
+  },
+  {
     name: "trust a session of the same name, as those that wait for it",
     breaks: "a process waits for ever",
     depth: 1,

@@ -13,7 +13,7 @@ import { fence } from "../../../src/internal/session/fence.ts"
 import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockKind from "../../../src/LockKind.ts"
-import type { KnownSessions } from "../../../src/LockProtocol.ts"
+import * as LockProtocol from "../../../src/LockProtocol.ts"
 import { type ConditionalPatch, type ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
 import {
   type Bounds,
@@ -44,12 +44,14 @@ const sessionKind = { ...electionStore.kind(sessionKey), what: "session" } as co
  * - `sees`: the Lease of another's session, as a process that looks at that session sees it.
  * - `seesOwn`: the Lease of its own session, as its owner sees it, which last saw it as `known`.
  * - `believes`: the session as its owner judges whether it lives.
+ * - `breaksAtOnce`: an operator does not tell the owner of a session what it breaks.
  */
 export interface Mutation {
   readonly fences?: (write: ConditionalPatch) => ConditionalPatch | undefined
   readonly sees?: (lease: ObjectSnapshot, session: sessionLease.SessionReference) => ObjectSnapshot
   readonly seesOwn?: (lease: ObjectSnapshot, known: ObjectSnapshot) => ObjectSnapshot
   readonly believes?: (hold: holding.State) => holding.State
+  readonly breaksAtOnce?: true
 }
 
 const unavailable = new LockError.Unavailable({ object: "object", verb: "patch", detail: "no answer" })
@@ -130,7 +132,7 @@ export const make = (cast: Cast, mutation: Mutation) => {
     hold !== undefined &&
     holding.isValid(mutation.believes?.(hold) ?? hold, clockAt(tick))
 
-  const sessionsOf = (index: number, process: Process, tick: number): KnownSessions => ({
+  const sessionsOf = (index: number, process: Process, tick: number): LockProtocol.KnownSessions => ({
     current: () => (lives(process, tick) ? textOf(index, process.session) : undefined),
     hasEnded: (session) => process.ended.includes(session)
   })
@@ -354,6 +356,23 @@ export const make = (cast: Cast, mutation: Mutation) => {
       event: release.Event,
       tick: number
     ): release.Step => release.step(releaseOf(holderId(index, lock), kind), state, event, nowOf(process, tick)),
+
+    /** An operator breaks a lock: whether it waits for its holder, and the write that removes the record. */
+    tells: mutation.breaksAtOnce !== true,
+    breaks: (found: ObjectSnapshot, tick: number): ConditionalPatch => ({
+      expect: { resourceVersion: found.resourceVersion },
+      ...LockProtocol.planBreak(found, { earliest: millis(tick), latest: millis(tick) }, { kind, sharedWithDex: false })
+    }),
+    /** What others have broken of a session, by its Lease as its owner sees it, and the write that takes it off. */
+    brokenOn: (
+      index: number,
+      { hold, incarnation, known, lease }: Session
+    ): { readonly ids: ReadonlyArray<string>; readonly write: ConditionalPatch } | undefined => {
+      if (known === undefined || hold === undefined) return undefined
+      const ids = sessionLease.brokenOn(known)
+      const isIts = sessionLease.isOf(referenceOf(index, lease, incarnation, hold.snapshot.uid), known)
+      return ids.length > 0 && isIts ? { ids, write: sessionLease.clearing(known) } : undefined
+    },
 
     /** Whether the lease of a lock lasts, whatever became of the session. */
     lasts: (hold: holding.State, tick: number): boolean => holding.isValid(hold, clockAt(tick)),

@@ -5,8 +5,11 @@ import type { Answer } from "../../../src/internal/protocol/answer.ts"
 import * as release from "../../../src/internal/protocol/release.ts"
 import type * as walking from "../walk.ts"
 import { kind, type Leases, type Library, lost, parse, textOf } from "./library.ts"
-import { remove, serve } from "./server.ts"
+import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
+import { operator, remove, serve } from "./server.ts"
 import {
+  begin,
+  type Breaking,
   type Cast,
   type Contender,
   foreign,
@@ -51,7 +54,55 @@ export const moves = (world: World, rules: Rules, emit: Emit): void => {
       judged(`a stranger writes on ${lockOf(lock)}`, spent({ ...world, objects }, "strangers"))
     })
   }
+  breaks(world, rules, judged)
   judged("time passes", { ...world, tick: world.tick + 1 })
+}
+
+// An operator breaks a lock under a session. It tells the owner of the session, and waits until that has let go.
+const breaks = (world: World, { library }: Rules, emit: Emit): void => {
+  const { breaking, leases, left, objects, tick } = world
+  if (breaking === undefined) {
+    if (left.breaks === 0) return
+    return objects.forEach((object, lock) => {
+      const { holderId, session } = recordedIn(kind.decode(object.annotations)) ?? {}
+      if (holderId === undefined || session === undefined) return
+      const hasLetGo = !library.tells
+      const begun = { ...world, breaking: { lock, holderId, session, isTold: false, hasLetGo } }
+      emit(`an operator finds who has ${lockOf(lock)}`, spent(begun, "breaks"))
+    })
+  }
+  const { hasLetGo, holderId: broken, isTold, lock, session, write } = breaking
+  const on = (change: Partial<Breaking>, after = world): World => ({ ...after, breaking: { ...breaking, ...change } })
+  if (write !== undefined) {
+    const served = serve({ ...world, breaking: undefined }, { to: "lock", index: lock, write }, operator)
+    return emit(`the operator removes the record of ${lockOf(lock)}`, served.world, served.violation)
+  }
+  if (hasLetGo) {
+    const object = objects[lock]!
+    const isStill = recordedIn(kind.decode(object.annotations))?.holderId === broken
+    const next = isStill ? on({ write: library.breaks(object, tick) }) : { ...world, breaking: undefined }
+    return emit(`the operator reads ${lockOf(lock)}`, next)
+  }
+  const { lease } = parse(session)
+  const found = leases[lease]
+  const { hasEnded, sent } = library.judges(begin({ wants: [[]], leases: 0 }).processes[0]!, session, found, tick)
+  const looked = `the operator looks at ${leaseOf(lease)}`
+  if (sent !== undefined) {
+    const served = serve(world, { to: "lease", index: lease, write: sent }, operator)
+    return emit(looked, on({ hasLetGo: true }, served.world), served.violation)
+  }
+  const isNamed = found !== undefined && sessionLease.brokenOn(found).includes(broken)
+  if (hasEnded || (isTold && !isNamed)) return emit(looked, on({ hasLetGo: true }))
+  if (isNamed) return emit(looked, on({ isTold: true }))
+  const telling: Request = {
+    to: "lease",
+    index: lease,
+    write: {
+      expect: { resourceVersion: found!.resourceVersion },
+      annotations: sessionLease.breaking(found!, broken)!
+    }
+  }
+  emit(looked, on({ isTold: true }, serve(world, telling, operator).world))
 }
 
 /** What can happen next to one process. */
@@ -274,7 +325,10 @@ const onSession = (world: World, rules: Rules, index: number, unanswered?: Answe
         renewal: undefined,
         known: store.known()
       })
-      if (next._tag !== "Lost") return [known, violation()]
+      if (next._tag !== "Lost") {
+        const [heeded, broken] = heed(known, rules, index)
+        return [heeded, violation() ?? broken]
+      }
       const [over, broken] = sessionLost(known, index)
       return [over, violation() ?? broken]
     }
@@ -283,6 +337,30 @@ const onSession = (world: World, rules: Rules, index: number, unanswered?: Answe
   }
 }
 
+// What others have broken is given up, and then taken off the Lease. Nobody waits for that.
+const heed = (world: World, rules: Rules, index: number): After => {
+  const { session } = world.processes[index]!
+  const broken = rules.library.brokenOn(index, session)
+  if (broken === undefined) return [world]
+  const text = textOf(index, session)
+  const request: Request = { to: "lease", index: session.lease, write: broken.write }
+  const { limbo } = world.processes[index]!
+  const told = withSession(world, index, { broken: [...new Set([...(session.broken ?? []), ...broken.ids])] })
+  const cleared = withProcess(told, index, { limbo: isIn(limbo, request) ? limbo : [...limbo, request] })
+  return cleared.processes[index]!.contenders.reduce<After>(
+    ([world, violation], { hold, stage }, lock) => {
+      const isBroken = broken.ids.includes(holderId(index, lock)) && hold?.session === text
+      if (!isBroken || (stage !== "Holding" && stage !== "Renewing")) return [world, violation]
+      const [next, wrong] = runOut(world, rules, index, lock)
+      return [next, violation ?? wrong]
+    },
+    [cleared]
+  )
+}
+
+const isIn = (limbo: ReadonlyArray<Request>, request: Request): boolean =>
+  limbo.some((other) => JSON.stringify(other) === JSON.stringify(request))
+
 const gone: Partial<Session> = {
   stage: "None",
   known: undefined,
@@ -290,6 +368,7 @@ const gone: Partial<Session> = {
   hold: undefined,
   renewal: undefined,
   isRobbed: undefined,
+  broken: undefined,
   ...nothing
 }
 
@@ -514,6 +593,9 @@ const advanced = (world: World, rules: Rules, index: number, lock: number, [firs
       // A session that was lost meanwhile takes the lock with it.
       const isLost = hold.session !== undefined && textOf(index, process.session) !== hold.session
       if (isLost) return [withContender(world, index, lock, { stage: "Done" })]
+      if (hold.session !== undefined && process.session.broken?.includes(holderId(index, lock)) === true) {
+        return runOut(withContender(world, index, lock, { stage: "Holding", hold }), rules, index, lock)
+      }
       const token = Number(hold.snapshot.resourceVersion)
       const had = withContender(world, index, lock, { stage: "Holding", hold })
       const held = { ...had, tokens: had.tokens.with(lock, Math.max(token, had.tokens[lock]!)) }

@@ -25,6 +25,9 @@ export interface Served {
   readonly violation?: string | undefined
 }
 
+/** The place of an operator, which is no process of the world. */
+export const operator = -1
+
 /** Works on a request of this process. */
 export const serve = (world: World, request: Request, index: number): Served =>
   request.to === "lock" ? serveLock(world, request, index) : serveLease(world, request, index)
@@ -111,6 +114,8 @@ const judgeLock = (world: World, before: ObjectSnapshot, after: ObjectSnapshot, 
     return is.expiry === was.expiry && is.session === was.session ? undefined : "a process changed the lease of another"
   }
   if (was.session !== undefined) {
+    // Whether its holder still relied on it is judged with the state.
+    if (index === operator) return undefined
     return isStanding(world, was.session) ? "a lock was taken from a session that was not fenced" : undefined
   }
   return millis(world.tick) > was.expiresAt ? undefined : "a lock was taken before its lease had expired"

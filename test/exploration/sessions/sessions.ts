@@ -65,14 +65,14 @@ const both = [0, 1]
 
 /** The worlds. */
 export const sessions: ReadonlyArray<ExploredSessions> = [
-  explored("a process with a session, and another one that opens its own", 6, {
+  explored("a process with a session, and another one that opens its own", 5, {
     wants: [[0], [0]],
     leases: 2,
     opens: 3,
     faults: 1,
     before: opens("A", 0)
   }),
-  explored("a session that is being opened, twice on one Lease", 6, {
+  explored("a session that is being opened, twice on one Lease", 5, {
     wants: [[0], [0]],
     leases: 1,
     opens: 3,
@@ -167,6 +167,29 @@ export const sessions: ReadonlyArray<ExploredSessions> = [
     crashes: 2,
     faults: 1,
     before: [...opens("A", 0), ...asks("A", "x"), ...asks("B", "x"), "A crashes", ...passes(3), ...opens("C", 0)]
+  }),
+  explored("a lock under a session that an operator breaks, and a waiter", 6, {
+    wants: [both, [0]],
+    leases: 1,
+    opens: 2,
+    breaks: 1,
+    faults: 1,
+    before: [...opens("A", 0), ...asks("A", "x"), ...asks("B", "x"), "an operator finds who has x"]
+  }),
+  explored("a lock that an operator breaks while it is being acquired", 7, {
+    wants: [[0], [0]],
+    leases: 1,
+    opens: 1,
+    breaks: 1,
+    faults: 1,
+    before: [
+      ...opens("A", 0),
+      "A begins with x",
+      "the server works on the write of A to x",
+      "an operator finds who has x",
+      "the operator looks at lease-0",
+      ...asks("B", "x")
+    ]
   }),
   explored("a session whose Lease an operator deletes, and strangers", 6, {
     wants: [[0], [0]],

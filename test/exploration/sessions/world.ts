@@ -52,6 +52,7 @@ export interface Attempt {
  * - `known`: its Lease as last seen.
  * - `wish`: what it has asked its store to write; `sent` is the request that came of it.
  * - `isRobbed`: an operator has deleted its Lease.
+ * - `broken`: what operators have broken of all that it holds, as far as its owner knows.
  */
 export interface Session extends Sending {
   readonly stage: "None" | "Opening" | "Open" | "Renewing" | "Ending"
@@ -62,6 +63,7 @@ export interface Session extends Sending {
   readonly hold?: holding.State | undefined
   readonly renewal?: holding.Renewal | undefined
   readonly isRobbed?: true | undefined
+  readonly broken?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -119,6 +121,20 @@ export interface Troubles {
   readonly opens: number
   readonly ends: number
   readonly strangers: number
+  readonly breaks: number
+}
+
+/**
+ * An operator that breaks a lock under a session. `isTold`: the owner of the session was. `hasLetGo`: the holder does not rely on the lock any
+ * more. `write` is what removes the record.
+ */
+export interface Breaking {
+  readonly lock: number
+  readonly holderId: string
+  readonly session: string
+  readonly isTold: boolean
+  readonly hasLetGo: boolean
+  readonly write?: ConditionalPatch
 }
 
 /**
@@ -134,6 +150,7 @@ export interface World {
   readonly fenced: ReadonlyArray<string>
   readonly tokens: ReadonlyArray<number>
   readonly left: Troubles
+  readonly breaking?: Breaking | undefined
 }
 
 /** What a process knows of the server's time: bounds, in ticks from the truth. */
@@ -141,7 +158,7 @@ export type Bounds = readonly [earliest: number, latest: number]
 
 /**
  * The processes, each with the locks that it wants, and what may go wrong: requests and answers that are lost or late, crashes, clocks
- * that are set, Leases that an operator deletes; sessions that are opened and ended; strangers that write on an object. `clocks` are those
+ * that are set, Leases that an operator deletes, locks that it breaks; sessions that are opened and ended; strangers that write on an object. `clocks` are those
  * that a process may have, the first of which it has first.
  */
 export interface Cast extends Partial<Troubles> {
@@ -201,8 +218,9 @@ export const begin = (cast: Cast): World => ({
     opens: 0,
     ends: 0,
     strangers: 0,
+    breaks: 0,
     ...Object.fromEntries(
-      (["faults", "crashes", "settings", "deletions", "opens", "ends", "strangers"] as const).map((name) => [
+      (["faults", "crashes", "settings", "deletions", "opens", "ends", "strangers", "breaks"] as const).map((name) => [
         name,
         cast[name] ?? 0
       ])
