@@ -33,7 +33,7 @@ import * as Dice from "../simulation/dice.ts"
 
 const [name = "", file = "", witnesses = "", seed = ""] = process.argv.slice(2)
 const urls = JSON.parse(witnesses) as Readonly<
-  Record<"configMap" | "dex" | "election" | "once" | "refresh" | "semaphore" | "shared", string>
+  Record<"configMap" | "dex" | "election" | "once" | "refresh" | "semaphore" | "session" | "shared", string>
 >
 
 const post = (url: string, body: unknown) =>
@@ -54,13 +54,19 @@ const contendAt = <E extends { readonly _tag: string }, R>(
   acquire: Effect.Effect<Held, E, R | Scope.Scope>
 ) => contend({ name, dice: Dice.make(Number(seed), `${name}/${url}`), acquire, tell: tellTo(url) })
 
-const policy = LockPolicy.make({ ttl: "5 seconds", waitSchedule: LockPolicy.fixedPolls("100 millis", 600) })
-const lockOn = (resource: Resource.Resource) =>
-  Lock.layer({ identity: name, policy }).pipe(
+const patient = { ttl: "5 seconds", waitSchedule: LockPolicy.fixedPolls("100 millis", 600) } as const
+const policy = LockPolicy.make(patient)
+const lockOn = (resource: Resource.Resource, policyOfLock = policy) =>
+  Lock.layer({ identity: name, policy: policyOfLock }).pipe(
     Layer.provide(ObjectStoreKubernetes.layer({ resource, namespace: "dex" }))
   )
 
 const configMap = contendAt(urls.configMap, Lock.scoped("upgrade")).pipe(Effect.provide(lockOn(Resource.configMap)))
+
+/** A version that knows no sessions has leases of its own. It must never have one beside a holder under a session. */
+const session = contendAt(urls.session, Lock.scoped("upgrade-session")).pipe(
+  Effect.provide(lockOn(Resource.configMap, LockPolicy.make({ ...patient, session: true })), { local: true })
+)
 
 const dex = contendAt(urls.dex, Lock.scoped("upgrade")).pipe(
   Effect.provide(lockOn(Resource.refreshToken), { local: true })
@@ -150,7 +156,7 @@ const refresh = Effect.gen(function* () {
   )
 }).pipe(Effect.scoped)
 
-Effect.all([configMap, dex, election, once, refresh, semaphore, shared], {
+Effect.all([configMap, dex, election, once, refresh, semaphore, session, shared], {
   concurrency: "unbounded",
   discard: true
 }).pipe(

@@ -8,8 +8,8 @@ describeUpgrade(() => {
   it.live("lets both versions have locks of each kind in turn, and no promise is broken", () =>
     Effect.gen(function* () {
       const { seconds, seed } = yield* options
-      const { logs, problems, turns } = yield* run(seconds, seed)
-      yield* record({ kind: `rolling upgrade from ${released.slice(0, 7)}`, seed, seconds, turns, problems })
+      const { deaths, logs, problems, turns } = yield* run(seconds, seed)
+      yield* record({ kind: `rolling upgrade from ${released.slice(0, 7)}`, seed, seconds, turns, deaths, problems })
       assert.deepStrictEqual(problems, [], logs)
     })
   )

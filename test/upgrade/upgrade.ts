@@ -6,11 +6,13 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { broken } from "../chaos/crew.ts"
 import * as settings from "../chaos/settings.ts"
+import { now } from "../chaos/testimony.ts"
 import * as Witness from "../chaos/witness.ts"
 import { describeServers } from "../cluster/describeServers.ts"
 import { describeMissing } from "../../tools/notRun.ts"
@@ -42,7 +44,7 @@ const programIn = ({ folder, write }: Project): string => {
   return join(folder, "contender.ts")
 }
 
-const kinds = ["configMap", "dex", "election", "once", "refresh", "semaphore", "shared"] as const
+const kinds = ["configMap", "dex", "election", "once", "refresh", "semaphore", "session", "shared"] as const
 const limits: Readonly<Record<string, number>> = settings.limits
 
 const play = Effect.fnUntraced(function* (seconds: number, seed: number) {
@@ -83,10 +85,61 @@ const play = Effect.fnUntraced(function* (seconds: number, seed: number) {
     Effect.option
   )
   yield* Effect.sleep(seconds * 1000)
+  const isUnderSession = Effect.map(
+    Effect.orDie(api.request("GET", "/api/v1/namespaces/dex/configmaps/upgrade-session")),
+    ({ body }) => /\/kubelock-session-/.test(body.metadata?.annotations?.["kubelock.dev/lock-holder"] ?? "")
+  )
+  const deaths = yield* die(isUnderSession, witnesses, processes)
   yield* Effect.forEach(processes, ({ stop }) => stop("SIGTERM"), { concurrency: "unbounded", discard: true })
   const logs = yield* Effect.forEach(processes, ({ log }) => log)
-  return { witnesses, logs: logs.join("\n") }
+  return { witnesses, deaths, logs: logs.join("\n") }
 }, Effect.provide(NodeServices.layer))
+
+/**
+ * What became of a lock under a session whose process was killed, with all others of this version. `taken`: a process of the version before,
+ * which knows no sessions, took it. `resumed`: how long it took from the start of a process of this version until both versions had had it,
+ * in milliseconds; `undefined` if they did not.
+ */
+export interface Deaths {
+  readonly taken: boolean
+  readonly resumed: number | undefined
+}
+
+// Longer than the lease of a lock without a session lasts, and the uncertainty about it.
+const abandoned = 12_000
+
+const die = Effect.fnUntraced(function* (
+  isUnderSession: Effect.Effect<boolean>,
+  witnesses: Readonly<Record<string, Witness.Witness>>,
+  processes: ReadonlyArray<Daemon.Daemon>
+): Effect.fn.Return<Deaths, EnvtestError> {
+  const after = processes.filter((_, index) => index % 2 === 1)
+  const { ledger } = witnesses["session"]!
+  const enteredSince = (since: number, version: string) =>
+    [...ledger.lastEntered].some(([name, entered]) => name.startsWith(version) && entered > since)
+
+  for (;;) {
+    yield* Effect.sleep("20 millis").pipe(Effect.andThen(isUnderSession), Effect.repeat({ until: (is) => is }))
+    yield* Effect.forEach(after, ({ stop }) => stop("SIGKILL"), { concurrency: "unbounded", discard: true })
+    const at = now()
+    for (const { ledger } of Object.values(witnesses)) {
+      for (const name of ["after-1", "after-2"]) ledger.crashed(name, at)
+    }
+    if (yield* isUnderSession) break
+    yield* Effect.forEach(after, ({ start }) => start, { concurrency: "unbounded", discard: true })
+  }
+  yield* Effect.sleep("1 second")
+  const dead = now()
+  yield* Effect.sleep(abandoned)
+  const taken = enteredSince(dead, "before")
+  const started = now()
+  yield* after[0]!.start
+  const isBack = yield* Effect.sleep("10 millis").pipe(
+    Effect.repeat({ until: () => enteredSince(started, "before") && enteredSince(started, "after") }),
+    Effect.timeoutOption("2 minutes")
+  )
+  return { taken, resumed: Option.isSome(isBack) ? now() - started : undefined }
+})
 
 /** What the processes of the version before did, and those of this one. */
 const partsOf = ({ ledger, provider }: Witness.Witness) => {
@@ -105,6 +158,7 @@ const lacks = (witness: Witness.Witness): string | undefined => {
 
 /** What a run did: the turns of each version, and the broken promises, one sentence each. */
 export interface Upgrade {
+  readonly deaths: Deaths
   readonly turns: Readonly<Record<string, ReadonlyArray<number>>>
   readonly problems: ReadonlyArray<string>
   readonly logs: string
@@ -112,20 +166,25 @@ export interface Upgrade {
 
 /** Both versions contend for so long, and until each kind has shown what it must. */
 export const run = (seconds: number, seed: number): Effect.Effect<Upgrade, EnvtestError, Scope.Scope> =>
-  Effect.map(play(seconds, seed), ({ logs, witnesses }) => ({
+  Effect.map(play(seconds, seed), ({ deaths, logs, witnesses }) => ({
+    deaths,
     turns: Object.fromEntries(
       kinds.map((kind) => [kind, partsOf(witnesses[kind]!).map(({ length }) => length)] as const)
     ),
-    problems: kinds.flatMap((kind) => {
-      const witness = witnesses[kind]!
-      const { ledger, provider } = witness
-      const lacking = lacks(witness)
-      return [
-        ...(lacking === undefined ? [] : [lacking]),
-        ...broken(ledger.findings),
-        ...provider.reuses.map(({ first, generation, second }) => `${first} and ${second} both spent ${generation}`)
-      ].map((sentence) => `${kind}: ${sentence}`)
-    }),
+    problems: [
+      ...(deaths.taken ? ["session: the version before took a lock from a session that nobody had fenced"] : []),
+      ...(deaths.resumed === undefined ? ["session: not both versions had the lock again"] : []),
+      ...kinds.flatMap((kind) => {
+        const witness = witnesses[kind]!
+        const { ledger, provider } = witness
+        const lacking = lacks(witness)
+        return [
+          ...(lacking === undefined ? [] : [lacking]),
+          ...broken(ledger.findings),
+          ...provider.reuses.map(({ first, generation, second }) => `${first} and ${second} both spent ${generation}`)
+        ].map((sentence) => `${kind}: ${sentence}`)
+      })
+    ],
     logs
   }))
 
