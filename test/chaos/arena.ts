@@ -11,6 +11,7 @@ import * as Daemon from "../../src/testing/envtest/Daemon.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "./faketime.ts"
+import type { Host } from "./host.ts"
 import * as Houses from "./houses.ts"
 import * as Proxy from "./proxy.ts"
 import * as settings from "./settings.ts"
@@ -101,18 +102,45 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   return { house, witness, holders, refreshers }
 })
 
+/** The kubeconfig of a process on a host, or on this machine, for which a proxy listens on this port. */
+const from = (host: Host | undefined, { kubeConfig, url }: Houses.House, port: number): string =>
+  kubeConfig.replace(
+    url,
+    host === undefined
+      ? `https://127.0.0.1:${port}`
+      : `https://${host.server}:${port}\n      tls-server-name: localhost`
+  )
+
+const witnessFor = (host: Host | undefined, witness: Witness.Witness): string => {
+  const url = new URL(witness.url)
+  if (host !== undefined) url.hostname = host.witness
+  return url.href.replace(/\/$/, "")
+}
+
 const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness: Witness.Witness, options: Options) {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "kubelock-chaos-" }))
   const guard = yield* Guard.make(directory)
   const direct = Path.join(directory, "kubeconfig")
   yield* Effect.orDie(fs.writeFileString(direct, house.kubeConfig, { mode: 0o600 }))
-  const refreshers = yield* Effect.forEach(Array.from({ length: options.refreshers ?? 0 }).keys(), (index) =>
-    Daemon.make({
-      name: `refresher-${index}`,
-      command: process.execPath,
-      args: [Path.join(root, "test/chaos/refresher.ts"), `refresher-${index}`, direct, witness.url, tokenId],
-      guard
+  const refreshers = yield* Effect.forEach(
+    Array.from({ length: options.refreshers ?? 0 }).keys(),
+    Effect.fnUntraced(function* (index) {
+      const name = `refresher-${index}`
+      const host = house.hosts[index % house.hosts.length]
+      const kubeconfig = host === undefined ? direct : Path.join(directory, `${name}.kubeconfig`)
+      if (host !== undefined) {
+        const { port } = yield* Proxy.make(Number(new URL(house.url).port), { listenOn: host.server })
+        yield* Effect.orDie(fs.writeFileString(kubeconfig, from(host, house, port), { mode: 0o600 }))
+      }
+      const [command = "env", ...prefix] = [...(host?.command ?? []), "env"]
+      const program = Path.join(root, "test/chaos/refresher.ts")
+      return yield* Daemon.make({
+        name,
+        command,
+        args: [...prefix, process.execPath, program, name, kubeconfig, witnessFor(host, witness), tokenId],
+        guard
+      })
     })
   )
   const holders = yield* Effect.forEach(
@@ -121,16 +149,7 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
       const host = house.hosts[index % house.hosts.length]
       const proxy = yield* Proxy.make(Number(new URL(house.url).port), { listenOn: host?.server })
       const kubeconfig = Path.join(directory, `${name}.kubeconfig`)
-      const throughProxy =
-        host === undefined
-          ? house.kubeConfig.replace(house.url, `https://127.0.0.1:${proxy.port}`)
-          : house.kubeConfig.replace(
-              house.url,
-              `https://${host.server}:${proxy.port}\n      tls-server-name: localhost`
-            )
-      yield* Effect.orDie(fs.writeFileString(kubeconfig, throughProxy, { mode: 0o600 }))
-      const witnessUrl = new URL(witness.url)
-      if (host !== undefined) witnessUrl.hostname = host.witness
+      yield* Effect.orDie(fs.writeFileString(kubeconfig, from(host, house, proxy.port), { mode: 0o600 }))
       const [command = "env", ...prefix] = [...(host?.command ?? []), "env"]
       const clockFile =
         clock === undefined || Faketime.library === undefined ? undefined : Path.join(directory, `${name}.clock`)
@@ -152,7 +171,7 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
           "--kubeconfig",
           kubeconfig,
           "--witness",
-          witnessUrl.href,
+          witnessFor(host, witness),
           // Other versions do not know these flags.
           ...(options.holders.length > 4
             ? ["--long-stays", String(settings.longStaysAmong(options.holders.length))]

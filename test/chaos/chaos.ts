@@ -63,6 +63,14 @@ const crowds: Readonly<Record<Houses.Kind, number>> = {
   hosts: 4
 }
 
+/** How many processes share a rotating token. */
+const refreshers: Readonly<Record<Houses.Kind, number>> = {
+  "kube-apiserver": 0,
+  "apiextensions-apiserver": 0,
+  cluster: 4,
+  hosts: 2
+}
+
 /** Every second holder is of the other version: those with an even place if the seed is even, otherwise the others. */
 const holdersOf = ({ beside, crowd, seed, server }: Options): ReadonlyArray<Arena.HolderOptions> =>
   [
@@ -82,7 +90,7 @@ export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
   const holders = holdersOf(options)
-  const arena = yield* Arena.make({ ...options, holders, refreshers: options.server === "cluster" ? 4 : 0 })
+  const arena = yield* Arena.make({ ...options, holders, refreshers: refreshers[options.server] })
   const { house, witness } = arena
   const everybody = holders.map(({ name }) => name)
   if (!(yield* entered(witness, everybody, 0, 60_000 + 10_000 * holders.length))) {
@@ -104,7 +112,12 @@ export const run = Effect.fnUntraced(function* (
   yield* Fiber.interrupt(foreign)
   const { provider } = witness
   const rotationsBefore = provider.rotations
-  if (arena.refreshers.length > 0) yield* Effect.sleep("2 seconds")
+  if (arena.refreshers.length > 0) {
+    yield* Effect.sleep("20 millis").pipe(
+      Effect.repeat({ until: () => provider.rotations > rotationsBefore }),
+      Effect.timeoutOption(settings.rotation)
+    )
+  }
   yield* Effect.forEach(arena.refreshers, (process) => process.stop("SIGTERM"), { concurrency: "unbounded" })
   const left = yield* Effect.orDie(house.request("GET", `${Arena.objectsOf(options)}/${Arena.id}`))
   const annotations = left.body.metadata?.annotations ?? {}
@@ -159,7 +172,8 @@ const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Aren
   const target = inside()!
   const from = now()
   yield* target.crash
-  yield* Effect.sleep(settings.takeOver)
+  const isTakenOver = () => witness.ledger.findings.crashes.every(({ next }) => next !== undefined)
+  yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: isTakenOver }), Effect.timeoutOption(settings.takeOver))
   yield* target.process.start
   return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
 })

@@ -1,6 +1,7 @@
 /** The numbers of a chaos run and the bounds that follow from them. Times are in milliseconds. */
 import * as Duration from "effect/Duration"
 import { patience as releasePatience } from "../../src/internal/engine/release.ts"
+import * as RefreshOnce from "../../src/RefreshOnce.ts"
 
 /** What processes contend for in one and the same process: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
 export const crewKinds = ["lock", "election", "semaphore", "shared"] as const
@@ -81,6 +82,13 @@ export const turnOf = (contenders: number, ttl: number): number =>
 
 /** The longest time after the last fault until the servers answer within the request timeout. Beyond it the machine is too slow for a run. */
 export const settling = 120_000
+
+/**
+ * The longest time without a rotation once all is well: the lease of a process that is gone runs out, with a second of rounding, and is left
+ * alone for the grace. And four seconds for the clocks and the machine.
+ */
+export const rotation =
+  Duration.toMillis(RefreshOnce.defaultPolicy.ttl) + Duration.toMillis(RefreshOnce.defaultTakeoverGrace) + 5000
 
 /** How long a rotating token lives. */
 export const tokenLifetime = 200
