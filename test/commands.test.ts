@@ -32,7 +32,7 @@ const small: Readonly<Record<string, ReadonlyArray<string>>> = {
   start: ["--duration=300ms", "--threads=2", "--fibers=2"],
   bench: ["--duration=20ms"],
   "bench:startup": ["--rounds=1"],
-  "refresh-proof": ["--rounds=5", "--threads=2"],
+  "refresh-proof": ["--rounds=5", "--threads=2", "--upstream=50ms"],
   simulate: ["--seeds=2"],
   explore: ["--depth=2"]
 }

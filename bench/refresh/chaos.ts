@@ -126,6 +126,7 @@ export const play = (options: Options) =>
                 first,
                 callers: 4,
                 rounds: 1_000_000,
+                upstreamMillis: 0,
                 lifetimeMillis: Service.lifetimeMillis,
                 ttlMillis: ttl,
                 pollMillis: 20

@@ -12,7 +12,8 @@ const Line = Schema.fromJsonString(
     revoked: Schema.Int,
     callers: Schema.Int,
     requestsPerRotation: Schema.Finite,
-    getMillis: Schema.Struct({ p50: Schema.Finite, p99: Schema.Finite })
+    getMillis: Schema.Struct({ p50: Schema.Finite, p99: Schema.Finite }),
+    behindMillis: Schema.Struct({ p50: Schema.Finite, p99: Schema.Finite })
   })
 )
 
@@ -34,6 +35,18 @@ describe("npm run refresh-proof", () => {
       assert.strictEqual(code, 0, stderr)
       const line = yield* verdict(stdout)
       assert.deepInclude(line, { rounds: 40, refreshes: 40, revoked: 0, callers: 16 })
+    })
+  )
+
+  it.live("with a provider that takes its time, callers wait for that and little more", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* proof("--rounds=4", "--threads=2", "--upstream=1 second", "--json")
+      assert.strictEqual(code, 0, stderr)
+      const { behindMillis, getMillis, refreshes, requestsPerRotation } = yield* verdict(stdout)
+      assert.strictEqual(refreshes, 4)
+      assert.isAbove(getMillis.p99, 1000)
+      assert.isBelow(behindMillis.p50, getMillis.p50)
+      assert.isBelow(requestsPerRotation, 8)
     })
   )
 

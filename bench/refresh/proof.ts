@@ -4,12 +4,13 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as clusterFlags from "../../tools/clusterFlags.ts"
 import { toggle, whole } from "../../tools/flags.ts"
 import { run } from "../../tools/program.ts"
-import { connection } from "../harness/flags.ts"
+import { connection, duration } from "../harness/flags.ts"
 import { LoadError } from "../../src/cli/bench/harness/loadError.ts"
 import * as RefreshProof from "./refreshProof.ts"
 
@@ -19,6 +20,11 @@ const flags = {
   processes: whole("processes", [0, 64], "Services in processes of their own (default 0)").pipe(Flag.withDefault(0)),
   dex: toggle("dex", "Every second service refreshes as Dex does, on the same RefreshToken"),
   noLock: toggle("no-lock", "The same services without a lock: the provider revokes the grant"),
+  upstream: duration(
+    "upstream",
+    [Duration.zero, Duration.seconds(60)],
+    "How long the provider takes for a refresh, besides its own time (default 0)"
+  ).pipe(Flag.withDefault(Duration.zero)),
   json: toggle("json", "Print the verdict as one JSON object, the last line of standard output"),
   ...clusterFlags.flags
 }
@@ -48,6 +54,10 @@ const command = Command.make(
     },
     { command: "npm run refresh-proof -- --no-lock", description: "Without the lock: revoked at once" },
     { command: "npm run refresh-proof -- --dex --processes 2", description: "Beside Dex, and in processes" },
+    {
+      command: "npm run refresh-proof -- --rounds 20 --upstream 2s",
+      description: "With a provider that takes its time"
+    },
     { command: "npm run refresh-proof -- --kubeconfig --namespace default", description: "On a cluster of yours" }
   ])
 )

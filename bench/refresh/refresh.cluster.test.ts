@@ -1,5 +1,6 @@
 /** Refreshed exactly once on real API servers: the long proof, and chaos. */
 import { assert, describe, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { Envtest } from "../../src/testing/index.ts"
@@ -16,6 +17,7 @@ const prove = (settings: Partial<RefreshProof.Settings>) =>
       dex: false,
       lock: true,
       json: false,
+      upstream: Duration.zero,
       kubeconfig: { _tag: "Yaml", yaml: api.kubeConfig },
       namespace: "dex",
       ...settings

@@ -31,6 +31,7 @@ export interface Job {
   readonly namespace: string
   readonly id: string
   readonly provider: string
+  readonly upstreamMillis: number
   readonly first: string
   readonly callers: number
   readonly rounds: number
@@ -39,12 +40,16 @@ export interface Job {
   readonly pollMillis: number
 }
 
-/** The highest rotation seen, requests to the API server, the time of each `get`, and why the service ended early. */
+/**
+ * The highest rotation seen, requests to the API server, and why the service ended early. `millis` is the time of each `get`, and
+ * `behindMillis` that from the provider's answer to the `get` that brings it, for each caller.
+ */
 export interface Outcome {
   readonly service: string
   readonly rotation: number
   readonly requests: number
   readonly millis: ReadonlyArray<number>
+  readonly behindMillis: ReadonlyArray<number>
   readonly problem: string | null
 }
 
@@ -87,11 +92,18 @@ const getter = (job: Job) =>
 export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outcome> {
   const before = requests.counted()
   const millis: Array<number> = []
+  const behindMillis: Array<number> = []
   let rotation = 0
   const caller = <R>(get: Ways.Get<R>) =>
     Effect.gen(function* () {
       for (;;) {
+        const asked = yield* Clock.currentTimeMillis
         const token = yield* timed(millis, get(job.id))
+        const answered = Upstream.answeredAt(token, job)
+        // One that asks later than the provider answered waits for less.
+        if (answered !== undefined) {
+          behindMillis.push((yield* Clock.currentTimeMillis) - Math.max(asked, answered))
+        }
         rotation = Math.max(rotation, token.rotation)
         if (rotation >= job.rounds) return
         const left = DateTime.toEpochMillis(token.expiresAt) - (yield* Clock.currentTimeMillis)
@@ -110,7 +122,14 @@ export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outc
     Effect.provide(Layer.merge(Connection.layer(job.connection), FetchHttpClient.layer)),
     Effect.catch((error) => Effect.succeed(messageOf(error)))
   )
-  return { service: job.service, rotation, requests: requests.total(requests.since(before)), millis, problem }
+  return {
+    service: job.service,
+    rotation,
+    requests: requests.total(requests.since(before)),
+    millis,
+    behindMillis,
+    problem
+  }
 })
 
 const messageOf = (error: unknown): string =>

@@ -47,12 +47,13 @@ export class Unreachable extends Schema.Error<Unreachable>("kubelock/bench/refre
 }
 
 /**
- * The service that asks, the address of the provider, the first token, and how long access tokens live. The token of the
- * last of the `rounds` lives for an hour, so that it is not refreshed any more.
+ * The service that asks, the address of the provider, how long it takes besides, the first token, and how long access tokens live. The
+ * token of the last of the `rounds` lives for an hour, so that it is not refreshed any more.
  */
 export interface Options {
   readonly service: string
   readonly provider: string
+  readonly upstreamMillis: number
   readonly first: string
   readonly lifetimeMillis: number
   readonly rounds: number
@@ -63,10 +64,11 @@ const Problem = Schema.Struct({ error: Schema.String, error_description: Schema.
 
 /** Spends the refresh token of a value, or the first one, and returns the next value. */
 export const refresh =
-  ({ first, lifetimeMillis, provider, rounds, service }: Options) =>
+  ({ first, lifetimeMillis, provider, rounds, service, upstreamMillis }: Options) =>
   (current: Option.Option<Token>): Effect.Effect<Token, Refused | Unreachable, HttpClient.HttpClient> =>
     Effect.gen(function* () {
       const spent = Option.match(current, { onNone: () => first, onSome: (token) => Redacted.value(token.refresh) })
+      yield* Effect.sleep(upstreamMillis)
       const response = yield* HttpClientRequest.post(`${provider}/token`).pipe(
         HttpClientRequest.setHeader("x-service", service),
         HttpClientRequest.bodyUrlParams({
@@ -93,6 +95,12 @@ export const refresh =
         rotation
       }
     }).pipe(Effect.catchTag(["HttpClientError", "SchemaError"], () => new Unreachable()))
+
+/** When the provider answered with a token: `undefined` for that of the last round. */
+export const answeredAt = (
+  { expiresAt, rotation }: Token,
+  { lifetimeMillis, rounds }: Pick<Options, "lifetimeMillis" | "rounds">
+): number | undefined => (rotation < rounds ? DateTime.toEpochMillis(expiresAt) - lifetimeMillis : undefined)
 
 /** Whether a token has not expired. */
 export const isFresh = ({ expiresAt }: Token): Effect.Effect<boolean> => DateTime.isFuture(expiresAt)
