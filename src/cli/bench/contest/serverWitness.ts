@@ -143,6 +143,9 @@ export interface ServerWitness {
   readonly seen: () => Seen
 }
 
+/** How long a write is tried. Our choice: longer than a lease, so that a server that is away for a moment spoils no test. */
+const patience = "20 seconds"
+
 /** Makes the witness. Its requests are not counted. */
 export const make = (api: Api, { machine, most, names, namespace }: Options): ServerWitness => {
   const paths = names.map((name) => Resource.objectPath(Resource.configMap, namespace, name))
@@ -162,7 +165,10 @@ export const make = (api: Api, { machine, most, names, namespace }: Options): Se
       object: Resource.describe(Resource.configMap, namespace, names[id]!)
     }).pipe(
       Effect.flatMap((body) => Effect.orDie(read(body))),
-      Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 40 }),
+      Effect.retry({
+        while: ({ _tag }) => _tag === "LockUnavailable",
+        schedule: Schedule.spaced("250 millis").pipe(Schedule.upTo({ duration: patience }))
+      }),
       Effect.tapError(() => Effect.sync(() => tally.unsure++))
     )
 
