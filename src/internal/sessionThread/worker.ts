@@ -89,7 +89,7 @@ const keep = Effect.fnUntraced(
       Effect.catchTag("LockLost", () => Effect.void),
       Effect.catch((error) =>
         Effect.sync(() =>
-          open.port.postMessage({ _tag: "Failed", error: Schema.encodeSync(LockError.StoreError)(error) })
+          open.port.postMessage({ _tag: "Failed", error: Schema.encodeSync(LockError.StoreError)(error) }, [])
         )
       )
     )
