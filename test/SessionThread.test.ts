@@ -6,6 +6,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
@@ -35,14 +36,22 @@ import { logged } from "./utils/logged.ts"
 import * as stalls from "./sessionThread/stalls.ts"
 
 describe.concurrent("a process whose event loop is blocked", () => {
-  // As short as a renewal every third of the TTL can be on a busy machine.
   const ttl = 3000
+
+  // Up to which TTL the machine may be too busy to renew every third of it.
+  const longest = 24_000
 
   layer(ApiServer.layer(), { excludeTestServices: true })((it) => {
     it.effect("keeps its lock for longer than the TTL", () =>
       Effect.gen(function* () {
         const { kubeConfig } = yield* ApiServer.ApiServer
-        yield* stalls.isKept(kubeConfig, { ttl, maxStall: 60_000, blockedFor: 2 * ttl + 1000, by: "Loop" })
+        const isKept = (ttl: number) =>
+          stalls.isKept(kubeConfig, { ttl, maxStall: 60_000, blockedFor: 2 * ttl + 1000, by: "Loop" })
+        let tried = ttl
+        while (!(yield* isKept(tried))) {
+          tried *= 2
+          assert.isAtMost(tried, longest)
+        }
       })
     )
 
@@ -63,13 +72,14 @@ describe.concurrent("a process whose event loop is blocked", () => {
           by: "Sleep"
         })
         assert.isTrue(withSession)
-        const [stalled, lost, ...more] = logged
-        assert.strictEqual(
-          stalled,
+        assert.include(
+          logged,
           "The event loop of this process has been blocked for 1s. Its session is not renewed until it goes on."
         )
-        assert.match(lost!, /^Lost session "kubelock-session-\d+" .*: its lease expired before it was renewed\.$/)
-        assert.deepStrictEqual(more, [])
+        const told = logged.filter((line) =>
+          /^Lost session "kubelock-session-\d+" .*: its lease expired before it was renewed\.$/.test(line)
+        )
+        assert.lengthOf(told, 1)
       })
     )
 
@@ -103,6 +113,7 @@ const aProcess = Effect.fnUntraced(function* (
   const lock = yield* Lock.make({ identity, policy }).pipe(Effect.provideContext(context), Scope.provide(scope))
   return {
     store: Context.get(context, ObjectStore),
+    lock,
     wants: (id: string) => contend(lock, id),
     ends: Scope.close(scope, Exit.void)
   }
@@ -183,6 +194,21 @@ layer(ApiServer.layer(), { excludeTestServices: true })("a session that a thread
       assert.deepStrictEqual(lines, [
         "Error The thread that renews the session of this process has died. The session is lost."
       ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("goes on when another process breaks one of its locks, whose holder is told before", () =>
+    Effect.gen(function* () {
+      const us = yield* aProcess("us")
+      const them = yield* aProcess("them", { session: false })
+      const broken = yield* (yield* us.wants("broken")).held
+      const kept = yield* (yield* us.wants("kept")).held
+      const breaking = yield* Effect.forkChild(them.lock.break("broken"), { startImmediately: true })
+      assert.deepInclude(yield* Effect.flip(broken.lost), { _tag: "LockLost", reason: "Removed" })
+      assert.isFalse(yield* broken.isValid)
+      assert.strictEqual((yield* Fiber.join(breaking))._tag, "Held")
+      assert.isTrue(yield* kept.isValid)
+      assert.strictEqual((yield* them.lock.inspect("broken"))._tag, "Free")
     }).pipe(Effect.scoped)
   )
 

@@ -12,7 +12,7 @@ const suite = (server: Envtest.Server) =>
     it.effect("keeps its lock for half a minute of computing", () =>
       Effect.gen(function* () {
         const { kubeConfig } = yield* Envtest.ApiServer
-        yield* stalls.isKept(kubeConfig, { ttl, maxStall: 60_000, blockedFor: 30_000, by: "Loop" })
+        assert.isTrue(yield* stalls.isKept(kubeConfig, { ttl, maxStall: 60_000, blockedFor: 30_000, by: "Loop" }))
       })
     )
 
