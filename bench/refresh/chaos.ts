@@ -49,8 +49,8 @@ export interface Era {
 
 const services = 3
 const ttl = 1000
-/** Longer than the lease, its rounding and the uncertainty about the clock of the server. */
-const pause = 4000
+/** Longer than the lease, its rounding, the grace, and the uncertainty about the clock of the server. */
+const pause = 5000
 
 interface Injection {
   readonly service: string

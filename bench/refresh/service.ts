@@ -84,6 +84,8 @@ const getter = (job: Job) =>
       ttl: Duration.millis(job.ttlMillis),
       waitSchedule: Schedule.spaced(job.pollMillis).pipe(Schedule.upTo({ duration: "30 seconds" }))
     }),
+    // In proportion to the lease, as by default, so that eras are short in which services are killed.
+    takeoverGrace: job.ttlMillis,
     isFresh: Upstream.isFresh,
     refresh: Upstream.refresh(job)
   })

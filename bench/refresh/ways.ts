@@ -20,8 +20,8 @@ import { Token } from "./upstream.ts"
 /** How a service keeps others from refreshing at the same time. */
 export type Way = "kubelock" | "dex" | "none"
 
-/** Where the token is, and how it is judged and refreshed. Policy and identity are kubelock's. */
-export interface Options<E, R> extends Pick<RefreshOnce.Options<Token, E, R>, "policy" | "identity"> {
+/** Where the token is, and how it is judged and refreshed. Policy, identity and grace are kubelock's. */
+export interface Options<E, R> extends Pick<RefreshOnce.Options<Token, E, R>, "policy" | "identity" | "takeoverGrace"> {
   readonly location: RefreshOnce.Location
   readonly namespace: string
   readonly isFresh: (token: Token) => Effect.Effect<boolean>
