@@ -181,7 +181,7 @@ describe.concurrent("kubelock run", () => {
     const second = await run(...once, "--", "echo", "again")
     assert.deepStrictEqual([second.code, second.stdout], [0, ""])
     assert.match(second.stderr, /was completed before/)
-    const next = await run("report", "--once", "2026-11-29T02:00:00Z", "-c", "echo $KUBELOCK_PREVIOUS")
+    const next = await run("report", "--once", `@${Date.UTC(2026, 10, 29, 2) / 1000}`, "-c", "echo $KUBELOCK_PREVIOUS")
     assert.strictEqual(next.stdout, "2026-11-28T02:00:00.000Z\n")
   })
 

@@ -5,14 +5,16 @@ import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
 import { Envtest } from "../../src/testing/index.ts"
 
-/** Creates the manifest's roles, their bindings and its Secrets in a namespace, nothing that runs. Answers the account's kubeconfig. */
+/** Creates all of the manifest in a namespace but what runs and its account. Answers the account's kubeconfig. */
 export const kubeConfigOf = Effect.fnUntraced(function* (name: string, namespace: string, manifest: string) {
   const api = yield* Envtest.ApiServer
   const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`
   const paths: Readonly<Record<string, string>> = {
     Role: `${rbac}/roles`,
     RoleBinding: `${rbac}/rolebindings`,
-    Secret: `/api/v1/namespaces/${namespace}/secrets`
+    ConfigMap: `/api/v1/namespaces/${namespace}/configmaps`,
+    Secret: `/api/v1/namespaces/${namespace}/secrets`,
+    Lease: `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`
   }
   for (const object of loadAllYaml(readFileSync(manifest, "utf8"))) {
     const path = paths[object.kind]

@@ -12,6 +12,8 @@ import * as waiting from "../waiting.ts"
 
 const permits = [1, 999_999_999] as const
 
+const timeOf = (text: string) => DateTime.make(/^@\d+$/.test(text) ? Number(text.slice(1)) * 1000 : text)
+
 const flags = {
   name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
   command: Argument.String("command").pipe(
@@ -42,7 +44,7 @@ const flags = {
   once: Flag.String("once").pipe(
     Flag.withMetavar("TIME"),
     Flag.withDescription("Run the command unless the run that was due at this time was completed"),
-    Flag.filterMap(DateTime.make, () => "a time such as 2026-11-28T02:00:00Z"),
+    Flag.filterMap(timeOf, () => "a time such as 2026-11-28T02:00:00Z, or @ and seconds since 1970"),
     Flag.optional
   ),
   foreground: toggle(
