@@ -92,8 +92,18 @@ const suite = (server: Envtest.Server) =>
           assert.match(foreign.stderr, /Grant the verb|not allowed|forbidden/i)
           const rights = yield* run("kubelock doctor")
           assert.match(rights.stdout, /FAIL {2}rights for locks +not allowed to get, patch, create configmaps/)
-          for (const verbs of objectsOf(name).flatMap(({ rules = [] }) => rules.map(({ verbs }) => verbs))) {
-            assert.isEmpty(verbs.filter((verb) => !["get", "patch", "watch", "create"].includes(verb)))
+          const role = objectsOf(name).flatMap(({ rules }) => rules ?? [])[0]!
+          assert.deepStrictEqual(role.verbs, ["get", "patch", "watch"])
+          const api = yield* Envtest.ApiServer
+          for (const needed of ["get", "patch"]) {
+            const rules = [{ ...role, verbs: role.verbs.filter((verb) => verb !== needed) }]
+            const path = `/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/${account}`
+            assert.strictEqual((yield* api.request("PATCH", path, { rules })).status, 200)
+            // A candidate asks again for as long as it stands.
+            const denied = run(`timeout 20 kubelock run ${[lockOf(name), ...other.slice(1)].join(" ")} -- true`)
+            const { code, stderr } = yield* Effect.repeat(denied, { until: ({ code }) => code !== 0, times: 3 })
+            assert.notStrictEqual(code, 0)
+            assert.match(stderr, new RegExp(`Not allowed to ${needed} `))
           }
         })
       )
