@@ -47,7 +47,7 @@ describeServers(
 
     it.live("a hand-over that the server of the watches does not tell is found by the look at the object", () =>
       Effect.gen(function* () {
-        const { balancer, servers, site } = yield* Cluster.start()
+        const { balancer, servers, site } = yield* Cluster.start({ members: 1 })
         yield* balancer.choose(({ isWatch }) => (isWatch ? 0 : 1))
         const [one, other] = yield* Effect.all([aProcess(site.kubeConfig, "one"), aProcess(site.kubeConfig, "other")])
         const turn = Effect.fnUntraced(function* (holdFor: number, behind: boolean) {

@@ -37,8 +37,8 @@ export const etcdctl = await Effect.runPromise(
   )
 )
 
-/** Longer than the restart of an API server takes on a busy machine, so that the lock is still held when it is back. */
-const ttl = 40_000
+/** By default longer than the restart of an API server takes on a busy machine, so that the lock is still held when it is back. */
+const defaultTtl = 40_000
 
 const run = (...args: ReadonlyArray<string>) => Effect.promise(() => outputOf(Result.getOrThrow(etcdctl), ...args))
 
@@ -70,7 +70,7 @@ const restore = Effect.fnUntraced(function* (
 })
 
 /** A process that wants a whole lock: all permits, or to write. */
-const aProcess = (kind: settings.CrewKind, kubeConfig: string, identity: string) =>
+const aProcess = (kind: settings.CrewKind, kubeConfig: string, identity: string, ttl: number) =>
   Acquiring.make({
     kind,
     id: `held-${kind}`,
@@ -84,8 +84,11 @@ const aProcess = (kind: settings.CrewKind, kubeConfig: string, identity: string)
   }).pipe(Effect.provide(KubernetesClient.layerKubeConfigYaml(kubeConfig), { local: true }), Effect.orDie)
 
 /** A holder, and a waiter that gets the lock while the holder still calls it valid. What became of them is known after the restore. */
-const contest = Effect.fnUntraced(function* (kind: settings.CrewKind, kubeConfig: string) {
-  const [one, other] = yield* Effect.all([aProcess(kind, kubeConfig, "one"), aProcess(kind, kubeConfig, "other")])
+const contest = Effect.fnUntraced(function* (kind: settings.CrewKind, kubeConfig: string, ttl: number) {
+  const [one, other] = yield* Effect.all([
+    aProcess(kind, kubeConfig, "one", ttl),
+    aProcess(kind, kubeConfig, "other", ttl)
+  ])
   const held = yield* Deferred.make<bigint>()
   const holder = yield* Effect.gen(function* () {
     const { fencingToken, lost } = yield* one
@@ -111,6 +114,7 @@ const contest = Effect.fnUntraced(function* (kind: settings.CrewKind, kubeConfig
 
 /** What a restore did. Times are in milliseconds, `waiterAfter` since the server was back. */
 export interface Restored {
+  readonly ttl: number
   readonly snapshotAge: number
   readonly contests: ReadonlyArray<{
     readonly kind: settings.CrewKind
@@ -141,7 +145,8 @@ export type How = keyof typeof flags
 /** Restores etcd once. */
 export const play = Effect.fnUntraced(function* (
   how: How,
-  seed: number
+  seed: number,
+  ttl = defaultTtl
 ): Effect.fn.Return<Restored, EnvtestError, Scope.Scope> {
   const cluster = yield* Cluster.start({ members: 1, servers: 1 })
   const { kubeConfig } = cluster.site
@@ -154,13 +159,14 @@ export const play = Effect.fnUntraced(function* (
   // The crew goes on for longer than it stays inside.
   yield* Effect.sleep("7 seconds")
   // Many writes, so that a plain restore goes back further than a restart goes on.
-  for (let write = 0; write < 400; write++) {
+  const writes = how === "plain" ? 400 : 0
+  for (let write = 0; write < writes; write++) {
     yield* Effect.orDie(
       cluster.site.request("PATCH", "/api/v1/namespaces/dex", { metadata: { annotations: { write: String(write) } } })
     )
   }
 
-  const outcomes = yield* Effect.forEach(settings.crewKinds, (kind) => contest(kind, kubeConfig), {
+  const outcomes = yield* Effect.forEach(settings.crewKinds, (kind) => contest(kind, kubeConfig, ttl), {
     concurrency: "unbounded"
   })
   yield* Effect.sleep("1 second")
@@ -169,8 +175,13 @@ export const play = Effect.fnUntraced(function* (
   const back = now()
   const contests = yield* Effect.orDie(Effect.forEach(outcomes, (outcome) => outcome(back)))
   const recovered = yield* crew.entered(back, settings.turnOf(4, settings.ttl))
-  yield* Effect.sleep("1 second")
+  // The restored object may show the lock of a rotation that was under way.
+  yield* Effect.sleep("20 millis").pipe(
+    Effect.repeat({ until: () => crew.provider.rotations > rotationsSince }),
+    Effect.timeoutOption(settings.rotation)
+  )
   return {
+    ttl,
     snapshotAge: back - taken,
     contests,
     crew: Object.entries(crew.ledgers).map(([kind, { findings }]) => ({
@@ -191,7 +202,7 @@ export const play = Effect.fnUntraced(function* (
  */
 export const problems = (
   how: How,
-  { contests, crew, recovered, reuses, rotations }: Restored
+  { contests, crew, recovered, reuses, rotations, ttl }: Restored
 ): ReadonlyArray<string> => [
   ...contests.flatMap(({ kind, overlap, tokenGrew }) => [
     ...(overlap < ttl / 3 ? [] : [`${kind}: two called it valid for ${overlap} ms`]),
