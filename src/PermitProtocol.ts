@@ -267,8 +267,8 @@ export const planLeave = (
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
   const freed = Math.min(lease.permits, line.find(({ holderId }) => holderId === lease.holderId)?.granted ?? 0) - keeps
   // Where turns cannot be written down in time, they serve for as long as they go on by themselves.
-  const last = leaving.isHurried !== true || turnsOf(kind, seen, waiters) > passed
-  const usesTurns = waiters.length >= fewest && freed > 0 && hasTurns(kind, seen) && last
+  const last = !outdatesTurns(leaving) || turnsOf(kind, seen, waiters) > passed
+  const usesTurns = waiters.length >= fewestFor(leaving) && freed > 0 && hasTurns(kind, seen) && last
   const { expect, patch } = usesTurns ? takingTurns(kind, freed, waiters.length, again) : labels
   const write: ConditionalPatch = {
     expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...expect },
@@ -298,8 +298,10 @@ export const planLeave = (
 /** How many of the waiters that come next are written down. */
 export const turns = 16
 
-/** With fewer waiters than this nobody writes them down. */
+/** With fewer waiters than this nobody writes them down, unless it waits again. */
 export const fewest = 3
+
+const fewestFor = ({ again }: Leaving): number => (again === undefined ? fewest : 1)
 
 /** The name of the annotation with the process of a waiter that comes next, the first being 1. */
 export const turnKey = (key: string, position: number): string => `${key}-turn-${position}`
@@ -418,7 +420,7 @@ export const readAnswer = (
   const passed = first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
   if (line.length === 0) return { write: tidy(kind, snapshot), otherwise: undefined, passed }
   const wakes = missed.length > 0 ? wake(kind, snapshot, missed) : undefined
-  const next = leaving.isHurried === true ? undefined : newTurns(kind, snapshot, line)
+  const next = outdatesTurns(leaving) ? undefined : newTurns(kind, snapshot, line, fewestFor(leaving))
   if (next === undefined) return { write: wakes, otherwise: undefined, passed }
   return {
     write: {
@@ -430,6 +432,9 @@ export const readAnswer = (
     passed
   }
 }
+
+// Where those that leave wait again, turns go on by themselves once they are right, however fast.
+const outdatesTurns = ({ again, isHurried }: Leaving): boolean => isHurried === true && again === undefined
 
 // How many of the waiters are written down, the first of them without a gap; 0 if others are.
 const turnsOf = ({ key }: PermitKind, { annotations }: Seen, waiters: ReadonlyArray<Placed>): number => {
@@ -444,7 +449,8 @@ const turnsOf = ({ key }: PermitKind, { annotations }: Seen, waiters: ReadonlyAr
 const newTurns = (
   kind: PermitKind,
   seen: Seen,
-  line: ReadonlyArray<Placed>
+  line: ReadonlyArray<Placed>,
+  fewest: number
 ): { readonly expect: Readonly<Record<string, string | boolean>>; readonly annotations: MetadataPatch } | undefined => {
   const { key, permits } = kind
   const waiters = line.filter(isWaiting)

@@ -418,6 +418,26 @@ describe("the turns of a line", () => {
     }
   })
 
+  it("are written down for a single waiter only by a process that waits again", () => {
+    const again = { holderId: "pod/gggggggggggg.1", permits: 1, ttl: 10_000 }
+    const found = objectWith(two, lease(a, "1"), lease(b, "2"), ...waiters.slice(0, 2))
+    for (const waitsAgain of [true, false]) {
+      const plan = leave(found, lease(a, "1"), { again: waitsAgain ? again : undefined })
+      const { write } = PermitProtocol.readAnswer(two, plan, apply(found, plan.write)!)
+      assert.strictEqual(write?.annotations[`${key}-turn-1`], waitsAgain ? "dddddddddddd" : undefined)
+    }
+  })
+
+  it("are written down in a hurry only by a process that waits again", () => {
+    const again = { holderId: "pod/gggggggggggg.1", permits: 1, ttl: 10_000 }
+    for (const waitsAgain of [true, false]) {
+      const plan = leave(line, lease(a, "1"), { isHurried: true, again: waitsAgain ? again : undefined })
+      const { write } = PermitProtocol.readAnswer(two, plan, apply(line, plan.write)!)
+      const due = Object.keys(write?.annotations ?? {}).filter((name) => name.startsWith(`${key}-turn-`))
+      assert.strictEqual(due.length > 0, waitsAgain)
+    }
+  })
+
   it("end at a gap", () => {
     const gap = { ...written, annotations: { ...written.annotations, [`${key}-turn-3`]: "none" } }
     const plan = leave(gap, lease(a, "1"))

@@ -72,12 +72,12 @@ const wants = <A, E>(take: Effect.Effect<A, E, Scope.Scope>) =>
 const limit = 2
 
 /**
- * 16 processes that want something again and again, and have it for 20 ms. The server applies one write after the other, and needs longer
+ * 16 processes that want something again and again, and hold it for some milliseconds. The server applies one write after the other, and needs longer
  * the more are under way: sixteen at once take it three times as long as one after the other, as on a kube-apiserver. Answers what there
  * was in some seconds, for each acquisition.
  */
 const contest = Effect.fnUntraced(function* (
-  seconds: number,
+  { hold, seconds }: { readonly hold: number; readonly seconds: number },
   take: (process: Process, random: () => number) => Effect.Effect<unknown, LockError.LockError, Scope.Scope>
 ) {
   const world = yield* setUp
@@ -121,7 +121,7 @@ const contest = Effect.fnUntraced(function* (
         waits.push((yield* Clock.currentTimeMillis) - startedAt)
         rounds[index]!++
         most = Math.max(most, ++inside)
-        yield* Effect.sleep("20 millis")
+        yield* Effect.sleep(hold)
         inside--
       })
       return yield* Effect.forever(Effect.scoped(round))
@@ -502,8 +502,9 @@ describe("permits", () => {
 
   it.effect("16 processes, 4 permits: in turn, near to what the server allows, and with one request each", () =>
     Effect.gen(function* () {
-      const { most, perSecond, requests, events, jain, longestWait } = yield* contest(1, ({ semaphore }) =>
-        semaphore.take(id, { limit: 4, waitSchedule, releaseInBackground: true })
+      const { most, perSecond, requests, events, jain, longestWait } = yield* contest(
+        { hold: 20, seconds: 1 },
+        ({ semaphore }) => semaphore.take(id, { limit: 4, waitSchedule, releaseInBackground: true })
       )
       assert.isAtMost(most, 4)
       // A write takes 3 ms, so the most is 4 * 1000 / 23.
@@ -515,11 +516,25 @@ describe("permits", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("16 processes, 4 permits that are held for no time: in turn, and with one request each", () =>
+    Effect.gen(function* () {
+      const { events, jain, most, perSecond, requests } = yield* contest({ hold: 0, seconds: 1 }, ({ semaphore }) =>
+        semaphore.take(id, { limit: 4, waitSchedule, releaseInBackground: true })
+      )
+      assert.isAtMost(most, 4)
+      // The server applies one write after the other, in 3 ms at least.
+      assert.isAbove(perSecond, 0.4 * (1000 / 3))
+      assert.isAtMost(requests, 1.1)
+      assert.isAtMost(events, 2.2)
+      assert.isAbove(jain, 0.98)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("of readers, one of ten a writer: many times as many as of a lock, with few requests and events", () =>
     Effect.gen(function* () {
       const options = { waitSchedule, releaseInBackground: true }
-      const { perSecond: exclusive } = yield* contest(1, ({ lock }) => lock.scoped(id, options))
-      const { events, perSecond, requests } = yield* contest(3, ({ shared }, random) =>
+      const { perSecond: exclusive } = yield* contest({ hold: 20, seconds: 1 }, ({ lock }) => lock.scoped(id, options))
+      const { events, perSecond, requests } = yield* contest({ hold: 20, seconds: 3 }, ({ shared }, random) =>
         random() < 0.1 ? shared.exclusive(id, options) : shared.shared(id, options)
       )
       assert.isAbove(perSecond, 2.5 * exclusive)
