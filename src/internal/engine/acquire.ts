@@ -172,7 +172,7 @@ const performNow = (attempt: Attempt): Effect.Effect<Event> => {
   return perform(attempt)
 }
 
-// A lease that began too long ago is not written: the acquisition looks again.
+// A lease that began too long ago is not written: the acquisition looks again, or plans anew what it takes over.
 const performLater = Effect.fnUntraced(function* (attempt: Attempt, slot: Entry): Effect.fn.Return<Event> {
   const { command, contender } = attempt
   const asked = yield* ClockReading.now

@@ -163,6 +163,8 @@ const contenderOf = (
 const onElapsed = (self: Acquisition, state: State, now: Now): Step => {
   const { phase } = state
   if (phase._tag === "BackingOff" && phase.next === "Join") return join(self, state, phase.seen, now)
+  // Its lease was planned too long ago. An expired holder has most likely not come back.
+  if (phase._tag === "Writing" && phase.grant.tookOverFrom !== undefined) return takeOver(self, state, now)
   if (isDueToBreak(self, phase, now)) return takeOver(self, state, now)
   if (phase._tag === "Waiting") {
     if (phase.hasEnded === true) return takeOver(self, state, now)

@@ -8,7 +8,7 @@ import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { logged } from "../../utils/logged.ts"
-import { key, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
+import { type Between, key, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
 import { type Mutation, withoutComparison, withoutFence } from "./mutations.ts"
 
 const soon = TestClock.adjust("1 millis")
@@ -141,6 +141,39 @@ describe("the locks of a process that died", () => {
         }).pipe(logged)
     )
   }
+
+  it.effect("are taken with one write each, however long that takes", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      let latency = 0
+      let readings = 0
+      const slow: Between = {
+        locks: (store) => ({
+          ...store,
+          // A holder looks at its locks, too, and takes an answer from a cache.
+          read: (id, options) =>
+            Effect.suspend(() => {
+              if (options?.mayBeStale !== true) readings++
+              return store.read(id, options)
+            }),
+          compareAndSwap: (id, patch) => Effect.suspend(() => Effect.delay(store.compareAndSwap(id, patch), latency))
+        })
+      }
+      const them = yield* withSession(aProcess("them", { between: slow }))
+      const ids = names(100)
+      yield* Effect.forEach(ids, (id) => us.has(id))
+      const theirs = yield* Effect.forEach(ids, (id) => them.wants(id, patient))
+      yield* TestClock.adjust("5 seconds")
+      readings = 0
+      // Sixteen at a time, which takes longer than a third of the TTL.
+      latency = 1000
+      yield* us.ends
+      yield* TestClock.adjust("8 seconds")
+      for (const one of theirs) assert.isTrue(yield* one.has)
+      assert.strictEqual(readings, 0)
+    }).pipe(logged)
+  )
 
   it.effect("are taken at once by a process that comes later", () =>
     Effect.gen(function* () {
