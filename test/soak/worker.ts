@@ -2,7 +2,8 @@
  * The process that is sampled: `node --expose-gc test/soak/worker.ts KUBECONFIG SEED`.
  *
  * Three services stay, and others come and go. Each is a client with locks on many objects, permits and shared locks; those
- * that stay also share a rotating token and elect a leader. The process prints a line of JSON for each sample. After SIGTERM
+ * that stay also share a rotating token and elect a leader. Two of those that stay, and every other one of the rest, hold their locks under
+ * sessions. The process prints a line of JSON for each sample. After SIGTERM
  * it closes everything, and its last sample shows what is left.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -21,6 +22,7 @@ import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as LeaderElection from "../../src/LeaderElection.ts"
 import * as Lock from "../../src/Lock.ts"
 import type * as LockError from "../../src/LockError.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
@@ -127,10 +129,12 @@ const visit = <E, R>(acquire: Effect.Effect<Held, E, R>, share: Share, millis: n
 
 const client = KubernetesClient.layerKubeConfig({ file })
 
-const locks = (identity: string) =>
-  Layer.mergeAll(Lock.layer({ identity }), Semaphore.layer({ identity }), SharedLock.layer({ identity })).pipe(
-    Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" }))
-  )
+const locks = (identity: string, session: boolean) =>
+  Layer.mergeAll(
+    Lock.layer({ identity, policy: LockPolicy.make({ session }) }),
+    Semaphore.layer({ identity }),
+    SharedLock.layer({ identity })
+  ).pipe(Layer.provide(ObjectStoreKubernetes.layer({ resource: Resource.configMap, namespace: "dex" })))
 
 const refused = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.catch(effect, ({ _tag }) =>
@@ -219,7 +223,7 @@ const electing = (identity: string) =>
 const callers = 6
 
 /** A service that stays. */
-const resident = (identity: string) =>
+const resident = (identity: string, session: boolean) =>
   Effect.all(
     [
       ...Array.from({ length: callers }, (_, index) => caller(`${identity}-${index}`)),
@@ -227,7 +231,7 @@ const resident = (identity: string) =>
       electing(identity)
     ],
     { concurrency: "unbounded", discard: true }
-  ).pipe(Effect.provide(locks(identity)), Effect.provide(client, { local: true }))
+  ).pipe(Effect.provide(locks(identity, session)), Effect.provide(client, { local: true }))
 
 /** A service that does its work on an object of its own and on others, cleans up, and goes. */
 const passing = (index: number) => {
@@ -243,7 +247,7 @@ const passing = (index: number) => {
       yield* Lock.removeIdle(own)
       newest.delete(own)
     })
-  ).pipe(Effect.provide(locks(`passing-${index}`)), Effect.provide(client, { local: true }))
+  ).pipe(Effect.provide(locks(`passing-${index}`, index % 2 === 0)), Effect.provide(client, { local: true }))
 }
 
 const comingAndGoing = Effect.gen(function* () {
@@ -255,9 +259,9 @@ const comingAndGoing = Effect.gen(function* () {
 
 const world = Effect.all(
   [
-    resident("resident-0"),
-    resident("resident-1"),
-    resident("resident-2"),
+    resident("resident-0", true),
+    resident("resident-1", true),
+    resident("resident-2", false),
     comingAndGoing,
     Effect.forever(Effect.andThen(Effect.sleep("5 seconds"), report(false)))
   ],
