@@ -14,13 +14,15 @@ import * as requests from "./requests.ts"
 export const questionsAtOnce = 8
 
 /**
- * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow. A
- * question that fails once another one was asked says nothing about the server any more.
+ * Makes the questions of one acquisition: asks, and waits for an answer to any of them, or until the next question may follow. An
+ * answer that came since the last time waits until then: it has taught the clock, and must not hide the next one. A question that
+ * fails once another one was asked says nothing about the server any more.
  */
 export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effect<Event> => {
   let asked = 0
   let unanswered = 0
   let answer: Answer | undefined
+  let isFresh = false
   let notify = () => {}
 
   const question = (number: number) =>
@@ -28,21 +30,22 @@ export const make = ({ scope, store, timers }: Engine, id: string): Effect.Effec
       unanswered--
       if (told._tag === "Failed" && number < asked) return
       answer = told
+      isFresh = true
       notify()
     })
 
   const ask = Effect.suspend(() => {
+    isFresh = false
     if (unanswered === questionsAtOnce) return Effect.void
     unanswered++
     asked++
-    // It has taught the clock, and only delays what the next answers tell.
-    answer = undefined
+    if (answer?._tag === "Failed") answer = undefined
     return Effect.forkIn(question(asked), scope)
   })
 
   const untilTold = timers.wait(shortestAskInterval, (wake) => {
     notify = wake
-    if (answer !== undefined) wake()
+    if (isFresh) wake()
     return () => {
       notify = () => {}
     }

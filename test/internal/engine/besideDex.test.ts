@@ -313,6 +313,33 @@ describe("beside Dex", () => {
   )
 
   it.effect(
+    "a waiter that may not watch heeds answers that came late, too, so that it sees that the lock is free",
+    () =>
+      Effect.gen(function* () {
+        const { annotate, aProcess, holder } = yield* setUp
+        yield* annotate(dexLockUntil(15))
+        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
+          ...store,
+          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 400, latest: latest + 400 })),
+          read: (id, options) =>
+            options?.mayBeStale === true ? Effect.delay(store.read(id), "2 millis") : store.read(id)
+        }))
+        us.watching.fault = new LockError.Forbidden({
+          object: id,
+          verb: "watch",
+          status: 403,
+          refusedBy: "Authorizer",
+          detail: "no"
+        })
+        yield* us.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 200) })
+        yield* pass(12_500, 1)
+        yield* annotate({ [key]: null })
+        yield* pass(500, 1)
+        assert.strictEqual(yield* holder, "us")
+      })
+  )
+
+  it.effect(
     "a lock of Dex is taken at once when the clock tells that it has expired, also if no question is answered",
     () =>
       Effect.gen(function* () {
