@@ -110,7 +110,7 @@ export const make = (connections: Connections, server: ServerUrl, timers: Timers
     credentials: Headers,
     limits: Limits,
     read: Read<A>,
-    exchange = new Exchange()
+    exchange?: Exchange
   ): Effect.Effect<A, RequestError> => {
     const { body, headers, method, path } = request
     return requestSpan.around(server, request, (span) =>
@@ -201,7 +201,7 @@ const dispatch = <A>(
   limits: Limits,
   timers: Timers,
   read: Read<A>,
-  exchange: Exchange
+  exchange = new Exchange()
 ): Effect.Effect<A, RequestError> =>
   Effect.callback((resume) => {
     const end = (exit: Effect.Effect<A, RequestError>) => {

@@ -175,6 +175,18 @@ describe("a request", () => {
     })
   )
 
+  it.live("can be sent again after it was given up", () =>
+    Effect.gen(function* () {
+      const bodies = ["x".repeat(2000), "ok"]
+      const { send } = yield* serving((socket) => {
+        const body = bodies.shift()!
+        socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
+      })
+      const { body } = yield* Effect.retry(send(get), { times: 1 })
+      assert.strictEqual(body, "ok")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is never sent if it is given up before there is a connection, and then frees its place in the pool", () =>
     Effect.gen(function* () {
       const agent = new Undici.Agent({ connections: 1, connect: (_, done) => void (connected = done) })
