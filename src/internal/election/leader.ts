@@ -1,4 +1,4 @@
-/** Who leads, by what the Lease says. Pure. */
+/** The leader, by what the Lease says. Pure. */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import type { ObjectSnapshot } from "../../ObjectStore.ts"

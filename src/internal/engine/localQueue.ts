@@ -179,9 +179,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       }
     })
 
-  // Other processes wait, or the lock is lost. The release is not sent at once: a contender of this process that wants the lock again right away is then
-  // in the local queue, and gets a place in the object's queue with the same request, unless a Dex may wait. The contender that leaves
-  // is such a one only if it does not wait for the release.
+  // Other processes wait, or the lock is lost. The release is not sent at once: a contender of this process that wants the lock again right
+  // away is then in the local queue, and gets a place in the object's queue with the same request, unless a Dex may wait. The contender
+  // that leaves is such a one only if it does not wait for the release.
   const handOverToOthers = Effect.fnUntraced(function* (
     { lease }: Holding,
     entry: Entry,
