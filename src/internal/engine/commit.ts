@@ -2,7 +2,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type { Lease } from "../../LockRecord.ts"
 import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as protocol from "../protocol/commit.ts"
@@ -10,6 +9,7 @@ import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
 import { requestOf } from "./release.ts"
 import * as requests from "./requests.ts"
+import * as retries from "./retries.ts"
 import * as waitBudget from "./waitBudget.ts"
 
 /**
@@ -32,7 +32,7 @@ export const commit = Effect.fnUntraced(function* (
   const { engine, id, object } = contender
   const { store } = engine
   const self = { ...requestOf(contender, undefined), object, content, annotations }
-  const budget = waitBudget.make(retries)
+  const budget = waitBudget.make(schedule)
   let [state, command] = protocol.begin(self, lease, seen, inDoubt, yield* requests.now(store))
   for (;;) {
     let event: protocol.Event
@@ -64,6 +64,4 @@ export const commit = Effect.fnUntraced(function* (
 /** How long a commit goes on trying. Our choice. */
 export const patience = Duration.seconds(30)
 
-const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: patience })
-)
+const schedule = retries.upTo(patience)

@@ -5,7 +5,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type { Handle } from "../../Handle.ts"
 import * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
@@ -21,6 +20,7 @@ import type { Holding } from "./holding.ts"
 import { holdingOf } from "./localQueue.ts"
 import { handOver, withdraw } from "./release.ts"
 import * as requests from "./requests.ts"
+import * as retries from "./retries.ts"
 
 /** The part of a handle that says which hold it is. */
 export type Which = Pick<Handle, "id" | "holderId">
@@ -168,12 +168,10 @@ const writeLease = (on: On, id: string, patch: AnnotationGuardedPatch, lease: Le
 const patiently = <A, E extends LockError.LockError>(once: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.retry(once, {
     while: ({ _tag }) => _tag === "LockUnavailable" || _tag === "LockConflict",
-    schedule: retries
+    schedule
   })
 
 /** How long a handle is tried that does not succeed at once. Our choice. */
 export const patience = Duration.seconds(10)
 
-const retries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: patience })
-)
+const schedule = retries.upTo(patience)

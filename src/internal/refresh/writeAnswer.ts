@@ -7,19 +7,17 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type { Held } from "../../Held.ts"
 import type * as LockError from "../../LockError.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import { patience } from "../engine/commit.ts"
+import * as retries from "../engine/retries.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
 import { type Deps, hasLease } from "./deps.ts"
 
 /** How long a process goes on to write an answer after it has lost the lock. Our choice. */
-export const rescueSchedule = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: patience })
-)
+export const rescueSchedule = retries.upTo(patience)
 
 /** Why a value was not written. `isLost`: the object was seen without the lease, so another process may have stored a value. */
 export interface Failure {
