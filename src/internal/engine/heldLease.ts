@@ -115,17 +115,22 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   const renewInSlot = (interval: number) =>
     Effect.gen(function* () {
       if (state.loss !== undefined) return undefined
-      // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
-      const { server } = yield* requests.now(store)
-      if (!LockProtocol.isClockUsable(server, ttl)) yield* requests.read(store, id)
-      const [planned, renewal] = holding.planRenewal(state, terms, yield* requests.now(store))
-      state = planned
+      const renewal = yield* planned(holding.planRenewal, terms)
       bind()
       const next = yield* renewBy(renewal, interval)
       if (next._tag === "Lost") return undefined
       if (next._tag === "Renewed") yield* telemetry.measure(contender, LockMetrics.renewals, 1)
       return next.next
     })
+
+  // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
+  const planned = Effect.fnUntraced(function* (plan: typeof holding.planRenewal, terms: holding.Terms) {
+    const { server } = yield* requests.now(store)
+    if (!LockProtocol.isClockUsable(server, terms.ttl)) yield* requests.read(store, id)
+    const [next, renewal] = plan(state, terms, yield* requests.now(store))
+    state = next
+    return renewal
+  })
 
   const renewBy = Effect.fnUntraced(function* (renewal: holding.Renewal, interval: number) {
     let answer = yield* requests.write(store, id, renewal.write)
@@ -263,12 +268,11 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   // Nothing else ends the lease any more when it runs out.
   const renewForNext = Effect.fnUntraced(function* (ttl: number) {
     while (state.loss === undefined) {
-      if (!LockProtocol.isClockUsable((yield* requests.now(store)).server, ttl)) yield* requests.read(store, id)
-      const [planned, renewal] = holding.planGiving(state, { ...terms, ttl }, yield* requests.now(store))
-      state = planned
       const next = yield* engine.slots.within(
         { latest: latestRenewal() },
-        renewBy(renewal, terms.renewEvery ?? terms.ttl / 3)
+        Effect.flatMap(planned(holding.planGiving, { ...terms, ttl }), (renewal) =>
+          renewBy(renewal, terms.renewEvery ?? terms.ttl / 3)
+        )
       )
       if (next._tag !== "Retry") return
       const left = holding.remaining(state, now())

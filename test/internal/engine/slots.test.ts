@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -71,6 +72,25 @@ describe("many locks at once", () => {
       assert.isAtMost(most(), atMost.all)
       for (const { scope } of helds) yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* pass(500, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are given away for a time that begins when the request has its slot", () =>
+    Effect.gen(function* () {
+      const { ids, old, server } = yield* setUp(60)
+      const acquiring = yield* Effect.forkChild(
+        Effect.forEach(ids, (id) => old.scoped(id), { concurrency: "unbounded" })
+      )
+      yield* pass(500, 1)
+      const helds = yield* Fiber.join(acquiring)
+      server.millis = 200
+      const giving = yield* Effect.forkChild(
+        Effect.forEach(helds, (held) => held.give("1 minute"), { concurrency: "unbounded" })
+      )
+      yield* pass(15_000, 100)
+      const expiries = (yield* Fiber.join(giving)).map(({ expiry }) => Date.parse(expiry))
+      const lastSlotAfter = (ids.length - atMost.all) * server.millis
+      assert.isAtLeast(Math.max(...expiries) - Math.min(...expiries), lastSlotAfter - 1000)
     }).pipe(Effect.scoped)
   )
 
