@@ -50,7 +50,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   let counted: (Pick<holding.State, "lease" | "snapshot"> & { permits: ReturnType<HeldLease["permits"]> }) | undefined
   // What a commit left behind, for the release.
   let hasReleased = false
-  let committed: Released = { outcome: undefined, mayQueue: false }
+  let committed = nothing
   let unbind: (() => void) | undefined
 
   const now = () => ClockReading.read(clock)
@@ -241,29 +241,16 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
   }
 
   const give = (ttl: number | undefined): Effect.Effect<Lease, LockError.Lost> =>
-    check.pipe(
-      Effect.andThen(
-        Effect.suspend(() => {
-          state = { ...state, phase: "Giving" }
-          unbind?.()
-          return stopKeeping
-        })
-      ),
-      Effect.andThen(
-        Effect.suspend(() =>
-          ttl === undefined && state.session === undefined ? Effect.void : renewForNext(ttl ?? terms.ttl)
-        )
-      ),
-      Effect.andThen(
-        Effect.suspend(() => {
-          if (state.loss !== undefined) return Deferred.await(lost)
-          state = { ...state, phase: "Released" }
-          return Effect.succeed(state.lease)
-        })
-      ),
-      Effect.uninterruptible,
-      telemetry.span("give", contender, span)
-    )
+    Effect.gen(function* () {
+      yield* check
+      state = { ...state, phase: "Giving" }
+      unbind?.()
+      yield* stopKeeping
+      if (ttl !== undefined || state.session !== undefined) yield* renewForNext(ttl ?? terms.ttl)
+      if (state.loss !== undefined) return yield* Deferred.await(lost)
+      state = { ...state, phase: "Released" }
+      return state.lease
+    }).pipe(Effect.uninterruptible, telemetry.span("give", contender, span))
 
   // Nothing else ends the lease any more when it runs out.
   const renewForNext = Effect.fnUntraced(function* (ttl: number) {
@@ -280,8 +267,6 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
       yield* Effect.sleep(Math.min(next.next, left))
     }
   })
-
-  const nothing: Released = { outcome: undefined, mayQueue: false }
 
   const lower = (leaving: Omit<Leaving, "again">) =>
     alone(
@@ -399,6 +384,8 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     observed: () => span
   }
 })
+
+const nothing: Released = { outcome: undefined, mayQueue: false }
 
 // How often an upgrade is tried if the object keeps changing.
 const raiseAttempts = 3
