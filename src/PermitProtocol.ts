@@ -12,6 +12,7 @@
  *   so whoever is next is woken, whatever the releaser knew. The answer shows the line as it is, and a second write corrects what is
  *   wrong. Turns and the label are advice.
  */
+import * as waking from "./internal/permitWaking.ts"
 import { isOlder } from "./internal/version.ts"
 import type { LockKind } from "./LockKind.ts"
 import type * as LockProtocol from "./LockProtocol.ts"
@@ -28,6 +29,8 @@ import type {
 import * as PermitRecord from "./PermitRecord.ts"
 import type { Permits, PermitLease, Placed } from "./PermitRecord.ts"
 
+export { fewest, nobody, several, turnKey, turns } from "./internal/permitWaking.ts"
+
 /** A kind of lock with permits. */
 export interface PermitKind extends LockKind {
   readonly permits: Permits
@@ -35,9 +38,6 @@ export interface PermitKind extends LockKind {
 
 /** Whether a lock of this kind has permits. */
 export const hasPermits = (kind: LockKind): kind is PermitKind => kind.permits !== undefined
-
-/** The value of the label that wakes the waiters of all processes: a write let several in. */
-export const several = "several"
 
 /** A waiter writes its lease anew when this part of the TTL has passed, as a holder does by default. */
 export const keepAfter = 1 / 3
@@ -111,13 +111,13 @@ const decideInside = (
       write: {
         expect: {
           annotations: Object.assign({}, ...[own, ...dead].map((lease) => kind.encode(leaseOf(lease)))),
-          ...labelling(kind, seen, woken).expect
+          ...waking.labelling(kind, seen, woken).expect
         },
         annotations: {
           ...kind.encode(renewed(leaseOf(own), now, contender)),
           ...Object.assign({}, ...dead.map((lease) => kind.removal(lease.holderId)))
         },
-        ...labelling(kind, seen, woken).patch
+        ...waking.labelling(kind, seen, woken).patch
       }
     }
   }
@@ -159,7 +159,7 @@ const decideOutside = (
       },
       labels: {
         [LockQueue.labelKey(kind.key)]: LockQueue.processIdOf(contender.holderId),
-        ...labelling(kind, seen, grown(line, living)).patch.labels
+        ...waking.labelling(kind, seen, grown(line, living)).patch.labels
       },
       tookOverFrom: dead[0] === undefined ? undefined : { expiry: dead[0].expiry, holder: dead[0].holderId }
     }
@@ -262,14 +262,14 @@ export const planLeave = (
   const others = line.filter(({ holderId }) => holderId !== lease.holderId)
   const waiters = others.filter(isWaiting)
   const woken = wokenBy(kind, line, lease, keeps, waiters.slice(passed))
-  const labels = woken.length > 0 ? labelling(kind, seen, woken) : quieting(kind, seen)
+  const labels = woken.length > 0 ? waking.labelling(kind, seen, woken) : waking.quieting(kind, seen)
   const own = PermitRecord.leaseKey(kind.key, lease.holderId)
   const added = again === undefined ? undefined : adding(kind, { ...nextLease(now, again), permits: again.permits })
   const freed = Math.min(lease.permits, line.find(({ holderId }) => holderId === lease.holderId)?.granted ?? 0) - keeps
   // Where turns cannot be written down in time, they serve for as long as they go on by themselves.
-  const last = !outdatesTurns(leaving) || turnsOf(kind, seen, waiters) > passed
-  const usesTurns = waiters.length >= fewestFor(leaving) && freed > 0 && hasTurns(kind, seen) && last
-  const { expect, patch } = usesTurns ? takingTurns(kind, freed, waiters.length, again) : labels
+  const last = !outdatesTurns(leaving) || waking.turnsOf(kind, seen, waiters) > passed
+  const usesTurns = waiters.length >= fewestFor(leaving) && freed > 0 && waking.hasTurns(kind, seen) && last
+  const { expect, patch } = usesTurns ? waking.takingTurns(kind, freed, waiters.length, again) : labels
   const write: ConditionalPatch = {
     expect: { annotations: { ...kind.encode(lease), ...added?.expect }, ...expect },
     ...patch,
@@ -295,59 +295,7 @@ export const planLeave = (
   }
 }
 
-/** How many of the waiters that come next are written down. */
-export const turns = 16
-
-/** With fewer waiters than this nobody writes them down, unless it waits again. */
-export const fewest = 3
-
-const fewestFor = ({ again }: Leaving): number => (again === undefined ? fewest : 1)
-
-/** The name of the annotation with the process of a waiter that comes next, the first being 1. */
-export const turnKey = (key: string, position: number): string => `${key}-turn-${position}`
-
-/** The process of a turn that is nobody's, and the value of the label that wakes nobody. */
-export const nobody = "none"
-
-const positions = Array.from({ length: turns }, (_, index) => index + 1)
-
-const hasTurns = (
-  { key, permits }: PermitKind,
-  { annotations, labels }: Pick<Seen, "annotations" | "labels">
-): boolean =>
-  !permits.shares &&
-  LockQueue.labelKey(key) in labels &&
-  positions.every((position) => turnKey(key, position) in annotations)
-
-// The server moves the turns forward, so the releaser need not know whose turn it is. If its process waits again, it comes after all
-// others that wait. Where everybody does that, the number of waiters stays the same, and with it the last turn.
-const takingTurns = (
-  { key }: PermitKind,
-  freed: number,
-  waiting: number,
-  again: Leaving["again"]
-): { readonly expect: { readonly hasLabels: true }; readonly patch: Omit<AnnotationGuardedPatch, "expect"> } => {
-  const label = LockQueue.labelKey(key)
-  const moved = positions.filter((position) => position + freed <= turns)
-  const last = Math.max(1, waiting - freed + 1)
-  return {
-    expect: { hasLabels: true },
-    patch: {
-      copies: [
-        ...(freed === 1 ? [{ from: turnKey(key, 1), to: { label } }] : []),
-        ...moved.map((position) => ({
-          from: turnKey(key, position + freed),
-          to: { annotation: turnKey(key, position) }
-        }))
-      ],
-      annotations: {
-        ...Object.fromEntries(positions.slice(moved.length).map((position) => [turnKey(key, position), nobody])),
-        ...(again === undefined || last > turns ? {} : { [turnKey(key, last)]: LockQueue.processIdOf(again.holderId) })
-      },
-      ...(freed === 1 ? {} : { labels: { [label]: several } })
-    }
-  }
-}
+const fewestFor = ({ again }: Leaving): number => (again === undefined ? waking.fewest : 1)
 
 // What is left on the object when nobody is in the line any more.
 const leavings = (
@@ -355,7 +303,7 @@ const leavings = (
   { annotations, labels }: Pick<Seen, "annotations" | "labels">
 ): { readonly annotations: MetadataPatch; readonly labels: { readonly labels?: MetadataPatch } } => {
   const label = LockQueue.labelKey(key)
-  const names = [key, ...positions.map((position) => turnKey(key, position)).filter((name) => name in annotations)]
+  const names = [key, ...waking.turnKeys(key).filter((name) => name in annotations)]
   return {
     annotations: Object.fromEntries(names.map((name) => [name, null])),
     labels: label in labels ? { labels: { [label]: null } } : {}
@@ -415,12 +363,14 @@ export const readAnswer = (
     (placed) => !isOwn(placed) && !(kind.permits.shares && isWaiting(placed))
   )
   const label = snapshot.labels[LockQueue.labelKey(kind.key)]
-  const missed = letIn.filter(({ holderId }) => label !== several && label !== LockQueue.processIdOf(holderId))
+  const missed = letIn.filter(({ holderId }) => label !== waking.several && label !== LockQueue.processIdOf(holderId))
   const first = letIn[0] === undefined ? -1 : waiters.indexOf(letIn[0].holderId)
   const passed = first >= 0 ? first : letIn.length > 0 ? waiters.length : undefined
   if (line.length === 0) return { write: tidy(kind, snapshot), otherwise: undefined, passed }
   const wakes = missed.length > 0 ? wake(kind, snapshot, missed) : undefined
-  const next = outdatesTurns(leaving) ? undefined : newTurns(kind, snapshot, line, fewestFor(leaving))
+  const next = outdatesTurns(leaving)
+    ? undefined
+    : waking.newTurns(kind, snapshot, line.filter(isWaiting), fewestFor(leaving))
   if (next === undefined) return { write: wakes, otherwise: undefined, passed }
   return {
     write: {
@@ -436,39 +386,13 @@ export const readAnswer = (
 // Where those that leave wait again, turns go on by themselves once they are right, however fast.
 const outdatesTurns = ({ again, isHurried }: Leaving): boolean => isHurried === true && again === undefined
 
-// How many of the waiters are written down, the first of them without a gap; 0 if others are.
-const turnsOf = ({ key }: PermitKind, { annotations }: Seen, waiters: ReadonlyArray<Placed>): number => {
-  const found = positions.map((position) => annotations[turnKey(key, position)] ?? nobody)
-  const end = found.indexOf(nobody)
-  const known = end < 0 ? found : found.slice(0, end)
-  const isRight = known.every((turn, index) => turn === LockQueue.processIdOf(waiters[index]?.holderId ?? ""))
-  return isRight ? known.length : 0
-}
-
-// The turns to write down, on condition that nobody has taken one meanwhile; `undefined` if they are in order.
-const newTurns = (
-  kind: PermitKind,
-  seen: Seen,
-  line: ReadonlyArray<Placed>,
-  fewest: number
-): { readonly expect: Readonly<Record<string, string | boolean>>; readonly annotations: MetadataPatch } | undefined => {
-  const { key, permits } = kind
-  const waiters = line.filter(isWaiting)
-  if (permits.shares || waiters.length < fewest || turnsOf(kind, seen, waiters) >= fewest) return undefined
-  const due = waiters.map(({ holderId }) => LockQueue.processIdOf(holderId))
-  return {
-    expect: { [key]: permits.mark, [turnKey(key, 1)]: seen.annotations[turnKey(key, 1)] ?? false },
-    annotations: Object.fromEntries(positions.map((position) => [turnKey(key, position), due[position - 1] ?? nobody]))
-  }
-}
-
 /** The write that wakes waiters which were let in, on condition that the line is still there. */
 export const wake = (
   kind: PermitKind,
   seen: Pick<ObjectSnapshot, "labels">,
   woken: ReadonlyArray<Placed>
 ): AnnotationGuardedPatch => {
-  const { expect, patch } = labelling(kind, seen, woken)
+  const { expect, patch } = waking.labelling(kind, seen, woken)
   return { expect: { annotations: { [kind.key]: kind.permits.mark }, ...expect }, annotations: {}, ...patch }
 }
 
@@ -503,7 +427,7 @@ export const planBreak = (kind: PermitKind, seen: Seen, holderId: string): Condi
     kind.permits.limit,
     line.filter((other) => other !== lease)
   )
-  const { patch } = labelling(kind, seen, grown(line, after))
+  const { patch } = waking.labelling(kind, seen, grown(line, after))
   return {
     expect: { resourceVersion: seen.resourceVersion },
     annotations: { ...kind.removal(holderId), ...(after.length === 0 ? leavings(kind, seen).annotations : {}) },
@@ -592,29 +516,4 @@ export const leftOverIn = (
   return permits === undefined
     ? PermitRecord.removalOfExclusive(key, annotations)
     : PermitRecord.removalOfLine(key, annotations)
-}
-
-// As long as the label says `several`, each write is an event for all waiters. Those that it woke have heard of it.
-const quieting = ({ key }: PermitKind, { labels }: Pick<Seen, "labels">): ReturnType<typeof labelling> => {
-  const label = LockQueue.labelKey(key)
-  return labels[label] === several
-    ? { expect: { hasLabels: true }, patch: { labels: { [label]: nobody } } }
-    : { expect: {}, patch: {} }
-}
-
-// The process of each waiter watches the label for its own ID, and for `several`.
-const labelling = (
-  { key }: PermitKind,
-  { labels }: Pick<Seen, "labels">,
-  woken: ReadonlyArray<Placed>
-): {
-  readonly expect: { readonly hasLabels?: boolean }
-  readonly patch: Partial<Omit<AnnotationGuardedPatch, "expect">>
-} => {
-  const processes = [...new Set(woken.map(({ holderId }) => LockQueue.processIdOf(holderId)))]
-  const label = processes.length > 1 ? several : processes[0]
-  return {
-    expect: label === undefined ? {} : { hasLabels: Object.keys(labels).length > 0 },
-    patch: label === undefined ? {} : { labels: { [LockQueue.labelKey(key)]: label } }
-  }
 }

@@ -67,6 +67,7 @@ const wings: Readonly<Record<string, Wing>> = {
       "src/LockRecord.ts",
       "src/PermitProtocol.ts",
       "src/PermitRecord.ts",
+      "src/internal/permitWaking.ts",
       "src/ObjectStore.ts",
       "src/Resource.ts"
     ],
