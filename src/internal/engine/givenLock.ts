@@ -13,6 +13,7 @@ import type { Lease } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Now } from "../protocol/answer.ts"
+import type { NotOurs } from "../protocol/holding.ts"
 import type { Restore } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { startHold } from "./heldLease.ts"
@@ -130,20 +131,8 @@ const leaseIn = ({ kind, store }: On, { holderId, id }: Which, { annotations }: 
   return check._tag === "Ours" ? Effect.succeed(check) : Effect.fail(stale(store, id, check))
 }
 
-const stale = (
-  store: ObjectStore["Service"],
-  id: string,
-  { _tag: reason, ...seen }: Exclude<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }> | { readonly _tag: "Deleted" }
-): LockError.Stale => {
-  const { expiry, holder } = seen as Partial<LockProtocol.HolderInfo>
-  return new LockError.Stale({
-    id,
-    object: store.describe(id),
-    reason,
-    ...(expiry === undefined ? {} : { expiry }),
-    ...(holder === undefined ? {} : { holder })
-  })
-}
+const stale = (store: ObjectStore["Service"], id: string, { _tag: reason, ...seen }: NotOurs): LockError.Stale =>
+  new LockError.Stale({ id, object: store.describe(id), reason, ...seen })
 
 const knownTime = ({ store }: On, id: string): Effect.Effect<Now, LockError.StoreError> =>
   Effect.andThen(requests.knownTime(store, id), requests.now(store))
