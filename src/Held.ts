@@ -53,7 +53,8 @@ export interface Held {
 /**
  * Permits that this process has until the scope closes in which they were taken.
  *
- * It has what `Held` has, but for the commit, since others may have permits, too, and for what gives it away. `permits` is how many there are.
+ * It has what `Held` has, but for the commit, since others may have permits, too, and for what gives it away. `permits` is how many there
+ * are.
  *
  * `fencingToken` is greater than that of every contender that had these permits before, in whatever process. Contenders that have
  * permits at the same time have tokens in any order, and they may be equal. So let the protected resource keep the last token of each

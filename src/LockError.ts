@@ -1,8 +1,8 @@
 /**
  * The errors of a lock, one class each.
  *
- * `LockConflict`, `LockTimeout`, `LockMalformed`, `LockMismatch`, `LockLost` and `LockStale` are errors of the lock itself. The others come from the object store.
- * One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
+ * `LockConflict`, `LockTimeout`, `LockMalformed`, `LockMismatch`, `LockLost` and `LockStale` are errors of the lock itself. The others come
+ * from the object store. One module (`internal/kubernetes/responseError.ts`) maps the responses of an API server to them.
  *
  * **Details**
  *

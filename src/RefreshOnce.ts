@@ -140,10 +140,10 @@ export type RefreshContext = deps.RefreshContext
  *   they get the error at once.
  * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The
  *   default is 10 seconds.
- * - `takeoverGrace`: for how long a process leaves the lock to another one whose lease has expired, before it takes the lock over and asks the
- *   upstream itself. The default is 15 seconds. The other process may have spent the stored value, and be cut off from the API
- *   server: it writes what it got once it is back. Counted from when this process sees the lease expired, so an API server that nobody reaches does not
- *   shorten it. It is what a crash costs on top of the lease. Zero is what Dex does.
+ * - `takeoverGrace`: for how long a process leaves the lock to another one whose lease has expired, before it takes the lock over and asks
+ *   the upstream itself. The default is 15 seconds. The other process may have spent the stored value, and be cut off from the API
+ *   server: it writes what it got once it is back. Counted from when this process sees the lease expired, so an API server that nobody
+ *   reaches does not shorten it. It is what a crash costs on top of the lease. Zero is what Dex does.
  * - `capacity`: the largest number of ids that this process caches. The default is 1000.
  *
  * `policy` (the default is `defaultPolicy`), `identity` and `idInMetrics` are those of the lock.
@@ -163,8 +163,8 @@ export interface Options<A, E, R> extends Lock.Options {
 export const defaultGrace: Duration.Duration = Duration.seconds(10)
 
 /**
- * How long a lock whose lease has expired is left to its holder by default: for two attempts to write, each with a time-out of 5 seconds. And a
- * caller whose wait begins with a crash still gets a value within the 30 seconds of `defaultPolicy`. Our choice.
+ * How long a lock whose lease has expired is left to its holder by default: for two attempts to write, each with a time-out of 5 seconds.
+ * And a caller whose wait begins with a crash still gets a value within the 30 seconds of `defaultPolicy`. Our choice.
  */
 export const defaultTakeoverGrace: Duration.Duration = Duration.seconds(15)
 
