@@ -39,7 +39,7 @@ const witnesses = Effect.fnUntraced(function* (most: number) {
 
 const visit = { id: 0, who: 0, isSole: true, token: undefined }
 
-describe("who must not be inside", () => {
+describe("the contender that must not be inside", () => {
   const sole = { who: "1.0", isSole: true }
   const reader = { who: "1.1", isSole: false }
 

@@ -126,7 +126,7 @@ export const read = (body: string): Effect.Effect<Sight, Schema.SchemaError> =>
     )
   }))
 
-/** Who must not be inside together with a contender of this name that sees this when it enters: `undefined` if all is well. */
+/** The contender that must not be inside together with the one of this name, which sees this when it enters: `undefined` if all is well. */
 export const intruder = (
   name: string,
   { isSole, most }: { readonly isSole: boolean; readonly most: number },

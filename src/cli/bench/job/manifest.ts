@@ -5,7 +5,7 @@ import * as names from "./names.ts"
 /**
  * What to run.
  *
- * - `namespace`: without it, that of whoever applies the manifest.
+ * - `namespace`: without it, that of the kubeconfig with which the manifest is applied.
  * - `command`: how a pod starts the program. `args`: the flags of the test.
  * - `seconds`: how long the test lasts once all pods are there.
  */

@@ -142,7 +142,7 @@ export const merge = (results: ReadonlyArray<Result>, sights: ReadonlyArray<Serv
   const lostUpdates = seen.updates - statistics.sum(sights.map(({ count }) => count))
   const proof: Proof = {
     ...seen,
-    // Whoever is still on an object has not been able to leave, or does not belong there.
+    // A contender that is still on an object has not been able to leave, or does not belong there.
     unsure: seen.unsure + left,
     lostUpdates,
     violations: Math.max(
