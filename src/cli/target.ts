@@ -56,6 +56,14 @@ export const resource = resourceFlag("What the lock is kept on (default: KUBELOC
   Flag.filterMap(Resource.fromName, () => kinds)
 )
 
+/** How that flag names a kind of object. */
+export const nameOf = (resource: Resource.Resource): string => {
+  const name = Resource.name(resource)
+  if (Option.isSome(Resource.fromName(name))) return name
+  const { group, kind, plural, version } = resource
+  return `${plural}.${version}${group === "" ? "" : `.${group}`}/${kind}`
+}
+
 /** The flag that names the kind of object to look at. */
 export const anyResource = resourceFlag(
   "Look only at locks that are kept on this (default: KUBELOCK_RESOURCE, or else configmaps and leases)"

@@ -2,6 +2,7 @@
 import * as Option from "effect/Option"
 import * as LockQueue from "../../LockQueue.ts"
 import * as Resource from "../../Resource.ts"
+import * as target from "../target.ts"
 
 /** What a handle says. */
 export interface Handle {
@@ -13,19 +14,11 @@ export interface Handle {
 
 /** Writes a handle. */
 export const format = ({ holderId, name, namespace, resource }: Handle): string =>
-  [namespace, nameOf(resource), name, holderId].join(":")
+  [namespace, target.nameOf(resource), name, holderId].join(":")
 
 /** Reads a handle. */
 export const parse = (text: string): Option.Option<Handle> => {
   const [namespace = "", resourceName = "", name = "", holderId = "", ...rest] = text.trim().split(":")
   if (rest.length > 0 || namespace === "" || name === "" || LockQueue.processIdOf(holderId) === "") return Option.none()
   return Option.map(Resource.fromName(resourceName), (resource) => ({ namespace, resource, name, holderId }))
-}
-
-// As `Resource.fromName` reads it.
-const nameOf = (resource: Resource.Resource): string => {
-  const name = Resource.name(resource)
-  if (Option.isSome(Resource.fromName(name))) return name
-  const { group, kind, plural, version } = resource
-  return `${plural}.${version}${group === "" ? "" : `.${group}`}/${kind}`
 }

@@ -59,15 +59,7 @@ const argumentsOf = (given: Given, settings: Settings): ReadonlyArray<string> =>
     ...(limit === null ? [] : [["limit", limit] as const]),
     ...(writers === null ? [] : [["writers", `${writers * 100}%`] as const]),
     ["seed", seed],
-    ["resource", textOf(resource)]
+    ["resource", target.nameOf(resource)]
   ]
   return ["bench", ...flags.map(([flag, value]) => `--${flag}=${value}`)]
-}
-
-/** How `--resource` names it. */
-const textOf = (resource: Resource.Resource): string => {
-  const name = Resource.name(resource)
-  if (Option.isSome(Resource.fromName(name))) return name
-  const { group, kind, plural, version } = resource
-  return `${[plural, version, group].filter((part) => part !== "").join(".")}/${kind}`
 }
