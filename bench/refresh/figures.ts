@@ -110,7 +110,9 @@ const main = Effect.gen(function* () {
     for (const protocol of ["kubelock", "dex"] as const) {
       const row = yield* Objects.make(place, ids).pipe(
         Effect.tap((names) =>
-          Effect.forEach(names, (name) => Objects.patch(place, name, { connectorData: null }), { concurrency: 8 })
+          Effect.forEach(names, (name) => Objects.request(place, "patch", name, { connectorData: null }), {
+            concurrency: 8
+          })
         ),
         Effect.flatMap((names) => rotations(protocol, names, instances, callers)),
         Effect.scoped

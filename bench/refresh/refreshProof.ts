@@ -58,7 +58,7 @@ export const prove = Effect.fnUntraced(function* (settings: Settings) {
   const target = yield* Target.open({ kubeconfig, namespace, resource: location.resource.plural })
   const [id] = yield* Objects.make(target, 1)
   // What a load test writes there is not a token of ours.
-  yield* Objects.patch(target, id!, { [location.path[0]!]: null })
+  yield* Objects.request(target, "patch", id!, { [location.path[0]!]: null })
   const provider = yield* yield* Workers.start<void, string>("the provider", () =>
     Workers.thread(new URL("providerMain.ts", import.meta.url))
   ).pipe(Effect.map((ask) => ask()))

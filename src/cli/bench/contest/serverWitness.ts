@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import type * as LockError from "../../../LockError.ts"
 import * as Resource from "../../../Resource.ts"
 import type { Api } from "../harness/api.ts"
+import { type Place, request } from "../harness/objects.ts"
 import * as requests from "../harness/requests.ts"
 
 /**
@@ -148,22 +149,14 @@ const patience = "20 seconds"
 
 /** Makes the witness. Its requests are not counted. */
 export const make = (api: Api, { machine, most, names, namespace }: Options): ServerWitness => {
-  const paths = names.map((name) => Resource.objectPath(Resource.configMap, namespace, name))
-  for (const path of paths) requests.leaveOut(path)
+  const place: Place = { api, resource: Resource.configMap, namespace }
+  for (const name of names) requests.leaveOut(Resource.objectPath(place.resource, namespace, name))
   const tally = { visits: 0, mostInside: 0, overlaps: 0, updates: 0, staleReads: 0, staleTokens: 0, unsure: 0 }
   const incidents: Array<Incident> = []
 
   // A merge patch has the same effect if it is sent again.
   const write = (id: number, data: Readonly<Record<string, string | null>>) =>
-    api({
-      method: "PATCH",
-      path: paths[id]!,
-      body: { data },
-      contentType: "application/merge-patch+json",
-      id: names[id]!,
-      verb: "patch",
-      object: Resource.describe(Resource.configMap, namespace, names[id]!)
-    }).pipe(
+    request(place, "patch", names[id]!, { data }).pipe(
       Effect.flatMap((body) => Effect.orDie(read(body))),
       Effect.retry({
         while: ({ _tag }) => _tag === "LockUnavailable",

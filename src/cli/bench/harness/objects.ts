@@ -53,9 +53,25 @@ export const make = Effect.fnUntraced(function* (
   return names
 })
 
-/** Sets fields of an object, or removes those that are `null`. */
-export const patch = (place: Place, name: string, fields: object): Effect.Effect<void, LockError.StoreError> =>
-  Effect.asVoid(request(place, "patch", name, fields, "application/merge-patch+json"))
+const methods = { get: "GET", create: "POST", patch: "PATCH", delete: "DELETE" } as const
+
+/** Sends a request about one object, and answers the body. A patch sets fields, or removes those that are `null`. */
+export const request = (
+  { api, namespace, resource }: Place,
+  verb: keyof typeof methods,
+  id: string,
+  body?: object
+): Effect.Effect<string, LockError.StoreError> =>
+  api({
+    method: methods[verb],
+    path:
+      verb === "create" ? Resource.collectionPath(resource, namespace) : Resource.objectPath(resource, namespace, id),
+    ...(body === undefined ? {} : { body }),
+    ...(verb === "patch" ? { contentType: "application/merge-patch+json" } : {}),
+    id,
+    verb,
+    object: Resource.describe(resource, namespace, id)
+  })
 
 const Made = Schema.fromJsonString(Schema.Struct({ metadata: Schema.Struct({ uid: Schema.String }) }))
 
@@ -96,26 +112,6 @@ const remove = (place: Place, name: string, uid: string | undefined): Effect.Eff
       Effect.logWarning(`${Resource.describe(place.resource, place.namespace, name)} is left behind: ${message}`)
     )
   )
-
-const methods = { get: "GET", create: "POST", patch: "PATCH", delete: "DELETE" } as const
-
-const request = (
-  { api, namespace, resource }: Place,
-  verb: keyof typeof methods,
-  id: string,
-  body?: unknown,
-  contentType = "application/json"
-) =>
-  api({
-    method: methods[verb],
-    path:
-      verb === "create" ? Resource.collectionPath(resource, namespace) : Resource.objectPath(resource, namespace, id),
-    ...(body === undefined ? {} : { body }),
-    contentType,
-    id,
-    verb,
-    object: Resource.describe(resource, namespace, id)
-  })
 
 const contentOf = (resource: Resource.Resource, bytes: number): Readonly<Record<string, unknown>> => {
   switch (Resource.name(resource)) {

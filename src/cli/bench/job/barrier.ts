@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../../../LockError.ts"
-import * as objects from "./objects.ts"
+import { type Place, request } from "../harness/objects.ts"
 
 const Data = Schema.fromJsonString(Schema.Struct({ data: Schema.Record(Schema.String, Schema.String) }))
 
@@ -12,7 +12,7 @@ const pause = "100 millis"
 
 /** Says that this pod has come to a stage, and waits until as many pods have as there are. */
 export const pass = (
-  place: objects.Place,
+  place: Place,
   {
     index,
     name,
@@ -25,14 +25,14 @@ export const pass = (
       Effect.orDie(Schema.decodeEffect(Data)(body)),
       ({ data }) => Object.keys(data).filter((key) => key.startsWith(`${stage}.`)).length >= pods
     )
-  // The Job has a deadline. Until then an answer that is missing is waited for.
+  // The Job has a deadline. Until then an answer that is missing is waited for. Both requests may be repeated.
   const patiently = (asked: Effect.Effect<string, LockError.StoreError>) =>
     Effect.retry(asked, { while: ({ _tag }) => _tag === "LockUnavailable", schedule: Schedule.spaced("1 second") })
   return Effect.gen(function* () {
-    let body = yield* patiently(objects.setData(place, name, { [`${stage}.${index}`]: "there" }))
+    let body = yield* patiently(request(place, "patch", name, { data: { [`${stage}.${index}`]: "there" } }))
     while (!(yield* isComplete(body))) {
       yield* Effect.sleep(pause)
-      body = yield* patiently(objects.get(place, name))
+      body = yield* patiently(request(place, "get", name))
     }
   })
 }

@@ -8,12 +8,12 @@ import * as Resource from "../../../Resource.ts"
 import { Ended, exitCodes } from "../../exitCodes.ts"
 import * as ServerWitness from "../contest/serverWitness.ts"
 import { LoadError } from "../harness/loadError.ts"
+import { type Place, request } from "../harness/objects.ts"
 import { counted } from "../harness/text.ts"
 import * as report from "../load/report.ts"
 import * as Target from "../load/target.ts"
 import * as Threshold from "../threshold.ts"
 import * as names from "./names.ts"
-import * as objects from "./objects.ts"
 import * as Result from "./result.ts"
 
 const Count = Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 1000 }))
@@ -44,7 +44,7 @@ export const run = Effect.fnUntraced(function* <E>(name: string, { json, thresho
         })
       }
       const sights = yield* Effect.forEach(names.witnesses(name, ids), (one) =>
-        Effect.flatMap(objects.get(place, one), ServerWitness.read)
+        Effect.flatMap(request(place, "get", one), ServerWitness.read)
       )
       return { pods, results, sights }
     })
@@ -77,8 +77,8 @@ export const run = Effect.fnUntraced(function* <E>(name: string, { json, thresho
   return figures
 })
 
-const shapeOf = (place: objects.Place, name: string) =>
-  Effect.matchEffect(objects.get(place, names.barrier(name)), {
+const shapeOf = (place: Place, name: string) =>
+  Effect.matchEffect(request(place, "get", names.barrier(name)), {
     onFailure: (error): Effect.Effect<never, Ended | LockError.StoreError> =>
       error._tag === "LockNotFound" && error.missing === "object"
         ? new Ended({
@@ -91,8 +91,8 @@ const shapeOf = (place: objects.Place, name: string) =>
 
 const somethingElse = (name: string) => new LoadError({ message: `ConfigMap ${name} is not what this version leaves` })
 
-const resultOf = (place: objects.Place, name: string) =>
-  Effect.matchEffect(objects.get(place, name), {
+const resultOf = (place: Place, name: string) =>
+  Effect.matchEffect(request(place, "get", name), {
     onFailure: (error) =>
       error._tag === "LockNotFound" && error.missing === "object" ? Effect.succeedNone : Effect.fail(error),
     onSuccess: (body) => {

@@ -3,20 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../../../LockError.ts"
 import * as Resource from "../../../Resource.ts"
-import type { Api } from "../harness/api.ts"
 import { LoadError } from "../harness/loadError.ts"
+import { type Place, request } from "../harness/objects.ts"
 
 /** The Job that a pod belongs to. */
 export interface Job {
   readonly name: string
   readonly uid: string
-}
-
-/** Where the objects are. */
-export interface Place {
-  readonly api: Api
-  readonly namespace: string
-  readonly resource: Resource.Resource
 }
 
 const Owned = Schema.fromJsonString(
@@ -27,51 +20,18 @@ const Owned = Schema.fromJsonString(
   })
 )
 
-/** Reads an object. */
-export const get = ({ api, namespace, resource }: Place, name: string): Effect.Effect<string, LockError.StoreError> =>
-  api({
-    method: "GET",
-    path: Resource.objectPath(resource, namespace, name),
-    id: name,
-    verb: "get",
-    object: Resource.describe(resource, namespace, name)
-  })
-
-/** Sets entries of a ConfigMap, and answers the object. It may be repeated. */
-export const setData = (
-  { api, namespace, resource }: Place,
-  name: string,
-  data: Readonly<Record<string, string>>
-): Effect.Effect<string, LockError.StoreError> =>
-  api({
-    method: "PATCH",
-    path: Resource.objectPath(resource, namespace, name),
-    body: { data },
-    contentType: "application/merge-patch+json",
-    id: name,
-    verb: "patch",
-    object: Resource.describe(resource, namespace, name)
-  })
-
 /** What there may be of an object that was to be made: it is this Job's, or that of another one of the same name, which takes it along. */
 type Found = "Made" | "Ours" | "Another"
 
 const create = (place: Place, job: Job, name: string, body: object): Effect.Effect<Found, LockError.StoreError> => {
-  const { api, namespace, resource } = place
+  const { resource } = place
   const owner = { apiVersion: "batch/v1", kind: "Job", name: job.name, uid: job.uid }
   const metadata = "metadata" in body ? (body.metadata as object) : {}
-  return api({
-    method: "POST",
-    path: Resource.collectionPath(resource, namespace),
-    body: {
-      apiVersion: Resource.apiVersion(resource),
-      kind: resource.kind,
-      ...body,
-      metadata: { ...metadata, name, ownerReferences: [owner] }
-    },
-    id: name,
-    verb: "create",
-    object: Resource.describe(resource, namespace, name)
+  return request(place, "create", name, {
+    apiVersion: Resource.apiVersion(resource),
+    kind: resource.kind,
+    ...body,
+    metadata: { ...metadata, name, ownerReferences: [owner] }
   }).pipe(
     Effect.as("Made" as const),
     Effect.catchIf(
@@ -82,7 +42,7 @@ const create = (place: Place, job: Job, name: string, body: object): Effect.Effe
 }
 
 const isOurs = (place: Place, job: Job, name: string): Effect.Effect<boolean, LockError.StoreError> =>
-  get(place, name).pipe(
+  request(place, "get", name).pipe(
     Effect.flatMap((body) => Effect.orDie(Schema.decodeEffect(Owned)(body))),
     Effect.map(({ metadata }) => (metadata.ownerReferences ?? []).some(({ uid }) => uid === job.uid)),
     Effect.catchTag("LockNotFound", () => Effect.succeed(false))
