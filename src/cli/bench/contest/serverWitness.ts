@@ -10,7 +10,6 @@
  * Overlaps lose updates. It also leaves its fencing token. Each that enters must have a greater one.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as LockError from "../../../LockError.ts"
@@ -196,12 +195,10 @@ export const make = (api: Api, { machine, most, names, namespace }: Options): Se
 
   return {
     during: (visitor, work) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(enter(visitor), (count) =>
-          Effect.flatMap(Effect.exit(restore(work)), (exit) =>
-            Effect.flatMap(leave(visitor, count), () => (Exit.isSuccess(exit) ? Effect.succeed(exit.value) : exit))
-          )
-        )
+      Effect.acquireUseRelease(
+        enter(visitor),
+        () => work,
+        (count) => leave(visitor, count)
       ),
     seen: () => ({ ...tally, incidents })
   }
