@@ -1,5 +1,6 @@
 /** The objects that are locked. Each round makes its own, under random names, and deletes them afterwards. */
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -22,13 +23,7 @@ export const prefix = "kubelock-load-"
  * resource.
  */
 export const preflight = (place: Place): Effect.Effect<void, LockError.StoreError> =>
-  request(place, "get", `${prefix}${crypto.randomUUID()}`).pipe(
-    Effect.catchIf(
-      (error) => error._tag === "LockNotFound" && error.missing === "object",
-      () => Effect.void
-    ),
-    Effect.asVoid
-  )
+  Effect.asVoid(find(place, `${prefix}${crypto.randomUUID()}`))
 
 /**
  * Makes `count` objects and answers their names. They are deleted when the scope closes. `bytes` is about the size of a
@@ -72,6 +67,15 @@ export const request = (
     verb,
     object: Resource.describe(resource, namespace, id)
   })
+
+/** Reads an object, if it is there. */
+export const find = (place: Place, name: string): Effect.Effect<Option.Option<string>, LockError.StoreError> =>
+  Effect.asSome(request(place, "get", name)).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "LockNotFound" && error.missing === "object",
+      () => Effect.succeedNone
+    )
+  )
 
 const Made = Schema.fromJsonString(Schema.Struct({ metadata: Schema.Struct({ uid: Schema.String }) }))
 

@@ -3,12 +3,11 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as LockError from "../../../LockError.ts"
 import * as Resource from "../../../Resource.ts"
 import { Ended, exitCodes } from "../../exitCodes.ts"
 import * as ServerWitness from "../contest/serverWitness.ts"
 import { LoadError } from "../harness/loadError.ts"
-import { type Place, request } from "../harness/objects.ts"
+import { find, type Place, request } from "../harness/objects.ts"
 import { counted } from "../harness/text.ts"
 import * as report from "../load/report.ts"
 import * as Target from "../load/target.ts"
@@ -77,26 +76,23 @@ export const run = Effect.fnUntraced(function* <E>(name: string, { json, thresho
   return figures
 })
 
-const shapeOf = (place: Place, name: string) =>
-  Effect.matchEffect(request(place, "get", names.barrier(name)), {
-    onFailure: (error): Effect.Effect<never, Ended | LockError.StoreError> =>
-      error._tag === "LockNotFound" && error.missing === "object"
-        ? new Ended({
-            code: exitCodes.notHad,
-            message: `the Job ${name} has not begun, or is not there: apply what --job prints, and wait for it`
-          })
-        : Effect.fail(error),
-    onSuccess: (body) => Effect.map(Schema.decodeEffect(Barrier)(body), ({ data }) => data)
-  })
+const shapeOf = Effect.fnUntraced(function* (place: Place, name: string) {
+  const found = yield* find(place, names.barrier(name))
+  if (Option.isNone(found)) {
+    return yield* new Ended({
+      code: exitCodes.notHad,
+      message: `the Job ${name} has not begun, or is not there: apply what --job prints, and wait for it`
+    })
+  }
+  const { data } = yield* Schema.decodeEffect(Barrier)(found.value)
+  return data
+})
 
 const somethingElse = (name: string) => new LoadError({ message: `ConfigMap ${name} is not what this version leaves` })
 
-const resultOf = (place: Place, name: string) =>
-  Effect.matchEffect(request(place, "get", name), {
-    onFailure: (error) =>
-      error._tag === "LockNotFound" && error.missing === "object" ? Effect.succeedNone : Effect.fail(error),
-    onSuccess: (body) => {
-      const result = Result.decode(body)
-      return Option.isSome(result) ? Effect.succeed(result) : somethingElse(name)
-    }
-  })
+const resultOf = Effect.fnUntraced(function* (place: Place, name: string) {
+  const found = yield* find(place, name)
+  const result = Option.flatMap(found, Result.decode)
+  if (Option.isSome(found) && Option.isNone(result)) return yield* somethingElse(name)
+  return result
+})
