@@ -1,7 +1,6 @@
 /** `kubelock bench --job` and `--collect`: the pods are processes, on the embedded API server. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Result from "../../src/cli/bench/job/result.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as benchJob from "../utils/benchJob.ts"
 import * as Kubelock from "../utils/kubelock.ts"
@@ -126,14 +125,8 @@ describe("a pod", () => {
 })
 
 describe("kubelock bench --collect", () => {
-  const job = async (name: string, count: string, ...results: ReadonlyArray<Result.Result>) => {
-    await put(name, { data: { job: "job", pods: String(results.length), ids: "1" } })
-    await put(`${name}-witness-0`, { data: { count } })
-    await Promise.all(results.map((result, index) => put(`${name}-result-${index}`, Result.encode(result))))
-  }
-
   it("judges thresholds on what all pods measured", async () => {
-    await job("judged", "6", benchJob.result(), benchJob.result({ acquisitions: [3, 3] }))
+    await benchJob.leave(kubelock, "judged", "6", benchJob.result(), benchJob.result({ acquisitions: [3, 3] }))
     const args = ["bench", "--collect", "judged", "--threshold", "acquisitions>=9", "--threshold", "wait.p50<1ms"]
     const { code, stderr, stdout } = await kubelock.run(args)
     assert.strictEqual(code, 99, stderr)
@@ -149,7 +142,13 @@ describe("kubelock bench --collect", () => {
   it("ends with 1 if exclusion was broken across pods, and says between whom", async () => {
     const { seen } = benchJob.result().summary
     const incidents = [{ id: 0, who: "1.0", other: "0.1" }]
-    await job("broken", "5", benchJob.result(), benchJob.result({ seen: { ...seen, overlaps: 1, incidents } }))
+    await benchJob.leave(
+      kubelock,
+      "broken",
+      "5",
+      benchJob.result(),
+      benchJob.result({ seen: { ...seen, overlaps: 1, incidents } })
+    )
     const { code, stderr, stdout } = await kubelock.run(["bench", "--collect", "broken"])
     assert.deepStrictEqual([code, stderr], [1, "kubelock: mutual exclusion was broken\n"])
     assert.match(stdout, /1 violation in 6 acquisitions: mutual exclusion was BROKEN/)
@@ -158,7 +157,7 @@ describe("kubelock bench --collect", () => {
 
   it("ends with 1 if a pod has not come to an end", async () => {
     const { seen } = benchJob.result().summary
-    await job("unsure", "3", benchJob.result({ seen: { ...seen, unsure: 1 } }))
+    await benchJob.leave(kubelock, "unsure", "3", benchJob.result({ seen: { ...seen, unsure: 1 } }))
     const { code, stderr } = await kubelock.run(["bench", "--collect", "unsure"])
     assert.strictEqual(code, 1)
     assert.match(stderr, /^kubelock: exclusion is not proved: 1 visit did not/)
@@ -168,7 +167,7 @@ describe("kubelock bench --collect", () => {
     const missing = await kubelock.run(["bench", "--collect", "nowhere"])
     assert.strictEqual(missing.code, 75)
     assert.match(missing.stderr, /^kubelock: the Job nowhere has not begun, or is not there: .*\n$/)
-    await job("strange", "3", benchJob.result())
+    await benchJob.leave(kubelock, "strange", "3", benchJob.result())
     await put("strange-result-0", { data: { summary: "{}" }, binaryData: { wait: "" } })
     const strange = await kubelock.run(["bench", "--collect", "strange"])
     assert.deepStrictEqual([strange.code, strange.stdout], [1, ""])

@@ -2,9 +2,6 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Effect from "effect/Effect"
-import * as Result from "../../src/cli/bench/job/result.ts"
-import * as Resource from "../../src/Resource.ts"
 import * as benchJob from "../utils/benchJob.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 import { root } from "../utils/publicModules.ts"
@@ -19,15 +16,7 @@ beforeAll(() => {
   }
 })
 
-beforeAll(async () => {
-  const put = (name: string, content: object) =>
-    Effect.runPromise(
-      kubelock.server.put(Resource.configMap, "default", { metadata: { name: `kubelock-bench${name}` }, ...content })
-    )
-  await put("", { data: { job: "job", pods: "1", ids: "1" } })
-  await put("-witness-0", { data: { count: "3" } })
-  await put("-result-0", Result.encode(benchJob.result()))
-})
+beforeAll(() => benchJob.leave(kubelock, "kubelock-bench", "3", benchJob.result()))
 
 let acquired = 0
 

@@ -1,9 +1,11 @@
 /** The Job that `kubelock bench --job` prints, run without Kubernetes: its pods are processes with the environment that pods have. */
 import { loadAllYaml } from "@kubernetes/client-node"
-import type * as Result from "../../src/cli/bench/job/result.ts"
+import * as Effect from "effect/Effect"
+import * as Result from "../../src/cli/bench/job/result.ts"
 import * as ServerWitness from "../../src/cli/bench/contest/serverWitness.ts"
 import * as histogram from "../../src/cli/bench/harness/histogram.ts"
 import * as requests from "../../src/cli/bench/harness/requests.ts"
+import * as Resource from "../../src/Resource.ts"
 import type { Ended, Kubelock, Running } from "./kubelock.ts"
 
 interface Printed {
@@ -70,6 +72,27 @@ export const run = (
   env?: Readonly<Record<string, string>>
 ): Promise<ReadonlyArray<Ended>> =>
   Promise.all(Array.from({ length: manifest.pods }, (_, index) => pod(kubelock, manifest, index, uid, env).ended))
+
+/** Puts what the pods of a Job leave onto the server: what each measured, and how often their witness was written. */
+export const leave = (
+  { server }: Pick<Kubelock, "server">,
+  name: string,
+  count: string,
+  ...results: ReadonlyArray<Result.Result>
+): Promise<void> => {
+  const objects: ReadonlyArray<readonly [name: string, content: object]> = [
+    [name, { data: { job: "job", pods: String(results.length), ids: "1" } }],
+    [`${name}-witness-0`, { data: { count } }],
+    ...results.map((result, index) => [`${name}-result-${index}`, Result.encode(result)] as const)
+  ]
+  return Effect.runPromise(
+    Effect.forEach(
+      objects,
+      ([name, content]) => server.put(Resource.configMap, "default", { metadata: { name }, ...content }),
+      { discard: true }
+    )
+  )
+}
 
 /** What a pod of two contenders may have measured. */
 export const result = (part: Partial<Result.Result["summary"]> = {}): Result.Result => {
