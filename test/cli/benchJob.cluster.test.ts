@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Envtest } from "../../src/testing/index.ts"
 import { describeServers } from "../cluster/describeServers.ts"
+import { pathOf } from "../cluster/pathOf.ts"
 import * as serviceAccount from "../cluster/serviceAccount.ts"
 import * as benchJob from "../utils/benchJob.ts"
 import * as Kubelock from "../utils/kubelock.ts"
@@ -19,8 +20,6 @@ const folderOf = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-job-"))),
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
-
-const namespaces = "/api/v1/namespaces/dex"
 
 describeServers(
   "kubelock bench --job",
@@ -59,15 +58,10 @@ describeServers(
               const kubeConfig = yield* serviceAccount
                 .kubeConfigOf("kubelock-bench", "dex", file("manifest.yaml", manifest.text))
                 .pipe(Effect.provideService(Envtest.ApiServer, api))
-              const paths: Readonly<Record<string, string>> = {
-                ServiceAccount: `${namespaces}/serviceaccounts`,
-                Job: "/apis/batch/v1/namespaces/dex/jobs"
-              }
               let uid = ""
               for (const object of manifest.objects) {
-                const path = paths[object.kind]
-                if (path === undefined) continue
-                const { body, status } = yield* api.request("POST", path, object)
+                if (object.kind !== "ServiceAccount" && object.kind !== "Job") continue
+                const { body, status } = yield* api.request("POST", pathOf(object, "dex"), object)
                 assert.strictEqual(status, 201, JSON.stringify(body))
                 if (object.kind === "Job") uid = (body as { readonly metadata: { readonly uid: string } }).metadata.uid
               }

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Envtest } from "../../src/testing/index.ts"
 import { describeServers } from "../cluster/describeServers.ts"
+import { pathOf } from "../cluster/pathOf.ts"
 import * as serviceAccount from "../cluster/serviceAccount.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 import { root } from "../utils/publicModules.ts"
@@ -47,13 +48,6 @@ const lineOf = (name: string): string => {
   return command.map((word) => `'${word}'`).join(" ")
 }
 
-const pathOf = (served: ReadonlySet<string>, { apiVersion, kind }: Manifested) => {
-  // CronJobs are stable since Kubernetes 1.21, and were the same before.
-  const version = served.has(`${apiVersion} ${kind}`) || kind !== "CronJob" ? apiVersion : "batch/v1beta1"
-  const group = version.includes("/") ? `/apis/${version}` : `/api/${version}`
-  return { version, path: `${group}/namespaces/default/${kind.toLowerCase()}s?dryRun=All` }
-}
-
 const kubelock = Kubelock.forTests()
 
 const suite = (server: Envtest.Server) =>
@@ -64,10 +58,12 @@ const suite = (server: Envtest.Server) =>
           const api = yield* Envtest.ApiServer
           const { body } = yield* api.request("GET", "/apis/batch/v1")
           const { resources } = body as { readonly resources: ReadonlyArray<{ readonly kind: string }> }
-          const served = new Set(resources.map(({ kind }) => `batch/v1 ${kind}`))
+          const isStable = resources.some(({ kind }) => kind === "CronJob")
           for (const object of objectsOf(name)) {
-            const { path, version } = pathOf(served, object)
-            const reply = yield* api.request("POST", path, { ...object, apiVersion: version })
+            // CronJobs are stable since Kubernetes 1.21, and were the same before.
+            const isBeta = object.kind === "CronJob" && !isStable
+            const sent = isBeta ? { ...object, apiVersion: "batch/v1beta1" } : object
+            const reply = yield* api.request("POST", `${pathOf(sent, "default")}?dryRun=All`, sent)
             assert.strictEqual(reply.status, 201, JSON.stringify(reply.body))
           }
         })

@@ -9,6 +9,7 @@ import * as Resource from "../../src/Resource.ts"
 import type { Ended, Kubelock, Running } from "./kubelock.ts"
 
 interface Printed {
+  readonly apiVersion: string
   readonly kind: string
   readonly metadata: { readonly name: string; readonly namespace?: string }
 }
