@@ -4,8 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Envtest } from "../../src/testing/index.ts"
 import { describeServers } from "../cluster/describeServers.ts"
@@ -15,11 +14,6 @@ import * as benchJob from "../utils/benchJob.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
 const kubelock = Kubelock.forTests()
-
-const folderOf = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-job-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-)
 
 describeServers(
   "kubelock bench --job",
@@ -34,10 +28,9 @@ describeServers(
           Effect.scoped(
             Effect.gen(function* () {
               const api = yield* Envtest.start({ server, fsync: false })
-              const folder = yield* folderOf
               const file = (name: string, text: string) => {
-                writeFileSync(join(folder, name), text, { mode: 0o600 })
-                return join(folder, name)
+                writeFileSync(join(kubelock.folder, name), text, { mode: 0o600 })
+                return join(kubelock.folder, name)
               }
               const manifest = yield* Effect.promise(() =>
                 benchJob.print(
