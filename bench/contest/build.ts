@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import type * as Takes from "../../src/cli/bench/contest/takes.ts"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
@@ -22,12 +23,8 @@ export interface Build {
 }
 
 /** The modules of a build that a contender needs. */
-export interface Modules {
+export interface Modules extends Takes.Modules {
   readonly KubernetesClient: typeof KubernetesClient
-  readonly Lock: typeof Lock
-  readonly LockPolicy: typeof LockPolicy
-  readonly ObjectStore: typeof ObjectStore
-  readonly ObjectStoreKubernetes: typeof ObjectStoreKubernetes
 }
 
 /** The modules of this build. */

@@ -3,8 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type * as KubernetesClient from "../../src/KubernetesClient.ts"
-import { lockOf, refuse, takes as takesOfLocks } from "../../src/cli/bench/contest/takes.ts"
+import { lockOf, type Prepare, refuse, takes as takesOfLocks } from "../../src/cli/bench/contest/takes.ts"
 import * as LeaderElector from "../../src/testing/clientGo/LeaderElector.ts"
 import * as elsewhere from "../elsewhere/open.ts"
 import * as TakeElsewhere from "../elsewhere/take.ts"
@@ -75,12 +74,7 @@ const boundary = (
   })
 
 /** Prepares a worker to take locks. */
-export const takes: Readonly<
-  Record<
-    AnyKind,
-    (task: Task) => Effect.Effect<Take, { readonly message: string }, KubernetesClient.KubernetesClient | Scope.Scope>
-  >
-> = {
+export const takes: Readonly<Record<AnyKind, Prepare<Task>>> = {
   ...takesOfLocks,
   "kubelock-before": earlierBuild,
   "kubelock-lease": takesOfLocks.kubelock,

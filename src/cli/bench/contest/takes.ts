@@ -24,8 +24,8 @@ export interface Modules {
 }
 
 /** Prepares a worker to take locks. */
-export type Prepare = (
-  task: Task
+export type Prepare<A extends Task = Task> = (
+  task: A
 ) => Effect.Effect<Take, { readonly message: string }, KubernetesClient.KubernetesClient | Scope.Scope>
 
 /** What an error says of a lock that was not acquired. */
