@@ -16,7 +16,7 @@ import { rolldown } from "rolldown"
 import { Envtest } from "../src/testing/index.ts"
 import { whole } from "../tools/flags.ts"
 import { inPath } from "../tools/inPath.ts"
-import { build, buildProgram } from "../tools/package.ts"
+import { build } from "../tools/package.ts"
 import { run } from "../tools/program.ts"
 import { LoadError } from "../src/cli/bench/harness/loadError.ts"
 import { median } from "../src/cli/bench/harness/statistics.ts"
@@ -190,10 +190,7 @@ const measureProgram = Effect.fnUntraced(function* (
   { directory, etcdUrl }: Envtest.ApiServerProcess,
   { cached, env, uncached }: Readonly<Record<"cached" | "env" | "uncached", NodeJS.ProcessEnv>>
 ) {
-  const program = join(built, "program")
-  yield* Effect.promise(() => buildProgram(join(program, "dist/cli")))
-  writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module", version: "0.0.0" }))
-  const args = [join(program, "dist/cli/kubelock.js"), "run", "startup", "--", "true"]
+  const args = [join(built, "cli/kubelock.js"), "run", "startup", "--", "true"]
   const others = [
     {
       name: "etcdctl lock NAME -- true",
