@@ -3,6 +3,7 @@ import * as LockProtocol from "../../src/LockProtocol.ts"
 import { type Condition, keptLabel, onVersion, type Patch } from "./patch.ts"
 import { answered, request, sending } from "./requests.ts"
 import type { Rules, To } from "./rules.ts"
+import { millis } from "./time.ts"
 import * as wire from "./wire.ts"
 import { type Actor, ended, see, type World } from "./world.ts"
 
@@ -75,7 +76,7 @@ export const operator = (
       }
       const found = wire.snapshot(actor.seen!)
       const kind = wire.kindOf(world.annotations.queue, index)
-      const now = { earliest: wire.millis(0), latest: wire.millis(0) }
+      const now = { earliest: millis(0), latest: millis(0) }
       const patch = LockProtocol.planBreak(found, now, { kind, sharedWithDex })
       const sent = library.sent(index, { expect: { resourceVersion: found.resourceVersion }, ...patch })
       to("sends the removal", sending(actor, "Releasing", request("release", sent, current, owner)))

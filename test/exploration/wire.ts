@@ -9,6 +9,7 @@ import { dexAnnotation, neutralAnnotation } from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import type { ObjectSnapshot } from "../../src/ObjectStore.ts"
+import { millis } from "./time.ts"
 
 /** The annotation that holds the queue: contenders by number, the next first. */
 export interface Waiters {
@@ -72,13 +73,9 @@ export const emptyQueue: Queue = {
   label: nobody
 }
 
-const present = Date.UTC(2026, 10, 24, 10, 20)
 const foreignKey = "example.com/stranger"
 const malformedText = "soon"
 const rubbishText = "rubbish"
-
-/** A tick in milliseconds since 1970. */
-export const millis = (tick: number): number => present + tick * 1000
 
 const memo = <A>(make: (tick: number) => A): ((tick: number) => A) => {
   const known = new Map<number, A>()
@@ -156,7 +153,7 @@ export const waitersOf = (text: string): Waiters => {
   const tokens = text.split(" ")
   const isMarked = tokens[0]!.startsWith(chainStart)
   return {
-    chainStartedAt: isMarked ? (Number(tokens[0]!.slice(chainStart.length)) - present) / 1000 : absent,
+    chainStartedAt: isMarked ? (Number(tokens[0]!.slice(chainStart.length)) - millis(0)) / 1000 : absent,
     ids: (isMarked ? tokens.slice(1) : tokens).map(indexOf)
   }
 }

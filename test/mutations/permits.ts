@@ -5,7 +5,8 @@ import type { ConditionalPatch, ObjectSnapshot } from "../../src/ObjectStore.ts"
 import type { PermitKind } from "../../src/PermitProtocol.ts"
 import * as PermitRecord from "../../src/PermitRecord.ts"
 import type { Explored, Mutation } from "../exploration/permits/library.ts"
-import { asking, comes, one, passes, type Place, reader, two, writer } from "../exploration/permits/permits.ts"
+import { asking, comes, one, type Place, reader, two, writer } from "../exploration/permits/permits.ts"
+import { passes } from "../exploration/time.ts"
 
 /** A mutation. The name completes "finds a lock with permits that". */
 export interface MutatedLine {

@@ -3,7 +3,8 @@ import * as leaseSpec from "../../src/internal/election/leaseSpec.ts"
 import type { SessionReference } from "../../src/internal/session/sessionLease.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../src/ObjectStore.ts"
 import type { Mutation } from "../exploration/sessions/library.ts"
-import { asks, fences, hasBoth, opens, passes, type Place, waitsForBoth } from "../exploration/sessions/sessions.ts"
+import { asks, fences, hasBoth, opens, type Place, waitsForBoth } from "../exploration/sessions/sessions.ts"
+import { passes } from "../exploration/time.ts"
 
 /** A mutation. The name completes "finds sessions that". */
 export interface MutatedSessions {

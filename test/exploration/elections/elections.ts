@@ -1,4 +1,5 @@
 /** The elections that are explored, and how deep `npm test` goes. */
+import { passes } from "../time.ts"
 import * as libraries from "./library.ts"
 import type { Setting } from "./search.ts"
 import type { Cast } from "./world.ts"
@@ -31,9 +32,6 @@ export const goLeads: ReadonlyArray<string> = [
   "the server works on the write of the client-go",
   "the client-go leads"
 ]
-
-/** Time goes by. */
-export const passes = (ticks: number): ReadonlyArray<string> => Array.from({ length: ticks }, () => "time passes")
 
 const explored = (title: string, depth: number, place: Place): ExploredElection => ({ ...setting(title, place), depth })
 

@@ -1,7 +1,8 @@
 /** What a client-go may do next: its fast path, what it observes, its take-over and its release, with their defects. */
 import * as rfc3339 from "../../../src/internal/time/rfc3339.ts"
 import type * as walking from "../walk.ts"
-import { goBehind, goName, millis } from "./names.ts"
+import { millis } from "../time.ts"
+import { goBehind, goName } from "./names.ts"
 import { mayBeTaken, replace } from "./server.ts"
 import { foreign, type Go, holderOf, leaseDuration, recordOf, specOf, type World } from "./world.ts"
 

@@ -1,8 +1,6 @@
 /** What a candidate of the library does, by the library's own decisions, over its own store of Leases. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as electionStore from "../../../src/internal/election/electionStore.ts"
 import type { Answer, Now } from "../../../src/internal/protocol/answer.ts"
 import * as holding from "../../../src/internal/protocol/holding.ts"
@@ -10,9 +8,11 @@ import * as release from "../../../src/internal/protocol/release.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockProtocol from "../../../src/LockProtocol.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
-import { type ConditionalPatch, type ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot } from "../../../src/ObjectStore.ts"
 import type { Boundary } from "../../mutations/boundary.ts"
-import { millis, nameOf } from "./names.ts"
+import * as stores from "../stores.ts"
+import { clockAt, millis, runAt } from "../time.ts"
+import { nameOf } from "./names.ts"
 import { type Candidate, leaseDuration, recordOf, renewDeadline, type Sent, type Sight } from "./world.ts"
 
 const key = "kubelock.dev/leader"
@@ -28,21 +28,7 @@ export interface Mutation extends Boundary {
 /** The clocks of everybody at a tick. */
 export const nowAt = (tick: number): Now => {
   const wall = millis(tick)
-  return { clock: { monotonic: tick * 1000, wall }, server: { earliest: wall, latest: wall } }
-}
-
-const clockAt = (tick: number): Clock.Clock => {
-  const wall = millis(tick)
-  const nanos = BigInt(tick) * 1_000_000_000n
-  return {
-    currentTimeMillisUnsafe: () => wall,
-    currentTimeMillis: Effect.succeed(wall),
-    currentTimeNanosUnsafe: () => BigInt(wall) * 1_000_000n,
-    currentTimeNanos: Effect.succeed(BigInt(wall) * 1_000_000n),
-    monotonicTimeNanosUnsafe: () => nanos,
-    monotonicTimeNanos: Effect.succeed(nanos),
-    sleep: () => Effect.never
-  }
+  return { clock: clockAt(tick), server: { earliest: wall, latest: wall } }
 }
 
 const unavailable = new LockError.Unavailable({ object: id, verb: "patch", detail: "no answer" })
@@ -87,13 +73,7 @@ export const make = (mutation: Mutation) => {
       if (answer === "lost") return Effect.fail(unavailable)
       return Effect.succeed(answer === "refused" ? Option.none() : Option.some(heard(answer, "commit")))
     }
-    const leases = ObjectStore.of({
-      createIfMissing: true,
-      sharedWithDex: false,
-      holdsLeases: true,
-      annotation: key,
-      includesContent: true,
-      describe: () => id,
+    const leases = stores.make(key, {
       now: Effect.sync(now),
       read: () =>
         Effect.suspend(() => {
@@ -101,11 +81,7 @@ export const make = (mutation: Mutation) => {
           return found === undefined ? Effect.fail(missing) : Effect.succeed(heard(found, "read"))
         }),
       create: (_, annotations, content) => Effect.suspend(() => written({ annotations, created: content ?? {} })),
-      compareAndSwap: (_, patch) => Effect.suspend(() => written(mutation.sends?.(patch, process) ?? patch)),
-      remove: () => Effect.die("no removal"),
-      dryRun: () => Effect.die("no dry run"),
-      announce: () => Effect.void,
-      watch: () => Stream.never
+      compareAndSwap: (_, patch) => Effect.suspend(() => written(mutation.sends?.(patch, process) ?? patch))
     })
     const store = electionStore.make(leases, {
       key,
@@ -115,25 +91,12 @@ export const make = (mutation: Mutation) => {
     })
     for (const sight of sights) {
       past = sight
-      Effect.runSync(Effect.provideService(store.read(id), Clock.Clock, clockAt(sight.tick)))
+      runAt(sight.tick, Effect.orDie(store.read(id)))
     }
     past = undefined
     real = true
-    const run = <A>(effect: Effect.Effect<A, LockError.StoreError>): Answer | A =>
-      Effect.runSync(
-        Effect.provideService(effect, Clock.Clock, clockAt(tick)).pipe(
-          Effect.catch((error) =>
-            Effect.succeed<Answer>(
-              error._tag === "LockNotFound" ? { _tag: "Missing", error } : { _tag: "Failed", error }
-            )
-          )
-        )
-      )
     return {
-      read: (): Answer => run(Effect.map(store.read(id), (snapshot): Answer => ({ _tag: "Found", snapshot }))),
-      write: (patch: ConditionalPatch): Answer => run(Effect.map(store.compareAndSwap(id, patch), answered)),
-      create: (annotations: Readonly<Record<string, string>>): Answer =>
-        run(Effect.map(store.create(id, annotations), answered)),
+      ...stores.answersOf(store, id, tick),
       /** What it has seen by now, as far as it matters. */
       sights: (): ReadonlyArray<Sight> => {
         const last = seen.at(-1)
@@ -143,9 +106,6 @@ export const make = (mutation: Mutation) => {
       }
     }
   }
-
-  const answered = (answer: Option.Option<ObjectSnapshot>): Answer =>
-    Option.isSome(answer) ? { _tag: "Written", snapshot: answer.value } : { _tag: "Refused" }
 
   const contender = (index: number) => ({
     kind,

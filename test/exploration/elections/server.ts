@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ObjectSnapshot } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
-import { goName, millis, nameOf } from "./names.ts"
+import { millis } from "../time.ts"
+import { goName, nameOf } from "./names.ts"
 import { foreign, holderOf, recordOf, type Sent, specOf, type World } from "./world.ts"
 
 /** What comes of a write: the Lease after it if it was applied, and what it violates. */

@@ -7,6 +7,7 @@ import * as holding from "../../../src/internal/protocol/holding.ts"
 import type { Answer, Now } from "../../../src/internal/protocol/answer.ts"
 import type { Boundary, Process, RequestKind } from "../../mutations/boundary.ts"
 import { type Condition, conditionOf, type Patch, patchOf } from "../patch.ts"
+import { millis } from "../time.ts"
 import * as wire from "../wire.ts"
 import { type Actor, type Request, type Seen, ttl } from "../world.ts"
 
@@ -67,7 +68,7 @@ export type Port = (index: number, uncertainty: number, lease?: Lease) => Step
 export const make = ({ mutation, neutral }: Pick<Options, "mutation" | "neutral">): Port => {
   const times = new Map<number, Now>(
     uncertainties.map((uncertainty) => {
-      const server = { earliest: wire.millis(-uncertainty), latest: wire.millis(uncertainty) }
+      const server = { earliest: millis(-uncertainty), latest: millis(uncertainty) }
       return [uncertainty, { clock: clockAt(0), server: mutation.now?.(server) ?? server }]
     })
   )

@@ -8,7 +8,9 @@ import * as acquisition from "../../../src/internal/protocol/acquisition.ts"
 import type * as acquiring from "../../../src/internal/protocol/acquisitionState.ts"
 import * as holding from "../../../src/internal/protocol/holding.ts"
 import * as release from "../../../src/internal/protocol/release.ts"
-import { type Cast, type Giving, holderId, millis, ttl } from "./world.ts"
+import { normal as normalized } from "../normal.ts"
+import { clockAt, millis } from "../time.ts"
+import { type Cast, type Giving, holderId, ttl } from "./world.ts"
 
 const key = "kubelock.dev/lock"
 
@@ -31,8 +33,6 @@ export interface Mutation {
   readonly believes?: (hold: holding.State) => holding.State
   readonly forgetsCutOff?: true
 }
-
-const clockAt = (tick: number): Now["clock"] => ({ monotonic: tick * 1000, wall: millis(tick) })
 
 /** The lock as it is: what counts, whatever a contender makes of it. */
 export const trueKind = ({ permits }: Pick<Cast, "permits">): PermitKind =>
@@ -86,26 +86,10 @@ export const make = (cast: Cast, mutation: Mutation) => {
     leaving
   })
 
-  // What does not matter to what follows is the same in all states, so that more of them are one.
-  const normal = ([state, command]: acquiring.Step): acquiring.Step => {
-    const { phase } = state
-    const waiting = phase._tag === "Waiting" ? { ...phase, until: 0 } : phase
-    return [
-      {
-        ...state,
-        phase: waiting,
-        attempts: 0,
-        conflicts: 0,
-        contended: false,
-        requestedAt: clockAt(0),
-        slowest: 0,
-        latency: 0,
-        joinVersion: undefined,
-        holder: undefined,
-        lastSeen: phase._tag === "Waiting" ? state.lastSeen : undefined
-      },
-      "seen" in command ? { _tag: "BackOff", atLeast: 0, atMost: 0, seen: command._tag } : command
-    ]
+  // A line goes by places, whatever version a waiter found first.
+  const normal = (step: acquiring.Step): acquiring.Step => {
+    const [state, command] = normalized(step)
+    return [{ ...state, joinVersion: undefined }, command]
   }
 
   return {

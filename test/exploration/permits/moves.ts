@@ -4,6 +4,7 @@ import * as PermitProtocol from "../../../src/PermitProtocol.ts"
 import type * as acquiring from "../../../src/internal/protocol/acquisitionState.ts"
 import type { Answer } from "../../../src/internal/protocol/answer.ts"
 import type * as release from "../../../src/internal/protocol/release.ts"
+import { millis } from "../time.ts"
 import type * as walking from "../walk.ts"
 import { type Library, lost, trueKind } from "./library.ts"
 import { lineOf, next, serve } from "./server.ts"
@@ -14,7 +15,6 @@ import {
   ended,
   foreign,
   type Giving,
-  millis,
   nameOf,
   ttl,
   withContender,

@@ -1,5 +1,6 @@
 /** The worlds with permits that are explored, and how deep `npm test` goes. */
 import * as PermitRecord from "../../../src/PermitRecord.ts"
+import { passes } from "../time.ts"
 import * as libraries from "./library.ts"
 import type { Setting } from "./search.ts"
 import type { Asker, Cast } from "./world.ts"
@@ -48,9 +49,6 @@ export const leaves = (name: string): ReadonlyArray<string> => [
   `the server works on the write of ${name}`,
   `${name} has its answer`
 ]
-
-/** Time goes by. */
-export const passes = (ticks: number): ReadonlyArray<string> => Array.from({ length: ticks }, () => "time passes")
 
 const explored = (title: string, depth: number, place: Place): ExploredLine => ({
   ...setting(title, { calmTo: depth - 4, ...place }),

@@ -4,8 +4,9 @@ import * as precondition from "../../../src/internal/precondition.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as PermitProtocol from "../../../src/PermitProtocol.ts"
 import * as PermitRecord from "../../../src/PermitRecord.ts"
+import { millis } from "../time.ts"
 import { type Library, trueKind } from "./library.ts"
-import { type Cast, foreign, millis, type World } from "./world.ts"
+import { type Cast, foreign, type World } from "./world.ts"
 
 /** What comes of a write: the object after it if it was applied, and what it violates. */
 export interface Served {

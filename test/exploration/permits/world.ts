@@ -17,9 +17,6 @@ import type { Permits } from "../../../src/PermitRecord.ts"
 /** How long a lease lasts, in ticks. */
 export const ttl = 2
 
-/** A tick, in milliseconds since 1970. */
-export const millis = (tick: number): number => Date.UTC(2026, 10, 24, 10, 20) + tick * 1000
-
 /**
  * An acquisition under way. `unanswered` is what was sent and got no answer, and `joins` counts joins.
  */

@@ -1,8 +1,6 @@
 /** What a process does about locks and sessions, by the library's own decisions. A mutation changes what passes between them and the world. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as electionStore from "../../../src/internal/election/electionStore.ts"
 import * as acquisition from "../../../src/internal/protocol/acquisition.ts"
 import type * as acquiring from "../../../src/internal/protocol/acquisitionState.ts"
@@ -14,7 +12,10 @@ import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockKind from "../../../src/LockKind.ts"
 import * as LockProtocol from "../../../src/LockProtocol.ts"
-import { type ConditionalPatch, type ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
+import type { ConditionalPatch, ObjectSnapshot, ObjectStore } from "../../../src/ObjectStore.ts"
+import { normal } from "../normal.ts"
+import * as stores from "../stores.ts"
+import { clockAt, millis } from "../time.ts"
 import {
   type Bounds,
   type Cast,
@@ -22,7 +23,6 @@ import {
   holderId,
   incarnationOf,
   leaseOf,
-  millis,
   type Process,
   type Request,
   type Session,
@@ -60,22 +60,6 @@ const missing = new LockError.NotFound({ id: "lease", object: "lease", missing: 
 /** The answer that does not come. */
 export const lost: Answer = { _tag: "Failed", error: unavailable }
 
-const clockAt = (tick: number): Now["clock"] => ({ monotonic: tick * 1000, wall: millis(tick) })
-
-const clockOf = (tick: number): Clock.Clock => {
-  const wall = millis(tick)
-  const nanos = BigInt(tick) * 1_000_000_000n
-  return {
-    currentTimeMillisUnsafe: () => wall,
-    currentTimeMillis: Effect.succeed(wall),
-    currentTimeNanosUnsafe: () => BigInt(wall) * 1_000_000n,
-    currentTimeNanos: Effect.succeed(BigInt(wall) * 1_000_000n),
-    monotonicTimeNanosUnsafe: () => nanos,
-    monotonicTimeNanos: Effect.succeed(nanos),
-    sleep: () => Effect.never
-  }
-}
-
 /** What a server does with requests for one Lease. */
 export interface Leases {
   readonly read: () => ObjectSnapshot | undefined
@@ -99,24 +83,7 @@ export const parse = (text: string): { readonly reference: sessionLease.SessionR
   return { reference, lease: Number(reference.name.at(-1)) }
 }
 
-const storeOf = (parts: Partial<ObjectStore["Service"]>): ObjectStore["Service"] =>
-  ObjectStore.of({
-    createIfMissing: true,
-    sharedWithDex: false,
-    holdsLeases: true,
-    annotation: sessionKey,
-    includesContent: true,
-    describe: (id) => id,
-    now: Effect.die("no time"),
-    read: () => Effect.die("no read"),
-    create: () => Effect.die("no creation"),
-    compareAndSwap: () => Effect.die("no write"),
-    remove: () => Effect.die("no removal"),
-    dryRun: () => Effect.die("no dry run"),
-    announce: () => Effect.void,
-    watch: () => Stream.never,
-    ...parts
-  })
+const storeOf = (parts: Partial<ObjectStore["Service"]>) => stores.make(sessionKey, parts)
 
 /** Makes the library. */
 export const make = (cast: Cast, mutation: Mutation) => {
@@ -168,30 +135,11 @@ export const make = (cast: Cast, mutation: Mutation) => {
       }),
       { key: sessionKey, leaseDuration: ttl, onSlowPath: () => Effect.void, onLongLease: () => Effect.void }
     )
-    const run = (effect: Effect.Effect<Answer, LockError.StoreError>): Answer =>
-      Effect.runSync(
-        Effect.provideService(effect, Clock.Clock, clockOf(tick)).pipe(
-          Effect.catch((error) =>
-            Effect.succeed<Answer>(
-              error._tag === "LockNotFound" ? { _tag: "Missing", error } : { _tag: "Failed", error }
-            )
-          )
-        )
-      )
-    const read = () => run(Effect.map(store.read(name), (snapshot): Answer => ({ _tag: "Found", snapshot })))
-    if (isPast) read()
+    const answers = stores.answersOf(store, name, tick)
+    if (isPast) answers.read()
     isPast = false
-    return {
-      read,
-      write: (write: ConditionalPatch) => run(Effect.map(store.compareAndSwap(name, write), answered)),
-      create: (annotations: Readonly<Record<string, string>>) =>
-        run(Effect.map(store.create(name, annotations), answered)),
-      known: () => known
-    }
+    return { ...answers, known: () => known }
   }
-
-  const answered = (answer: Option.Option<ObjectSnapshot>): Answer =>
-    Option.isSome(answer) ? { _tag: "Written", snapshot: answer.value } : { _tag: "Refused" }
 
   const opener = (index: number, { session }: Process): acquiring.Acquisition => ({
     id: "lease",
@@ -382,27 +330,6 @@ export const make = (cast: Cast, mutation: Mutation) => {
       holding.isValid(hold, clockAt(tick)) &&
       (hold.session === undefined || sessionsOf(index, process, tick).current() === hold.session)
   }
-}
-
-// What does not matter to what follows is the same in all states, so that more of them are one.
-const normal = ([state, command]: acquiring.Step): acquiring.Step => {
-  const { phase } = state
-  const waiting = phase._tag === "Waiting" ? { ...phase, until: 0 } : phase
-  return [
-    {
-      ...state,
-      phase: waiting,
-      attempts: 0,
-      conflicts: 0,
-      contended: false,
-      requestedAt: clockAt(0),
-      slowest: 0,
-      latency: 0,
-      holder: undefined,
-      lastSeen: phase._tag === "Waiting" ? state.lastSeen : undefined
-    },
-    "seen" in command ? { _tag: "BackOff", atLeast: 0, atMost: 0, seen: command._tag } : command
-  ]
 }
 
 /** A library. */

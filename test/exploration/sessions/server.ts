@@ -4,6 +4,7 @@ import * as rfc3339 from "../../../src/internal/time/rfc3339.ts"
 import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
 import type { ObjectSnapshot } from "../../../src/ObjectStore.ts"
 import { leaseOf as recordedIn } from "../../../src/LockRecord.ts"
+import { millis } from "../time.ts"
 import { applied, next } from "../permits/server.ts"
 import { kind, parse } from "./library.ts"
 import {
@@ -11,7 +12,6 @@ import {
   leaseOf,
   type LeaseRequest,
   type LockRequest,
-  millis,
   processOf,
   type Request,
   withProcess,

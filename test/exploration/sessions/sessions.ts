@@ -1,4 +1,5 @@
 /** The worlds of sessions that are explored, and how deep `npm test` goes. */
+import { passes } from "../time.ts"
 import * as libraries from "./library.ts"
 import type { Setting } from "./search.ts"
 import type { Bounds, Cast } from "./world.ts"
@@ -39,9 +40,6 @@ export const fences = (name: string, lease: number): ReadonlyArray<string> => [
   `the server works on the fence of ${name}`,
   `${name} has the answer to its fence`
 ]
-
-/** Time goes by. */
-export const passes = (ticks: number): ReadonlyArray<string> => Array.from({ length: ticks }, () => "time passes")
 
 /** Clocks that are exact at first, then behind the server's, then ahead of it, as far as their processes know. */
 export const vague: ReadonlyArray<Bounds> = [

@@ -14,9 +14,6 @@ import type { ConditionalPatch, Content, ObjectSnapshot } from "../../../src/Obj
 /** How long a lease lasts, that of a session and that of a lock without one, in ticks. */
 export const ttl = 2
 
-/** A tick, in milliseconds since 1970. */
-export const millis = (tick: number): number => Date.UTC(2026, 10, 24, 10, 20) + tick * 1000
-
 /** A write to the object of a lock. */
 export interface LockRequest {
   readonly to: "lock"
