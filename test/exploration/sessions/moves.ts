@@ -3,6 +3,7 @@ import { leaseOf as recordedIn } from "../../../src/LockRecord.ts"
 import type * as acquiring from "../../../src/internal/protocol/acquisitionState.ts"
 import type { Answer } from "../../../src/internal/protocol/answer.ts"
 import * as release from "../../../src/internal/protocol/release.ts"
+import { next } from "../permits/server.ts"
 import type * as walking from "../walk.ts"
 import { kind, type Leases, type Library, lost, parse, textOf } from "./library.ts"
 import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
@@ -49,8 +50,7 @@ export const moves = (world: World, rules: Rules, emit: Emit): void => {
   if (world.left.strangers > 0) {
     world.objects.forEach((object, lock) => {
       const annotations = { ...object.annotations, [foreign]: String(world.left.strangers) }
-      const resourceVersion = String(Number(object.resourceVersion) + 1)
-      const objects = world.objects.with(lock, { ...object, annotations, resourceVersion })
+      const objects = world.objects.with(lock, next({ ...object, annotations }))
       judged(`a stranger writes on ${lockOf(lock)}`, spent({ ...world, objects }, "strangers"))
     })
   }
