@@ -7,62 +7,27 @@ import { answer, judge } from "./actions.ts"
 import * as codec from "./codec.ts"
 import { steps } from "./contender.ts"
 import type { Rules } from "./rules.ts"
+import type { Calm, Driven } from "./settling.ts"
 import { type Actor, tick, type World } from "./world.ts"
 
-/** How many seconds it may take: enough for the longest lease, and one hand-over to a contender that is gone, however many are. */
-const patience = 10
-
-/** Judges worlds. It remembers what it found, for worlds that come to the same. */
-export class Calm {
-  private readonly rules: Rules
-  private readonly settled = new Map<string, number>()
-  private readonly scratch = Buffer.alloc(codec.maxBytes)
-  /** How many seconds it took at most. */
-  slowest = 0
-
-  constructor(rules: Rules) {
-    this.rules = rules
-  }
-
-  /** What goes wrong in the end; `undefined` if nothing does. */
-  violation(world: World): string | undefined {
-    const passed: Array<string> = []
-    let next = world
-    for (;;) {
-      const found = this.settled.get(this.idOf(next))
-      if (found !== undefined || next.actors.every(isDone)) {
-        this.settle(passed, found ?? 0)
-        return undefined
-      }
-      if (passed.length > patience) return "a contender waits for ever"
-      passed.push(this.idOf(next))
-      for (let index = 0; index < next.actors.length; index++) {
-        const { violation, world: driven } = drive(next, index, this.rules)
-        if (violation !== undefined) return `${violation}, when nothing goes wrong any more`
-        next = driven
-      }
-      next = tick(next)
-    }
-  }
-
-  private settle(passed: ReadonlyArray<string>, rest: number): void {
-    this.slowest = Math.max(this.slowest, rest + passed.length)
-    passed.forEach((id, place) => this.settled.set(id, rest + passed.length - place))
-  }
-
-  private idOf(world: World): string {
-    return this.scratch.toString("latin1", 0, codec.encode(world, codec.orderOf(world), this.scratch))
+/** How such a world goes on. It may take long enough for the longest lease, and one hand-over to a contender that is gone, however many are. */
+export const calm = (rules: Rules): Calm<World> => {
+  const scratch = Buffer.alloc(codec.maxBytes)
+  return {
+    patience: 10,
+    endless: "a contender waits for ever",
+    size: ({ actors }) => actors.length,
+    isSettled: ({ actors }) => actors.every(isDone),
+    drive: (world, index) => drive(world, index, rules),
+    pass: tick,
+    idOf: (world) => scratch.toString("latin1", 0, codec.encode(world, codec.orderOf(world), scratch))
   }
 }
 
 const isDone = ({ kind, stage }: Actor): boolean => kind !== "kubelock" || stage === "Done" || stage === "Crashed"
 
 // Goes on with one contender until it waits, or is done.
-const drive = (
-  from: World,
-  index: number,
-  rules: Rules
-): { readonly world: World; readonly violation: string | undefined } => {
+const drive = (from: World, index: number, rules: Rules): Driven<World> => {
   let world = from
   for (;;) {
     const next = nextOf(world, index, rules)

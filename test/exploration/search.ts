@@ -1,8 +1,9 @@
 /** Walks every interleaving of a world breadth first, each state once, down to a depth. The first violation ends the walk. */
 import { actions, isShared } from "./actions.ts"
-import { Calm } from "./calm.ts"
+import { calm } from "./calm.ts"
 import * as codec from "./codec.ts"
 import type { Action, Rules } from "./rules.ts"
+import { Settling } from "./settling.ts"
 import { States } from "./states.ts"
 import { tell } from "./tell.ts"
 import type { Progress } from "./walk.ts"
@@ -49,7 +50,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
   const states = new States()
   const scratch = new Uint8Array(codec.maxBytes)
   const taken = new Map<string, number>()
-  const calm = new Calm(setting)
+  const settling = new Settling(calm(setting))
   let shared = 0
   const add = (world: World, parent: number, way: number): boolean => {
     const length = codec.encode(world, codec.orderOf(world), scratch)
@@ -69,7 +70,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
         taken.set(name, (taken.get(name) ?? 0) + 1)
         const isNew = add(next, index, way)
         const isCalm = isNew && depth < (setting.calmTo ?? 0) && what === undefined
-        const wrong = isCalm ? calm.violation(next) : what
+        const wrong = isCalm ? settling.violation(next) : what
         if (wrong !== undefined) violation ??= { what: wrong, way }
       })
       if (violation !== undefined) {
@@ -78,7 +79,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
           states: states.size,
           depth: depth + 1,
           shared,
-          slowest: calm.slowest,
+          slowest: settling.slowest,
           taken,
           violation: { what: violation.what, history }
         }
@@ -87,7 +88,7 @@ export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress:
     from = to
     onDepth?.({ depth: depth + 1, states: states.size, fresh: states.size - to })
   }
-  return { states: states.size, depth, shared, slowest: calm.slowest, taken, violation: undefined }
+  return { states: states.size, depth, shared, slowest: settling.slowest, taken, violation: undefined }
 }
 
 // Takes the same ways again. Each state renumbers the contenders: `names` keeps track.

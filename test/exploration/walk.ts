@@ -1,18 +1,20 @@
 /** Walks every interleaving of a world breadth first, each state once, down to a depth. The first violation ends the walk. */
 import { hash } from "node:crypto"
+import { type Calm, Settling } from "./settling.ts"
 
 /** Takes a move by its name, and what it leads to; with a violation if it is one. */
 export type Emit<World> = (name: string, next: World, violation?: string | undefined) => void
 
 /**
  * A world to walk. `before` is what has happened already, by name; if there are several, the first. `moves` is all that can happen next, and
- * what it breaks. `judge` is what is wrong besides with a new state, so many moves after the first.
+ * what it breaks. `calmTo` is the depth down to which to check that a world settles as it goes on with `calm`.
  */
 export interface Walk<World> {
   readonly begin: World
   readonly before: ReadonlyArray<string> | undefined
   readonly moves: (world: World, emit: Emit<World>) => void
-  readonly judge?: (world: World, depth: number) => string | undefined
+  readonly calm?: Calm<World>
+  readonly calmTo?: number | undefined
 }
 
 /** The progress after a depth: how many states were reached so far, and how many of them at this depth first. */
@@ -22,11 +24,18 @@ export interface Progress {
   readonly fresh: number
 }
 
-/** The outcome. `history` is the shortest one that leads to the violation, `taken` the names of the moves that were made. */
+/**
+ * The outcome.
+ *
+ * - `taken`: the names of the moves that were made.
+ * - `slowest`: how many seconds it took at most until a world had settled, once nothing went wrong any more; 0 if that is not checked.
+ * - `history`: the shortest one that leads to the violation.
+ */
 export interface Outcome {
   readonly states: number
   readonly depth: number
   readonly taken: ReadonlySet<string>
+  readonly slowest: number
   readonly violation: { readonly what: string; readonly history: ReadonlyArray<string> } | undefined
 }
 
@@ -54,7 +63,8 @@ export const walk = <World extends { readonly tick: number }>(
   maxDepth: number,
   onDepth?: (progress: Progress) => void
 ): Outcome => {
-  const { judge, moves } = options
+  const { calm, calmTo = 0, moves } = options
+  const settling = calm && new Settling(calm)
   const taken = new Set<string>()
   const first = start(options)
   let level: ReadonlyArray<readonly [World, Path | undefined]> = [[first, undefined]]
@@ -68,7 +78,7 @@ export const walk = <World extends { readonly tick: number }>(
         taken.add(name)
         const id = idOf(next)
         const isNew = !seen.has(id)
-        const what = violation ?? (isNew ? judge?.(next, depth) : undefined)
+        const what = violation ?? (isNew && depth < calmTo ? settling?.violation(next) : undefined)
         const way = { before: path, told: `${String(next.tick).padStart(2)} s  ${name}` }
         if (what !== undefined) wrong ??= { what, path: way }
         if (!isNew) return
@@ -77,13 +87,13 @@ export const walk = <World extends { readonly tick: number }>(
       })
       if (wrong !== undefined) {
         const violation = { what: wrong.what, history: historyOf(wrong.path) }
-        return { states: seen.size, depth: depth + 1, taken, violation }
+        return { states: seen.size, depth: depth + 1, taken, slowest: settling?.slowest ?? 0, violation }
       }
     }
     level = fresh
     onDepth?.({ depth: depth + 1, states: seen.size, fresh: fresh.length })
   }
-  return { states: seen.size, depth, taken, violation: undefined }
+  return { states: seen.size, depth, taken, slowest: settling?.slowest ?? 0, violation: undefined }
 }
 
 const historyOf = (path: Path | undefined): ReadonlyArray<string> =>

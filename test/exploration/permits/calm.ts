@@ -2,49 +2,23 @@
  * A world in which nothing goes wrong any more. Every write arrives and is answered, every holder releases, and a waiter looks once a
  * second, without any watch event. Then every contender gets its permits in the end, however the world came about.
  */
+import type { Calm, Driven } from "../settling.ts"
 import { judge, movesOf, type Rules } from "./moves.ts"
 import type { World } from "./world.ts"
 
-/** How many seconds it may take: enough for the leases of all that have crashed, and of a late write, one after the other. */
-const patience = 12
-
-/** What is known already: how long worlds take, and the longest of these times. */
-export interface Known {
-  readonly settled: Map<string, number>
-  slowest: number
-}
-
-/** What goes wrong in the end; `undefined` if nothing does. */
-export const violation = (world: World, rules: Rules, known: Known): string | undefined => {
-  const passed: Array<string> = []
-  let next = world
-  for (;;) {
-    const id = JSON.stringify(next)
-    const found = next.contenders.every(({ stage }) => stage === "Done" || stage === "Crashed")
-      ? 0
-      : known.settled.get(id)
-    if (found !== undefined) {
-      passed.forEach((id, place) => known.settled.set(id, found + passed.length - place))
-      known.slowest = Math.max(known.slowest, found + passed.length)
-      return undefined
-    }
-    if (passed.length > patience) return "a contender waits for ever"
-    passed.push(id)
-    for (let index = 0; index < next.contenders.length; index++) {
-      const driven = drive(next, rules, index)
-      if (driven.violation !== undefined) return `${driven.violation}, when nothing goes wrong any more`
-      next = driven.world
-    }
-    next = { ...next, tick: next.tick + 1 }
-  }
-}
+/** How such a world goes on. It may take long enough for the leases of all that have crashed, and of a late write, one after the other. */
+export const calm = (rules: Rules): Calm<World> => ({
+  patience: 12,
+  endless: "a contender waits for ever",
+  size: ({ contenders }) => contenders.length,
+  isSettled: ({ contenders }) => contenders.every(({ stage }) => stage === "Done" || stage === "Crashed"),
+  drive: (world, index) => drive(world, rules, index),
+  pass: (world) => ({ ...world, tick: world.tick + 1 }),
+  idOf: (world) => JSON.stringify(world)
+})
 
 // Goes on with one contender until it waits, or is done.
-const drive = (
-  from: World,
-  rules: Rules,
-  index: number
-): { readonly world: World; readonly violation: string | undefined } => {
+const drive = (from: World, rules: Rules, index: number): Driven<World> => {
   let world = from
   for (;;) {
     let found: { readonly name: string; readonly world: World; readonly violation: string | undefined } | undefined

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { mutations } from "../../mutations/permits.ts"
+import type { Outcome } from "../walk.ts"
 import { lines, setting } from "./permits.ts"
-import { explore, type Outcome } from "./search.ts"
+import { explore } from "./search.ts"
 
 const historyOf = ({ violation }: Outcome): string =>
   violation === undefined ? "" : [violation.what, ...violation.history].join("\n")

@@ -1,6 +1,6 @@
 /** Walks every interleaving of a world with permits. */
-import * as walking from "../walk.ts"
-import { violation as whenCalm } from "./calm.ts"
+import { type Outcome, type Progress, walk } from "../walk.ts"
+import { calm } from "./calm.ts"
 import { moves, type Rules } from "./moves.ts"
 import { begin } from "./world.ts"
 
@@ -14,28 +14,12 @@ export interface Setting extends Rules {
   readonly calmTo?: number
 }
 
-/** The outcome. `slowest`: how many seconds it took at most until every contender had had its permits, once nothing went wrong any more. */
-export interface Outcome extends walking.Outcome {
-  readonly slowest: number
-}
-
 /** Explores down to a depth: all states that so many moves lead to. */
-export const explore = (
-  setting: Setting,
-  maxDepth: number,
-  onDepth?: (progress: walking.Progress) => void
-): Outcome => {
-  const { before, calmTo = 0 } = setting
-  const calm = { settled: new Map<string, number>(), slowest: 0 }
-  const outcome = walking.walk(
-    {
-      begin: begin(setting),
-      before,
-      moves: (world, emit) => moves(world, setting, emit),
-      judge: (world, depth) => (depth < calmTo ? whenCalm(world, setting, calm) : undefined)
-    },
+export const explore = (setting: Setting, maxDepth: number, onDepth?: (progress: Progress) => void): Outcome => {
+  const { before, calmTo } = setting
+  return walk(
+    { begin: begin(setting), before, moves: (world, emit) => moves(world, setting, emit), calm: calm(setting), calmTo },
     maxDepth,
     onDepth
   )
-  return { ...outcome, slowest: calm.slowest }
 }

@@ -3,50 +3,23 @@
  * that wait look at the lock and at its session once a second, without any watch event. Then every process that lives gets its locks in
  * the end, however the world came about.
  */
+import type { Calm, Driven } from "../settling.ts"
 import { judge, movesOf, type Rules } from "./moves.ts"
 import type { World } from "./world.ts"
 
-/** How many seconds it may take: enough for the leases of all that have crashed, and of a late write, one after the other. */
-const patience = 16
-
-/** What is known already: how long worlds take, and the longest of these times. */
-export interface Known {
-  readonly settled: Map<string, number>
-  slowest: number
-}
-
-const isSettled = ({ processes }: World): boolean =>
-  processes.every(({ contenders }) => contenders.every(({ stage }) => stage === "Done"))
-
-/** What goes wrong in the end; `undefined` if nothing does. */
-export const violation = (world: World, rules: Rules, known: Known): string | undefined => {
-  const passed: Array<string> = []
-  let next = world
-  for (;;) {
-    const id = JSON.stringify(next)
-    const found = isSettled(next) ? 0 : known.settled.get(id)
-    if (found !== undefined) {
-      passed.forEach((id, place) => known.settled.set(id, found + passed.length - place))
-      known.slowest = Math.max(known.slowest, found + passed.length)
-      return undefined
-    }
-    if (passed.length > patience) return "a process waits for ever"
-    passed.push(id)
-    for (let index = 0; index < next.processes.length; index++) {
-      const driven = drive(next, rules, index)
-      if (driven.violation !== undefined) return `${driven.violation}, when nothing goes wrong any more`
-      next = driven.world
-    }
-    next = { ...next, tick: next.tick + 1 }
-  }
-}
+/** How such a world goes on. It may take long enough for the leases of all that have crashed, and of a late write, one after the other. */
+export const calm = (rules: Rules): Calm<World> => ({
+  patience: 16,
+  endless: "a process waits for ever",
+  size: ({ processes }) => processes.length,
+  isSettled: ({ processes }) => processes.every(({ contenders }) => contenders.every(({ stage }) => stage === "Done")),
+  drive: (world, index) => drive(world, rules, index),
+  pass: (world) => ({ ...world, tick: world.tick + 1 }),
+  idOf: (world) => JSON.stringify(world)
+})
 
 // Goes on with one process until it waits.
-const drive = (
-  from: World,
-  rules: Rules,
-  index: number
-): { readonly world: World; readonly violation: string | undefined } => {
+const drive = (from: World, rules: Rules, index: number): Driven<World> => {
   let world = from
   const made = new Set<string>()
   for (;;) {

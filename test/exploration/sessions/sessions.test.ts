@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { mutations } from "../../mutations/sessions.ts"
-import { explore, type Outcome } from "./search.ts"
+import type { Outcome } from "../walk.ts"
+import { explore } from "./search.ts"
 import { sessions, setting } from "./sessions.ts"
 
 const historyOf = ({ violation }: Outcome): string =>
