@@ -1,41 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
 import { mutations } from "../../mutations/mutations.ts"
+import { describeInterleavings } from "../interleavings.ts"
 import { elections, setting } from "./elections.ts"
-import type { Outcome } from "../walk.ts"
 import { explore } from "./search.ts"
-
-const historyOf = ({ violation }: Outcome): string =>
-  violation === undefined ? "" : [violation.what, ...violation.history].join("\n")
-
-describe("every interleaving of an election", () => {
-  const taken = new Set<string>()
-
-  for (const election of elections) {
-    it(`${election.title}, down to depth ${election.depth}`, () => {
-      const outcome = explore(election, election.depth)
-      assert.strictEqual(historyOf(outcome), "")
-      for (const name of outcome.taken) taken.add(name)
-    })
-  }
-
-  it("makes every move there is", () => {
-    const ofAll = new Set([...taken].map((name) => name.replaceAll(/\bB\b/g, "A")))
-    assert.deepStrictEqual([...ofAll].toSorted(), everyMove)
-  })
-})
-
-describe("finds an election that", () => {
-  for (const { election, how, name } of mutations) {
-    if (election === undefined) continue
-    it(`${name}, at depth ${election.depth}`, () => {
-      const { breaks, depth } = election
-      const outcome = explore(setting(name, election.in, { ...how, ...election.how }), depth)
-      assert.strictEqual(outcome.violation?.what, breaks)
-      assert.strictEqual(outcome.depth, depth)
-      assert.lengthOf(outcome.violation?.history ?? [], depth)
-    })
-  }
-})
 
 // Those of all candidates of the library under one name.
 const everyMove = [
@@ -69,3 +35,23 @@ const everyMove = [
   "the write of A is lost",
   "time passes"
 ]
+
+describeInterleavings({
+  what: "an election",
+  worlds: elections,
+  explore,
+  plain: (name) => name.replaceAll(/\bB\b/g, "A"),
+  everyMove,
+  mutated: mutations.flatMap(({ election, how, name }) =>
+    election === undefined
+      ? []
+      : [
+          {
+            name,
+            breaks: election.breaks,
+            depth: election.depth,
+            setting: setting(name, election.in, { ...how, ...election.how })
+          }
+        ]
+  )
+})

@@ -1,51 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
 import { mutations } from "../../mutations/sessions.ts"
-import type { Outcome } from "../walk.ts"
+import { describeInterleavings } from "../interleavings.ts"
 import { explore } from "./search.ts"
 import { sessions, setting } from "./sessions.ts"
-
-const historyOf = ({ violation }: Outcome): string =>
-  violation === undefined ? "" : [violation.what, ...violation.history].join("\n")
-
-describe("every interleaving of sessions", () => {
-  const taken = new Set<string>()
-  let slowest = 0
-
-  for (const world of sessions) {
-    it(`${world.title}, down to depth ${world.depth}`, () => {
-      const outcome = explore(world, world.depth)
-      assert.strictEqual(historyOf(outcome), "")
-      slowest = Math.max(slowest, outcome.slowest)
-      for (const name of outcome.taken) taken.add(name)
-    })
-  }
-
-  it("makes every move there is", () => {
-    const plain = (name: string) =>
-      name
-        .replaceAll(/\b[BC]\b/g, "A")
-        .replaceAll(/\by\b/g, "x")
-        .replaceAll(/lease-\d/g, "a Lease")
-    const ofAll = new Set([...taken].map(plain))
-    assert.deepStrictEqual([...ofAll].toSorted(), everyMove)
-  })
-
-  it("leads to every process that lives getting its locks within seconds, once nothing goes wrong any more", () => {
-    assert.isAtLeast(slowest, 4)
-    assert.isAtMost(slowest, 8)
-  })
-})
-
-describe("finds sessions that", () => {
-  for (const { breaks, depth, how, in: place, name } of mutations) {
-    it(`${name}, at depth ${depth}`, () => {
-      const outcome = explore(setting(name, place, how), depth)
-      assert.strictEqual(outcome.violation?.what, breaks)
-      assert.strictEqual(outcome.depth, depth)
-      assert.lengthOf(outcome.violation?.history ?? [], depth)
-    })
-  }
-})
 
 // Those of all processes, locks and Leases under one name.
 const everyMove = [
@@ -90,3 +46,22 @@ const everyMove = [
   "the write of A to x is lost",
   "time passes"
 ]
+
+describeInterleavings({
+  what: "sessions",
+  worlds: sessions,
+  explore,
+  plain: (name) =>
+    name
+      .replaceAll(/\b[BC]\b/g, "A")
+      .replaceAll(/\by\b/g, "x")
+      .replaceAll(/lease-\d/g, "a Lease"),
+  everyMove,
+  settles: { what: "every process that lives getting its locks", within: [4, 8] },
+  mutated: mutations.map(({ breaks, depth, how, in: place, name }) => ({
+    name,
+    breaks,
+    depth,
+    setting: setting(name, place, how)
+  }))
+})
