@@ -3,13 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { fromContent } from "../../src/internal/election/leaseSpec.ts"
+import { fieldsIn, fromContent } from "../../src/internal/election/leaseSpec.ts"
 import * as sessionLease from "../../src/internal/session/sessionLease.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
-import { type MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
+import { type ConditionalPatch, type MetadataPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../src/ObjectStoreMemory.ts"
 import { contend } from "./contend.ts"
 import * as FaultyStore from "./FaultyStore.ts"
@@ -33,12 +33,13 @@ export const setUp = Effect.gen(function* () {
   const annotations = (id: string) => Effect.orDie(Effect.map(objects.store.read(id), ({ annotations }) => annotations))
   const record = (id: string) =>
     Effect.map(annotations(id), (annotations) => LockRecord.leaseOf(LockRecord.fromAnnotations(key, annotations)))
-  const annotate = (id: string, annotations: MetadataPatch) =>
+  const write = (store: Store, id: string, change: Pick<ConditionalPatch, "annotations" | "content">) =>
     Effect.orDie(
-      Effect.flatMap(objects.store.read(id), ({ resourceVersion }) =>
-        objects.store.compareAndSwap(id, { expect: { resourceVersion }, annotations })
+      Effect.flatMap(store.read(id), ({ resourceVersion }) =>
+        store.compareAndSwap(id, { expect: { resourceVersion }, ...change })
       )
     )
+  const annotate = (id: string, annotations: MetadataPatch) => write(objects.store, id, { annotations })
 
   /** A process. `knows: false`: it is of a version that knows no sessions. */
   const aProcess = Effect.fnUntraced(function* (
@@ -91,6 +92,9 @@ export const setUp = Effect.gen(function* () {
     record,
     annotate,
     aProcess,
+    /** Writes fields of the spec of a Lease by hand. */
+    writeLease: (name: string, spec: Readonly<Record<string, string>>, annotations: MetadataPatch = {}) =>
+      write(leases.store, name, { annotations, content: fieldsIn(spec) }),
     holder: (id: string) => Effect.map(record(id), (lease) => lease?.holderId?.split("/")[0]),
     waiting: (id: string) =>
       Effect.map(annotations(id), (annotations) =>

@@ -36,6 +36,11 @@ const within = Effect.fnUntraced(function* <A, E>(
   return yield* Fiber.join(fiber)
 })
 
+// The lock of `us` is nobody else's, nor free, as long as it is valid.
+const staysOursWhileValid = Effect.fnUntraced(function* (holder: Effect.Effect<string | undefined>, { isValid }: Held) {
+  if ((yield* holder) !== "us") assert.isFalse(yield* isValid)
+})
+
 describe("a lock under a session that is broken", () => {
   it.effect("is lost at the next renewal of the session, and not free before its holder knows", () =>
     Effect.gen(function* () {
@@ -45,9 +50,7 @@ describe("a lock under a session that is broken", () => {
       const { reference } = (yield* leaseOf("a"))!
       const lost = yield* losing(held)
       const theirs = yield* them.wants("a", patient)
-      const check = Effect.gen(function* () {
-        if ((yield* holder("a")) !== "us") assert.isFalse(yield* held.isValid)
-      })
+      const check = staysOursWhileValid(holder("a"), held)
       const state = yield* within(yield* breaking(them, "a"), 4500, check)
       assert.deepInclude(state, { _tag: "Held", holder: held.holderId })
       const error = yield* Fiber.join(lost)
@@ -144,9 +147,7 @@ describe("a lock under a session that is broken", () => {
         const { holder, them, us } = yield* setUpTwo
         const held = yield* (yield* us.has("a")).held
         us.leases.faults.push(["write", fault], ["write", fault])
-        const check = Effect.gen(function* () {
-          if ((yield* holder("a")) !== "us") assert.isFalse(yield* held.isValid)
-        })
+        const check = staysOursWhileValid(holder("a"), held)
         yield* within(yield* breaking(them, "a"), 20_000, check)
         assert.isUndefined(yield* holder("a"))
       }).pipe(logged)
@@ -158,9 +159,7 @@ describe("a lock under a session that is broken", () => {
       const { holder, them, us } = yield* setUpTwo
       const held = yield* (yield* us.has("a")).held
       yield* us.crashes
-      const check = Effect.gen(function* () {
-        if ((yield* holder("a")) !== "us") assert.isFalse(yield* held.isValid)
-      })
+      const check = staysOursWhileValid(holder("a"), held)
       yield* within(yield* breaking(them, "a"), 13_000, check)
       assert.isUndefined(yield* holder("a"))
       yield* us.recovers
@@ -187,19 +186,15 @@ describe("a lock under a session that is broken", () => {
 
   it.effect("stays its holder's if that renews its session and does not let go, which is an error", () =>
     Effect.gen(function* () {
-      const { aProcess, holder, leaseOf, leases } = yield* setUp
+      const { aProcess, holder, leaseOf, writeLease } = yield* setUp
       const us = yield* withSession(aProcess("us"))
       yield* us.has("a")
       const { reference } = (yield* leaseOf("a"))!
       yield* us.crashes
       const them = yield* aProcess("them")
       const renew = Effect.gen(function* () {
-        const { resourceVersion } = yield* Effect.orDie(leases.store.read(reference.name))
         const renewTime = new Date(yield* Effect.clockWith((clock) => clock.currentTimeMillis)).toISOString()
-        const content = [{ path: ["spec", "renewTime"] as const, value: renewTime.replace("Z", "000Z") }]
-        yield* Effect.orDie(
-          leases.store.compareAndSwap(reference.name, { expect: { resourceVersion }, annotations: {}, content })
-        )
+        yield* writeLease(reference.name, { renewTime: renewTime.replace("Z", "000Z") })
       })
       const error = yield* within(yield* Effect.forkChild(Effect.flip(them.lock.break("a"))), 40_000, renew)
       assert.deepInclude(error, { _tag: "LockUnavailable" })
@@ -210,16 +205,12 @@ describe("a lock under a session that is broken", () => {
 
   it.effect("is not taken for told by the process that had the Lease before", () =>
     Effect.gen(function* () {
-      const { aProcess, leaseOf, leases } = yield* setUp
+      const { aProcess, leaseOf, leases, writeLease } = yield* setUp
       const us = yield* withSession(aProcess("us"))
       yield* us.has("a")
       const { name } = (yield* leaseOf("a"))!.reference
-      const { resourceVersion } = yield* Effect.orDie(leases.store.read(name))
       const next: Readonly<Record<string, string>> = { [sessionLease.brokenKey]: "next/0a1b2c3d4e5f.2" }
-      const content = [{ path: ["spec", "holderIdentity"] as const, value: "next/ffffffffffff.1" }]
-      yield* Effect.orDie(
-        leases.store.compareAndSwap(name, { expect: { resourceVersion }, annotations: next, content })
-      )
+      yield* writeLease(name, { holderIdentity: "next/ffffffffffff.1" }, next)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual({ ...(yield* Effect.orDie(leases.store.read(name))).annotations }, next)
     }).pipe(logged)
@@ -249,7 +240,7 @@ describe("a lock under a session that is broken", () => {
 describe("a lock under a session whose record is changed by hand", () => {
   const expiry = "1970-01-01T06:00:00Z"
   const changes = {
-    "is removed": { reason: "Removed", patch: { [key]: null, [LockRecord.holderKey(key)]: null } },
+    "is removed": { reason: "Removed", patch: LockRecord.removal(key) },
     "is overwritten by Dex": { reason: "TakenOver", patch: { [key]: expiry, [LockRecord.holderKey(key)]: null } },
     "is overwritten by another": {
       reason: "TakenOver",
@@ -259,11 +250,8 @@ describe("a lock under a session whose record is changed by hand", () => {
   for (const [what, { patch, reason }] of Object.entries(changes)) {
     it.effect(`is lost within a third of the TTL if it ${what}`, () =>
       Effect.gen(function* () {
-        const { annotate, setUpUs } = yield* Effect.map(setUp, (world) => ({
-          ...world,
-          setUpUs: withSession(world.aProcess("us"))
-        }))
-        const us = yield* setUpUs
+        const { annotate, aProcess } = yield* setUp
+        const us = yield* withSession(aProcess("us"))
         const helds = yield* Effect.forEach(["a", "b"], (id) => Effect.flatMap(us.has(id), ({ held }) => held))
         yield* TestClock.adjust("1 minute")
         const lost = yield* losing(helds[0]!)
@@ -300,7 +288,7 @@ describe("a lock under a session whose record is changed by hand", () => {
       assert.deepStrictEqual([...new Set(us.locks.requests)], ["read"])
       assert.isAtMost(us.locks.requests.length, 240)
       const losses = yield* Effect.forEach(helds, losing)
-      for (const id of ids) yield* annotate(id, { [key]: null, [LockRecord.holderKey(key)]: null })
+      for (const id of ids) yield* annotate(id, LockRecord.removal(key))
       yield* TestClock.adjust("25 seconds")
       for (const loss of losses) assert.isTrue(isOver(loss))
     }).pipe(logged)
@@ -337,7 +325,7 @@ describe("a lock under a session whose record is changed by hand", () => {
       const lost = yield* losing(held)
       yield* TestClock.adjust("1 minute")
       assert.isTrue(yield* held.isValid)
-      yield* annotate("a", { [key]: null, [LockRecord.holderKey(key)]: null })
+      yield* annotate("a", LockRecord.removal(key))
       assert.deepInclude(yield* within(lost, 3400), { reason: "Removed" })
     }).pipe(logged)
   )

@@ -302,16 +302,12 @@ describe("a session that is lost", () => {
   for (const what of ["fenced", "deleted"] as const) {
     it.effect(`since its Lease was ${what} is noticed at its next renewal`, () =>
       Effect.gen(function* () {
-        const { aProcess, leaseOf, leases } = yield* setUp
+        const { aProcess, leaseOf, leases, writeLease } = yield* setUp
         const us = yield* withSession(aProcess("us"))
         const { held } = yield* us.has("a")
         const { reference } = (yield* leaseOf("a"))!
         if (what === "deleted") yield* leases.delete(reference.name)
-        else {
-          const { resourceVersion } = yield* leases.store.read(reference.name)
-          const content = [{ path: ["spec", "holderIdentity"] as const, value: "" }]
-          yield* leases.store.compareAndSwap(reference.name, { expect: { resourceVersion }, annotations: {}, content })
-        }
+        else yield* writeLease(reference.name, { holderIdentity: "" })
         const lost = yield* Effect.forkChild(Effect.flip((yield* held).lost), { startImmediately: true })
         yield* TestClock.adjust("4 seconds")
         const error = yield* Fiber.join(lost)
