@@ -103,7 +103,6 @@ export const make = (options: {
         },
         handle: (process, verb, request, on = id) => {
           const before = look(on)
-          const stood = before === undefined || isSessions(on) ? undefined : versionOf(before)
           const answer = Effect.runSyncExit(request)
           const after = look(on)
           if (after === undefined || after.resourceVersion === before?.resourceVersion) return answer
@@ -115,7 +114,7 @@ export const make = (options: {
               : {
                   _tag: "Written",
                   verb,
-                  before: stood,
+                  before: before && versionOf(before),
                   after: versionOf(after),
                   ...(keptOn === undefined ? {} : { on })
                 }
