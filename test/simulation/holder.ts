@@ -43,9 +43,6 @@ export const make = Effect.fnUntraced(function* (
   return rounds(options, (name) => goOnce(options, lock, name))
 })
 
-/** Does its rounds. Runs on the clock in context. */
-export const run = (options: Options): Effect.Effect<void, never, Scope.Scope> => Effect.flatten(make(options))
-
 // The library counts its wishes as we do: where nothing was passed on, the lock on the object has the wish's own name.
 const goOnce = (given: Options, lock: Lock.Lock["Service"], name: string) => {
   const { dice, objects, peek, plan, recorder } = given
