@@ -82,14 +82,20 @@ export const trial = Effect.fnUntraced(function* (
   })
 
   /** Waits until so many meters are read by runners that count. Returns how long it took, in milliseconds. */
-  const read = (count: number, counts: (runner: string) => boolean) =>
+  const read = (when: string, count: number, counts: (runner: string) => boolean) =>
     Effect.suspend(() => {
       const since = Collector.now()
       return Effect.sleep("20 millis").pipe(
         Effect.repeat({ until: () => Collector.metersSince(collector.readings, since, counts) >= count }),
         Effect.map(() => Number(Collector.now() - since) / 1e6),
         Effect.timeout("100 seconds"),
-        Effect.catch(() => Effect.die(new Error(`only some meters are read:\n${printed.slice(-40).join("")}`)))
+        Effect.catch(() =>
+          Effect.die(
+            new Error(
+              `${when}: ${Collector.metersSince(collector.readings, since, counts)} of ${count} meters are read:\n${printed.join("")}`
+            )
+          )
+        )
       )
     })
   const by = (runner: { readonly name: string }) => (name: string) => name === runner.name
@@ -98,28 +104,30 @@ export const trial = Effect.fnUntraced(function* (
   const runners = yield* Effect.all([aRunner, aRunner, aRunner])
   const [victim, sleeper, hermit] = runners
   for (const { start } of runners) yield* start
-  yield* Effect.forEach(runners, (runner) => read(1, by(runner)), { concurrency: "unbounded" })
-  yield* read(meters, () => true)
+  yield* Effect.forEach(runners, (runner) => read("at the start, by each runner", 1, by(runner)), {
+    concurrency: "unbounded"
+  })
+  yield* read("at the start", meters, () => true)
 
   yield* victim.signal("SIGKILL")
-  const killed = yield* read(meters, byOthers(victim))
+  const killed = yield* read("killed", meters, byOthers(victim))
   yield* victim.start
-  yield* read(1, by(victim))
+  yield* read("started again", 1, by(victim))
 
   yield* sleeper.signal("SIGSTOP")
-  const suspended = yield* read(meters, byOthers(sleeper))
+  const suspended = yield* read("suspended", meters, byOthers(sleeper))
   yield* sleeper.signal("SIGCONT")
-  yield* read(1, by(sleeper))
+  yield* read("resumed", 1, by(sleeper))
 
   yield* hermit.proxy.set({ _tag: "Blackhole" })
-  const cutOff = yield* read(meters, byOthers(hermit))
+  const cutOff = yield* read("cut off", meters, byOthers(hermit))
   yield* hermit.proxy.set({ _tag: "Open" })
-  yield* read(1, by(hermit))
+  yield* read("no longer cut off", 1, by(hermit))
 
   yield* victim.signal("SIGTERM")
-  const left = yield* read(meters, byOthers(victim))
+  const left = yield* read("stopped", meters, byOthers(victim))
   yield* victim.exited
-  yield* read(meters, () => true)
+  yield* read("after the stop", meters, () => true)
 
   assert.deepStrictEqual(Collector.overlaps(collector.readings), [])
   return { killed, suspended, cutOff, left }

@@ -165,7 +165,7 @@ export const vacant: Rule = (line) => {
         due <= line.end &&
         to > due &&
         timeline.inPeace(line, holder, { from: looks, to: due }) &&
-        !leadsAlready(line, holder.name, looks, due)
+        !timeline.isBusy(line, holder, { from: looks, to: due })
         ? [
             {
               rule: "vacant",
@@ -180,8 +180,3 @@ export const vacant: Rule = (line) => {
 
 const standsSince = ({ locks }: timeline.Timeline, free: number): number =>
   locks.findLast(({ from }) => from <= free)?.from ?? free
-
-const leadsAlready = (line: timeline.Timeline, name: string, from: number, to: number): boolean =>
-  line.wishes.some(
-    (wish) => wish.holder.name === name && wish.end?._tag === "Granted" && wish.to <= to && wish.over >= from
-  )

@@ -104,7 +104,7 @@ export const takeover: Rule = (line) =>
         due <= line.end &&
         to > due &&
         timeline.inPeace(line, holder, { from: free, to: due }) &&
-        !isBusy(line, holder, { from: free, to: due })
+        !timeline.isBusy(line, holder, { from: free, to: due })
         ? [
             {
               rule: "takeover",
@@ -116,15 +116,11 @@ export const takeover: Rule = (line) =>
     })
   )
 
-// How the library staggers those who look, and by how much at most, in milliseconds.
+// How the library staggers those who look, in milliseconds.
 const stagger = 100
-const longestStagger = 2000
 
-// A process that has the lock, or believes so, has its other contenders wait until it is through with it.
-const isBusy = (line: timeline.Timeline, holder: HolderPlan, { from, to }: timeline.Stretch): boolean =>
-  line.wishes.some(
-    (wish) => wish.holder === holder && wish.end?._tag === "Granted" && wish.to <= to && wish.over >= from
-  )
+/** By how much at most, in milliseconds. */
+export const longestStagger = 2000
 
 /**
  * An expiry is at most the TTL away, plus the uncertainty of the server's clock, rounded up to a second; of a lock that is

@@ -2,7 +2,7 @@
 import type { Event, LeaseOn, LineOn, Written } from "./history.ts"
 import { processOf } from "./history.ts"
 import { all } from "./lineOn.ts"
-import { roundTrip, uncertainty } from "./liveness.ts"
+import { longestStagger, roundTrip, uncertainty } from "./liveness.ts"
 import type { HolderPlan, Plan } from "./plan.ts"
 import type { Rule, Violation } from "./safety.ts"
 import * as timeline from "./timeline.ts"
@@ -325,9 +325,6 @@ export const entry: Rule = (line) => {
     return []
   })
 }
-
-// By how much at most the library staggers those who look.
-const longestStagger = 2000
 
 const amountWished = ({ history }: timeline.Timeline, acquisition: string): number =>
   history.flatMap((event) =>

@@ -77,8 +77,7 @@ const recoveries = (plan: plans.Plan, history: History.History): ReadonlyMap<str
   for (const { name } of plan.holders) if (!crashed.has(name)) first.set(name, Number.POSITIVE_INFINITY)
   for (const event of history) {
     if (event._tag !== "WishEnded" || event.end._tag !== "Granted" || event.at < calmFrom) continue
-    const [process = ""] = event.acquisition.split("/")
-    if (first.get(process) === Number.POSITIVE_INFINITY) first.set(process, event.at - calmFrom)
+    if (first.get(event.process) === Number.POSITIVE_INFINITY) first.set(event.process, event.at - calmFrom)
   }
   return first
 }

@@ -1,7 +1,7 @@
 /** What must and must not happen to sessions, and to the locks under them: rules over a history of one object, pure. */
 import type { Event, History } from "./history.ts"
 import { processOf } from "./history.ts"
-import { roundTrip, uncertainty } from "./liveness.ts"
+import { longestStagger, roundTrip, uncertainty } from "./liveness.ts"
 import type { Rule } from "./safety.ts"
 import * as timeline from "./timeline.ts"
 import { sight } from "./witness.ts"
@@ -84,7 +84,7 @@ export const inherited: Rule = (line) => {
         to > due &&
         due < line.end &&
         timeline.inPeace(line, holder, { from: Math.max(crash, wish.from), to: due }) &&
-        !isBusy(line, wish, since, due)
+        !timeline.isBusy(line, holder, { from: since, to: due })
         ? [
             {
               rule: "inherited",
@@ -96,12 +96,3 @@ export const inherited: Rule = (line) => {
     })
   })
 }
-
-// By how much the library staggers those who look, at most.
-const longestStagger = 2000
-
-// A process that has the lock, or believes so, has its other contenders wait until it is through with it.
-const isBusy = (line: timeline.Timeline, { holder }: timeline.Wish, from: number, to: number): boolean =>
-  line.wishes.some(
-    (wish) => wish.holder === holder && wish.end?._tag === "Granted" && wish.to <= to && wish.over >= from
-  )

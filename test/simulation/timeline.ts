@@ -109,6 +109,12 @@ export const make = (plan: Plan, history: History): Timeline => {
 export const inPeace = (line: Timeline, holder: HolderPlan, { from, to }: Stretch): boolean =>
   line.peaceSince(holder, to) <= from
 
+/**
+ * Whether a process has what it wants in that time, or believes so: its other contenders wait until it is through with it.
+ */
+export const isBusy = ({ wishes }: Timeline, holder: HolderPlan, { from, to }: Stretch): boolean =>
+  wishes.some((wish) => wish.holder === holder && wish.end?._tag === "Granted" && wish.to <= to && wish.over >= from)
+
 /** For how long a process was halted in that time. */
 export const haltedFor = ({ aways }: Timeline, name: string, { from, to }: Stretch): number =>
   aways

@@ -89,7 +89,7 @@ const storeOf = (parts: Partial<ObjectStore["Service"]>) => stores.make(sessionK
 export const make = (cast: Cast, mutation: Mutation) => {
   const clocks: ReadonlyArray<Bounds> = cast.clocks ?? exact
 
-  const nowOf = ({ clock }: Process, tick: number): Now => {
+  const nowOf = ({ clock }: Pick<Process, "clock">, tick: number): Now => {
     const [earliest, latest] = clocks[clock % clocks.length]!
     return { clock: clockAt(tick), server: { earliest: millis(tick + earliest), latest: millis(tick + latest) } }
   }
@@ -222,7 +222,7 @@ export const make = (cast: Cast, mutation: Mutation) => {
     },
 
     /** A process has read the Lease of a session: what it knows then, or the fence that it sends. */
-    judges: (process: Process, text: string, found: ObjectSnapshot | undefined, tick: number) => {
+    judges: (process: Pick<Process, "clock">, text: string, found: ObjectSnapshot | undefined, tick: number) => {
       let sent: ConditionalPatch | undefined
       const { reference } = parse(text)
       const seen = found && (mutation.sees?.(found, reference) ?? found)

@@ -9,7 +9,6 @@ import { kind, type Leases, type Library, lost, parse, textOf } from "./library.
 import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
 import { operator, remove, serve } from "./server.ts"
 import {
-  begin,
   type Breaking,
   type Cast,
   type Contender,
@@ -85,7 +84,7 @@ const breaks = (world: World, { library }: Rules, emit: Emit): void => {
   }
   const { lease } = parse(session)
   const found = leases[lease]
-  const { hasEnded, sent } = library.judges(begin({ wants: [[]], leases: 0 }).processes[0]!, session, found, tick)
+  const { hasEnded, sent } = library.judges({ clock: 0 }, session, found, tick)
   const looked = `the operator looks at ${leaseOf(lease)}`
   if (sent !== undefined) {
     const served = serve(world, { to: "lease", index: lease, write: sent }, operator)

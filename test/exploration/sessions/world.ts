@@ -47,7 +47,6 @@ export interface Attempt {
  *
  * - `lease`, `incarnation`: where it is, and the how many-th of its process it is.
  * - `known`: its Lease as last seen.
- * - `wish`: what it has asked its store to write; `sent` is the request that came of it.
  * - `isRobbed`: an operator has deleted its Lease.
  * - `broken`: what operators have broken of all that it holds, as far as its owner knows.
  */
@@ -208,20 +207,14 @@ export const begin = (cast: Cast): World => ({
   fenced: [],
   tokens: [0, 0],
   left: {
-    faults: 0,
-    crashes: 0,
-    settings: 0,
-    deletions: 0,
-    opens: 0,
-    ends: 0,
-    strangers: 0,
-    breaks: 0,
-    ...Object.fromEntries(
-      (["faults", "crashes", "settings", "deletions", "opens", "ends", "strangers", "breaks"] as const).map((name) => [
-        name,
-        cast[name] ?? 0
-      ])
-    )
+    faults: cast.faults ?? 0,
+    crashes: cast.crashes ?? 0,
+    settings: cast.settings ?? 0,
+    deletions: cast.deletions ?? 0,
+    opens: cast.opens ?? 0,
+    ends: cast.ends ?? 0,
+    strangers: cast.strangers ?? 0,
+    breaks: cast.breaks ?? 0
   }
 })
 
