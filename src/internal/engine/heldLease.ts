@@ -1,15 +1,18 @@
 /** A lock that this process holds, for the contender that has it now: kept, lost, committed, released. */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
 import * as LockMetrics from "../../LockMetrics.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { Lease } from "../../LockRecord.ts"
-import type { FieldPatch, MetadataPatch } from "../../ObjectStore.ts"
+import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Answer } from "../protocol/answer.ts"
@@ -21,7 +24,9 @@ import { commit, type Committed } from "./commit.ts"
 import type { Contender } from "./contender.ts"
 import type { HeldLease, Released } from "./holding.ts"
 import { clear, handOver, release, releaseExpired } from "./release.ts"
+import type { Kept, Renewable } from "./renewer.ts"
 import * as requests from "./requests.ts"
+import type { HeldUnder } from "./sessions.ts"
 import * as telemetry from "./telemetry.ts"
 
 /**
@@ -30,41 +35,105 @@ import * as telemetry from "./telemetry.ts"
  * It must not be interrupted between the grant and its return, so that the release is certain to run.
  */
 export const startHold = Effect.fnUntraced(function* (contender: Contender, grant: Grant): Effect.fn.Return<HeldLease> {
-  const { engine, holderId, id, kind, object, policy, sessions, ttl } = contender
-  const { store } = engine
-  const clock = yield* Clock.Clock
-  const fork = Effect.runForkWith(yield* Effect.context())
-  const terms: holding.Terms = {
-    kind,
-    holderId,
-    ttl,
-    renewEvery: policy.renewEvery === false ? undefined : Duration.toMillis(policy.renewEvery),
-    renewDeadline: Duration.toMillis(policy.renewDeadline),
-    sessions
-  }
-  const lost = Deferred.makeUnsafe<never, LockError.Lost>()
-  const acquiredAt = ClockReading.read(clock)
-  let state = holding.begin(grant, terms)
-  let seenAt = acquiredAt.monotonic
-  let span: Tracer.Span | undefined
-  let counted: (Pick<holding.State, "lease" | "snapshot"> & { permits: ReturnType<HeldLease["permits"]> }) | undefined
+  const hold = new Hold(contender, grant, yield* Effect.context(), yield* Clock.Clock)
+  yield* hold.start
+  return hold
+})
+
+/** A process may have thousands of them, so what only some of them need is made when it is needed. */
+class Hold implements HeldLease, HeldUnder, Renewable {
+  readonly contender: Contender
+  readonly grant: Grant
+  readonly #context: Context.Context<never>
+  readonly #clock: Clock.Clock
+  readonly #acquiredAt: ClockReading.ClockReading
+  readonly #lost = Deferred.makeUnsafe<never, LockError.Lost>()
+  // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
+  readonly #writing: Semaphore.Semaphore | undefined
+  #state: holding.State
+  #seenAt: number
+  #kept: Kept | undefined
+  #isUnderSession = false
+  #span: Tracer.Span | undefined
+  #counted: Counted | undefined
   // What a commit left behind, for the release.
-  let hasReleased = false
-  let committed = nothing
-  let unbind: (() => void) | undefined
+  #hasReleased = false
+  #committed = nothing
 
-  const now = () => ClockReading.read(clock)
-  const isLost = () => Deferred.isDoneUnsafe(lost)
-  const advance = (next: holding.State) => {
-    if (next.snapshot !== state.snapshot) seenAt = now().monotonic
-    state = next
+  constructor(contender: Contender, grant: Grant, context: Context.Context<never>, clock: Clock.Clock) {
+    this.contender = contender
+    this.grant = grant
+    this.#context = context
+    this.#clock = clock
+    this.#acquiredAt = this.#now()
+    this.#writing = contender.kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
+    this.#state = holding.begin(grant, this.#terms)
+    this.#seenAt = this.#acquiredAt.monotonic
   }
 
-  const lossBecause = (
+  get start(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { renewer, sessions } = this.contender.engine
+      this.#bind()
+      // A lock that was handed over has a short lease of its own.
+      const first =
+        sessions.opened !== undefined &&
+        this.#state.session === undefined &&
+        this.contender.sessions?.current() !== undefined
+          ? this.#alone(this.#renewOnce(this.#terms.renewEvery!))
+          : Effect.void
+      return Effect.map(first, () => {
+        this.#kept = renewer.keep(this)
+      })
+    })
+  }
+
+  get #terms(): holding.Terms {
+    const { holderId, kind, policy, sessions, ttl } = this.contender
+    return {
+      kind,
+      holderId,
+      ttl,
+      renewEvery: policy.renewEvery === false ? undefined : Duration.toMillis(policy.renewEvery),
+      renewDeadline: Duration.toMillis(policy.renewDeadline),
+      sessions
+    }
+  }
+
+  #now(): ClockReading.ClockReading {
+    return ClockReading.read(this.#clock)
+  }
+
+  #advance(next: holding.State): void {
+    if (next.snapshot !== this.#state.snapshot) this.#seenAt = this.#now().monotonic
+    this.#state = next
+  }
+
+  fork(effect: Effect.Effect<void>): Fiber.Fiber<void> {
+    return Effect.runForkWith(this.#context)(effect)
+  }
+
+  // How it is lost.
+
+  get lost(): Effect.Effect<never, LockError.Lost> {
+    return Deferred.await(this.#lost)
+  }
+
+  isLost(): boolean {
+    return this.#state.loss !== undefined
+  }
+
+  lose(loss: holding.Loss): void {
+    this.#noteLoss(loss)
+    this.fork(this.#losing(loss))
+  }
+
+  #lossBecause(
     reason: LockError.Lost["reason"],
     seen: Partial<LockProtocol.HolderInfo> & { readonly withSession?: true } = {}
-  ) => {
-    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(acquiredAt, now()).max))
+  ): LockError.Lost {
+    const { id, kind, object } = this.contender
+    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(this.#acquiredAt, this.#now()).max))
     return new LockError.Lost({
       id,
       object,
@@ -75,257 +144,296 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
     })
   }
 
-  const noteLoss = (loss: holding.Loss) => {
-    if (state.phase !== "Released") state = { ...state, loss: state.loss ?? loss }
+  #noteLoss(loss: holding.Loss): void {
+    if (this.#state.phase !== "Released") this.#state = { ...this.#state, loss: this.#state.loss ?? loss }
   }
 
-  const lose = (loss: holding.Loss) =>
-    Effect.suspend(() => {
-      noteLoss(loss)
-      return state.phase === "Held" || state.phase === "Giving" ? publishLoss : Effect.void
+  #losing(loss: holding.Loss): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#noteLoss(loss)
+      const { phase } = this.#state
+      return phase === "Held" || phase === "Giving" ? this.#publishLoss : Effect.void
     })
+  }
 
   // The log comes first: a listener may close the scope at once, and with it end this very fiber.
-  const publishLoss = Effect.suspend(() => {
-    if (isLost() || state.loss === undefined) return Effect.void
-    const { reason, seen, withSession } = state.loss
-    const error = lossBecause(reason, { ...seen, ...(withSession === true ? { withSession } : {}) })
-    return Effect.andThen(telemetry.lost(contender, span, error), Deferred.fail(lost, error))
-  }).pipe(Effect.uninterruptible)
+  get #publishLoss(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { loss } = this.#state
+      if (Deferred.isDoneUnsafe(this.#lost) || loss === undefined) return Effect.void
+      const { reason, seen, withSession } = loss
+      const error = this.#lossBecause(reason, { ...seen, ...(withSession === true ? { withSession } : {}) })
+      return Effect.andThen(telemetry.lost(this.contender, this.#span, error), Deferred.fail(this.#lost, error))
+    }).pipe(Effect.uninterruptible)
+  }
 
-  const expired: holding.Loss = { reason: "Expired", seen: {}, mayRemain: true }
+  // Whether it is valid.
 
-  const isValid = () =>
-    holding.isValid(state, now()) && (state.session === undefined || engine.sessions.isValid(state.session))
+  isValid(): boolean {
+    const { session } = this.#state
+    return (
+      holding.isValid(this.#state, this.#now()) &&
+      (session === undefined || this.contender.engine.sessions.isValid(session))
+    )
+  }
 
-  // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
-  const writing = kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
-  const alone = <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    writing === undefined ? write : writing.withPermit(write)
+  remaining(): number {
+    return holding.remaining(this.#state, this.#now())
+  }
+
+  get check(): Effect.Effect<void, LockError.Lost> {
+    return Effect.suspend(() => {
+      if (Deferred.isDoneUnsafe(this.#lost)) return this.lost
+      const { inDoubt, phase } = this.#state
+      if (phase !== "Held" || inDoubt) return Effect.fail(this.released())
+      return this.isValid() ? Effect.void : Effect.andThen(this.expire, this.lost)
+    })
+  }
+
+  get confirm(): Effect.Effect<void, LockError.Lost> {
+    return Effect.suspend(() => (this.#state.phase === "Released" && !this.#hasReleased ? Effect.void : this.check))
+  }
+
+  released(): LockError.Lost {
+    return this.#lossBecause("Released")
+  }
+
+  // How it is kept.
+
+  get renewIn(): number | undefined {
+    return holding.firstRenewal(this.#state, this.#terms, this.#now())
+  }
+
+  get renew(): Effect.Effect<number | undefined> {
+    return telemetry.span("renew", this.contender, this.#span)(this.#alone(this.#renewOnce(this.#terms.renewEvery!)))
+  }
+
+  get expire(): Effect.Effect<void> {
+    return this.#losing(expired)
+  }
+
+  get verify(): Effect.Effect<void> {
+    const { engine, id } = this.contender
+    return Effect.flatMap(requests.read(engine.store, id), (answer) => this.#verifyBy(answer))
+  }
+
+  broke(cause: Cause.Cause<never>): Effect.Effect<void> {
+    return Effect.andThen(telemetry.tell(this.contender, "Error", cause), this.expire)
+  }
+
+  onGone(notify: () => void): () => void {
+    const { engine, id } = this.contender
+    return engine.watches.onGone(id, notify)
+  }
+
+  #alone<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.#writing === undefined ? write : this.#writing.withPermit(write)
+  }
 
   // A lease must have been renewed when a third of it is left.
-  const latestRenewal = () => {
-    const read = now()
-    return read.monotonic + holding.remaining(state, read) - state.validFor / 3
+  #latestRenewal(): number {
+    const read = this.#now()
+    return read.monotonic + holding.remaining(this.#state, read) - this.#state.validFor / 3
   }
 
-  const renewOnce = (interval: number) =>
-    Effect.suspend(() => engine.slots.within({ latest: latestRenewal() }, renewInSlot(interval)))
+  #renewOnce(interval: number): Effect.Effect<number | undefined> {
+    return Effect.suspend(() =>
+      this.contender.engine.slots.within({ latest: this.#latestRenewal() }, this.#renewInSlot(interval))
+    )
+  }
 
-  const renewInSlot = (interval: number) =>
-    Effect.gen(function* () {
-      if (state.loss !== undefined) return undefined
-      const renewal = yield* planned(holding.planRenewal, terms)
-      bind()
-      const next = yield* renewBy(renewal, interval)
+  #renewInSlot(interval: number): Effect.Effect<number | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      if (this.#state.loss !== undefined) return undefined
+      const renewal = yield* this.#planned(holding.planRenewal, this.#terms)
+      this.#bind()
+      const next = yield* this.#renewBy(renewal, interval)
       if (next._tag === "Lost") return undefined
-      if (next._tag === "Renewed") yield* telemetry.measure(contender, LockMetrics.renewals, 1)
+      if (next._tag === "Renewed") yield* telemetry.measure(this.contender, LockMetrics.renewals, 1)
       return next.next
     })
+  }
 
   // The answer to a reading also gives the time, which the process may have lost, for example in a sleep.
-  const planned = Effect.fnUntraced(function* (plan: typeof holding.planRenewal, terms: holding.Terms) {
-    const { server } = yield* requests.now(store)
-    if (!LockProtocol.isClockUsable(server, terms.ttl)) yield* requests.read(store, id)
-    const [next, renewal] = plan(state, terms, yield* requests.now(store))
-    state = next
-    return renewal
-  })
-
-  const renewBy = Effect.fnUntraced(function* (renewal: holding.Renewal, interval: number) {
-    let answer = yield* requests.write(store, id, renewal.write)
-    for (;;) {
-      const [after, next] = holding.onAnswer(state, terms, renewal, answer, interval, yield* requests.now(store))
-      advance(after)
-      switch (next._tag) {
-        case "Renewed":
-          return next
-        case "Retry":
-          if (next.warning !== undefined) yield* telemetry.tell(contender, "Warn", next.warning.message)
-          return next
-        case "Lost":
-          yield* lose(next.loss)
-          return next
-        case "Read":
-          answer = yield* requests.read(store, id)
-      }
-    }
-  })
-
-  const verify = Effect.fnUntraced(function* (answer: Answer) {
-    const [after, next] = holding.onReading(state, terms, answer, yield* requests.now(store))
-    state = after
-    if (next._tag === "Lost") yield* lose(next.loss)
-  })
-
-  const verifyOnce = Effect.flatMap(requests.read(store, id), verify)
-
-  const isOutdated = (answer: Answer) =>
-    answer._tag === "Found" && isOlder(answer.snapshot.resourceVersion, state.snapshot.resourceVersion)
-
-  // A cache will do if it is no older than what is known. What is written meanwhile is newer than a reading.
-  const lookUnderSession = Effect.suspend(() =>
-    engine.slots.within(
-      "Acquisition",
-      Effect.gen(function* () {
-        let answer = yield* requests.read(store, id, { mayBeStale: true })
-        if (answer._tag === "Missing" || isOutdated(answer)) answer = yield* requests.read(store, id)
-        if (!isOutdated(answer)) yield* verify(answer)
-      })
-    )
-  )
-
-  // From the first write on that names the session.
-  const bind = () => {
-    if (unbind !== undefined || state.session === undefined) return
-    unbind = engine.sessions.hold(state.session, {
-      holderId,
-      lose: (loss) => {
-        noteLoss(loss)
-        fork(lose(loss))
-      },
-      look: lookUnderSession
+  #planned(plan: typeof holding.planRenewal, terms: holding.Terms): Effect.Effect<holding.Renewal> {
+    const { engine, id } = this.contender
+    const { store } = engine
+    return Effect.gen({ self: this }, function* () {
+      const { server } = yield* requests.now(store)
+      if (!LockProtocol.isClockUsable(server, terms.ttl)) yield* requests.read(store, id)
+      const [next, renewal] = plan(this.#state, terms, yield* requests.now(store))
+      this.#state = next
+      return renewal
     })
   }
 
-  bind()
-  // A lock that was handed over has a short lease of its own.
-  if (engine.sessions.opened !== undefined && state.session === undefined && sessions?.current() !== undefined) {
-    yield* alone(renewOnce(terms.renewEvery!))
+  #renewBy(
+    renewal: holding.Renewal,
+    interval: number
+  ): Effect.Effect<Exclude<holding.Next, { readonly _tag: "Read" }>> {
+    const { engine, id } = this.contender
+    const { store } = engine
+    return Effect.gen({ self: this }, function* () {
+      let answer = yield* requests.write(store, id, renewal.write)
+      for (;;) {
+        const now = yield* requests.now(store)
+        const [after, next] = holding.onAnswer(this.#state, this.#terms, renewal, answer, interval, now)
+        this.#advance(after)
+        switch (next._tag) {
+          case "Renewed":
+            return next
+          case "Retry":
+            if (next.warning !== undefined) yield* telemetry.tell(this.contender, "Warn", next.warning.message)
+            return next
+          case "Lost":
+            yield* this.#losing(next.loss)
+            return next
+          case "Read":
+            answer = yield* requests.read(store, id)
+        }
+      }
+    })
   }
-  const stopKeeping = yield* engine.renewer.keep({
-    remaining: () => holding.remaining(state, now()),
-    renewIn: holding.firstRenewal(state, terms, now()),
-    renew: Effect.suspend(() => telemetry.span("renew", contender, span)(alone(renewOnce(terms.renewEvery!)))),
-    expire: lose(expired),
-    onGone: (notify) => engine.watches.onGone(id, notify),
-    verify: verifyOnce,
-    broke: (cause) => Effect.andThen(telemetry.tell(contender, "Error", cause), lose(expired))
-  })
 
-  const commitAndRelease = (
+  #verifyBy(answer: Answer): Effect.Effect<void> {
+    return Effect.flatMap(requests.now(this.contender.engine.store), (now) => {
+      const [after, next] = holding.onReading(this.#state, this.#terms, answer, now)
+      this.#state = after
+      return next._tag === "Lost" ? this.#losing(next.loss) : Effect.void
+    })
+  }
+
+  // From the first write on that names the session.
+  #bind(): void {
+    const { session } = this.#state
+    if (this.#isUnderSession || session === undefined) return
+    this.#isUnderSession = true
+    this.contender.engine.sessions.hold(session, this)
+  }
+
+  #unbind(): void {
+    const { session } = this.#state
+    if (!this.#isUnderSession || session === undefined) return
+    this.contender.engine.sessions.leave(session, this)
+  }
+
+  // A cache will do if it is no older than what is known. What is written meanwhile is newer than a reading.
+  get lookAgain(): Effect.Effect<void> {
+    const { engine, id } = this.contender
+    const { slots, store } = engine
+    const looking = Effect.gen({ self: this }, function* () {
+      let answer = yield* requests.read(store, id, { mayBeStale: true })
+      if (answer._tag === "Missing" || this.#isOutdated(answer)) answer = yield* requests.read(store, id)
+      if (!this.#isOutdated(answer)) yield* this.#verifyBy(answer)
+    })
+    return Effect.suspend(() => slots.within("Acquisition", looking))
+  }
+
+  #isOutdated(answer: Answer): boolean {
+    return answer._tag === "Found" && isOlder(answer.snapshot.resourceVersion, this.#state.snapshot.resourceVersion)
+  }
+
+  // How it ends.
+
+  commitAndRelease(
     content: ReadonlyArray<FieldPatch>,
     annotations?: MetadataPatch
-  ): Effect.Effect<void, LockError.Lost | LockError.StoreError> =>
-    Effect.suspend(() => {
-      if (state.phase !== "Held") return Effect.fail(lossBecause("Released"))
-      state = { ...state, phase: "Committing" }
+  ): Effect.Effect<void, LockError.Lost | LockError.StoreError> {
+    return Effect.suspend(() => {
+      const { inDoubt, lease, phase, snapshot } = this.#state
+      if (phase !== "Held") return Effect.fail(this.released())
+      this.#state = { ...this.#state, phase: "Committing" }
       return Effect.flatMap(
         telemetry.span(
           "commit",
-          contender,
-          span
-        )(commit(contender, state.lease, state.snapshot, state.inDoubt, content, annotations)),
-        onCommitted
+          this.contender,
+          this.#span
+        )(commit(this.contender, lease, snapshot, inDoubt, content, annotations)),
+        (result) => this.#onCommitted(result)
       )
     }).pipe(Effect.uninterruptible)
+  }
 
-  const onCommitted = (result: Committed): Effect.Effect<void, LockError.Lost | LockError.StoreError> => {
+  #onCommitted(result: Committed): Effect.Effect<void, LockError.Lost | LockError.StoreError> {
     switch (result._tag) {
       case "Applied": {
-        state = { ...state, phase: "Released" }
+        this.#state = { ...this.#state, phase: "Released" }
         const { outcome } = result
-        if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(contender, outcome, undefined))
-        committed = { outcome, mayQueue: false }
+        if (outcome?._tag === "Awaited") return Effect.asVoid(handOver(this.contender, outcome, undefined))
+        this.#committed = { outcome, mayQueue: false }
         return Effect.void
       }
       case "Lost":
-        state = { ...state, phase: "Held" }
-        return Effect.andThen(lose(holding.lossOf(result.check)), Deferred.await(lost))
+        this.#state = { ...this.#state, phase: "Held" }
+        return Effect.andThen(this.#losing(holding.lossOf(result.check)), this.lost)
       case "Fail": {
         const { check, error, inDoubt } = result
-        state = { ...state, phase: "Held", inDoubt: state.inDoubt || inDoubt }
-        return Effect.andThen(check === undefined ? publishLoss : lose(holding.lossOf(check)), Effect.fail(error))
+        this.#state = { ...this.#state, phase: "Held", inDoubt: this.#state.inDoubt || inDoubt }
+        return Effect.andThen(
+          check === undefined ? this.#publishLoss : this.#losing(holding.lossOf(check)),
+          Effect.fail(error)
+        )
       }
     }
   }
 
-  const give = (ttl: number | undefined): Effect.Effect<Lease, LockError.Lost> =>
-    Effect.gen(function* () {
-      yield* check
-      state = { ...state, phase: "Giving" }
-      unbind?.()
-      yield* stopKeeping
-      if (ttl !== undefined || state.session !== undefined) yield* renewForNext(ttl ?? terms.ttl)
-      if (state.loss !== undefined) return yield* Deferred.await(lost)
-      state = { ...state, phase: "Released" }
-      return state.lease
-    }).pipe(Effect.uninterruptible, telemetry.span("give", contender, span))
+  give(ttl: number | undefined): Effect.Effect<Lease, LockError.Lost> {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.check
+      this.#state = { ...this.#state, phase: "Giving" }
+      this.#unbind()
+      yield* this.#stopKeeping
+      if (ttl !== undefined || this.#state.session !== undefined) {
+        yield* this.#renewForNext(ttl ?? this.contender.ttl)
+      }
+      if (this.#state.loss !== undefined) return yield* this.lost
+      this.#state = { ...this.#state, phase: "Released" }
+      return this.#state.lease
+    }).pipe(Effect.uninterruptible, telemetry.span("give", this.contender, this.#span))
+  }
 
   // Nothing else ends the lease any more when it runs out.
-  const renewForNext = Effect.fnUntraced(function* (ttl: number) {
-    while (state.loss === undefined) {
-      const next = yield* engine.slots.within(
-        { latest: latestRenewal() },
-        Effect.flatMap(planned(holding.planGiving, { ...terms, ttl }), (renewal) =>
-          renewBy(renewal, terms.renewEvery ?? terms.ttl / 3)
+  #renewForNext(ttl: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      while (this.#state.loss === undefined) {
+        const terms = this.#terms
+        const next = yield* this.contender.engine.slots.within(
+          { latest: this.#latestRenewal() },
+          Effect.flatMap(this.#planned(holding.planGiving, { ...terms, ttl }), (renewal) =>
+            this.#renewBy(renewal, terms.renewEvery ?? terms.ttl / 3)
+          )
         )
-      )
-      if (next._tag !== "Retry") return
-      const left = holding.remaining(state, now())
-      if (left <= 0) return yield* lose(expired)
-      yield* Effect.sleep(Math.min(next.next, left))
-    }
-  })
+        if (next._tag !== "Retry") return
+        const left = this.remaining()
+        if (left <= 0) return yield* this.expire
+        yield* Effect.sleep(Math.min(next.next, left))
+      }
+    })
+  }
 
-  const lower = (leaving: Omit<Leaving, "again">) =>
-    alone(
-      Effect.suspend(() => {
-        if (state.phase !== "Held" || state.loss !== undefined) return Effect.succeed(nothing)
-        const { lease, snapshot } = state
-        return Effect.map(
-          telemetry.span(
-            "release",
-            contender,
-            span
-          )(release(contender, lease, snapshot, undefined, { ...leaving, again: undefined })),
-          (lowered) => {
-            if (lowered.outcome?.seen !== undefined) advance(holding.afterWriting(state, terms, lowered.outcome.seen))
-            return lowered
-          }
-        )
-      })
-    )
+  release(requeue: string | undefined, leaving?: Omit<Leaving, "keeps">): Effect.Effect<Released> {
+    return Effect.andThen(this.#stopKeeping, this.#letGo(requeue, leaving))
+  }
 
-  const raise = (permits: number) =>
-    alone(
-      Effect.gen(function* () {
-        for (let attempt = 0; attempt < raiseAttempts; attempt++) {
-          if (state.phase !== "Held" || state.loss !== undefined) return false
-          const write = holding.planRaise(state, terms, permits)
-          // What was last seen may be outdated.
-          if (write === undefined && attempt > 0) return false
-          if (write !== undefined) {
-            const answer = yield* requests.write(store, id, write)
-            if (answer._tag === "Written") {
-              advance(holding.afterWriting(state, terms, answer.snapshot))
-              return state.lease.permits === permits
-            }
-            if (answer._tag !== "Refused") return yield* failureOf(answer)
-          }
-          const found = yield* requests.read(store, id)
-          if (found._tag !== "Found") return yield* failureOf(found)
-          advance({ ...state, snapshot: found.snapshot })
-        }
-        return false
-      })
-    )
+  get #stopKeeping(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#kept?.stop ?? Effect.void)
+  }
 
-  const letGo = (requeue: string | undefined, leaving: Omit<Leaving, "keeps"> | undefined) =>
-    Effect.suspend(() => {
-      hasReleased = true
-      if (state.phase === "Released") return Effect.succeed(committed)
-      const { lease, loss, snapshot } = state
-      state = { ...state, phase: "Released" }
-      unbind?.()
+  #letGo(requeue: string | undefined, leaving: Omit<Leaving, "keeps"> | undefined): Effect.Effect<Released> {
+    return Effect.suspend(() => {
+      this.#hasReleased = true
+      if (this.#state.phase === "Released") return Effect.succeed(this.#committed)
+      const { contender } = this
+      const { lease, loss, session, snapshot } = this.#state
+      this.#unbind()
+      this.#state = { ...this.#state, phase: "Released" }
       // A lease that is not on the object any more cannot be released, and one whose session has ended need not be.
       if (loss !== undefined && loss.mayRemain !== true) return Effect.succeed(nothing)
-      const { session } = state
       return telemetry
         .span(
           "release",
           contender,
-          span
+          this.#span
         )(
           loss === undefined
             ? release(contender, lease, snapshot, requeue, leaving && { ...leaving, keeps: 0 })
@@ -339,51 +447,119 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
           )
         )
     })
-
-  const check = Effect.suspend(() => {
-    if (isLost()) return Deferred.await(lost)
-    if (state.phase !== "Held" || state.inDoubt) return Effect.fail(lossBecause("Released"))
-    return isValid() ? Effect.void : Effect.andThen(lose(expired), Deferred.await(lost))
-  })
-
-  return {
-    contender,
-    grant,
-    lease: () => state.lease,
-    isAwaited: () => holding.isAwaited(state, terms),
-    isValid,
-    remaining: () => holding.remaining(state, now()),
-    isLost: () => state.loss !== undefined,
-    lost: Deferred.await(lost),
-    check,
-    confirm: Effect.suspend(() => (state.phase === "Released" && !hasReleased ? Effect.void : check)),
-    released: () => lossBecause("Released"),
-    commitAndRelease,
-    give,
-    release: (requeue, leaving) => Effect.andThen(stopKeeping, letGo(requeue, leaving)),
-    permits: () => {
-      if (counted?.lease !== state.lease || counted.snapshot !== state.snapshot) {
-        counted = { lease: state.lease, snapshot: state.snapshot, permits: holding.permitsOf(state, terms) }
-      }
-      return counted.permits
-    },
-    lower,
-    raise,
-    look: alone(
-      Effect.suspend(() => {
-        const isHeld = state.phase === "Held" && state.loss === undefined
-        return isHeld ? Effect.asVoid(renewOnce(terms.renewEvery ?? ttl)) : Effect.void
-      })
-    ),
-    seen: () => state.snapshot,
-    seenAt: () => seenAt,
-    learn: (snapshot) => advance(holding.learn(state, snapshot)),
-    observe: (taken) => {
-      span = taken
-    },
-    observed: () => span
   }
-})
+
+  // What only permits need.
+
+  permits(): Counted["permits"] {
+    const { lease, snapshot } = this.#state
+    if (this.#counted?.lease !== lease || this.#counted.snapshot !== snapshot) {
+      this.#counted = { lease, snapshot, permits: holding.permitsOf(this.#state, this.contender) }
+    }
+    return this.#counted.permits
+  }
+
+  lower(leaving: Omit<Leaving, "again">): Effect.Effect<Released> {
+    const { contender } = this
+    return this.#alone(
+      Effect.suspend(() => {
+        const { lease, loss, phase, snapshot } = this.#state
+        if (phase !== "Held" || loss !== undefined) return Effect.succeed(nothing)
+        return Effect.map(
+          telemetry.span(
+            "release",
+            contender,
+            this.#span
+          )(release(contender, lease, snapshot, undefined, { ...leaving, again: undefined })),
+          (lowered) => {
+            const { seen } = lowered.outcome ?? {}
+            if (seen !== undefined) this.#advance(holding.afterWriting(this.#state, contender, seen))
+            return lowered
+          }
+        )
+      })
+    )
+  }
+
+  raise(permits: number): Effect.Effect<boolean, LockError.StoreError> {
+    const { contender } = this
+    const { engine, id } = contender
+    const { store } = engine
+    return this.#alone(
+      Effect.gen({ self: this }, function* () {
+        for (let attempt = 0; attempt < raiseAttempts; attempt++) {
+          if (this.#state.phase !== "Held" || this.#state.loss !== undefined) return false
+          const write = holding.planRaise(this.#state, contender, permits)
+          // What was last seen may be outdated.
+          if (write === undefined && attempt > 0) return false
+          if (write !== undefined) {
+            const answer = yield* requests.write(store, id, write)
+            if (answer._tag === "Written") {
+              this.#advance(holding.afterWriting(this.#state, contender, answer.snapshot))
+              return this.#state.lease.permits === permits
+            }
+            if (answer._tag !== "Refused") return yield* failureOf(answer)
+          }
+          const found = yield* requests.read(store, id)
+          if (found._tag !== "Found") return yield* failureOf(found)
+          this.#advance({ ...this.#state, snapshot: found.snapshot })
+        }
+        return false
+      })
+    )
+  }
+
+  get look(): Effect.Effect<void> {
+    return this.#alone(
+      Effect.suspend(() => {
+        const { loss, phase } = this.#state
+        const { renewEvery, ttl } = this.#terms
+        return phase === "Held" && loss === undefined ? Effect.asVoid(this.#renewOnce(renewEvery ?? ttl)) : Effect.void
+      })
+    )
+  }
+
+  // What it is.
+
+  get holderId(): string {
+    return this.contender.holderId
+  }
+
+  lease(): Lease {
+    return this.#state.lease
+  }
+
+  isAwaited(): boolean {
+    return holding.isAwaited(this.#state, this.contender)
+  }
+
+  seen(): ObjectSnapshot {
+    return this.#state.snapshot
+  }
+
+  seenAt(): number {
+    return this.#seenAt
+  }
+
+  learn(snapshot: ObjectSnapshot): void {
+    this.#advance(holding.learn(this.#state, snapshot))
+  }
+
+  observe(span: Tracer.Span): void {
+    this.#span = span
+  }
+
+  observed(): Tracer.Span | undefined {
+    return this.#span
+  }
+}
+
+/** How many permits it has, by this lease and this version of the object. */
+interface Counted extends Pick<holding.State, "lease" | "snapshot"> {
+  readonly permits: ReturnType<HeldLease["permits"]>
+}
+
+const expired: holding.Loss = { reason: "Expired", seen: {}, mayRemain: true }
 
 const nothing: Released = { outcome: undefined, mayQueue: false }
 

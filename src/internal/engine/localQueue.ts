@@ -235,14 +235,15 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
     // Nobody is told any more that this process holds it.
     if (lease.isLost()) entry.holding = undefined
+    const release = (requeue: string | undefined) => lease.release(requeue)
     const pause = lease.isAwaited() || !lease.isValid() ? 0 : entry.keepUntil - monotonic
-    if (pause > 0) return yield* detach(handOverToOthers(holding, entry, pause, lease.release))
+    if (pause > 0) return yield* detach(handOverToOthers(holding, entry, pause, release))
     const awaitUnlessWanted = (handOver: Effect.Effect<void>) =>
       releaseInBackground || lease.isLost() || entry.waiters.size > 0 ? detach(handOver) : handOver
     if (lease.isAwaited() || lease.isLost()) {
-      return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, lease.release))
+      return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, release))
     }
-    const { outcome } = yield* freeing(id, entry, lease.release(undefined))
+    const { outcome } = yield* freeing(id, entry, release(undefined))
     if (outcome?._tag !== "Awaited") {
       const spent = ClockReading.elapsed(leftAt, yield* ClockReading.now).max
       return yield* afterRelease(lease.contender, entry, outcome, spent)

@@ -14,8 +14,9 @@ import type { Timers } from "../time/timers.ts"
  * - `remaining`: how long it is still valid.
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
  * - `renew`: renews it once, and returns when to renew it next; `undefined` if it is lost.
- * - `expire`: called once, when it has run out. `broke`: called if `renew` dies.
+ * - `expire`: run once, when it has run out. `broke`: called if `renew` dies.
  * - `onGone`: listens for the deletion of the object, and returns how to stop listening. `verify` runs when it is deleted.
+ * - `fork`: runs an effect beside whatever runs.
  */
 export interface Renewable {
   readonly remaining: () => number
@@ -25,72 +26,89 @@ export interface Renewable {
   readonly broke: (cause: Cause.Cause<never>) => Effect.Effect<void>
   readonly onGone: (notify: () => void) => () => void
   readonly verify: Effect.Effect<void>
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+/** A lease that is kept until it is stopped. A renewal that is under way is interrupted then. */
+export interface Kept {
+  readonly stop: Effect.Effect<void>
 }
 
 /** Keeps leases. */
 export interface Renewer {
-  /** Keeps a lease until the returned function is called. A renewal that is under way is interrupted then. */
-  readonly keep: (lease: Renewable) => Effect.Effect<Effect.Effect<void>>
+  readonly keep: (lease: Renewable) => Kept
 }
 
 /** Makes the renewer of a process. */
-export const make = (timers: Timers): Renewer => ({
-  keep: (lease) =>
-    Effect.contextWith((context) => {
-      const fork = Effect.runForkWith(context)
-      let cancel = () => {}
-      let renewal: Fiber.Fiber<void> | undefined
-      let isOver = false
+export const make = (timers: Timers): Renewer => ({ keep: (lease) => new Keeping(timers, lease) })
 
-      // At the next renewal, or at the end of the lease if that comes first.
-      const arm = (renewIn: number | undefined) => {
-        const remaining = lease.remaining()
-        const isRenewal = renewIn !== undefined && renewIn < remaining
-        cancel = timers.schedule(Math.max(shortestTimer, isRenewal ? renewIn : remaining), () => {
-          if (lease.remaining() <= 0) expire()
-          else if (isRenewal) renew()
-          else arm(undefined)
-        })
-      }
+class Keeping implements Kept {
+  readonly #timers: Timers
+  readonly #lease: Renewable
+  readonly #stopListening: () => void
+  #cancel = () => {}
+  #renewal: Fiber.Fiber<void> | undefined
+  #isOver = false
 
-      const expire = () => {
-        isOver = true
-        renewal?.interruptUnsafe()
-        fork(lease.expire)
-      }
-
-      // A lease can run out while its renewal hangs.
-      const renew = () => {
-        renewal = fork(
-          Effect.matchCauseEffect(lease.renew, {
-            onSuccess: (next) =>
-              Effect.sync(() => {
-                renewal = undefined
-                cancel()
-                if (next !== undefined && !isOver) arm(next)
-              }),
-            onFailure: (cause) =>
-              Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.andThen(lease.broke(cause), Effect.sync(cancel))
-          })
-        )
-        if (renewal?.pollUnsafe() === undefined) arm(undefined)
-      }
-
-      const stopListening = lease.onGone(() => {
-        if (!isOver) fork(lease.verify)
-      })
-
-      arm(lease.renewIn)
-      return Effect.succeed(
-        Effect.suspend(() => {
-          isOver = true
-          cancel()
-          stopListening()
-          return renewal === undefined ? Effect.void : Fiber.interrupt(renewal)
-        })
-      )
+  constructor(timers: Timers, lease: Renewable) {
+    this.#timers = timers
+    this.#lease = lease
+    this.#stopListening = lease.onGone(() => {
+      if (!this.#isOver) lease.fork(lease.verify)
     })
-})
+    this.#arm(lease.renewIn)
+  }
+
+  get stop(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#isOver = true
+      this.#cancel()
+      this.#stopListening()
+      return this.#renewal === undefined ? Effect.void : Fiber.interrupt(this.#renewal)
+    })
+  }
+
+  // At the next renewal, or at the end of the lease if that comes first.
+  #arm(renewIn: number | undefined): void {
+    const remaining = this.#lease.remaining()
+    const isRenewal = renewIn !== undefined && renewIn < remaining
+    this.#cancel = this.#timers.schedule(Math.max(shortestTimer, isRenewal ? renewIn : remaining), () => {
+      if (this.#lease.remaining() <= 0) this.#expire()
+      else if (isRenewal) this.#renew()
+      else this.#arm(undefined)
+    })
+  }
+
+  #expire(): void {
+    this.#isOver = true
+    this.#renewal?.interruptUnsafe()
+    this.#lease.fork(this.#lease.expire)
+  }
+
+  // A lease can run out while its renewal hangs.
+  #renew(): void {
+    const renewal = this.#lease.fork(
+      Effect.matchCauseEffect(this.#lease.renew, {
+        onSuccess: (next) =>
+          Effect.sync(() => {
+            this.#renewal = undefined
+            this.#cancel()
+            if (next !== undefined && !this.#isOver) this.#arm(next)
+          }),
+        onFailure: (cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.void
+            : Effect.andThen(
+                this.#lease.broke(cause),
+                Effect.sync(() => this.#cancel())
+              )
+      })
+    )
+    if (renewal.pollUnsafe() !== undefined) return
+    this.#renewal = renewal
+    this.#arm(undefined)
+  }
+}
 
 // The rest of a lease can be shorter than the resolution of a clock. In milliseconds.
 const shortestTimer = 0.001

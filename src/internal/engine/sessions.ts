@@ -7,12 +7,12 @@ import type { Loss } from "../protocol/holding.ts"
  * A lock that is held under a session of this process.
  *
  * - `lose`: takes the loss of the session, or of this lock alone. The lock is not valid any more when it returns.
- * - `look`: looks whether the lock is still on its object.
+ * - `lookAgain`: looks whether the lock is still on its object.
  */
 export interface HeldUnder {
   readonly holderId: string
   readonly lose: (loss: Loss) => void
-  readonly look: Effect.Effect<void>
+  readonly lookAgain: Effect.Effect<void>
 }
 
 /**
@@ -21,14 +21,15 @@ export interface HeldUnder {
  * - `onEnd`: calls `notify` once when a session has ended and cannot be renewed any more, at once if that is known. Returns how to stop
  *   listening.
  * - `isValid`: whether it is a session of this process that lives, by its clocks and what it knows.
- * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look now and then. Returns how to stop that.
+ * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look now and then, until it leaves.
  * - `opened`: waits until this process has a session, or cannot have one for now. It is there if a lock must be under the session from the
  *   moment on at which it is acquired. Otherwise it may have a lease of its own until it is renewed.
  */
 export interface Sessions extends KnownSessions {
   readonly onEnd: (session: string, notify: () => void) => () => void
   readonly isValid: (session: string) => boolean
-  readonly hold: (session: string, held: HeldUnder) => () => void
+  readonly hold: (session: string, held: HeldUnder) => void
+  readonly leave: (session: string, held: HeldUnder) => void
   readonly opened?: Effect.Effect<void> | undefined
 }
 
@@ -37,5 +38,6 @@ export const none: Sessions = {
   ...noSessions,
   onEnd: () => () => {},
   isValid: () => false,
-  hold: () => () => {}
+  hold: () => {},
+  leave: () => {}
 }

@@ -160,9 +160,9 @@ export const noteAttempts = (attempts: number, waitedFor: string | undefined): E
   })
 
 // Within a process the span of the last holder is known. Across processes its holder ID has to do.
-const linkToLastHolder = (fiber: Fiber, { observed }: Holding["lease"]): void => {
+const linkToLastHolder = (fiber: Fiber, lease: Holding["lease"]): void => {
   const { span } = fiber.cache
-  const last = observed()
+  const last = lease.observed()
   if (last !== undefined && span?._tag === "Span") quietly(() => span.addLinks([{ span: last, attributes: {} }]))
 }
 

@@ -103,13 +103,13 @@ export const isValid = (state: State, now: ClockReading): boolean =>
   state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
 
 /** Whether others were in the queue when the object was last seen. */
-export const isAwaited = ({ snapshot }: State, { holderId, kind }: Terms): boolean =>
+export const isAwaited = ({ snapshot }: State, { holderId, kind }: Pick<Terms, "holderId" | "kind">): boolean =>
   rules.isAwaited(kind, snapshot, holderId)
 
 /** How many permits the lease has, and how many of them it holds, as the object was last seen. */
 export const permitsOf = (
   { lease, snapshot }: State,
-  { holderId, kind }: Terms
+  { holderId, kind }: Pick<Terms, "holderId" | "kind">
 ): { readonly asked: number; readonly granted: number } => {
   const asked = lease.permits ?? 1
   const found = kind.decode(snapshot.annotations).leases.find((found) => found.holderId === holderId)
@@ -117,7 +117,11 @@ export const permitsOf = (
 }
 
 /** Takes the answer to a write that gave permits back, or took more. */
-export const afterWriting = (state: State, { holderId, kind }: Terms, snapshot: ObjectSnapshot): State => {
+export const afterWriting = (
+  state: State,
+  { holderId, kind }: Pick<Terms, "holderId" | "kind">,
+  snapshot: ObjectSnapshot
+): State => {
   const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
   return check._tag === "Ours"
     ? { ...state, lease: check.lease, written: [...state.written, check.expiry], snapshot }
@@ -127,7 +131,7 @@ export const afterWriting = (state: State, { holderId, kind }: Terms, snapshot: 
 /** The write that takes so many permits at the place of the lease, if nobody else is in the line. */
 export const planRaise = (
   { lease, snapshot }: State,
-  { holderId, kind }: Terms,
+  { holderId, kind }: Pick<Terms, "holderId" | "kind">,
   permits: number
 ): ConditionalPatch | undefined => {
   const { leases } = kind.decode(snapshot.annotations)

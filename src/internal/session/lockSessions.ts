@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function* (
 
   const end = (open: Open, reason: LockError.Lost["reason"]) => {
     if (own === open) own = undefined
-    for (const { lose } of Array.from(open.held.values())) lose({ reason, seen: {}, withSession: true })
+    for (const held of Array.from(open.held.values())) held.lose({ reason, seen: {}, withSession: true })
     open.held.clear()
   }
 
@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function* (
       for (const [holderId, one] of held) {
         held.delete(holderId)
         held.set(holderId, one)
-        return yield* one.look
+        return yield* one.lookAgain
       }
     }).pipe(Effect.forever)
 
@@ -184,11 +184,12 @@ export const make = Effect.fnUntraced(function* (
     hold: (text, held) => {
       const open = own
       if (open?.session !== text || open.broken.get(held.holderId) === true) {
-        held.lose(open?.session === text ? broken : { reason: "Expired", seen: {}, withSession: true })
-        return () => {}
+        return held.lose(open?.session === text ? broken : { reason: "Expired", seen: {}, withSession: true })
       }
       open.held.set(held.holderId, held)
-      return () => open.held.delete(held.holderId)
+    },
+    leave: (text, { holderId }) => {
+      if (own?.session === text) own.held.delete(holderId)
     },
     opened: openElsewhere === undefined ? undefined : opened
   }

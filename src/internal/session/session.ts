@@ -108,8 +108,8 @@ export const make = Effect.fnUntraced(function* ({
     const reference = { namespace, name: id, uid: lease.grant.snapshot.uid, incarnation: holderId }
     const session: Session = {
       reference,
-      isValid: lease.isValid,
-      remaining: lease.remaining,
+      isValid: () => lease.isValid(),
+      remaining: () => lease.remaining(),
       lost: lease.lost,
       renew: Effect.suspend(() => {
         const before = lease.seen()
