@@ -289,7 +289,7 @@ export const makeOf = Effect.fnUntraced(function* (
     acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
   ) =>
     hold(id, kind, undefined, options, acquisition, (contender, holding) =>
-      take(contender, holding, contenders.leave(contender, holding))
+      take(contender, holding, contenders.leave)
     )
 
   const conflict = (
@@ -365,7 +365,7 @@ export const makeOf = Effect.fnUntraced(function* (
         undefined,
         options,
         (contender, _, restore) => givenLock.adopt(contender, holderId, detach, restore),
-        (contender, holding) => take(contender, holding, givenLock.leave(contender, holding))
+        (contender, holding) => take(contender, holding, givenLock.leave)
       ),
     renewGiven: (handle, ttl) =>
       Effect.suspend(() => givenLock.renew(on, handle, Duration.toMillis(LockPolicy.fixedTtl(ttl)))),

@@ -10,11 +10,11 @@ import type { Contender } from "./contender.ts"
 import type { Holding } from "./holding.ts"
 import { holding } from "./telemetry.ts"
 
-/** Takes the lock for a contender. When its scope closes the contender has left the lock, and `leave` runs. */
+/** Takes the lock for a contender. When its scope closes the contender has left the lock, by `leave`. */
 export const take = Effect.fnUntraced(function* (
   contender: Contender,
   held: Holding,
-  leave: Effect.Effect<void>
+  leave: (contender: Contender, held: Holding) => Effect.Effect<void>
 ): Effect.fn.Return<Held, never, Scope.Scope> {
   const { lease } = held
   const ended = yield* holding(contender, held)
@@ -22,7 +22,7 @@ export const take = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer((exit) => {
     hasLeft = true
     ended(exit)
-    return leave
+    return leave(contender, held)
   })
   const unlessLeft = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Lost> =>
     Effect.suspend((): Effect.Effect<A, E | Lost> => (hasLeft ? Effect.fail(lease.released()) : effect))

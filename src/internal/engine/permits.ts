@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
     const asks = { permits: amount, needs: amount }
     return hold(id, LockKind.withPermits(key, of), asks, taking, acquisition, (contender, holding) =>
       Effect.map(
-        take(contender, holding, pool.leave(contender, holding)),
+        take(contender, holding, pool.leave),
         ({ fencingToken, guard, holderId, id, isValid, lost, snapshot }) => ({
           permit: { id, holderId, fencingToken, isValid, lost, snapshot, guard, permits: amount },
           downgrade: guard(pool.downgrade(holding)),

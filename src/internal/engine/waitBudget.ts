@@ -24,39 +24,54 @@ export const ahead = 1000
 
 /** Makes a budget. The first step begins at `startedAt` (milliseconds on the monotonic clock), or when it is first asked for. */
 export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => {
-  let next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
-  // When the steps end that are not over.
-  const ends: Array<number> = []
-  let lastEnd = startedAt
-  let firstEnd: number | undefined
-  let isOver = false
-  return Effect.fnUntraced(function* (input, atLeast = 0) {
-    const { monotonic } = yield* ClockReading.now
-    // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
-    const until = (end: number) => Math.round((end - monotonic) * 1000) / 1000
-    let stepsAhead = firstEnd !== undefined && until(firstEnd) <= 0 ? maxStepsAhead : 0
-    let stepsBehind = maxStepsBehind
-    next ??= yield* Schedule.toStep(schedule)
-    let last = lastEnd ?? monotonic
-    while (!isOver && (until(last) <= 0 ? stepsBehind-- > 0 : until(last) < atLeast && stepsAhead-- > 0)) {
-      const delay = yield* next(last, input).pipe(
-        Effect.map(([, delay]) => Math.ceil(Duration.toMillis(delay))),
-        Pull.catchDone(() => Effect.undefined)
-      )
-      if (delay === undefined) {
-        isOver = true
-        break
-      }
-      last = delay > 0 ? last + Math.max(shortestStep, delay) : Math.max(last, monotonic) + shortestStep
-      firstEnd ??= last
-      if (until(last) > 0) ends.push(last)
-    }
-    lastEnd = last
-    while (ends.length > 0 && until(ends[0]!) <= 0) ends.shift()
-    const end = ends.find((end) => until(end) >= atLeast) ?? last
-    return isOver && until(end) <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, until(end))))
-  })
+  const steps: Steps = {
+    schedule,
+    next: undefined,
+    ends: [],
+    lastEnd: startedAt,
+    firstEnd: undefined,
+    isOver: false
+  }
+  return (input, atLeast = 0) => left(steps, input, atLeast)
 }
+
+/** The steps of a schedule. `ends` is when those end that are not over. */
+interface Steps {
+  readonly schedule: WaitSchedule
+  next: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>> | undefined
+  readonly ends: Array<number>
+  lastEnd: number | undefined
+  firstEnd: number | undefined
+  isOver: boolean
+}
+
+const left = Effect.fnUntraced(function* (steps: Steps, input: unknown, atLeast: number) {
+  const { ends } = steps
+  const { monotonic } = yield* ClockReading.now
+  // In whole microseconds: a timer may fire a few nanoseconds early, since sums of fractions differ.
+  const until = (end: number) => Math.round((end - monotonic) * 1000) / 1000
+  let stepsAhead = steps.firstEnd !== undefined && until(steps.firstEnd) <= 0 ? maxStepsAhead : 0
+  let stepsBehind = maxStepsBehind
+  const next = (steps.next ??= yield* Schedule.toStep(steps.schedule))
+  let last = steps.lastEnd ?? monotonic
+  while (!steps.isOver && (until(last) <= 0 ? stepsBehind-- > 0 : until(last) < atLeast && stepsAhead-- > 0)) {
+    const delay = yield* next(last, input).pipe(
+      Effect.map(([, delay]) => Math.ceil(Duration.toMillis(delay))),
+      Pull.catchDone(() => Effect.undefined)
+    )
+    if (delay === undefined) {
+      steps.isOver = true
+      break
+    }
+    last = delay > 0 ? last + Math.max(shortestStep, delay) : Math.max(last, monotonic) + shortestStep
+    steps.firstEnd ??= last
+    if (until(last) > 0) ends.push(last)
+  }
+  steps.lastEnd = last
+  while (ends.length > 0 && until(ends[0]!) <= 0) ends.shift()
+  const end = ends.find((end) => until(end) >= atLeast) ?? last
+  return steps.isOver && until(end) <= 0 ? Option.none() : Option.some(Math.ceil(Math.max(0, until(end))))
+})
 
 /** The shortest step of a schedule, in milliseconds: one without delays would retry without a pause. Our choice. */
 export const shortestStep = 10
