@@ -28,6 +28,7 @@ import type { Kept, Renewable } from "./renewer.ts"
 import * as requests from "./requests.ts"
 import type { HeldUnder } from "./sessions.ts"
 import * as telemetry from "./telemetry.ts"
+import type { HeldOn } from "./watchPool.ts"
 
 /**
  * Holds a granted lock until `release` is run: the renewer keeps it, and a loss is reported.
@@ -41,7 +42,7 @@ export const startHold = Effect.fnUntraced(function* (contender: Contender, gran
 })
 
 /** A process may have thousands of them, so what only some of them need is made when it is needed. */
-class Hold implements HeldLease, HeldUnder, Renewable {
+class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   readonly contender: Contender
   readonly grant: Grant
   readonly #context: Context.Context<never>
@@ -73,7 +74,8 @@ class Hold implements HeldLease, HeldUnder, Renewable {
 
   get start(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const { renewer, sessions } = this.contender.engine
+      const { engine, id } = this.contender
+      const { renewer, sessions, watches } = engine
       this.#bind()
       // A lock that was handed over has a short lease of its own.
       const first =
@@ -83,6 +85,7 @@ class Hold implements HeldLease, HeldUnder, Renewable {
           ? this.#alone(this.#renewOnce(this.#terms.renewEvery!))
           : Effect.void
       return Effect.map(first, () => {
+        watches.hold(id, this)
         this.#kept = renewer.keep(this)
       })
     })
@@ -212,18 +215,14 @@ class Hold implements HeldLease, HeldUnder, Renewable {
     return this.#losing(expired)
   }
 
-  get verify(): Effect.Effect<void> {
+  gone(): void {
     const { engine, id } = this.contender
-    return Effect.flatMap(requests.read(engine.store, id), (answer) => this.#verifyBy(answer))
+    if (this.isLost()) return
+    this.fork(Effect.flatMap(requests.read(engine.store, id), (answer) => this.#verifyBy(answer)))
   }
 
   broke(cause: Cause.Cause<never>): Effect.Effect<void> {
     return Effect.andThen(telemetry.tell(this.contender, "Error", cause), this.expire)
-  }
-
-  onGone(notify: () => void): () => void {
-    const { engine, id } = this.contender
-    return engine.watches.onGone(id, notify)
   }
 
   #alone<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
@@ -416,7 +415,11 @@ class Hold implements HeldLease, HeldUnder, Renewable {
   }
 
   get #stopKeeping(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#kept?.stop ?? Effect.void)
+    return Effect.suspend(() => {
+      const { engine, id } = this.contender
+      engine.watches.leave(id, this)
+      return this.#kept?.stop ?? Effect.void
+    })
   }
 
   #letGo(requeue: string | undefined, leaving: Omit<Leaving, "keeps"> | undefined): Effect.Effect<Released> {

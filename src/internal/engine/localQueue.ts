@@ -72,12 +72,12 @@ interface Waiter {
 }
 
 /**
- * The state of one id. It exists while a contender wants or has the lock. `keepUntil`: the waiters that were taken out of the object's
+ * The state of one id. It exists while a contender wants or has the lock. `waiters` is made for the first one. `keepUntil`: the waiters that were taken out of the object's
  * queue have time to join again until then (milliseconds on the monotonic clock). `cutOff`: a join of the holder that got no answer,
  * and may arrive when the hold has ended.
  */
 interface Entry {
-  readonly waiters: Set<Waiter>
+  waiters: Set<Waiter> | undefined
   budget: fairness.Budget | undefined
   holding: Holding | undefined
   keepUntil: number
@@ -100,7 +100,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const freeVersions = boundedMap.make<string, string>(maxRemembered)
 
   const open = (id: string): Entry => {
-    const entry: Entry = { waiters: new Set(), budget: undefined, holding: undefined, keepUntil: 0, cutOff: undefined }
+    const entry: Entry = { waiters: undefined, budget: undefined, holding: undefined, keepUntil: 0, cutOff: undefined }
     entries.set(id, entry)
     return entry
   }
@@ -114,12 +114,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const grantNext = (id: string, entry: Entry) =>
     Effect.sync(() => {
       entry.holding = undefined
-      const [first] = entry.waiters
+      const first = firstOf(entry)
       if (first === undefined) {
         entries.delete(id)
         return
       }
-      entry.waiters.delete(first)
+      entry.waiters!.delete(first)
       grant(first, undefined)
     })
 
@@ -190,7 +190,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   ) {
     const { id } = lease.contender
     yield* pause > 0 ? Effect.sleep(pause) : Effect.yieldNow
-    const [again] = entry.waiters
+    const again = firstOf(entry)
     const sentAt = yield* ClockReading.now
     const requeue = fairness.mayDexWait(metDexAt.get(id), sentAt.monotonic) ? undefined : again?.contender.holderId
     const sent = yield* freeing(id, entry, send(requeue))
@@ -202,7 +202,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const latency = ClockReading.elapsed(sentAt, yield* ClockReading.now).max
     if (again !== undefined && (mayQueue || sent.mayQueue)) {
       again.start = { queued: true, snapshot: outcome?.requeued, latency }
-      if (!entry.waiters.has(again)) yield* withdrawing(again.contender, undefined, latency)
+      if (!entry.waiters!.has(again)) yield* withdrawing(again.contender, undefined, latency)
     }
     yield* afterRelease(lease.contender, entry, outcome, latency)
   })
@@ -224,11 +224,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { lease, localHandOffs } = holding
     const { id } = lease.contender
     const entry = entries.get(id)!
-    const [first] = entry.waiters
+    const first = firstOf(entry)
     const leftAt = yield* ClockReading.now
     const { monotonic } = leftAt
     if (first !== undefined && canTake(first.contender, holding) && fairness.hasBudget(entry.budget!, monotonic)) {
-      entry.waiters.delete(first)
+      entry.waiters!.delete(first)
       entry.holding = holdingOf(lease, localHandOffs + 1)
       grant(first, entry.holding)
       return
@@ -239,7 +239,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const pause = lease.isAwaited() || !lease.isValid() ? 0 : entry.keepUntil - monotonic
     if (pause > 0) return yield* detach(handOverToOthers(holding, entry, pause, release))
     const awaitUnlessWanted = (handOver: Effect.Effect<void>) =>
-      releaseInBackground || lease.isLost() || entry.waiters.size > 0 ? detach(handOver) : handOver
+      releaseInBackground || lease.isLost() || firstOf(entry) !== undefined ? detach(handOver) : handOver
     if (lease.isAwaited() || lease.isLost()) {
       return yield* awaitUnlessWanted(handOverToOthers(holding, entry, 0, release))
     }
@@ -262,10 +262,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   ): Effect.Effect<{ readonly holding: Holding | undefined; readonly start: Start }, LockError.Timeout> =>
     Effect.suspend(() => {
       const waiter: Waiter = { contender, start, granted: undefined, notify: () => {} }
-      entry.waiters.add(waiter)
+      const waiters = (entry.waiters ??= new Set())
+      waiters.add(waiter)
       return Effect.map(
         Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
-          entry.waiters.delete(waiter)
+          waiters.delete(waiter)
           // It was granted at the moment at which it gave up. The next contender gets it.
           if (waiter.granted === undefined) return Effect.void
           const { holding } = waiter.granted
@@ -299,6 +300,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     leave
   }
 }
+
+const firstOf = ({ waiters }: Entry): Waiter | undefined => waiters?.values().next().value
 
 /** The lock in the hands of a contender, after so many hand-offs within the process. */
 export const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({

@@ -8,7 +8,7 @@ import type { Lost } from "../../LockError.ts"
 import * as LockPolicy from "../../LockPolicy.ts"
 import type { Contender } from "./contender.ts"
 import type { Holding } from "./holding.ts"
-import { holding } from "./telemetry.ts"
+import { holdBegun, holdEnded } from "./telemetry.ts"
 
 /** Takes the lock for a contender. When its scope closes the contender has left the lock, by `leave`. */
 export const take = Effect.fnUntraced(function* (
@@ -17,11 +17,11 @@ export const take = Effect.fnUntraced(function* (
   leave: (contender: Contender, held: Holding) => Effect.Effect<void>
 ): Effect.fn.Return<Held, never, Scope.Scope> {
   const { lease } = held
-  const ended = yield* holding(contender, held)
+  const observed = yield* holdBegun(contender, held)
   let hasLeft = false
   yield* Effect.addFinalizer((exit) => {
     hasLeft = true
-    ended(exit)
+    holdEnded(observed, exit)
     return leave(contender, held)
   })
   const unlessLeft = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Lost> =>

@@ -15,7 +15,6 @@ import type { Timers } from "../time/timers.ts"
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
  * - `renew`: renews it once, and returns when to renew it next; `undefined` if it is lost.
  * - `expire`: run once, when it has run out. `broke`: called if `renew` dies.
- * - `onGone`: listens for the deletion of the object, and returns how to stop listening. `verify` runs when it is deleted.
  * - `fork`: runs an effect beside whatever runs.
  */
 export interface Renewable {
@@ -24,8 +23,6 @@ export interface Renewable {
   readonly renew: Effect.Effect<number | undefined>
   readonly expire: Effect.Effect<void>
   readonly broke: (cause: Cause.Cause<never>) => Effect.Effect<void>
-  readonly onGone: (notify: () => void) => () => void
-  readonly verify: Effect.Effect<void>
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
@@ -45,7 +42,6 @@ export const make = (timers: Timers): Renewer => ({ keep: (lease) => new Keeping
 class Keeping implements Kept {
   readonly #timers: Timers
   readonly #lease: Renewable
-  readonly #stopListening: () => void
   #cancel = () => {}
   #renewal: Fiber.Fiber<void> | undefined
   #isOver = false
@@ -53,9 +49,6 @@ class Keeping implements Kept {
   constructor(timers: Timers, lease: Renewable) {
     this.#timers = timers
     this.#lease = lease
-    this.#stopListening = lease.onGone(() => {
-      if (!this.#isOver) lease.fork(lease.verify)
-    })
     this.#arm(lease.renewIn)
   }
 
@@ -63,7 +56,6 @@ class Keeping implements Kept {
     return Effect.suspend(() => {
       this.#isOver = true
       this.#cancel()
-      this.#stopListening()
       return this.#renewal === undefined ? Effect.void : Fiber.interrupt(this.#renewal)
     })
   }

@@ -196,53 +196,69 @@ const acquired = (
   )
 }
 
-/** Observes a hold until its end is reported. Its span is the parent of those of renewals and of the release. */
-export const holding = (
-  contender: Contender,
-  { fencingToken, lease }: Holding
-): Effect.Effect<(exit: Exit.Exit<unknown, unknown>) => void> =>
+/** A hold that is observed. `stopWatching` ends the watch for a hold that lasts too long. */
+export interface ObservedHold extends Observer {
+  readonly contender: Contender
+  readonly clock: Clock.Clock
+  readonly startedAt: ClockReading.ClockReading
+  readonly stopWatching: (() => void) | undefined
+  readonly span: Tracer.Span | undefined
+}
+
+/** Observes a hold until `holdEnded`. Its span is the parent of those of renewals and of the release. */
+export const holdBegun = (contender: Contender, { fencingToken, lease }: Holding): Effect.Effect<ObservedHold> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
-    const startedAt = ClockReading.read(clock)
     const observer = { context: fiber.context }
-    const permits = contender.kind.permits?.shares === false ? contender.asks!.permits : 0
-    const count = (sign: number) => {
-      modify(observer, contender, LockMetrics.held, sign)
-      if (permits > 0) modify(observer, contender, LockMetrics.permits, sign * permits)
+    const hold: ObservedHold = {
+      ...observer,
+      contender,
+      clock,
+      startedAt: ClockReading.read(clock),
+      stopWatching: watchForOverdue(observer, contender),
+      span: undefined
     }
-    count(1)
-    const stopWatching = watchForOverdue(observer, contender)
-    const ended = () => {
-      stopWatching()
-      count(-1)
-      const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
-      update(observer, contender, LockMetrics.holdSeconds, held / 1000)
-    }
-    if (!isTraced(fiber)) return Effect.succeed(ended)
+    countHold(hold, 1)
+    if (!isTraced(fiber)) return Effect.succeed(hold)
     const attributes = {
       "kubelock.id": contender.id,
       "kubelock.holder": lease.contender.holderId,
       "kubelock.fencing_token": String(fencingToken)
     }
     return Effect.matchCause(Effect.makeSpan("kubelock.hold", { attributes }), {
-      onFailure: () => ended,
+      onFailure: () => hold,
       onSuccess: (span) => {
         lease.observe(span)
-        return (exit) => {
-          ended()
-          quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
-        }
+        return { ...hold, span }
       }
     })
   })
 
+/** Ends what `holdBegun` began. */
+export const holdEnded = (hold: ObservedHold, exit: Exit.Exit<unknown, unknown>): void => {
+  const { clock, contender, span, startedAt, stopWatching } = hold
+  stopWatching?.()
+  countHold(hold, -1)
+  const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
+  update(hold, contender, LockMetrics.holdSeconds, held / 1000)
+  if (span !== undefined) quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
+}
+
+const countHold = (hold: ObservedHold, sign: number): void => {
+  const { asks, kind } = hold.contender
+  modify(hold, hold.contender, LockMetrics.held, sign)
+  if (kind.permits?.shares === false) modify(hold, hold.contender, LockMetrics.permits, sign * asks!.permits)
+}
+
 // Reports a hold that lasts for longer than expected, until it ends.
-const watchForOverdue = (observer: Observer, contender: Contender): (() => void) => {
-  const { engine, policy } = contender
-  const { expectedHold } = policy
-  if (expectedHold === undefined) return () => {}
+const watchForOverdue = (observer: Observer, contender: Contender): (() => void) | undefined => {
+  const { expectedHold } = contender.policy
+  return expectedHold === undefined ? undefined : overdueAfter(expectedHold, observer, contender)
+}
+
+const overdueAfter = (expectedHold: Duration.Duration, observer: Observer, contender: Contender): (() => void) => {
   let isOverdue = false
-  const cancel = engine.timers.schedule(Duration.toMillis(expectedHold), () => {
+  const cancel = contender.engine.timers.schedule(Duration.toMillis(expectedHold), () => {
     isOverdue = true
     modify(observer, contender, LockMetrics.overdue, 1)
     const told = `Holds ${subjectOf(contender)} for longer than the expected ${Duration.format(expectedHold)}.`

@@ -59,8 +59,14 @@ export interface WatchPool {
   readonly open: (id: string, on: "Object" | "Turn", since?: string) => Effect.Effect<Watch | undefined>
   /** Makes a request, and compares its answer with what the watches of the object tell. */
   readonly compare: (id: string, request: Effect.Effect<Answer>) => Effect.Effect<Answer>
-  /** Calls `notify` if a watch that waiters opened reports the object as gone. Returns how to stop listening. */
-  readonly onGone: (id: string, notify: () => void) => () => void
+  /** Tells a lock that is held on an object if a watch that waiters opened reports the object as gone, until it leaves. */
+  readonly hold: (id: string, held: HeldOn) => void
+  readonly leave: (id: string, held: HeldOn) => void
+}
+
+/** A lock that is held on an object. */
+export interface HeldOn {
+  readonly gone: () => void
 }
 
 /** How long a watch without listeners goes on, in milliseconds. Our choice. */
@@ -297,10 +303,10 @@ export const make = Effect.fnUntraced(function* (
     else requests.set(id, others)
   }
 
-  const goneListeners = new Map<string, Set<() => void>>()
+  const heldOn = new Map<string, ReadonlyArray<HeldOn>>()
   const reportGone = (id: string, { _tag }: WatchEvent) =>
     Effect.sync(() => {
-      if (_tag === "Deleted") goneListeners.get(id)?.forEach((notify) => notify())
+      if (_tag === "Deleted") heldOn.get(id)?.forEach((held) => held.gone())
     })
 
   const objects = pool({
@@ -326,13 +332,11 @@ export const make = Effect.fnUntraced(function* (
           return answer
         }).pipe(Effect.ensuring(Effect.sync(() => ended(id))))
       }),
-    onGone: (id, notify) => {
-      const listeners = goneListeners.get(id) ?? new Set()
-      goneListeners.set(id, listeners.add(notify))
-      return () => {
-        listeners.delete(notify)
-        if (listeners.size === 0) goneListeners.delete(id)
-      }
+    hold: (id, held) => void heldOn.set(id, [...(heldOn.get(id) ?? []), held]),
+    leave: (id, held) => {
+      const others = heldOn.get(id)?.filter((other) => other !== held) ?? []
+      if (others.length === 0) heldOn.delete(id)
+      else heldOn.set(id, others)
     }
   }
 })
