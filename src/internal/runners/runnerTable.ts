@@ -75,9 +75,14 @@ export const register = (
 export const unregister = (data: Data, address: string, isMeant: (session: Session) => boolean): Data =>
   mapped(data, (entry) => (entry.address === address && isMeant(entry.session) ? { session: entry.session } : entry))
 
-/** Sets whether the runner with this address is healthy. */
-export const setHealth = (data: Data, address: string, healthy: boolean): Data =>
-  mapped(data, (entry) => (entry.address === address ? { ...entry, healthy } : entry))
+/** Sets whether the runner with this address is healthy, if it is the one that is meant. */
+export const setHealth = (
+  data: Data,
+  address: string,
+  healthy: boolean,
+  isMeant: (session: Session) => boolean
+): Data =>
+  mapped(data, (entry) => (entry.address === address && isMeant(entry.session) ? { ...entry, healthy } : entry))
 
 /** Removes a session that has ended, and with it its runner. Its machine id is free. */
 export const remove = (data: Data, session: Session): Data =>

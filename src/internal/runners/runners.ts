@@ -106,6 +106,8 @@ export const make = Effect.fnUntraced(function* (
   const table = sharedData.make(configMaps, `${name}-runners`, scope, withDeadline)
   const groups = new Map<string, sharedData.SharedData>()
   const livesUntil = boundedMap.make<shardMap.Session, number>(mostSessions)
+  // The session of a runner that was found not to live; none if the runner was missing.
+  const foundEnded = boundedMap.make<string, shardMap.Session>(mostSessions)
 
   const shardsIn = (group: string): Effect.Effect<sharedData.SharedData, StoreError> =>
     Effect.map(Effect.fromResult(AnyId.nameOf(`${name}-shards-${group}`)), (id) => {
@@ -391,11 +393,15 @@ export const make = Effect.fnUntraced(function* (
         update((data) => runnerTable.unregister(data, address, isMeant))
       )
     },
-    setRunnerHealth: (address, healthy) =>
-      withDeadline(
+    setRunnerHealth: (address, healthy) => {
+      // A runner that has registered anew is not the one that was found not to live.
+      const ended = healthy ? undefined : foundEnded.get(address)
+      const isMeant = (session: shardMap.Session) => ended === undefined || session === ended
+      return withDeadline(
         "patch",
-        update((data) => runnerTable.setHealth(data, address, healthy))
-      ),
+        update((data) => runnerTable.setHealth(data, address, healthy, isMeant))
+      )
+    },
     acquire: (address, shards) => withDeadline("patch", acquire(address, shards)),
     refresh: (address, shards) => withDeadline("patch", refresh(address, shards)),
     release: (address, shard) => {
@@ -422,7 +428,10 @@ export const make = Effect.fnUntraced(function* (
         Effect.gen(function* () {
           const runners = runnerTable.registered(yield* table.known(Number.POSITIVE_INFINITY))
           const runner = runners.find((runner) => runner.address === address)
-          return runner !== undefined && !(yield* hasEnded(runner.session))
+          const isAlive = runner !== undefined && !(yield* hasEnded(runner.session))
+          if (isAlive) foundEnded.delete(address)
+          else foundEnded.set(address, runner?.session ?? noSession)
+          return isAlive
         })
       ),
     holds: (address, shard) => {
@@ -433,6 +442,9 @@ export const make = Effect.fnUntraced(function* (
 })
 
 const none: shardMap.Data = {}
+
+// What no session is.
+const noSession = ""
 
 // How many sessions are asked for at once, if the shards of many are wanted. Our choice.
 const lookingAtOnce = 8

@@ -54,11 +54,12 @@ describe("the table of runners", () => {
   })
 
   it("sets the health of one runner", () => {
-    const data = runnerTable.setHealth(tableOf("a", "b"), "a:1", false)
-    assert.deepStrictEqual(
-      runnerTable.registered(data).map(({ healthy }) => healthy),
-      [false, true]
-    )
+    const healthOf = (meant: string) =>
+      runnerTable
+        .registered(runnerTable.setHealth(tableOf("a", "b"), "a:1", false, (session) => session === meant))
+        .map(({ healthy }) => healthy)
+    assert.deepStrictEqual(healthOf("a"), [false, true])
+    assert.deepStrictEqual(healthOf("c"), [true, true])
   })
 
   it("lets each runner look after one other, in a ring", () => {

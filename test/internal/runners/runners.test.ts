@@ -175,6 +175,29 @@ describe("runners", () => {
     })
   )
 
+  it.effect("stay healthy if they registered anew after their session, or their absence, was found", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* setUpTwo
+      yield* a.registers
+      yield* pass(7200)
+      for (const { address, registers } of [a, b]) {
+        assert.isFalse(yield* b.health.isAlive(address))
+        yield* registers
+        yield* b.storage.setRunnerHealth(address, false)
+      }
+      assert.deepStrictEqual(yield* b.storage.getRunners, [
+        [a.runner, true],
+        [b.runner, true]
+      ])
+      assert.isTrue(yield* b.health.isAlive(a.address))
+      yield* b.storage.setRunnerHealth(a.address, false)
+      assert.deepStrictEqual(yield* b.storage.getRunners, [
+        [a.runner, false],
+        [b.runner, true]
+      ])
+    })
+  )
+
   it.effect("do not rely on a session that another fenced while an acquisition was under way", () =>
     Effect.gen(function* () {
       const { a, b } = yield* setUpTwo
