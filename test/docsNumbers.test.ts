@@ -37,7 +37,7 @@ import { shortestAskInterval } from "../src/internal/protocol/besideDex.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
 import { weightOfLast } from "../src/internal/protocol/pace.ts"
-import { patience as localPatience } from "../src/internal/engine/permitPool.ts"
+import { inUseFor, patience as localPatience } from "../src/internal/engine/permitPool.ts"
 import { rejoinMargin, rejoinPause } from "../src/internal/protocol/rejoining.ts"
 import { startPatience, startPause } from "../src/internal/protocol/startPatience.ts"
 import { maxDrift } from "../src/internal/time/clockReading.ts"
@@ -107,6 +107,7 @@ const inCode: Readonly<Record<string, string>> = {
   "fewest turns": String(PermitProtocol.fewest),
   pace: `1/${1 / weightOfLast}`,
   "local patience": time(localPatience),
+  "line in use": time(inUseFor),
   "minimum claim": time(LockProtocol.minClaim),
   "answers per claim": String(answersPerClaim),
   "half-way position": String(LockProtocol.takeoverStagger.halfAt),

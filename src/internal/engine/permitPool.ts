@@ -37,6 +37,12 @@ export const leavesApart = { millis: 4, atMost: 15 }
 /** How long a contender waits for others of its process before it asks the API server as well, in milliseconds. Our choice. */
 export const patience = fairness.budgetLength.first
 
+/**
+ * For how long a contender reckons with a line that was in use when its process released, in milliseconds: it joins without a look. If
+ * nobody is in the line any more, that costs a request. Our choice.
+ */
+export const inUseFor = 1000
+
 /** The contenders of one process for permits. */
 export interface PermitPool {
   /**
@@ -76,6 +82,12 @@ interface Waiter {
   start: Start
   granted: Granted | undefined
   notify: () => void
+}
+
+/** A line after a release: the version in which nobody has or wants permits, or until when it counts as in use (milliseconds). */
+interface LineSeen {
+  readonly freeVersion?: string
+  readonly inUseUntil?: number
 }
 
 /** When a release was sent, and how long before that its object was seen. In milliseconds. */
@@ -129,8 +141,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const holdOf = new WeakMap<HeldLease, readonly [Entry, Hold]>()
   const left = new WeakSet<Holding>()
   const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
-  // The versions in which nobody has or wants permits. Each serves one acquisition.
-  const freeVersions = boundedMap.make<string, string>(maxRemembered)
+  // What the last release showed of a line. Each serves one acquisition.
+  const lastSeen = boundedMap.make<string, LineSeen>(maxRemembered)
   const paces = boundedMap.make<string, pace.Pace>(maxRemembered)
   // How long the last release took (milliseconds).
   const latencies = boundedMap.make<string, number>(maxRemembered)
@@ -230,18 +242,25 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     start: Start,
     entry: Entry,
     seek: Seek<E>,
-    restore: Restore
+    restore: Restore,
+    waits: boolean
   ): Effect.fn.Return<Holding, E> {
     const { id } = contender
+    const { monotonic: startedAt } = yield* ClockReading.now
     const ended = Effect.suspend(() => {
       entry.seeking--
       return serve(entry)
     })
     const acquired = yield* Effect.onError(
       Effect.suspend(() => {
-        const freeVersion = start.snapshot === undefined && !start.queued ? freeVersions.get(entry.key) : undefined
-        freeVersions.delete(entry.key)
-        return seek(contender, { ...start, freeVersion }, (cutOff) => withdrawing(contender, cutOff), restore)
+        const seen = start.snapshot === undefined && !start.queued ? lastSeen.get(entry.key) : undefined
+        lastSeen.delete(entry.key)
+        const known = {
+          freeVersion: seen?.freeVersion,
+          // One that only tries joins no line.
+          isInUse: waits && seen?.inUseUntil !== undefined && startedAt < seen.inUseUntil
+        }
+        return seek(contender, { ...start, ...known }, (cutOff) => withdrawing(contender, cutOff), restore)
       }),
       () => ended
     )
@@ -299,8 +318,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       if (outcome === undefined) return
       latencies.set(entry.key, monotonic - sentAt)
       if (outcome.passed !== undefined) paces.set(entry.key, pace.after(paces.get(entry.key), outcome.passed, age))
-      if (outcome._tag !== "Freed") return
-      freeVersions.set(entry.key, outcome.snapshot.resourceVersion)
+      if (outcome._tag !== "Freed") return lastSeen.set(entry.key, { inUseUntil: monotonic + inUseFor })
+      lastSeen.set(entry.key, { freeVersion: outcome.snapshot.resourceVersion })
       spentBudgets.set(lease.contender.id, { ...budget, releasedAt: monotonic })
     })
 
@@ -544,7 +563,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         if (hold !== undefined) return Effect.succeed(takeFrom(hold, contender))
         if (isFull(entry, contender)) return busy(seenIn(entry))
         entry.seeking++
-        return seekPermits(contender, start, entry, seek, restore)
+        return seekPermits(contender, start, entry, seek, restore, false)
       })
       return leaseFor(entry, contender) === undefined ? taken : Effect.andThen(checkBudgets(entry), taken)
     })
@@ -556,13 +575,13 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         return Effect.flatMap(waitToProceed(entry, contender, start, restore), (waiter) => {
           const { granted, start } = waiter
           if (granted?.holding !== undefined) return Effect.succeed(granted.holding)
-          if (start.queued) return seekPermits(waiter.contender, start, entry, seek, restore)
+          if (start.queued) return seekPermits(waiter.contender, start, entry, seek, restore, true)
           // Contenders that came at the same time ask together.
           return Effect.andThen(
             Effect.yieldNow,
             Effect.suspend(() => {
               const asking = { ...contender, asks: askFor(entry, contender) }
-              return seekPermits(asking, start, entry, seek, restore)
+              return seekPermits(asking, start, entry, seek, restore, true)
             })
           )
         })

@@ -36,7 +36,11 @@ import * as rules from "./rules.ts"
 import { mayPass, refusedBy, startPause } from "./startPatience.ts"
 
 /** Begins an acquisition. */
-export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, snapshot }: Start, now: Now): Step => {
+export const begin = (
+  self: Acquisition,
+  { freeVersion, isInUse, latency = 0, queued, snapshot }: Start,
+  now: Now
+): Step => {
   const state: State = {
     phase: { _tag: "Reading" },
     attempts: 1,
@@ -58,6 +62,7 @@ export const begin = (self: Acquisition, { freeVersion, latency = 0, queued, sna
   // The answer to a read also gives the time.
   if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
   if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
+  if (isInUse === true) return join(self, { ...state, contended: true }, {}, now)
   return freeVersion === undefined ? read(state, now) : acquireFree(self, state, freeVersion, now)
 }
 
@@ -346,7 +351,11 @@ const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now
 
 const onRefused = (state: State, now: Now): Step => {
   const undone = unsent(state)
-  if (state.phase._tag === "Joining") return backOff(undone, state.phase.seen, "Read", true)
+  if (state.phase._tag === "Joining") {
+    // It had not looked at the line. Nobody is in it any more.
+    if (state.lastSeen === undefined) return read(undone, now)
+    return backOff(undone, state.phase.seen, "Read", true)
+  }
   if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
   // A contender that may already be in the queue, or hold the lock, reads first: it must not join behind itself.
   const { held, queued } = undone.inDoubt

@@ -163,13 +163,15 @@ export type Command =
 export type Step = readonly [State, Command]
 
 /**
- * What is known at the start: the object as the caller has just read it, or a version in which the lock was free, or nothing.
+ * What is known at the start: the object as the caller has just read it, or a version in which the lock was free, or that the line
+ * of permits was in use a moment ago (`isInUse`), so that it joins without a look, or nothing.
  * `queued` says that the waiter may already be in the queue, and `latency` how long the answer took to the write that put it there
  * (milliseconds).
  */
 export interface Start {
   readonly snapshot?: ObjectSnapshot | undefined
   readonly freeVersion?: string | undefined
+  readonly isInUse?: boolean | undefined
   readonly queued: boolean
   readonly latency?: number | undefined
 }

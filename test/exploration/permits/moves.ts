@@ -125,10 +125,12 @@ const steps = (move: Move): void => {
   }
   switch (stage) {
     case "Idle": {
-      const begun = library.begun(index, contender.start ?? { queued: false }, tick)
       const fresh = { joins: 0, unanswered: undefined }
       const seeking = { ...contender, stage: "Seeking" as const, start: undefined }
-      return emit(`${name} begins`, ...advanced(world, rules, index, seeking, fresh, begun))
+      const begins = (what: string, start: acquiring.Start) =>
+        emit(`${name} ${what}`, ...advanced(world, rules, index, seeking, fresh, library.begun(index, start, tick)))
+      if (contender.start === undefined) begins("begins without a look", { queued: false, isInUse: true })
+      return begins("begins", contender.start ?? { queued: false })
     }
     case "Seeking": {
       if (attempt !== undefined && sent === undefined) {

@@ -6,6 +6,7 @@ import { explore } from "./search.ts"
 // Those of all contenders under one name.
 const everyMove = [
   "A begins",
+  "A begins without a look",
   "A crashes",
   "A gives a permit back",
   "A gives up",

@@ -13,10 +13,18 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
-import { type ConditionalPatch, ObjectStore } from "../../../src/ObjectStore.ts"
+import {
+  type ConditionalPatch,
+  isSelected,
+  type ObjectSnapshot,
+  ObjectStore,
+  type WatchEvent,
+  type WatchOptions
+} from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../../../src/Semaphore.ts"
 import * as SharedLock from "../../../src/SharedLock.ts"
+import { isOlder } from "../../../src/internal/version.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 
 const id = "gate"
@@ -72,19 +80,30 @@ const wants = <A, E>(take: Effect.Effect<A, E, Scope.Scope>) =>
 const limit = 2
 
 /**
- * 16 processes that want something again and again, and hold it for some milliseconds. The server applies one write after the other, and needs longer
- * the more are under way: sixteen at once take it three times as long as one after the other, as on a kube-apiserver. Answers what there
- * was in some seconds, for each acquisition.
+ * A contest: for how many milliseconds each process holds what it wants and pauses at most then, for how many seconds it is measured, and
+ * how many milliseconds a request is under way to the server, an answer back, and an event.
+ */
+interface Contest {
+  readonly hold: number
+  readonly pause?: number
+  readonly seconds: number
+  readonly way?: number
+}
+
+/**
+ * 16 processes that want something again and again. The server applies one write after the other, and needs longer the more are under way:
+ * sixteen at once take it three times as long as one after the other, as on a kube-apiserver. A watch begins with what happened since the
+ * version that it names. Answers what there was, for each acquisition.
  */
 const contest = Effect.fnUntraced(function* (
-  { hold, seconds }: { readonly hold: number; readonly seconds: number },
+  { hold, pause = 0, seconds, way: oneWay = 0.5 }: Contest,
   take: (process: Process, random: () => number) => Effect.Effect<unknown, LockError.LockError, Scope.Scope>
 ) {
   const world = yield* setUp
   let seed = 1
   const random = () => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32
   let [requests, events, inside, most] = [0, 0, 0, 0]
-  const way = Effect.suspend(() => Effect.sleep(0.25 + 0.5 * random()))
+  const way = Effect.suspend(() => Effect.sleep(oneWay * (0.5 + random())))
   let [underWay, freeAt] = [0, 0]
   const applying = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -98,16 +117,34 @@ const contest = Effect.fnUntraced(function* (
       return way.pipe(Effect.andThen(applied), Effect.andThen(Effect.tap(request, way)))
     })
   const { store } = world.memory
+  const written: Array<ObjectSnapshot> = []
+  // The memory store begins with the last version only.
+  const missed = ({ label, since }: WatchOptions = {}): ReadonlyArray<WatchEvent> =>
+    written
+      .slice(0, -1)
+      .filter(({ labels, resourceVersion }) => {
+        const isLater = since !== undefined && isOlder(since, resourceVersion)
+        return isLater && (label === undefined || isSelected(labels, label))
+      })
+      .map((snapshot) => ({ _tag: "Changed", snapshot }))
   const slow: ObjectStore["Service"] = {
     ...store,
     read: (id, options) => slowly(store.read(id, options), Effect.void),
-    compareAndSwap: (id, write) => slowly(store.compareAndSwap(id, write), applying),
+    compareAndSwap: (id, write) =>
+      slowly(
+        Effect.tap(store.compareAndSwap(id, write), (answer) =>
+          Effect.sync(() => written.push(...Option.toArray(answer)))
+        ),
+        applying
+      ),
     watch: (id, options) =>
-      Stream.tap(store.watch(id, options), () =>
-        Effect.suspend(() => {
-          events++
-          return Effect.sleep(0.5 + random())
-        })
+      Stream.suspend(() => Stream.concat(Stream.fromIterable(missed(options)), store.watch(id, options))).pipe(
+        Stream.tap(() =>
+          Effect.suspend(() => {
+            events++
+            return way
+          })
+        )
       )
   }
   const rounds = Array.from({ length: 16 }, () => 0)
@@ -124,7 +161,8 @@ const contest = Effect.fnUntraced(function* (
         yield* Effect.sleep(hold)
         inside--
       })
-      return yield* Effect.forever(Effect.scoped(round))
+      const resting = Effect.suspend(() => (pause === 0 ? Effect.void : Effect.sleep(pause * random())))
+      return yield* Effect.forever(Effect.andThen(Effect.scoped(round), resting))
     }).pipe(Effect.scoped, Effect.forkChild)
   )
   const pass = (millis: number) => Effect.repeat(TestClock.adjust(1), { times: millis - 1 })
@@ -526,6 +564,20 @@ describe("permits", () => {
       assert.isAbove(perSecond, 0.4 * (1000 / 3))
       assert.isAtMost(requests, 1.1)
       assert.isAtMost(events, 2.2)
+      assert.isAbove(jain, 0.98)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("16 processes that pause, on a slow server: in turn, and without a look at the line", () =>
+    Effect.gen(function* () {
+      const { jain, most, perSecond, requests } = yield* contest(
+        { hold: 20, pause: 100, seconds: 2, way: 10 },
+        ({ semaphore }) => semaphore.take(id, { limit: 4, waitSchedule })
+      )
+      assert.isAtMost(most, 4)
+      assert.isAbove(perSecond, 50)
+      // A join, a release, and one in about two releases names the waiter that it let in with a second request.
+      assert.isAtMost(requests, 2.8)
       assert.isAbove(jain, 0.98)
     }).pipe(Effect.scoped)
   )
