@@ -559,7 +559,7 @@ export const mutations: ReadonlyArray<Mutation> = [
         breaks: twoAtOnce,
         depth: 6,
         in: { ...two, commits: true, before: [...acquires(0), ...commits(0)] },
-        how: { believes: (state) => ({ ...state, inDoubt: false }) }
+        how: { believes: (state) => ({ ...state, inDoubt: 0 }) }
       }
     ]
   },

@@ -188,7 +188,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     return Effect.suspend(() => {
       if (Deferred.isDoneUnsafe(this.#lost)) return this.lost
       const { inDoubt, phase } = this.#state
-      if (phase !== "Held" || inDoubt) return Effect.fail(this.released())
+      if (phase !== "Held" || inDoubt > 0) return Effect.fail(this.released())
       return this.isValid() ? Effect.void : Effect.andThen(this.expire, this.lost)
     })
   }
@@ -347,7 +347,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
           "commit",
           this.contender,
           this.#span
-        )(commit(this.contender, lease, snapshot, inDoubt, content, annotations)),
+        )(commit(this.contender, lease, snapshot, inDoubt > 0, content, annotations)),
         (result) => this.#onCommitted(result)
       )
     }).pipe(Effect.uninterruptible)
@@ -367,7 +367,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
         return Effect.andThen(this.#losing(holding.lossOf(result.check)), this.lost)
       case "Fail": {
         const { check, error, inDoubt } = result
-        this.#state = { ...this.#state, phase: "Held", inDoubt: this.#state.inDoubt || inDoubt }
+        this.#state = { ...this.#state, phase: "Held", inDoubt: this.#state.inDoubt + Number(inDoubt) }
         return Effect.andThen(
           check === undefined ? this.#publishLoss : this.#losing(holding.lossOf(check)),
           Effect.fail(error)

@@ -40,8 +40,8 @@ export interface Terms {
  * - `snapshot`: the object as last seen, and `uid` its uid when the lock was acquired.
  * - `phase`: `Committing` while a commit is under way, `Giving` while the lock is being given away, `Released` after either and after the
  *   release.
- * - `inDoubt`: the answer to a commit was lost, so the server may have released the lock. Only a renewal that was written settles
- *   it: its lease is another than the commit expects, so that the commit cannot be applied any more.
+ * - `inDoubt`: how many commits got no answer, so that the server may have released the lock, or may release it yet. Only a renewal that
+ *   was planned after them, and written, settles that: its lease is another than they expect, so that they cannot be applied any more.
  * - `session`: the session without which the lock is not held: from the moment on at which a lease under it was sent, since that may have
  *   been written.
  * - `loss`: why the lock is lost. It is reported once no commit is under way, since a commit that is applied looks like a loss.
@@ -54,7 +54,7 @@ export interface State {
   readonly snapshot: ObjectSnapshot
   readonly uid: string
   readonly phase: "Held" | "Committing" | "Giving" | "Released"
-  readonly inDoubt: boolean
+  readonly inDoubt: number
   readonly session: string | undefined
   readonly loss: Loss | undefined
 }
@@ -85,7 +85,7 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant, terms: Pic
   snapshot,
   uid: snapshot.uid,
   phase: "Held",
-  inDoubt: false,
+  inDoubt: 0,
   session: lease.session,
   loss: undefined
 })
@@ -100,7 +100,7 @@ export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): num
 
 /** Whether the lease is valid, as far as this process knows. */
 export const isValid = (state: State, now: ClockReading): boolean =>
-  state.phase === "Held" && !state.inDoubt && state.loss === undefined && remaining(state, now) > 0
+  state.phase === "Held" && state.inDoubt === 0 && state.loss === undefined && remaining(state, now) > 0
 
 /** Whether others were in the queue when the object was last seen. */
 export const isAwaited = ({ snapshot }: State, { holderId, kind }: Pick<Terms, "holderId" | "kind">): boolean =>
@@ -154,12 +154,16 @@ export const firstRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery 
 const timeLeft = (interval: number, sentAt: ClockReading, now: ClockReading): number =>
   Math.max(0, interval - elapsed(sentAt, now).max)
 
-/** A renewal: the lease that it writes, from when and for how long (milliseconds) to rely on it, and the write. */
+/**
+ * A renewal: the lease that it writes, from when and for how long (milliseconds) to rely on it, the write, and how many commits in doubt it
+ * settles.
+ */
 export interface Renewal {
   readonly lease: Lease
   readonly issuedAt: ClockReading
   readonly validFor: number
   readonly write: AnnotationGuardedPatch
+  readonly settles: number
 }
 
 /** Plans a renewal, on condition that the lease on the object is the one last written. */
@@ -169,7 +173,7 @@ export const planRenewal = (state: State, terms: Terms, now: Now): readonly [Sta
   const session = state.session ?? terms.sessions?.current()
   const under = session === undefined ? {} : { session }
   const ttl = LockProtocol.ttlOf({ ...state.lease, ...under }, terms.ttl)
-  const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt ? expiryAfter(expiry) : expiry)
+  const next = LockProtocol.nextLease(now.server, { holderId, ttl }, state.inDoubt > 0 ? expiryAfter(expiry) : expiry)
   const lease = { ...state.lease, ...next, ...under }
   return [
     { ...state, session, written: [...state.written, lease.expiry] },
@@ -177,7 +181,8 @@ export const planRenewal = (state: State, terms: Terms, now: Now): readonly [Sta
       lease,
       issuedAt: now.clock,
       validFor: relyOn(lease, LockProtocol.validFor(now.server, ttl), terms),
-      write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
+      write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) },
+      settles: state.inDoubt
     }
   ]
 }
@@ -196,7 +201,8 @@ export const planGiving = (
       lease,
       issuedAt: now.clock,
       validFor: LockProtocol.validFor(now.server, ttl),
-      write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) }
+      write: { expect: { annotations: kind.encode(state.lease) }, annotations: kind.encode(lease) },
+      settles: 0
     }
   ]
 }
@@ -252,7 +258,7 @@ export const onAnswer = (
           validFor: renewal.validFor,
           written: [renewal.lease.expiry],
           snapshot: answer.snapshot,
-          inDoubt: false
+          inDoubt: state.inDoubt - renewal.settles
         },
         {
           _tag: "Renewed",

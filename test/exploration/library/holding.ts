@@ -41,7 +41,7 @@ export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
     snapshot: wire.snapshotOfQueue(actor.known!),
     uid: "uid",
     phase: "Held",
-    inDoubt: actor.unanswered,
+    inDoubt: Number(actor.unanswered),
     session: undefined,
     loss: undefined
   })
@@ -51,7 +51,8 @@ export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
       lease: leaseOf(actor.request?.patch.lock ?? actor.lease, index),
       issuedAt: issuedAt(actor, mutation),
       validFor: ttl * 1000,
-      write: { expect: { annotations: {} }, annotations: {} }
+      write: { expect: { annotations: {} }, annotations: {} },
+      settles: Number(actor.unanswered)
     }
     const step = port(index, 0, leaseOf(actor.lease, index))
     const heard = eventOf(step)
@@ -66,7 +67,7 @@ export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
       lease: wire.tickOf(state.lease.expiry),
       written: otherExpiries(state),
       left: ticksLeft(state),
-      unanswered: state.inDoubt
+      unanswered: state.inDoubt > 0
     }
   }
 
@@ -83,7 +84,7 @@ export const make = ({ mutation, neutral, renews }: Options, port: Port) => {
       { ...grant, snapshot: wire.snapshotOfQueue(wire.emptyQueue) },
       { renewDeadline: Number.POSITIVE_INFINITY }
     )
-    const state = { ...held, phase, inDoubt }
+    const state = { ...held, phase, inDoubt: Number(inDoubt) }
     return machine.isValid(mutation.believes?.(state) ?? state, clockAt(0))
   }
   const validity = (["Held", "Committing"] as const).map((phase) =>

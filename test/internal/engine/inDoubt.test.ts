@@ -122,6 +122,73 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("that may still be applied, a renewal that was sent before proves nothing", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      let isSlow = false
+      const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "500 millis" }, (store) => ({
+        ...store,
+        compareAndSwap: (id, write) =>
+          "content" in write || !isSlow
+            ? store.compareAndSwap(id, write)
+            : Effect.delay(store.compareAndSwap(id, write), "3 seconds")
+      }))
+      yield* TestClock.adjust("100 millis")
+      const held = yield* (yield* us.wants()).held
+      isSlow = true
+      yield* TestClock.adjust("600 millis")
+      us.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected])
+      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
+      const before = yield* world.annotations
+      yield* TestClock.adjust("2900 millis")
+      // What the commit expects stands as it did.
+      assert.deepStrictEqual(yield* world.annotations, before)
+      assert.isFalse(yield* held.isValid)
+      yield* TestClock.adjust("3 seconds")
+      assert.notDeepEqual(yield* world.annotations, before)
+      assert.isTrue(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("whose answer was lost, a second one that finds the lock gone does not say that nothing was written", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const them = yield* world.aProcess("them")
+      const held = yield* (yield* us.wants()).held
+      us.faults.push(["write", "Lost"], ["write", rejected], ["read", rejected])
+      const first = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(first)
+      yield* (yield* them.lock.tryScoped(id)).commitAndRelease([{ path: ["written"], value: "by them" }])
+      const error = yield* Effect.flip(held.commitAndRelease([{ path: ["written"], value: "by us again" }]))
+      assert.strictEqual(error._tag, "LockUnavailable")
+      assert.isFalse(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("during which the lease ran out, the loss is reported, although the server answers nothing else", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      const lost = yield* Effect.forkChild(Effect.exit(held.lost), { startImmediately: true })
+      for (let i = 0; i < 100; i++) us.faults.push(["write", "Refused"])
+      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      yield* TestClock.adjust("12 seconds")
+      assert.isUndefined(commit.pollUnsafe())
+      us.faults.length = 0
+      us.faults.push(["write", rejected], ["read", rejected])
+      yield* TestClock.adjust("2 seconds")
+      assert.isDefined(commit.pollUnsafe())
+      const told = lost.pollUnsafe()
+      assert.isDefined(told)
+      assert.deepInclude(yield* Effect.flip(held.lost), { _tag: "LockLost", reason: "Expired" })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("within a guard, the guard succeeds", () =>
     Effect.gen(function* () {
       const world = yield* setUp
