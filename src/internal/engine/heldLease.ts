@@ -218,7 +218,12 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   gone(): void {
     const { engine, id } = this.contender
     if (this.isLost()) return
-    this.fork(Effect.flatMap(requests.read(engine.store, id), (answer) => this.#verifyBy(answer)))
+    // A renewal may be answered before the reading is.
+    this.fork(
+      Effect.flatMap(requests.read(engine.store, id), (answer) =>
+        this.#isOutdated(answer) ? Effect.void : this.#verifyBy(answer)
+      )
+    )
   }
 
   broke(cause: Cause.Cause<never>): Effect.Effect<void> {

@@ -1,13 +1,15 @@
 /** Nothing spins, nothing hangs for good, and several locks are either all valid or not given at all. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
-import { ObjectStore } from "../../../src/ObjectStore.ts"
+import { ObjectStore, type WatchEvent } from "../../../src/ObjectStore.ts"
 import * as LockQueue from "../../../src/LockQueue.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import { contend } from "../../utils/contend.ts"
@@ -192,6 +194,33 @@ describe("the deletion of a locked object", () => {
       yield* TestClock.adjust("100 millis")
       assert.deepInclude(lost.pollUnsafe(), { _tag: "Success" })
       assert.deepInclude(yield* Fiber.join(lost), { _tag: "LockLost", reason: "Deleted" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that a watch tells by mistake is no loss, although a renewal is answered before the object is read", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const tells = Deferred.makeUnsafe<WatchEvent>()
+      let isSlow = false
+      const us = yield* world.aProcess("us", {}, (store) => ({
+        ...store,
+        read: (id) => Effect.tap(store.read(id), () => Effect.sleep(isSlow ? "4 seconds" : 0)),
+        watch: (id, options) =>
+          options?.label === undefined
+            ? Stream.merge(store.watch(id, options), Stream.fromEffect(Deferred.await(tells)))
+            : store.watch(id, options)
+      }))
+      const theirs = yield* (yield* world.aProcess("them")).wants()
+      yield* theirs.held
+      const ours = yield* us.wants()
+      yield* TestClock.adjust("5 seconds")
+      yield* theirs.letGo
+      yield* TestClock.adjust("100 millis")
+      const held = yield* ours.held
+      isSlow = true
+      yield* Deferred.succeed(tells, { _tag: "Deleted" })
+      yield* pass(20_000, 100)
+      assert.isTrue(yield* held.isValid)
     }).pipe(Effect.scoped)
   )
 })
