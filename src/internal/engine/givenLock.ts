@@ -9,11 +9,12 @@ import type { Handle } from "../../Handle.ts"
 import * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
-import type { Lease } from "../../LockRecord.ts"
+import { expiryAfter, type Lease } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Now } from "../protocol/answer.ts"
 import type { NotOurs } from "../protocol/holding.ts"
+import type { CutOff } from "../protocol/release.ts"
 import type { Restore } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { startHold } from "./heldLease.ts"
@@ -38,7 +39,8 @@ export type Failure = LockError.Stale | LockError.Conflict | LockError.StoreErro
 
 /**
  * Adopts a lock for a contender. If it fails, or is interrupted, and may have adopted the lock all the same, it releases it: `detach`
- * starts that.
+ * starts that. If its write has not arrived by then, the lease that it relies on is prolonged by a second, so that it cannot be applied
+ * any more: then the handle is as good as before.
  *
  * The contender stands in no local queue, since another one of its process may wait for this very lock. It holds the lock under no session,
  * so that the other one does not take it for a lock that its process left behind.
@@ -53,7 +55,7 @@ export const adopt = (
     const contender = { ...given, sessions: undefined }
     const { engine, id, kind, sharedWithDex, ttl } = contender
     const on = { store: engine.store, kind, sharedWithDex }
-    let sent: AnnotationGuardedPatch | undefined
+    let sent: Pick<CutOff, "write" | "settledBy"> | undefined
 
     const once = Effect.gen(function* () {
       const seen = yield* read(on, { id, holderId })
@@ -63,12 +65,14 @@ export const adopt = (
       sent = undefined
       const { lease: over } = yield* leaseIn(on, { id, holderId }, seen)
       const lease = LockProtocol.nextLease(now.server, contender)
-      sent = { expect: { annotations: kind.encode(over) }, annotations: kind.encode(lease) }
-      const snapshot = yield* Effect.uninterruptible(writeLease(on, id, sent, lease))
+      const write = { expect: { annotations: kind.encode(over) }, annotations: kind.encode(lease) }
+      const later = kind.encode({ ...over, expiry: expiryAfter(over.expiry) })
+      sent = { write, settledBy: { ...write, annotations: later } }
+      const snapshot = yield* Effect.uninterruptible(writeLease(on, id, write, lease))
       return grantOf(lease, snapshot, now, LockProtocol.validFor(now.server, ttl))
     })
     return restore(patiently(once)).pipe(
-      Effect.onError(() => (sent === undefined ? Effect.void : detach(withdraw(contender, { write: sent })))),
+      Effect.onError(() => (sent === undefined ? Effect.void : detach(withdraw(contender, sent)))),
       Effect.flatMap((grant) => startHold(contender, grant)),
       Effect.map((lease) => holdingOf(lease, 0))
     )

@@ -396,9 +396,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     }).pipe(Effect.uninterruptible, telemetry.span("give", this.contender, this.#span))
   }
 
-  // Nothing else ends the lease any more when it runs out.
+  // Nothing else ends the lease any more when it runs out, or its session has ended.
   #renewForNext(ttl: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
+      const { sessions } = this.contender.engine
+      const { session } = this.#state
       while (this.#state.loss === undefined) {
         const terms = this.#terms
         const next = yield* this.contender.engine.slots.within(
@@ -408,7 +410,8 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
           )
         )
         if (next._tag !== "Retry") return
-        const left = this.remaining()
+        const isOver = session !== undefined && !sessions.isValid(session)
+        const left = isOver ? 0 : this.remaining()
         if (left <= 0) return yield* this.expire
         yield* Effect.sleep(Math.min(next.next, left))
       }

@@ -9,6 +9,7 @@ import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
+import { isMet } from "../precondition.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
 import * as rules from "./rules.ts"
 
@@ -17,8 +18,8 @@ import * as rules from "./rules.ts"
  * says so, and the caller hands it over (`handOver`).
  *
  * `cutOff` is what the acquisition sent and got no answer to. It may still arrive, so the release makes certain what becomes of it: it
- * sends the acquiring write again, since the server applies only one of two writes on the same version. A join or a creation relies on
- * no version. The release looks for it several times.
+ * sends the acquiring write again, or another one with the same precondition, since the server applies only one of them. A join or a
+ * creation has no precondition that ends with it. The release looks for it several times.
  */
 export interface Release extends rules.ReleaseRequest {
   readonly handsOver: boolean
@@ -27,10 +28,12 @@ export interface Release extends rules.ReleaseRequest {
 
 /**
  * What an acquisition sent and got no answer to: the acquiring write with its precondition, a join, a creation. `isRepeated`: the
- * acquisition joined more than once, so that the place in the queue may be that of another join.
+ * acquisition joined more than once, so that the place in the queue may be that of another join. `settledBy` is the write with the same
+ * precondition that makes certain what becomes of the acquiring one; by default that one itself, sent again.
  */
 export interface CutOff {
   readonly write?: ConditionalPatch | undefined
+  readonly settledBy?: ConditionalPatch | undefined
   readonly join?: { readonly isRepeated: boolean } | undefined
   readonly creation?: boolean
 }
@@ -197,19 +200,18 @@ const leave = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
 }
 
 // The lease on the object may be ours with another expiry, from a renewal whose answer was lost. If it is not ours, the acquiring write
-// may still arrive as long as the object is in the version that it relies on.
+// may still arrive as long as its precondition holds.
 const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step => {
   const check = LockProtocol.verifyLease(self.kind.decode(snapshot.annotations), self.holderId)
   if (check._tag === "Ours") return release(self, check.lease, snapshot, now)
-  const write = self.cutOff?.write
-  const isPending =
-    write !== undefined &&
-    "resourceVersion" in write.expect &&
-    write.expect.resourceVersion === snapshot.resourceVersion
-  return isPending
-    ? [{ _tag: "Settling" }, { _tag: "Write", write, requeues: false }]
+  const { settledBy, write } = self.cutOff ?? {}
+  return write !== undefined && holds(write.expect, snapshot)
+    ? [{ _tag: "Settling" }, { _tag: "Write", write: settledBy ?? write, requeues: false }]
     : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
 }
+
+const holds = (expect: ConditionalPatch["expect"], { annotations, resourceVersion }: ObjectSnapshot): boolean =>
+  "resourceVersion" in expect ? expect.resourceVersion === resourceVersion : isMet(expect.annotations, annotations)
 
 // The plan did not know a waiter that joined meanwhile. The answer shows it.
 const settle = (

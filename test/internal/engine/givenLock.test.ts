@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type { Held } from "../../../src/Held.ts"
 import * as LockError from "../../../src/LockError.ts"
+import { holderKey as holderKeyOf } from "../../../src/LockRecord.ts"
 import * as lockSessions from "../../utils/lockSessions.ts"
 import { id, key, pass, setUp } from "../../utils/processes.ts"
 
@@ -19,10 +20,13 @@ const setUpTwo = Effect.gen(function* () {
   return { ...world, us, them, held: yield* holder.held, leave: holder.letGo }
 })
 
+const holderKey = holderKeyOf(key)
+
 /** Starts an effect, and lets it run until it waits for time. */
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.tap(Effect.forkChild(Effect.exit(effect), { startImmediately: true }), () => TestClock.adjust("1 millis"))
 
+const noAnswer = new LockError.Unavailable({ object: id, verb: "patch", detail: "a fault of the test" })
 const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
 
 describe("a lock that is given away", () => {
@@ -96,6 +100,20 @@ describe("a lock that is given away", () => {
       for (let i = 0; i < 100; i++) us.faults.push(["write", "Refused"])
       yield* pass(10_100, 100)
       assert.strictEqual((yield* Effect.flip(held.give())).reason, "Expired")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is lost when its session ends, if it cannot be written until then", () =>
+    Effect.gen(function* () {
+      const { record, us } = yield* lockSessions.setUpTwo
+      const held = yield* Scope.provide(us.lock.scoped("a"), yield* Scope.make())
+      assert.isDefined((yield* record("a"))?.session)
+      yield* us.crashes
+      const giving = yield* Effect.forkDetach(Effect.exit(held.give()))
+      yield* pass(16_000, 500)
+      const exit = giving.pollUnsafe()
+      assert.isDefined(exit, "it goes on")
+      assert.deepInclude(yield* Effect.flip(Effect.flatten(exit)), { _tag: "LockLost", reason: "Expired" })
     }).pipe(Effect.scoped)
   )
 
@@ -178,6 +196,37 @@ describe("an adoption", () => {
       yield* isUntouched
     }).pipe(Effect.scoped)
   )
+
+  for (const lands of [20, 8000, 60_000]) {
+    it.effect(
+      `that is interrupted, and whose write lands ${lands} ms after it was sent, has it or leaves the handle as it was`,
+      () =>
+        Effect.gen(function* () {
+          const world = yield* setUpTwo
+          const store = world.them.sound
+          const { lock } = yield* world.aProcess("late", { ttl: "1 hour" }, (own) => ({
+            ...own,
+            compareAndSwap: (id, write) =>
+              write.annotations[holderKey]?.startsWith("late/") === true
+                ? Effect.andThen(
+                    Effect.forkDetach(Effect.delay(Effect.ignore(store.compareAndSwap(id, write)), lands), {
+                      startImmediately: true
+                    }),
+                    Effect.delay(Effect.fail(noAnswer), "5 seconds")
+                  )
+                : own.compareAndSwap(id, write)
+          }))
+          const handle = yield* world.held.give("1 minute")
+          yield* world.leave
+          const adopting = yield* start(Effect.scoped(lock.adopt(handle)))
+          yield* Effect.forkChild(Fiber.interrupt(adopting))
+          yield* pass(90_000, 500)
+          if (lands === 20) return yield* world.isUntouched
+          assert.strictEqual(yield* world.holder, "us")
+          assert.isTrue(yield* (yield* world.them.lock.adopt(handle)).isValid)
+        }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("that is interrupted before its write leaves the lock to others that adopt it", () =>
     Effect.gen(function* () {
