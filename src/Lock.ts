@@ -288,9 +288,7 @@ export const makeOf = Effect.fnUntraced(function* (
     options: TryOptions | undefined,
     acquisition: (contender: Contender, start: Start, restore: Restore) => Effect.Effect<Holding, E>
   ) =>
-    hold(id, kind, undefined, options, acquisition, (contender, holding) =>
-      take(contender, holding, contenders.leave)
-    )
+    hold(id, kind, undefined, options, acquisition, (contender, holding) => take(contender, holding, contenders.leave))
 
   const conflict = (
     id: string,

@@ -72,9 +72,9 @@ interface Waiter {
 }
 
 /**
- * The state of one id. It exists while a contender wants or has the lock. `waiters` is made for the first one. `keepUntil`: the waiters that were taken out of the object's
- * queue have time to join again until then (milliseconds on the monotonic clock). `cutOff`: a join of the holder that got no answer,
- * and may arrive when the hold has ended.
+ * The state of one id. It exists while a contender wants or has the lock. `waiters` is made for the first one. `keepUntil`: the waiters
+ * that were taken out of the object's queue have time to join again until then (milliseconds on the monotonic clock). `cutOff`: a join
+ * of the holder that got no answer, and may arrive when the hold has ended.
  */
 interface Entry {
   waiters: Set<Waiter> | undefined
