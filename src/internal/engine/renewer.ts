@@ -102,5 +102,5 @@ class Keeping implements Kept {
   }
 }
 
-// The rest of a lease can be shorter than the resolution of a clock. In milliseconds.
-const shortestTimer = 0.001
+// The rest of a lease can be shorter than the resolution of a clock, and than what timers take for due. In milliseconds.
+const shortestTimer = 0.002
