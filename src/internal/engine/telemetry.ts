@@ -209,13 +209,13 @@ export interface ObservedHold extends Observer {
 export const holdBegun = (contender: Contender, { fencingToken, lease }: Holding): Effect.Effect<ObservedHold> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
-    const observer = { context: fiber.context }
+    const { context } = fiber
     const hold: ObservedHold = {
-      ...observer,
+      context,
       contender,
       clock,
       startedAt: ClockReading.read(clock),
-      stopWatching: watchForOverdue(observer, contender),
+      stopWatching: watchForOverdue({ context }, contender),
       span: undefined
     }
     countHold(hold, 1)

@@ -332,7 +332,10 @@ export const make = Effect.fnUntraced(function* (
           return answer
         }).pipe(Effect.ensuring(Effect.sync(() => ended(id))))
       }),
-    hold: (id, held) => void heldOn.set(id, [...(heldOn.get(id) ?? []), held]),
+    hold: (id, held) => {
+      const others = heldOn.get(id)
+      heldOn.set(id, others === undefined ? [held] : [...others, held])
+    },
     leave: (id, held) => {
       const others = heldOn.get(id)?.filter((other) => other !== held) ?? []
       if (others.length === 0) heldOn.delete(id)
