@@ -615,7 +615,10 @@ export const mutations: ReadonlyArray<Mutation> = [
     simulation: {
       by: ["clocks"],
       within: 100,
-      learns: (known, sample) => serverClock.learn(serverClock.learn(known, sample), sample)
+      learns: (known, sample) => ({
+        ...serverClock.learn(serverClock.learn(known, sample), sample),
+        contradiction: known.contradiction
+      })
     }
   },
   {

@@ -9,7 +9,7 @@
  * the gap between them, until no contradiction has been seen for ten minutes (our choice).
  *
  * A response whose time is more than an hour off (our choice) is not believed until a second one confirms it. One absurd
- * `Date` would otherwise make leases that end in decades, or that have ended.
+ * `Date` would otherwise make leases that end in decades, or that have ended. A second one contradicts what was believed before.
  */
 import { elapsed, maxDrift, type ClockReading } from "./clockReading.ts"
 
@@ -81,10 +81,9 @@ export const learn = (self: ServerClock, sample: Sample): ServerClock => {
   const sampled: ServerTime = { earliest: date + shortestTrip, latest: date + 1000 + roundTrip }
   const expected =
     self.estimate === undefined ? { earliest: received.wall, latest: received.wall } : widen(self.estimate, received)
-  if (gapBetween(sampled, expected) > absurd) {
-    const isConfirmed = self.unconfirmed !== undefined && gapBetween(sampled, widen(self.unconfirmed, received)) === 0
-    const estimate = { at: received, time: sampled }
-    return isConfirmed ? { ...self, estimate, unconfirmed: undefined } : { ...self, unconfirmed: estimate }
+  const isConfirmed = self.unconfirmed !== undefined && gapBetween(sampled, widen(self.unconfirmed, received)) === 0
+  if (gapBetween(sampled, expected) > absurd && !isConfirmed) {
+    return { ...self, unconfirmed: { at: received, time: sampled } }
   }
   const learnt = { ...self, unconfirmed: undefined }
   if (self.estimate === undefined) return { ...learnt, estimate: { at: received, time: sampled } }

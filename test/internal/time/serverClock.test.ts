@@ -71,6 +71,14 @@ describe("serverClock", () => {
     assert.isUndefined(known.contradiction)
   })
 
+  it("widens if two servers contradict each other by hours, however often each of them confirms its own time", () => {
+    const hour = 3_600_000
+    const clock = learnAll([sample(0, 0, 0), sample(1000, 1000, 5 * hour), sample(2000, 2000, 5 * hour + 1000)])
+    const { earliest, latest } = serverClock.at(clock, at(2000))
+    assert.isAtMost(earliest, 2000)
+    assert.isAtLeast(latest, 5 * hour + 1000)
+  })
+
   it("widens if two servers contradict each other, and forgets that after ten minutes", () => {
     const clock = learnAll([sample(0, 0, 100_000), sample(10, 10, 105_000)])
     const { earliest, latest } = serverClock.at(clock, at(10))
