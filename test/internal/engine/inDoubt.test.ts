@@ -152,6 +152,28 @@ describe("after a commit", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "that may still be applied, a reading that finds the lock in place proves nothing, and a renewal writes another lease",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "500 millis" })
+        yield* TestClock.adjust("100 millis")
+        const held = yield* (yield* us.wants()).held
+        const before = yield* world.annotations
+        us.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected], ["write", "Conflicts"])
+        const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+        yield* TestClock.adjust("50 millis")
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
+        yield* TestClock.adjust("480 millis")
+        assert.deepStrictEqual(us.faults, [])
+        assert.isFalse(yield* held.isValid)
+        yield* TestClock.adjust("200 millis")
+        assert.isTrue(yield* held.isValid)
+        assert.notDeepEqual(yield* world.annotations, before)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("whose answer was lost, a second one that finds the lock gone does not say that nothing was written", () =>
     Effect.gen(function* () {
       const world = yield* setUp
