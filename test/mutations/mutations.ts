@@ -3,6 +3,8 @@
  *
  * `how` does it at the boundary that both proofs share. A proof that has its own way to do it says so.
  */
+import * as Effect from "effect/Effect"
+import type { Held } from "../../src/Held.ts"
 import { localClockError } from "../../src/internal/kubernetes/apiClient.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
 import * as LockError from "../../src/LockError.ts"
@@ -62,6 +64,8 @@ export interface InSimulation {
   readonly times?: (election: ElectionPlan) => ElectionPlan
   /** How a process learns the server's time from an answer. */
   readonly learns?: typeof serverClock.learn
+  /** What a process has in place of the lock that it got. */
+  readonly holds?: (held: Held) => Held
 }
 
 /** What the exploration must find in a world: the violation, and after how many actions at least. */
@@ -225,6 +229,21 @@ const rejected: Answer = {
 }
 
 const isUnanswered = (answer: Answer): boolean => answer._tag === "Failed" && answer.error._tag === "LockUnavailable"
+
+// Tells of no loss from its first commit on.
+const silenced = (held: Held): Held => {
+  let hasBegun = false
+  return {
+    ...held,
+    lost: Effect.catch(held.lost, (loss) => (hasBegun ? Effect.never : Effect.fail(loss))),
+    guard: (effect) => effect,
+    commitAndRelease: (content, annotations) =>
+      Effect.suspend(() => {
+        hasBegun = true
+        return held.commitAndRelease(content, annotations)
+      })
+  }
+}
 
 const exactly = (millis: number): ServerTime => ({ earliest: millis, latest: millis })
 
@@ -586,6 +605,10 @@ export const mutations: ReadonlyArray<Mutation> = [
       hears: (answer, request) => (isUnanswered(answer) && request === "commit" ? rejected : answer)
     },
     simulation: { by: ["exclusion"], within: 200 }
+  },
+  {
+    name: "tells of no loss any more once it has begun a commit",
+    simulation: { by: ["losses"], within: 100, holds: silenced }
   },
   {
     name: "believes the clock of its own machine before an answer has told the time",

@@ -35,6 +35,7 @@ const ofLocks: ReadonlyArray<safety.Rule> = [
   safety.commits,
   liveness.takeover,
   liveness.robust,
+  liveness.losses,
   queueing.order,
   queueing.arrivals,
   queueing.turns,

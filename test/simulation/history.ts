@@ -87,6 +87,7 @@ export type Happening =
   | { readonly _tag: "Invalid"; readonly acquisition: string }
   | { readonly _tag: "Has"; readonly acquisition: string; readonly permits: number }
   | { readonly _tag: "Lost"; readonly acquisition: string; readonly reason: string }
+  | { readonly _tag: "Committing"; readonly acquisition: string }
   | { readonly _tag: "Committed"; readonly acquisition: string; readonly how: string }
   | { readonly _tag: "Releasing"; readonly acquisition: string }
   | { readonly _tag: "Released"; readonly acquisition: string }
@@ -179,6 +180,8 @@ const describe = (event: Event): string => {
       return `${event.acquisition} has ${amount(event.permits)}`
     case "Lost":
       return `${event.acquisition} notices its loss: ${event.reason}`
+    case "Committing":
+      return `${event.acquisition} begins to commit`
     case "Committed":
       return `${event.acquisition} commits: ${event.how}`
     case "Releasing":

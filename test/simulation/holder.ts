@@ -16,6 +16,8 @@ export interface Options extends Wishing {
   readonly peek: (on: string) => ObjectSnapshot | undefined
   /** The objects that it locks, one at a time. */
   readonly objects: ReadonlyArray<string>
+  /** What it has in place of the lock that it got. */
+  readonly holds?: ((held: Held) => Held) | undefined
   /** Writes to the resource that the lock of an object protects. */
   readonly writeFencedOn: (on: string) => Wishing["writeFenced"]
 }
@@ -65,18 +67,22 @@ const goOnce = (given: Options, lock: Lock.Lock["Service"], name: string) => {
       if (!isDone) yield* Effect.sleep(dice.between(0, plan.ttl))
     })
 
+  // A guard is interrupted by the loss that ends a commit.
   const commit = (held: Held) =>
-    Effect.exit(held.commitAndRelease([{ path: ["written"], value: name }])).pipe(
+    record({ _tag: "Committing", acquisition: name }).pipe(
+      Effect.andThen(Effect.exit(held.commitAndRelease([{ path: ["written"], value: name }]))),
       Effect.flatMap((exit) =>
         record({
           _tag: "Committed",
           acquisition: name,
           how: Exit.isSuccess(exit) ? "done" : failureOf(exit.cause).problem
         }).pipe(Effect.as(Exit.isSuccess(exit)))
-      )
+      ),
+      Effect.uninterruptible
     )
 
-  const hold = Effect.fnUntraced(function* (held: Held) {
+  const hold = Effect.fnUntraced(function* (got: Held) {
+    const held = given.holds?.(got) ?? got
     const turn = plainly(held.holderId)
     recorder.record(plan.name, { _tag: "WishEnded", acquisition: name, end: { _tag: "Granted", turn } })
     yield* follow(world, name, held)

@@ -226,6 +226,31 @@ const turnOf = (line: timeline.Timeline, acquisition: string): string => {
 }
 
 /**
+ * No loss is silent: a holder that has not given the lock up, and is not valid any more, is told of that once its last lease has ended and
+ * no commit of its own is under way, or it comes to be valid again.
+ */
+export const losses: Rule = (line) =>
+  line.validity.flatMap(({ acquisition, to }) => {
+    const holder = line.wishes.find((wish) => wish.acquisition === acquisition)?.holder
+    if (to === Infinity || holder === undefined) return []
+    const mine = line.history.filter((event) => "acquisition" in event && event.acquisition === acquisition)
+    const isCommitting = mine.some(({ _tag }) => _tag === "Committing")
+    const committed = mine.find((event) => event._tag === "Committed")
+    if (isCommitting && (committed === undefined || committed.how === "done")) return []
+    const turn = turnOf(line, acquisition)
+    const ends = line.holdings.filter(({ owner }) => owner === turn).map(({ until }) => until)
+    const halted = timeline.haltedFor(line, holder.name, { from: to - holder.ttl, to: line.end })
+    const due = Math.max(to, committed?.at ?? 0, ...ends) + halted + sight + 10
+    const isTold = mine.some(
+      ({ _tag, at }) => at <= due && (_tag === "Lost" || _tag === "Releasing" || (_tag === "Valid" && at > to))
+    )
+    const crashed = (line.crashes.get(holder.name) ?? Infinity) <= due
+    return isTold || crashed || due > line.end
+      ? []
+      : [{ rule: "losses", at: due, what: `${acquisition} is not valid any more, and is not told` }]
+  })
+
+/**
  * Nobody tells of a loss without grounds: that a lock is another's, or nobody's, or that the object is gone, is told only if it has
  * been so since the lock was acquired. A commit of its own that was applied counts as one.
  */

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as requests from "../../src/internal/engine/requests.ts"
+import type { Held } from "../../src/Held.ts"
 import type { Answer } from "../../src/internal/protocol/answer.ts"
 import type * as serverClock from "../../src/internal/time/serverClock.ts"
 import * as LockKind from "../../src/LockKind.ts"
@@ -23,15 +24,20 @@ export interface Seen {
   readonly clock: Clock.Clock
 }
 
-/** A mutation: of the store as the server keeps it, of how the time is learnt, of what the library runs on, or of the times of an election. */
+/**
+ * A mutation: of the store as the server keeps it, of how the time is learnt, of what the library runs on, of the locks that it gives, or of
+ * the times of an election.
+ */
 export interface Mutation {
   readonly learns?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
+  readonly holds?: (held: Held) => Held
   readonly times?: (election: ElectionPlan) => ElectionPlan
 }
 
-const mutate = (how: Boundary, { how: own, learns, times }: InSimulation): Mutation => ({
+const mutate = (how: Boundary, { holds, how: own, learns, times }: InSimulation): Mutation => ({
+  ...(holds === undefined ? {} : { holds }),
   ...(learns === undefined ? {} : { learns }),
   ...(times === undefined ? {} : { times }),
   served: (store) => (how.wipes === undefined ? store : wiping(store, how.wipes)),

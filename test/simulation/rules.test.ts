@@ -197,6 +197,26 @@ describe("a rule", () => {
     assert.include(brokenBy(gaveItAway("write"), { theme: "blips" }), "robust")
   })
 
+  it("forbids that a loss is not told, as soon as no commit is under way", () => {
+    const lost = (...told: ReadonlyArray<Event>) => [
+      ...taken,
+      at(2900, "p1", { _tag: "Invalid", acquisition: "p1/1" }),
+      ...told,
+      ...released(9500, "p1/1").filter(({ _tag }) => _tag !== "Invalid"),
+      written(9500, "p1", object(2, lockOf("p1/1", 4000)), object(3)),
+      ...finished(9600)
+    ]
+    const tells = (time: number) => at(time, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Expired" })
+    const committing = at(2900, "p1", { _tag: "Committing", acquisition: "p1/1" })
+    const commits = (time: number, how: string) => at(time, "p1", { _tag: "Committed", acquisition: "p1/1", how })
+    assert.notInclude(brokenBy(lost(tells(2900))), "losses")
+    assert.include(brokenBy(lost()), "losses")
+    assert.notInclude(brokenBy(lost(committing)), "losses")
+    assert.notInclude(brokenBy(lost(committing, commits(9000, "done"))), "losses")
+    assert.notInclude(brokenBy(lost(committing, commits(8000, "LockUnavailable"), tells(8000))), "losses")
+    assert.include(brokenBy(lost(committing, commits(8000, "LockUnavailable"), tells(9000))), "losses")
+  })
+
   it("forbids that a holder is told of a loss that never was", () => {
     const told = (reason: string) => [
       ...taken,

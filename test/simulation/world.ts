@@ -172,7 +172,7 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
         plan.permits !== undefined
           ? Effect.succeed(Effect.scoped(taker.run({ ...common, peek, permits: plan.permits })))
           : election === undefined
-            ? holder.make({ ...common, peek, objects, writeFencedOn })
+            ? holder.make({ ...common, peek, objects, writeFencedOn, holds: mutation.holds })
             : candidate.make({ ...common, election: mutation.times?.(election) ?? election })
       return Effect.map(life, Effect.provideService(Clock.Clock, clock))
     })
