@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import * as LockError from "../../LockError.ts"
@@ -25,6 +26,8 @@ import type { Contender } from "./contender.ts"
 import type { HeldLease, Released } from "./holding.ts"
 import { clear, handOver, release, releaseExpired } from "./release.ts"
 import type { Kept, Renewable } from "./renewer.ts"
+import * as renewTogether from "./renewTogether.ts"
+import type { RenewalBeside } from "./renewTogether.ts"
 import * as requests from "./requests.ts"
 import type { HeldUnder } from "./sessions.ts"
 import * as telemetry from "./telemetry.ts"
@@ -33,13 +36,20 @@ import type { HeldOn } from "./watchPool.ts"
 /**
  * Holds a granted lock until `release` is run: the renewer keeps it, and a loss is reported.
  *
- * It must not be interrupted between the grant and its return, so that the release is certain to run.
+ * It must not be interrupted between the grant and its return, so that the release is certain to run. `onObject` are the leases of the
+ * process on the object, if it may have several.
  */
-export const startHold = Effect.fnUntraced(function* (contender: Contender, grant: Grant): Effect.fn.Return<HeldLease> {
-  const hold = new Hold(contender, grant, yield* Effect.context(), yield* Clock.Clock)
+export const startHold = Effect.fnUntraced(function* (
+  contender: Contender,
+  grant: Grant,
+  onObject?: OnObject
+): Effect.fn.Return<HeldLease> {
+  const hold = new Hold(contender, grant, yield* Effect.context(), yield* Clock.Clock, onObject)
   yield* hold.start
   return hold
 })
+
+type OnObject = () => ReadonlyArray<HeldLease>
 
 /** A process may have thousands of them, so what only some of them need is made when it is needed. */
 class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
@@ -51,6 +61,9 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   readonly #lost = Deferred.makeUnsafe<never, LockError.Lost>()
   // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
   readonly #writing: Semaphore.Semaphore | undefined
+  readonly #onObject: OnObject | undefined
+  // When to renew it next, if the write of another lease has renewed it (milliseconds on the monotonic clock).
+  #renewAt = 0
   #state: holding.State
   #seenAt: number
   #kept: Kept | undefined
@@ -61,11 +74,18 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   #hasReleased = false
   #committed = nothing
 
-  constructor(contender: Contender, grant: Grant, context: Context.Context<never>, clock: Clock.Clock) {
+  constructor(
+    contender: Contender,
+    grant: Grant,
+    context: Context.Context<never>,
+    clock: Clock.Clock,
+    onObject: OnObject | undefined
+  ) {
     this.contender = contender
     this.grant = grant
     this.#context = context
     this.#clock = clock
+    this.#onObject = onObject
     this.#acquiredAt = this.#now()
     this.#writing = contender.kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
     this.#state = holding.begin(grant, this.#terms)
@@ -208,7 +228,37 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   }
 
   get renew(): Effect.Effect<number | undefined> {
-    return telemetry.span("renew", this.contender, this.#span)(this.#alone(this.#renewOnce(this.#terms.renewEvery!)))
+    return Effect.suspend(() => {
+      const left = this.#renewAt - this.#now().monotonic
+      if (left > 0) return Effect.succeed(left)
+      return telemetry.span("renew", this.contender, this.#span)(this.#alone(this.#renewOnce(this.#terms.renewEvery!)))
+    })
+  }
+
+  renewBeside<A>(write: (renewal: RenewalBeside | undefined) => Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.suspend(() => {
+      const { renewEvery } = this.#terms
+      if (this.#writing === undefined || renewEvery === undefined || !this.isValid()) return write(undefined)
+      const writing = Effect.flatMap(this.#planned(holding.planRenewal, this.#terms), (renewal) =>
+        write({ write: renewal.write, take: (answer) => this.#takeBeside(renewal, answer, renewEvery) })
+      )
+      return Effect.flatMap(
+        this.#writing.withPermitsIfAvailable(1)(writing),
+        Option.match({ onNone: () => write(undefined), onSome: Effect.succeed })
+      )
+    })
+  }
+
+  #takeBeside(renewal: holding.Renewal, answer: Answer, interval: number): Effect.Effect<void> {
+    return Effect.flatMap(requests.now(this.contender.engine.store), (now) => {
+      if (this.#state.phase !== "Held") return Effect.void
+      const [after, next] = holding.onAnswer(this.#state, this.#terms, renewal, answer, interval, now)
+      this.#advance(after)
+      if (next._tag === "Lost") return this.#losing(next.loss)
+      if (next._tag !== "Renewed") return Effect.void
+      this.#renewAt = this.#now().monotonic + next.next
+      return telemetry.measure(this.contender, LockMetrics.renewals, 1)
+    })
   }
 
   get expire(): Effect.Effect<void> {
@@ -278,7 +328,8 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     const { engine, id } = this.contender
     const { store } = engine
     return Effect.gen({ self: this }, function* () {
-      let answer = yield* requests.write(store, id, renewal.write)
+      const beside = this.#onObject?.().filter(({ contender }) => contender !== this.contender) ?? []
+      let answer = yield* renewTogether.write(store, id, renewal.write, beside)
       for (;;) {
         const now = yield* requests.now(store)
         const [after, next] = holding.onAnswer(this.#state, this.#terms, renewal, answer, interval, now)

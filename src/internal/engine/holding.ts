@@ -8,6 +8,7 @@ import type { Leaving } from "../../PermitProtocol.ts"
 import type { Grant } from "../protocol/acquisitionState.ts"
 import type { Outcome } from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
+import type { Beside } from "./renewTogether.ts"
 
 /**
  * A lock that this process holds, for the contender that has it now.
@@ -35,7 +36,7 @@ import type { Contender } from "./contender.ts"
  * - `learn`: takes a newer version of the object.
  * - `observe`: takes the span that is the parent of those of renewals and of the release. `observed` is that span.
  */
-export interface HeldLease {
+export interface HeldLease extends Beside {
   readonly contender: Contender
   readonly grant: Grant
   readonly lease: () => Lease

@@ -266,7 +266,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     )
     const { monotonic } = yield* ClockReading.now
     const { contended, cutOff, grant } = acquired
-    const lease = yield* startHold(contender, grant)
+    const lease = yield* startHold(contender, grant, () => Array.from(entry.holds, ({ lease }) => lease))
     const hold: Hold = {
       lease,
       cutOff,

@@ -10,6 +10,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type { Permit } from "../../../src/Held.ts"
 import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
@@ -450,6 +451,37 @@ describe("permits", () => {
       assert.isAtMost(process.requests.length, 12)
       yield* Fiber.interruptAll(fibers)
       yield* TestClock.adjust("6 seconds")
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("leases that fibers of one process took one after the other are renewed with one write", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const process = yield* world.aProcess("p")
+      const held: Array<Effect.Success<ReturnType<typeof wants>>> = []
+      for (let second = 0; second < 4; second++) {
+        held.push(yield* wants(process.semaphore.take(id, { limit: 8 })))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.lengthOf((yield* process.semaphore.inspect(id)).holders, 4)
+      process.requests.length = 0
+      for (let second = 0; second < 60; second++) yield* TestClock.adjust("1 second")
+      // One for each third of the TTL, as with one lease.
+      assert.isAtMost(process.requests.length, 20)
+      // A write that is applied without an answer, and one that is not applied, cost no lease.
+      process.faults.push(["write", "Lost"], ["write", "Refused"], ["write", "Conflicts"])
+      for (let second = 0; second < 15; second++) yield* TestClock.adjust("1 second")
+      // An operator takes one away: that is noticed, and the others are kept.
+      const [, robbed] = (yield* process.semaphore.inspect(id)).holders
+      assert.isTrue(yield* process.semaphore.break(id, robbed!.holder))
+      for (let second = 0; second < 15; second++) yield* TestClock.adjust("1 second")
+      const permits = yield* Effect.forEach(held, ({ fiber }) => Fiber.join(fiber))
+      for (const { holderId, isValid } of permits as ReadonlyArray<Permit>) {
+        assert.strictEqual(yield* isValid, holderId !== robbed!.holder)
+      }
+      assert.isFalse((yield* process.semaphore.inspect(id)).holders.some(({ isExpired }) => isExpired))
+      for (const { letGo } of held) yield* letGo
       yield* world.isUntouched
     }).pipe(Effect.scoped)
   )
