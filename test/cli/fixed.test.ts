@@ -15,17 +15,22 @@ const acquire = async (...args: ReadonlyArray<string>) => {
   return stdout.trim()
 }
 
+/** When a lock ends that is held. */
+const expiryOf = async (name: string): Promise<string | undefined> => {
+  const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", name))
+  return Option.getOrThrow(object).metadata.annotations?.["kubelock.dev/lock"]
+}
+
 /** How many seconds are left of a lock that is held. */
 const left = async (name: string): Promise<number> => {
-  const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", name))
-  const expiry = Option.getOrThrow(object).metadata.annotations?.["kubelock.dev/lock"]
+  const expiry = await expiryOf(name)
   return expiry === undefined ? 0 : (Date.parse(expiry) - Date.now()) / 1000
 }
 
 describe.concurrent("a lock with a handle", () => {
   it("outlives the program that acquired it, and is renewed and released by the handle", async () => {
     const handle = await acquire("steps", "--ttl", "2m")
-    assert.match(handle, /^default:configmaps:steps:[\w.-]+\/\w{12}\.1$/)
+    assert.match(handle, /^default:configmaps:steps:[\w.-]+\/\w{12}\.1:\d+$/)
     assert.strictEqual((await kubelock.run(["run", "steps", "--nonblock", "--", "true"])).code, 75)
     assert.strictEqual((await kubelock.run(["acquire", "steps", "--nonblock", "-E", "9"])).code, 9)
     assert.isBelow(await left("steps"), 130)
@@ -41,7 +46,7 @@ describe.concurrent("a lock with a handle", () => {
         Record<"handle" | "holder" | "fencingToken" | "expires", string>
       >
     const first = await tell()
-    assert.strictEqual(first.handle, `default:configmaps:fenced:${first.holder}`)
+    assert.strictEqual(first.handle, `default:configmaps:fenced:${first.holder}:${first.fencingToken}`)
     assert.isAbove(Date.parse(first.expires), Date.now())
     assert.strictEqual((await kubelock.run(["release", first.handle])).code, 0)
     assert.isTrue(BigInt((await tell()).fencingToken) > BigInt(first.fencingToken))
@@ -86,6 +91,64 @@ describe.concurrent("a lock with a handle", () => {
     assert.strictEqual((await kubelock.run(["release", other])).code, 0)
   })
 
+  it("is renewed while a command runs, which is told of it and ends as it likes, and stays as it is then", async () => {
+    const handle = await acquire("working", "--ttl", "20s")
+    const inside = "echo $KUBELOCK_HELD $KUBELOCK_ID $KUBELOCK_HOLDER:$KUBELOCK_FENCING_TOKEN; cat; exit 37"
+    const running = kubelock.start(["renew", handle, "--ttl", "20s", "--", "sh", "-c", inside])
+    await running.says(`true working ${handle.split(":").slice(3).join(":")}\n`)
+    const expiry = await expiryOf("working")
+    await Kubelock.until(async () => (await expiryOf("working")) !== expiry)
+    running.process.stdin.end("in")
+    const { code, stderr, stdout } = await running.ended
+    assert.deepStrictEqual([code, stdout.split("\n")[1], stderr], [37, "in", ""])
+    assert.strictEqual((await kubelock.run(["run", "working", "--nonblock", "--", "true"])).code, 75)
+    assert.strictEqual((await kubelock.run(["release", handle])).code, 0)
+  })
+
+  it("ends the command that runs under it if it is lost", async () => {
+    const handle = await acquire("taken")
+    const shell = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    const running = kubelock.start(["renew", handle, "--ttl", "2", "--", "sh", "-c", shell])
+    await running.says("ready")
+    await kubelock.run(["break", "taken", "--yes"])
+    const { code, stderr, stdout } = await running.ended
+    assert.deepStrictEqual([code, stdout], [76, "ready\ntold\n"])
+    assert.match(stderr, /is of a hold that is over: the lock was released or broken\.\n$/)
+  })
+
+  it("ends the command that runs under it before the lease ends, if it cannot be renewed", () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const handle = yield* Effect.promise(() => acquire("silent"))
+          const shell = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+          const running = kubelock.start(["renew", handle, "--ttl", "4", "--", "sh", "-c", shell])
+          yield* Effect.promise(() => running.says("ready"))
+          yield* kubelock.server.inject(Fault.Drop({ at: "Request" }), { when: ({ path }) => path.includes("/silent") })
+          const { code, stderr, stdout } = yield* Effect.promise(() => running.ended)
+          assert.deepStrictEqual([code, stdout], [76, "ready\ntold\n"])
+          assert.match(stderr, /kubelock: silent could not be renewed in time\.\n$/)
+        })
+      )
+    ))
+
+  it("is still there if the command is not found", async () => {
+    const handle = await acquire("unfound")
+    const { code, stderr } = await kubelock.run(["renew", handle, "--", "no-such-command"])
+    assert.deepStrictEqual([code, stderr], [127, "kubelock: no-such-command: command not found.\n"])
+    assert.strictEqual((await kubelock.run(["release", handle])).code, 0)
+  })
+
+  it("runs no command if it was lost before, or with a grace that is too long", async () => {
+    const handle = await acquire("late")
+    const long = await kubelock.run(["renew", handle, "--ttl", "8", "--grace", "3", "--", "echo", "in"])
+    const message = "kubelock: --grace must be at most a quarter of --ttl, which is 8s\n"
+    assert.deepStrictEqual(long, { code: 64, stdout: "", stderr: message })
+    await kubelock.run(["release", handle])
+    const { code, stdout } = await kubelock.run(["renew", handle, "--", "echo", "in"])
+    assert.deepStrictEqual([code, stdout], [76, ""])
+  })
+
   it("goes to the next one that waits", async () => {
     const handle = await acquire("next", "--resource", "leases.coordination.k8s.io")
     const waiter = kubelock.start(["run", "next", "--resource", "leases.coordination.k8s.io", "--", "echo", "in"])
@@ -97,10 +160,12 @@ describe.concurrent("a lock with a handle", () => {
   it("has a handle that is one word, whatever the resource", () => {
     const widget = Resource.make({ group: "example.com", version: "v1", plural: "widgets", kind: "Widget" })
     for (const resource of [Resource.configMap, Resource.lease, Resource.refreshToken, widget]) {
-      const handle = { namespace: "x", resource, name: "a.b", holderId: "host-1/0123456789ab.1" }
+      const handle = { namespace: "x", resource, name: "a.b", holderId: "host-1/0123456789ab.1", fencingToken: 7n }
       assert.deepStrictEqual(parse(format(handle)), Option.some(handle))
     }
-    for (const text of ["", "a:b:c:d", "x:configmaps:a:host/0123456789ab.1:more", "x:teapots:a:host/0123456789ab.1"]) {
+    const whole = "x:configmaps:a:host/0123456789ab.1:7"
+    assert.isTrue(Option.isSome(parse(whole)))
+    for (const text of ["", "a:b:c:d:7", `${whole}:more`, whole.replace("configmaps", "teapots"), whole.slice(0, -2)]) {
       assert.isTrue(Option.isNone(parse(text)), text)
     }
   })

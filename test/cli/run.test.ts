@@ -61,7 +61,7 @@ describe.concurrent("kubelock run", () => {
     assert.deepStrictEqual(missing, {
       code: 127,
       stdout: "",
-      stderr: "kubelock: no-such-command: command not found. The lock was released.\n"
+      stderr: "kubelock: no-such-command: command not found.\n"
     })
     const directory = await run("bad", "--", "/tmp")
     assert.strictEqual(directory.code, 126)

@@ -5,6 +5,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import { exitCodes } from "../exitCodes.ts"
 import { duration } from "../flags.ts"
+import { foreground } from "../run/command.ts"
 import { program, resource } from "../target.ts"
 import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
@@ -32,7 +33,19 @@ const acquireFlags = {
   resource
 }
 
-const renewFlags = { handle: handleArgument, ttl }
+const renewFlags = {
+  handle: handleArgument,
+  command: Argument.String("command").pipe(
+    Argument.withDescription("A command and its arguments, after --. The lock is renewed for as long as it runs"),
+    Argument.variadic()
+  ),
+  ttl,
+  grace: duration(
+    "grace",
+    "How long the command has between SIGTERM and SIGKILL if the lock is lost (default 5s, at most a quarter of the TTL)"
+  ).pipe(Flag.optional),
+  foreground
+}
 
 const releaseFlags = { handle: handleArgument }
 
@@ -66,14 +79,17 @@ ${codes(`${exitCodes.notHad}   the lock was not had in time (--conflict-exit-cod
 
 /** The verb that renews. */
 export const renew = verb("renew", renewFlags, () => import("./fixed.ts").then(({ renew }) => renew)).pipe(
-  Command.withShortDescription("Renews an acquired lock"),
+  Command.withShortDescription("Renews an acquired lock, once or while a command runs"),
   Command.withDescription(
     `Renews a lock that \`${program} acquire\` acquired. It never shortens it.
+
+  With a command after --, it renews the lock for as long as the command runs, and ends as the command does. The lock stays as it is then. The command gets signals, standard input and the same environment as under \`${program} run\`. If the lock is lost, the command is ended.
 
 ${codes(`${exitCodes.lost}   the lock is lost: stop what it protects`)}`
   ),
   Command.withExamples([
-    { command: `${program} renew "$HANDLE" --ttl 30m`, description: "Before a step that takes long" }
+    { command: `${program} renew "$HANDLE" --ttl 30m`, description: "Before a step that takes long" },
+    { command: `${program} renew "$HANDLE" -- make deploy`, description: "While a step runs, however long it takes" }
   ])
 )
 

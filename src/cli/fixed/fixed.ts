@@ -12,6 +12,7 @@ import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
 import type { AcquireGiven, ReleaseGiven, RenewGiven } from "./command.ts"
 import * as handle from "./handle.ts"
+import * as renewing from "./renewing.ts"
 
 /** Acquires a lock, and leaves it on the object. */
 export const acquire = (given: AcquireGiven) =>
@@ -26,7 +27,7 @@ export const acquire = (given: AcquireGiven) =>
       : lock.scoped(name)
     const { expiry, fencingToken, holderId } = yield* Effect.flatMap(acquisition, (held) => held.give())
     const namespace = yield* target.namespace
-    const text = handle.format({ namespace, resource, name, holderId })
+    const text = handle.format({ namespace, resource, name, holderId, fencingToken })
     const told = { handle: text, holder: holderId, fencingToken: String(fencingToken), expires: expiry }
     yield* Console.log(output === "json" ? JSON.stringify(told, undefined, 2) : text)
   }).pipe(
@@ -36,11 +37,16 @@ export const acquire = (given: AcquireGiven) =>
     Effect.provide(target.client)
   )
 
-/** Renews a hold. */
-export const renew = ({ handle, ttl }: RenewGiven) =>
+/** Renews a hold: once, or for as long as a command runs under it. */
+export const renew = (given: RenewGiven) =>
   Effect.flatMap(
-    lockOptions.valid(() => LockPolicy.fixedTtl(ttl)),
-    (ttl) => using(handle, (lock, which) => lock.renewGiven(which, ttl))
+    lockOptions.valid(() => LockPolicy.fixedTtl(given.ttl)),
+    (ttl) =>
+      using(given.handle, (lock, which) => {
+        const [file, ...args] = given.command
+        const renewal = lock.renewGiven(which, ttl)
+        return file === undefined ? renewal : renewing.run([file, ...args], given, renewal)
+      })
   )
 
 /** Releases a hold. */
@@ -48,7 +54,7 @@ export const release = ({ handle }: ReleaseGiven) => using(handle, (lock, which)
 
 const using = (
   { holderId, name, namespace, resource }: handle.Handle,
-  use: (lock: Lock.Lock["Service"], which: Lock.Which) => Effect.Effect<void, Lock.HandleError>
+  use: (lock: Lock.Lock["Service"], which: Lock.Which) => Effect.Effect<void, Lock.HandleError | Ended>
 ) =>
   Effect.gen(function* () {
     const lock = yield* Lock.make(yield* lockOptions.make({}))

@@ -10,15 +10,24 @@ export interface Handle {
   readonly resource: Resource.Resource
   readonly name: string
   readonly holderId: string
+  readonly fencingToken: bigint
 }
 
 /** Writes a handle. */
-export const format = ({ holderId, name, namespace, resource }: Handle): string =>
-  [namespace, target.nameOf(resource), name, holderId].join(":")
+export const format = ({ fencingToken, holderId, name, namespace, resource }: Handle): string =>
+  [namespace, target.nameOf(resource), name, holderId, fencingToken].join(":")
 
 /** Reads a handle. */
 export const parse = (text: string): Option.Option<Handle> => {
-  const [namespace = "", resourceName = "", name = "", holderId = "", ...rest] = text.trim().split(":")
+  const [namespace = "", resourceName = "", name = "", holderId = "", token = "", ...rest] = text.trim().split(":")
   if (rest.length > 0 || namespace === "" || name === "" || LockQueue.processIdOf(holderId) === "") return Option.none()
-  return Option.map(Resource.fromName(resourceName), (resource) => ({ namespace, resource, name, holderId }))
+  if (!/^\d+$/.test(token)) return Option.none()
+  const fencingToken = BigInt(token)
+  return Option.map(Resource.fromName(resourceName), (resource) => ({
+    namespace,
+    resource,
+    name,
+    holderId,
+    fencingToken
+  }))
 }

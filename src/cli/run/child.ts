@@ -102,9 +102,9 @@ const send = (target: number, signal: NodeJS.Signals | 0): boolean => {
 const notStarted = (file: string, error: unknown): Ended => {
   const code = error instanceof Error && "code" in error ? String(error.code) : "an unknown error"
   return code === "ENOENT"
-    ? new Ended({ code: exitCodes.notFound, message: `${file}: command not found. The lock was released.` })
+    ? new Ended({ code: exitCodes.notFound, message: `${file}: command not found.` })
     : new Ended({
         code: exitCodes.notExecutable,
-        message: `${file}: cannot be executed (${code}). The lock was released.`
+        message: `${file}: cannot be executed (${code}).`
       })
 }

@@ -14,6 +14,12 @@ const permits = [1, 999_999_999] as const
 
 const timeOf = (text: string) => DateTime.make(/^@\d+$/.test(text) ? Number(text.slice(1)) * 1000 : text)
 
+/** The flag for a command that needs the terminal. */
+export const foreground = toggle(
+  "foreground",
+  "Let the command use the terminal; if the lock is lost, only the command itself is ended, not what it started"
+)
+
 const flags = {
   name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
   command: Argument.String("command").pipe(
@@ -47,10 +53,7 @@ const flags = {
     Flag.filterMap(timeOf, () => "a time such as 2026-11-28T02:00:00Z, or @ and seconds since 1970"),
     Flag.optional
   ),
-  foreground: toggle(
-    "foreground",
-    "Let the command use the terminal; if the lock is lost, only the command itself is ended, not what it started"
-  ),
+  foreground,
   verbose: toggle("verbose", "Say on standard error what happens"),
   resource
 }

@@ -23,8 +23,9 @@ import { say } from "../program.ts"
 import * as signals from "../signals.ts"
 import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
-import * as child from "./child.ts"
+import type * as child from "./child.ts"
 import type { Given } from "./command.ts"
+import * as underLock from "./underLock.ts"
 
 /** Runs what was asked for. */
 export const run = (given: Given) =>
@@ -82,13 +83,6 @@ const optionsOf = (given: Given) =>
     waitSchedule: waiting.scheduleOf(given)
   })
 
-/** A lock that is held, whatever its kind. */
-interface Subject {
-  readonly holderId: string
-  readonly fencingToken: bigint
-  readonly isValid: Effect.Effect<boolean>
-}
-
 const hold = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -101,7 +95,7 @@ const hold = (given: Given) =>
 
 type Taker = (
   options: Lock.AcquireOptions
-) => Effect.Effect<Subject & Pick<Held, "guard">, Lock.AcquireError | Lock.TryError, Scope.Scope>
+) => Effect.Effect<underLock.Subject & Pick<Held, "guard">, Lock.AcquireError | Lock.TryError, Scope.Scope>
 
 const takerOf = Effect.fnUntraced(function* (
   given: Given
@@ -193,14 +187,16 @@ const lead = (given: Given) =>
 /** Uses a lock that is held: runs the command, or waits for a signal. Succeeds with the exit code. */
 const use = (
   given: Given,
-  subject: Subject,
+  subject: underLock.Subject,
   environment: Readonly<Record<string, string>> = {}
 ): Effect.Effect<number, Ended> => {
   const line = lineOf(given)
-  return line === undefined ? untilSignal(given, subject) : underCommand(given, subject, line, environment)
+  if (line === undefined) return untilSignal(given, subject)
+  const { foreground, name } = given
+  return underLock.run(line, name, subject, { foreground, grace: graceOf(given), environment })
 }
 
-const untilSignal = ({ name }: Given, { fencingToken }: Subject): Effect.Effect<number> =>
+const untilSignal = ({ name }: Given, { fencingToken }: underLock.Subject): Effect.Effect<number> =>
   Effect.scoped(
     Effect.gen(function* () {
       const signal = yield* signals.next
@@ -209,65 +205,3 @@ const untilSignal = ({ name }: Given, { fencingToken }: Subject): Effect.Effect<
       return 0
     })
   )
-
-const underCommand = (
-  given: Given,
-  { fencingToken, holderId, isValid }: Subject,
-  line: child.CommandLine,
-  environment: Readonly<Record<string, string>>
-): Effect.Effect<number, Ended> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const { foreground, name } = given
-      let send: child.Child["send"] | undefined
-      const early: Array<NodeJS.Signals> = []
-      yield* signals.divert(foreground ? inForeground : others, (signal) => {
-        if (send === undefined) early.push(signal)
-        else forward(signal, send, foreground, isValid)
-      })
-      const running = yield* child.start(line, {
-        foreground,
-        grace: graceOf(given),
-        environment: {
-          KUBELOCK_HELD: "true",
-          KUBELOCK_ID: name,
-          KUBELOCK_HOLDER: holderId,
-          KUBELOCK_FENCING_TOKEN: String(fencingToken),
-          ...environment
-        }
-      })
-      send = running.send
-      for (const signal of early) forward(signal, send, foreground, isValid)
-      return yield* running.ended
-    })
-  )
-
-/** The signals that do not end this program, and are forwarded. */
-const others = ["SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH", "SIGTSTP", "SIGCONT"] as const
-
-// A terminal sends the rest of them to all of its foreground.
-const inForeground = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const
-
-const forward = (
-  signal: NodeJS.Signals,
-  send: child.Child["send"],
-  foreground: boolean,
-  isValid: Effect.Effect<boolean>
-): void => {
-  switch (signal) {
-    // A program in a session of its own does not stop for a terminal.
-    case "SIGTSTP":
-      send("SIGSTOP")
-      process.kill(process.pid, "SIGSTOP")
-      return
-    // A command that was stopped for too long has lost the lock, and is ended.
-    case "SIGCONT":
-      if (Effect.runSync(isValid)) send(signal)
-      return
-    case "SIGINT":
-      if (!foreground) send(signal)
-      return
-    default:
-      send(signal)
-  }
-}
