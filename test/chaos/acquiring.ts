@@ -15,6 +15,7 @@ import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import type * as Resource from "../../src/Resource.ts"
 import * as Semaphore from "../../src/Semaphore.ts"
+import * as SessionThread from "../../src/SessionThread.ts"
 import * as SharedLock from "../../src/SharedLock.ts"
 import type * as Dice from "../simulation/dice.ts"
 import type { Held } from "./contending.ts"
@@ -23,6 +24,7 @@ import * as settings from "./settings.ts"
 /**
  * What is acquired, and by whom. `resource` is that of the locked object; that of an election is a Lease. Times are in milliseconds.
  * `dice` decide how many permits are taken, and who reads or writes: `takesAll` is the share of acquisitions that take all.
+ * `thread`: a thread of its own renews the session.
  */
 export interface Options {
   readonly kind: settings.Kind
@@ -34,6 +36,7 @@ export interface Options {
   readonly requestTimeout: number
   readonly patience: number
   readonly takesAll?: number | undefined
+  readonly thread?: boolean | undefined
 }
 
 /** Waits for the lock, and holds it until the scope closes. */
@@ -43,7 +46,7 @@ export type Acquire = Effect.Effect<Held, Lock.AcquireError, Scope.Scope>
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Acquire, LockError.InvalidName, KubernetesClient | Scope.Scope> {
-  const { dice, id, identity, kind, patience, requestTimeout, resource, ttl } = options
+  const { dice, id, identity, kind, patience, requestTimeout, resource, thread = false, ttl } = options
   const policy = LockPolicy.make({
     ttl: Duration.millis(ttl),
     session: kind === "session",
@@ -57,7 +60,8 @@ export const make = Effect.fnUntraced(function* (
     case "lock":
       return (yield* onStore(Lock.make(own))).scoped(id)
     case "session": {
-      const { scoped } = yield* onStore(Lock.make(own))
+      const made = thread ? yield* Effect.orDie(onStore(SessionThread.make())) : store
+      const { scoped } = yield* Lock.make(own).pipe(Effect.provideService(ObjectStore, made))
       return Effect.flatMap(scoped(`${id}-before`), (before) => Effect.map(scoped(id), (held) => both(before, held)))
     }
     case "semaphore": {

@@ -1,6 +1,6 @@
 /**
- * The processes of a chaos run: API servers with one object, a witness, holders, each behind its own proxy, and processes that
- * share a rotating token.
+ * The processes of a chaos run: API servers with an object for each kind of lock, each with a witness of its own; holders, each behind
+ * its own proxy; and processes that share a rotating token.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
@@ -13,6 +13,7 @@ import * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "./faketime.ts"
 import type { Host } from "./host.ts"
 import * as Houses from "./houses.ts"
+import type { Provider } from "./provider.ts"
 import * as Proxy from "./proxy.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
@@ -24,8 +25,8 @@ export interface Options {
   readonly holders: ReadonlyArray<HolderOptions>
   /** How many processes share a rotating token. No fault hits them but those of the servers. */
   readonly refreshers?: number | undefined
-  /** What the processes contend for: a lock by default. */
-  readonly kind?: settings.Kind | undefined
+  /** What each process contends for. */
+  readonly kinds: ReadonlyArray<settings.Kind>
 }
 
 /**
@@ -39,46 +40,55 @@ export interface HolderOptions {
   readonly checkout?: string | undefined
 }
 
-/** A running holder. `clock` is the file that sets its wall clock. */
+/** A running holder. `clock` is the file that sets its wall clock. `thread`: a thread of its own renews its session. */
 export interface Holder {
   readonly name: string
+  readonly thread: boolean
   readonly proxy: Proxy.Proxy
   readonly process: Daemon.Daemon
   readonly clock: string | undefined
-  /** Kills the process, and records that in the ledger. */
+  /** Kills the process, and records that in the ledgers. */
   readonly crash: Effect.Effect<void>
 }
 
+/** What holders contend for. `path` is the URL path of the object. */
+export interface Contested {
+  readonly kind: settings.Kind
+  readonly id: string
+  readonly path: string
+  readonly witness: Witness.Witness
+}
+
+/** `provider` is that of the rotating token. */
 export interface Arena {
   readonly house: Houses.House
-  readonly witness: Witness.Witness
+  readonly contested: ReadonlyArray<Contested>
+  readonly provider: Provider
   readonly holders: ReadonlyArray<Holder>
   readonly refreshers: ReadonlyArray<Daemon.Daemon>
 }
 
 const root = Path.join(import.meta.dirname, "../..")
 
-/** The locked object, and the URL path of its kind. */
-export const id = "tok-chaos"
-export const objectsOf = ({ kind }: Pick<Options, "kind">): string => {
+/** The locked object of a kind, and the URL path of its collection. */
+const objectOf = (kind: settings.Kind) => {
+  const metadata = { name: `tok-chaos-${kind}` }
   switch (kind) {
     case "election":
-      return "/apis/coordination.k8s.io/v1/namespaces/dex/leases"
+      return {
+        collection: "/apis/coordination.k8s.io/v1/namespaces/dex/leases",
+        object: { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata }
+      }
     case "session":
-      return "/api/v1/namespaces/dex/configmaps"
+      return {
+        collection: "/api/v1/namespaces/dex/configmaps",
+        object: { apiVersion: "v1", kind: "ConfigMap", metadata }
+      }
     default:
-      return "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens"
-  }
-}
-
-const object = ({ kind }: Options) => {
-  switch (kind) {
-    case "election":
-      return { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: id } }
-    case "session":
-      return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: id } }
-    default:
-      return { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: id }, claims: { userID: "1" } }
+      return {
+        collection: "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens",
+        object: { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata, claims: { userID: "1" } }
+      }
   }
 }
 
@@ -88,18 +98,26 @@ const tokenId = "tok-rotating"
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
   const house = yield* Houses.open(options.server, options.seed)
-  const witness = yield* Witness.make(
-    house.hosts.length > 0 ? "0.0.0.0" : undefined,
-    settings.limits[options.kind ?? "lock"]
+  const address = house.hosts.length > 0 ? "0.0.0.0" : undefined
+  const contested = yield* Effect.forEach(
+    options.kinds,
+    Effect.fnUntraced(function* (kind): Effect.fn.Return<Contested, EnvtestError, Scope.Scope> {
+      const { collection, object } = objectOf(kind)
+      const made = yield* Effect.orDie(house.request("POST", collection, object))
+      if (made.status !== 201) {
+        return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
+      }
+      const id = object.metadata.name
+      return { kind, id, path: `${collection}/${id}`, witness: yield* Witness.make(address, settings.limits[kind]) }
+    })
   )
-  const made = yield* Effect.orDie(house.request("POST", objectsOf(options), object(options)))
-  if (made.status !== 201) {
-    return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
-  }
-  const { holders, refreshers } = yield* makeProcesses(house, witness, options).pipe(Effect.provide(NodeServices.layer))
+  const tokens = yield* Witness.make(address)
+  const { holders, refreshers } = yield* makeProcesses(house, contested, tokens, options).pipe(
+    Effect.provide(NodeServices.layer)
+  )
   const processes = [...refreshers, ...holders.map((holder) => holder.process)]
   yield* Effect.forEach(processes, (process) => process.start, { concurrency: "unbounded", discard: true })
-  return { house, witness, holders, refreshers }
+  return { house, contested, provider: tokens.provider, holders, refreshers }
 })
 
 /** The kubeconfig of a process on a host, or on this machine, for which a proxy listens on this port. */
@@ -117,7 +135,12 @@ const witnessFor = (host: Host | undefined, witness: Witness.Witness): string =>
   return url.href.replace(/\/$/, "")
 }
 
-const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness: Witness.Witness, options: Options) {
+const makeProcesses = Effect.fnUntraced(function* (
+  house: Houses.House,
+  contested: ReadonlyArray<Contested>,
+  tokens: Witness.Witness,
+  options: Options
+) {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "kubelock-chaos-" }))
   const guard = yield* Guard.make(directory)
@@ -138,7 +161,7 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
       return yield* Daemon.make({
         name,
         command,
-        args: [...prefix, process.execPath, program, name, kubeconfig, witnessFor(host, witness), tokenId],
+        args: [...prefix, process.execPath, program, name, kubeconfig, witnessFor(host, tokens), tokenId],
         guard
       })
     })
@@ -154,6 +177,7 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
       const clockFile =
         clock === undefined || Faketime.library === undefined ? undefined : Path.join(directory, `${name}.clock`)
       if (clock !== undefined && clockFile !== undefined) Faketime.set(clockFile, clock)
+      const thread = options.kinds.some((kind) => settings.hasThread(kind, index))
       const daemon = yield* Daemon.make({
         name,
         command,
@@ -164,19 +188,22 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
           Path.join(checkout, "test/chaos/holder.ts"),
           "--name",
           name,
-          "--id",
-          id,
           "--seed",
           String(options.seed),
           "--kubeconfig",
           kubeconfig,
-          "--witness",
-          witnessFor(host, witness),
-          // Other versions do not know these flags.
+          ...contested.flatMap(({ id, kind, witness }) => [
+            "--id",
+            id,
+            "--witness",
+            witnessFor(host, witness),
+            ...(contested.length === 1 && kind === "lock" ? [] : ["--kind", kind])
+          ]),
+          // Other versions may not know these flags, and that of the kind above.
           ...(options.holders.length > 4
             ? ["--long-stays", String(settings.longStaysAmong(options.holders.length))]
             : []),
-          ...(options.kind === undefined ? [] : ["--kind", options.kind]),
+          ...(thread ? ["--thread"] : []),
           ...(conduct === undefined ? [] : [`--${conduct}`])
         ],
         guard
@@ -186,9 +213,9 @@ const makeProcesses = Effect.fnUntraced(function* (house: Houses.House, witness:
         yield* daemon.stop("SIGKILL")
         // Waits for what the process has already sent.
         yield* Effect.sleep("50 millis")
-        witness.ledger.crashed(name, at)
+        for (const { witness } of contested) witness.ledger.crashed(name, at)
       })
-      return { name, proxy, process: daemon, clock: clockFile, crash } satisfies Holder
+      return { name, thread, proxy, process: daemon, clock: clockFile, crash } satisfies Holder
     })
   )
   return { holders, refreshers }

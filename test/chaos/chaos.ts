@@ -1,17 +1,17 @@
 /**
  * Chaos on a real API server: `npx node test/chaos/chaos.ts --seed 7`. See `--help`.
  *
- * Holders are real processes that contend for one lock. Faults are injected into them, their network and the API server.
- * The witness records every write. Then the faults end. Every holder must get the lock once more, after which it is
- * stopped. In the end the object must be as it was.
+ * Holders are real processes that contend for a lock of each kind. Faults are injected into them, their network and the API
+ * server. Witnesses record every write. Then the faults end. Every holder must get each lock once more, after which it is
+ * stopped. In the end the objects must be as they were.
  *
  * On a cluster 16 processes contend, and four more share a rotating token.
  *
- * With `--kind` they are candidates for one Lease, or contend for a semaphore, a shared lock, or two locks under sessions. With
- * `--beside` every second holder runs another version of this repository, which must be checked out and installed.
+ * With `--kind` they contend for one kind of lock only. With `--beside` every second holder runs another version of this repository,
+ * which must be checked out and installed.
  *
  * A seed repeats which faults are injected, for how long and in which order. Which process a fault hits depends on which
- * one holds the lock at that moment.
+ * one holds the lock at that moment. The kinds of locks take turns at that.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -33,7 +33,6 @@ import * as Injections from "./injections.ts"
 import * as Report from "./report.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
-import type { Witness } from "./witness.ts"
 
 export interface Options {
   readonly server: Houses.Kind
@@ -43,8 +42,8 @@ export interface Options {
   readonly crowd?: number | undefined
   /** The folder of another version. */
   readonly beside?: string | undefined
-  /** What the processes contend for: a lock by default. */
-  readonly kind?: settings.Kind | undefined
+  /** What the processes contend for: a lock of each kind by default, and one lock beside another version. */
+  readonly kinds?: ReadonlyArray<settings.Kind> | undefined
 }
 
 /** One holder relies on the fence alone. Two have wrong wall clocks, if libfaketime is installed. */
@@ -90,27 +89,28 @@ export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
   const holders = holdersOf(options)
-  const arena = yield* Arena.make({ ...options, holders, refreshers: refreshers[options.server] })
-  const { house, witness } = arena
+  const { kinds = options.beside === undefined ? Houses.locksOn(options.server) : ["lock"] } = options
+  const arena = yield* Arena.make({ ...options, kinds, holders, refreshers: refreshers[options.server] })
+  const { contested, house, provider } = arena
   const everybody = holders.map(({ name }) => name)
-  if (!(yield* entered(witness, everybody, 0, 60_000 + 10_000 * holders.length))) {
+  if (!(yield* entered(contested, everybody, 0, 60_000 + 10_000 * holders.length))) {
     return yield* new EnvtestError({
       step: "chaos",
-      detail: "a holder did not get the lock before anything was injected"
+      detail: "a holder did not get a lock before anything was injected"
     })
   }
   const first = yield* crashAlone(arena)
-  const written: Array<string> = []
-  const foreign = yield* Effect.forkScoped(writeForeign(house, options, written))
+  const written = contested.map(({ path }) => ({ path, keys: new Array<string>() }))
+  const foreign = yield* Effect.forkScoped(writeForeign(house, written))
   const injected = yield* inject(arena, options)
   const ended = now()
-  const settled = yield* answersInTime(house, options)
+  const settled = yield* answersInTime(arena)
   const calm = now()
-  const recovered = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
+  yield* Effect.forEach(contested, ({ witness }) => witness.hurry)
+  const stopped = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
     concurrency: "unbounded"
   })
   yield* Fiber.interrupt(foreign)
-  const { provider } = witness
   const rotationsBefore = provider.rotations
   if (arena.refreshers.length > 0) {
     yield* Effect.sleep("20 millis").pipe(
@@ -119,11 +119,28 @@ export const run = Effect.fnUntraced(function* (
     )
   }
   yield* Effect.forEach(arena.refreshers, (process) => process.stop("SIGTERM"), { concurrency: "unbounded" })
-  const left = yield* Effect.orDie(house.request("GET", `${Arena.objectsOf(options)}/${Arena.id}`))
-  const annotations = left.body.metadata?.annotations ?? {}
+  const locks = yield* Effect.forEach(
+    contested,
+    Effect.fnUntraced(function* ({ kind, path, witness }, place): Effect.fn.Return<Report.OfLock> {
+      const left = yield* Effect.orDie(house.request("GET", path))
+      const annotations = left.body.metadata?.annotations ?? {}
+      const { keys } = written[place]!
+      return {
+        kind,
+        findings: witness.ledger.findings,
+        after: stopped.map(({ after }) => after[place]),
+        left: [
+          ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
+          ...leaderLeft(left.body)
+        ],
+        foreignWritten: keys.length,
+        foreignLost: keys.filter((key) => !(key in annotations))
+      }
+    })
+  )
   return {
-    ...options,
-    kind: options.kind ?? "lock",
+    seed: options.seed,
+    seconds: options.seconds,
     title: house.title,
     others:
       options.beside === undefined
@@ -131,7 +148,6 @@ export const run = Effect.fnUntraced(function* (
         : holders.filter(({ checkout }) => checkout !== undefined).map(({ name }) => name),
     clocksShifted: Faketime.library !== undefined,
     injected: [first, ...injected],
-    findings: witness.ledger.findings,
     refresh:
       arena.refreshers.length === 0
         ? undefined
@@ -142,13 +158,8 @@ export const run = Effect.fnUntraced(function* (
             logs: yield* Effect.forEach(arena.refreshers, ({ log }) => log)
           },
     settled: settled ? calm - ended : undefined,
-    recovered,
-    lockLeft: [
-      ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
-      ...leaderLeft(left.body)
-    ],
-    foreignWritten: written.length,
-    foreignLost: written.filter((key) => !(key in annotations))
+    holders: stopped,
+    locks
   }
 })
 
@@ -157,22 +168,31 @@ const leaderLeft = (object: unknown): ReadonlyArray<string> => {
   return spec?.holderIdentity ? [`holderIdentity ${spec.holderIdentity}`] : []
 }
 
-/** Waits until all these holders have entered after `since`. Returns false if that takes longer than `limit`. */
-const entered = (witness: Witness, names: ReadonlyArray<string>, since: number, limit: number) =>
+/** Waits until all these holders have entered each lock after `since`. Returns false if that takes longer than `limit`. */
+const entered = (
+  contested: ReadonlyArray<Arena.Contested>,
+  names: ReadonlyArray<string>,
+  since: number,
+  limit: number
+) =>
   Effect.sleep("20 millis").pipe(
-    Effect.repeat({ until: () => names.every((name) => (witness.ledger.lastEntered.get(name) ?? 0) > since) }),
+    Effect.repeat({
+      until: () =>
+        contested.every(({ witness: { ledger } }) => names.every((name) => (ledger.lastEntered.get(name) ?? 0) > since))
+    }),
     Effect.timeoutOption(limit),
     Effect.map(Option.isSome)
   )
 
-/** Kills the holder while nothing else is injected, and waits until another process has taken over. */
-const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Arena) {
-  const inside = () => holders.find(({ name }) => name === witness.ledger.inside)
+/** Kills a holder while nothing else is injected, and waits until other processes have taken over. */
+const crashAlone = Effect.fnUntraced(function* ({ contested, holders }: Arena.Arena) {
+  const ledgers = contested.map(({ witness }) => witness.ledger)
+  const inside = () => holders.find(({ name }) => ledgers.some(({ inside }) => inside === name))
   yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => inside() !== undefined }))
   const target = inside()!
   const from = now()
   yield* target.crash
-  const isTakenOver = () => witness.ledger.findings.crashes.every(({ next }) => next !== undefined)
+  const isTakenOver = () => ledgers.every(({ findings }) => findings.crashes.every(({ next }) => next !== undefined))
   yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: isTakenOver }), Effect.timeoutOption(settings.takeOver))
   yield* target.process.start
   return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
@@ -182,11 +202,11 @@ const crashAlone = Effect.fnUntraced(function* ({ holders, witness }: Arena.Aren
  * Waits until the servers take a few writes in a row, each within the request timeout: after a restart of all of them that can take a while
  * on a busy machine, and no bound holds before. Returns false if it takes too long.
  */
-const answersInTime = (house: Houses.House, options: Options) => {
+const answersInTime = ({ contested, house }: Arena.Arena) => {
   let inTurn = 0
   const write = Effect.suspend(() => {
     const patch = { metadata: { annotations: { "example.com/probe": String(now()) } } }
-    return house.request("PATCH", `${Arena.objectsOf(options)}/${Arena.id}`, patch)
+    return house.request("PATCH", contested[0]!.path, patch)
   }).pipe(Effect.timeout(settings.requestTimeout), Effect.option)
   return write.pipe(
     Effect.map((reply) => (inTurn = Option.isSome(reply) && reply.value.status === 200 ? inTurn + 1 : 0)),
@@ -197,39 +217,43 @@ const answersInTime = (house: Houses.House, options: Options) => {
   )
 }
 
-/** Waits until a holder has had the lock again, then stops it to make room for the others. */
+/** Waits until a holder has had each lock again, then stops it to make room for the others. */
 const retire = Effect.fnUntraced(function* (
-  { holders, witness }: Arena.Arena,
+  { contested, holders }: Arena.Arena,
   { name, process }: Arena.Holder,
   since: number
-): Effect.fn.Return<Report.Recovery> {
-  const again = yield* entered(witness, [name], since, settings.recoveryOf(holders.length))
+) {
+  const after = yield* Effect.forEach(
+    contested,
+    Effect.fnUntraced(function* (lock) {
+      const again = yield* entered([lock], [name], since, settings.recoveryOf(holders.length))
+      return again ? now() - since : undefined
+    }),
+    { concurrency: "unbounded" }
+  )
   const had = now()
   yield* process.stop("SIGTERM")
-  return {
-    name,
-    after: again ? had - since : undefined,
-    stopping: now() - had,
-    log: yield* process.log
-  }
+  return { name, after, stopping: now() - had, log: yield* process.log }
 })
 
-/** Writes foreign annotations to the locked object, one after the other. Those that the server accepted must stay. */
-const writeForeign = (house: Houses.House, options: Options, written: Array<string>) =>
+/** Writes foreign annotations to the locked objects, one after the other. Those that the server accepted must stay. */
+const writeForeign = (
+  house: Houses.House,
+  written: ReadonlyArray<{ readonly path: string; readonly keys: Array<string> }>
+) =>
   Effect.gen(function* () {
     for (let index = 1; ; index++) {
+      const { keys, path } = written[index % written.length]!
       const key = `example.com/foreign-${index}`
       const patch = { metadata: { annotations: { [key]: String(index) } } }
-      const reply = yield* house
-        .request("PATCH", `${Arena.objectsOf(options)}/${Arena.id}`, patch)
-        .pipe(Effect.timeout("2 seconds"), Effect.option)
-      if (Option.isSome(reply) && reply.value.status === 200) written.push(key)
+      const reply = yield* house.request("PATCH", path, patch).pipe(Effect.timeout("2 seconds"), Effect.option)
+      if (Option.isSome(reply) && reply.value.status === 200) keys.push(key)
       yield* Effect.sleep("700 millis")
     }
   })
 
 /** Injects faults until the time is up, several at once, and waits until all of them have ended. */
-const inject = Effect.fnUntraced(function* ({ holders, house, witness }: Arena.Arena, { seconds, seed }: Options) {
+const inject = Effect.fnUntraced(function* ({ contested, holders, house }: Arena.Arena, { seconds, seed }: Options) {
   const dice = Dice.make(seed, "injections")
   const injected: Array<Report.Injected> = []
   const hurt = new Set<string>()
@@ -249,9 +273,11 @@ const inject = Effect.fnUntraced(function* ({ holders, house, witness }: Arena.A
   const possible = ({ injection, on }: Card, holder: Arena.Holder) =>
     !hurt.has(holder.name) && (on === "server" || injection.possible === undefined || injection.possible(holder))
 
-  // Faults matter most while the lock is held, and to its holder.
+  // Faults matter most while a lock is held, and to its holder.
+  let strikes = 0
   const strike = Effect.fnUntraced(function* (card: Card, millis: number) {
-    const inside = () => holders.find((holder) => holder.name === witness.ledger.inside && possible(card, holder))
+    const { ledger } = contested[strikes++ % contested.length]!.witness
+    const inside = () => holders.find((holder) => holder.name === ledger.inside && possible(card, holder))
     yield* Effect.sleep("5 millis").pipe(
       Effect.repeat({ until: () => inside() !== undefined }),
       Effect.timeoutOption("2 seconds")
@@ -267,7 +293,7 @@ const inject = Effect.fnUntraced(function* ({ holders, house, witness }: Arena.A
   let deck: Array<Card> = []
   const deal = Effect.gen(function* () {
     while (now() < ends) {
-      if (deck.length === 0) deck = shuffled(dice, house)
+      if (deck.length === 0) deck = shuffled(dice, holders, house)
       const next = deck.findIndex(({ on }) => on === "holder" || !hurt.has(Report.theServer))
       if (next >= 0) {
         const [card] = deck.splice(next, 1)
@@ -286,10 +312,10 @@ type Card =
   | { readonly on: "server"; readonly injection: Houses.ServerInjection }
 
 /** Each kind of fault once, in random order. */
-const shuffled = (dice: Dice.Dice, { faults }: Houses.House): Array<Card> => {
+const shuffled = (dice: Dice.Dice, holders: ReadonlyArray<Arena.Holder>, { faults }: Houses.House): Array<Card> => {
   const cards: ReadonlyArray<Card> = [
     ...Injections.onHolder
-      .filter(({ possible }) => possible === undefined || Faketime.library !== undefined)
+      .filter(({ possible }) => possible === undefined || holders.some(possible))
       .map((injection) => ({ on: "holder", injection }) as const),
     ...faults.map((injection) => ({ on: "server", injection }) as const)
   ]
@@ -313,7 +339,7 @@ const command = Command.make(
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
       Flag.withDescription(
-        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session (default lock)"
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session (default all of them, and a lock with --beside)"
       )
     ),
     crowd: whole(
@@ -326,23 +352,23 @@ const command = Command.make(
       Flag.withDescription("The folder of another version, which half of the processes run: a checkout, after npm ci")
     )
   },
-  Effect.fnUntraced(function* (settings) {
+  Effect.fnUntraced(function* ({ beside, crowd, kind, ...rest }) {
     const report = yield* run({
-      ...settings,
-      crowd: Option.getOrUndefined(settings.crowd),
-      kind: Option.getOrUndefined(settings.kind),
-      beside: Option.getOrUndefined(settings.beside)
+      ...rest,
+      crowd: Option.getOrUndefined(crowd),
+      kinds: kind.pipe(Option.map(Array.of), Option.getOrUndefined),
+      beside: Option.getOrUndefined(beside)
     })
     yield* Console.log(Report.format(report))
     const problems = Report.problems(report)
     if (problems.length > 0) return yield* new EnvtestError({ step: "chaos", detail: problems.join("; ") })
   }, Effect.scoped)
 ).pipe(
-  Command.withDescription("Injects faults into processes that contend for one lock on a real API server."),
+  Command.withDescription("Injects faults into processes that contend for locks on a real API server."),
   Command.withExamples([
     { command: "npx node test/chaos/chaos.ts --seed 7 --seconds 60 --server kube-apiserver" },
     { command: "npx node test/chaos/chaos.ts --server cluster --seconds 600" },
-    { command: "npx node test/chaos/chaos.ts --kind shared", description: "Readers and writers" },
+    { command: "npx node test/chaos/chaos.ts --kind shared", description: "Readers and writers only" },
     { command: "npx node test/chaos/chaos.ts --beside ../kubelock-before", description: "Two versions at once" }
   ])
 )

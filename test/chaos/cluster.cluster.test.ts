@@ -38,13 +38,6 @@ describeServers(
       })
     )
 
-    it.live("cost no promise of sessions when they are killed, frozen, cut off and restarted", () =>
-      Effect.gen(function* () {
-        const report = yield* run({ server: "cluster", kind: "session", seed: 3, seconds: 10, crowd: 0 })
-        assert.deepStrictEqual(Report.problems(report), [])
-      })
-    )
-
     it.live("a hand-over that the server of the watches does not tell is found by the look at the object", () =>
       Effect.gen(function* () {
         const { balancer, servers, site } = yield* Cluster.start({ members: 1 })

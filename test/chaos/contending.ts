@@ -20,6 +20,7 @@ export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" |
  * - `conduct`: `unguarded` works without `guard` and never asks whether the lock is valid, so only the fence can stop it.
  *   `careless` does the same, and the witness does not check the tokens of its writes.
  * - `longStays`: the share of its stays that are long.
+ * - `hurries`: whether stays end after their first write, because others are waited for.
  * - `tell`: reports to the witness. Answers false if the witness refused a write.
  */
 export interface Contender<E, R, R2> {
@@ -27,6 +28,7 @@ export interface Contender<E, R, R2> {
   readonly dice: Dice.Dice
   readonly conduct?: "unguarded" | "careless" | undefined
   readonly longStays?: number | undefined
+  readonly hurries?: (() => boolean) | undefined
   readonly acquire: Effect.Effect<Held, E, R | Scope.Scope>
   readonly tell: (testimony: Testimony) => Effect.Effect<boolean, never, R2>
 }
@@ -36,6 +38,7 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
   acquire,
   conduct,
   dice,
+  hurries = () => false,
   longStays = settings.longStays,
   name,
   tell
@@ -56,7 +59,7 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
     const [fewest, most] = long ? settings.longStay : settings.shortStay
     const writes = dice.between(fewest, most)
     yield* claim(held, "Enter")
-    for (let write = 0; write < writes; write++) {
+    for (let write = 0; write < writes && (write === 0 || !hurries()); write++) {
       yield* Effect.sleep(dice.between(...settings.pause))
       yield* claim(held, "Write")
     }

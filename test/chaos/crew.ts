@@ -31,8 +31,8 @@ export interface Options {
 }
 
 /**
- * `names`: of the contenders. `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment. Answers false if
- * that takes longer than `limit`.
+ * `names`: of the contenders. `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment; meanwhile their
+ * stays are short. Answers false if that takes longer than `limit`.
  */
 export interface Crew {
   readonly names: ReadonlyArray<string>
@@ -40,7 +40,7 @@ export interface Crew {
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
 }
-export type Ledgers = Readonly<Record<settings.CrewKind, Ledger>>
+export type Ledgers = Readonly<Record<settings.Kind, Ledger>>
 
 /** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
@@ -50,13 +50,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
   const ledgers = Object.fromEntries(
-    settings.crewKinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
+    settings.kinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
   ) as unknown as Ledgers
   const provider = new Provider()
   const client = KubernetesClient.layerKubeConfigYaml(kubeConfig)
 
   const names = Array.from({ length: contenders }, (_, index) => `contender-${index}`)
-  const contendFor = Effect.fnUntraced(function* (kind: settings.CrewKind, name: string) {
+  let hurries = false
+  const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, place: number) {
+    const name = names[place]!
     const acquire = yield* Acquiring.make({
       kind,
       id: `crew-${kind}`,
@@ -65,17 +67,19 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       dice: Dice.make(seed, `${name}/${kind}, permits`),
       ttl,
       requestTimeout,
-      patience: 20_000
+      patience: 20_000,
+      thread: settings.hasThread(kind, place)
     })
     return yield* contend({
       name,
       dice: Dice.make(seed, `${name}/${kind}`),
       acquire,
+      hurries: () => hurries,
       tell: (testimony) => Effect.sync(() => ledgers[kind].take(testimony))
     })
   })
-  for (const name of names) {
-    yield* Effect.forEach(settings.crewKinds, (kind) => contendFor(kind, name), {
+  for (const place of names.keys()) {
+    yield* Effect.forEach(settings.kinds, (kind) => contendFor(kind, place), {
       concurrency: "unbounded",
       discard: true
     }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)
@@ -104,14 +108,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)
   }
 
+  const hurry = (is: boolean) => Effect.sync(() => (hurries = is))
   const entered = (since: number, limit: number) =>
-    Effect.sleep("20 millis").pipe(
+    Effect.andThen(hurry(true), Effect.sleep("20 millis")).pipe(
       Effect.repeat({
         until: () =>
           Object.values(ledgers).every(({ lastEntered }) => names.every((name) => (lastEntered.get(name) ?? 0) > since))
       }),
       Effect.timeoutOption(limit),
-      Effect.map(Option.isSome)
+      Effect.map(Option.isSome),
+      Effect.ensuring(hurry(false))
     )
   if (yield* entered(0, 120_000)) return { names, ledgers, provider, entered }
   return yield* new EnvtestError({ step: "crew", detail: "a contender did not get each lock before any fault" })

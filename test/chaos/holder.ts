@@ -1,8 +1,10 @@
 /**
- * A process that contends for one lock until it gets a signal (`contending.ts`). Its arguments are `flags` below.
+ * A process that contends for locks until it gets a signal (`contending.ts`). Its arguments are `flags` below.
  *
  * - `--unguarded`, `--careless`: its conduct.
- * - `--kind`: what it contends for (`settings.kinds`).
+ * - `--kind` (`settings.kinds`), `--id`, `--witness`: what it contends for; all three once more for each further lock.
+ * - `--thread`: a thread of its own renews its session.
+ * - SIGUSR2 blocks its event loop for longer than the TTL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
@@ -23,51 +25,66 @@ const flags = parseArgs({
   options: {
     name: { type: "string", default: "holder" },
     kubeconfig: { type: "string", default: "" },
-    id: { type: "string", default: "" },
-    witness: { type: "string", default: "" },
+    kind: { type: "string", default: ["lock"], multiple: true },
+    id: { type: "string", default: [""], multiple: true },
+    witness: { type: "string", default: [""], multiple: true },
     seed: { type: "string", default: "1" },
     "long-stays": { type: "string", default: String(settings.longStays) },
     unguarded: { type: "boolean", default: false },
     careless: { type: "boolean", default: false },
-    kind: { type: "string", default: "lock" }
+    thread: { type: "boolean", default: false }
   }
 }).values
 
 const encode = Schema.encodeEffect(Testimony)
 
-/** Reports to the witness. Returns false if the witness refused a write. */
-const tell = Effect.fnUntraced(function* (testimony: Testimony) {
-  const body = yield* Effect.orDie(encode(testimony))
-  const response = yield* HttpClientRequest.post(flags.witness).pipe(
-    HttpClientRequest.bodyJsonUnsafe(body),
-    HttpClient.execute,
-    Effect.orDie
-  )
-  return response.status === 200
-})
+let hurries = false
 
-const main = Effect.gen(function* () {
+/** Reports to a witness. Returns false if the witness refused a write. */
+const tellTo = (witness: string) =>
+  Effect.fnUntraced(function* (testimony: Testimony) {
+    const body = yield* Effect.orDie(encode(testimony))
+    const { headers, status } = yield* HttpClientRequest.post(witness).pipe(
+      HttpClientRequest.bodyJsonUnsafe(body),
+      HttpClient.execute,
+      Effect.orDie
+    )
+    hurries ||= "hurry" in headers
+    return status === 200
+  })
+
+const blocked = new Int32Array(new SharedArrayBuffer(4))
+process.on("SIGUSR2", () => void Atomics.wait(blocked, 0, 0, settings.stall))
+
+const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, id: string, witness: string) {
   const acquire = yield* Acquiring.make({
-    kind: flags.kind as settings.Kind,
-    id: flags.id,
+    kind,
+    id,
     identity: flags.name,
-    resource: flags.kind === "session" ? Resource.configMap : Resource.refreshToken,
-    dice: Dice.make(Number(flags.seed), `${flags.name}, permits`),
+    resource: kind === "session" ? Resource.configMap : Resource.refreshToken,
+    dice: Dice.make(Number(flags.seed), `${flags.name}/${kind}, permits`),
     ttl: settings.ttl,
     requestTimeout: settings.requestTimeout,
-    patience: settings.patience
+    patience: settings.patience,
+    thread: flags.thread
   })
   return yield* contend({
     name: flags.name,
-    dice: Dice.make(Number(flags.seed), flags.name),
+    dice: Dice.make(Number(flags.seed), `${flags.name}/${kind}`),
     longStays: Number(flags["long-stays"]),
+    hurries: () => hurries,
     conduct: flags.careless ? "careless" : flags.unguarded ? "unguarded" : undefined,
     acquire,
-    tell
+    tell: tellTo(witness)
   })
 })
 
-main.pipe(
+const kinds = flags.kind as ReadonlyArray<settings.Kind>
+
+Effect.forEach(kinds, (kind, place) => contendFor(kind, flags.id[place]!, flags.witness[place]!), {
+  concurrency: "unbounded",
+  discard: true
+}).pipe(
   Effect.scoped,
   Effect.provide(KubernetesClient.layerKubeConfig({ file: flags.kubeconfig })),
   Effect.provide(FetchHttpClient.layer),

@@ -34,6 +34,10 @@ export interface House {
 export const kinds = ["kube-apiserver", "apiextensions-apiserver", "cluster", "hosts"] as const
 export type Kind = (typeof kinds)[number]
 
+/** What processes can contend for there. Only kube-apiserver has Leases. */
+export const locksOn = (house: Kind): ReadonlyArray<settings.Kind> =>
+  settings.kinds.filter((kind) => house !== "apiextensions-apiserver" || (kind !== "election" && kind !== "session"))
+
 /** Starts a house. */
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {
   switch (kind) {

@@ -24,6 +24,7 @@ const proxied = (kind: string, millis: readonly [number, number], mode: Mode): H
 const pastTtl = [settings.takeOver - 1000, settings.takeOver + 1000] as const
 
 export const crash = "holder killed (SIGKILL) and started again"
+export const stall = "holder's event loop blocked past its TTL, with a thread for its session"
 
 export const onHolder: ReadonlyArray<HolderInjection> = [
   {
@@ -36,6 +37,12 @@ export const onHolder: ReadonlyArray<HolderInjection> = [
     kind: "holder suspended past its TTL (SIGSTOP, SIGCONT)",
     millis: pastTtl,
     run: ({ process }, millis) => Effect.ensuring(Effect.andThen(process.pause, Effect.sleep(millis)), process.resume)
+  },
+  {
+    kind: stall,
+    millis: [settings.stall, settings.stall],
+    possible: ({ thread }) => thread,
+    run: ({ process }, millis) => Effect.andThen(process.signal("SIGUSR2"), Effect.sleep(millis))
   },
   {
     kind: "holder's wall clock stepped",

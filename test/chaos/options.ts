@@ -4,14 +4,14 @@ import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { appendFileSync } from "node:fs"
+import * as Houses from "./houses.ts"
 import * as Report from "./report.ts"
-import * as settings from "./settings.ts"
+import type * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
 
-/** What processes contend for: each kind in turn, or the one that was asked for. */
-export const kinds: ReadonlyArray<settings.Kind> = settings.kinds.filter(
-  (kind) => (process.env["KUBELOCK_CHAOS_KIND"] ?? kind) === kind
-)
+/** What processes contend for in this house: each kind, or the one that was asked for. */
+export const kindsIn = (house: Houses.Kind): ReadonlyArray<settings.Kind> =>
+  Houses.locksOn(house).filter((kind) => (process.env["KUBELOCK_CHAOS_KIND"] ?? kind) === kind)
 
 /** The seed, and how long faults are injected in each run. */
 export const options = Config.all({

@@ -70,25 +70,23 @@ const restore = Effect.fnUntraced(function* (
 })
 
 /** A process that wants a whole lock: all permits, or to write. */
-const aProcess = (kind: settings.CrewKind, kubeConfig: string, identity: string, ttl: number) =>
+const aProcess = (kind: settings.Kind, place: number, kubeConfig: string, ttl: number) =>
   Acquiring.make({
     kind,
     id: `held-${kind}`,
-    identity,
+    identity: `process-${place}`,
     resource: Resource.configMap,
-    dice: Dice.make(1, identity),
+    dice: Dice.make(1, `process-${place}`),
     takesAll: 1,
+    thread: settings.hasThread(kind, place),
     ttl,
     requestTimeout: settings.requestTimeout,
     patience: 10 * ttl
   }).pipe(Effect.provide(KubernetesClient.layerKubeConfigYaml(kubeConfig), { local: true }), Effect.orDie)
 
 /** A holder, and a waiter that gets the lock while the holder still calls it valid. What became of them is known after the restore. */
-const contest = Effect.fnUntraced(function* (kind: settings.CrewKind, kubeConfig: string, ttl: number) {
-  const [one, other] = yield* Effect.all([
-    aProcess(kind, kubeConfig, "one", ttl),
-    aProcess(kind, kubeConfig, "other", ttl)
-  ])
+const contest = Effect.fnUntraced(function* (kind: settings.Kind, kubeConfig: string, ttl: number) {
+  const [one, other] = yield* Effect.all([aProcess(kind, 0, kubeConfig, ttl), aProcess(kind, 1, kubeConfig, ttl)])
   const held = yield* Deferred.make<bigint>()
   const holder = yield* Effect.gen(function* () {
     const { fencingToken, lost } = yield* one
@@ -117,7 +115,7 @@ export interface Restored {
   readonly ttl: number
   readonly snapshotAge: number
   readonly contests: ReadonlyArray<{
-    readonly kind: settings.CrewKind
+    readonly kind: settings.Kind
     readonly waiterAfter: number
     readonly overlap: number
     readonly reason: string
@@ -156,8 +154,8 @@ export const play = Effect.fnUntraced(function* (
   yield* run("--endpoints", cluster.members[0]!.clientUrl, "snapshot", "save", snapshot)
   const taken = now()
 
-  // The crew goes on for longer than it stays inside.
-  yield* Effect.sleep("7 seconds")
+  // All locks of the crew are held by others than in the snapshot.
+  yield* crew.entered(taken, settings.turnOf(4, settings.ttl))
   // Many writes, so that a plain restore goes back further than a restart goes on.
   const writes = how === "plain" ? 400 : 0
   for (let write = 0; write < writes; write++) {
@@ -166,7 +164,7 @@ export const play = Effect.fnUntraced(function* (
     )
   }
 
-  const outcomes = yield* Effect.forEach(settings.crewKinds, (kind) => contest(kind, kubeConfig, ttl), {
+  const outcomes = yield* Effect.forEach(settings.kinds, (kind) => contest(kind, kubeConfig, ttl), {
     concurrency: "unbounded"
   })
   yield* Effect.sleep("1 second")

@@ -19,7 +19,7 @@ const command = Command.make(
     seed: whole("seed", [0, 2 ** 31 - 1], "Decides which faults are injected (default 1)").pipe(Flag.optional),
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
-      Flag.withDescription("What the processes contend for (default each kind in turn)")
+      Flag.withDescription("What the processes contend for (default a lock of each kind)")
     ),
     only: Flag.String("only").pipe(
       Flag.optional,
@@ -59,7 +59,7 @@ const command = Command.make(
     }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Kills, suspends and cuts off processes that contend for one lock, and the API servers that they use (KUBEBUILDER_ASSETS)."
+    "Kills, suspends and cuts off processes that contend for locks, and the API servers that they use (KUBEBUILDER_ASSETS)."
   ),
   Command.withExamples([
     {

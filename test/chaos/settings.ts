@@ -3,13 +3,12 @@ import * as Duration from "effect/Duration"
 import { patience as releasePatience } from "../../src/internal/engine/release.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 
-/** What processes contend for in one and the same process: a lock, the leadership of a Lease, permits of a semaphore, or a shared lock. */
-export const crewKinds = ["lock", "election", "semaphore", "shared"] as const
-export type CrewKind = (typeof crewKinds)[number]
-
-/** What processes of their own contend for: the same, or two locks under a session. */
-export const kinds = [...crewKinds, "session"] as const
+/** What processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session. */
+export const kinds = ["lock", "election", "semaphore", "shared", "session"] as const
 export type Kind = (typeof kinds)[number]
+
+/** Whether the session of the process in this place is renewed by a thread of its own: that of every second one. */
+export const hasThread = (kind: Kind, place: number): boolean => kind === "session" && place % 2 === 1
 
 /** How many permits there are in all. A reader of a shared lock has one, a writer has all. */
 export const limits: Readonly<Record<Kind, number>> = {
@@ -54,13 +53,15 @@ const takeOverAfter = (ttl: number): number => ttl + 1000 + 2 * 1000 + pollInter
 /** The same with the TTL of the chaos. */
 export const takeOver = takeOverAfter(ttl)
 
+/** How long the event loop of a holder is blocked that has a thread for its session. */
+export const stall = takeOver + 1000
+
 /** The `Retry-After` of a kube-apiserver that does not serve custom resources yet (503). */
 export const retryAfter = 10_000
 
 /**
  * The longest time until every one of so many holders has had the lock, after the last fault has ended and the servers answer in time. Holders may have been
- * asked to come back later, or the lease of a crashed one must run out. Then each waits for those before it, which stop as
- * soon as they have had the lock.
+ * asked to come back later, or the lease of a crashed one must run out. Then each waits for those before it, whose stays are short.
  */
 export const recoveryOf = (holders: number): number => Math.max(retryAfter, takeOver) + 1000 * holders
 
@@ -94,7 +95,9 @@ export const rotation =
 export const tokenLifetime = 200
 
 /**
- * The longest time in which a holder releases and exits: a request without an answer, the release retries, and one second for the
- * machine. The grace period before Kubernetes kills a process is 30 s.
+ * The longest time in which a holder of these releases all and exits: a request without an answer, the release retries, and one second for
+ * the machine. Two locks under a session are released one after the other, and the session ends after them. The grace period before
+ * Kubernetes kills a process is 30 s.
  */
-export const stopping = requestTimeout + Duration.toMillis(releasePatience) + 1000
+export const stoppingOf = (kinds: ReadonlyArray<Kind>): number =>
+  requestTimeout + (kinds.includes("session") ? 3 : 1) * Duration.toMillis(releasePatience) + 1000

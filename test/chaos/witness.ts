@@ -3,6 +3,8 @@
  *
  * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
  * small. At `/refresh` it plays the provider of a rotating token.
+ *
+ * Once it is told to `hurry`, its answers have the header `hurry`, and stays become short.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -20,6 +22,7 @@ export interface Witness {
   readonly url: string
   readonly ledger: Ledger
   readonly provider: Provider
+  readonly hurry: Effect.Effect<void>
 }
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
@@ -31,6 +34,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Witness, never, Scope.Scope> {
   const ledger = new Ledger(limit)
   const provider = new Provider()
+  let headers = {}
   // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const server = yield* NodeHttpServer.make(() => createServer(patient), {
@@ -39,7 +43,7 @@ export const make = Effect.fnUntraced(function* (
     gracefulShutdownTimeout: 50
   }).pipe(Effect.orDie)
   const testimony = HttpServerRequest.schemaBodyJson(Testimony).pipe(
-    Effect.map((testimony) => HttpServerResponse.empty({ status: ledger.take(testimony) ? 200 : 412 }))
+    Effect.map((testimony) => HttpServerResponse.empty({ status: ledger.take(testimony) ? 200 : 412, headers }))
   )
   const refresh = HttpServerRequest.schemaBodyJson(Spending).pipe(
     Effect.map(({ by, generation }) => HttpServerResponse.text(String(provider.spend(by, generation))))
@@ -49,5 +53,10 @@ export const make = Effect.fnUntraced(function* (
       Effect.orDie
     )
   )
-  return { url: HttpServer.formatAddress(server.address), ledger, provider }
+  return {
+    url: HttpServer.formatAddress(server.address),
+    ledger,
+    provider,
+    hurry: Effect.sync(() => (headers = { hurry: "1" }))
+  }
 })
