@@ -22,11 +22,11 @@ import * as Site from "../../src/testing/envtest/Site.ts"
 import * as Balancer from "./balancer.ts"
 import * as Proxy from "./proxy.ts"
 
-/** How many, and with which further flags. By default three members and two servers. */
+/** How many, and with which further flags for the server in each place. By default three members and two servers. */
 export interface Options {
   readonly members?: number | undefined
   readonly servers?: number | undefined
-  readonly serverFlags?: ReadonlyArray<string> | undefined
+  readonly serverFlags?: ((place: number) => ReadonlyArray<string>) | undefined
 }
 
 /**
@@ -77,7 +77,11 @@ export const start = (options: Options = {}): Effect.Effect<Cluster, EnvtestErro
 
 const kind = "kube-apiserver"
 
-const launch = Effect.fnUntraced(function* ({ members: size = 3, serverFlags = [], servers: count = 2 }: Options) {
+const launch = Effect.fnUntraced(function* ({
+  members: size = 3,
+  serverFlags = () => [],
+  servers: count = 2
+}: Options) {
   const found = yield* Assets.find
   const binary = found.servers.find(({ server }) => server === kind)
   if (binary === undefined) {
@@ -99,7 +103,10 @@ const launch = Effect.fnUntraced(function* ({ members: size = 3, serverFlags = [
       const process = yield* Daemon.make({
         name,
         command: binary.path,
-        args: [...Flags.apiServer(kind, { directory: site.directory, etcdPort: toEtcd.port, port }), ...serverFlags],
+        args: [
+          ...Flags.apiServer(kind, { directory: site.directory, etcdPort: toEtcd.port, port }),
+          ...serverFlags(index)
+        ],
         guard: site.guard
       })
       const client = yield* site.clientAt(`https://127.0.0.1:${port}`)

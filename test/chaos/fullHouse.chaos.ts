@@ -8,10 +8,10 @@ import { record, repeatedly } from "./options.ts"
 describeServers(
   "a full house",
   () => {
-    it.live.each(Object.entries(FullHouse.worlds))("grants nothing twice, and recovers: %s", ([, play]) =>
+    it.live("grants nothing twice, and recovers", () =>
       repeatedly(
         Effect.fnUntraced(function* (seed) {
-          const outcomes = yield* Effect.scoped(play(seed))
+          const outcomes = yield* FullHouse.play(seed)
           yield* Effect.forEach(outcomes, (outcome) => record({ seed, ...outcome }), { discard: true })
           assert.deepStrictEqual([seed, outcomes.flatMap(FullHouse.problems)], [seed, []])
         })

@@ -7,9 +7,9 @@ import * as FullHouse from "./fullHouse.ts"
 describeServers(
   "a full house",
   () => {
-    it.live.each(Object.entries(FullHouse.worlds))("grants nothing twice, and recovers: %s", ([, play]) =>
+    it.live("grants nothing twice, and recovers", () =>
       Effect.gen(function* () {
-        assert.deepStrictEqual((yield* play(5)).flatMap(FullHouse.problems), [])
+        assert.deepStrictEqual((yield* FullHouse.play(5)).flatMap(FullHouse.problems), [])
       })
     )
   },

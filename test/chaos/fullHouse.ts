@@ -56,18 +56,23 @@ const longerOnObject = 2000
 const contenders = 2
 /** Longer than every lease of the contenders, shorter than that of the token. */
 const outage = settings.ttl + 3000
+/** For faults in which locks are renewed. */
+const strain = 4000
 
 const survive = <E, E2>(crew: Crew.Crew, fault: Crew.Fault<E, E2>, ttl: number) =>
   Crew.survive(crew, fault, settings.turnOf(contenders, ttl))
 
-type World = (seed: number) => Effect.Effect<ReadonlyArray<Outcome>, EnvtestError, Scope.Scope>
+type Phase = (
+  cluster: Cluster.Cluster,
+  seed: number
+) => Effect.Effect<ReadonlyArray<Outcome>, EnvtestError, Scope.Scope>
 
 /** An etcd without space, a suspended etcd, and a slow disk, one after the other. */
-const failingEtcd: World = Effect.fnUntraced(function* (seed) {
-  const { members, servers, site } = yield* Cluster.start({ members: 1, servers: 1 })
+const failingEtcd: Phase = Effect.fnUntraced(function* ({ balancer, members, servers, site }, seed) {
   const [etcd] = members as [Cluster.Member]
   const [api] = servers as [Cluster.Server]
   const { ttl } = settings
+  yield* balancer.choose(() => 0)
   const crew = yield* Crew.make({ kubeConfig: site.kubeConfig, seed, contenders })
   const alarm = (action: "ACTIVATE" | "DEACTIVATE") => etcd.ask("/v3/maintenance/alarm", { action, alarm: "NOSPACE" })
   const play = <E, E2>(
@@ -76,7 +81,7 @@ const failingEtcd: World = Effect.fnUntraced(function* (seed) {
     begin: Effect.Effect<unknown, E>,
     end: Effect.Effect<unknown, E2>
   ) =>
-    Effect.map(survive(crew, { begin, end, millis: outage }, ttl), (survival): Outcome => ({
+    Effect.map(survive(crew, { begin, end, millis: losesAll ? outage : strain }, ttl), (survival): Outcome => ({
       kind,
       ttl,
       losesAll,
@@ -96,45 +101,46 @@ const failingEtcd: World = Effect.fnUntraced(function* (seed) {
   ]
 })
 
-/** An API server at its limits, which refuses requests or, with priority and fairness, queues them. */
-const tooManyRequests =
-  (queues: boolean): World =>
-  (seed) =>
-    Effect.gen(function* () {
-      const { site } = yield* Cluster.start({
-        members: 1,
-        servers: 1,
-        serverFlags: [
-          ...(queues ? [] : ["--enable-priority-and-fairness=false"]),
-          "--max-requests-inflight=4",
-          "--max-mutating-requests-inflight=2"
-        ]
-      })
-      yield* admit(site.request)
-      const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
-      const ttl = Duration.toMillis(LockPolicy.standard.ttl)
-      const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
-      const crew = yield* Crew.make({ kubeConfig, seed, contenders, ttl, requestTimeout })
-      const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
-      const survival = yield* survive(crew, { begin: flood.begin, end: flood.end, millis: outage }, ttl)
-      const { answers, refused } = flood.counts()
-      return [
-        {
-          kind: `API server at its limits, ${queues ? "queueing" : "refusing"}`,
-          ttl,
-          losesAll: false,
-          isFelt: queues ? answers > 0 : refused > 0,
-          ...survival
-        }
-      ]
-    })
+/** The servers at their limits. The first one refuses requests, and the other one, with priority and fairness, queues them. */
+const limits = (place: number): ReadonlyArray<string> => [
+  ...(place === 0 ? ["--enable-priority-and-fairness=false"] : []),
+  "--max-requests-inflight=4",
+  "--max-mutating-requests-inflight=2"
+]
 
-/** The worlds. A seed decides what the contenders do. */
-export const worlds = {
-  "an etcd without space, a suspended etcd and a slow disk": failingEtcd,
-  "an API server that refuses requests": tooManyRequests(false),
-  "an API server that queues requests": tooManyRequests(true)
-} satisfies Readonly<Record<string, World>>
+/** An API server with too many requests, and then the other one. */
+const tooManyRequests: Phase = Effect.fnUntraced(function* ({ balancer, site }, seed) {
+  const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
+  const ttl = Duration.toMillis(LockPolicy.standard.ttl)
+  const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
+  const crew = yield* Crew.make({ kubeConfig, seed, contenders, ttl, requestTimeout })
+  const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
+  const play = Effect.fnUntraced(function* (place: 0 | 1) {
+    yield* Effect.andThen(
+      balancer.choose(() => place),
+      balancer.cut
+    )
+    const before = flood.counts()
+    const survival = yield* survive(crew, { begin: flood.begin, end: flood.end, millis: strain }, ttl)
+    const { answers, refused } = flood.counts()
+    return {
+      kind: `API server at its limits, ${place === 0 ? "refusing" : "queueing"}`,
+      ttl,
+      losesAll: false,
+      isFelt: place === 0 ? refused > before.refused : answers > before.answers,
+      ...survival
+    } satisfies Outcome
+  })
+  return [yield* play(0), yield* play(1)]
+})
+
+/** Plays all of it on one control plane. A seed decides what the contenders do. */
+export const play = Effect.fnUntraced(function* (seed: number) {
+  const cluster = yield* Cluster.start({ members: 1, serverFlags: limits })
+  yield* admit(cluster.site.request)
+  const outcomes = yield* Effect.forEach([failingEtcd, tooManyRequests], (phase) => Effect.scoped(phase(cluster, seed)))
+  return outcomes.flat()
+}, Effect.scoped)
 
 /** Lets the group `lockers` do everything. Members of it are not exempt from limits, as administrators are. */
 const admit = (request: Request) =>

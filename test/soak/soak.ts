@@ -37,7 +37,7 @@ const soak = Effect.fnUntraced(function* (minutes: number, seed: number, keep: (
     return path
   }
   const known = file("tokens.csv", tokens.map((token) => `${token},soak,soak,"system:masters"\n`).join(""))
-  const cluster = yield* Cluster.start({ members: 1, servers: 2, serverFlags: [`--token-auth-file=${known}`] })
+  const cluster = yield* Cluster.start({ members: 1, servers: 2, serverFlags: () => [`--token-auth-file=${known}`] })
 
   let token = 0
   const tokenFile = file("token", tokens[token]!)
