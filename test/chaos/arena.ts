@@ -12,7 +12,7 @@ import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Guard from "../../src/testing/envtest/Guard.ts"
 import * as Faketime from "./faketime.ts"
 import type { Host } from "./host.ts"
-import * as Houses from "./houses.ts"
+import type * as Houses from "./houses.ts"
 import type { Provider } from "./provider.ts"
 import * as Proxy from "./proxy.ts"
 import * as settings from "./settings.ts"
@@ -20,7 +20,7 @@ import { now } from "./testimony.ts"
 import * as Witness from "./witness.ts"
 
 export interface Options {
-  readonly server: Houses.Kind
+  readonly house: Houses.House
   readonly seed: number
   readonly holders: ReadonlyArray<HolderOptions>
   /** How many processes share a rotating token. No fault hits them but those of the servers. */
@@ -97,7 +97,7 @@ const tokenId = "tok-rotating"
 
 /** Starts everything, the holders last. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Arena, EnvtestError, Scope.Scope> {
-  const house = yield* Houses.open(options.server, options.seed)
+  const { house } = options
   const address = house.hosts.length > 0 ? "0.0.0.0" : undefined
   const contested = yield* Effect.forEach(
     options.kinds,

@@ -36,6 +36,8 @@ import { now } from "./testimony.ts"
 
 export interface Options {
   readonly server: Houses.Kind
+  /** A server of this kind that runs already. */
+  readonly house?: Houses.House | undefined
   readonly seed: number
   readonly seconds: number
   /** How many processes contend beside the four with peculiarities. The default depends on the house. */
@@ -90,8 +92,9 @@ export const run = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
   const holders = holdersOf(options)
   const { kinds = options.beside === undefined ? Houses.locksOn(options.server) : ["lock"] } = options
-  const arena = yield* Arena.make({ ...options, kinds, holders, refreshers: refreshers[options.server] })
-  const { contested, house, provider } = arena
+  const { house = yield* Houses.open(options.server, options.seed) } = options
+  const arena = yield* Arena.make({ ...options, house, kinds, holders, refreshers: refreshers[options.server] })
+  const { contested, provider } = arena
   const everybody = holders.map(({ name }) => name)
   if (!(yield* entered(contested, everybody, 0, 60_000 + 10_000 * holders.length))) {
     return yield* new EnvtestError({

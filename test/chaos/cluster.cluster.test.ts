@@ -1,5 +1,6 @@
 /** Several API servers: a short cut of the chaos, and hand-overs while a server does not tell what happens. */
-import { assert, it } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,11 @@ import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
 import { run } from "./chaos.ts"
 import * as Cluster from "./cluster.ts"
+import * as Houses from "./houses.ts"
 import * as Report from "./report.ts"
+
+/** The control plane of all these tests. */
+class Running extends Context.Service<Running, Cluster.Cluster>()("kubelock/test/chaos/Running") {}
 
 /** For a busy machine. */
 const aSecond = 1000
@@ -28,20 +33,13 @@ const aProcess = (kubeConfig: string, identity: string) =>
     )
   )
 
-describeServers(
-  "several API servers",
-  () => {
-    it.live("cost no promise when they are killed, frozen, cut off and restarted", () =>
+const suite = () =>
+  layer(Layer.effect(Running, Cluster.start()), { timeout: "5 minutes", excludeTestServices: true })((it) => {
+    it.effect("a hand-over that the server of the watches does not tell is found by the look at the object", () =>
       Effect.gen(function* () {
-        const report = yield* run({ server: "cluster", seed: 3, seconds: 10, crowd: 0 })
-        assert.deepStrictEqual(Report.problems(report), [])
-      })
-    )
-
-    it.live("a hand-over that the server of the watches does not tell is found by the look at the object", () =>
-      Effect.gen(function* () {
-        const { balancer, servers, site } = yield* Cluster.start({ members: 1 })
+        const { balancer, servers, site } = yield* Running
         yield* balancer.choose(({ isWatch }) => (isWatch ? 0 : 1))
+        yield* Effect.addFinalizer(() => balancer.choose(() => undefined))
         const [one, other] = yield* Effect.all([aProcess(site.kubeConfig, "one"), aProcess(site.kubeConfig, "other")])
         const turn = Effect.fnUntraced(function* (holdFor: number, behind: boolean) {
           const held = yield* Deferred.make<void>()
@@ -70,6 +68,14 @@ describeServers(
         assert.isBelow(after, Duration.toMillis(LockPolicy.standard.ttl) + 3 * aSecond + aSecond)
       })
     )
-  },
-  (server) => server === "kube-apiserver"
-)
+
+    it.effect("cost no promise when they are killed, frozen, cut off and restarted", () =>
+      Effect.gen(function* () {
+        const house = Houses.onCluster(yield* Running)
+        const report = yield* run({ server: "cluster", house, seed: 3, seconds: 10, crowd: 0 })
+        assert.deepStrictEqual(Report.problems(report), [])
+      })
+    )
+  })
+
+describeServers("several API servers", suite, (server) => server === "kube-apiserver")

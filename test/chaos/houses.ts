@@ -42,7 +42,7 @@ export const locksOn = (house: Kind): ReadonlyArray<settings.Kind> =>
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {
   switch (kind) {
     case "cluster":
-      return cluster
+      return Effect.map(Cluster.start(), onCluster)
     case "hosts":
       return twoHosts(seed)
     default:
@@ -78,16 +78,13 @@ const alone = Effect.fnUntraced(function* (server: Server) {
 })
 
 /** Three etcd members and two API servers. At each fault but the last another server can serve. */
-const cluster = Effect.gen(function* () {
-  const running = yield* Cluster.start()
-  return {
-    title: `two kube-apiservers ${running.version} on three etcd members`,
-    url: running.site.url,
-    kubeConfig: running.site.kubeConfig,
-    request: running.site.request,
-    hosts: [],
-    faults: clusterFaults(running)
-  } satisfies House
+export const onCluster = (running: Cluster.Cluster): House => ({
+  title: `two kube-apiservers ${running.version} on three etcd members`,
+  url: running.site.url,
+  kubeConfig: running.site.kubeConfig,
+  request: running.site.request,
+  hosts: [],
+  faults: clusterFaults(running)
 })
 
 /** One API server, and holders on two hosts, each with a cable of its own. */

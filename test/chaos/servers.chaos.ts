@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { describeServers } from "../cluster/describeServers.ts"
 import * as Arena from "./arena.ts"
 import { run } from "./chaos.ts"
+import * as Houses from "./houses.ts"
 import { judge, kindsIn, options } from "./options.ts"
 import * as settings from "./settings.ts"
 
@@ -17,7 +18,7 @@ describeServers("chaos", (server) => {
   it.live("lets the witness see the stale write of a holder that ignores its fencing token", () =>
     Effect.gen(function* () {
       const arena = yield* Arena.make({
-        server,
+        house: yield* Houses.open(server, 1),
         seed: 1,
         kinds: ["lock"],
         holders: [{ name: "careless", conduct: "careless" }, { name: "plain" }]
