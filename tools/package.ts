@@ -11,7 +11,7 @@
 import { execFileSync } from "node:child_process"
 import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join, relative } from "node:path"
-import { rolldown } from "rolldown"
+import { type GetModuleInfo, rolldown } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
 const source = join(root, "src")
@@ -50,15 +50,13 @@ export const build = async (folder: string): Promise<void> => {
   await buildProgram(join(folder, "cli"))
 }
 
-// The file that a shell starts, what `kubelock run` loads in any case, and the file of the threads.
-const programEntries = [
-  "cli/kubelock.ts",
-  "cli/main.ts",
-  "cli/run/run.ts",
-  "internal/kubernetes/connect.ts",
-  "internal/kubernetes/store.ts",
-  "cli/bench/contest/contender.ts"
-] as const
+// The file that a shell starts says where compiled code is, and loads all others.
+const start = "cli/kubelock.ts"
+
+// What `kubelock run` loads in any case.
+const run = ["cli/main.ts", "cli/run/run.ts", "internal/kubernetes/connect.ts", "internal/kubernetes/store.ts"]
+
+const programEntries = [start, ...run, "cli/bench/contest/contender.ts"]
 
 /** Builds the command line into a folder. `package.json` is expected two folders above. */
 export const buildProgram = async (folder: string): Promise<void> => {
@@ -68,6 +66,9 @@ export const buildProgram = async (folder: string): Promise<void> => {
     resolve: {
       alias: {
         "undici/index.js": join(root, "tools/undici.js"),
+        "node:assert": join(root, "tools/assert.cjs"),
+        // The same code as ES modules, of which a bundle takes only what it uses.
+        yaml: join(root, "node_modules/yaml/browser/dist/index.js"),
         // Vega-Lite needs of Vega only what Vega passes on: without this, the program would be half a megabyte larger.
         vega: "vega-util"
       }
@@ -75,17 +76,19 @@ export const buildProgram = async (folder: string): Promise<void> => {
     transform: { inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] } },
     plugins: [assets]
   })
+  let ofRun: ReadonlySet<string> | undefined
   const { output } = await bundle.write({
     dir: folder,
     minify: true,
     chunkFileNames: "[name].js",
-    // The first file says where compiled code is, and loads all others.
     codeSplitting: {
       groups: [
         {
-          name: "program",
-          tags: ["$initial"],
-          test: (id) => !id.endsWith(programEntries[0]) && !id.startsWith(join(source, "cli/bench"))
+          debugName: "program",
+          name: (id, graph) => {
+            ofRun ??= reachable(run, (id) => graph.getModuleInfo(id))
+            return ofRun.has(id) ? "program" : undefined
+          }
         }
       ]
     }
@@ -95,6 +98,18 @@ export const buildProgram = async (folder: string): Promise<void> => {
   // What the assets contain.
   modules.push(join(root, "node_modules/vega/build/vega.min.js"))
   writeFileSync(join(folder, "licenses.txt"), licensesOf(modules))
+}
+
+/** The modules that files of the source import, and those that these import, except for what is loaded later. */
+const reachable = (files: ReadonlyArray<string>, getModuleInfo: GetModuleInfo): ReadonlySet<string> => {
+  const found = new Set<string>()
+  const visit = (id: string): void => {
+    if (found.has(id)) return
+    found.add(id)
+    getModuleInfo(id)?.importedIds.forEach(visit)
+  }
+  for (const file of files) visit(join(source, file))
+  return found
 }
 
 /** Puts the values of a module into the bundle instead of the module, which reads them from files. */
