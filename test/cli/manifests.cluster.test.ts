@@ -76,8 +76,9 @@ const suite = (server: Envtest.Server) =>
           writeFileSync(join(kubelock.folder, command), "#!/bin/sh\necho works\n", { mode: 0o755 })
           const env = `KUBECONFIG=${file} KUBELOCK_NAMESPACE=default JOB_NAME=${account}-29400000`
           const run = (line: string) => Effect.promise(() => kubelock.shell(`${env} ${line}`))
+          const line = `kubelock run ${[lockOf(name), ...other.slice(1)].join(" ")}`
           // RBAC is known to the server a moment after it was written.
-          const reach = run(`kubelock run ${[lockOf(name), ...other.slice(1)].join(" ")} -- true`)
+          const reach = run(`${line} -- true`)
           yield* Effect.repeat(reach, { until: ({ code }) => code === 0, times: 3 })
           assert.deepStrictEqual(yield* reach, { code: 0, stdout: "", stderr: "" })
           assert.deepStrictEqual(yield* run(lineOf(name)), { code: 0, stdout: "works\n", stderr: "" })
@@ -91,12 +92,26 @@ const suite = (server: Envtest.Server) =>
           const role = objectsOf(name).flatMap(({ rules }) => rules ?? [])[0]!
           assert.deepStrictEqual(role.verbs, ["get", "patch", "watch"])
           const api = yield* Envtest.ApiServer
-          for (const needed of ["get", "patch"]) {
+          const without = Effect.fnUntraced(function* (needed: string) {
             const rules = [{ ...role, verbs: role.verbs.filter((verb) => verb !== needed) }]
             const path = `/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/${account}`
             assert.strictEqual((yield* api.request("PATCH", path, { rules })).status, 200)
+          })
+          const holder = yield* Effect.promise(() =>
+            kubelock.holding(lockOf(name), "--kubeconfig", api.kubeConfigPath, "-n", "default", ...other.slice(1))
+          )
+          // It stops waiting after a while. Until then it is told of changes, or else says that it polls.
+          const wait = run(`timeout 8 ${line} -- true`)
+          assert.deepStrictEqual(yield* wait, { code: 124, stdout: "", stderr: "" })
+          yield* without("watch")
+          const polling = yield* Effect.repeat(wait, { until: ({ stderr }) => stderr !== "", times: 3 })
+          assert.match(polling.stderr, /Waiters poll, since they may not watch\. Not allowed to watch /)
+          holder.process.kill()
+          yield* Effect.promise(() => holder.ended)
+          for (const needed of ["get", "patch"]) {
+            yield* without(needed)
             // A candidate asks again for as long as it stands.
-            const denied = run(`timeout 20 kubelock run ${[lockOf(name), ...other.slice(1)].join(" ")} -- true`)
+            const denied = run(`timeout 20 ${line} -- true`)
             const { code, stderr } = yield* Effect.repeat(denied, { until: ({ code }) => code !== 0, times: 3 })
             assert.notStrictEqual(code, 0)
             assert.match(stderr, new RegExp(`Not allowed to ${needed} `))
