@@ -78,7 +78,7 @@ export type WishEnd =
 /**
  * What can happen. `process` is who did it or to whom it was done. `Trouble` may keep a process from its work; what is `Odd` must
  * not. The object is gone after a write whose verb is `delete`. `on` is the object, where there are several. `Kept` is a write to the Lease of a
- * session: the session that it names now, until when that lives, and the one that has ended with the write.
+ * session: the session that it names now, until when that lives, the one that has ended with the write, and the holds that somebody breaks.
  */
 export type Happening =
   | { readonly _tag: "Wished"; readonly acquisition: string; readonly permits?: number; readonly on?: string }
@@ -103,6 +103,7 @@ export type Happening =
       readonly session: string | undefined
       readonly until: number
       readonly ended: string | undefined
+      readonly broken: ReadonlyArray<string>
     }
   | { readonly _tag: "Fenced"; readonly acquisition: string; readonly token: bigint; readonly accepted: boolean }
   | { readonly _tag: "Misjudged"; readonly off: number }
@@ -193,7 +194,8 @@ const describe = (event: Event): string => {
     case "Kept":
       return [
         ...(event.ended === undefined ? [] : [`ends ${event.ended}`]),
-        ...(event.session === undefined ? [] : [`${event.session} lives until ${seconds(event.until)}`])
+        ...(event.session === undefined ? [] : [`${event.session} lives until ${seconds(event.until)}`]),
+        ...event.broken.map((hold) => `${hold} is broken`)
       ].join(", ")
     case "Fenced":
       return `${event.acquisition} writes to the resource with token ${token(event.token)}: ${event.accepted ? "accepted" : "rejected"}`

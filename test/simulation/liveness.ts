@@ -252,7 +252,7 @@ export const losses: Rule = (line) =>
 
 /**
  * Nobody tells of a loss without grounds: that a lock is another's, or nobody's, or that the object is gone, is told only if it has
- * been so since the lock was acquired. A commit of its own that was applied counts as one.
+ * been so since the lock was acquired. A commit of its own that was applied counts as one, and so does what somebody breaks under a session.
  */
 export const groundless: Rule = (line) => {
   const gone = new Set<string>()
@@ -262,6 +262,7 @@ export const groundless: Rule = (line) => {
       if (owner !== undefined && owner !== event.after.lock?.owner) gone.add(owner)
       return []
     }
+    if (event._tag === "Kept") event.broken.forEach((hold) => gone.add(hold))
     if (event._tag !== "Lost" || event.reason === "Expired") return []
     return gone.has(turnOf(line, event.acquisition))
       ? []

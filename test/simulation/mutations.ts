@@ -25,14 +25,15 @@ export interface Seen {
 }
 
 /**
- * A mutation: of the store as the server keeps it, of how the time is learnt, of what the library runs on, of the locks that it gives, or of
- * the times of an election.
+ * A mutation: of the store as the server keeps it, of how the time is learnt, of what the library runs on, of the locks that it gives, of
+ * the store of an operator, or of the times of an election.
  */
 export interface Mutation {
   readonly learns?: typeof serverClock.learn
   readonly served?: (store: Store) => Store
   readonly seen?: (machine: Machine, seen: Seen) => Seen
   readonly holds?: (held: Held) => Held
+  readonly breaks?: (store: Store) => Store
   readonly times?: (election: ElectionPlan) => ElectionPlan
 }
 

@@ -156,8 +156,9 @@ export interface Plan {
   readonly election?: ElectionPlan
   /** Of what the permits are that the holders take, if they hold no lock. */
   readonly permits?: PermitsPlan
-  /** Whether there are sessions, and two objects. */
+  /** Whether there are sessions, and two objects. An operator breaks one of the locks at `breaks`. */
   readonly sessions?: true
+  readonly breaks?: ReadonlyArray<number>
   /** When everything that goes wrong has ended, but for the crashes. */
   readonly calmFrom: number
   /** Until when processes go for another round. */

@@ -522,8 +522,8 @@ describe("a rule of sessions", () => {
   const session = "jobs/kubelock-session-1 uid-1 p1/1"
   const on = (event: Event): Event =>
     event._tag === "Wished" || event._tag === "Written" ? { ...event, on: "token" } : event
-  const kept = (time: number, process: string, until: number, ended?: string) =>
-    at(time, process, { _tag: "Kept", session: ended === undefined ? session : undefined, until, ended })
+  const kept = (time: number, process: string, until: number, ended?: string, broken: ReadonlyArray<string> = []) =>
+    at(time, process, { _tag: "Kept", session: ended === undefined ? session : undefined, until, ended, broken })
   const under = (until = Infinity): LockOn => ({ owner: "p1/1", until, session })
   const brokenIn = (history: ReadonlyArray<Event>) => brokenBy(history.map(on), { sessions: true })
 
@@ -551,6 +551,29 @@ describe("a rule of sessions", () => {
     const alive = [...held, wished(200, "p2/1"), ...crashed]
     assert.deepStrictEqual(brokenIn([...alive, ...takenAt(4100, Infinity)]), ["theft"])
     assert.deepStrictEqual(brokenIn([...alive, kept(2900, "p2", 0, session), ...takenAt(2950, 2900)]), ["fencedEarly"])
+  })
+
+  it("lets a lock be taken from a session that lives once its holder is told, and excuses nobody before", () => {
+    const takenFromUs = [
+      ...held,
+      kept(200, "operator", 3000, undefined, ["p1/1"]),
+      wished(200, "p2/1"),
+      written(300, "operator", object(2, under()), object(3)),
+      written(310, "p2", object(3), object(4, lockOf("p2/1", 9000))),
+      ...granted(320, "p2/1", 4),
+      ...released(330, "p2/1"),
+      at(20_000, "p2", { _tag: "Finished" })
+    ]
+    const toldAt = (time: number) =>
+      [
+        ...takenFromUs,
+        at(time, "p1", { _tag: "Invalid", acquisition: "p1/1" }),
+        at(time, "p1", { _tag: "Lost", acquisition: "p1/1", reason: "Removed" }),
+        ...released(time, "p1/1"),
+        at(20_000, "p1", { _tag: "Finished" })
+      ].toSorted((a, b) => a.at - b.at)
+    assert.deepStrictEqual(brokenIn(toldAt(250)), [])
+    assert.deepStrictEqual(brokenIn(toldAt(400)), ["exclusion"])
   })
 
   it("forbids to renew a session that has ended", () => {

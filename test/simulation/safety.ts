@@ -58,7 +58,9 @@ const watchRobberies = (line: timeline.Timeline) => {
  */
 export const victimOf = (plan: Plan, { after, at, before, process }: Written): string | undefined => {
   if (before?.lock === undefined || isHolder(plan, process)) return undefined
-  const { owner, unseen, until } = before.lock
+  const { owner, session, unseen, until } = before.lock
+  // It is taken from a holder that knows.
+  if (session !== undefined) return undefined
   if (timeline.isSameLock(before.lock, after.lock) || (unseen !== undefined && owner === after.lock?.owner))
     return undefined
   const mayBeTaken = after.lock !== undefined && unseen !== undefined && at >= unseen

@@ -56,5 +56,11 @@ export const mutations: ReadonlyArray<MutatedSessions> = [
   },
   { name: "fence without comparing", by: "fencedEarly", within: 100, how: onLeases(() => withoutComparison) },
   { name: "are relied on past their last renewal", by: "exclusion", within: 60, how: onLeases(() => believing) },
+  {
+    name: "are broken and not told",
+    by: "exclusion",
+    within: 20,
+    how: { breaks: (store) => ({ ...store, sessionLeases: undefined }) }
+  },
   { name: "trust a session of the same name", by: "exclusion", within: 100, how: onLeases(trusting) }
 ]

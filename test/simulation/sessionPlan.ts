@@ -14,6 +14,8 @@ export const make = (seed: number): Plan => {
   const holders = names("p", die.between(2, 6))
   const isLate = theme === "storm" && die.chance(0.5)
   const withSessions = die.pick([1, 1, 0.7])
+  const breaking = dice.make(seed, "breaks")
+  const breaks = breaking.chance(0.6) ? [] : Array.from({ length: 3 }, () => breaking.between(0, busyUntil))
 
   const drawHolder = (name: string): HolderPlan => {
     const interval = die.pick([100, 200, 500])
@@ -64,7 +66,8 @@ export const make = (seed: number): Plan => {
     holders: holders.map(drawHolder),
     dexes: [],
     vandal: undefined,
-    sessions: true
+    sessions: true,
+    breaks: breaks.toSorted((a, b) => a - b)
   }
 }
 

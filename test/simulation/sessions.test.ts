@@ -16,8 +16,8 @@ const kindsOf = ({ history, plan }: Verdict): ReadonlyArray<string> => [
       case "Lost":
         return [event.reason]
       case "Kept": {
-        const { ended, process, session } = event
-        if (ended === undefined) return ["kept"]
+        const { broken, ended, process, session } = event
+        if (ended === undefined) return broken.length === 0 ? ["kept"] : ["told of a break"]
         if (processOf(ended.split(" ")[2]!) === process) return ["ended in order"]
         return [session === undefined ? "fenced" : "had by another session"]
       }
@@ -38,7 +38,9 @@ describePromises({
   kindsOf,
   expected: [
     ..."kept,ended in order,fenced,had by another session,under a session,without a session".split(","),
-    ..."Granted,GivenUp,LockConflict,LockTimeout,Expired,Crashed,Stall,Suspend,Partition,Restart".split(","),
+    ..."told of a break,Removed,Granted,GivenUp,LockConflict,LockTimeout,Expired,Crashed,Stall,Suspend,Partition,Restart".split(
+      ","
+    ),
     ..."wall clock set by a while,write: answer dropped,write: request slow,write: request late".split(",")
   ],
   // Not where a layer closes while a withdrawal pauses, as in seed 8: that pause goes on by the machine's own clock (`engine/closing.ts`).

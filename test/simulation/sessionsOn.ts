@@ -23,7 +23,8 @@ export const sessionsOn = (
         _tag: "Kept",
         session: is && plainly(is),
         until: Date.parse(String(renewTime)) + 1000 * Number(leaseDurationSeconds) - ahead,
-        ended: ended && plainly(ended)
+        ended: ended && plainly(ended),
+        broken: after?.annotations["kubelock.dev/session-broken"]?.split(" ").map(plainly) ?? []
       }
     }
   }

@@ -201,6 +201,10 @@ const runOnTestClock = Effect.fnUntraced(function* (plan: Plan, mutation: Mutati
   }
   yield* start(Effect.ignore(observe(surroundings)))
   if (plan.permits !== undefined) yield* start(Effect.scoped(operator.run(surroundings, plan.permits, at)))
+  if (plan.breaks !== undefined) {
+    const { breaks = identity } = mutation
+    yield* start(Effect.scoped(operator.breakLocks(surroundings, plan.breaks, objects, at, breaks)))
+  }
 
   const pass = Effect.fnUntraced(function* (millis: number) {
     for (let passed = 0; passed < millis; passed += witnesses.sight) {
