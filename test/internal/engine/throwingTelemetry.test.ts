@@ -1,9 +1,10 @@
-/** A logger or a tracer that throws. No lock stays held without an owner, and every loss is reported. */
+/** A logger, a tracer or a metric that throws. No lock stays held without an owner, and every loss is reported. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { dexLockUntil, id, setUp } from "../../utils/processes.ts"
@@ -28,10 +29,19 @@ const tracerThat = (breaks: "Begin" | "End") =>
     })
   )
 
+// Keeps no metric.
+class ThrowingRegistry extends Map {
+  override get = throwing
+  override set = throwing
+}
+
+const metrics = Layer.succeed(Metric.MetricRegistry, new ThrowingRegistry())
+
 const cases = [
   ["a logger that throws", logger],
   ["a tracer that throws at the begin of a span", tracerThat("Begin")],
-  ["a tracer that throws at the end of a span", tracerThat("End")]
+  ["a tracer that throws at the end of a span", tracerThat("End")],
+  ["a metric that throws", metrics]
 ] as const
 
 describe.each(cases)("%s", (_, telemetry) => {
