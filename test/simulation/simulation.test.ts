@@ -83,7 +83,7 @@ describePromises({
       trouble === "409" || trouble === "request late" ? [] : [`read: ${trouble}`]
     ),
     ...plans.troubles.map((trouble) => `write: ${trouble}`),
-    ...plans.troubles.flatMap((trouble) => (trouble === "request late" ? [] : [`commit: ${trouble}`])),
+    ...plans.troubles.map((trouble) => `commit: ${trouble}`),
     ..."Stall,Suspend,Partition,Restart,Crashed,GivenUp,passed on,stale write,Expired,TakenOver,Removed".split(","),
     ..."watch,own watch,spoiled,line is full,handed over,handed to an arrival,handed to a ghost,queued again".split(
       ","

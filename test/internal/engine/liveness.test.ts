@@ -44,6 +44,32 @@ describe("several locks", () => {
   )
 })
 
+describe("the last of several locks", () => {
+  it.effect(
+    "is valid as well when all are given: one whose grant took longer than its lease fails the acquisition",
+    () =>
+      Effect.gen(function* () {
+        const { store } = yield* FaultyStore.make(["a", "b"])
+        const lock = yield* Lock.make({ identity: "us" }).pipe(
+          Effect.provideService(ObjectStore, {
+            ...store,
+            compareAndSwap: (id, write) =>
+              Effect.tap(store.compareAndSwap(id, write), () => Effect.sleep(id === "b" ? "12 seconds" : 0))
+          })
+        )
+        const both = yield* Effect.forkChild(
+          Effect.scoped(Effect.asVoid(Lock.scopedAll(["a", "b"]))).pipe(
+            Effect.provideService(Lock.Lock, lock),
+            Effect.flip
+          ),
+          { startImmediately: true }
+        )
+        yield* pass(40_000, 100)
+        assert.deepInclude(yield* Fiber.join(both), { _tag: "LockLost", id: "b" })
+      }).pipe(Effect.scoped)
+  )
+})
+
 describe("a wait schedule without delays", () => {
   it.effect("makes at most a hundred attempts a second", () =>
     Effect.gen(function* () {
