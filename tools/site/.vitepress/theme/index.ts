@@ -1,3 +1,4 @@
+import type { Theme } from "vitepress"
 import DefaultTheme from "vitepress/theme"
 import { defineAsyncComponent } from "vue"
 import Diagram from "./Diagram.vue"
@@ -12,4 +13,4 @@ export default {
       defineAsyncComponent(() => import("./Play.vue"))
     )
   }
-}
+} satisfies Theme
