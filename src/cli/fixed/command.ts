@@ -67,7 +67,7 @@ const codes = (lost: string) => `EXIT CODES
 export const acquire = verb("acquire", acquireFlags, () => import("./fixed.ts").then(({ acquire }) => acquire)).pipe(
   Command.withShortDescription("Acquires a lock for a fixed time, and prints its handle"),
   Command.withDescription(
-    `Acquires a lock for a fixed time, and prints its handle, for a pipeline whose steps are processes of their own. Nothing renews it but \`${program} renew\`. If a command can hold the lock instead, use \`${program} run\`: it notices a loss.
+    `Acquires a lock for a fixed time, and prints its handle, for a pipeline whose steps are processes of their own. Nothing renews it but \`${program} renew\`. If a command can hold the lock instead, use \`${program} run\`: it notices a loss. Only plain locks have handles: permits and shared locks need \`${program} run\`.
 
 ${codes(`${exitCodes.notHad}   the lock was not had in time (--conflict-exit-code)`)}`
   ),
