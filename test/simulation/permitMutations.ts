@@ -168,7 +168,7 @@ export const mutations: ReadonlyArray<MutatedPermits> = [
   {
     name: "counts its lease from the answer on",
     by: "limit",
-    seed: 154,
+    seed: 71,
     how: { seen: (_, seen) => stopping(seen) }
   }
 ]
