@@ -12,6 +12,7 @@
  * Or it is late: a buffer passes on what it has once more fills it, which may be what the waiter wrote after it had looked by itself.
  * So the process also polls if waiters learned several of the last hand-overs by looking.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,7 @@ import {
   type WatchOptions
 } from "../../ObjectStore.ts"
 import type { Answer } from "../protocol/answer.ts"
+import * as ClockReading from "../time/clockReading.ts"
 import type { Timers } from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
 import { isOlder } from "../version.ts"
@@ -115,10 +117,13 @@ export const make = Effect.fnUntraced(function* (
   label: NonNullable<WatchOptions["label"]>,
   timers: Timers
 ): Effect.fn.Return<WatchPool, never, Scope.Scope> {
-  let isForbidden = false
+  const clock = yield* Clock.Clock
+  const now = () => ClockReading.monotonic(clock)
+  // Until when no watch is opened. A timer for that would keep a process alive that has nothing to do any more.
+  let forbiddenUntil = Number.NEGATIVE_INFINITY
+  let deafUntil = Number.NEGATIVE_INFINITY
   let isSuspect = false
   let hasReported = false
-  let isDeaf = false
   let hasReportedDeaf = false
   // A watch was deaf, and none has told anything since.
   let hasBeenDeaf = false
@@ -136,25 +141,19 @@ export const make = Effect.fnUntraced(function* (
   // A server that has just started forbids for a moment what it allows, so the second refusal counts.
   const noteForbidden = (error: StoreError) =>
     Effect.suspend(() => {
-      if (isForbidden || error._tag !== "LockForbidden") return Effect.void
+      if (now() < forbiddenUntil || error._tag !== "LockForbidden") return Effect.void
       if (!isSuspect) {
         isSuspect = true
         return Effect.void
       }
-      isForbidden = true
-      timers.schedule(forbiddenMillis, () => {
-        isForbidden = false
-      })
+      forbiddenUntil = now() + forbiddenMillis
       if (hasReported) return Effect.void
       hasReported = true
       return quiet(Effect.logWarning(`Waiters poll, since they may not watch. ${error.message}`))
     })
 
   const noteDeaf = Effect.suspend(() => {
-    isDeaf = true
-    timers.schedule(deafMillis, () => {
-      isDeaf = false
-    })
+    deafUntil = now() + deafMillis
     if (hasReportedDeaf) return Effect.void
     hasReportedDeaf = true
     return quiet(
@@ -289,7 +288,7 @@ export const make = Effect.fnUntraced(function* (
     return {
       get: (id: string) => watches.get(id),
       open: (id: string, fork: Fork, since: string | undefined) => {
-        if (isForbidden || isDeaf) return undefined
+        if (now() < Math.max(forbiddenUntil, deafUntil)) return undefined
         const watch = watches.get(id) ?? start(id, fork, since)
         watch.touch()
         return watch.latest()?._tag === "Failure" ? undefined : watch

@@ -1,13 +1,19 @@
 /** How a waiter hears of the lock: by a watch that wakes only that waiter, or by polling if watching fails. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import * as watchPool from "../../../src/internal/engine/watchPool.ts"
+import * as timers from "../../../src/internal/time/timers.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as Lock from "../../../src/Lock.ts"
 import { ObjectStore, type WatchEvent } from "../../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import { contend } from "../../utils/contend.ts"
 import { logged } from "../../utils/logged.ts"
 import { busy, id, pass, setUp } from "../../utils/processes.ts"
@@ -305,5 +311,42 @@ describe("a waiter", () => {
       yield* soon
       assert.isTrue(yield* theirs.has)
     })
+  )
+})
+
+describe("the watches of a layer", () => {
+  const leftAfter = Effect.fnUntraced(function* (watch: ObjectStore["Service"]["watch"]) {
+    const { store } = yield* ObjectStoreMemory.make({ objects: [id] })
+    const clock = yield* Clock.Clock
+    let asleep = 0
+    const counting: Clock.Clock = Object.assign(Object.create(clock), {
+      sleep: (duration: Parameters<Clock.Clock["sleep"]>[0]) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => asleep++),
+          () => clock.sleep(duration),
+          () => Effect.sync(() => asleep--)
+        )
+    })
+    const scope = yield* Scope.make()
+    const pool = yield* Effect.flatMap(timers.make, (timing) =>
+      watchPool.make({ ...store, watch }, { key: "a", value: "b" }, timing)
+    ).pipe(Scope.provide(scope), Effect.provideService(Clock.Clock, counting))
+    for (let times = 0; times < 3; times++) {
+      yield* pool.open(id, "Object")
+      yield* pass(watchPool.failedMillis + 1)
+    }
+    assert.isUndefined(yield* pool.open(id, "Object"))
+    yield* Scope.close(scope, Exit.void)
+    yield* pass(watchPool.failedMillis + 1)
+    return asleep
+  })
+
+  it.effect(
+    "leave no timer behind that a process must wait for, also if it may not watch, or its watches are deaf",
+    () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* leftAfter(() => Stream.fail(forbidden)), 0)
+        assert.strictEqual(yield* leftAfter(() => Stream.never), 0)
+      }).pipe(logged)
   )
 })
