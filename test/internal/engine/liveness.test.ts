@@ -33,6 +33,7 @@ describe("several locks", () => {
         { startImmediately: true }
       )
       yield* TestClock.adjust("12 seconds")
+      assert.isDefined(both.pollUnsafe(), "it waits on for the other one")
       yield* Fiber.interrupt(theirs)
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(both)
