@@ -45,6 +45,28 @@ describe("several locks", () => {
   )
 })
 
+describe("a holder that has lost track of the server's time", () => {
+  it.effect("reads before it renews", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      let isVague = false
+      const us = yield* world.aProcess("us", {}, (store) => ({
+        ...store,
+        now: Effect.map(store.now, ({ earliest, latest }) =>
+          isVague ? { earliest: earliest - 8000, latest: latest + 8000 } : { earliest, latest }
+        ),
+        read: (id) => Effect.tap(store.read(id), () => Effect.sync(() => void (isVague = false)))
+      }))
+      const held = yield* (yield* us.wants()).held
+      us.requests.length = 0
+      isVague = true
+      yield* TestClock.adjust("3400 millis")
+      assert.deepStrictEqual(us.requests, ["read", "write"])
+      assert.isTrue(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("the last of several locks", () => {
   it.effect(
     "is valid as well when all are given: one whose grant took longer than its lease fails the acquisition",
