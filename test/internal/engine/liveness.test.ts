@@ -45,6 +45,22 @@ describe("several locks", () => {
   )
 })
 
+describe("a renewal that was applied, and whose answer was lost,", () => {
+  it.effect("counts once a reading has shown it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const held = yield* (yield* us.wants()).held
+      us.faults.push(["write", "Lost"], ["write", "None"])
+      for (let i = 0; i < 100; i++) us.faults.push(["write", "Refused"])
+      yield* pass(12_000, 100)
+      assert.isTrue(yield* held.isValid)
+      yield* pass(2500, 100)
+      assert.isFalse(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a holder that has lost track of the server's time", () => {
   it.effect("reads before it renews", () =>
     Effect.gen(function* () {
