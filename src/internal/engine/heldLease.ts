@@ -227,12 +227,15 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     return holding.firstRenewal(this.#state, this.#terms, this.#now())
   }
 
+  // The write of another lease may renew it while it waits.
   get renew(): Effect.Effect<number | undefined> {
-    return Effect.suspend(() => {
-      const left = this.#renewAt - this.#now().monotonic
-      if (left > 0) return Effect.succeed(left)
-      return telemetry.span("renew", this.contender, this.#span)(this.#alone(this.#renewOnce(this.#terms.renewEvery!)))
-    })
+    return this.#alone(
+      Effect.suspend(() => {
+        const left = this.#renewAt - this.#now().monotonic
+        if (left > 0) return Effect.succeed(left)
+        return telemetry.span("renew", this.contender, this.#span)(this.#renewOnce(this.#terms.renewEvery!))
+      })
+    )
   }
 
   renewBeside<A>(write: (renewal: RenewalBeside | undefined) => Effect.Effect<A>): Effect.Effect<A> {

@@ -486,6 +486,27 @@ describe("permits", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "leases of one process that are due while the write is under way that renews them are not written again",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const { requests, store } = FaultyStore.over(world.memory)
+        const { semaphore } = yield* servicesOver(
+          { ...store, compareAndSwap: (id, write) => Effect.delay(store.compareAndSwap(id, write), "20 millis") },
+          "p"
+        )
+        for (let second = 0; second < 4; second++) {
+          yield* wants(semaphore.take(id, { limit: 8 }))
+          yield* TestClock.adjust("1 second")
+        }
+        assert.lengthOf((yield* semaphore.inspect(id)).holders, 4)
+        requests.length = 0
+        for (let second = 0; second < 60; second++) yield* TestClock.adjust("1 second")
+        assert.isAtMost(requests.length, 20)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("fibers that come while others give permits back are not forgotten", () =>
     Effect.gen(function* () {
       const world = yield* setUp
