@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import * as precondition from "./internal/precondition.ts"
+import { holds } from "./internal/precondition.ts"
 import * as LockError from "./LockError.ts"
 import * as LockPolicy from "./LockPolicy.ts"
 import {
@@ -184,11 +184,10 @@ export const layer = (options: Options = {}): Layer.Layer<ObjectStore> =>
   )
 
 const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
-  "resourceVersion" in expect
-    ? expect.resourceVersion === current.resourceVersion
-    : precondition.isMet(expect.annotations, current.annotations) &&
-      (expect.absent ?? []).every((path) => isAbsent(current.content ?? {}, path)) &&
-      (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)
+  holds(expect, current) &&
+  ("resourceVersion" in expect ||
+    ((expect.absent ?? []).every((path) => isAbsent(current.content ?? {}, path)) &&
+      (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)))
 
 // Filters as an API server does: an object that loses the label is reported once as deleted.
 const selectBy =

@@ -22,13 +22,12 @@ import type {
   Content,
   MetadataPatch,
   ObjectSnapshot,
-  Precondition,
   ServerTime,
   WatchEvent
 } from "../../ObjectStore.ts"
 import { ObjectStore } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
-import * as precondition from "../precondition.ts"
+import { holds } from "../precondition.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as rfc3339 from "../time/rfc3339.ts"
 import { isOlder } from "../version.ts"
@@ -163,7 +162,7 @@ export const make = (
         current = yield* leases.read(id)
         reads++
       }
-      if (isMet(patch.expect, yield* see(id, current))) {
+      if (holds(patch.expect, yield* see(id, current))) {
         const answer = yield* leases.compareAndSwap(id, translated(patch, current, yield* leases.now))
         if (Option.isSome(answer)) return Option.some(yield* see(id, answer.value))
         if ("resourceVersion" in patch.expect) return Option.none()
@@ -204,11 +203,6 @@ const isPeers = (spec: LeaseSpec): boolean =>
   leaseSpec.holderOf(spec) !== undefined && leaseSpec.ownLease(spec) === undefined
 
 const peerKey = (key: string): string => `${key}-peer`
-
-const isMet = (expect: Precondition, { annotations, resourceVersion }: ObjectSnapshot): boolean =>
-  "resourceVersion" in expect
-    ? expect.resourceVersion === resourceVersion
-    : precondition.isMet(expect.annotations, annotations)
 
 /** The expiry of a holder as long as nothing is known of the server's time. */
 const endOfTime = "9999-12-31T23:59:59Z"

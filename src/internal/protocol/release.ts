@@ -9,7 +9,7 @@ import { isFree, type Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
-import { isMet } from "../precondition.ts"
+import { holds } from "../precondition.ts"
 import { type Answer, isOfStart, type Now } from "./answer.ts"
 import * as rules from "./rules.ts"
 
@@ -209,9 +209,6 @@ const releaseIfOurs = (self: Release, snapshot: ObjectSnapshot, now: Now): Step 
     ? [{ _tag: "Settling" }, { _tag: "Write", write: settledBy ?? write, requeues: false }]
     : settle(self, { _tag: "Reading" }, undefined, snapshot, now)
 }
-
-const holds = (expect: ConditionalPatch["expect"], { annotations, resourceVersion }: ObjectSnapshot): boolean =>
-  "resourceVersion" in expect ? expect.resourceVersion === resourceVersion : isMet(expect.annotations, annotations)
 
 // The plan did not know a waiter that joined meanwhile. The answer shows it.
 const settle = (
