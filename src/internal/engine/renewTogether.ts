@@ -25,21 +25,24 @@ export const write = (
   own: AnnotationGuardedPatch,
   beside: ReadonlyArray<Beside>
 ): Effect.Effect<Answer> => {
+  // No answer if there is nothing beside it, or one of them has changed.
   const writeWith = Effect.fnUntraced(function* (others: ReadonlyArray<RenewalBeside>) {
-    if (others.length === 0) return yield* requests.write(store, id, own)
+    if (others.length === 0) return undefined
     const answer = yield* requests.write(store, id, together([own, ...others.map(({ write }) => write)]))
-    if (answer._tag === "Refused") return yield* requests.write(store, id, own)
+    if (answer._tag === "Refused") return undefined
     if (answer._tag === "Written") for (const { take } of others) yield* take(answer)
     return answer
   })
   const collect = (
     [next, ...rest]: ReadonlyArray<Beside>,
     others: ReadonlyArray<RenewalBeside>
-  ): Effect.Effect<Answer> =>
+  ): Effect.Effect<Answer | undefined> =>
     next === undefined
       ? writeWith(others)
       : next.renewBeside((renewal) => collect(rest, renewal === undefined ? others : [...others, renewal]))
-  return collect(beside, [])
+  return Effect.flatMap(collect(beside, []), (answer) =>
+    answer === undefined ? requests.write(store, id, own) : Effect.succeed(answer)
+  )
 }
 
 // All of them or none.

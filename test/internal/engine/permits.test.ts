@@ -507,6 +507,23 @@ describe("permits", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("a lease that is renewed alone, since another one has changed, holds up none of the others", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { faults, requests, semaphore } = yield* world.aProcess("p")
+      for (let second = 0; second < 2; second++) {
+        yield* wants(semaphore.take(id, { limit: 8 }))
+        yield* TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("10 seconds")
+      requests.length = 0
+      faults.push(["write", "Conflicts"], ["write", "Hangs"])
+      while (requests.length === 0) yield* TestClock.adjust("100 millis")
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(requests, ["write", "write", "write"])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("fibers that come while others give permits back are not forgotten", () =>
     Effect.gen(function* () {
       const world = yield* setUp
