@@ -108,7 +108,7 @@ describe.concurrent("a lock with a handle", () => {
   it("ends the command that runs under it if it is lost", async () => {
     const handle = await acquire("taken")
     const shell = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-    const running = kubelock.start(["renew", handle, "--ttl", "2", "--", "sh", "-c", shell])
+    const running = kubelock.start(["renew", handle, "--ttl", "4", "--", "sh", "-c", shell])
     await running.says("ready")
     await kubelock.run(["break", "taken", "--yes"])
     const { code, stderr, stdout } = await running.ended
@@ -130,6 +130,22 @@ describe.concurrent("a lock with a handle", () => {
           assert.match(stderr, /kubelock: silent could not be renewed in time\.\n$/)
         })
       )
+    ))
+
+  it("runs no command if its lease was over before the renewal was answered", () =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const handle = yield* Effect.promise(() => acquire("slow", "--ttl", "1"))
+        yield* kubelock.server.inject(Fault.Delay({ at: "Answer", duration: "3 seconds" }), {
+          when: ({ method, path }) => method === "PATCH" && path.includes("/slow")
+        })
+        const ended = yield* Effect.promise(() => kubelock.run(["renew", handle, "--ttl", "2", "--", "echo", "in"]))
+        assert.deepStrictEqual(ended, {
+          code: 76,
+          stdout: "",
+          stderr: "kubelock: slow could not be renewed in time.\n"
+        })
+      }).pipe(Effect.scoped)
     ))
 
   it("is still there if the command is not found", async () => {

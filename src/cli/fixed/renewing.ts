@@ -14,8 +14,8 @@ import type { RenewGiven } from "./command.ts"
 /**
  * Runs a command, and ends as it does. The lock is left on the object, as it was found. `renewal` renews it once.
  *
- * A quarter of the TTL after each renewal comes the next one, which may take as long. Then the command is ended, and has another quarter for
- * that: it is dead before the lease ends. (Our choice.)
+ * A quarter of the TTL after each renewal comes the next one, which may take as long. Then the command is ended, no later than the grace
+ * before the lease ends: it is dead by then. (Our choice.)
  */
 export const run = (
   line: CommandLine,
@@ -28,31 +28,33 @@ export const run = (
     if (Duration.isGreaterThan(grace, quarter)) {
       return yield* misused(`--grace must be at most a quarter of --ttl, which is ${Duration.format(ttl)}`)
     }
+    const { fencingToken, holderId, name } = handle
     const clock = yield* Clock.Clock
+    const reliedOn = Duration.toMillis(ttl) * (1 - ClockReading.maxDrift) - Duration.toMillis(grace)
     let renewedAt = ClockReading.read(clock)
-    const isValid = Effect.sync(
-      () => ClockReading.elapsed(renewedAt, ClockReading.read(clock)).max < Duration.toMillis(ttl)
-    )
-    const renew = Effect.suspend(() => {
+    const left = () => reliedOn - ClockReading.elapsed(renewedAt, ClockReading.read(clock)).max
+    const aQuarterAtMost = () => Math.min(Duration.toMillis(quarter), left())
+
+    const lost = new Ended({ code: exitCodes.lost, message: `${name} could not be renewed in time.` })
+    // An answer may come when its lease is over. A process that was suspended may find it over, too.
+    const check = Effect.suspend(() => (left() > 0 ? Effect.void : Effect.fail(lost)))
+    const renew = Effect.gen(function* () {
       const begun = ClockReading.read(clock)
-      return Effect.map(renewal, () => {
-        renewedAt = begun
-      })
+      yield* renewal
+      renewedAt = begun
+      yield* check
     })
-    const lost = new Ended({ code: exitCodes.lost, message: `${handle.name} could not be renewed in time.` })
     const keep = Effect.gen(function* () {
-      yield* Effect.sleep(quarter)
-      // A process that was suspended finds its lease over.
-      if (!(yield* isValid)) return yield* lost
+      yield* Effect.sleep(aQuarterAtMost())
+      yield* check
       yield* Effect.retry(renew, {
-        while: ({ _tag }) => _tag !== "LockStale",
+        while: ({ _tag }) => _tag !== "LockStale" && _tag !== "Ended",
         schedule: Schedule.spaced("1 second")
-      }).pipe(Effect.timeoutOrElse({ duration: quarter, orElse: () => Effect.fail(lost) }))
+      }).pipe(Effect.timeoutOrElse({ duration: aQuarterAtMost(), orElse: () => Effect.fail(lost) }))
     }).pipe(Effect.forever)
 
     yield* renew
-    const { fencingToken, holderId, name } = handle
-    const subject = { holderId, fencingToken, isValid }
+    const subject = { holderId, fencingToken, isValid: Effect.sync(() => left() > 0) }
     const command = underLock.run(line, name, subject, { foreground, grace, environment: {} })
     const code = yield* Effect.raceFirst(command, keep)
     if (code !== 0) return yield* silently(code)
