@@ -132,14 +132,17 @@ export const problems = (report: Report): ReadonlyArray<string> => {
       stopping <= stoppingOf(report) ? undefined : `${name} took ${seconds(stopping)} to stop`
     ),
     ...holders
-      .filter((holder, place) => holder.stopping > stoppingOf(report) || lacksOne(report, place))
+      .filter(
+        ({ stopping }, place) =>
+          stopping > stoppingOf(report) || report.locks.some((lock) => lacks(report, lock, place))
+      )
       .map(({ log, name }) => `${name} logged:\n${log}\n`)
   ].filter((problem) => problem !== undefined)
 }
 
 /** Whether the holder in this place did not have a lock again. Nobody judges that on servers that did not answer in time. */
-const lacksOne = ({ locks, settled }: Report, place: number): boolean =>
-  settled !== undefined && locks.some(({ after }) => after[place] === undefined)
+const lacks = ({ settled }: Report, { after }: OfLock, place: number): boolean =>
+  settled !== undefined && after[place] === undefined
 
 const stoppingOf = ({ locks }: Report) => settings.stoppingOf(locks.map(({ kind }) => kind))
 
@@ -162,7 +165,7 @@ const problemsOf = (report: Report, lock: OfLock): ReadonlyArray<string> => {
       ? undefined
       : `nobody wrote for ${seconds(longest)} after a fault of the servers had ended`,
     ...report.holders.map(({ name }, place) =>
-      lock.after[place] === undefined && report.settled !== undefined
+      lacks(report, lock, place)
         ? `${name} did not get it again within ${seconds(settings.recoveryOf(report.holders.length))} although nothing was injected any more`
         : undefined
     ),
