@@ -61,22 +61,41 @@ describe("a renewal that was applied, and whose answer was lost,", () => {
   )
 })
 
-describe("a holder that has lost track of the server's time", () => {
+describe("a process that has lost track of the server's time", () => {
+  const setUpVague = Effect.gen(function* () {
+    const world = yield* setUp
+    const clock = { isVague: false }
+    const us = yield* world.aProcess("us", {}, (store) => ({
+      ...store,
+      now: Effect.map(store.now, ({ earliest, latest }) =>
+        clock.isVague ? { earliest: earliest - 8000, latest: latest + 8000 } : { earliest, latest }
+      ),
+      read: (id) => Effect.tap(store.read(id), () => Effect.sync(() => void (clock.isVague = false)))
+    }))
+    return { us, clock }
+  })
+
   it.effect("reads before it renews", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      let isVague = false
-      const us = yield* world.aProcess("us", {}, (store) => ({
-        ...store,
-        now: Effect.map(store.now, ({ earliest, latest }) =>
-          isVague ? { earliest: earliest - 8000, latest: latest + 8000 } : { earliest, latest }
-        ),
-        read: (id) => Effect.tap(store.read(id), () => Effect.sync(() => void (isVague = false)))
-      }))
+      const { clock, us } = yield* setUpVague
       const held = yield* (yield* us.wants()).held
       us.requests.length = 0
-      isVague = true
+      clock.isVague = true
       yield* TestClock.adjust("3400 millis")
+      assert.deepStrictEqual(us.requests, ["read", "write"])
+      assert.isTrue(yield* held.isValid)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("reads before it takes a lock that it has left free", () =>
+    Effect.gen(function* () {
+      const { clock, us } = yield* setUpVague
+      const first = yield* us.wants()
+      yield* first.held
+      yield* first.letGo
+      us.requests.length = 0
+      clock.isVague = true
+      const held = yield* (yield* us.wants()).held
       assert.deepStrictEqual(us.requests, ["read", "write"])
       assert.isTrue(yield* held.isValid)
     }).pipe(Effect.scoped)
