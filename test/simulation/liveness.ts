@@ -315,7 +315,8 @@ export const late: Rule = (line) =>
 
 /**
  * A join that arrives when its wish is over, and not too late for its sender to look for it, is taken out of the queue again. That is
- * judged while the sender goes on, and nothing keeps it from that. A vandal can put a name back.
+ * judged while the sender goes on, and nothing keeps it from that. A vandal can put a name back, and so can a second join, which is judged
+ * for itself.
  */
 export const forgotten: Rule = (line) => {
   if (line.plan.vandal !== undefined) return []
@@ -332,8 +333,10 @@ export const forgotten: Rule = (line) => {
       const due = looked + 50 / holder.rate + 6 * roundTrip(line.plan) + conflicts(line.plan)
       const goesOn = line.wishes.some((other) => other.holder === holder && other.from > due)
       if (!goesOn || line.isDisturbed(holder, { from: over, to: due })) return []
-      const last = line.history.slice(index).findLast((other) => other._tag === "Written" && other.at <= due)
-      return last?._tag === "Written" && namesIn(last.after).includes(name)
+      const stays = line.history
+        .slice(index)
+        .every((other) => other._tag !== "Written" || other.at > due || namesIn(other.after).includes(name))
+      return stays
         ? [{ rule: "forgotten", at: due, what: `the join of ${name} came at ${at}, and stays in the queue` }]
         : []
     })

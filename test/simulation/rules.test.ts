@@ -258,6 +258,8 @@ describe("a rule", () => {
     assert.deepStrictEqual(joinsAt(4000, takenOut(6000)), [])
     assert.deepStrictEqual(joinsAt(4000, takenOut(8000)), ["forgotten"])
     assert.deepStrictEqual(joinsAt(6000), [])
+    const again = written(6500, "p2", object(5, first), { ...came, version: 6 })
+    assert.deepStrictEqual(joinsAt(4000, takenOut(4100), again), [])
   })
 
   it("forbids expiries far away", () => {
