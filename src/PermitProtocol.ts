@@ -105,19 +105,20 @@ const decideInside = (
   if (dead.length > 0 || now.latest >= keepAt) {
     const left = line.filter((lease) => !dead.includes(lease))
     const woken = grown(line, PermitRecord.grant(limit, left)).filter((lease) => lease.holderId !== own.holderId)
+    const { expect, patch } = waking.labelling(kind, seen, woken)
     return {
       _tag: "Keep",
       seen: infoOf(holder),
       write: {
         expect: {
           annotations: Object.assign({}, ...[own, ...dead].map((lease) => kind.encode(leaseOf(lease)))),
-          ...waking.labelling(kind, seen, woken).expect
+          ...expect
         },
         annotations: {
           ...kind.encode(renewed(leaseOf(own), now, contender)),
           ...Object.assign({}, ...dead.map((lease) => kind.removal(lease.holderId)))
         },
-        ...waking.labelling(kind, seen, woken).patch
+        ...patch
       }
     }
   }
