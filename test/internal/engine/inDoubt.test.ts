@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import type { Held } from "../../../src/Held.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { id, setUp } from "../../utils/processes.ts"
 
@@ -13,16 +14,25 @@ const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 4
 const overloaded = new LockError.Unavailable({ object: id, verb: "patch", status: 429, detail: "busy" })
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
 
+/** Starts a commit. */
+const commits = (held: Held) =>
+  Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+
+/** A process that has the lock. */
+const setUpHeld = Effect.gen(function* () {
+  const world = yield* setUp
+  const us = yield* world.aProcess("us")
+  return { ...world, us, held: yield* (yield* us.wants()).held }
+})
+
 describe("after a commit", () => {
   for (const error of [rejected, new LockError.InvalidName({ id, problem: "no" })]) {
     it.effect(`whose answer was lost, a permanent error (${error._tag}) leaves the lock in doubt`, () =>
       Effect.gen(function* () {
-        const world = yield* setUp
-        const us = yield* world.aProcess("us")
-        const them = yield* world.aProcess("them")
-        const held = yield* (yield* us.wants()).held
+        const { aProcess, held, us } = yield* setUpHeld
+        const them = yield* aProcess("them")
         us.faults.push(["write", "Lost"], ["write", error], ["read", error])
-        const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+        const commit = yield* commits(held)
         yield* TestClock.adjust("1 second")
         assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
         const theirs = yield* them.lock.tryScoped(id)
@@ -35,9 +45,7 @@ describe("after a commit", () => {
 
   it.effect("whose answer was lost, a read after a permanent error finds that it was applied", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const held = yield* (yield* us.wants()).held
+      const { held, us } = yield* setUpHeld
       us.faults.push(["write", "Lost"], ["write", rejected])
       const commit = yield* Effect.forkChild(held.commitAndRelease(content), { startImmediately: true })
       yield* TestClock.adjust("1 second")
@@ -47,11 +55,9 @@ describe("after a commit", () => {
 
   it.effect("that was never applied, a renewal proves that the lock is still ours", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const held = yield* (yield* us.wants()).held
+      const { held, us } = yield* setUpHeld
       us.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected])
-      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const commit = yield* commits(held)
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(commit)
       assert.isFalse(yield* held.isValid)
@@ -63,13 +69,11 @@ describe("after a commit", () => {
 
   it.effect("that was applied without an answer, a renewal finds that the lock is gone", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const them = yield* world.aProcess("them")
-      const held = yield* (yield* us.wants()).held
+      const { aProcess, held, us } = yield* setUpHeld
+      const them = yield* aProcess("them")
       us.faults.push(["write", "Lost"], ["write", rejected], ["read", rejected])
       const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
-      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const commit = yield* commits(held)
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(commit)
       yield* them.wants()
@@ -81,11 +85,9 @@ describe("after a commit", () => {
 
   it.effect("that was applied without an answer, a read that finds another holder tells the loss at once", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const them = yield* world.aProcess("them")
-      const others = yield* world.aProcess("others")
-      const held = yield* (yield* us.wants()).held
+      const { aProcess, held, us } = yield* setUpHeld
+      const them = yield* aProcess("them")
+      const others = yield* aProcess("others")
       const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
       us.faults.push(["write", "Lost"], ["write", overloaded])
       const commit = yield* Effect.forkChild(Effect.flip(held.commitAndRelease(content)), { startImmediately: true })
@@ -102,13 +104,11 @@ describe("after a commit", () => {
 
   it.effect("during which the lease ran out, the loss is reported", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const them = yield* world.aProcess("them")
-      const held = yield* (yield* us.wants()).held
+      const { aProcess, held, us } = yield* setUpHeld
+      const them = yield* aProcess("them")
       for (let i = 0; i < 40; i++) us.faults.push(["write", "Refused"])
       const guarded = yield* Effect.forkChild(Effect.exit(held.guard(Effect.never)), { startImmediately: true })
-      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const commit = yield* commits(held)
       yield* TestClock.adjust("12 seconds")
       const theirs = yield* them.wants()
       us.faults.length = 0
@@ -138,7 +138,7 @@ describe("after a commit", () => {
       isSlow = true
       yield* TestClock.adjust("600 millis")
       us.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected])
-      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const commit = yield* commits(held)
       yield* TestClock.adjust("100 millis")
       assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
       const before = yield* world.annotations
@@ -162,7 +162,7 @@ describe("after a commit", () => {
         const held = yield* (yield* us.wants()).held
         const before = yield* world.annotations
         us.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected], ["write", "Conflicts"])
-        const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+        const commit = yield* commits(held)
         yield* TestClock.adjust("50 millis")
         assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
         yield* TestClock.adjust("480 millis")
@@ -176,12 +176,10 @@ describe("after a commit", () => {
 
   it.effect("whose answer was lost, a second one that finds the lock gone does not say that nothing was written", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const them = yield* world.aProcess("them")
-      const held = yield* (yield* us.wants()).held
+      const { aProcess, held, us } = yield* setUpHeld
+      const them = yield* aProcess("them")
       us.faults.push(["write", "Lost"], ["write", rejected], ["read", rejected])
-      const first = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const first = yield* commits(held)
       yield* TestClock.adjust("100 millis")
       yield* Fiber.join(first)
       yield* (yield* them.lock.tryScoped(id)).commitAndRelease([{ path: ["written"], value: "by them" }])
@@ -193,12 +191,10 @@ describe("after a commit", () => {
 
   it.effect("during which the lease ran out, the loss is reported, although the server answers nothing else", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const held = yield* (yield* us.wants()).held
+      const { held, us } = yield* setUpHeld
       const lost = yield* Effect.forkChild(Effect.exit(held.lost), { startImmediately: true })
       for (let i = 0; i < 100; i++) us.faults.push(["write", "Refused"])
-      const commit = yield* Effect.forkChild(Effect.exit(held.commitAndRelease(content)), { startImmediately: true })
+      const commit = yield* commits(held)
       yield* TestClock.adjust("12 seconds")
       assert.isUndefined(commit.pollUnsafe())
       us.faults.length = 0
@@ -213,18 +209,14 @@ describe("after a commit", () => {
 
   it.effect("within a guard, the guard succeeds", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const held = yield* (yield* us.wants()).held
+      const { held } = yield* setUpHeld
       assert.strictEqual(yield* held.guard(Effect.as(held.commitAndRelease(content), "done")), "done")
     }).pipe(Effect.scoped)
   )
 
   it.effect("a second commit fails, and no loss is reported", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      const us = yield* world.aProcess("us")
-      const held = yield* (yield* us.wants()).held
+      const { held } = yield* setUpHeld
       const lost = yield* Effect.forkChild(Effect.flip(held.lost), { startImmediately: true })
       yield* held.commitAndRelease(content)
       const error = yield* Effect.flip(held.commitAndRelease(content))
