@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../src/Lock.ts"
+import * as LockError from "../../src/LockError.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as LockQueue from "../../src/LockQueue.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
@@ -26,6 +27,15 @@ export const dead = (acquisition: number) => LockQueue.holderId("dead", "deaddea
 
 /** The annotations of a lock as Dex writes it. */
 export const dexLockUntil = (seconds: number) => ({ [key]: LockRecord.expiryAt(seconds * 1000) })
+
+/** What a process is told that may not watch the object. */
+export const mayNotWatch = new LockError.Forbidden({
+  object: id,
+  verb: "watch",
+  status: 403,
+  refusedBy: "Authorizer",
+  detail: "no"
+})
 
 /** Makes the object, and functions that read it and write to it as a stranger would. */
 export const setUp = Effect.gen(function* () {

@@ -21,7 +21,7 @@ import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as ObjectStoreKubernetes from "../../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../../src/Resource.ts"
 import * as ApiServer from "../../../src/testing/ApiServer.ts"
-import { id, setUp } from "../../utils/processes.ts"
+import { id, mayNotWatch, setUp } from "../../utils/processes.ts"
 
 const lasting = Schedule.spaced("100 millis")
 
@@ -218,13 +218,7 @@ describe("a watch that was forbidden", () => {
       const us = yield* world.aProcess("us")
       const them = yield* world.aProcess("them")
       yield* (yield* them.wants()).held
-      us.watching.fault = new LockError.Forbidden({
-        object: id,
-        verb: "watch",
-        status: 403,
-        refusedBy: "Authorizer",
-        detail: "no"
-      })
+      us.watching.fault = mayNotWatch
       yield* us.wants({ waitSchedule: lasting })
       yield* TestClock.adjust("1 second")
       us.watching.fault = undefined

@@ -16,17 +16,10 @@ import { ObjectStore, type WatchEvent } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import { contend } from "../../utils/contend.ts"
 import { logged } from "../../utils/logged.ts"
-import { busy, id, pass, setUp } from "../../utils/processes.ts"
+import { busy, id, mayNotWatch, pass, setUp } from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
-const forbidden = new LockError.Forbidden({
-  object: id,
-  verb: "watch",
-  status: 403,
-  refusedBy: "Authorizer",
-  detail: "no"
-})
 const unauthorized = new LockError.Unauthorized({ object: id, detail: "no" })
 
 describe("a waiter", () => {
@@ -102,7 +95,7 @@ describe("a waiter", () => {
         Effect.gen(function* () {
           const { aProcess } = yield* setUp
           const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
-          them.watching.fault = forbidden
+          them.watching.fault = mayNotWatch
           for (let wait = 0; wait < 3; wait++) {
             const ours = yield* us.wants()
             const theirs = yield* them.wants()
@@ -345,7 +338,7 @@ describe("the watches of a layer", () => {
     "leave no timer behind that a process must wait for, also if it may not watch, or its watches are deaf",
     () =>
       Effect.gen(function* () {
-        assert.strictEqual(yield* leftAfter(() => Stream.fail(forbidden)), 0)
+        assert.strictEqual(yield* leftAfter(() => Stream.fail(mayNotWatch)), 0)
         assert.strictEqual(yield* leftAfter(() => Stream.never), 0)
       }).pipe(logged)
   )
