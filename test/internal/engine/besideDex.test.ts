@@ -11,7 +11,17 @@ import { dexGap, dexMemory } from "../../../src/internal/protocol/fairness.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
-import { busy, dexLockUntil, id, key, pass, type Process, requestsPerRound, setUp } from "../../utils/processes.ts"
+import {
+  busy,
+  dexLockUntil,
+  id,
+  key,
+  mayNotWatch,
+  pass,
+  type Process,
+  requestsPerRound,
+  setUp
+} from "../../utils/processes.ts"
 
 const soon = TestClock.adjust("1 millis")
 
@@ -35,6 +45,20 @@ const dex = (world: Effect.Success<typeof setUp>, hold: number) =>
     const mine = yield* world.annotations
     yield* replace({})
     return { waited, mine: Object.keys(mine), freed: yield* Clock.currentTimeMillis }
+  })
+
+type Read = ObjectStore["Service"]["read"]
+
+/**
+ * The store of a process to which the server's time can be so much `earlier` or `later` than it is (milliseconds). `answering` answers its
+ * questions for the time.
+ */
+const asking =
+  (answering: (read: Read) => Read, earlier: number, later = earlier) =>
+  (store: ObjectStore["Service"]): ObjectStore["Service"] => ({
+    ...store,
+    now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - earlier, latest: latest + later })),
+    read: (id, options) => (options?.mayBeStale === true ? answering(store.read)(id) : store.read(id))
   })
 
 const busyOnce = ({ lock }: Process) => Effect.scoped(Effect.andThen(lock.scoped(id), Effect.never))
@@ -217,23 +241,18 @@ describe("beside Dex", () => {
           const { annotate, aProcess, holder, read } = yield* setUp
           const free = yield* read
           yield* annotate(dexLockUntil(15))
-          const answers: Readonly<Record<typeof shown, ReturnType<ObjectStore["Service"]["read"]>>> = {
+          const answers: Readonly<Record<typeof shown, ReturnType<Read>>> = {
             "the object as it is": read,
             "an older version that was free": Effect.succeed(free),
             "no object": Effect.fail(new LockError.NotFound({ id, object: id, missing: "object" }))
           }
           const asked: Array<number> = []
-          const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
-            ...store,
-            now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
-            read: (id, options) =>
-              options?.mayBeStale === true
-                ? Effect.flatMap(Clock.currentTimeMillis, (now) => {
-                    asked.push(now)
-                    return answers[shown]
-                  })
-                : store.read(id)
-          }))
+          const answering = () => () =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+              asked.push(now)
+              return answers[shown]
+            })
+          const us = yield* aProcess("us", { sharedWithDex: true }, asking(answering, 4))
           yield* us.wants()
           yield* pass(15_000, 1)
           assert.notInclude(us.requests, "write")
@@ -254,20 +273,17 @@ describe("beside Dex", () => {
       yield* annotate(dexLockUntil(15))
       let unanswered = 0
       const atOnce: Array<number> = []
-      const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
-        ...store,
-        now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 30, latest: latest + 10 })),
-        read: (id, options) =>
-          options?.mayBeStale === true
-            ? Effect.suspend(() => {
-                atOnce.push(++unanswered)
-                return Effect.ensuring(
-                  Effect.delay(store.read(id), "20 millis"),
-                  Effect.sync(() => unanswered--)
-                )
-              })
-            : store.read(id)
-      }))
+      const answering =
+        (read: Read): Read =>
+        (id) =>
+          Effect.suspend(() => {
+            atOnce.push(++unanswered)
+            return Effect.ensuring(
+              Effect.delay(read(id), "20 millis"),
+              Effect.sync(() => unanswered--)
+            )
+          })
+      const us = yield* aProcess("us", { sharedWithDex: true }, asking(answering, 30, 10))
       yield* us.wants()
       yield* pass(15_000, 1)
       const before = atOnce.length
@@ -318,19 +334,12 @@ describe("beside Dex", () => {
       Effect.gen(function* () {
         const { annotate, aProcess, holder } = yield* setUp
         yield* annotate(dexLockUntil(15))
-        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
-          ...store,
-          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 400, latest: latest + 400 })),
-          read: (id, options) =>
-            options?.mayBeStale === true ? Effect.delay(store.read(id), "2 millis") : store.read(id)
-        }))
-        us.watching.fault = new LockError.Forbidden({
-          object: id,
-          verb: "watch",
-          status: 403,
-          refusedBy: "Authorizer",
-          detail: "no"
-        })
+        const us = yield* aProcess(
+          "us",
+          { sharedWithDex: true },
+          asking((read) => (id) => Effect.delay(read(id), "2 millis"), 400)
+        )
+        us.watching.fault = mayNotWatch
         yield* us.wants({ waitSchedule: LockPolicy.fixedPolls("100 millis", 200) })
         yield* pass(12_500, 1)
         yield* annotate({ [key]: null })
@@ -345,11 +354,11 @@ describe("beside Dex", () => {
       Effect.gen(function* () {
         const { annotate, aProcess, holder } = yield* setUp
         yield* annotate(dexLockUntil(15))
-        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
-          ...store,
-          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
-          read: (id, options) => (options?.mayBeStale === true ? Effect.never : store.read(id))
-        }))
+        const us = yield* aProcess(
+          "us",
+          { sharedWithDex: true },
+          asking(() => () => Effect.never, 4)
+        )
         yield* us.wants()
         yield* pass(15_003, 1)
         assert.deepStrictEqual(us.requests, ["read"])
@@ -367,14 +376,9 @@ describe("beside Dex", () => {
         yield* annotate(dexLockUntil(5))
         let isSilent = true
         const silence = new LockError.Unavailable({ object: "token", verb: "get", detail: "no answer" })
-        const us = yield* aProcess("us", { sharedWithDex: true }, (store) => ({
-          ...store,
-          now: Effect.map(store.now, ({ earliest, latest }) => ({ earliest: earliest - 4, latest: latest + 4 })),
-          read: (id, options) => {
-            if (options?.mayBeStale !== true) return store.read(id)
-            return isSilent ? Effect.delay(Effect.fail(silence), "5 seconds") : read
-          }
-        }))
+        const answering = () => () =>
+          Effect.suspend(() => (isSilent ? Effect.delay(Effect.fail(silence), "5 seconds") : read))
+        const us = yield* aProcess("us", { sharedWithDex: true }, asking(answering, 4))
         yield* us.wants()
         yield* pass(5000, 1)
         isSilent = false
