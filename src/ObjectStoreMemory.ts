@@ -137,7 +137,7 @@ const makeOne = (options: Options, sessionLeases: SessionLeases | undefined): Ef
           Effect.map(find(id), (current) => {
             const next = patched(current, patch)
             if (next === undefined) return Option.none()
-            return Option.some(Equal.equals(next, current) ? current : put(id, next))
+            return Option.some(isSame(next, current) ? current : put(id, next))
           }),
         dryRun: (id, patch) =>
           Effect.map(find(id), (current) => {
@@ -188,6 +188,17 @@ const isMet = (expect: Precondition, current: ObjectSnapshot): boolean =>
   ("resourceVersion" in expect ||
     ((expect.absent ?? []).every((path) => isAbsent(current.content ?? {}, path)) &&
       (expect.hasLabels === undefined || expect.hasLabels === Object.keys(current.labels).length > 0)))
+
+// An API server does not make a version of a write that changes nothing.
+const isSame = (a: ObjectSnapshot, b: ObjectSnapshot): boolean =>
+  isSameRecord(a.annotations, b.annotations) &&
+  isSameRecord(a.labels, b.labels) &&
+  (a.content === b.content || Equal.equals(a.content, b.content))
+
+const isSameRecord = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean => {
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
+}
 
 // Filters as an API server does: an object that loses the label is reported once as deleted.
 const selectBy =

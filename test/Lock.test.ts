@@ -320,7 +320,7 @@ describe("holding", () => {
       const { them, us } = yield* setUp
       const held = yield* us.scoped(id, { renewEvery: false })
       const lost = yield* Effect.forkChild(Effect.flip(held.lost))
-      yield* TestClock.adjust("9900 millis")
+      yield* TestClock.adjust("9850 millis")
       assert.isTrue(yield* held.isValid)
       yield* TestClock.adjust("100 millis")
       assert.isFalse(yield* held.isValid)
@@ -339,7 +339,7 @@ describe("holding", () => {
       for (let passed = 0; (yield* held.isValid) && passed < 1000; passed++) yield* TestClock.adjust("10 millis")
       faults.length = 0
       assert.strictEqual((yield* Effect.flip(them.tryScoped(id)))._tag, "LockConflict")
-      assert.deepInclude(yield* Fiber.join(lost), { reason: "Expired", heldFor: Duration.millis(9950) })
+      assert.deepInclude(yield* Fiber.join(lost), { reason: "Expired", heldFor: Duration.millis(9900) })
     })
   )
 

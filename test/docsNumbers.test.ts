@@ -40,7 +40,7 @@ import { weightOfLast } from "../src/internal/protocol/pace.ts"
 import { inUseFor, patience as localPatience } from "../src/internal/engine/permitPool.ts"
 import { rejoinMargin, rejoinPause } from "../src/internal/protocol/rejoining.ts"
 import { startPatience, startPause } from "../src/internal/protocol/startPatience.ts"
-import { maxDrift } from "../src/internal/time/clockReading.ts"
+import { maxDrift, safetyMargin } from "../src/internal/time/clockReading.ts"
 import { askAhead, smallWindow } from "../src/internal/time/secondTurn.ts"
 import * as ElectionTiming from "../src/ElectionTiming.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
@@ -169,6 +169,7 @@ const inCode: Readonly<Record<string, string>> = {
   "shortest question interval": time(shortestAskInterval),
   "questions at once": String(questionsAtOnce),
   "clock drift": `${maxDrift * 100} %`,
+  "safety margin": `${safetyMargin * 100} %`,
   "first refresh poll": time(Math.min(...refreshPolls)),
   "longest refresh poll": time(Math.max(...refreshPolls)),
   "refresh spread": `${spread.atLeast} to ${spread.atMost} ms`,

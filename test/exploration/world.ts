@@ -8,7 +8,7 @@ import { absent, type Annotations, emptyQueue, nobody, type Queue, queueEarlier 
 
 /**
  * The TTL in ticks. A lease is relied on for the tick in which it was sent and the next, and has expired three ticks on. That a
- * holder relies on it for a little less than the TTL (`clockReading.maxDrift`) makes no difference in whole ticks.
+ * holder relies on it for a little less than the TTL (`clockReading.safetyMargin`) makes no difference in whole ticks.
  */
 export const ttl = 2
 

@@ -30,7 +30,7 @@ export const run = (
     }
     const { fencingToken, holderId, name } = handle
     const clock = yield* Clock.Clock
-    const reliedOn = Duration.toMillis(ttl) * (1 - ClockReading.maxDrift) - Duration.toMillis(grace)
+    const reliedOn = Duration.toMillis(ttl) * (1 - ClockReading.safetyMargin) - Duration.toMillis(grace)
     let renewedAt = ClockReading.read(clock)
     const left = () => reliedOn - ClockReading.elapsed(renewedAt, ClockReading.read(clock)).max
     const aQuarterAtMost = () => Math.min(Duration.toMillis(quarter), left())

@@ -11,7 +11,7 @@ import type { Lease } from "../../LockRecord.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
-import { type ClockReading, elapsed, maxDrift } from "../time/clockReading.ts"
+import { type ClockReading, elapsed, safetyMargin } from "../time/clockReading.ts"
 import { isOlder } from "../version.ts"
 import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
@@ -94,9 +94,9 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant, terms: Pic
 const relyOn = ({ session }: Lease, validFor: number, { renewDeadline }: Pick<Terms, "renewDeadline">): number =>
   session === undefined ? Math.min(validFor, renewDeadline) : validFor
 
-/** How long the lease is still valid, in milliseconds: a little less than what was written, since clocks drift. */
+/** How long the lease is still valid, in milliseconds: a little less than what was written. */
 export const remaining = ({ issuedAt, validFor }: State, now: ClockReading): number =>
-  validFor * (1 - maxDrift) - elapsed(issuedAt, now).max
+  validFor * (1 - safetyMargin) - elapsed(issuedAt, now).max
 
 /** Whether the lease is valid, as far as this process knows. */
 export const isValid = (state: State, now: ClockReading): boolean =>

@@ -34,3 +34,9 @@ export const elapsed = (from: ClockReading, to: ClockReading): { readonly min: n
 
 /** By how much the rates of two clocks may differ: half a percent, a hundred times what quartz needs (our choice). */
 export const maxDrift = 0.005
+
+/**
+ * The part of a lease at its end on which its holder does not rely. Half of it is for a clock of the holder that is slow, and half for
+ * another process that judges the lease by a server whose clock is ahead of the holder's server (our choice).
+ */
+export const safetyMargin = 2 * maxDrift

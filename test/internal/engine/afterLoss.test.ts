@@ -91,7 +91,7 @@ describe("a lock that is lost", () => {
         const us = yield* world.aProcess("us", { ttl: "10 seconds", renewEvery: "3 seconds" })
         const work = yield* workUntilLost(us)
         us.faults.push(["write", "Unanswered"], ...always("Hangs"))
-        yield* TestClock.adjust("9900 millis")
+        yield* TestClock.adjust("9850 millis")
         us.faults.length = 0
         us.faults.push(...faults)
         yield* TestClock.adjust("200 millis")

@@ -258,7 +258,7 @@ describe("a hand-over", () => {
       const held = yield* theirs.held
       assert.deepStrictEqual(them.requests, ["write"])
       assert.propertyVal(yield* annotations, key, LockRecord.expiryAt(11_000))
-      yield* TestClock.adjust("9900 millis")
+      yield* TestClock.adjust("9850 millis")
       assert.isTrue(yield* held.isValid)
     })
   )

@@ -3,6 +3,7 @@ import * as holding from "../../../src/internal/protocol/holding.ts"
 import * as LockKind from "../../../src/LockKind.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import * as PermitProtocol from "../../../src/PermitProtocol.ts"
+import { maxDrift } from "../../../src/internal/time/clockReading.ts"
 
 const at = 1_795_515_600_000
 const now = { clock: { monotonic: 0, wall: at }, server: { earliest: at, latest: at } }
@@ -43,5 +44,26 @@ describe("a holder of permits whose renewal is refused", () => {
 
   it("has lost its permits if its lease was removed, and a late join has added it at another place", () => {
     assert.strictEqual(finds(lease(10, "55"))[1]._tag, "Lost")
+  })
+})
+
+describe("a holder whose clock is slow", () => {
+  it("does not rely on its lease any more when a server that is ahead ends it for another process", () => {
+    for (const ttl of [3000, 10_000, 60_000]) {
+      const state = holding.begin(
+        {
+          lease: lease(ttl / 1000, "50"),
+          issuedAt: now.clock,
+          validFor: ttl,
+          tookOverFrom: undefined,
+          displaced: 0,
+          snapshot: objectWith(lease(ttl / 1000, "50"))
+        },
+        { renewDeadline: Number.POSITIVE_INFINITY }
+      )
+      const endsForOthers = ttl * (1 - maxDrift)
+      const seen = endsForOthers / (1 + maxDrift)
+      assert.isAtMost(holding.remaining(state, { monotonic: seen, wall: at + seen }), 0)
+    }
   })
 })

@@ -55,7 +55,7 @@ describe("a session", () => {
       const session = yield* us.opens
       const lost = yield* Effect.forkChild(Effect.flip(session.lost), { startImmediately: true })
       yield* us.crashes
-      yield* TestClock.adjust("9900 millis")
+      yield* TestClock.adjust("9850 millis")
       assert.isTrue(session.isValid())
       assert.isFalse(isOver(lost))
       yield* TestClock.adjust("100 millis")
