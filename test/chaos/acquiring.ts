@@ -27,7 +27,7 @@ import * as settings from "./settings.ts"
  * `thread`: a thread of its own renews the session.
  */
 export interface Options {
-  readonly kind: settings.Kind
+  readonly kind: settings.HeldKind
   readonly id: string
   readonly identity: string
   readonly resource: Resource.Resource
@@ -39,6 +39,27 @@ export interface Options {
   readonly thread?: boolean | undefined
 }
 
+/** What is common to all kinds. */
+export type Common = Pick<Options, "identity" | "patience" | "requestTimeout" | "resource" | "ttl">
+
+const policyOf = ({ patience, ttl }: Common, session: boolean) =>
+  LockPolicy.make({ ttl: Duration.millis(ttl), session, waitSchedule: waitSchedule(patience) })
+
+const storeOf = ({ requestTimeout, resource }: Common) =>
+  ObjectStoreKubernetes.make({ resource, namespace: "dex", requestTimeout })
+
+/** The looks of a process that waits for so long. */
+export const waitSchedule = (patience: number) =>
+  Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: patience }))
+
+/** Makes the lock of a process, over the client in context. */
+export const makeLock = (options: Common) =>
+  Effect.flatMap(storeOf(options), (store) =>
+    Lock.make({ policy: policyOf(options, false), identity: options.identity }).pipe(
+      Effect.provideService(ObjectStore, store)
+    )
+  )
+
 /** Waits for the lock, and holds it until the scope closes. */
 export type Acquire = Effect.Effect<Held, Lock.AcquireError, Scope.Scope>
 
@@ -46,14 +67,9 @@ export type Acquire = Effect.Effect<Held, Lock.AcquireError, Scope.Scope>
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Acquire, LockError.InvalidName, KubernetesClient | Scope.Scope> {
-  const { dice, id, identity, kind, patience, requestTimeout, resource, thread = false, ttl } = options
-  const policy = LockPolicy.make({
-    ttl: Duration.millis(ttl),
-    session: kind === "session",
-    waitSchedule: Schedule.spaced(Duration.millis(settings.pollInterval)).pipe(Schedule.upTo({ duration: patience }))
-  })
-  const own = { policy, identity }
-  const store = yield* ObjectStoreKubernetes.make({ resource, namespace: "dex", requestTimeout })
+  const { dice, id, identity, kind, thread = false, ttl } = options
+  const own = { policy: policyOf(options, kind === "session"), identity }
+  const store = yield* storeOf(options)
   const onStore = Effect.provideService(ObjectStore, store)
   const takesAll = () => dice.chance(options.takesAll ?? settings.takesAll)
   switch (kind) {

@@ -80,6 +80,7 @@ const objectOf = (kind: settings.Kind) => {
         object: { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata }
       }
     case "session":
+    case "once":
       return {
         collection: "/api/v1/namespaces/dex/configmaps",
         object: { apiVersion: "v1", kind: "ConfigMap", metadata }

@@ -21,7 +21,8 @@ import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { dexAnnotation } from "../../src/LockPolicy.ts"
+import { dexAnnotation, neutralAnnotation } from "../../src/LockPolicy.ts"
+import * as Once from "../../src/Once.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import { whole } from "../../tools/flags.ts"
 import * as program from "../../tools/program.ts"
@@ -96,6 +97,9 @@ export const run = Effect.fnUntraced(function* (
   const arena = yield* Arena.make({ ...options, house, kinds, holders, refreshers: refreshers[options.server] })
   const { contested, provider } = arena
   const everybody = holders.map(({ name }) => name)
+  const hurry = (is: boolean) => Effect.forEach(contested, ({ witness }) => witness.hurry(is), { discard: true })
+  // Earlier versions hurry for good once they have been told to.
+  if (options.beside === undefined) yield* hurry(true)
   if (!(yield* entered(contested, everybody, 0, 60_000 + 10_000 * holders.length))) {
     return yield* new EnvtestError({
       step: "chaos",
@@ -103,13 +107,14 @@ export const run = Effect.fnUntraced(function* (
     })
   }
   const first = yield* crashAlone(arena)
+  yield* hurry(false)
   const written = contested.map(({ path }) => ({ path, keys: new Array<string>() }))
   const foreign = yield* Effect.forkScoped(writeForeign(house, written))
   const injected = yield* inject(arena, options)
   const ended = now()
   const settled = yield* answersInTime(arena)
   const calm = now()
-  yield* Effect.forEach(contested, ({ witness }) => witness.hurry)
+  yield* hurry(true)
   const stopped = yield* Effect.forEach(arena.holders, (holder) => retire(arena, holder, calm), {
     concurrency: "unbounded"
   })
@@ -132,10 +137,7 @@ export const run = Effect.fnUntraced(function* (
         kind,
         findings: witness.ledger.findings,
         after: stopped.map(({ after }) => after[place]),
-        left: [
-          ...Object.keys(annotations).filter((key) => key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")),
-          ...leaderLeft(left.body)
-        ],
+        left: [...Object.keys(annotations).filter(isOfLock), ...leaderLeft(left.body)],
         foreignWritten: keys.length,
         foreignLost: keys.filter((key) => !(key in annotations))
       }
@@ -166,12 +168,16 @@ export const run = Effect.fnUntraced(function* (
   }
 })
 
+// The record of the last run of `Once` stays for good.
+const isOfLock = (key: string): boolean =>
+  (key.startsWith(dexAnnotation) || key.startsWith("kubelock.dev/")) && key !== Once.lastRunKey(neutralAnnotation)
+
 const leaderLeft = (object: unknown): ReadonlyArray<string> => {
   const { spec } = object as { readonly spec?: { readonly holderIdentity?: string } }
   return spec?.holderIdentity ? [`holderIdentity ${spec.holderIdentity}`] : []
 }
 
-/** Waits until all these holders have entered each lock after `since`. Returns false if that takes longer than `limit`. */
+/** Waits until all these holders have been served with each lock after `since`. Returns false if that takes longer than `limit`. */
 const entered = (
   contested: ReadonlyArray<Arena.Contested>,
   names: ReadonlyArray<string>,
@@ -181,7 +187,7 @@ const entered = (
   Effect.sleep("20 millis").pipe(
     Effect.repeat({
       until: () =>
-        contested.every(({ witness: { ledger } }) => names.every((name) => (ledger.lastEntered.get(name) ?? 0) > since))
+        contested.every(({ witness: { ledger } }) => names.every((name) => (ledger.lastServed.get(name) ?? 0) > since))
     }),
     Effect.timeoutOption(limit),
     Effect.map(Option.isSome)
@@ -342,7 +348,7 @@ const command = Command.make(
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
       Flag.withDescription(
-        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session (default all of them, and a lock with --beside)"
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, two locks under a session, or the runs of Once (default all of them, and a lock with --beside)"
       )
     ),
     crowd: whole(

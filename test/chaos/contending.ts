@@ -9,13 +9,17 @@ import type * as Dice from "../simulation/dice.ts"
 import * as settings from "./settings.ts"
 import { type Claim, type Ending, now, type Testimony } from "./testimony.ts"
 
-/** What the process has: a lock, a term, or permits. */
-export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost" | "guard"> & {
+/** What the process has while it is inside: a lock, a term, permits, or the lock of a run that is due at a time. */
+export type Inside = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost"> & {
   readonly permits?: number
+  readonly due?: number
 }
 
+/** What the process acquires. */
+export type Held = Inside & Pick<HeldLock.Held, "guard">
+
 /**
- * A contender.
+ * How a contender behaves while it is inside.
  *
  * - `conduct`: `unguarded` works without `guard` and never asks whether the lock is valid, so only the fence can stop it.
  *   `careless` does the same, and the witness does not check the tokens of its writes.
@@ -23,38 +27,49 @@ export type Held = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" |
  * - `hurries`: whether stays end after their first write, because others are waited for.
  * - `tell`: reports to the witness. Answers false if the witness refused a write.
  */
-export interface Contender<E, R, R2> {
+export interface Behavior<R> {
   readonly name: string
   readonly dice: Dice.Dice
   readonly conduct?: "unguarded" | "careless" | undefined
   readonly longStays?: number | undefined
   readonly hurries?: (() => boolean) | undefined
-  readonly acquire: Effect.Effect<Held, E, R | Scope.Scope>
-  readonly tell: (testimony: Testimony) => Effect.Effect<boolean, never, R2>
+  readonly tell: (testimony: Testimony) => Effect.Effect<boolean, never, R>
 }
 
-/** Contends until it is interrupted. */
-export const contend = <E extends { readonly _tag: string }, R, R2>({
-  acquire,
+/** A contender. */
+export interface Contender<E, R, R2> extends Behavior<R2> {
+  readonly acquire: Effect.Effect<Held, E, R | Scope.Scope>
+}
+
+/** A stay, with its writes, and how to tell that it ended in another way. */
+export const staying = <R>({
   conduct,
   dice,
   hurries = () => false,
   longStays = settings.longStays,
   name,
   tell
-}: Contender<E, R, R2>) => {
+}: Behavior<R>) => {
   const isGuarded = conduct === undefined
-  const about = (held: Held) => ({ name, holder: held.holderId, token: held.fencingToken, at: now() })
+  const about = (held: Inside) => ({ name, holder: held.holderId, token: held.fencingToken, at: now() })
 
-  const claim = Effect.fnUntraced(function* (held: Held, step: Claim["step"]) {
+  const claim = Effect.fnUntraced(function* (held: Inside, step: Claim["step"]) {
     const checked = isGuarded && (step !== "Write" || dice.chance(0.5))
-    const { permits = 1 } = held
-    const testimony: Claim = { _tag: "Claim", ...about(held), step, checked, fenced: conduct !== "careless", permits }
+    const { due, permits = 1 } = held
+    const testimony: Claim = {
+      _tag: "Claim",
+      ...about(held),
+      step,
+      checked,
+      fenced: conduct !== "careless",
+      permits,
+      ...(due === undefined ? {} : { due })
+    }
     if (checked && !(yield* held.isValid)) return yield* held.lost
     return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
   })
 
-  const stay = Effect.fnUntraced(function* (held: Held) {
+  const stay = Effect.fnUntraced(function* (held: Inside) {
     const long = conduct === "careless" || dice.chance(longStays)
     const [fewest, most] = long ? settings.longStay : settings.shortStay
     const writes = dice.between(fewest, most)
@@ -66,14 +81,24 @@ export const contend = <E extends { readonly _tag: string }, R, R2>({
     yield* claim(held, "Leave")
   })
 
-  const end = (held: Held, how: Ending["how"], reason?: string) =>
+  const end = (held: Inside, how: Ending["how"], reason?: string) =>
     tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
+
+  const interrupted = (held: Inside) => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore)
+
+  return { stay, end, interrupted }
+}
+
+/** Contends until it is interrupted. */
+export const contend = <E extends { readonly _tag: string }, R, R2>(contender: Contender<E, R, R2>) => {
+  const { acquire, conduct, dice, name, tell } = contender
+  const { end, interrupted, stay } = staying(contender)
 
   const round = Effect.gen(function* () {
     const held = yield* acquire
-    yield* (isGuarded ? held.guard(stay(held)) : stay(held)).pipe(
+    yield* (conduct === undefined ? held.guard(stay(held)) : stay(held)).pipe(
       Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
-      Effect.onInterrupt(() => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore))
+      Effect.onInterrupt(() => interrupted(held))
     )
   })
 

@@ -12,10 +12,8 @@ import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
-import * as Dice from "../simulation/dice.ts"
-import * as Acquiring from "./acquiring.ts"
-import { contend } from "./contending.ts"
-import { type Findings, Ledger } from "./ledger.ts"
+import * as Contender from "./contender.ts"
+import { brokenRuns, type Findings, Ledger } from "./ledger.ts"
 import { Provider, type Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
@@ -31,7 +29,7 @@ export interface Options {
 }
 
 /**
- * `names`: of the contenders. `ledgers`: one for each kind of lock. `entered` waits until every contender has entered each lock after a moment; meanwhile their
+ * `names`: of the contenders. `ledgers`: one for each kind of lock. `entered` waits until every contender has been served with each lock after a moment; meanwhile their
  * stays are short. Answers false if that takes longer than `limit`.
  */
 export interface Crew {
@@ -57,27 +55,20 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const names = Array.from({ length: contenders }, (_, index) => `contender-${index}`)
   let hurries = false
-  const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, place: number) {
-    const name = names[place]!
-    const acquire = yield* Acquiring.make({
+  const contendFor = (kind: settings.Kind, place: number) =>
+    Contender.start({
       kind,
       id: `crew-${kind}`,
-      identity: name,
+      name: names[place]!,
+      seed,
       resource: Resource.configMap,
-      dice: Dice.make(seed, `${name}/${kind}, permits`),
       ttl,
       requestTimeout,
       patience: 20_000,
-      thread: settings.hasThread(kind, place)
-    })
-    return yield* contend({
-      name,
-      dice: Dice.make(seed, `${name}/${kind}`),
-      acquire,
+      thread: settings.hasThread(kind, place),
       hurries: () => hurries,
       tell: (testimony) => Effect.sync(() => ledgers[kind].take(testimony))
     })
-  })
   for (const place of names.keys()) {
     yield* Effect.forEach(settings.kinds, (kind) => contendFor(kind, place), {
       concurrency: "unbounded",
@@ -113,7 +104,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     Effect.andThen(hurry(true), Effect.sleep("20 millis")).pipe(
       Effect.repeat({
         until: () =>
-          Object.values(ledgers).every(({ lastEntered }) => names.every((name) => (lastEntered.get(name) ?? 0) > since))
+          Object.values(ledgers).every(({ lastServed }) => names.every((name) => (lastServed.get(name) ?? 0) > since))
       }),
       Effect.timeoutOption(limit),
       Effect.map(Option.isSome),
@@ -126,9 +117,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })
 const generationOf = ({ generation }: typeof Token.Type) => generation
 
-/** The promises of exclusion that a run broke: one sentence each. */
-export const broken = ({ exclusion, overlaps, staleAccepted }: Findings): ReadonlyArray<string> =>
+/** The promises of exclusion, and those of `Once`, that a run broke: one sentence each. */
+export const broken = ({ exclusion, overlaps, runs, staleAccepted }: Findings): ReadonlyArray<string> =>
   [
+    ...brokenRuns(runs),
     staleAccepted === 0 ? "" : `${staleAccepted} stale writes were accepted`,
     exclusion.overlaps.length === 0 ? "" : `${exclusion.overlaps.length} pairs of locks were valid at the same time`,
     exclusion.disorder.length === 0
@@ -141,13 +133,9 @@ export const broken = ({ exclusion, overlaps, staleAccepted }: Findings): Readon
 const brokenOf = (ledgers: Ledgers): ReadonlyArray<string> =>
   Object.entries(ledgers).flatMap(([kind, { findings }]) => broken(findings).map((sentence) => `${kind}: ${sentence}`))
 
-/** When each of these first entered after a moment. */
-const firstEntries = ({ findings }: Ledger, names: ReadonlyArray<string>, since: number): ReadonlyArray<number> =>
-  names.map((one) =>
-    Math.min(
-      ...findings.stays.filter(({ entered, name }) => name === one && entered > since).map((stay) => stay.entered)
-    )
-  )
+/** When each of these was first served after a moment. */
+const firstServed = ({ served }: Ledger, names: ReadonlyArray<string>, since: number): ReadonlyArray<number> =>
+  names.map((one) => Math.min(...served.filter(({ at, name }) => name === one && at > since).map(({ at }) => at)))
 
 /** What a fault of the servers did to a crew. Times are in milliseconds. */
 export interface Survival {
@@ -207,7 +195,7 @@ export const survive = Effect.fnUntraced(function* <E, E2>(
     validFor,
     resumed: Math.max(...resumedAt) - ended,
     recovered: Object.fromEntries(
-      Object.entries(ledgers).map(([kind, ledger]) => [kind, Math.max(...firstEntries(ledger, names, ended)) - ended])
+      Object.entries(ledgers).map(([kind, ledger]) => [kind, Math.max(...firstServed(ledger, names, ended)) - ended])
     ),
     rotated: Option.getOrUndefined(yield* Fiber.join(rotated)),
     reuses: provider.reuses,

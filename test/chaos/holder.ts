@@ -15,9 +15,7 @@ import * as Schema from "effect/Schema"
 import { parseArgs } from "node:util"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
-import * as Dice from "../simulation/dice.ts"
-import * as Acquiring from "./acquiring.ts"
-import { contend } from "./contending.ts"
+import * as Contender from "./contender.ts"
 import * as settings from "./settings.ts"
 import { Testimony } from "./testimony.ts"
 
@@ -38,10 +36,8 @@ const flags = parseArgs({
 
 const encode = Schema.encodeEffect(Testimony)
 
-let hurries = false
-
-/** Reports to a witness. Returns false if the witness refused a write. */
-const tellTo = (witness: string) =>
+/** Reports to a witness. Returns false if the witness refused a write. `heed`: told with each answer whether to hurry. */
+const tellTo = (witness: string, heed: (hurries: boolean) => void) =>
   Effect.fnUntraced(function* (testimony: Testimony) {
     const body = yield* Effect.orDie(encode(testimony))
     const { headers, status } = yield* HttpClientRequest.post(witness).pipe(
@@ -49,35 +45,31 @@ const tellTo = (witness: string) =>
       HttpClient.execute,
       Effect.orDie
     )
-    hurries ||= "hurry" in headers
+    heed("hurry" in headers)
     return status === 200
   })
 
 const blocked = new Int32Array(new SharedArrayBuffer(4))
 process.on("SIGUSR2", () => void Atomics.wait(blocked, 0, 0, settings.stall))
 
-const contendFor = Effect.fnUntraced(function* (kind: settings.Kind, id: string, witness: string) {
-  const acquire = yield* Acquiring.make({
+const contendFor = (kind: settings.Kind, id: string, witness: string) => {
+  let hurries = false
+  return Contender.start({
     kind,
     id,
-    identity: flags.name,
-    resource: kind === "session" ? Resource.configMap : Resource.refreshToken,
-    dice: Dice.make(Number(flags.seed), `${flags.name}/${kind}, permits`),
+    name: flags.name,
+    seed: Number(flags.seed),
+    resource: kind === "session" || kind === "once" ? Resource.configMap : Resource.refreshToken,
     ttl: settings.ttl,
     requestTimeout: settings.requestTimeout,
     patience: settings.patience,
-    thread: flags.thread
-  })
-  return yield* contend({
-    name: flags.name,
-    dice: Dice.make(Number(flags.seed), `${flags.name}/${kind}`),
+    thread: flags.thread,
     longStays: Number(flags["long-stays"]),
     hurries: () => hurries,
     conduct: flags.careless ? "careless" : flags.unguarded ? "unguarded" : undefined,
-    acquire,
-    tell: tellTo(witness)
+    tell: tellTo(witness, (is) => (hurries = is))
   })
-})
+}
 
 const kinds = flags.kind as ReadonlyArray<settings.Kind>
 

@@ -34,9 +34,9 @@ export interface House {
 export const kinds = ["kube-apiserver", "apiextensions-apiserver", "cluster", "hosts"] as const
 export type Kind = (typeof kinds)[number]
 
-/** What processes can contend for there. Only kube-apiserver has Leases. */
+/** What processes can contend for there. Only kube-apiserver has Leases and ConfigMaps. */
 export const locksOn = (house: Kind): ReadonlyArray<settings.Kind> =>
-  settings.kinds.filter((kind) => house !== "apiextensions-apiserver" || (kind !== "election" && kind !== "session"))
+  house === "apiextensions-apiserver" ? ["lock", "semaphore", "shared"] : settings.kinds
 
 /** Starts a house. */
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {
@@ -77,14 +77,17 @@ const alone = Effect.fnUntraced(function* (server: Server) {
   } satisfies House
 })
 
-/** Three etcd members and two API servers. At each fault but the last another server can serve. */
-export const onCluster = (running: Cluster.Cluster): House => ({
-  title: `two kube-apiservers ${running.version} on three etcd members`,
+/**
+ * Three etcd members and two API servers. At each fault of theirs but the last another server can serve. With hosts, the holders run
+ * there, and their cables have faults, too.
+ */
+export const onCluster = (running: Cluster.Cluster, hosts: ReadonlyArray<Host.Host> = []): House => ({
+  title: `${hosts.length === 0 ? "" : "two hosts and "}two kube-apiservers ${running.version} on three etcd members`,
   url: running.site.url,
   kubeConfig: running.site.kubeConfig,
   request: running.site.request,
-  hosts: [],
-  faults: clusterFaults(running)
+  hosts,
+  faults: [...clusterFaults(running), ...(hosts.length === 0 ? [] : cableFaults(hosts))]
 })
 
 /** One API server, and holders on two hosts, each with a cable of its own. */
@@ -92,7 +95,23 @@ const twoHosts = Effect.fnUntraced(function* (seed: number) {
   const problem = Host.problem()
   if (problem !== undefined) return yield* new EnvtestError({ step: "two hosts", detail: problem })
   const api = yield* Envtest.start({ server: "kube-apiserver", fsync: false })
-  const hosts = yield* Effect.forEach([0, 1], (number) => Host.make(number, seed))
+  const hosts = yield* makeHosts(seed)
+  return {
+    title: `two hosts and a kube-apiserver ${api.version}`,
+    url: api.url,
+    kubeConfig: api.kubeConfig,
+    request: api.request,
+    hosts,
+    faults: cableFaults(hosts)
+  } satisfies House
+})
+
+/** Two hosts. Those of other processes on this machine have other numbers, most likely. */
+export const makeHosts = (seed: number) =>
+  Effect.forEach([0, 1], (place) => Host.make(2 * (process.pid % 50) + place, seed))
+
+/** The faults of cables. They hit each host in turn. */
+const cableFaults = (hosts: ReadonlyArray<Host.Host>): ReadonlyArray<ServerInjection> => {
   const nextHost = inTurn(hosts)
   const cable = (kind: string, millis: readonly [number, number], fault: Host.Fault): ServerInjection => ({
     kind,
@@ -104,22 +123,15 @@ const twoHosts = Effect.fnUntraced(function* (seed: number) {
       })
   })
   const pastTtl = [settings.takeOver - 1000, settings.takeOver + 1000] as const
-  return {
-    title: `two hosts and a kube-apiserver ${api.version}`,
-    url: api.url,
-    kubeConfig: api.kubeConfig,
-    request: api.request,
-    hosts,
-    faults: [
-      cable("cable of a host pulled, past the TTL", pastTtl, { cut: [0, 1] }),
-      cable("cable of a host cut in the direction to the servers, past the TTL", pastTtl, { cut: [0] }),
-      cable("cable of a host cut in the direction from the servers, past the TTL", pastTtl, { cut: [1] }),
-      cable("cable of a host: 300 ms of delay each way", [4000, 8000], { delay: 0.3 }),
-      cable("cable of a host: 5 % of all packets lost", [6000, 10_000], { loss: 0.05 }),
-      cable("cable of a host: an MTU hole, packets over 600 bytes vanish", pastTtl, { mtu: 600 })
-    ]
-  } satisfies House
-})
+  return [
+    cable("cable of a host pulled, past the TTL", pastTtl, { cut: [0, 1] }),
+    cable("cable of a host cut in the direction to the servers, past the TTL", pastTtl, { cut: [0] }),
+    cable("cable of a host cut in the direction from the servers, past the TTL", pastTtl, { cut: [1] }),
+    cable("cable of a host: 300 ms of delay each way", [4000, 8000], { delay: 0.3 }),
+    cable("cable of a host: 5 % of all packets lost", [6000, 10_000], { loss: 0.05 }),
+    cable("cable of a host: an MTU hole, packets over 600 bytes vanish", pastTtl, { mtu: 600 })
+  ]
+}
 
 /** The faults of a cluster. Those of one server or one member hit each in turn. */
 export const clusterFaults = ({

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ledger } from "./ledger.ts"
-import type { Claim, Ending } from "./testimony.ts"
+import type { Claim, Ending, Run } from "./testimony.ts"
 
 const claim = (name: string, token: bigint, at: number, more: Partial<Claim> = {}): Claim => ({
   _tag: "Claim",
@@ -23,6 +23,21 @@ const ending = (name: string, token: bigint, at: number, how: Ending["how"]): En
   how,
   ...(how === "Lost" ? { reason: "Expired" } : {})
 })
+
+/** What a process is told of a run: without a token, that it was done before. */
+const run = (name: string, due: number, at: number, token?: bigint): Run => ({
+  _tag: "Run",
+  name,
+  due,
+  at,
+  ...(token === undefined ? {} : { holder: `${name}/${token}` })
+})
+
+/** The work of a run, from its beginning to its end. */
+const work = (ledger: Ledger, name: string, token: bigint, due: number, at: number): void => {
+  ledger.take(claim(name, token, at, { step: "Enter", due }))
+  ledger.take(claim(name, token, at + 1, { step: "Leave", due }))
+}
 
 /** Its findings about exclusion, as names: the earlier stay, then the later one. */
 const exclusion = (ledger: Ledger) => {
@@ -182,5 +197,62 @@ describe("the ledger", () => {
     ledger.take(claim("a", 1n, 0))
     ledger.take(claim("b", 1n, 5))
     assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: ["a b"] })
+  })
+
+  it("counts runs that were recorded, and calls all well that were told to be done after somebody had done them", () => {
+    const ledger = new Ledger()
+    work(ledger, "a", 1n, 10, 0)
+    ledger.take(run("a", 10, 5, 1n))
+    ledger.take(run("b", 10, 6))
+    work(ledger, "b", 3n, 12, 10)
+    ledger.take(run("b", 12, 15, 3n))
+    assert.deepStrictEqual(ledger.findings.runs, { recorded: 2, repeated: 0, undone: 0 })
+  })
+
+  it("finds a run that is begun although it was recorded, in whatever order it hears of that", () => {
+    const ledger = new Ledger()
+    work(ledger, "a", 1n, 10, 0)
+    work(ledger, "b", 2n, 10, 5)
+    ledger.take(run("b", 10, 6, 2n))
+    assert.strictEqual(ledger.findings.runs.repeated, 0)
+    ledger.take(run("a", 10, 7, 1n))
+    assert.strictEqual(ledger.findings.runs.repeated, 1)
+  })
+
+  it("finds a run that is begun although a later one was recorded", () => {
+    const ledger = new Ledger()
+    work(ledger, "a", 1n, 10, 0)
+    ledger.take(run("a", 10, 5, 1n))
+    work(ledger, "b", 2n, 8, 6)
+    assert.strictEqual(ledger.findings.runs.repeated, 1)
+  })
+
+  it("lets a run be begun again that was lost before its record", () => {
+    const ledger = new Ledger()
+    ledger.take(claim("a", 1n, 0, { step: "Enter", due: 10 }))
+    ledger.take(ending("a", 1n, 5, "Lost"))
+    work(ledger, "b", 2n, 10, 6)
+    ledger.take(run("b", 10, 8, 2n))
+    assert.strictEqual(ledger.findings.runs.repeated, 0)
+  })
+
+  it("finds that a run was called done whose work nobody had ended", () => {
+    const ledger = new Ledger()
+    ledger.take(claim("a", 1n, 0, { step: "Enter", due: 10 }))
+    ledger.take(run("b", 10, 5))
+    assert.strictEqual(ledger.findings.runs.undone, 1)
+  })
+
+  it("says when each process was served last: when it entered, or was told that its run was done", () => {
+    const ledger = new Ledger()
+    work(ledger, "a", 1n, 10, 0)
+    ledger.take(run("b", 10, 6))
+    assert.deepStrictEqual(
+      [...ledger.lastServed],
+      [
+        ["a", 0],
+        ["b", 6]
+      ]
+    )
   })
 })

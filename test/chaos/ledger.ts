@@ -10,7 +10,7 @@
  *   (`src/testing/internal/exclusion.ts`).
  */
 import * as exclusion from "../../src/testing/internal/exclusion.ts"
-import type { Claim, Ending, Testimony } from "./testimony.ts"
+import type { Claim, Ending, Run, Testimony } from "./testimony.ts"
 
 /** One acquisition, from its first write to the last that is known of it. */
 export interface Stay {
@@ -18,6 +18,8 @@ export interface Stay {
   readonly holder: string
   readonly token: bigint
   readonly permits: number
+  /** When the run was due whose work it was, in seconds. Only `Once` has runs. */
+  readonly due: number | undefined
   readonly entered: number
   /** The last moment at which the holder called its lock valid. `undefined` if it never asked. */
   lastValid: number | undefined
@@ -49,6 +51,7 @@ export interface Crash {
  *   the loss, the fence refused it, it was killed, it was asked to stop, or (`Unaccounted`) none of these.
  * - `losses`: by reason. `failures`: acquisitions that failed, by tag.
  * - `longestGap`: the longest time in which no holder is known.
+ * - `runs`: those of `Once`.
  */
 export interface Findings {
   readonly stays: ReadonlyArray<Stay>
@@ -62,6 +65,33 @@ export interface Findings {
   readonly failures: Readonly<Record<string, number>>
   readonly longestGap: number
   readonly crashes: ReadonlyArray<Crash>
+  readonly runs: Runs
+}
+
+/**
+ * The runs of `Once`.
+ *
+ * - `recorded`: those whose process was told that they were recorded.
+ * - `repeated`: stays for a run that had been recorded, or for an earlier one. Tokens tell which came later.
+ * - `undone`: how often a process was told that a run was done when nobody had ended its work, or that of a later one.
+ */
+export interface Runs {
+  readonly recorded: number
+  readonly repeated: number
+  readonly undone: number
+}
+
+/** The promises of `Once` that were broken, one sentence each. */
+export const brokenRuns = ({ repeated, undone }: Runs): ReadonlyArray<string> =>
+  [
+    repeated === 0 ? "" : `${repeated} runs were begun although they, or later ones, had been recorded`,
+    undone === 0 ? "" : `${undone} times a process was told that a run was done which nobody had done`
+  ].filter((sentence) => sentence !== "")
+
+/** A moment at which a process entered, or was told that the run that it had asked for was done. */
+export interface Served {
+  readonly name: string
+  readonly at: number
 }
 
 /** A stay as an interval: from its entry to the last moment at which its lock was called valid. */
@@ -77,6 +107,11 @@ export class Ledger {
   readonly #failures = new Map<string, number>()
   readonly #crashes: Array<Stay> = []
   readonly #writeTimes: Array<number> = []
+  readonly #served: Array<Served> = []
+  readonly #lastServed = new Map<string, number>()
+  readonly #recorded = new Set<string>()
+  #undone = 0
+  #latestDone = Number.NEGATIVE_INFINITY
   #newest = 0n
   #newestOfAll = 0n
   #writes = 0
@@ -98,6 +133,9 @@ export class Ledger {
         if (stay !== undefined) stay.end ??= { how: testimony.how, at: testimony.at }
         return true
       }
+      case "Run":
+        this.#run(testimony)
+        return true
       case "Failure":
         count(this.#failures, testimony.tag)
         return true
@@ -128,13 +166,14 @@ export class Ledger {
     return stay.token >= (this.#hasAll(stay) ? this.#newest : this.#newestOfAll)
   }
 
-  /** When each process entered last. */
-  get lastEntered(): ReadonlyMap<string, number> {
-    const entered = new Map<string, number>()
-    for (const stay of this.#stays.values()) {
-      entered.set(stay.name, Math.max(stay.entered, entered.get(stay.name) ?? 0))
-    }
-    return entered
+  /** When each process was served last. */
+  get lastServed(): ReadonlyMap<string, number> {
+    return this.#lastServed
+  }
+
+  /** When processes were served. */
+  get served(): ReadonlyArray<Served> {
+    return this.#served
   }
 
   get findings(): Findings {
@@ -161,8 +200,30 @@ export class Ledger {
       losses: Object.fromEntries(this.#losses),
       failures: Object.fromEntries(this.#failures),
       longestGap,
-      crashes: this.#crashes.map((crashed) => this.#crashOf(crashed, stays))
+      crashes: this.#crashes.map((crashed) => this.#crashOf(crashed, stays)),
+      runs: { recorded: this.#recorded.size, repeated: this.#repeated(stays), undone: this.#undone }
     }
+  }
+
+  #repeated(stays: ReadonlyArray<Stay>): number {
+    let latest = Number.NEGATIVE_INFINITY
+    let repeated = 0
+    for (const { due = Number.POSITIVE_INFINITY, holder } of stays) {
+      if (due <= latest) repeated++
+      if (this.#recorded.has(holder)) latest = Math.max(latest, due)
+    }
+    return repeated
+  }
+
+  #run({ at, due, holder, name }: Run): void {
+    if (holder !== undefined) return void this.#recorded.add(holder)
+    if (due > this.#latestDone) this.#undone++
+    this.#serve(name, at)
+  }
+
+  #serve(name: string, at: number): void {
+    this.#served.push({ name, at })
+    this.#lastServed.set(name, Math.max(at, this.#lastServed.get(name) ?? 0))
   }
 
   /** The stays that had not ended when a newer one entered for which they left too few permits. */
@@ -189,11 +250,12 @@ export class Ledger {
   }
 
   #claim(claim: Claim): boolean {
-    const { at, checked, fenced, holder, name, permits = 1, step, token } = claim
+    const { at, checked, due, fenced, holder, name, permits = 1, step, token } = claim
     let stay = this.#stays.get(holder)
     if (stay === undefined) {
-      stay = { name, holder, token, permits, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
+      stay = { name, holder, token, permits, due, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
       this.#stays.set(holder, stay)
+      this.#serve(name, at)
     }
     if (checked) stay.lastValid = at
     if (!this.#isCurrent(stay)) {
@@ -209,7 +271,10 @@ export class Ledger {
     }
     this.#writes++
     this.#writeTimes.push(at)
-    if (step === "Leave") stay.end ??= { how: "Left", at }
+    if (step === "Leave") {
+      stay.end ??= { how: "Left", at }
+      if (due !== undefined) this.#latestDone = Math.max(this.#latestDone, due)
+    }
     return true
   }
 }

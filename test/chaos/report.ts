@@ -1,6 +1,6 @@
 /** The report of a run: what was injected, what was survived, and what was not. */
 import * as Injections from "./injections.ts"
-import type { Findings } from "./ledger.ts"
+import { brokenRuns, type Findings } from "./ledger.ts"
 import type { Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 
@@ -159,6 +159,7 @@ const problemsOf = (report: Report, lock: OfLock): ReadonlyArray<string> => {
     findings.staleAccepted === 0 ? undefined : `${findings.staleAccepted} stale writes were accepted`,
     overlaps.length === 0 ? undefined : `${overlaps.length} pairs of locks were valid at the same time`,
     disorder.length === 0 ? undefined : `${disorder.length} fencing tokens were not greater than an earlier one`,
+    ...brokenRuns(findings.runs),
     unaccounted === 0 ? undefined : `${unaccounted} holders stayed inside with another and never reported the loss`,
     slowest <= settings.takeOver ? undefined : `it took ${seconds(slowest)} to take over after a crash`,
     longest <= settings.resumption
@@ -200,6 +201,7 @@ export const record = (report: Report) => {
         takeOvers: takeOvers(report, lock),
         resumptions: resumptions(report, lock),
         stalls: stalls(report, lock),
+        runs: findings.runs,
         after
       }
     }),
@@ -234,6 +236,9 @@ export const format = (report: Report): string => {
     found("longest time without a holder", ({ longestGap }) => seconds(longestGap)),
     row(`somebody wrote after a fault of the servers, undisturbed (bound ${seconds(settings.resumption)})`, (lock) =>
       longest(resumptions(report, lock))
+    ),
+    row("runs recorded / begun again", ({ findings: { runs }, kind }) =>
+      kind === "once" ? `${runs.recorded} / ${runs.repeated}` : ""
     ),
     row("kept / lost while the event loop was blocked", (lock) => {
       const { kept, lost } = stalls(report, lock)

@@ -14,6 +14,7 @@ import { renameSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
+import type * as Lock from "../../src/Lock.ts"
 import * as Resource from "../../src/Resource.ts"
 import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Dice from "../simulation/dice.ts"
@@ -70,7 +71,7 @@ const restore = Effect.fnUntraced(function* (
 })
 
 /** A process that wants a whole lock: all permits, or to write. */
-const aProcess = (kind: settings.Kind, place: number, kubeConfig: string, ttl: number) =>
+const aProcess = (kind: settings.HeldKind, place: number, kubeConfig: string, ttl: number) =>
   Acquiring.make({
     kind,
     id: `held-${kind}`,
@@ -85,11 +86,11 @@ const aProcess = (kind: settings.Kind, place: number, kubeConfig: string, ttl: n
   }).pipe(Effect.provide(KubernetesClient.layerKubeConfigYaml(kubeConfig), { local: true }), Effect.orDie)
 
 /** A holder, and a waiter that gets the lock while the holder still calls it valid. What became of them is known after the restore. */
-const contest = Effect.fnUntraced(function* (kind: settings.Kind, kubeConfig: string, ttl: number) {
+const contest = Effect.fnUntraced(function* (kind: settings.HeldKind, kubeConfig: string, ttl: number) {
   const [one, other] = yield* Effect.all([aProcess(kind, 0, kubeConfig, ttl), aProcess(kind, 1, kubeConfig, ttl)])
-  const held = yield* Deferred.make<bigint>()
+  const held = yield* Deferred.make<bigint, Lock.AcquireError>()
   const holder = yield* Effect.gen(function* () {
-    const { fencingToken, lost } = yield* one
+    const { fencingToken, lost } = yield* Effect.tapError(one, (error) => Deferred.fail(held, error))
     yield* Deferred.succeed(held, fencingToken)
     const { reason } = yield* Effect.flip(lost)
     return { at: now(), reason }
@@ -164,15 +165,20 @@ export const play = Effect.fnUntraced(function* (
     )
   }
 
-  const outcomes = yield* Effect.forEach(settings.kinds, (kind) => contest(kind, kubeConfig, ttl), {
-    concurrency: "unbounded"
-  })
+  const outcomes = yield* Effect.orDie(
+    Effect.forEach(settings.heldKinds, (kind) => contest(kind, kubeConfig, ttl), { concurrency: "unbounded" })
+  )
   yield* Effect.sleep("1 second")
   const rotationsSince = crew.provider.rotations
   yield* restore(cluster, snapshot, flags[how])
   const back = now()
-  const contests = yield* Effect.orDie(Effect.forEach(outcomes, (outcome) => outcome(back)))
-  const recovered = yield* crew.entered(back, settings.turnOf(4, settings.ttl))
+  const [contests, recovered] = yield* Effect.all(
+    [
+      Effect.orDie(Effect.forEach(outcomes, (outcome) => outcome(back))),
+      crew.entered(back, settings.turnOf(4, settings.ttl))
+    ],
+    { concurrency: "unbounded" }
+  )
   // The restored object may show the lock of a rotation that was under way.
   yield* Effect.sleep("20 millis").pipe(
     Effect.repeat({ until: () => crew.provider.rotations > rotationsSince }),

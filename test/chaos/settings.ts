@@ -3,8 +3,12 @@ import * as Duration from "effect/Duration"
 import { patience as releasePatience } from "../../src/internal/engine/release.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 
-/** What processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session. */
-export const kinds = ["lock", "election", "semaphore", "shared", "session"] as const
+/** What processes acquire and hold: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, or two locks under a session. */
+export const heldKinds = ["lock", "election", "semaphore", "shared", "session"] as const
+export type HeldKind = (typeof heldKinds)[number]
+
+/** What processes contend for: one of these, or the runs of `Once`. */
+export const kinds = [...heldKinds, "once"] as const
 export type Kind = (typeof kinds)[number]
 
 /** Whether the session of the process in this place is renewed by a thread of its own: that of every second one. */
@@ -16,8 +20,12 @@ export const limits: Readonly<Record<Kind, number>> = {
   election: 1,
   semaphore: 2,
   shared: 1000,
-  session: 1
+  session: 1,
+  once: 1
 }
+
+/** How often a run of `Once` is due: in whole seconds. */
+export const runPeriod = 2000
 
 /** The share of acquisitions that take all permits: of writers, in a shared lock. */
 export const takesAll = 0.3
@@ -48,10 +56,10 @@ export const patience = 40_000
  * error of the server's clock as holder and contender know it (`Date` has whole seconds: one second each), one poll,
  * and one second for the machine.
  */
-const takeOverAfter = (ttl: number): number => ttl + 1000 + 2 * 1000 + pollInterval + 1000
+export const takeOverOf = (ttl: number): number => ttl + 1000 + 2 * 1000 + pollInterval + 1000
 
 /** The same with the TTL of the chaos. */
-export const takeOver = takeOverAfter(ttl)
+export const takeOver = takeOverOf(ttl)
 
 /** How long the event loop of a holder is blocked that has a thread for its session. */
 export const stall = takeOver + 1000
@@ -69,7 +77,7 @@ export const recoveryOf = (holders: number): number => Math.max(retryAfter, take
  * The longest time without a write to the witness once a fault of the servers has ended. The lease of a holder that could not
  * renew must run out, and the lock may have been handed to one that is slow to learn it (the hand-over lease).
  */
-export const resumptionOf = (ttl: number): number => takeOverAfter(ttl) + 3000
+export const resumptionOf = (ttl: number): number => takeOverOf(ttl) + 3000
 
 /** The same with the TTL of the chaos. */
 export const resumption = resumptionOf(ttl)
@@ -78,8 +86,7 @@ export const resumption = resumptionOf(ttl)
  * The longest time until each of so many contenders with this TTL has had the lock, if they go on after they have had it: a lease
  * must run out, and then each waits for the stays of all others.
  */
-export const turnOf = (contenders: number, ttl: number): number =>
-  takeOverAfter(ttl) + contenders * longStay[1] * pause[1]
+export const turnOf = (contenders: number, ttl: number): number => takeOverOf(ttl) + contenders * longStay[1] * pause[1]
 
 /** The longest time after the last fault until the servers answer within the request timeout. Beyond it the machine is too slow for a run. */
 export const settling = 120_000

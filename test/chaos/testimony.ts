@@ -22,13 +22,15 @@ const about = {
  *   `isValid`, so a suspension between the two cannot make the claim wrong.
  * - `fenced`: the witness checks the fencing token.
  * - `permits`: how many permits the holder has. A lock has one, which is all.
+ * - `due`: the time at which the run is due that the writes are the work of, in seconds. Only `Once` has runs.
  */
 export const Claim = Schema.TaggedStruct("Claim", {
   ...about,
   step: Schema.Literals(["Enter", "Write", "Leave"]),
   checked: Schema.Boolean,
   fenced: Schema.Boolean,
-  permits: Schema.optionalKey(Schema.Int)
+  permits: Schema.optionalKey(Schema.Int),
+  due: Schema.optionalKey(Schema.Int)
 })
 export type Claim = typeof Claim.Type
 
@@ -40,10 +42,22 @@ export const Ending = Schema.TaggedStruct("Ending", {
 })
 export type Ending = typeof Ending.Type
 
+/**
+ * What a process was told of the run that is due at a time: that its own work was recorded, which it did as `holder`, or without
+ * `holder` that the run was done before.
+ */
+export const Run = Schema.TaggedStruct("Run", {
+  name: Schema.String,
+  due: Schema.Int,
+  at: Schema.Finite,
+  holder: Schema.optionalKey(Schema.String)
+})
+export type Run = typeof Run.Type
+
 /** An acquisition that failed. */
 export const Failure = Schema.TaggedStruct("Failure", { name: Schema.String, tag: Schema.String })
 
-export const Testimony = Schema.Union([Claim, Ending, Failure])
+export const Testimony = Schema.Union([Claim, Ending, Run, Failure])
 export type Testimony = typeof Testimony.Type
 
 /** Now, in milliseconds. */

@@ -4,7 +4,7 @@
  * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
  * small. At `/refresh` it plays the provider of a rotating token.
  *
- * Once it is told to `hurry`, its answers have the header `hurry`, and stays become short.
+ * While it hurries, its answers have the header `hurry`, and stays are short.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ export interface Witness {
   readonly url: string
   readonly ledger: Ledger
   readonly provider: Provider
-  readonly hurry: Effect.Effect<void>
+  readonly hurry: (is: boolean) => Effect.Effect<void>
 }
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
@@ -57,6 +57,6 @@ export const make = Effect.fnUntraced(function* (
     url: HttpServer.formatAddress(server.address),
     ledger,
     provider,
-    hurry: Effect.sync(() => (headers = { hurry: "1" }))
+    hurry: (is) => Effect.sync(() => (headers = is ? { hurry: "1" } : {}))
   }
 })

@@ -116,7 +116,7 @@ const die = Effect.fnUntraced(function* (
   const after = processes.filter((_, index) => index % 2 === 1)
   const { ledger } = witnesses["session"]!
   const enteredSince = (since: number, version: string) =>
-    [...ledger.lastEntered].some(([name, entered]) => name.startsWith(version) && entered > since)
+    [...ledger.lastServed].some(([name, at]) => name.startsWith(version) && at > since)
 
   for (;;) {
     yield* Effect.sleep("20 millis").pipe(Effect.andThen(isUnderSession), Effect.repeat({ until: (is) => is }))

@@ -1,0 +1,38 @@
+/** A contender for a lock of any kind, or for the runs of `Once`. */
+import * as Effect from "effect/Effect"
+import * as Acquiring from "./acquiring.ts"
+import { type Behavior, contend } from "./contending.ts"
+import { contendForRuns } from "./contendingForRuns.ts"
+import * as Dice from "../simulation/dice.ts"
+import type * as settings from "./settings.ts"
+
+/** What a process contends for, and how. Its name is its identity, and with the seed it decides what the process does. */
+export interface Options<R> extends Omit<Behavior<R>, "dice">, Omit<Acquiring.Common, "identity"> {
+  readonly kind: settings.Kind
+  readonly id: string
+  readonly seed: number
+  readonly thread?: boolean | undefined
+}
+
+/** Contends until it is interrupted, over the client in context. */
+export const start = Effect.fnUntraced(function* <R>(options: Options<R>) {
+  const { id, kind, name, patience, seed } = options
+  const dice = Dice.make(seed, `${name}/${kind}`)
+  const common = { ...options, identity: name }
+  if (kind === "once") {
+    const lock = yield* Acquiring.makeLock(common)
+    return yield* contendForRuns({
+      ...options,
+      id,
+      dice,
+      lock,
+      options: { waitSchedule: Acquiring.waitSchedule(patience) }
+    })
+  }
+  const acquire = yield* Acquiring.make({
+    ...common,
+    kind,
+    dice: Dice.make(seed, `${name}/${kind}, permits`)
+  })
+  return yield* contend({ ...options, dice, acquire })
+})
