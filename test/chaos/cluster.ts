@@ -118,13 +118,10 @@ const launch = Effect.fnUntraced(function* ({
       return { name, port, process, toEtcd, serving }
     })
   )
+  yield* Effect.forEach(made, ({ process }) => process.start, { discard: true })
   // The first one creates what all of them need.
-  yield* made[0]!.process.start
   const version = yield* made[0]!.serving.install
-  for (const { process, serving } of made.slice(1)) {
-    yield* process.start
-    yield* serving.ready
-  }
+  yield* Effect.forEach(made, ({ serving }) => serving.ready, { discard: true })
   return {
     site,
     version,

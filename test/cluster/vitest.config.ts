@@ -1,6 +1,9 @@
 /** The suites on real API servers, one file at a time: two cores can run one cluster, but not three. */
-import { resolve } from "node:path"
+import { join, resolve } from "node:path"
 import { defineConfig } from "vitest/config"
+
+// With compiled code at hand each of the many processes starts in little more than half the time.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../../node_modules/.cache/node")
 
 export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
