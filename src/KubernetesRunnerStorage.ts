@@ -39,6 +39,8 @@
  *
  * - Messages are another matter. What is persisted (`ClusterSchema.Persisted`), `ClusterCron` and workflows need a `MessageStorage`
  *   that persists, such as `SqlMessageStorage`.
+ * - A runner whose event loop is blocked for longer than `shardLockExpiration` loses its shards. No thread renews its session: `refresh` is
+ *   how `Sharding` says that it works.
  * - All runners of a cluster need the same name, the same namespace and the same `shardLockExpiration`.
  * - Deleting the ConfigMaps or the Leases while runners work lets a shard run twice until they notice.
  */
