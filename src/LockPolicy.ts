@@ -166,21 +166,23 @@ export const make = (options: Options = {}): LockPolicy => checked(assemble(opti
  * A new `ttl` without a new `renewEvery` sets `renewEvery` to a third of the TTL, unless renewal is off. Without a new
  * `renewDeadline` it sets that to the TTL.
  */
-export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolicy =>
-  checked(
+export const withOverrides = (self: LockPolicy, overrides: Overrides): LockPolicy => {
+  const { expectedHold, renewDeadline, renewEvery, ttl, waitSchedule } = overrides
+  // Each acquisition asks, and most replace nothing.
+  if ((expectedHold ?? renewDeadline ?? renewEvery ?? ttl ?? waitSchedule) === undefined) return self
+  return checked(
     assemble({
       annotation: self.annotation,
       sharedWithDex: self.sharedWithDex,
-      expectedHold: overrides.expectedHold ?? self.expectedHold,
+      expectedHold: expectedHold ?? self.expectedHold,
       session: self.session,
-      ttl: overrides.ttl ?? self.ttl,
-      waitSchedule: overrides.waitSchedule ?? self.waitSchedule,
-      renewEvery:
-        overrides.renewEvery ??
-        (overrides.ttl === undefined || self.renewEvery === false ? self.renewEvery : undefined),
-      renewDeadline: overrides.renewDeadline ?? (overrides.ttl === undefined ? self.renewDeadline : undefined)
+      ttl: ttl ?? self.ttl,
+      waitSchedule: waitSchedule ?? self.waitSchedule,
+      renewEvery: renewEvery ?? (ttl === undefined || self.renewEvery === false ? self.renewEvery : undefined),
+      renewDeadline: renewDeadline ?? (ttl === undefined ? self.renewDeadline : undefined)
     })
   )
+}
 
 /** The TTL of a lease that nothing renews. Throws a `RangeError` if it is not from 1 second to 1 day. */
 export const fixedTtl = (ttl: Duration.Input): Duration.Duration => make({ ttl, renewEvery: false }).ttl

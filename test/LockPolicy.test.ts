@@ -40,6 +40,12 @@ describe("LockPolicy", () => {
     assert.isFalse(renewal(LockPolicy.withOverrides(LockPolicy.make({ renewEvery: false }), { ttl: "30 seconds" })))
   })
 
+  it("is the same policy if nothing of it is replaced", () => {
+    assert.strictEqual(LockPolicy.withOverrides(LockPolicy.dex, {}), LockPolicy.dex)
+    assert.strictEqual(LockPolicy.withOverrides(LockPolicy.dex, { ttl: undefined }), LockPolicy.dex)
+    assert.isFalse(LockPolicy.withOverrides(LockPolicy.dex, { renewEvery: false }).renewEvery)
+  })
+
   it("refuses options that contradict each other", () => {
     for (const options of [
       { ttl: "10 millis" },
