@@ -2,10 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import { failedMillis, forbiddenMillis } from "../../src/internal/engine/watchPool.ts"
 import { spread } from "../../src/internal/refresh/rotation.ts"
 import * as LockError from "../../src/LockError.ts"
+import * as LockPolicy from "../../src/LockPolicy.ts"
 import { logged } from "../utils/logged.ts"
 import { generationOf, id, lifetime, setUp } from "./fixture.ts"
 
@@ -178,4 +180,21 @@ describe("without a watch", () => {
         })
     )
   }
+
+  it.effect(
+    "that tells what happens, a process looks after a second, however short the steps of its schedule are",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess, upstream, watching } = yield* setUp
+        const waitSchedule = Schedule.spaced("5 millis").pipe(Schedule.upTo({ duration: "30 seconds" }))
+        watching.fault = "Silent"
+        upstream.before = Effect.sleep("2 seconds")
+        const first = yield* Effect.forkChild((yield* aProcess()).get(id))
+        yield* TestClock.adjust("100 millis")
+        const other = yield* Effect.forkChild((yield* aProcess({ policy: LockPolicy.make({ waitSchedule }) })).get(id))
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(first)
+        assert.isDefined(other.pollUnsafe())
+      })
+  )
 })

@@ -4,6 +4,7 @@
  * A watch may be forbidden, fail, or be deaf: behind a proxy that buffers it is open and tells nothing. Then the process waits as if
  * there were no watches, and tries again after a while, which doubles if watches are deaf again and again.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -23,7 +24,7 @@ export type News = WatchEvent | { readonly _tag: "Nothing" | "Failed" }
 export interface ValueWatch {
   /** Waits for news, for so many milliseconds. What was told and not taken is replaced by what is told later. */
   readonly next: (millis: number) => Effect.Effect<News>
-  /** For how long the watch may be silent before the process reads the object, in milliseconds. */
+  /** For how long the watch may go on being silent before the process reads the object, in milliseconds. */
   readonly patience: () => number
   /** Compares what the watch has told with the object as just read. If it has not told that, it is deaf. */
   readonly compare: (read: ObjectSnapshot) => Effect.Effect<void>
@@ -61,7 +62,10 @@ export const make = (store: ObjectStore["Service"]): ValueWatches => {
     })
 
   const start = Effect.fnUntraced(function* (id: string): Effect.fn.Return<ValueWatch, never, Scope.Scope> {
+    const clock = yield* Clock.Clock
     const told = yield* Queue.sliding<WatchEvent | { readonly _tag: "Failed" }>(1)
+    // Since when it has told nothing, and no reading has shown that there is nothing to tell.
+    let silentSince = ClockReading.monotonic(clock)
     let isFirst = true
     let isOver = false
     let version: string | undefined
@@ -77,6 +81,7 @@ export const make = (store: ObjectStore["Service"]): ValueWatches => {
       isProven ||= !isFirst
       if (isProven) wasDeaf = 0
       isFirst = false
+      silentSince = ClockReading.monotonic(clock)
       version = event._tag === "Changed" ? event.snapshot.resourceVersion : version
       return Queue.offer(told, event)
     }
@@ -90,11 +95,16 @@ export const make = (store: ObjectStore["Service"]): ValueWatches => {
           Effect.timeoutOption(Queue.take(told), millis),
           Option.getOrElse((): News => ({ _tag: "Nothing" }))
         ),
-      patience: () => (isProven && !isFirst ? Number.POSITIVE_INFINITY : deafAfterMillis),
-      compare: ({ resourceVersion }) =>
-        version !== undefined && !isOlder(version, resourceVersion)
+      patience: () =>
+        isProven && !isFirst
+          ? Number.POSITIVE_INFINITY
+          : Math.max(1, silentSince + deafAfterMillis - ClockReading.monotonic(clock)),
+      compare: ({ resourceVersion }) => {
+        silentSince = ClockReading.monotonic(clock)
+        return version !== undefined && !isOlder(version, resourceVersion)
           ? Effect.void
-          : end(Math.min(longestPause, deafMillis * 2 ** wasDeaf++), deaf),
+          : end(Math.min(longestPause, deafMillis * 2 ** wasDeaf++), deaf)
+      },
       isOver: () => isOver
     }
   })
