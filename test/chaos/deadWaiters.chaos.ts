@@ -4,20 +4,34 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { describeServers } from "../cluster/describeServers.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
-import { nodeDown } from "./nodeDown.ts"
+import * as NodeDown from "./nodeDown.ts"
+import { takeOverOf } from "./settings.ts"
+
+const dead = Array.from({ length: 8 }, (_, index) => `dead${index + 1}`)
 
 describeServers(
   "a crowd of dead waiters",
   (server) => {
-    it.live("is handed the lock once, and all the living get it", () =>
+    const crowd = Effect.fnUntraced(function* (kind: NodeDown.Kind) {
+      const { kubeConfig } = yield* Envtest.start({ server, fsync: false })
+      const outcome = yield* NodeDown.nodeDown({ kind, kubeConfig, order: [...dead, "first", "second"] })
+      yield* Console.log(`${kind}: 8 dead waiters kept it from 2 living ones for ${outcome.standstill.toFixed(0)} ms`)
+      assert.deepStrictEqual(outcome.living.toSorted(), ["first", "second"])
+      return outcome
+    })
+
+    it.live.each(["lock", "election"] as const)("is handed the %s once, and all the living get it", (kind) =>
       Effect.gen(function* () {
-        const { kubeConfig } = yield* Envtest.start({ server, fsync: false })
-        const dead = Array.from({ length: 8 }, (_, index) => `dead${index + 1}`)
-        const { handedToDead, living, standstill } = yield* nodeDown(kubeConfig, [...dead, "first", "second"])
-        yield* Console.log(`${server}: 8 dead waiters kept the lock from 2 living ones for ${standstill.toFixed(0)} ms`)
-        assert.deepStrictEqual(handedToDead, ["dead1"])
-        assert.deepStrictEqual(living.toSorted(), ["first", "second"])
+        assert.deepStrictEqual((yield* crowd(kind)).handedToDead, ["dead1"])
       })
+    )
+
+    it.live.each(["semaphore", "shared"] as const)(
+      "keeps the %s for the TTL of one, and all the living get it",
+      (kind) =>
+        Effect.gen(function* () {
+          assert.isBelow((yield* crowd(kind)).standstill, takeOverOf(NodeDown.ttl))
+        })
     )
   },
   (server) => server === "kube-apiserver"

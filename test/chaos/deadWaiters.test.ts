@@ -4,18 +4,14 @@ import * as Effect from "effect/Effect"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { nodeDown } from "./nodeDown.ts"
 
-it.live("waiters that are killed together cost one hand-over lease, and all the living get the lock", () =>
-  Effect.gen(function* () {
-    const server = yield* ApiServer.make()
-    const { handedToDead, living } = yield* nodeDown(server.kubeConfig, [
-      "dead1",
-      "first",
-      "dead2",
-      "dead3",
-      "second",
-      "dead4"
-    ])
-    assert.deepStrictEqual(handedToDead, ["dead1"])
-    assert.deepStrictEqual(living.toSorted(), ["first", "second"])
-  })
+it.live.each(["lock", "election"] as const)(
+  "waiters for the %s that are killed together cost one hand-over lease, and all the living get it",
+  (kind) =>
+    Effect.gen(function* () {
+      const { kubeConfig } = yield* ApiServer.make({ namespaces: ["dex"] })
+      const order = ["dead1", "first", "dead2", "dead3", "second", "dead4"]
+      const { handedToDead, living } = yield* nodeDown({ kind, kubeConfig, order })
+      assert.deepStrictEqual(handedToDead, ["dead1"])
+      assert.deepStrictEqual(living.toSorted(), ["first", "second"])
+    })
 )
