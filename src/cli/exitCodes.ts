@@ -6,9 +6,10 @@ import { constants } from "node:os"
 /**
  * The exit codes of `kubelock` itself. Those of a command that it runs are the command's own.
  *
- * 64, 69 and 75 are those of sysexits(3), 126 and 127 those of a shell, 99 that of k6.
+ * 1 is that of kubectl, 64, 69 and 75 are those of sysexits(3), 126 and 127 those of a shell, 99 is that of k6.
  */
 export const exitCodes = {
+  notThere: 1,
   usage: 64,
   api: 69,
   notHad: 75,

@@ -3,6 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
 import * as Lock from "../../src/Lock.ts"
@@ -139,9 +140,16 @@ describe.concurrent("kubelock inspect", () => {
       stdout: "",
       stderr: "kubelock: There are no locks in namespace kube-public.\n"
     })
-    const { code, stderr } = await kubelock.run(["inspect", "unknown"])
-    assert.strictEqual(code, 0)
-    assert.match(stderr, /^kubelock: There is nothing of a lock unknown in namespace default: nobody holds it\.\n$/)
+  })
+
+  it.each(["table", "json", "yaml", "name"])("ends with 1 if what was named is not there (-o %s)", async (format) => {
+    assert.deepStrictEqual(await kubelock.run(["inspect", "unknown", "-o", format]), {
+      code: 1,
+      stdout: "",
+      stderr: "kubelock: There is nothing of a lock unknown in namespace default: nobody holds it.\n"
+    })
+    // There is an object, so the lock is free.
+    assert.strictEqual((await kubelock.run(["inspect", "no-lock", "-o", format])).code, 0)
   })
 
   it("prints what changes, line by line in a pipe", async () => {
@@ -171,6 +179,24 @@ describe("kubelock inspect on a terminal", () => {
     assert.include(stdout, "F\u001B[J")
     holder.process.kill()
     await holder.ended
+  })
+})
+
+describe("kubelock inspect -w without a server", () => {
+  beforeAll(() => {
+    const nowhere = kubelock.server.kubeConfig.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9")
+    writeFileSync(join(kubelock.folder, "nowhere"), nowhere)
+  })
+
+  it("says so in place, and not that there are no locks", async () => {
+    const watching = kubelock.onTerminal("kubelock inspect -w --kubeconfig nowhere")
+    await watching.says("F\u001B[J")
+    watching.process.stdin.write("\u0003")
+    const { code, stdout } = await watching.ended
+    assert.strictEqual(code, 130)
+    const frames = stdout.split("F\u001B[J").slice(1)
+    for (const frame of frames) assert.match(frame, /^(Could not list [^\r\n]*\r\n){1,2}\S*$/)
+    assert.notMatch(stdout, /There are no locks|and \d more|kubelock: /)
   })
 })
 
@@ -299,6 +325,12 @@ describe("kubelock break", () => {
     await refusing.says("(y/N)")
     refusing.process.stdin.write("n")
     assert.strictEqual((await refusing.ended).code, 1)
+    const leaving = kubelock.onTerminal("kubelock break asked")
+    await leaving.says("(y/N)")
+    leaving.process.stdin.write("\u0003")
+    const left = await leaving.ended
+    assert.strictEqual(left.code, 130)
+    assert.notInclude(left.stdout, "QuitError")
     second.process.kill()
     assert.strictEqual((await second.ended).code, 0)
   })

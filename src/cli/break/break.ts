@@ -4,7 +4,7 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { Ended, exitCodes, misused, silently } from "../exitCodes.ts"
+import { Ended, exitCodeOf, exitCodes, misused, silently } from "../exitCodes.ts"
 import * as look from "../inspect/look.ts"
 import * as table from "../inspect/table.ts"
 import * as view from "../inspect/view.ts"
@@ -75,6 +75,7 @@ const confirmed = Effect.fnUntraced(function* (given: Given, whose: take.Whose) 
   if (!canPrompt) return yield* misused("there is no terminal to ask at: give --yes")
   const isSure = yield* Prompt.run(
     Prompt.Confirm({ message: `Take ${given.name} from ${nameOf(whose)}?`, initial: false })
-  )
+    // A prompt takes Ctrl-C as a key, and leaves the cursor behind the question.
+  ).pipe(Effect.catchTag("QuitError", () => Effect.andThen(Console.log(), silently(exitCodeOf("SIGINT")))))
   if (!isSure) return yield* silently(1)
 })

@@ -2,6 +2,7 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { exitCodes } from "../exitCodes.ts"
 import { toggle } from "../flags.ts"
 import { anyResource, program } from "../target.ts"
 import { verb } from "../verb.ts"
@@ -30,12 +31,18 @@ const flags = {
 /** What was asked for. */
 export type Given = Command.Command.Config.Infer<typeof flags>
 
+const description = `Shows locks, semaphores, shared locks and elections: who holds them, until when, and who waits. It only reads.
+
+EXIT CODES
+  0    it was shown, or a namespace has no locks
+  ${exitCodes.notThere}    there is no object of the name that was given; with --watch it is waited for
+  ${exitCodes.usage}   the invocation makes no sense
+  ${exitCodes.api}   the API server cannot be reached, or refuses`
+
 /** The verb. */
 export const command = verb("inspect", flags, () => import("./inspect.ts").then(({ run }) => run)).pipe(
   Command.withShortDescription("Shows locks, semaphores, shared locks and elections"),
-  Command.withDescription(
-    "Shows locks, semaphores, shared locks and elections: who holds them, until when, and who waits. It only reads."
-  ),
+  Command.withDescription(description),
   Command.withExamples([
     { command: `${program} inspect`, description: "All in the namespace" },
     { command: `${program} inspect deploy -o wide`, description: "One of them, and who waits for it" },

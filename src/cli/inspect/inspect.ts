@@ -2,11 +2,13 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { stringify } from "yaml"
 import type * as LockError from "../../LockError.ts"
-import { misused } from "../exitCodes.ts"
+import type { ServerTime } from "../../ObjectStore.ts"
+import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import { say } from "../program.ts"
 import * as target from "../target.ts"
 import type { Given } from "./command.ts"
@@ -31,13 +33,18 @@ const showOnce = (given: Given, place: look.Place) =>
     const now = yield* place.time
     const views = found.map((one) => view.of(one, place.key, now))
     if (found.length === 0) {
-      yield* say(
-        Option.isSome(given.name)
-          ? `There is nothing of a lock ${given.name.value} ${place.place}: nobody holds it.`
-          : `There are no locks ${place.place}.`
-      )
+      // As kubectl has it: what was named and is not there is a failure, and an empty list is none.
+      const message = nothing(given, place)
+      if (Option.isSome(given.name)) return yield* new Ended({ code: exitCodes.notThere, message })
+      yield* say(message)
     }
     if (found.length > 0 || given.output === "json" || given.output === "yaml") yield* show(given, views, now.earliest)
+  })
+
+const nothing = ({ name }: Given, { place }: look.Place): string =>
+  Option.match(name, {
+    onNone: () => `There are no locks ${place}.`,
+    onSome: (name) => `There is nothing of a lock ${name} ${place}: nobody holds it.`
   })
 
 const show = (given: Given, views: ReadonlyArray<view.View>, now: number): Effect.Effect<void> => {
@@ -69,21 +76,27 @@ type Event = { readonly source: number } & (
   | { readonly change: Change }
 )
 
+/** How a source of events says that something is wrong with it. */
+type Tell = (source: number, message: string) => Effect.Effect<void>
+
 /** Shows locks, and what becomes of them, without end. */
 const follow = (given: Given, place: look.Place) => {
   const isInPlace = process.stdout.isTTY && (given.output === "table" || given.output === "wide")
-  const events = Stream.mergeAll(
-    place.sources.map((source, index) => eventsOf(source, index, place.sources.length === 1)),
-    { concurrency: "unbounded" }
-  )
-  return isInPlace ? draw(given, place, events) : print(given, place, events)
+  return isInPlace ? draw(given, place) : print(given, place)
 }
 
+const eventsOf = ({ sources }: look.Place, tell: Tell): Stream.Stream<Event, LockError.StoreError> =>
+  Stream.mergeAll(
+    sources.map((source, index) => eventsOfOne(source, index, sources.length === 1, tell)),
+    { concurrency: "unbounded" }
+  )
+
 // A watch that ends or breaks is opened again.
-const eventsOf = (
+const eventsOfOne = (
   { changes, list }: Objects,
   source: number,
-  isOnly: boolean
+  isOnly: boolean,
+  tell: Tell
 ): Stream.Stream<Event, LockError.StoreError> =>
   Stream.unwrap(
     Effect.map(list, ({ items, resourceVersion }) =>
@@ -93,29 +106,55 @@ const eventsOf = (
       )
     )
   ).pipe(
-    Stream.catchTag("LockUnavailable", ({ message }) => Stream.fromEffectDrain(say(message))),
+    Stream.catchTag("LockUnavailable", ({ message }) => Stream.fromEffectDrain(tell(source, message))),
     Stream.repeat(Schedule.spaced("1 second")),
     Stream.catchTag("LockForbidden", (error) =>
-      isOnly ? Stream.fail(error) : Stream.concat(Stream.fromEffectDrain(say(error.message)), Stream.never)
+      isOnly ? Stream.fail(error) : Stream.concat(Stream.fromEffectDrain(tell(source, error.message)), Stream.never)
     )
   )
 
-/** Draws the table anew whenever something changes, and each second, because it tells times. */
-const draw = (given: Given, place: look.Place, events: Stream.Stream<Event, LockError.StoreError>) => {
+/** Draws the table anew whenever something changes, and each second, because it tells times. What is wrong is below it. */
+const draw = (given: Given, place: look.Place) => {
   const known = new Map<string, view.Found>()
+  const wrong = new Map<number, string>()
+  let hasLooked = false
   let height = 0
-  const frame = Effect.map(place.time, (now) => {
+  const linesAt = (now: ServerTime): ReadonlyArray<string> => {
+    if (!hasLooked) return []
     const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
-    const views = locks.map((one) => view.of(one, place.key, now))
-    const { columns = 80, rows = 24 } = process.stdout
-    const lines = table.lines(views, columnsOf(given), now.earliest).slice(0, rows - 1)
+    if (locks.length === 0) return [nothing(given, place)]
+    return table.lines(
+      locks.map((one) => view.of(one, place.key, now)),
+      columnsOf(given),
+      now.earliest
+    )
+  }
+  const frame = Effect.map(place.time, (now) => {
+    // A terminal may not know its size, and says 0.
+    const columns = process.stdout.columns || 80
+    const rows = process.stdout.rows || 24
+    const lines = [...cut(linesAt(now), Math.max(1, rows - 1 - wrong.size)), ...wrong.values()]
     const up = height === 0 ? "" : `\u001B[${height}F\u001B[J`
     height = lines.length
     process.stdout.write(`${up}${lines.map((line) => `${line.slice(0, columns - 1)}\n`).join("")}`)
   })
-  const updates = Stream.tap(events, (event) => Effect.sync(() => learn(known, event)))
-  return Stream.runForEach(Stream.merge(updates, Stream.tick("1 second")), () => frame)
+  const tell: Tell = (source, message) => Effect.sync(() => void wrong.set(source, message))
+  const updates = Stream.tap(eventsOf(place, tell), (event) =>
+    Effect.sync(() => {
+      hasLooked = true
+      wrong.delete(event.source)
+      learn(known, event)
+    })
+  )
+  return Stream.runForEach(Stream.merge(updates, Stream.tick("1 second")), () => frame).pipe(
+    // A line of log would be in the way, and says nothing else.
+    Effect.provideService(References.MinimumLogLevel, "Error")
+  )
 }
+
+// What has no room on the terminal is counted.
+const cut = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
+  lines.length <= room ? lines : [...lines.slice(0, room - 1), `and ${lines.length - room + 1} more`]
 
 const keyOf = ({ source }: Event, { name, namespace }: Pick<view.Found, "name" | "namespace">): string =>
   `${source} ${namespace} ${name}`
@@ -131,11 +170,20 @@ const learn = (known: Map<string, view.Found>, event: Event): void => {
 }
 
 /** Prints each lock as it is, and again whenever more of it changes than its expiry. */
-const print = (given: Given, place: look.Place, events: Stream.Stream<Event, LockError.StoreError>) => {
+const print = (given: Given, place: look.Place) => {
   const printed = new Map<string, string>()
+  const wrong = new Map<number, string>()
   let hasHeading = false
-  return Stream.runForEach(events, (event) =>
+  // A server that stays away is told of once.
+  const tell: Tell = (source, message) =>
+    Effect.suspend(() => {
+      if (wrong.get(source) === message) return Effect.void
+      wrong.set(source, message)
+      return say(message)
+    })
+  return Stream.runForEach(eventsOf(place, tell), (event) =>
     Effect.gen(function* () {
+      wrong.delete(event.source)
       const now = yield* place.time
       const found = "change" in event ? [event.change] : event.listed
       const news = found
