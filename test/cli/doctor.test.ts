@@ -68,9 +68,31 @@ describe("kubelock doctor", () => {
     assert.match(of("watch").remedy!, /proxy_buffering off/)
   })
 
-  it("does not make objects of a kind that belongs to others", async () => {
-    const { code, of } = await found(Effect.void, "--resource", "secrets")
-    assert.deepStrictEqual([code, of("annotations").status], [0, "skipped"])
+  it("makes no objects of a kind that belongs to others, nor what it may not delete", async () => {
+    const others = await found(Effect.void, "--resource", "secrets")
+    assert.deepStrictEqual([others.code, others.of("watch").status], [0, "skipped"])
+    const withoutDelete = forbidding(({ method, path }) => method === "DELETE" && path.includes("/configmaps"))
+    const kept = await found(withoutDelete)
+    assert.deepStrictEqual([kept.code, kept.of("watch").status], [0, "skipped"])
+    assert.match(kept.of("watch").detail, /not allowed to delete configmaps$/)
+    // A dry run leaves nothing behind.
+    for (const { of } of [others, kept]) {
+      assert.deepStrictEqual([of("annotations").status, /dry run/.test(of("annotations").detail)], ["ok", true])
+    }
+    const left = Effect.forEach([Resource.secret, Resource.configMap], (one) => kubelock.server.list(one, "default"))
+    assert.deepStrictEqual(await Effect.runPromise(left), [[], []])
+  })
+
+  it("finds by a dry run that annotations are changed on their way", async () => {
+    const changed = { apiVersion: "v1", kind: "Secret", metadata: { name: "x", uid: "1", resourceVersion: "1" } }
+    const { code, of } = await found(
+      kubelock.server.inject(Fault.Answer({ at: "Request", status: 201, body: JSON.stringify(changed) }), {
+        when: ({ method, path }) => method === "POST" && path.includes("/secrets")
+      }),
+      "--resource",
+      "secrets"
+    )
+    assert.deepStrictEqual([code, of("annotations").status], [1, "failed"])
   })
 
   it("says what is wrong with the kubeconfig", async () => {

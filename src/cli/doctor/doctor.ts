@@ -46,9 +46,9 @@ const examine = (given: Given, report: (findings: ReadonlyArray<Finding>) => Eff
     yield* report([yield* connection.server(api, client.server, namespace, sourceOf(flags.kubeconfig))])
     yield* report([yield* connection.clock(api), yield* connection.http2(client.server), yield* connection.leases(api)])
     yield* report(yield* rights.check(api, resource, namespace))
-    const lacking = yield* rights.missing(api, namespace, resource, ["create", "get", "patch", "delete"])
+    const lacking = yield* rights.missing(api, namespace, resource, probe.verbs)
     yield* report(
-      yield* probe.check(resource, lacking.length === 0).pipe(
+      yield* probe.check(resource, lacking, probe.dryRun(api, resource, namespace)).pipe(
         Effect.provide(target.store(resource)),
         Effect.catch(({ message }) =>
           Effect.succeed([failed("writes", message, "Mend this: locks write in the same way.")])

@@ -3,37 +3,93 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { ApiClient } from "../../internal/kubernetes/apiClient.ts"
+import * as encode from "../../internal/kubernetes/encode.ts"
+import * as responseError from "../../internal/kubernetes/responseError.ts"
 import type * as LockError from "../../LockError.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import { type ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
-import type * as Resource from "../../Resource.ts"
+import * as Resource from "../../Resource.ts"
 import { advice, failed, type Finding, ok, skipped } from "./finding.ts"
 
-const checks = ["annotations", "latency", "watch"]
+/** The verbs without which the doctor makes no object. */
+export const verbs = ["create", "get", "patch", "delete"] as const
 
-/** Finds out how writes, reads and a watch do. `isAllowed`: whether the credentials may make, read, write and delete objects. */
-export const check = (
+/**
+ * Finds out how writes, reads and a watch do, on an object that it makes and deletes. If it must not (`lacking` are the `verbs` that are
+ * not granted), a dry run says what becomes of annotations.
+ */
+export const check = Effect.fnUntraced(function* (
   resource: Resource.Resource,
-  isAllowed: boolean
-): Effect.Effect<ReadonlyArray<Finding>, LockError.StoreError, ObjectStore> => {
-  if (!resource.createIfMissing) return Effect.succeed(skipAll("locks do not make such objects"))
-  if (!isAllowed) return Effect.succeed(skipAll("it needs an object, and the verbs create, get, patch and delete"))
-  const name = `kubelock-doctor-${LockQueue.newProcessId()}`
+  lacking: ReadonlyArray<string>,
+  dryRun: Effect.Effect<Finding>
+): Effect.fn.Return<ReadonlyArray<Finding>, LockError.StoreError, ObjectStore> {
+  const without = Effect.fnUntraced(function* (why: string) {
+    const annotations = lacking.includes("create") ? skipped("annotations", why) : yield* dryRun
+    return [annotations, skipped("latency", why), skipped("watch", why)]
+  })
+  if (!resource.createIfMissing) return yield* without("locks do not make such objects")
+  if (lacking.length > 0) {
+    return yield* without(`it needs an object, and is not allowed to ${lacking.join(", ")} ${Resource.name(resource)}`)
+  }
+  const name = nameOfObject()
   const key = resource.annotation
-  return Effect.flatMap(ObjectStore, (store) =>
-    Effect.acquireUseRelease(
-      store.create(name, { [key]: expiryOf(0) }),
-      Option.match({
-        onNone: () => Effect.succeed(skipAll("the object could not be made")),
-        onSome: (created) => onObject(store, name, key, created)
-      }),
-      () => Effect.ignore(Effect.flatMap(store.read(name), (found) => store.remove(name, found)))
-    )
+  const store = yield* ObjectStore
+  return yield* Effect.acquireUseRelease(
+    store.create(name, { [key]: expiryOf(0) }),
+    Option.match({
+      onNone: () => without("the object could not be made"),
+      onSome: (created) => onObject(store, name, key, created)
+    }),
+    () => Effect.ignore(Effect.flatMap(store.read(name), (found) => store.remove(name, found)))
   )
-}
+})
 
-const skipAll = (why: string): ReadonlyArray<Finding> => checks.map((check) => skipped(check, why))
+const nameOfObject = (): string => `kubelock-doctor-${LockQueue.newProcessId()}`
+
+/** Finds out whether annotations and labels would be stored as they are sent. The server makes no object. */
+export const dryRun = (api: ApiClient, resource: Resource.Resource, namespace: string) =>
+  Effect.gen(function* () {
+    const name = nameOfObject()
+    const { annotation: key, kind, namespaced } = resource
+    const annotations = { [key]: expiryOf(0) }
+    const label = { key: LockQueue.labelKey(key), value: "doctor" }
+    const info = { id: name, verb: "create", object: Resource.describe(resource, namespace, name), namespaced }
+    const made = encode.post(Resource.collectionPath(resource, namespace), {
+      apiVersion: Resource.apiVersion(resource),
+      kind,
+      metadata: { name, annotations, labels: { [label.key]: label.value } }
+    })
+    const response = yield* api.request(encode.dryRun(made), info)
+    return response.status === 201
+      ? Option.match(decodeMetadata(response.body), {
+          onNone: () => skipped("annotations", "the answer to a dry run is not a Kubernetes object"),
+          onSome: ({ metadata }) =>
+            kept(
+              metadata.annotations?.[key] === annotations[key] && metadata.labels?.[label.key] === label.value,
+              "a dry run says that annotations and labels are stored as they are sent"
+            )
+        })
+      : yield* Effect.fail(responseError.toError(response, info))
+  }).pipe(Effect.catch(({ message }) => Effect.succeed(skipped("annotations", message))))
+
+const Texts = Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+
+// What a dry run would make has no version.
+const decodeMetadata = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ metadata: Schema.Struct({ annotations: Texts, labels: Texts }) }))
+)
+
+const kept = (isKept: boolean, detail: string): Finding =>
+  isKept
+    ? ok("annotations", detail)
+    : failed(
+        "annotations",
+        "something changes them on their way",
+        "Look for a mutating webhook, and exempt these objects."
+      )
 
 // A lock that has expired long ago is in nobody's way.
 const expiryOf = (count: number): string => `2000-01-01T00:00:${String(count % 60).padStart(2, "0")}Z`
@@ -59,13 +115,7 @@ const onObject = Effect.fnUntraced(function* (
   const writes = yield* median(swap)
   const isKept = current.annotations[key] === expiryOf(count) && current.labels[label.key] === label.value
   return [
-    isKept
-      ? ok("annotations", "annotations and labels are stored as they are sent")
-      : failed(
-          "annotations",
-          "something changes them on their way",
-          "Look for a mutating webhook, and exempt these objects."
-        ),
+    kept(isKept, "annotations and labels are stored as they are sent"),
     ok("latency", `a read takes ${text(reads)}, a compare-and-swap ${text(writes)} (median of ${rounds})`),
     yield* Effect.catchTag(
       watch(
