@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { parse, format } from "../../src/cli/fixed/handle.ts"
 import * as Resource from "../../src/Resource.ts"
 import { Fault } from "../../src/testing/ApiServer.ts"
@@ -38,6 +40,13 @@ describe.concurrent("a lock with a handle", () => {
     assert.isAbove(await left("steps"), 3000)
     assert.deepStrictEqual(await kubelock.run(["release", handle]), { code: 0, stdout: "", stderr: "" })
     assert.strictEqual((await kubelock.run(["run", "steps", "--nonblock", "--", "true"])).code, 0)
+  })
+
+  it("is not waited for without end on a server that was never there", async () => {
+    writeFileSync(join(kubelock.folder, "dead"), kubelock.server.kubeConfig.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9"))
+    const { code, stderr, stdout } = await kubelock.run(["acquire", "x", "--kubeconfig", "dead"])
+    assert.deepStrictEqual([code, stdout], [69, ""])
+    assert.match(stderr, /\nkubelock: Could not get configmaps\/x .*no connection/)
   })
 
   it("has a fencing token, which grows, and an expiry", async () => {

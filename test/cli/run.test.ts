@@ -126,6 +126,14 @@ describe.concurrent("kubelock run", () => {
     assert.isFalse(isAlive(Number(readFileSync(join(kubelock.folder, "lost.pid"), "utf8"))))
   })
 
+  it("goes on if nobody reads what it says", async () => {
+    const running = kubelock.start(["run", "unheard", "--ttl", "3s", "--", ...script("exit 0")])
+    await running.says("ready")
+    running.process.stderr.destroy()
+    await takeAway("unheard")
+    assert.strictEqual((await running.ended).code, 76)
+  })
+
   it("kills a command that ignores SIGTERM, after the grace", async () => {
     const running = kubelock.start(["run", "stubborn", "--ttl=3", "--grace=0.2", "--", ...script("echo told")])
     await running.says("ready")
@@ -208,6 +216,8 @@ describe.concurrent("kubelock run", () => {
   const complaints: ReadonlyArray<readonly [args: string, code: number, complaint: RegExp]> = [
     ["x --sharde -- true", 64, /Unrecognized flag: --sharde.*Did you mean --shared\?/],
     ["", 64, /Missing required argument: name/],
+    ["-- true", 64, /give the NAME of the lock before --/],
+    ["--ttl 3s -- make deploy", 64, /give the NAME of the lock before --/],
     ["Not-A-Name -- true", 64, /"Not-A-Name" is not a valid name/],
     ["x --ttl soon -- true", 64, /a duration such as/],
     ["x --ttl 100ms -- true", 64, /ttl must be from 1 second to 1 day/],

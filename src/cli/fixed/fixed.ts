@@ -8,6 +8,7 @@ import * as LockPolicy from "../../LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
+import { reach } from "../reach.ts"
 import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
 import type { AcquireGiven, ReleaseGiven, RenewGiven } from "./command.ts"
@@ -22,9 +23,10 @@ export const acquire = (given: AcquireGiven) =>
     const { name, nonblock, output, resource, ttl } = given
     const options = yield* lockOptions.make({ ttl, renewEvery: false, waitSchedule: waiting.scheduleOf(given) })
     const lock = yield* Lock.make(options)
+    const snapshot = yield* reach(given)
     const acquisition: Effect.Effect<Held, Lock.AcquireError | Lock.TryError, Scope.Scope> = nonblock
       ? lock.tryScoped(name)
-      : lock.scoped(name)
+      : lock.scoped(name, snapshot === undefined ? {} : { snapshot })
     const { expiry, fencingToken, holderId } = yield* Effect.flatMap(acquisition, (held) => held.give())
     const namespace = yield* target.namespace
     const text = handle.format({ namespace, resource, name, holderId, fencingToken })

@@ -7,19 +7,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as ElectionTiming from "../../ElectionTiming.ts"
 import type { Held } from "../../Held.ts"
 import * as LeaderElection from "../../LeaderElection.ts"
 import * as Lock from "../../Lock.ts"
-import { ObjectStore } from "../../ObjectStore.ts"
+import type { ObjectStore } from "../../ObjectStore.ts"
 import * as Once from "../../Once.ts"
 import * as Semaphore from "../../Semaphore.ts"
 import * as SharedLock from "../../SharedLock.ts"
 import { type Ended, exitCodes, misused, silently } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
 import { say } from "../program.ts"
+import { reach } from "../reach.ts"
 import * as signals from "../signals.ts"
 import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
@@ -52,6 +52,7 @@ const problemOf = (given: Given): string | undefined => {
   const { command, exclusive, lead, limit, nonblock, once, permits, script, shared, timeout, ttl } = given
   const kinds = [shared, exclusive, lead, Option.isSome(limit), Option.isSome(once)].filter(Boolean)
   if (kinds.length > 1) return "give one of --shared, --exclusive, --limit, --lead and --once"
+  if (isNameless(command)) return "give the NAME of the lock before --"
   if (Option.isSome(script) && command.length > 0) return "give a command after --, or a script with -c, not both"
   if (Option.isSome(permits) && Option.isNone(limit))
     return "--permits needs --limit, how many permits there are in all"
@@ -65,6 +66,12 @@ const problemOf = (given: Given): string | undefined => {
   return Duration.isGreaterThan(graceOf(given), Duration.times(ttl, 2 / 3))
     ? `--grace must be at most two thirds of --ttl, which is ${Duration.format(ttl)}`
     : undefined
+}
+
+// `kubelock run -- make deploy` would run `deploy` under the lock `make`.
+const isNameless = (command: ReadonlyArray<string>): boolean => {
+  const dashes = process.argv.indexOf("--")
+  return dashes >= 0 && process.argv.length - dashes - 1 > command.length
 }
 
 /** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
@@ -115,33 +122,6 @@ const takerOf = Effect.fnUntraced(function* (
   const lock = yield* Lock.make(options)
   return (options) => (nonblock ? lock.tryScoped : lock.scoped)(name, options)
 })
-
-/**
- * The object as it is, if it is there. A wait without end would be in vain if the server was never there, so it fails after a
- * while. All other problems are left to the acquisition, which knows which of them pass.
- */
-const reach = ({ name, nonblock, timeout }: Given) =>
-  nonblock || Option.isSome(timeout)
-    ? Effect.undefined
-    : Effect.flatMap(ObjectStore, (store) =>
-        // The lock itself must read a Lease: it may be that of an election.
-        Effect.map(store.read(name), (snapshot) => (store.holdsLeases ? undefined : snapshot))
-      ).pipe(
-        // Then the connection is free again, and the next request opens no other one, which takes longer.
-        Effect.tap(Effect.sleep("1 milli")),
-        Effect.retry({
-          while: ({ _tag }) => _tag === "LockUnavailable",
-          schedule: Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: reachFor }))
-        }),
-        Effect.catchTags({
-          LockNotFound: () => Effect.undefined,
-          LockForbidden: () => Effect.undefined,
-          LockUnauthorized: () => Effect.undefined
-        })
-      )
-
-/** For how long a server that cannot be reached is tried if the wait has no end. Our choice. */
-const reachFor = "10 seconds"
 
 const once = (given: Given, due: DateTime.Utc) =>
   Effect.gen(function* () {
