@@ -13,6 +13,7 @@ import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import * as complaint from "./complaint.ts"
+import { completions } from "./completions.ts"
 import { Ended, exitCodes } from "./exitCodes.ts"
 import * as signals from "./signals.ts"
 import { version } from "./version.ts"
@@ -29,7 +30,7 @@ export const run = <Name extends string, Input, E>(
       Layer.mergeAll(
         NodeServices.layer,
         complaint.presenter(say),
-        CliConfig.layer({ builtIns: [GlobalFlag.Help, version, GlobalFlag.Completions] }),
+        CliConfig.layer({ builtIns: [GlobalFlag.Help, version, completions] }),
         Logger.layer([logger]),
         Layer.succeed(References.MinimumLogLevel, "Warn")
       )
@@ -41,10 +42,12 @@ export const run = <Name extends string, Input, E>(
 /** Says something on standard error. */
 export const say = (text: string): Effect.Effect<void> => Console.error(`kubelock: ${text}`)
 
-const logger = Logger.make(({ message }) => {
-  const parts = Array.isArray(message) ? message : [message]
-  process.stderr.write(`kubelock: ${parts.map(complaint.of).join(" ")}\n`)
-})
+const logger = Logger.withConsoleError(
+  Logger.make(({ message }) => {
+    const parts = Array.isArray(message) ? message : [message]
+    return `kubelock: ${parts.map(complaint.of).join(" ")}`
+  })
+)
 
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   signals.interruptWith(() => fiber.interruptUnsafe(fiber.id))
