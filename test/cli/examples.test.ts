@@ -18,6 +18,9 @@ beforeAll(() => {
 
 beforeAll(() => benchJob.leave(kubelock, "kubelock-bench", "3", benchJob.result()))
 
+// What is looked at must be there.
+beforeAll(() => kubelock.run(["run", "deploy", "--", "true"]))
+
 let acquired = 0
 
 const runs = async (line: string) => {
@@ -66,13 +69,16 @@ describe("the help of kubelock", () => {
   })
 })
 
-describe("docs/command-line.md", () => {
-  const page = readFileSync(join(root, "docs/command-line.md"), "utf8")
+describe.each(["command-line.md", "operating.md"])("docs/%s", (name) => {
+  const page = readFileSync(join(root, "docs", name), "utf8")
   const blocks = [...page.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block!.trim().split("\n"))
 
   it.each(blocks.flat())("runs %s", runs)
+})
 
+describe("docs/command-line.md", () => {
   it("tells the exit codes that the help tells", async () => {
+    const page = readFileSync(join(root, "docs/command-line.md"), "utf8")
     const { stdout } = await kubelock.run(["run", "--help"])
     for (const [, code] of page.matchAll(/^\| (\d+)\b/gm)) assert.include(stdout, `\n  ${code} `)
   })
