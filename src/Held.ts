@@ -33,6 +33,9 @@ import type { FieldPatch, MetadataPatch, ObjectSnapshot } from "./ObjectStore.ts
  *   written once more. A lease under a session is always written once more, since it must outlast the session. Fails with `LockLost` if
  *   the lock is lost first.
  *
+ * What it can do is made when it is asked for, so that thousands of locks take little memory. It can be destructured. A spread (`{ ...held }`)
+ * has only `id`, `holderId`, `fencingToken` and `snapshot`.
+ *
  * A lock is advisory. Work may outlive it for a moment, while another process holds it. Only the fencing token closes that gap.
  */
 export interface Held {

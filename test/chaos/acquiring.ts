@@ -104,9 +104,10 @@ export const make = Effect.fnUntraced(function* (
 })
 
 // Of two locks under one session, the one that was acquired last is told of. Whoever waits for it has the other one already.
-const both = (before: Held, held: Held): Held => ({
-  ...held,
-  isValid: Effect.zipWith(before.isValid, held.isValid, (one, other) => one && other),
-  lost: Effect.raceFirst(before.lost, held.lost),
-  guard: (effect) => before.guard(held.guard(effect))
+const both = (before: Held, { fencingToken, guard, holderId, isValid, lost }: Held): Held => ({
+  holderId,
+  fencingToken,
+  isValid: Effect.zipWith(before.isValid, isValid, (one, other) => one && other),
+  lost: Effect.raceFirst(before.lost, lost),
+  guard: (effect) => before.guard(guard(effect))
 })

@@ -233,8 +233,14 @@ const isUnanswered = (answer: Answer): boolean => answer._tag === "Failed" && an
 // Tells of no loss from its first commit on.
 const silenced = (held: Held): Held => {
   let hasBegun = false
+  const { fencingToken, give, holderId, id, isValid, snapshot } = held
   return {
-    ...held,
+    id,
+    holderId,
+    fencingToken,
+    isValid,
+    snapshot,
+    give,
     lost: Effect.catch(held.lost, (loss) => (hasBegun ? Effect.never : Effect.fail(loss))),
     guard: (effect) => effect,
     commitAndRelease: (content, annotations) =>

@@ -177,7 +177,7 @@ const performLater = Effect.fnUntraced(function* (attempt: Attempt, slot: Entry)
   const { command, contender } = attempt
   const asked = yield* ClockReading.now
   while (!slot.hasSlot()) {
-    const left = yield* contender.waitBudget(acquisition.seenBy(attempt.state), waitBudget.ahead)
+    const left = yield* contender.waitBudget.left(acquisition.seenBy(attempt.state), waitBudget.ahead)
     if (Option.isNone(left)) return exhausted
     yield* contender.engine.timers.wait(left.value, (notify) => {
       slot.listen(notify)
@@ -218,9 +218,9 @@ const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
   if (phase._tag === "Unavailable") return Effect.fail(phase.error)
   const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
-  const { id, kind, object } = contender
+  const { describe, id, kind } = contender
   return Effect.fail(
-    new LockError.Conflict({ id, object, reason, ...rules.whatOf(kind), ...acquisition.seenBy(state) })
+    new LockError.Conflict({ id, object: describe(id), reason, ...rules.whatOf(kind), ...acquisition.seenBy(state) })
   )
 }
 
@@ -267,7 +267,7 @@ const poll = Effect.fnUntraced(function* (
   { engine, waitBudget: budget }: Contender,
   { atLeast, seen, session }: CommandOf<"Poll">
 ): Effect.fn.Return<Event> {
-  const left = yield* budget(seen)
+  const left = yield* budget.left(seen)
   if (Option.isNone(left)) return exhausted
   yield* engine.timers.wait(Math.max(left.value, atLeast), (notify) => listenTo(engine, session, notify))
   return session !== undefined && engine.sessions.hasEnded(session) ? sessionEnded : elapsed
@@ -282,7 +282,7 @@ const backOff = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Event> {
   let delay = yield* Random.nextBetween(atLeast, atMost)
   do {
-    const left = yield* budget(seen, delay)
+    const left = yield* budget.left(seen, delay)
     if (Option.isNone(left)) return exhausted
     const part = Math.min(delay, Math.max(1, left.value))
     yield* Effect.sleep(Duration.millis(part))
@@ -301,7 +301,7 @@ const watch = Effect.fnUntraced(function* (
   const watch = yield* engine.watches.open(id, on, since)
   if (watch === undefined) return { _tag: "WatchFailed" }
   for (;;) {
-    const left = yield* budget(seen, waitBudget.ahead)
+    const left = yield* budget.left(seen, waitBudget.ahead)
     if (Option.isNone(left)) return exhausted
     const asleep = until - (yield* ClockReading.now).monotonic
     if (asleep <= 0) return elapsed

@@ -29,9 +29,9 @@ export const commit = Effect.fnUntraced(function* (
   content: ReadonlyArray<FieldPatch>,
   annotations: MetadataPatch | undefined
 ): Effect.fn.Return<Committed> {
-  const { engine, id, object } = contender
+  const { describe, engine, id } = contender
   const { store } = engine
-  const self = { ...requestOf(contender, undefined), object, content, annotations }
+  const self = { ...requestOf(contender, undefined), object: describe(id), content, annotations }
   const budget = waitBudget.make(schedule)
   let [state, command] = protocol.begin(self, lease, seen, inDoubt, yield* requests.now(store))
   for (;;) {
@@ -49,7 +49,7 @@ export const commit = Effect.fnUntraced(function* (
         event = yield* requests.read(store, id)
         break
       case "WriteLater": {
-        const left = yield* budget(command.error)
+        const left = yield* budget.left(command.error)
         if (Option.isNone(left)) {
           return { _tag: "Fail", error: command.error, inDoubt: state.unanswered !== undefined, check: undefined }
         }

@@ -5,6 +5,7 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
@@ -37,7 +38,7 @@ import type { HeldOn } from "./watchPool.ts"
  * Holds a granted lock until `release` is run: the renewer keeps it, and a loss is reported.
  *
  * It must not be interrupted between the grant and its return, so that the release is certain to run. `onObject` are the leases of the
- * process on the object, if it may have several.
+ * process on the object, which may be several if the lock has permits.
  */
 export const startHold = Effect.fnUntraced(function* (
   contender: Contender,
@@ -54,22 +55,18 @@ type OnObject = () => ReadonlyArray<HeldLease>
 /** A process may have thousands of them, so what only some of them need is made when it is needed. */
 class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   readonly contender: Contender
-  readonly grant: Grant
+  readonly acquired: ObjectSnapshot
+  readonly issuedAt: Grant["issuedAt"]
+  readonly tookOverFrom: Grant["tookOverFrom"]
   readonly #context: Context.Context<never>
   readonly #clock: Clock.Clock
-  readonly #acquiredAt: ClockReading.ClockReading
-  readonly #lost = Deferred.makeUnsafe<never, LockError.Lost>()
-  // What writes the lease must not do so twice at once: each write has the lease as last written as its condition.
-  readonly #writing: Semaphore.Semaphore | undefined
-  readonly #onObject: OnObject | undefined
-  // When to renew it next, if the write of another lease has renewed it (milliseconds on the monotonic clock).
-  #renewAt = 0
+  // Made for the first that waits for it, or for the loss.
+  #lost: Deferred.Deferred<never, LockError.Lost> | undefined
+  readonly #withPermits: WithPermits | undefined
   #state: holding.State
-  #seenAt: number
   #kept: Kept | undefined
   #isUnderSession = false
   #span: Tracer.Span | undefined
-  #counted: Counted | undefined
   // What a commit left behind, for the release.
   #hasReleased = false
   #committed = nothing
@@ -82,14 +79,19 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     onObject: OnObject | undefined
   ) {
     this.contender = contender
-    this.grant = grant
+    this.acquired = grant.snapshot
+    this.issuedAt = grant.issuedAt
+    this.tookOverFrom = grant.tookOverFrom
     this.#context = context
     this.#clock = clock
-    this.#onObject = onObject
-    this.#acquiredAt = this.#now()
-    this.#writing = contender.kind.permits === undefined ? undefined : Semaphore.makeUnsafe(1)
     this.#state = holding.begin(grant, this.#terms)
-    this.#seenAt = this.#acquiredAt.monotonic
+    this.#withPermits = onObject && {
+      writing: Semaphore.makeUnsafe(1),
+      onObject,
+      renewAt: 0,
+      seenAt: this.#now().monotonic,
+      counted: undefined
+    }
   }
 
   get start(): Effect.Effect<void> {
@@ -128,7 +130,9 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   }
 
   #advance(next: holding.State): void {
-    if (next.snapshot !== this.#state.snapshot) this.#seenAt = this.#now().monotonic
+    if (this.#withPermits !== undefined && next.snapshot !== this.#state.snapshot) {
+      this.#withPermits.seenAt = this.#now().monotonic
+    }
     this.#state = next
   }
 
@@ -139,7 +143,15 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   // How it is lost.
 
   get lost(): Effect.Effect<never, LockError.Lost> {
-    return Deferred.await(this.#lost)
+    return Deferred.await(this.#toldOfLoss)
+  }
+
+  get #toldOfLoss(): Deferred.Deferred<never, LockError.Lost> {
+    return (this.#lost ??= Deferred.makeUnsafe())
+  }
+
+  #hasToldLoss(): boolean {
+    return this.#lost !== undefined && Deferred.isDoneUnsafe(this.#lost)
   }
 
   isLost(): boolean {
@@ -155,11 +167,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     reason: LockError.Lost["reason"],
     seen: Partial<LockProtocol.HolderInfo> & { readonly withSession?: true } = {}
   ): LockError.Lost {
-    const { id, kind, object } = this.contender
-    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(this.#acquiredAt, this.#now()).max))
+    const { describe, id, kind } = this.contender
+    const heldFor = Duration.millis(Math.round(ClockReading.elapsed(this.issuedAt, this.#now()).max))
     return new LockError.Lost({
       id,
-      object,
+      object: describe(id),
       reason,
       heldFor,
       ...seen,
@@ -183,10 +195,10 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   get #publishLoss(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { loss } = this.#state
-      if (Deferred.isDoneUnsafe(this.#lost) || loss === undefined) return Effect.void
+      if (this.#hasToldLoss() || loss === undefined) return Effect.void
       const { reason, seen, withSession } = loss
       const error = this.#lossBecause(reason, { ...seen, ...(withSession === true ? { withSession } : {}) })
-      return Effect.andThen(telemetry.lost(this.contender, this.#span, error), Deferred.fail(this.#lost, error))
+      return Effect.andThen(telemetry.lost(this.contender, this.#span, error), Deferred.fail(this.#toldOfLoss, error))
     }).pipe(Effect.uninterruptible)
   }
 
@@ -206,7 +218,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
 
   get check(): Effect.Effect<void, LockError.Lost> {
     return Effect.suspend(() => {
-      if (Deferred.isDoneUnsafe(this.#lost)) return this.lost
+      if (this.#hasToldLoss()) return this.lost
       const { inDoubt, phase } = this.#state
       if (phase !== "Held" || inDoubt > 0) return Effect.fail(this.released())
       return this.isValid() ? Effect.void : Effect.andThen(this.expire, this.lost)
@@ -231,7 +243,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   get renew(): Effect.Effect<number | undefined> {
     return this.#alone(
       Effect.suspend(() => {
-        const left = this.#renewAt - this.#now().monotonic
+        const left = (this.#withPermits?.renewAt ?? 0) - this.#now().monotonic
         if (left > 0) return Effect.succeed(left)
         return telemetry.span("renew", this.contender, this.#span)(this.#renewOnce(this.#terms.renewEvery!))
       })
@@ -241,25 +253,26 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   renewBeside<A>(write: (renewal: RenewalBeside | undefined) => Effect.Effect<A>): Effect.Effect<A> {
     return Effect.suspend(() => {
       const { renewEvery } = this.#terms
-      if (this.#writing === undefined || renewEvery === undefined || !this.isValid()) return write(undefined)
+      const own = this.#withPermits
+      if (own === undefined || renewEvery === undefined || !this.isValid()) return write(undefined)
       const writing = Effect.flatMap(this.#planned(holding.planRenewal, this.#terms), (renewal) =>
-        write({ write: renewal.write, take: (answer) => this.#takeBeside(renewal, answer, renewEvery) })
+        write({ write: renewal.write, take: (answer) => this.#takeBeside(own, renewal, answer, renewEvery) })
       )
       return Effect.flatMap(
-        this.#writing.withPermitsIfAvailable(1)(writing),
+        own.writing.withPermitsIfAvailable(1)(writing),
         Option.match({ onNone: () => write(undefined), onSome: Effect.succeed })
       )
     })
   }
 
-  #takeBeside(renewal: holding.Renewal, answer: Answer, interval: number): Effect.Effect<void> {
+  #takeBeside(own: WithPermits, renewal: holding.Renewal, answer: Answer, interval: number): Effect.Effect<void> {
     return Effect.flatMap(requests.now(this.contender.engine.store), (now) => {
       if (this.#state.phase !== "Held") return Effect.void
       const [after, next] = holding.onAnswer(this.#state, this.#terms, renewal, answer, interval, now)
       this.#advance(after)
       if (next._tag === "Lost") return this.#losing(next.loss)
       if (next._tag !== "Renewed") return Effect.void
-      this.#renewAt = this.#now().monotonic + next.next
+      own.renewAt = this.#now().monotonic + next.next
       return telemetry.measure(this.contender, LockMetrics.renewals, 1)
     })
   }
@@ -284,7 +297,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   }
 
   #alone<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return this.#writing === undefined ? write : this.#writing.withPermit(write)
+    return this.#withPermits === undefined ? write : this.#withPermits.writing.withPermit(write)
   }
 
   // A lease must have been renewed when a third of it is left.
@@ -331,7 +344,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     const { engine, id } = this.contender
     const { store } = engine
     return Effect.gen({ self: this }, function* () {
-      const beside = this.#onObject?.().filter(({ contender }) => contender !== this.contender) ?? []
+      const beside = this.#withPermits?.onObject().filter(({ contender }) => contender !== this.contender) ?? []
       let answer = yield* renewTogether.write(store, id, renewal.write, beside)
       for (;;) {
         const now = yield* requests.now(store)
@@ -356,7 +369,12 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   #verifyBy(answer: Answer): Effect.Effect<void> {
     return Effect.flatMap(requests.now(this.contender.engine.store), (now) => {
       const [after, next] = holding.onReading(this.#state, this.#terms, answer, now)
-      this.#state = after
+      const { lease, snapshot } = this.#state
+      this.#state = {
+        ...after,
+        lease: unlessEqual(lease, after.lease),
+        snapshot: unlessEqual(snapshot, after.snapshot)
+      }
       return next._tag === "Lost" ? this.#losing(next.loss) : Effect.void
     })
   }
@@ -518,10 +536,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
 
   permits(): Counted["permits"] {
     const { lease, snapshot } = this.#state
-    if (this.#counted?.lease !== lease || this.#counted.snapshot !== snapshot) {
-      this.#counted = { lease, snapshot, permits: holding.permitsOf(this.#state, this.contender) }
+    const own = this.#withPermits!
+    if (own.counted?.lease !== lease || own.counted.snapshot !== snapshot) {
+      own.counted = { lease, snapshot, permits: holding.permitsOf(this.#state, this.contender) }
     }
-    return this.#counted.permits
+    return own.counted.permits
   }
 
   lower(leaving: Omit<Leaving, "again">): Effect.Effect<Released> {
@@ -603,7 +622,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   }
 
   seenAt(): number {
-    return this.#seenAt
+    return this.#withPermits!.seenAt
   }
 
   learn(snapshot: ObjectSnapshot): void {
@@ -619,12 +638,31 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   }
 }
 
+/**
+ * What only permits need, of which a process may have several leases on one object (`onObject`).
+ *
+ * - `writing`: what writes the lease must not do so twice at once: each write has the lease as last written as its condition.
+ * - `renewAt`: when to renew it next, if the write of another lease has renewed it. `seenAt`: when the object was last seen. (Milliseconds on
+ *   the monotonic clock.)
+ * - `counted`: how many permits it has.
+ */
+interface WithPermits {
+  readonly writing: Semaphore.Semaphore
+  readonly onObject: OnObject
+  renewAt: number
+  seenAt: number
+  counted: Counted | undefined
+}
+
 /** How many permits it has, by this lease and this version of the object. */
 interface Counted extends Pick<holding.State, "lease" | "snapshot"> {
   readonly permits: ReturnType<HeldLease["permits"]>
 }
 
 const expired: holding.Loss = { reason: "Expired", seen: {}, mayRemain: true }
+
+// What is as it was is not kept twice.
+const unlessEqual = <A>(known: A, read: A): A => (Equal.equals(known, read) ? known : read)
 
 const nothing: Released = { outcome: undefined, mayQueue: false }
 

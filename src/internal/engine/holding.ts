@@ -14,6 +14,8 @@ import type { Beside } from "./renewTogether.ts"
  * A lock that this process holds, for the contender that has it now.
  *
  * - `contender`: the contender in whose name it is held.
+ * - `acquired`: the object as it was acquired.
+ * - `issuedAt`: when the write was sent that acquired it. `tookOverFrom`: the expired holder before it.
  * - `lease`: the lease as last written.
  * - `isAwaited`: whether others were in the queue when the object was last seen.
  * - `isValid`: whether the lease is valid, as far as this process knows.
@@ -38,7 +40,9 @@ import type { Beside } from "./renewTogether.ts"
  */
 export interface HeldLease extends Beside {
   readonly contender: Contender
-  readonly grant: Grant
+  readonly acquired: ObjectSnapshot
+  readonly issuedAt: Grant["issuedAt"]
+  readonly tookOverFrom: Grant["tookOverFrom"]
   readonly lease: () => Lease
   readonly isAwaited: () => boolean
   readonly isValid: () => boolean

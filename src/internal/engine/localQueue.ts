@@ -307,7 +307,7 @@ const firstOf = ({ waiters }: Entry): Waiter | undefined => waiters?.values().ne
 export const holdingOf = (lease: HeldLease, localHandOffs: number): Holding => ({
   lease,
   localHandOffs,
-  fencingToken: (BigInt(lease.grant.snapshot.resourceVersion) << 20n) + BigInt(localHandOffs)
+  fencingToken: (BigInt(lease.acquired.resourceVersion) << 20n) + BigInt(localHandOffs)
 })
 
 // A waiter whose policy asks for a different lease gets its own.
@@ -333,7 +333,7 @@ const wait = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Holding | undefined, LockError.Timeout> {
   const { contender } = waiter
   for (;;) {
-    const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
+    const left = yield* contender.waitBudget.left(undefined, waitBudget.ahead)
     if (Option.isNone(left)) return yield* timeout(contender, yield* ClockReading.now, 0, seenOf(entry.holding?.lease))
     yield* contender.engine.timers.wait(left.value, (notify) => {
       waiter.notify = notify

@@ -295,7 +295,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   // A lease that holds fewer permits than it has gets the others when they fit.
   const follow = Effect.fnUntraced(function* (entry: Entry, { lease }: Hold) {
     const { engine, id } = lease.contender
-    const watch = yield* engine.watches.open(id, "Turn", lease.grant.snapshot.resourceVersion)
+    const watch = yield* engine.watches.open(id, "Turn", lease.acquired.resourceVersion)
     if (watch === undefined) return
     let known: ReturnType<(typeof watch)["latest"]>
     while (lease.isValid() && isPartial(lease)) {
@@ -477,7 +477,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { contender } = waiter
     const impatientAt = contender.startedAt.monotonic + patience
     while (waiter.granted === undefined) {
-      const left = yield* contender.waitBudget(undefined, waitBudget.ahead)
+      const left = yield* contender.waitBudget.left(undefined, waitBudget.ahead)
       if (Option.isNone(left)) return yield* timeout(contender, yield* ClockReading.now, 0, seenIn(entry))
       const { monotonic } = yield* ClockReading.now
       if (monotonic >= impatientAt) yield* becomeImpatient(entry, waiter)
@@ -606,9 +606,9 @@ const roomIn = (lease: HeldLease, { asks }: Contender): number => {
 
 // Readers that one write let in leave together if they stay for equally long.
 const leavesAfter = (lease: HeldLease): number => {
-  const { grant, contender } = lease
+  const { acquired, contender } = lease
   if (!sharesPermits(contender)) return 0
-  const { leases } = contender.kind.decode(grant.snapshot.annotations)
+  const { leases } = contender.kind.decode(acquired.annotations)
   const before = leases.findIndex(({ holderId }) => holderId === contender.holderId)
   return Math.max(0, Math.min(before, leavesApart.atMost)) * leavesApart.millis
 }

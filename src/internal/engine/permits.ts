@@ -137,8 +137,10 @@ export const make = Effect.fnUntraced(function* (
     tryTake: (id, taking) =>
       holdPermits(id, taking, (contender, start, restore) =>
         pool.acquireIfFree(contender, start, tryAcquire, restore, (seen) => {
-          const { kind, object } = contender
-          return Effect.fail(new LockError.Conflict({ id, object, reason: "Held", ...rules.whatOf(kind), ...seen }))
+          const object = store.describe(id)
+          return Effect.fail(
+            new LockError.Conflict({ id, object, reason: "Held", ...rules.whatOf(contender.kind), ...seen })
+          )
         })
       ),
     inspect: (id) =>

@@ -115,7 +115,7 @@ export const make = Effect.fnUntraced(function* (
       const own = options === undefined ? policy : LockPolicy.withOverrides(policy, options)
       return {
         id,
-        object: store.describe(id),
+        describe: store.describe,
         kind,
         holderId: LockQueue.holderId(identity, processId, acquisitions),
         ttl: Duration.toMillis(own.ttl),

@@ -236,7 +236,7 @@ const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Re
     yield* tryAgain(run)
     const { _tag } = run.command
     if (_tag !== "ReadLater" && _tag !== "LookLater") return yield* endOf(run)
-    const left = yield* budgets[_tag](undefined)
+    const left = yield* budgets[_tag].left(undefined)
     yield* run.contender.engine.closing.sleep(Duration.millis(Option.getOrElse(left, () => 0)))
   }
 })

@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type { Due, Timer } from "../time/timerHeap.ts"
 import type { Timers } from "../time/timers.ts"
 
 /**
@@ -39,10 +40,11 @@ export interface Renewer {
 /** Makes the renewer of a process. */
 export const make = (timers: Timers): Renewer => ({ keep: (lease) => new Keeping(timers, lease) })
 
-class Keeping implements Kept {
+class Keeping implements Kept, Due {
   readonly #timers: Timers
   readonly #lease: Renewable
-  #cancel = () => {}
+  #timer: Timer | undefined
+  #isForRenewal = false
   #renewal: Fiber.Fiber<void> | undefined
   #isOver = false
 
@@ -63,12 +65,19 @@ class Keeping implements Kept {
   // At the next renewal, or at the end of the lease if that comes first.
   #arm(renewIn: number | undefined): void {
     const remaining = this.#lease.remaining()
-    const isRenewal = renewIn !== undefined && renewIn < remaining
-    this.#cancel = this.#timers.schedule(Math.max(shortestTimer, isRenewal ? renewIn : remaining), () => {
-      if (this.#lease.remaining() <= 0) this.#expire()
-      else if (isRenewal) this.#renew()
-      else this.#arm(undefined)
-    })
+    const isForRenewal = renewIn !== undefined && renewIn < remaining
+    this.#isForRenewal = isForRenewal
+    this.#timer = this.#timers.schedule(Math.max(shortestTimer, isForRenewal ? renewIn : remaining), this)
+  }
+
+  fire(): void {
+    if (this.#lease.remaining() <= 0) this.#expire()
+    else if (this.#isForRenewal) this.#renew()
+    else this.#arm(undefined)
+  }
+
+  #cancel(): void {
+    if (this.#timer !== undefined) this.#timers.cancel(this.#timer)
   }
 
   #expire(): void {

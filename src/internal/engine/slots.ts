@@ -61,7 +61,7 @@ export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
       if (first === undefined) return
       heap.remove(first)
       underWay++
-      first.fire()
+      first.what.fire()
     }
   }
 
@@ -69,9 +69,11 @@ export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
     const heap = heapOf(purpose)
     let isIn = false
     let notify = () => {}
-    const waiting = heap.add(typeof purpose === "object" ? purpose.latest : 0, () => {
-      isIn = true
-      notify()
+    const waiting = heap.add(typeof purpose === "object" ? purpose.latest : 0, {
+      fire: () => {
+        isIn = true
+        notify()
+      }
     })
     admit()
     return {

@@ -112,7 +112,8 @@ export const tell = (
   quiet(Effect.annotateLogs(Effect.logWithLevel(level)(...message), { "kubelock.id": id, "kubelock.holder": holderId }))
 
 /** What a contender wants, as a part of a sentence. */
-export const subjectOf = ({ id, kind: { what }, object }: Contender): string => subject.of({ id, object, what })
+export const subjectOf = ({ describe, id, kind: { what } }: Contender): string =>
+  subject.of({ id, object: describe(id), what })
 
 /** Runs a part of a lock's life in a span of its own, if a tracer collects spans. */
 export const span =
@@ -186,7 +187,7 @@ const acquired = (
   }
   update(fiber, contender, LockMetrics.acquisitions, 1)
   update(fiber, contender, LockMetrics.waitSeconds, waited / 1000)
-  const { tookOverFrom } = lease.grant
+  const { tookOverFrom } = lease
   if (tookOverFrom === undefined || localHandOffs > 0) return undefined
   update(fiber, contender, LockMetrics.takeovers, 1)
   return tell(
@@ -196,9 +197,8 @@ const acquired = (
   )
 }
 
-/** A hold that is observed. `stopWatching` ends the watch for a hold that lasts too long. */
+/** A hold that is observed. `startedAt` is when its lease was issued, or when it was handed on. `stopWatching` ends the watch for a hold that lasts too long. */
 export interface ObservedHold extends Observer {
-  readonly contender: Contender
   readonly clock: Clock.Clock
   readonly startedAt: ClockReading.ClockReading
   readonly stopWatching: (() => void) | undefined
@@ -206,19 +206,21 @@ export interface ObservedHold extends Observer {
 }
 
 /** Observes a hold until `holdEnded`. Its span is the parent of those of renewals and of the release. */
-export const holdBegun = (contender: Contender, { fencingToken, lease }: Holding): Effect.Effect<ObservedHold> =>
+export const holdBegun = (
+  contender: Contender,
+  { fencingToken, lease, localHandOffs }: Holding
+): Effect.Effect<ObservedHold> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const { context } = fiber
     const hold: ObservedHold = {
       context,
-      contender,
       clock,
-      startedAt: ClockReading.read(clock),
+      startedAt: localHandOffs === 0 ? lease.issuedAt : ClockReading.read(clock),
       stopWatching: watchForOverdue({ context }, contender),
       span: undefined
     }
-    countHold(hold, 1)
+    countHold(contender, hold, 1)
     if (!isTraced(fiber)) return Effect.succeed(hold)
     const attributes = {
       "kubelock.id": contender.id,
@@ -235,19 +237,19 @@ export const holdBegun = (contender: Contender, { fencingToken, lease }: Holding
   })
 
 /** Ends what `holdBegun` began. */
-export const holdEnded = (hold: ObservedHold, exit: Exit.Exit<unknown, unknown>): void => {
-  const { clock, contender, span, startedAt, stopWatching } = hold
+export const holdEnded = (contender: Contender, hold: ObservedHold, exit: Exit.Exit<unknown, unknown>): void => {
+  const { clock, span, startedAt, stopWatching } = hold
   stopWatching?.()
-  countHold(hold, -1)
+  countHold(contender, hold, -1)
   const held = ClockReading.elapsed(startedAt, ClockReading.read(clock)).max
   update(hold, contender, LockMetrics.holdSeconds, held / 1000)
   if (span !== undefined) quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
 }
 
-const countHold = (hold: ObservedHold, sign: number): void => {
-  const { asks, kind } = hold.contender
-  modify(hold, hold.contender, LockMetrics.held, sign)
-  if (kind.permits?.shares === false) modify(hold, hold.contender, LockMetrics.permits, sign * asks!.permits)
+const countHold = (contender: Contender, hold: ObservedHold, sign: number): void => {
+  const { asks, kind } = contender
+  modify(hold, contender, LockMetrics.held, sign)
+  if (kind.permits?.shares === false) modify(hold, contender, LockMetrics.permits, sign * asks!.permits)
 }
 
 // Reports a hold that lasts for longer than expected, until it ends.
@@ -258,14 +260,17 @@ const watchForOverdue = (observer: Observer, contender: Contender): (() => void)
 
 const overdueAfter = (expectedHold: Duration.Duration, observer: Observer, contender: Contender): (() => void) => {
   let isOverdue = false
-  const cancel = contender.engine.timers.schedule(Duration.toMillis(expectedHold), () => {
-    isOverdue = true
-    modify(observer, contender, LockMetrics.overdue, 1)
-    const told = `Holds ${subjectOf(contender)} for longer than the expected ${Duration.format(expectedHold)}.`
-    Effect.runForkWith(observer.context)(tell(contender, "Warn", told))
+  const { timers } = contender.engine
+  const timer = timers.schedule(Duration.toMillis(expectedHold), {
+    fire: () => {
+      isOverdue = true
+      modify(observer, contender, LockMetrics.overdue, 1)
+      const told = `Holds ${subjectOf(contender)} for longer than the expected ${Duration.format(expectedHold)}.`
+      Effect.runForkWith(observer.context)(tell(contender, "Warn", told))
+    }
   })
   return () => {
-    cancel()
+    timers.cancel(timer)
     if (isOverdue) modify(observer, contender, LockMetrics.overdue, -1)
   }
 }

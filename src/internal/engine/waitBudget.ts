@@ -8,7 +8,7 @@ import type { WaitSchedule } from "../../LockPolicy.ts"
 import * as ClockReading from "../time/clockReading.ts"
 
 /**
- * How much is left of the present step of the schedule, in milliseconds; `None` at the end of the schedule. `input` is the
+ * `left`: how much is left of the present step of the schedule, in milliseconds; `None` at the end of the schedule. `input` is the
  * schedule's.
  *
  * The steps follow each other by the clock. Steps that pass while the contender does something else, such as a request that gets no
@@ -17,22 +17,38 @@ import * as ClockReading from "../time/clockReading.ts"
  * If less than `atLeast` is left, the schedule is stepped ahead, so that a waiter that hears news need not wake at each step. A
  * waiter that polls after it still has the steps between. That begins when the first step is over: most waits end before.
  */
-export type WaitBudget = (input: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
+export interface WaitBudget {
+  readonly left: (input: unknown, atLeast?: number) => Effect.Effect<Option.Option<number>>
+}
 
 /** How far ahead of time the schedule is stepped for a waiter that hears news, in milliseconds. */
 export const ahead = 1000
 
 /** Makes a budget. The first step begins at `startedAt` (milliseconds on the monotonic clock), or when it is first asked for. */
-export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => {
-  const steps: Steps = {
-    schedule,
-    next: undefined,
-    ends: [],
-    lastEnd: startedAt,
-    firstEnd: undefined,
-    isOver: false
+export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => new Budget(schedule, startedAt)
+
+/** Each lock that is held keeps one, and most never waited. */
+class Budget implements WaitBudget {
+  readonly #schedule: WaitSchedule
+  readonly #startedAt: number | undefined
+  #steps: Steps | undefined
+
+  constructor(schedule: WaitSchedule, startedAt: number | undefined) {
+    this.#schedule = schedule
+    this.#startedAt = startedAt
   }
-  return (input, atLeast = 0) => left(steps, input, atLeast)
+
+  left(input: unknown, atLeast = 0): Effect.Effect<Option.Option<number>> {
+    this.#steps ??= {
+      schedule: this.#schedule,
+      next: undefined,
+      ends: [],
+      lastEnd: this.#startedAt,
+      firstEnd: undefined,
+      isOver: false
+    }
+    return left(this.#steps, input, atLeast)
+  }
 }
 
 /** The steps of a schedule. `ends` is when those end that are not over. */

@@ -29,6 +29,7 @@ import {
 } from "../../ObjectStore.ts"
 import type { Answer } from "../protocol/answer.ts"
 import * as ClockReading from "../time/clockReading.ts"
+import type { Timer } from "../time/timerHeap.ts"
 import type { Timers } from "../time/timers.ts"
 import { quiet } from "../tracing.ts"
 import { isOlder } from "../version.ts"
@@ -176,9 +177,13 @@ export const make = Effect.fnUntraced(function* (
       // The last version that was told, and the last one that an answer has shown.
       let told: string | undefined
       let seen: string | undefined
-      let cancel = () => {}
+      let timer: Timer | undefined
       let acquit: (() => void) | undefined
       let fiber: Fiber.Fiber<void> | undefined
+
+      const cancel = () => {
+        if (timer !== undefined) timers.cancel(timer)
+      }
 
       const close = () => {
         acquit?.()
@@ -209,7 +214,7 @@ export const make = Effect.fnUntraced(function* (
       const fail = (error: StoreError) => {
         close()
         watches.set(id, watch)
-        cancel = timers.schedule(failedMillis, close)
+        timer = timers.schedule(failedMillis, { fire: close })
         publish(Exit.fail(error))
       }
 
@@ -233,16 +238,18 @@ export const make = Effect.fnUntraced(function* (
 
       // The watch owes an event from now on.
       const suspect = () => {
-        const stop = timers.schedule(deafAfterMillis, () => {
-          acquit = undefined
-          if (hasBeenDeaf) return beDeaf()
-          hasBeenDeaf = true
-          openAnew()
-          publish(Exit.succeed({ _tag: "Deleted" }))
-          touch()
+        const overdue = timers.schedule(deafAfterMillis, {
+          fire: () => {
+            acquit = undefined
+            if (hasBeenDeaf) return beDeaf()
+            hasBeenDeaf = true
+            openAnew()
+            publish(Exit.succeed({ _tag: "Deleted" }))
+            touch()
+          }
         })
         acquit = () => {
-          stop()
+          timers.cancel(overdue)
           acquit = undefined
           touch()
         }
@@ -251,7 +258,7 @@ export const make = Effect.fnUntraced(function* (
       const touch = () => {
         if (latest?._tag === "Failure") return
         cancel()
-        if (listeners.size === 0 && acquit === undefined) cancel = timers.schedule(idleMillis, close)
+        if (listeners.size === 0 && acquit === undefined) timer = timers.schedule(idleMillis, { fire: close })
       }
 
       const watch: Pooled = {
@@ -302,10 +309,16 @@ export const make = Effect.fnUntraced(function* (
     else requests.set(id, others)
   }
 
-  const heldOn = new Map<string, ReadonlyArray<HeldOn>>()
+  // Most locks are alone on their objects, and need no set.
+  const heldOn = new Map<string, HeldOn | ReadonlySet<HeldOn>>()
+  const allOn = (id: string): ReadonlyArray<HeldOn> => {
+    const held = heldOn.get(id)
+    if (held === undefined) return []
+    return held instanceof Set ? Array.from(held) : [held as HeldOn]
+  }
   const reportGone = (id: string, { _tag }: WatchEvent) =>
     Effect.sync(() => {
-      if (_tag === "Deleted") heldOn.get(id)?.forEach((held) => held.gone())
+      if (_tag === "Deleted") allOn(id).forEach((held) => held.gone())
     })
 
   const objects = pool({
@@ -332,13 +345,13 @@ export const make = Effect.fnUntraced(function* (
         }).pipe(Effect.ensuring(Effect.sync(() => ended(id))))
       }),
     hold: (id, held) => {
-      const others = heldOn.get(id)
-      heldOn.set(id, others === undefined ? [held] : [...others, held])
+      const others = allOn(id)
+      heldOn.set(id, others.length === 0 ? held : new Set([...others, held]))
     },
     leave: (id, held) => {
-      const others = heldOn.get(id)?.filter((other) => other !== held) ?? []
+      const others = allOn(id).filter((other) => other !== held)
       if (others.length === 0) heldOn.delete(id)
-      else heldOn.set(id, others)
+      else heldOn.set(id, new Set(others))
     }
   }
 })

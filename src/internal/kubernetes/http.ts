@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { StringDecoder } from "node:string_decoder"
+import type { Timer } from "../time/timerHeap.ts"
 import type { Timers } from "../time/timers.ts"
 import type { Connections } from "./connections.ts"
 import type { Headers } from "./credentials.ts"
@@ -205,7 +206,7 @@ const dispatch = <A>(
 ): Effect.Effect<A, RequestError> =>
   Effect.callback((resume) => {
     const end = (exit: Effect.Effect<A, RequestError>) => {
-      cancelTimeout()
+      timers.cancel(timeout)
       resume(exit)
     }
     const fail = (detail: string) => end(Effect.fail(new TransportError({ detail })))
@@ -213,10 +214,12 @@ const dispatch = <A>(
       fail(detail)
       exchange.cancel()
     }
-    const cancelTimeout = timers.schedule(limits.timeoutMillis, () => {
-      const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
-      end(Effect.fail(new TransportError({ detail, isUnreachable: true, code: "timeout" })))
-      exchange.cancel()
+    const timeout = timers.schedule(limits.timeoutMillis, {
+      fire: () => {
+        const detail = `no response within ${Duration.format(Duration.millis(limits.timeoutMillis))}`
+        end(Effect.fail(new TransportError({ detail, isUnreachable: true, code: "timeout" })))
+        exchange.cancel()
+      }
     })
     const outcome: Outcome<A> = { succeed: (response) => end(Effect.succeed(response)), fail, abort }
     let reader: Reader | undefined
@@ -274,16 +277,18 @@ const linesOf = (
   let bufferedSize = 0
   let end: Cause.Done | TransportError | undefined
   let wake = () => {}
-  let cancelEnd = () => {}
+  let ending: Timer | undefined
   const finish = (reason: Cause.Done | TransportError) => {
-    cancelEnd()
+    if (ending !== undefined) timers.cancel(ending)
     end ??= reason
     wake()
   }
   if (lastsMillis !== undefined) {
-    cancelEnd = timers.schedule(lastsMillis, () => {
-      finish(Cause.Done())
-      exchange.cancel()
+    ending = timers.schedule(lastsMillis, {
+      fire: () => {
+        finish(Cause.Done())
+        exchange.cancel()
+      }
     })
   }
 

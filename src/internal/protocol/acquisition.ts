@@ -253,8 +253,11 @@ const follow = (
       return meet(self, state, decision, now)
     case "Keep":
       return keep(self, state, decision, now, isCached)
-    case "Malformed":
-      return [state, { _tag: "Fail", error: rules.unreadable({ ...self, wanted: rules.nameOf(self.kind) }, decision) }]
+    case "Malformed": {
+      const { describe, id, kind } = self
+      const lock = { id, object: describe(id), wanted: rules.nameOf(kind) }
+      return [state, { _tag: "Fail", error: rules.unreadable(lock, decision) }]
+    }
   }
 }
 
@@ -268,7 +271,8 @@ const writeLease = (
 ): Step => {
   const validFor = LockProtocol.validFor(now.server, LockProtocol.ttlOf(planned.lease, self.ttl))
   if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
-  if (validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  if (validFor < LockProtocol.minClaim)
+    return onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
   const grant = { ...planned, issuedAt: now.clock, validFor }
   return write(state, grant, isCached, { _tag: "Write", write: patch }, now)
 }
@@ -301,14 +305,15 @@ const acquireFree = (self: Acquisition, state: State, resourceVersion: string, n
 // An answer whose time is not believed needs a second one to confirm it.
 const askAgain = (self: Acquisition, state: State, now: Now): Step =>
   state.followedUp
-    ? onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+    ? onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
     : read({ ...state, followedUp: true }, now)
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
   if (!LockProtocol.isClockKnown(now.server)) return askAgain(self, state, now)
   const { annotations, lease } = rules.take(now.server, contenderOf(self), absentVersion)
   const grant = newGrant(self, lease, now)
-  if (grant.validFor < LockProtocol.minClaim) return onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  if (grant.validFor < LockProtocol.minClaim)
+    return onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
   return write(state, grant, false, { _tag: "Create", annotations }, now)
 }
 
@@ -318,16 +323,16 @@ const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, no
   if (LockProtocol.isStored(self.kind.decode(snapshot.annotations), phase.grant.lease)) {
     return succeed(self, state, { ...phase.grant, snapshot })
   }
-  return failHolding(state, new LockError.Altered({ object: self.object, verb: "patch" }))
+  return failHolding(state, new LockError.Altered({ object: self.describe(self.id), verb: "patch" }))
 }
 
-const succeed = ({ object }: Acquisition, state: State, grant: Grant): Step =>
+const succeed = ({ describe, id }: Acquisition, state: State, grant: Grant): Step =>
   isDecimal(grant.snapshot.resourceVersion)
     ? [state, { _tag: "Succeed", grant }]
     : failHolding(
         state,
         new LockError.Rejected({
-          object,
+          object: describe(id),
           verb: "get",
           status: 200,
           detail: "its resourceVersion is not a decimal number, which fencing tokens need"
@@ -473,7 +478,7 @@ const keep = (
   isCached: boolean
 ): Step => {
   if (LockProtocol.isClockUsable(now.server, self.ttl)) return writePlace(state, seen, write, now)
-  return isCached ? read(state, now) : onUnavailable(state, LockProtocol.clockUnknown(self.object), now)
+  return isCached ? read(state, now) : onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
 }
 
 // The version of a missing object.
@@ -567,14 +572,14 @@ const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
 
 /** The error of a contender whose wait schedule has ended after so many attempts. */
 export const timeout = (
-  { id, kind, object, startedAt }: Acquisition,
+  { describe, id, kind, startedAt }: Acquisition,
   now: ClockReading,
   attempts: number,
   seen: Seen & Pick<LockError.Timeout, "thisProcess">
 ): LockError.Timeout =>
   new LockError.Timeout({
     id,
-    object,
+    object: describe(id),
     attempts,
     waited: Duration.millis(Math.round(elapsed(startedAt, now).max)),
     ...rules.whatOf(kind),

@@ -10,13 +10,13 @@ import type { Answer } from "./answer.ts"
 /**
  * What does not change during an acquisition.
  *
- * `object` is for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
+ * `describe` says which object it is on, for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
  * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock. `sessions` is what this process knows of
  * sessions. `spares`: the holders to which it leaves the lock although their leases have expired.
  */
 export interface Acquisition {
   readonly id: string
-  readonly object: string
+  readonly describe: (id: string) => string
   readonly kind: LockKind
   readonly holderId: string
   readonly ttl: number

@@ -72,7 +72,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
 ): Effect.fn.Return<A, E | Failure, Scope.Scope> {
   const known = deps.knowledge.get(id)
   const startedAt = yield* ClockReading.now
-  const remainingMillis = waitBudget.make(deps.policy.waitSchedule, startedAt.monotonic)
+  const budget = waitBudget.make(deps.policy.waitSchedule, startedAt.monotonic)
   let refusedSince: number | undefined
   let watch = known === undefined || known.hadLock ? undefined : yield* deps.watches.open(id)
   let outcome: Attempt<A> =
@@ -93,7 +93,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
     const isAwaited: boolean = outcome._tag === "Held" && outcome.isVanished !== true
     if (isAwaited) watch ??= yield* deps.watches.open(id)
     const telling = isAwaited ? watch : undefined
-    const remaining = yield* remainingMillis(outcome, telling === undefined ? 0 : waitBudget.ahead)
+    const remaining = yield* budget.left(outcome, telling === undefined ? 0 : waitBudget.ahead)
     if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
       const { _tag, isVanished: _, until: __, ...holder } = outcome

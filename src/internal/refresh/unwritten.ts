@@ -184,7 +184,7 @@ const repeat = Effect.fnUntraced(function* <A, E>(
   for (;;) {
     const outcome = yield* attempt(deps, id, acquire)
     if (outcome._tag !== "Kept") return outcome
-    const left = yield* remaining(outcome)
+    const left = yield* remaining.left(outcome)
     if (Option.isNone(left)) return outcome
     yield* Effect.sleep(left.value)
   }

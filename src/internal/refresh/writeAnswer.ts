@@ -40,7 +40,7 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
     if (!mayBeGone) return yield* Effect.fail({ reason, isLost: false })
     const isOurs = yield* Effect.option(findLease(deps, held))
     if (Option.contains(isOurs, false)) return yield* Effect.fail({ reason, isLost: true })
-    const left = yield* remaining(reason)
+    const left = yield* remaining.left(reason)
     if (Option.isNone(left)) return yield* Effect.fail({ reason, isLost: false })
     yield* Effect.sleep(left.value)
   }

@@ -10,6 +10,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type { Latest, WatchPool } from "../engine/watchPool.ts"
+import type { Timer } from "../time/timerHeap.ts"
 import type { Timers } from "../time/timers.ts"
 import { fence, type Fenced } from "./fence.ts"
 import * as reporting from "./reporting.ts"
@@ -42,7 +43,7 @@ export const maxRemembered = 10_000
 interface Followed {
   readonly listeners: Set<() => void>
   stop: () => void
-  keepOn: () => void
+  stopping: Timer | undefined
 }
 
 /** Makes the endings of the sessions in one namespace. `watches` are of the same store. */
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function* (
 
   const start = (reference: sessionLease.SessionReference): Followed => {
     const text = sessionLease.format(reference)
-    const started: Followed = { listeners: new Set(), stop: () => {}, keepOn: () => {} }
+    const started: Followed = { listeners: new Set(), stop: () => {}, stopping: undefined }
     followed.set(text, started)
     const fiber = fork(Effect.andThen(Effect.yieldNow, follow(reference)))
     started.stop = () => {
@@ -113,19 +114,23 @@ export const make = Effect.fnUntraced(function* (
     return started
   }
 
+  const keepOn = ({ stopping }: Followed) => {
+    if (stopping !== undefined) timers.cancel(stopping)
+  }
+
   const onEnd = (reference: sessionLease.SessionReference, notify: () => void) => {
     if (hasEnded(reference)) {
       notify()
       return () => {}
     }
     const one = followed.get(sessionLease.format(reference)) ?? start(reference)
-    one.keepOn()
+    keepOn(one)
     one.listeners.add(notify)
     return () => {
       one.listeners.delete(notify)
       if (one.listeners.size > 0) return
-      one.keepOn()
-      one.keepOn = timers.schedule(idleMillis, one.stop)
+      keepOn(one)
+      one.stopping = timers.schedule(idleMillis, { fire: one.stop })
     }
   }
 

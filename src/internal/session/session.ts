@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function* ({
   const begin = ({ id }: Contender, holding: Holding) => {
     const { lease } = holding
     const { holderId } = lease.contender
-    const reference = { namespace, name: id, uid: lease.grant.snapshot.uid, incarnation: holderId }
+    const reference = { namespace, name: id, uid: lease.acquired.uid, incarnation: holderId }
     const session: Session = {
       reference,
       isValid: () => lease.isValid(),

@@ -1,9 +1,14 @@
 /** A binary heap of timers. The earliest is first. Among timers due at the same time, the one added first is first. */
 
+/** What happens when a timer is due. */
+export interface Due {
+  readonly fire: () => void
+}
+
 /** A timer in a heap. `index` is its position there, or -1 once it has left. */
 export interface Timer {
   readonly due: number
-  readonly fire: () => void
+  readonly what: Due
   readonly sequence: number
   index: number
 }
@@ -22,8 +27,8 @@ export class TimerHeap {
     return this.#timers[0]
   }
 
-  add(due: number, fire: () => void): Timer {
-    const timer = { due, fire, sequence: this.#sequence++, index: this.#timers.length }
+  add(due: number, what: Due): Timer {
+    const timer = { due, what, sequence: this.#sequence++, index: this.#timers.length }
     this.#timers.push(timer)
     this.#raise(timer)
     return timer

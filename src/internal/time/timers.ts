@@ -10,12 +10,18 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as ClockReading from "./clockReading.ts"
-import { TimerHeap } from "./timerHeap.ts"
+import { type Due, type Timer, TimerHeap } from "./timerHeap.ts"
 
-/** The timers of a process. All times are in milliseconds on the monotonic clock. */
+/**
+ * The timers of a process. All times are in milliseconds on the monotonic clock.
+ *
+ * A timer is an object, and so is what it fires: each lock that is held has one, and two functions would take more memory.
+ */
 export interface Timers {
-  /** Calls `fire` after `millis`. Returns a function that cancels the timer. */
-  readonly schedule: (millis: number, fire: () => void) => () => void
+  /** Calls `fire` after `millis`. */
+  readonly schedule: (millis: number, what: Due) => Timer
+  /** Cancels a timer, if it has not fired. */
+  readonly cancel: (timer: Timer) => void
   /**
    * Waits until it is notified, for `millis` at most.
    *
@@ -45,7 +51,7 @@ export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(functi
   let isClosed = false
 
   const firing = Effect.gen(function* () {
-    // The caller of `schedule` must have the function that cancels the timer before it fires.
+    // The caller of `schedule` must have the timer before it fires, so that it can cancel it.
     yield* Effect.yieldNow
     while (!pending.isEmpty) {
       wakesAt = Number.NEGATIVE_INFINITY
@@ -53,7 +59,10 @@ export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(functi
       for (let next = pending.first; next !== undefined && next.due - moment <= tolerance; next = pending.first) {
         pending.remove(next)
         // A timer that fails must not stop the others.
-        yield* Effect.catchCause(Effect.sync(next.fire), Effect.logError)
+        yield* Effect.catchCause(
+          Effect.sync(() => next.what.fire()),
+          Effect.logError
+        )
       }
       wakesAt = pending.first?.due ?? Number.POSITIVE_INFINITY
       if (!pending.isEmpty) yield* Effect.sleep(Duration.millis(wakesAt - now()))
@@ -74,35 +83,38 @@ export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(functi
     })
   )
 
-  const schedule = (millis: number, fire: () => void) => {
-    const timer = pending.add(now() + Math.max(0, millis), fire)
+  const schedule = (millis: number, what: Due) => {
+    const timer = pending.add(now() + Math.max(0, millis), what)
     if (timer.due < wakesAt) {
       wakesAt = timer.due
       fiber?.interruptUnsafe()
       fiber = fork(firing)
     }
-    return () => {
-      pending.remove(timer)
-      stopIfDone()
-    }
+    return timer
+  }
+
+  const cancel = (timer: Timer) => {
+    pending.remove(timer)
+    stopIfDone()
   }
 
   return {
     schedule,
+    cancel,
     wait: (millis, listen) =>
       Effect.callback((resume) => {
         let stopListening: (() => void) | undefined
         let isOver = false
         const end = () => {
           isOver = true
-          cancel()
+          cancel(timer)
           stopListening?.()
         }
         const notify = () => {
           end()
           resume(Effect.void)
         }
-        const cancel = schedule(millis, notify)
+        const timer = schedule(millis, { fire: notify })
         stopListening = listen(notify)
         if (isOver) stopListening()
         return Effect.sync(end)

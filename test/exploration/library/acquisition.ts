@@ -29,7 +29,7 @@ export type Acquired = Pick<Actor, "unanswered" | "mayQueue" | "hasYielded"> &
 export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port: Port) => {
   const selves = Array.from({ length: 8 }, (_, index): acquisition.Acquisition => ({
     id: "id",
-    object: "object",
+    describe: () => "object",
     kind: wire.kindOf({ neutral }, index),
     holderId: wire.holderId(index),
     ttl: ttl * 1000,

@@ -56,7 +56,7 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const selves = cast.askers.map(({ needs, permits }, index): acquiring.Acquisition => ({
     id: "id",
-    object: "object",
+    describe: () => "object",
     kind: kinds[index]!,
     holderId: ids[index]!,
     ttl: ttl * 1000,

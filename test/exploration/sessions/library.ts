@@ -143,7 +143,7 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const opener = (index: number, { session }: Process): acquiring.Acquisition => ({
     id: "lease",
-    object: "lease",
+    describe: () => "lease",
     kind: sessionKind,
     holderId: incarnationOf(index, session.incarnation),
     ttl: ttl * 1000,
@@ -164,7 +164,7 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const seeker = (index: number, lock: number, process: Process, tick: number): acquiring.Acquisition => ({
     id: "id",
-    object: "object",
+    describe: () => "object",
     kind,
     holderId: holderId(index, lock),
     ttl: ttl * 1000,

@@ -26,7 +26,7 @@ describe("the renewer", () => {
         fork: Effect.runFork
       })
       // It fires a little earlier, and with it the timer of the lease.
-      timers.schedule(1000, () => {})
+      timers.schedule(1000, { fire: () => {} })
       yield* TestClock.adjust("1000 millis")
       assert.strictEqual(expired, 0)
       yield* TestClock.adjust("1 millis")

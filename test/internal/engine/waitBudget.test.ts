@@ -12,7 +12,7 @@ describe("the budget of a wait", () => {
       let steps = 0
       const counted = Schedule.tap(Schedule.spaced("100 millis"), () => Effect.sync(() => void steps++))
       const budget = waitBudget.make(counted, 0)
-      const left = Effect.map(budget(undefined, waitBudget.ahead), Option.getOrNull)
+      const left = Effect.map(budget.left(undefined, waitBudget.ahead), Option.getOrNull)
       assert.deepStrictEqual([yield* left, steps], [100, 1])
       yield* TestClock.adjust("60 millis")
       assert.deepStrictEqual([yield* left, steps], [40, 1])

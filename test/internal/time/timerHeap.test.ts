@@ -14,7 +14,7 @@ describe("a heap of timers", () => {
         let kept: Array<Timer> = []
         for (let step = 0; step < 200; step++) {
           if (kept.length === 0 || (yield* Random.nextIntBetween(0, 9)) < 6) {
-            kept.push(heap.add(yield* Random.nextIntBetween(0, 20), () => {}))
+            kept.push(heap.add(yield* Random.nextIntBetween(0, 20), { fire: () => {} }))
           } else {
             const removed = kept[yield* Random.nextIntBetween(0, kept.length - 1)]!
             heap.remove(removed)

@@ -6,12 +6,13 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import type { Timer } from "../../../src/internal/time/timerHeap.ts"
 import * as Timers from "../../../src/internal/time/timers.ts"
 
-const setUp = Effect.map(Timers.make, ({ schedule, wait }) => {
+const setUp = Effect.map(Timers.make, ({ cancel, schedule, wait }) => {
   const fired: Array<string> = []
-  const scheduleNamed = (millis: number, name: string) => schedule(millis, () => fired.push(name))
-  return { wait, fired, schedule, scheduleNamed }
+  const scheduleNamed = (millis: number, name: string) => schedule(millis, { fire: () => fired.push(name) })
+  return { wait, fired, schedule, scheduleNamed, cancel }
 })
 
 describe("timers", () => {
@@ -39,18 +40,19 @@ describe("timers", () => {
 
   it.effect("do not fire after they are cancelled, even by another that fires at the same time", () =>
     Effect.gen(function* () {
-      const { schedule } = yield* Timers.make
-      const fired: Array<string> = []
-      const cancels: Array<() => void> = []
+      const { cancel, fired, schedule, scheduleNamed } = yield* setUp
+      const timers: Array<Timer> = []
       for (const name of ["a", "b"]) {
-        cancels.push(
-          schedule(10, () => {
-            fired.push(name)
-            for (const cancel of cancels) cancel()
+        timers.push(
+          schedule(10, {
+            fire: () => {
+              fired.push(name)
+              timers.forEach(cancel)
+            }
           })
         )
       }
-      schedule(5, () => fired.push("never"))()
+      cancel(scheduleNamed(5, "never"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(fired, ["a"])
     })
@@ -58,8 +60,8 @@ describe("timers", () => {
 
   it.effect("fire after all earlier ones were cancelled", () =>
     Effect.gen(function* () {
-      const { fired, scheduleNamed } = yield* setUp
-      scheduleNamed(10, "never")()
+      const { cancel, fired, scheduleNamed } = yield* setUp
+      cancel(scheduleNamed(10, "never"))
       yield* TestClock.adjust("1 second")
       scheduleNamed(10, "then")
       yield* TestClock.adjust("10 millis")
@@ -71,9 +73,11 @@ describe("timers", () => {
     Effect.gen(function* () {
       const { schedule } = yield* Timers.make
       let times = 0
-      const again = () => {
-        times++
-        schedule(times < 5 ? 0 : 10, again)
+      const again = {
+        fire: () => {
+          times++
+          schedule(times < 5 ? 0 : 10, again)
+        }
       }
       schedule(0, again)
       yield* TestClock.adjust("20 millis")
@@ -84,8 +88,10 @@ describe("timers", () => {
   it.effect("fire although another failed", () =>
     Effect.gen(function* () {
       const { fired, schedule, scheduleNamed } = yield* setUp
-      schedule(10, () => {
-        throw new Error("a timer's own fault")
+      schedule(10, {
+        fire: () => {
+          throw new Error("a timer's own fault")
+        }
       })
       scheduleNamed(10, "at once")
       scheduleNamed(20, "later")
@@ -99,11 +105,11 @@ describe("timers", () => {
   it.effect("fire after their scope has closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { fired, scheduleNamed } = yield* Scope.provide(setUp, scope)
+      const { cancel, fired, scheduleNamed } = yield* Scope.provide(setUp, scope)
       scheduleNamed(10, "set before")
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust("10 millis")
-      scheduleNamed(10, "never")()
+      cancel(scheduleNamed(10, "never"))
       scheduleNamed(20, "set after")
       yield* TestClock.adjust("20 millis")
       assert.deepStrictEqual(fired, ["set before", "set after"])
