@@ -482,6 +482,25 @@ describe("a session whose layer closes", () => {
       assert.isTrue(yield* late.has)
     }).pipe(logged)
   )
+
+  it.effect("leaves each lock to the first that waits for it", () =>
+    Effect.gen(function* () {
+      const { aProcess, them, us, waiting } = yield* setUpTwo
+      const others = yield* aProcess("others")
+      yield* us.has("a")
+      const first = yield* them.wants("a", patient)
+      yield* TestClock.adjust("2 seconds")
+      const next = yield* others.wants("a", patient)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* waiting("a"), ["them", "others"])
+      yield* us.ends
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([yield* first.has, yield* next.has], [true, false])
+      yield* first.letGo
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* next.has)
+    }).pipe(logged)
+  )
 })
 
 describe("a lock is not held under the session of its process", () => {
