@@ -45,13 +45,15 @@ const contender = Effect.fnUntraced(function* (identity: string, session: boolea
     Layer.provide(Lock.layer({ identity, policy }), Layer.provide(store, client.layer)),
     scope
   )
-  const acquire = (id: string) =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const held = yield* Effect.provide(Scope.provide(Lock.scoped(id), scope), context)
-      return { held, letGo: Scope.close(scope, Exit.void) }
-    })
-  const acquireAll = (ids: ReadonlyArray<string>) => Effect.forEach(ids, acquire, { concurrency })
+  const acquireOne = Effect.fnUntraced(function* (id: string) {
+    const scope = yield* Scope.make()
+    const held = yield* Scope.provide(Lock.scoped(id), scope)
+    return { held, letGo: Scope.close(scope, Exit.void) }
+  })
+  const acquire = (id: string) => Effect.provide(acquireOne(id), context)
+  // The services of the program are provided once, not once for each lock.
+  const acquireAll = (ids: ReadonlyArray<string>) =>
+    Effect.provide(Effect.forEach(ids, acquireOne, { concurrency }), context)
   // The session is open from the second lock on.
   yield* Effect.flatMap(acquire(`first-of-${identity}`), ({ letGo }) => letGo)
   yield* Effect.sleep("200 millis")
@@ -142,14 +144,17 @@ const crashing = Effect.fnUntraced(function* (count: number, session: boolean) {
   return { expiry: Duration.toMillis(expiry), millis: Duration.toMillis(took) }
 })
 
-// Warm and uncontended, in turns.
+// Warm and uncontended, in turns. Which of the two comes first alternates, too.
 const cycles = Effect.fnUntraced(function* (rounds: number) {
   const [withOne, without] = [yield* contender("with", true), yield* contender("without", false)]
   const samples = { with: Array.of<number>(), without: Array.of<number>() }
   const cycle = ({ acquire }: typeof withOne, id: string) => Effect.flatMap(acquire(id), ({ letGo }) => letGo)
+  const turns = [
+    timed(samples.with, Effect.repeat(cycle(withOne, "cycle-with"), { times: 49 })),
+    timed(samples.without, Effect.repeat(cycle(without, "cycle-without"), { times: 49 }))
+  ]
   for (let round = 0; round < rounds; round++) {
-    yield* timed(samples.with, Effect.repeat(cycle(withOne, "cycle-with"), { times: 49 }))
-    yield* timed(samples.without, Effect.repeat(cycle(without, "cycle-without"), { times: 49 }))
+    yield* Effect.all(round % 2 === 0 ? turns : turns.toReversed(), { discard: true })
   }
   yield* Effect.all([withOne.ends, without.ends])
   return (median(samples.without) ?? Number.NaN) / (median(samples.with) ?? Number.NaN)
