@@ -96,17 +96,38 @@ export const withPermits = (key: string, permits: PermitRecord.Permits): LockKin
     what: permits.shares ? "shared lock" : "semaphore",
     permits,
     decode: (annotations) => {
-      const record = PermitRecord.fromAnnotations(key, permits, annotations)
-      const other = otherKeys.find((other) => !Record.isFree(decodeExclusive(other, annotations)))
-      return other === undefined || record._tag === "Malformed"
-        ? record
-        : { _tag: "Malformed", key: other, value: annotations[other]!, leases: record.leases }
+      const read = lines.get(annotations)
+      const { limit, mark } = permits
+      if (read?.key === key && read.mark === mark && read.limit === limit) return read.record
+      const record = decodeLine({ key, otherKeys, permits }, annotations)
+      lines.set(annotations, { key, mark, limit, record })
+      return record
     },
     encode: (lease) => PermitRecord.toAnnotations(key, permits, lease as PermitRecord.PermitLease),
     removal: (holderId) => PermitRecord.removal(key, holderId),
     held: () => ({}),
     admits: () => false
   }
+}
+
+/** A line as it was read, for what kind of lock. */
+interface ReadLine extends Pick<PermitRecord.Permits, "limit" | "mark"> {
+  readonly key: string
+  readonly record: LockRecord
+}
+
+// A line is read once for all that is asked of one answer.
+const lines = new WeakMap<Readonly<Record<string, string>>, ReadLine>()
+
+const decodeLine = (
+  { key, otherKeys, permits }: Pick<LockKind, "key" | "otherKeys"> & Required<Pick<LockKind, "permits">>,
+  annotations: Readonly<Record<string, string>>
+): LockRecord => {
+  const record = PermitRecord.fromAnnotations(key, permits, annotations)
+  const other = otherKeys.find((other) => !Record.isFree(decodeExclusive(other, annotations)))
+  return other === undefined || record._tag === "Malformed"
+    ? record
+    : { _tag: "Malformed", key: other, value: annotations[other]!, leases: record.leases }
 }
 
 const merge = (own: LockRecord, key: string, other: LockRecord): LockRecord => {

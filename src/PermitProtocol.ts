@@ -13,7 +13,6 @@
  *   wrong. Turns and the label are advice.
  */
 import * as waking from "./internal/permitWaking.ts"
-import { isOlder } from "./internal/version.ts"
 import type { LockKind } from "./LockKind.ts"
 import type * as LockProtocol from "./LockProtocol.ts"
 import { type Contender, type HolderInfo, nextLease, minClaim } from "./LockProtocol.ts"
@@ -98,7 +97,7 @@ const decideInside = (
       ? { _tag: "Claim", lease: over, validFor }
       : { _tag: "Rewrite", lease: renewed(over, now, contender), over }
   }
-  const before = line.filter((lease) => isBefore(lease, own))
+  const before = line.slice(0, line.indexOf(own))
   const dead = before.filter((lease) => hasExpired(lease, now))
   const keepAt = own.expiresAt - ttl * (1 - keepAfter)
   const holder = earliest(before)
@@ -476,9 +475,6 @@ const grown = (before: ReadonlyArray<Placed>, after: ReadonlyArray<Placed>): Rea
 
 /** Whether a lease waits for permits. */
 export const isWaiting = ({ granted, permits }: Placed): boolean => granted < permits
-
-const isBefore = (lease: Placed, own: Placed): boolean =>
-  lease.place === own.place ? lease.holderId < own.holderId : isOlder(lease.place, own.place)
 
 const hasExpired = ({ expiresAt }: Pick<Placed, "expiresAt">, now: ServerTime): boolean => now.earliest > expiresAt
 
