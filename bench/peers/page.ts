@@ -29,8 +29,12 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     forWhom,
     "## Goals",
     goalsTable(run),
-    "The limit of the rows against raw writes is the relay: it goes from process to process as kubelock's lock does, and does nothing else. The difference between the two has two causes. kubelock's own code runs in processes that share the machine with the server and wake rarely, so it is never warm (see the client CPU below). And kubelock's processes all start at once, while those of the relay have fixed places.",
+    "## What bounds a hand-over",
+    "The limit of the rows against raw writes is the relay: it goes from process to process as kubelock's lock does, and does nothing else.",
     limitsTable(run),
+    "The rest is CPU. Servers and contenders share it, so the throughput goes by what a hand-over takes of it, in the contenders and in the server with its etcd together.",
+    cpuTable(run),
+    handOverText(run),
     "## Contention",
     `Each process takes the lock, releases it at once, and wants it again. Figures are medians over the rounds, with the range of the throughput in brackets. A wait that the end of a round cuts short counts as long as it had lasted. If such waits reach into the last percent, p99 is at least the value shown (≥). Jain's index says how evenly the processes were served: 1 is even, 1/n is one process only. The server itself counts the watch events that it sends.`,
     "Requests to etcd and to Redis are calls and commands. Those of programs are not counted, nor is their CPU.",
@@ -56,9 +60,11 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     "## On the wire",
     `Bytes of an acquisition and its release without contention, in both directions, TLS included. The locked object has ${plan.wireObjectBytes / 1024} KiB. A Lease is a small object of its own, whatever it protects.`,
     wireTable(run),
+    wireText,
     "## Threads and fibers",
     "`npm start -- --compare`: 4 threads of 8 fibers each on one token. kubelock queues the fibers inside the process. With Dex's protocol each of them polls.",
     threadsTable(run),
+    threadsText,
     "## Many locks at once",
     "One layer of a process holds so many locks, and another one waits for all of them. The first releases all at once. The time is that to the last entry. Then the new holders keep their locks for longer than a lease.",
     manyTable(run),
@@ -70,6 +76,17 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
     "## Run it again",
     again(run)
   ].join("\n\n") + "\n"
+
+const handOverText = ({ memory }: Measurements) =>
+  `What kubelock takes beyond the relay has three causes. Its own code runs in processes that wake rarely, so it is never warm: in a loop, on the store in memory, an acquisition and its release take ${number(memory.cycleMicrosP50)} µs. Its patches say what must still be so, where the relay's say a version. And its processes all start at once, while those of the relay have fixed places, which shows where a round is short for so many processes. To reach a goal against the relay, a hand-over must take no more than the relay's CPU divided by that goal.
+
+What was tried: a watch over HTTP/1.1, on a connection of its own, instead of HTTP/2. It takes as much CPU for an event (0.30 ms, and 0.27 ms over HTTP/2: medians of five rounds in turns, 250 events each, with undici alone on a busy machine), and each watch that ends takes its connection with it.`
+
+const wireText =
+  "More than half of that are headers, which HTTP/1.1 repeats with each request. Over HTTP/2 a PATCH like these and its answer would take 950 bytes instead of 1,450, so a cycle about 1,000 less. But each would take half as much CPU again (0.49 to 0.59 ms instead of 0.36 ms: medians of five rounds in turns, 400 requests each, with undici alone on a busy machine), and a lock sends few bytes. So requests stay on HTTP/1.1. A release could name the version of the object instead of the lease and its holder, which is 270 bytes shorter. But then the server would refuse it whenever a waiter has joined meanwhile, and it would take another request."
+
+const threadsText =
+  "Nearly all of kubelock's acquisitions are hand-offs within a thread, which make no request: one core is their limit, whatever the server. Dex's are requests. So the ratio depends on the server. The embedded one, the default of `npm start`, answers at once, since it writes to no disk: there kubelock was 43 to 65 times as fast as Dex, where the goal is 100. A thread keeps the lock for 200 ms at a time, or 10,000 hand-offs, and then gives it on with one or two requests, so fairness costs a few percent. To reach the goal, a hand-off within a thread would have to take half the CPU."
 
 const forWhom = `- **kubelock**: your services run on Kubernetes, and locks belong to many ids. It needs no server besides the API server, processes get the lock in the order in which they came, and work under a lock that was lost ends. One id changes hands some hundred times a second at most, by the figures below; many ids do so side by side.
 - **Leader election** (kubelock's \`LeaderElection\`, or client-go's): one process does the work for hours. A lock that changes hands is not what it is for: see how its waiters fare below.
@@ -203,6 +220,34 @@ const limitsTable = (run: Measurements): string =>
       })
     ),
     2
+  )
+
+/** The CPU of an acquisition, in the contenders and in the server: `null` if it was not measured. */
+const cpuOf = (on: OnServer, kind: Kind, contenders: number): number | null => {
+  const parts = (["cpuPerAcquisition", "serverCpuPerAcquisition"] as const).map((part) =>
+    value(on, kind, contenders, part)
+  )
+  return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0)
+}
+
+const cpuTable = (run: Measurements): string =>
+  tableOf(
+    ["server", "processes", "relay", "kubelock", "CPUs busy", "relay to kubelock", "acquisitions/s: kubelock to relay"],
+    run.servers.flatMap((on) =>
+      run.settings.contenders.flatMap((contenders) => {
+        const [relay, own] = [cpuOf(on, "relay", contenders), cpuOf(on, "kubelock", contenders)]
+        const [perSecond, relayPerSecond] = [
+          value(on, "kubelock", contenders, "perSecond"),
+          value(on, "relay", contenders, "perSecond")
+        ]
+        if (contenders === 1 || relay === null || own === null || perSecond === null) return []
+        const busy = Math.round((perSecond * own) / (10 * run.machine.cpus))
+        const ratios = [ratio(relay, own), ratio(perSecond, relayPerSecond)].map((part) =>
+          part === null ? "-" : plain(part)
+        )
+        return [[on.server, String(contenders), time(relay), time(own), `${busy} %`, ...ratios]]
+      })
+    )
   )
 
 const burstTable = (run: Measurements): string => {
