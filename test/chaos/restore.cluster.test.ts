@@ -7,7 +7,7 @@ import * as Restore from "./restore.ts"
 describeRestore(() => {
   it.live("with a bumped revision lets every fencing token grow, and the holder is told within its renewal", () =>
     Effect.gen(function* () {
-      const restored = yield* Restore.play("bumped", 5, 10_000)
+      const restored = yield* Restore.play("bumped", 5, 15_000)
       assert.deepStrictEqual(Restore.problems("bumped", restored), [])
     })
   )
