@@ -52,6 +52,10 @@ describe("kubelock doctor", () => {
     assert.strictEqual(patch.of("rights for locks").status, "failed")
     assert.strictEqual(patch.of("rights for locks").remedy, "Grant patch on configmaps in a Role.")
     assert.strictEqual(patch.of("latency").status, "skipped")
+    const list = await found(forbidding(({ verb }) => verb === "list"))
+    assert.match(list.of("rights for inspect").detail, /; inspect NAME works$/)
+    const reads = await found(forbidding(({ verb }) => verb === "list" || verb === "get"))
+    assert.match(reads.of("rights for inspect").detail, /^not allowed to list configmaps$/)
   })
 
   it("takes note of a clock that is off", async () => {

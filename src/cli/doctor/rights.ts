@@ -59,7 +59,11 @@ export const check = Effect.fnUntraced(function* (api: ApiClient, resource: Reso
         ? advice("rights for locks", `not allowed to watch ${name}, so waiters poll`, grant(watches, name))
         : ok("rights for locks", `${[...needed, "watch"].join(", ")} on ${name}`),
     lists.length > 0
-      ? advice("rights for inspect", `not allowed to list ${name}; inspect NAME works`, grant(lists, name))
+      ? advice(
+          "rights for inspect",
+          `not allowed to list ${name}${lacking.includes("get") ? "" : "; inspect NAME works"}`,
+          grant(lists, name)
+        )
       : ok("rights for inspect", `list on ${name}`),
     election.length > 0
       ? advice(
