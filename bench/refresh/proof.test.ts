@@ -11,6 +11,7 @@ const Line = Schema.fromJsonString(
     refreshes: Schema.Int,
     revoked: Schema.Int,
     callers: Schema.Int,
+    requestsAtStart: Schema.Int,
     requestsPerRotation: Schema.Finite,
     getMillis: Schema.Struct({ p50: Schema.Finite, p99: Schema.Finite }),
     behindMillis: Schema.Struct({ p50: Schema.Finite, p99: Schema.Finite })
@@ -42,10 +43,12 @@ describe("npm run refresh-proof", () => {
     Effect.gen(function* () {
       const { code, stderr, stdout } = yield* proof("--rounds=4", "--threads=2", "--upstream=1 second", "--json")
       assert.strictEqual(code, 0, stderr)
-      const { behindMillis, getMillis, refreshes, requestsPerRotation } = yield* verdict(stdout)
+      const { behindMillis, getMillis, refreshes, requestsAtStart, requestsPerRotation } = yield* verdict(stdout)
       assert.strictEqual(refreshes, 4)
       assert.isAbove(getMillis.p99, 1000)
       assert.isBelow(behindMillis.p50, getMillis.p50)
+      // A service reads, takes the lock, makes sure that it can write, and writes. The other one reads at least.
+      assert.isAtLeast(requestsAtStart, 5)
       assert.isBelow(requestsPerRotation, 8)
     })
   )

@@ -34,13 +34,17 @@ interface Percentiles {
   readonly p99: number
 }
 
-/** What was proved. `behindMillis`: from the provider's answer to the `get` that brings it, for each caller. */
+/**
+ * What was proved. `requestsAtStart` are those until each service had its first token, and `requestsPerRotation` those of all services
+ * together for each rotation after that. `behindMillis`: from the provider's answer to the `get` that brings it, for each caller.
+ */
 export interface Verdict {
   readonly rotations: number
   readonly refreshes: number
   readonly refusals: number
   readonly revoked: number
   readonly callers: number
+  readonly requestsAtStart: number
   readonly requestsPerRotation: number
   readonly getMillis: Percentiles
   readonly behindMillis: Percentiles
@@ -112,20 +116,23 @@ const wayOf = ({ dex, lock }: Settings, index: number): Service.Job["way"] =>
 
 const judge = (outcomes: ReadonlyArray<Service.Outcome>, ledger: Upstream.Ledger, seconds: number): Verdict => {
   const rotations = Math.max(...outcomes.map(({ rotation }) => rotation))
-  const requests = sum(outcomes.map((outcome) => outcome.requests))
   return {
     rotations,
     refreshes: ledger.refreshes.length,
     refusals: ledger.refusals.length,
     revoked: ledger.revoked,
     callers: outcomes.length * callersPerService,
-    requestsPerRotation: rotations === 0 ? 0 : Number((requests / rotations).toFixed(2)),
+    requestsAtStart: sum(outcomes.map(({ first }) => first.requests)),
+    requestsPerRotation: Number(sum(outcomes.map(requestsPerRotation)).toFixed(2)),
     getMillis: percentiles(outcomes.flatMap(({ millis }) => millis)),
     behindMillis: percentiles(outcomes.flatMap(({ behindMillis }) => behindMillis)),
     seconds,
     problems: outcomes.flatMap(({ problem, service }) => (problem === null ? [] : [`${service}: ${problem}`]))
   }
 }
+
+const requestsPerRotation = ({ first, requests, rotation }: Service.Outcome): number =>
+  rotation === first.rotation ? 0 : (requests - first.requests) / (rotation - first.rotation)
 
 const percentiles = (samples: ReadonlyArray<number>): Percentiles => {
   const millis = sorted(samples)
@@ -134,12 +141,13 @@ const percentiles = (samples: ReadonlyArray<number>): Percentiles => {
 }
 
 const json = (settings: Settings, verdict: Verdict): string => {
-  const { behindMillis, callers, getMillis, refreshes, requestsPerRotation, revoked } = verdict
+  const { behindMillis, callers, getMillis, refreshes, requestsAtStart, requestsPerRotation, revoked } = verdict
   return JSON.stringify({
     rounds: settings.rounds,
     refreshes,
     revoked,
     callers,
+    requestsAtStart,
     requestsPerRotation,
     getMillis,
     behindMillis
@@ -149,7 +157,7 @@ const json = (settings: Settings, verdict: Verdict): string => {
 const figures = (settings: Settings, verdict: Verdict): ReadonlyArray<string> => [
   `${counted(settings.threads, "thread")} and ${counted(settings.processes, "process")} of ${callersPerService} callers, ${settings.lock ? (settings.dex ? "half of them Dex" : "kubelock") : "no lock"}`,
   `${counted(verdict.rotations, "rotation")} in ${verdict.seconds.toFixed(1)} s`,
-  `${verdict.requestsPerRotation} API requests for each rotation, by all services together`,
+  `${verdict.requestsPerRotation} API requests for each rotation, by all services together, after ${verdict.requestsAtStart} until each had its first token`,
   `get: p50 ${verdict.getMillis.p50} ms, p99 ${verdict.getMillis.p99} ms`,
   `from the provider's answer to the get that brings it: p50 ${verdict.behindMillis.p50} ms, p99 ${verdict.behindMillis.p99} ms`,
   ...verdict.problems

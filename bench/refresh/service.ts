@@ -41,11 +41,13 @@ export interface Job {
 }
 
 /**
- * The highest rotation seen, requests to the API server, and why the service ended early. `millis` is the time of each `get`, and
- * `behindMillis` that from the provider's answer to the `get` that brings it, for each caller.
+ * The highest rotation seen, requests to the API server, and why the service ended early. `first` says the same of the moment at which it
+ * had its first token. `millis` is the time of each `get`, and `behindMillis` that from the provider's answer to the `get` that brings it,
+ * for each caller.
  */
 export interface Outcome {
   readonly service: string
+  readonly first: { readonly rotation: number; readonly requests: number }
   readonly rotation: number
   readonly requests: number
   readonly millis: ReadonlyArray<number>
@@ -96,6 +98,8 @@ export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outc
   const millis: Array<number> = []
   const behindMillis: Array<number> = []
   let rotation = 0
+  let first: Outcome["first"] | undefined
+  const sent = () => requests.total(requests.since(before))
   const caller = <R>(get: Ways.Get<R>) =>
     Effect.gen(function* () {
       for (;;) {
@@ -107,6 +111,7 @@ export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outc
           behindMillis.push((yield* Clock.currentTimeMillis) - Math.max(asked, answered))
         }
         rotation = Math.max(rotation, token.rotation)
+        first ??= { rotation, requests: sent() }
         if (rotation >= job.rounds) return
         const left = DateTime.toEpochMillis(token.expiresAt) - (yield* Clock.currentTimeMillis)
         yield* Effect.sleep(Math.max(0, left))
@@ -126,8 +131,9 @@ export const run = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<Outc
   )
   return {
     service: job.service,
+    first: first ?? { rotation, requests: sent() },
     rotation,
-    requests: requests.total(requests.since(before)),
+    requests: sent(),
     millis,
     behindMillis,
     problem
