@@ -11,18 +11,17 @@ import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as LockError from "../../LockError.ts"
 import { type Asked, recheckAfter } from "../../LockProtocol.ts"
-import * as boundedMap from "../boundedMap.ts"
 import { timeout } from "../protocol/acquisition.ts"
 import type { Start } from "../protocol/acquisitionState.ts"
 import * as fairness from "../protocol/fairness.ts"
-import * as pace from "../protocol/pace.ts"
 import type { Outcome } from "../protocol/release.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import type { Acquired, Restore, Withdraw } from "./acquire.ts"
 import type { Contender } from "./contender.ts"
 import { startHold } from "./heldLease.ts"
 import type { HeldLease, Holding } from "./holding.ts"
-import { isSameLease, maxLocalHandOffs, maxRemembered, seenOf, type Seek, type SeenLocally } from "./localQueue.ts"
+import * as lineMemory from "./lineMemory.ts"
+import { isSameLease, maxLocalHandOffs, seenOf, type Seek, type SeenLocally } from "./localQueue.ts"
 import { withdraw } from "./release.ts"
 import { span } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
@@ -36,12 +35,6 @@ export const leavesApart = { millis: 4, atMost: 15 }
 
 /** How long a contender waits for others of its process before it asks the API server as well, in milliseconds. Our choice. */
 export const patience = fairness.budgetLength.first
-
-/**
- * For how long a contender reckons with a line that was in use when its process released, in milliseconds: it joins without a look. If
- * nobody is in the line any more, that costs a request. Our choice.
- */
-export const inUseFor = 1000
 
 /** The contenders of one process for permits. */
 export interface PermitPool {
@@ -84,17 +77,7 @@ interface Waiter {
   notify: () => void
 }
 
-/** A line after a release: the version in which nobody has or wants permits, or until when it counts as in use (milliseconds). */
-interface LineSeen {
-  readonly freeVersion?: string
-  readonly inUseUntil?: number
-}
-
-/** When a release was sent, and how long before that its object was seen. In milliseconds. */
-interface Sent {
-  readonly sentAt: number
-  readonly age: number
-}
+type Sent = Pick<lineMemory.Released, "age" | "sentAt">
 
 /**
  * A lease of this process.
@@ -140,12 +123,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const entries = new Map<string, Entry>()
   const holdOf = new WeakMap<HeldLease, readonly [Entry, Hold]>()
   const left = new WeakSet<Holding>()
-  const spentBudgets = boundedMap.make<string, fairness.SpentBudget>(maxRemembered)
-  // What the last release showed of a line. Each serves one acquisition.
-  const lastSeen = boundedMap.make<string, LineSeen>(maxRemembered)
-  const paces = boundedMap.make<string, pace.Pace>(maxRemembered)
-  // How long the last release took (milliseconds).
-  const latencies = boundedMap.make<string, number>(maxRemembered)
+  const memory = lineMemory.make()
 
   const open = ({ id, kind }: Contender): Entry => {
     // A semaphore with another limit is for the API server to refuse.
@@ -253,14 +231,11 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     })
     const acquired = yield* Effect.onError(
       Effect.suspend(() => {
-        const seen = start.snapshot === undefined && !start.queued ? lastSeen.get(entry.key) : undefined
-        lastSeen.delete(entry.key)
-        const known = {
-          freeVersion: seen?.freeVersion,
-          // One that only tries joins no line.
-          isInUse: waits && seen?.inUseUntil !== undefined && startedAt < seen.inUseUntil
-        }
-        return seek(contender, { ...start, ...known }, (cutOff) => withdrawing(contender, cutOff), restore)
+        const { freeVersion, isInUse } = memory.recall(entry.key, startedAt)
+        const isNew = start.snapshot === undefined && !start.queued
+        // One that only tries joins no line.
+        const known = isNew ? { ...start, freeVersion, isInUse: isInUse && waits } : start
+        return seek(contender, known, (cutOff) => withdrawing(contender, cutOff), restore)
       }),
       () => ended
     )
@@ -276,7 +251,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       used: 0,
       ceiling: Number.POSITIVE_INFINITY,
       handOffs: 0,
-      budget: fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex: false }),
+      budget: memory.nextBudget(id, monotonic, contended),
       leavesAfter: contended ? leavesAfter(lease) : 0,
       isClosing: false,
       looking: undefined,
@@ -312,23 +287,16 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
   })
 
-  // `sentAt` is when the release was sent (milliseconds on the monotonic clock), and `age` how long before that the object was seen.
-  const remember = (entry: Entry, { budget, lease }: Hold, { age, sentAt }: Sent, outcome: Outcome | undefined) =>
+  const remember = (entry: Entry, { budget, lease }: Hold, sent: Sent, outcome: Outcome | undefined) =>
     Effect.map(ClockReading.now, ({ monotonic }) => {
       if (outcome === undefined) return
-      latencies.set(entry.key, monotonic - sentAt)
-      if (outcome.passed !== undefined) paces.set(entry.key, pace.after(paces.get(entry.key), outcome.passed, age))
-      if (outcome._tag !== "Freed") return lastSeen.set(entry.key, { inUseUntil: monotonic + inUseFor })
-      lastSeen.set(entry.key, { freeVersion: outcome.snapshot.resourceVersion })
-      spentBudgets.set(lease.contender.id, { ...budget, releasedAt: monotonic })
+      memory.note(entry.key, { ...sent, answeredAt: monotonic, outcome })
+      if (outcome._tag === "Freed") memory.spend(lease.contender.id, budget, monotonic)
     })
 
   // A reader that leaves lets nobody in if others stay, so what it found the last time says nothing.
-  const paceOf = ({ key }: Entry, { lease }: Hold, { age }: Sent) => {
-    if (sharesPermits(lease.contender)) return { passed: 0, isHurried: true }
-    const known = paces.get(key)
-    return { passed: pace.passedIn(known, age), isHurried: pace.isHurried(known, latencies.get(key) ?? 0) }
-  }
+  const paceOf = ({ key }: Entry, { lease }: Hold, { age }: Sent) =>
+    sharesPermits(lease.contender) ? { passed: 0, isHurried: true } : memory.paceOf(key, age)
 
   // Nobody uses it, nor waits until it is known whether others wait.
   const isUnused = ({ waiters }: Entry, hold: Hold): boolean =>
@@ -421,8 +389,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     hold.isClosing = hold.lease.isAwaited() || !hold.lease.isValid()
     const { id } = hold.lease.contender
     if (!hold.isClosing) {
-      spentBudgets.set(id, { ...hold.budget, releasedAt: monotonic })
-      hold.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended: false, sharedWithDex: false })
+      memory.spend(id, hold.budget, monotonic)
+      hold.budget = memory.nextBudget(id, monotonic, false)
     }
     hold.looking = undefined
     Deferred.doneUnsafe(looking, Exit.void)
