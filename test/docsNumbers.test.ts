@@ -38,7 +38,7 @@ import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
 import { weightOfLast } from "../src/internal/protocol/pace.ts"
 import { inUseFor } from "../src/internal/engine/lineMemory.ts"
-import { patience as localPatience } from "../src/internal/engine/permitPool.ts"
+import { leavesApart, patience as localPatience } from "../src/internal/engine/permitPool.ts"
 import { rejoinMargin, rejoinPause } from "../src/internal/protocol/rejoining.ts"
 import { startPatience, startPause } from "../src/internal/protocol/startPatience.ts"
 import { maxDrift, safetyMargin } from "../src/internal/time/clockReading.ts"
@@ -107,6 +107,7 @@ const inCode: Readonly<Record<string, string>> = {
   turns: String(PermitProtocol.turns),
   "fewest turns": String(PermitProtocol.fewest),
   pace: `1/${1 / weightOfLast}`,
+  "readers apart": time(leavesApart.millis),
   "local patience": time(localPatience),
   "line in use": time(inUseFor),
   "minimum claim": time(LockProtocol.minClaim),

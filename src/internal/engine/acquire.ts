@@ -18,10 +18,14 @@ import * as timeQuestions from "./timeQuestions.ts"
 import * as waitBudget from "./waitBudget.ts"
 import type { Latest } from "./watchPool.ts"
 
-/** The lock as acquired, whether others were met on the way, and a join without an answer, which may still arrive. */
+/**
+ * The lock as acquired, whether others were met on the way, whether it came while the contender waited, and a join without an answer, which
+ * may still arrive.
+ */
 export interface Acquired {
   readonly grant: Grant
   readonly contended: boolean
+  readonly hasWaited: boolean
   readonly cutOff: CutOff | undefined
   readonly metDex: boolean
 }
@@ -200,6 +204,7 @@ const tellUnqueued = (contender: Contender, error: State["unqueueable"]): Effect
 const acquiredBy = ({ joins, state, unanswered }: Attempt, { grant }: CommandOf<"Succeed">): Acquired => ({
   grant,
   contended: state.contended,
+  hasWaited: state.phase._tag === "Waiting",
   cutOff: unanswered?.join === undefined ? undefined : { join: { isRepeated: joins > 1 } },
   metDex: state.metDex
 })

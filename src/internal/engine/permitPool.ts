@@ -136,8 +136,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     return entry
   }
 
-  const forgetIfIdle = ({ holds, key, leaving, seeking, waiters }: Entry) => {
-    if (waiters.size === 0 && holds.size === 0 && leaving.size === 0 && seeking === 0) entries.delete(key)
+  const forgetIfIdle = (entry: Entry) => {
+    const { holds, key, leaving, seeking, waiters } = entry
+    const isIdle = waiters.size === 0 && holds.size === 0 && leaving.size === 0 && seeking === 0
+    if (isIdle && entries.get(key) === entry) entries.delete(key)
   }
 
   const tell = (entry: Entry, waiter: Waiter, granted: Granted) => {
@@ -240,7 +242,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       () => ended
     )
     const { monotonic } = yield* ClockReading.now
-    const { contended, cutOff, grant } = acquired
+    const { contended, cutOff, grant, hasWaited } = acquired
     const lease = yield* startHold(contender, grant, () => Array.from(entry.holds, ({ lease }) => lease))
     const hold: Hold = {
       lease,
@@ -252,7 +254,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       ceiling: Number.POSITIVE_INFINITY,
       handOffs: 0,
       budget: memory.nextBudget(id, monotonic, contended),
-      leavesAfter: contended ? leavesAfter(lease) : 0,
+      leavesAfter: hasWaited ? leavesAfter(lease) : 0,
       isClosing: false,
       looking: undefined,
       follower: undefined
@@ -425,7 +427,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     }
     if (releaseInBackground && isShared(lease)) {
       const { leavesAfter } = hold
-      const pause = leavesAfter > 0 ? lease.contender.engine.closing.sleep(leavesAfter) : Effect.yieldNow
+      const hurries = leavesAfter === 0 || Array.from(entry.waiters).some(({ contender }) => isWriter(contender))
+      const pause = hurries ? Effect.yieldNow : lease.contender.engine.closing.sleep(leavesAfter)
       return yield* giveBackAfter(pause, entry, hold)
     }
     return yield* (lease.isLost() || entry.waiters.size > 0 ? giveBackLater : settle)(entry, hold)
@@ -507,6 +510,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     Effect.suspend(() => {
       const waiter: Waiter = { contender, start, granted: undefined, notify: () => {} }
       entry.waiters.add(waiter)
+      // It joins with the release of its process. Readers must not pass it because that gives way to the releases of others.
+      const hurrying = isWriter(contender)
+        ? Effect.forEach(entry.leaving, (hold) => giveBackLater(entry, hold), { discard: true })
+        : Effect.void
       const waiting = Effect.onError(restore(span("wait", contender)(wait(entry, waiter))), () => {
         entry.waiters.delete(waiter)
         // It was granted at the moment at which it gave up.
@@ -515,7 +522,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         entry.seeking--
         return waiter.start.queued ? Effect.andThen(withdrawing(waiter.contender), serve(entry)) : serve(entry)
       })
-      return Effect.as(Effect.andThen(serve(entry), waiting), waiter)
+      return serve(entry).pipe(Effect.andThen(hurrying), Effect.andThen(waiting), Effect.as(waiter))
     })
 
   const acquireIfFree: PermitPool["acquireIfFree"] = (contender, start, seek, restore, busy) =>
@@ -564,6 +571,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 const limitOf = ({ kind }: Contender): number => kind.permits!.limit
 
 const sharesPermits = ({ kind }: Contender): boolean => kind.permits!.shares
+
+const isWriter = (contender: Contender): boolean => sharesPermits(contender) && contender.asks!.needs > 1
 
 // The lease of a reader has room for all readers of its process, and for no writer.
 const roomIn = (lease: HeldLease, { asks }: Contender): number => {

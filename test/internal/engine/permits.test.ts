@@ -25,6 +25,7 @@ import {
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../../../src/Semaphore.ts"
 import * as SharedLock from "../../../src/SharedLock.ts"
+import { leavesApart } from "../../../src/internal/engine/permitPool.ts"
 import { isOlder } from "../../../src/internal/version.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 
@@ -605,6 +606,117 @@ describe("permits", () => {
       yield* writer.letGo
       yield* TestClock.adjust("6 seconds")
       yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  // Processes that a writer lets in as readers, with one write.
+  const readersTogether = Effect.fnUntraced(function* (names: ReadonlyArray<string>, isFollowed = false) {
+    const world = yield* setUp
+    const first = yield* world.aProcess("first")
+    const before = yield* wants(first.shared.exclusive(id))
+    const readers = yield* Effect.forEach(names, (name) =>
+      Effect.gen(function* () {
+        const process = yield* world.aProcess(name)
+        const held = yield* wants(process.shared.shared(id, { waitSchedule, releaseInBackground: true }))
+        return { process, held }
+      })
+    )
+    const last = yield* world.aProcess("last")
+    const behind = isFollowed ? yield* wants(last.shared.exclusive(id, { waitSchedule })) : undefined
+    yield* before.letGo
+    assert.isTrue(readers.every(({ held }) => held.has()))
+    const holders = Effect.map(first.shared.inspect(id), ({ holders }) =>
+      holders.map(({ holder }) => holder.split("/")[0])
+    )
+    return { ...world, first, readers, behind, holders }
+  })
+
+  it.effect("readers that came in together write their releases one after the other", () =>
+    Effect.gen(function* () {
+      const { holders, isUntouched, readers } = yield* readersTogether(["a", "b", "c"])
+      for (const { held } of readers.toReversed()) yield* held.letGo
+      // Three milliseconds have passed since the first one has left.
+      const left = [yield* holders]
+      for (let step = 0; step < 2; step++) {
+        yield* TestClock.adjust(leavesApart.millis)
+        left.push(yield* holders)
+      }
+      assert.deepStrictEqual(left, [["b", "c"], ["c"], []])
+      yield* isUntouched
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a reader that came alone gives way to nobody when it leaves", () =>
+    Effect.gen(function* () {
+      const { holders, readers } = yield* readersTogether(["a", "b", "c"])
+      const [a, b, c] = readers
+      yield* c!.held.letGo
+      yield* TestClock.adjust(100)
+      // It comes back to a line in use, and does not wait.
+      const alone = yield* wants(c!.process.shared.shared(id, { waitSchedule, releaseInBackground: true }))
+      assert.isTrue(alone.has())
+      yield* alone.letGo
+      assert.deepStrictEqual(yield* holders, ["a", "b"])
+      for (const { held } of [a!, b!]) yield* held.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a writer gets its place at once, however many readers are to leave before its process", () =>
+    Effect.gen(function* () {
+      const { first, readers } = yield* readersTogether(["a", "b", "c", "d"])
+      const [, , , d] = readers
+      const waiting = Effect.map(first.shared.inspect(id), ({ waiters }) => waiters.map(({ mode }) => mode))
+      yield* d!.held.letGo
+      const writer = yield* wants(d!.process.shared.exclusive(id, { waitSchedule }))
+      assert.deepStrictEqual(yield* waiting, ["exclusive"])
+      for (const { held } of readers.slice(0, 3)) yield* held.letGo
+      yield* TestClock.adjust(100)
+      assert.isTrue(writer.has())
+      yield* writer.letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("readers of a process still share a lease when the time has come for a release that hurried", () =>
+    Effect.gen(function* () {
+      const { holders, readers } = yield* readersTogether(["a", "b", "c", "d"])
+      for (const { held } of readers) yield* held.letGo
+      const { shared } = readers[3]!.process
+      const writer = yield* wants(shared.exclusive(id, { waitSchedule }))
+      yield* TestClock.adjust(6)
+      assert.isTrue(writer.has())
+      yield* writer.letGo
+      const reader = yield* wants(shared.shared(id))
+      // The time at which the reader would have left that was to give way to three others.
+      yield* TestClock.adjust(5)
+      const beside = yield* wants(shared.shared(id))
+      assert.deepStrictEqual(yield* holders, ["d"])
+      for (const { letGo } of [reader, beside]) yield* letGo
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("the last reader that leaves lets the writer in with one write, whoever it is", () =>
+    Effect.gen(function* () {
+      for (const order of [
+        [0, 1, 2, 3],
+        [3, 2, 1, 0],
+        [1, 3, 0, 2]
+      ]) {
+        const { behind, isUntouched, readers } = yield* readersTogether(["a", "b", "c", "d"], true)
+        const writer = behind!
+        for (const { process } of readers) process.requests.length = 0
+        for (const index of order) {
+          assert.isFalse(writer.has())
+          yield* readers[index]!.held.letGo
+          yield* TestClock.adjust(100)
+        }
+        assert.isTrue(writer.has())
+        assert.deepStrictEqual(
+          readers.map(({ process }) => process.requests),
+          readers.map(() => ["write"])
+        )
+        yield* writer.letGo
+        yield* isUntouched
+      }
     }).pipe(Effect.scoped)
   )
 
