@@ -6,7 +6,9 @@ import { join } from "node:path"
 
 // With compiled code at hand the program starts in half the time. Only its user can write there, unlike in the folder that Node proposes.
 const cache = process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? homedir(), ".cache")
-NodeModule.enableCompileCache?.(process.env["NODE_COMPILE_CACHE"] ?? join(cache, "kubelock"))
+// Node.js keeps for all later runs what the first one compiled. A help text that comes first must not leave `run` without its code.
+const verb = process.argv[2] === "run" ? "run" : "others"
+NodeModule.enableCompileCache?.(process.env["NODE_COMPILE_CACHE"] ?? join(cache, "kubelock", verb))
 
 const { main } = await import("./main.ts")
 main(process.argv.slice(2))
