@@ -22,6 +22,10 @@ export const contendForRuns = <R>(contender: Contender<R>) => {
   const { dice, id, lock, name, options, tell } = contender
   const { end, interrupted, stay } = staying(contender)
 
+  const nextRun = Effect.suspend(() =>
+    Effect.sleep(settings.runPeriod - (now() % settings.runPeriod) + dice.between(1, 100))
+  )
+
   const round = Effect.suspend(() => {
     // The machine's monotonic clock, so that processes with wrong wall clocks ask for the same run.
     const due = Math.floor(now() / settings.runPeriod) * settings.runPeriod
@@ -52,12 +56,11 @@ export const contendForRuns = <R>(contender: Contender<R>) => {
       Effect.provideService(Lock.Lock, lock),
       Effect.onInterrupt(() => (inside === undefined ? Effect.void : interrupted(inside))),
       Effect.flatMap(answered),
-      Effect.andThen(
-        Effect.suspend(() => Effect.sleep(settings.runPeriod - (now() % settings.runPeriod) + dice.between(1, 100)))
-      ),
+      Effect.andThen(nextRun),
       Effect.catch((error) => Effect.andThen(failed(error), Effect.sleep(dice.between(100, 500))))
     )
   })
 
-  return Effect.andThen(Effect.sleep(dice.between(0, 300)), Effect.forever(round))
+  // Contenders before these may have recorded the run that is due now, which the witness does not know.
+  return Effect.andThen(nextRun, Effect.forever(round))
 }
