@@ -869,7 +869,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     simulation: {
       kind: "elections",
       by: ["noticed"],
-      within: 200,
+      within: 400,
       times: (election) => ({ ...election, renewDeadline: election.leaseDuration - 1 })
     },
     election: {
