@@ -220,7 +220,7 @@ export const noticed: Rule = (line) =>
   })
 
 /** The owner under which an acquisition has the lock: another one of its process may have handed it over. */
-const turnOf = (line: timeline.Timeline, acquisition: string): string => {
+export const turnOf = (line: timeline.Timeline, acquisition: string): string => {
   const end = line.wishes.find((wish) => wish.acquisition === acquisition)?.end
   return end?._tag === "Granted" ? end.turn : acquisition
 }

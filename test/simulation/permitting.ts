@@ -2,7 +2,7 @@
 import type { Event, LeaseOn, LineOn, Written } from "./history.ts"
 import { processOf } from "./history.ts"
 import { all } from "./lineOn.ts"
-import { longestStagger, roundTrip, uncertainty } from "./liveness.ts"
+import { longestStagger, roundTrip, turnOf, uncertainty } from "./liveness.ts"
 import type { HolderPlan, Plan } from "./plan.ts"
 import type { Rule, Violation } from "./safety.ts"
 import * as timeline from "./timeline.ts"
@@ -349,16 +349,23 @@ export const bounded: Rule = (line) => {
 
 /**
  * Where nothing is wrong no writer waits longer than twice the queue before it: while its lease waits in the line, at most two contenders
- * enter for each that was there before it.
+ * enter for each that was there before it. Those are not counted that a process lets in to a lease that was there before the writer's, within
+ * its fairness budget.
  */
 export const writers: Rule = (line) => {
   if (line.plan.theme !== "calm" || line.plan.permits?.limit !== undefined) return []
   const entries = line.wishes.filter(({ end }) => end?._tag === "Granted")
-  return joinsOf(line).flatMap(({ at, owner }) => {
+  const joins = joinsOf(line)
+  const joinedAt = new Map(joins.map(({ at, owner }) => [owner, at]))
+  return joins.flatMap(({ at, owner }) => {
     const writer = entries.find(({ acquisition }) => acquisition === owner)
     if (writer === undefined || amountWished(line, owner) !== all) return []
     const before = line.wishes.filter((other) => other !== writer && other.from < at && other.over > at).length
-    const passed = entries.filter(({ to }) => to > at && to < writer.to).length
+    const passed = entries.filter(({ acquisition, holder, to }) => {
+      if (to <= at || to >= writer.to) return false
+      const isLetIn = (joinedAt.get(turnOf(line, acquisition)) ?? Infinity) < at
+      return !isLetIn || to > at + longestBudget / holder.rate
+    }).length
     return passed <= 2 * before
       ? []
       : [{ rule: "writers", at: writer.to, what: `${passed} enter while ${owner} waits for ${before} before it` }]
