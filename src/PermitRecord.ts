@@ -24,7 +24,7 @@
  * A lease without a place, and a place without a lease, count as nothing.
  */
 import * as rfc3339 from "./internal/time/rfc3339.ts"
-import { isDecimal } from "./internal/version.ts"
+import { compareDecimals, isDecimal } from "./internal/version.ts"
 import { type Lease, type LockRecord, type RecordedLease, removal as removalOfLock } from "./LockRecord.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
@@ -175,12 +175,8 @@ const lineOf = (
   return leases.toSorted(byPlace)
 }
 
-// Places are decimal numbers, which need not fit into a `number`.
-const byPlace = (a: Pick<Placed, "holderId" | "place">, b: Pick<Placed, "holderId" | "place">): number => {
-  if (a.place.length !== b.place.length) return a.place.length - b.place.length
-  if (a.place !== b.place) return a.place < b.place ? -1 : 1
-  return a.holderId < b.holderId ? -1 : 1
-}
+const byPlace = (a: Pick<Placed, "holderId" | "place">, b: Pick<Placed, "holderId" | "place">): number =>
+  compareDecimals(a.place, b.place) || (a.holderId < b.holderId ? -1 : 1)
 
 /** Says of each lease in a line how many permits it holds. */
 export const grant = (limit: number, line: ReadonlyArray<Placed>): ReadonlyArray<Placed> => {

@@ -7,9 +7,11 @@
 
 /** Whether a version is older than another one. `false` if they cannot be compared. */
 export const isOlder = (version: string, other: string): boolean =>
-  isDecimal(version) &&
-  isDecimal(other) &&
-  (version.length === other.length ? version < other : version.length < other.length)
+  isDecimal(version) && isDecimal(other) && compareDecimals(version, other) < 0
+
+/** The order of two decimal numbers: negative if the first one is smaller, 0 if they are the same. */
+export const compareDecimals = (a: string, b: string): number =>
+  a.length === b.length ? (a < b ? -1 : a > b ? 1 : 0) : a.length - b.length
 
 /** Whether a version is a decimal number. */
 export const isDecimal = (version: string): boolean => /^(0|[1-9]\d*)$/.test(version)
