@@ -77,7 +77,7 @@ class Keeping implements Kept, Due {
   }
 
   #cancel(): void {
-    if (this.#timer !== undefined) this.#timers.cancel(this.#timer)
+    this.#timers.cancel(this.#timer)
   }
 
   #expire(): void {

@@ -181,9 +181,7 @@ export const make = Effect.fnUntraced(function* (
       let acquit: (() => void) | undefined
       let fiber: Fiber.Fiber<void> | undefined
 
-      const cancel = () => {
-        if (timer !== undefined) timers.cancel(timer)
-      }
+      const cancel = () => timers.cancel(timer)
 
       const close = () => {
         acquit?.()

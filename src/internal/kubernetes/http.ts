@@ -279,7 +279,7 @@ const linesOf = (
   let wake = () => {}
   let ending: Timer | undefined
   const finish = (reason: Cause.Done | TransportError) => {
-    if (ending !== undefined) timers.cancel(ending)
+    timers.cancel(ending)
     end ??= reason
     wake()
   }

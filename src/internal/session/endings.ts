@@ -114,9 +114,7 @@ export const make = Effect.fnUntraced(function* (
     return started
   }
 
-  const keepOn = ({ stopping }: Followed) => {
-    if (stopping !== undefined) timers.cancel(stopping)
-  }
+  const keepOn = ({ stopping }: Followed) => timers.cancel(stopping)
 
   const onEnd = (reference: sessionLease.SessionReference, notify: () => void) => {
     if (hasEnded(reference)) {

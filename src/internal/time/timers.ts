@@ -20,8 +20,8 @@ import { type Due, type Timer, TimerHeap } from "./timerHeap.ts"
 export interface Timers {
   /** Calls `fire` after `millis`. */
   readonly schedule: (millis: number, what: Due) => Timer
-  /** Cancels a timer, if it has not fired. */
-  readonly cancel: (timer: Timer) => void
+  /** Cancels a timer, if there is one and it has not fired. */
+  readonly cancel: (timer: Timer | undefined) => void
   /**
    * Waits until it is notified, for `millis` at most.
    *
@@ -93,7 +93,8 @@ export const make: Effect.Effect<Timers, never, Scope.Scope> = Effect.gen(functi
     return timer
   }
 
-  const cancel = (timer: Timer) => {
+  const cancel = (timer: Timer | undefined) => {
+    if (timer === undefined) return
     pending.remove(timer)
     stopIfDone()
   }
