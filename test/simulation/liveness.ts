@@ -333,10 +333,9 @@ export const forgotten: Rule = (line) => {
       const due = looked + 50 / holder.rate + 6 * roundTrip(line.plan) + conflicts(line.plan)
       const goesOn = line.wishes.some((other) => other.holder === holder && other.from > due)
       if (!goesOn || line.isDisturbed(holder, { from: over, to: due })) return []
-      const stays = line.history
+      return line.history
         .slice(index)
         .every((other) => other._tag !== "Written" || other.at > due || namesIn(other.after).includes(name))
-      return stays
         ? [{ rule: "forgotten", at: due, what: `the join of ${name} came at ${at}, and stays in the queue` }]
         : []
     })
