@@ -18,9 +18,8 @@ import * as Many from "./many.ts"
 import type { Cell, Many as ManyFigure, Mixed, OnServer, Waiting, Wire } from "./measurements.ts"
 import * as plan from "./plan.ts"
 import * as samples from "./samples.ts"
-import * as serverCpu from "./serverCpu.ts"
+import * as serverUse from "./serverUse.ts"
 import * as Tasks from "./tasks.ts"
-import * as watchEvents from "./watchEvents.ts"
 
 /** Measures all kinds but those that are absent. `say` reports the progress. */
 export const measure = Effect.fnUntraced(function* (
@@ -48,25 +47,19 @@ export const measure = Effect.fnUntraced(function* (
   }, Effect.scoped)
 
   const contest = Effect.fnUntraced(function* (load: plan.Load) {
-    const pids = (isElsewhere(load.kind) ? others.pidsOf(load.kind) : undefined) ?? (yield* api.pids)
-    const measure = Effect.all({
-      watchEvents: isElsewhere(load.kind) ? Effect.undefined : watchEvents.sent(api),
-      serverCpuMillis: Effect.sync(() => serverCpu.used(pids))
-    })
-    let before: Effect.Success<typeof measure> | undefined
+    const use = isElsewhere(load.kind)
+      ? serverUse.ofProcesses(others.pidsOf(load.kind) ?? (yield* api.pids))
+      : serverUse.ofApi(api)
+    let before: serverUse.Use | undefined
     const reports = yield* play(
       load,
       seconds,
-      Effect.map(measure, (measured) => {
-        before = measured
-      })
+      Effect.map(use, (sofar) => void (before = sofar))
     )
-    const after = yield* measure
     const round = samples.round(reports, {
       seconds,
       isProgram: isProgram(load.kind),
-      watchEvents: difference(before?.watchEvents, after.watchEvents),
-      serverCpuMillis: difference(before?.serverCpuMillis, after.serverCpuMillis)
+      ...serverUse.between(before, yield* use)
     })
     const problem = round.overlaps > 0 && !isAlone(load.kind) ? `, ${round.overlaps} OVERLAPS` : ""
     const error = round.firstError === undefined ? "" : `, ${round.errors} errors: ${round.firstError}`
@@ -256,9 +249,6 @@ export const measure = Effect.fnUntraced(function* (
   }
   return figures
 })
-
-const difference = (before: number | undefined, after: number | undefined): number | undefined =>
-  before === undefined || after === undefined ? undefined : after - before
 
 const mixedOf = (kind: Kind, reports: ReadonlyArray<Report>, total: number): Mixed["kinds"][number] => {
   const round = samples.round(reports, { seconds: 1 })

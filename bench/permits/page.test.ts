@@ -9,7 +9,7 @@ const round: PermitRound = {
   conflictsPerAcquisition: 0,
   watchEventsPerAcquisition: 2,
   cpuPerAcquisition: 1,
-  serverCpuPerAcquisition: null,
+  serverCpuPerAcquisition: 7,
   waitP50: 80,
   waitP99: 120,
   isWaitP99AtLeast: false,
@@ -79,6 +79,7 @@ describe("the page of permits", () => {
     assert.match(text, /\| \*\*120 ms\*\* ✗ \| 0\.99 ✓ \| 0 \| 0 \|/)
     assert.match(text, /\| 20 ms \| 110 \| 40\.0 \| 2\.75 ✓ \| 1\.20 \| \*\*3\.00\*\* ✗/)
     assert.match(text, /\| 0\.00000 ✓ \| 15\.0 us ✓/)
+    assert.match(text, /\| shared lock \| 20 ms \| 1\.00 ms \| 7\.00 ms \| 44 % \| 250 \|/)
     assert.notMatch(text, /Noisy/)
   })
 

@@ -148,6 +148,39 @@ export const sharedTable = ({ servers }: Measurements): string =>
     )
   )
 
+/** What an acquisition takes of the CPUs, in the contenders and in the server with its etcd, and how busy they are with it. */
+const cpuTable = ({ machine, servers }: Measurements): string =>
+  markdown(
+    ["on", "", "hold", "contenders", "server", "CPUs busy", "acquisitions/s if CPU were all"],
+    servers.flatMap((on) =>
+      on.cells
+        .filter(({ processes }) => processes > 1)
+        .map((cell) => {
+          const [own, server, perSecond] = (["cpuPerAcquisition", "serverCpuPerAcquisition", "perSecond"] as const).map(
+            (figure) => middle(cell, figure)
+          )
+          const total = own == null || server == null ? null : own + server
+          return [
+            on.server,
+            names[cell.kind],
+            `${cell.holdMillis} ms`,
+            time(own ?? null),
+            time(server ?? null),
+            total === null || perSecond == null ? "-" : `${Math.round((perSecond * total) / (10 * machine.cpus))} %`,
+            number(total === null ? null : (1000 * machine.cpus) / total)
+          ]
+        })
+    ),
+    3
+  )
+
+const names: Readonly<Record<Cell["kind"], string>> = {
+  kubelock: "lock",
+  semaphore: "semaphore",
+  shared: "shared lock",
+  redis: "on Redis"
+}
+
 /** One process with many fibers. */
 export const fibersTable = ({ servers }: Measurements): string =>
   markdown(
@@ -213,6 +246,9 @@ export const page = (run: Measurements): string =>
     "## Within a process",
     `Many fibers of one process contend for a semaphore. Goals: no requests but renewals, and a permit that is given back is in use again after ${goals.handOverMillis * 1000} us (p50).`,
     fibersTable(run),
+    "## What bounds them",
+    "Contenders and servers share the CPUs of one machine. So a throughput is bounded by the time that a lock is held, and by what an acquisition takes of the CPUs. An exclusive lock that is held for 20 ms is far from the second bound. Semaphores and shared locks, of which several are held at once, come near it: their goals are for a machine on which there is CPU left. Leaving is what readers cannot share: they enter together with one write, but each process has a lease of its own, and gives it back by a write of its own, or joins again with it.",
+    cpuTable(run),
     "## Run it again",
     "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/elsewhere/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```"
   ].join("\n\n") + "\n"

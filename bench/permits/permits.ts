@@ -25,7 +25,7 @@ import * as Objects from "../../src/cli/bench/harness/objects.ts"
 import { median } from "../../src/cli/bench/harness/statistics.ts"
 import * as machine from "../peers/machine.ts"
 import * as samples from "../peers/samples.ts"
-import * as watchEvents from "../peers/watchEvents.ts"
+import * as serverUse from "../peers/serverUse.ts"
 import * as line from "./line.ts"
 import type { Cell, Load, Measurements, OnServer, PermitRound } from "./measurements.ts"
 import { fibersTable, page, semaphoreTable, sharedTable } from "./page.ts"
@@ -59,7 +59,7 @@ const loads = (processes: number): ReadonlyArray<Load> => {
 const roundOf = (
   load: Load,
   reports: ReadonlyArray<Report>,
-  measured: { readonly seconds: number; readonly watchEvents: number | undefined }
+  measured: Parameters<typeof samples.round>[1]
 ): PermitRound => ({
   ...samples.round(reports, measured),
   overlaps: line.violations(reports, load.kind === "shared" ? load.processes * load.fibers : load.limit),
@@ -111,20 +111,18 @@ const onServer = Effect.fnUntraced(function* (server: Envtest.Server, { quick, r
   const pool = yield* Pool.processesOf(contender)
   const play = Effect.fnUntraced(function* (load: Load, round: number) {
     const ids = yield* Objects.make({ api: requests, resource, namespace }, 1)
-    let before: number | undefined
+    let before: serverUse.Use | undefined
     const reports = yield* pool.play(tasksOf(load, { connection, ids, seconds, seed: `${round}` }), {
-      onStart: () => Effect.map(watchEvents.sent(api), (sent) => void (before = sent))
+      onStart: () => Effect.map(serverUse.ofApi(api), (use) => void (before = use))
     })
-    const after = yield* watchEvents.sent(api)
-    const events = before === undefined || after === undefined ? undefined : after - before
-    return roundOf(load, reports, { seconds, watchEvents: events })
+    return roundOf(load, reports, { seconds, ...serverUse.between(before, yield* serverUse.ofApi(api)) })
   }, Effect.scoped)
   const writes = Effect.fnUntraced(function* () {
     const ids = yield* Objects.make({ api: requests, resource, namespace }, 1)
     const load: Load = { ...loads(1)[0]!, holdMillis: 0 }
     const [task] = tasksOf(load, { connection, ids, seconds, seed: "" })
     const reports = yield* pool.play([{ ...task!, kind: "raw" }])
-    return samples.round(reports, { seconds, watchEvents: undefined }).perSecond
+    return samples.round(reports, { seconds }).perSecond
   }, Effect.scoped)
   const perSecond = [yield* writes()]
   const cells = yield* interleaved(loads(quick ? 6 : 16), rounds, play)
@@ -165,7 +163,7 @@ const onRedis = Effect.fnUntraced(function* ({ quick, rounds, seconds }: Given) 
     pools
       .get(load.name)!
       .play(tasksOf(load, { connection, ids: [`${load.holdMillis}-${round}`], seconds, seed: `${round}` }))
-      .pipe(Effect.map((reports) => roundOf(load, reports, { seconds, watchEvents: undefined })))
+      .pipe(Effect.map((reports) => roundOf(load, reports, { seconds })))
   // Their code is compiled before the rounds that count, as kubelock's is.
   yield* Effect.forEach(peers, (load) => play(load, -1), { discard: true })
   const cells = yield* interleaved(peers, rounds, play)
