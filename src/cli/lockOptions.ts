@@ -15,10 +15,14 @@ export const make = Effect.fnUntraced(function* (overrides: LockPolicy.Overrides
   return options
 })
 
-/** What a function makes. A `RangeError` of it means that the invocation makes no sense. A TTL has a flag in all verbs. */
+/** What a function makes. A `RangeError` of it means that the invocation makes no sense. No flag names an annotation. */
 export const valid = <A>(make: () => A) =>
   Effect.try({
     try: make,
     catch: (error) =>
-      misused(error instanceof Error ? error.message.replace(/^\w+: /, "").replace(/^ttl /, "--ttl ") : String(error))
+      misused(
+        error instanceof Error
+          ? error.message.replace(/^\w+: /, "").replace(/^annotation /, "KUBELOCK_ANNOTATION ")
+          : String(error)
+      )
   })

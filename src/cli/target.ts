@@ -5,12 +5,14 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { basename } from "node:path"
 import * as KubernetesClient from "../KubernetesClient.ts"
 import type * as LockError from "../LockError.ts"
 import type { ObjectStore } from "../ObjectStore.ts"
 import * as ObjectStoreKubernetes from "../ObjectStoreKubernetes.ts"
 import * as Resource from "../Resource.ts"
+import { text } from "./flags.ts"
 
 /** How the program is invoked: by its own name, or as a plugin of kubectl. */
 export const program = basename(process.argv[1] ?? "") === "kubectl-kubelock" ? "kubectl kubelock" : "kubelock"
@@ -44,16 +46,17 @@ const kinds =
   "configmaps, secrets, leases.coordination.k8s.io, refreshtokens.dex.coreos.com, or any other as widgets.v1.example.com/Widget"
 
 const resourceFlag = (help: string) =>
-  Flag.String("resource").pipe(
-    Flag.withMetavar("NAME"),
-    Flag.withDescription(`${help}: ${kinds}`),
-    Flag.withFallbackConfig(Config.String("KUBELOCK_RESOURCE"))
-  )
+  text({
+    name: "resource",
+    metavar: "NAME",
+    help: `${help}: ${kinds}`,
+    variable: "KUBELOCK_RESOURCE",
+    read: (name) => Result.fromOption(Resource.fromName(name), () => kinds)
+  })
 
 /** The flag that names the kind of object that a lock is kept on. */
 export const resource = resourceFlag("What the lock is kept on (default: KUBELOCK_RESOURCE, or else configmaps)").pipe(
-  Flag.withDefault(Resource.name(Resource.configMap)),
-  Flag.filterMap(Resource.fromName, () => kinds)
+  Flag.withDefault(Resource.configMap)
 )
 
 /** How that flag names a kind of object. */
@@ -67,10 +70,7 @@ export const nameOf = (resource: Resource.Resource): string => {
 /** The flag that names the kind of object to look at. */
 export const anyResource = resourceFlag(
   "Look only at locks that are kept on this (default: KUBELOCK_RESOURCE, or else configmaps and leases)"
-).pipe(
-  Flag.filterMap(Resource.fromName, () => kinds),
-  Flag.optional
-)
+).pipe(Flag.optional)
 
 /** The client of the cluster that the flags name. */
 export const client = Layer.unwrap(

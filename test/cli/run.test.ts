@@ -220,7 +220,7 @@ describe.concurrent("kubelock run", () => {
     ["--ttl 3s -- make deploy", 64, /give the NAME of the lock before --/],
     ["Not-A-Name -- true", 64, /"Not-A-Name" is not a valid name/],
     ["x --ttl soon -- true", 64, /a duration such as/],
-    ["x --ttl 100ms -- true", 64, /ttl must be from 1 second to 1 day/],
+    ["x --ttl 100ms -- true", 64, /--ttl: "100ms"\. Expected: a duration from 1s to 1d/],
     ["x --grace 20s -- true", 64, /--grace must be at most two thirds of --ttl/],
     ["x --shared --lead -- true", 64, /give one of/],
     ["x --permits 2 -- true", 64, /--permits needs --limit/],
@@ -236,6 +236,19 @@ describe.concurrent("kubelock run", () => {
     assert.deepStrictEqual([ended.code, ended.stdout], [code, ""], ended.stderr)
     assert.match(ended.stderr, complaint)
     assert.match(ended.stderr, /^kubelock: [^\n]*\n$/)
+  })
+
+  it.each([
+    ["KUBELOCK_TTL", "soon", 'a duration such as 500ms, 10s, 1m30s or "10 seconds"'],
+    ["KUBELOCK_TTL", "100ms", "a duration from 1s to 1d"],
+    ["KUBELOCK_RESOURCE", "teapots", "configmaps, secrets"],
+    ["KUBELOCK_ANNOTATION", "no key", "an annotation key"]
+  ])("says in one line that %s is wrong, and not a flag that was not given", async (name, value, expected) => {
+    const ended = await kubelock.run(["run", "x", "--", "true"], { env: { [name]: value } })
+    assert.deepStrictEqual([ended.code, ended.stdout], [64, ""], ended.stderr)
+    assert.match(ended.stderr, new RegExp(`^kubelock: .*${name}[^\n]*${expected}[^\n]*\n$`))
+    assert.notInclude(ended.stderr, "--ttl")
+    assert.notInclude(ended.stderr, "--resource")
   })
 
   it("gives up on a server that cannot be reached", async () => {

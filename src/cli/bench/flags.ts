@@ -14,25 +14,16 @@ export const protocols = ["kubelock", "dex"] as const
 const percent = (text: string): Option.Option<number> =>
   /^\d+(\.\d+)?%$/.test(text) ? Option.some(Number(text.slice(0, -1)) / 100) : Option.none()
 
-const upToADay = (flag: Flag.Flag<Duration.Duration>, least: Duration.Duration) =>
-  Flag.filter(
-    flag,
-    Duration.between({ minimum: least, maximum: Duration.days(1) }),
-    () => `a duration from ${Duration.format(least)} to 1d`
-  )
-
 /** The flags. */
 export const flags = {
-  duration: upToADay(
-    duration(
-      "duration",
-      'How long the contest lasts: 500ms, 10s, 2m, or "10 seconds"; with --compare, for each protocol (default 10s)'
-    ).pipe(Flag.withAlias("z")),
-    Duration.millis(1)
-  ).pipe(Flag.withDefault(Duration.seconds(10))),
-  hold: upToADay(duration("hold", "How long the lock is held each time (default 0ms)"), Duration.zero).pipe(
-    Flag.withDefault(Duration.zero)
-  ),
+  duration: duration(
+    "duration",
+    'How long the contest lasts: 500ms, 10s, 2m, or "10 seconds"; with --compare, for each protocol (default 10s)',
+    { range: [Duration.millis(1), Duration.days(1)] }
+  ).pipe(Flag.withAlias("z"), Flag.withDefault(Duration.seconds(10))),
+  hold: duration("hold", "How long the lock is held each time (default 0ms)", {
+    range: [Duration.zero, Duration.days(1)]
+  }).pipe(Flag.withDefault(Duration.zero)),
   ids: whole("ids", [1, 1000], "How many objects there are to lock (default 1)").pipe(Flag.withDefault(1)),
   kind: Flag.Literals("kind", kinds).pipe(
     Flag.withDefault("lock" as const),

@@ -4,14 +4,14 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import { exitCodes } from "../exitCodes.ts"
-import { duration } from "../flags.ts"
+import { duration, ttl as ttlFlag } from "../flags.ts"
 import { foreground } from "../run/command.ts"
 import { program, resource } from "../target.ts"
 import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
 import * as handle from "./handle.ts"
 
-const ttl = duration("ttl", "How long the lock lasts from now on, unless it is renewed or released (default 15m)").pipe(
+const ttl = ttlFlag("How long the lock lasts from now on, unless it is renewed or released (default 15m)").pipe(
   Flag.withDefault(Duration.minutes(15))
 )
 

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Held } from "../../Held.ts"
 import * as Lock from "../../Lock.ts"
-import * as LockPolicy from "../../LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
@@ -41,15 +40,11 @@ export const acquire = (given: AcquireGiven) =>
 
 /** Renews a hold: once, or for as long as a command runs under it. */
 export const renew = (given: RenewGiven) =>
-  Effect.flatMap(
-    lockOptions.valid(() => LockPolicy.fixedTtl(given.ttl)),
-    (ttl) =>
-      using(given.handle, (lock, which) => {
-        const [file, ...args] = given.command
-        const renewal = lock.renewGiven(which, ttl)
-        return file === undefined ? renewal : renewing.run([file, ...args], given, renewal)
-      })
-  )
+  using(given.handle, (lock, which) => {
+    const [file, ...args] = given.command
+    const renewal = lock.renewGiven(which, given.ttl)
+    return file === undefined ? renewal : renewing.run([file, ...args], given, renewal)
+  })
 
 /** Releases a hold. */
 export const release = ({ handle }: ReleaseGiven) => using(handle, (lock, which) => lock.releaseGiven(which))

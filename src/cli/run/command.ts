@@ -5,7 +5,7 @@ import * as Flag from "effect/cli/Flag"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { exitCodes } from "../exitCodes.ts"
-import { duration, toggle, whole } from "../flags.ts"
+import { duration, toggle, ttl, whole } from "../flags.ts"
 import { program, resource } from "../target.ts"
 import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
@@ -33,8 +33,7 @@ const flags = {
     Flag.optional
   ),
   ...waiting.flags,
-  ttl: duration(
-    "ttl",
+  ttl: ttl(
     "How long the lock outlasts this program if it dies; while it lives, it renews the lock (default: KUBELOCK_TTL, or else 15s)",
     "KUBELOCK_TTL"
   ).pipe(Flag.withDefault(Duration.seconds(15))),
