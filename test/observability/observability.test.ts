@@ -136,6 +136,34 @@ if (has("promtool")) {
         promtool("check", "rules", join(home, "queries.yaml"))
       })
     })
+
+    it("the dashboard counts what happens for the first time, when its series appears", () => {
+      // Acquisitions are many: they are shown as a rate.
+      const counters = publicMetrics(kubelock).filter(
+        ({ id, type }) => type === "Counter" && id !== "kubelock_acquisitions_total"
+      )
+      const asking = counters.flatMap(({ id }) => {
+        const found = queries.filter((query) => query.includes(id))
+        assert.isNotEmpty(found, id)
+        return found
+      })
+      const test = {
+        interval: "30s",
+        input_series: counters.map(({ id }) => ({
+          series: `${id}{namespace="n",job="s",kind="lock",name="l",outcome="Failed"}`,
+          values: "_x20 1x5"
+        })),
+        promql_expr_test: asking.map((query) => ({
+          expr: `max(${query}) == bool 1`,
+          eval_time: "11m30s",
+          exp_samples: [{ labels: "{}", value: 1 }]
+        }))
+      }
+      inFolder((home) => {
+        writeFileSync(join(home, "tests.yaml"), JSON.stringify({ evaluation_interval: "30s", tests: [test] }))
+        promtool("test", "rules", join(home, "tests.yaml"))
+      })
+    })
   })
 } else {
   describeMissing("to promtool,", missing("promtool"))

@@ -32,7 +32,19 @@ const rate = (metric: string, by: string, where = ofKind): string =>
 
 const totalRate = (metric: string, where = ofKind): string => `sum(rate(${metric}{${where}}[$__rate_interval]))`
 
-const totalIncrease = (metric: string): string => `sum(increase(${metric}{${ofKind}}[$__range]))`
+/**
+ * How often something rare has happened within a time, for each series. A series that appears counts whole: its counter is above 0 from
+ * the beginning, and has no increase.
+ */
+const times = (metric: string, within: string, where: string): string => {
+  const series = `${metric}{${where}}`
+  return `(max_over_time(${series}[${within}]) unless ${series} offset ${within}) or increase(${series}[${within}])`
+}
+
+const total = (metric: string): string => `sum(${times(metric, "$__range", ofKind)})`
+
+const counted = (metric: string, by = "", where = ofKind): string =>
+  `sum by (${by}) (${times(metric, "$__rate_interval", where)})`
 
 const quantiles = (metric: string, where = ofKind): ReadonlyArray<Query> =>
   (["0.5", "0.95", "0.99"] as const).map((quantile) => [
@@ -84,19 +96,19 @@ const overview = [
   number(
     "Lost",
     "Locks lost in the chosen time. KubelockLockLost in docs/observability.md.",
-    totalIncrease("kubelock_losses_total"),
+    total("kubelock_losses_total"),
     1
   ),
   number(
     "Timed out",
     "Waits that ended without the lock in the chosen time. KubelockWaitTimedOut in docs/observability.md.",
-    totalIncrease("kubelock_timeouts_total"),
+    total("kubelock_timeouts_total"),
     1
   ),
   number(
     "Failed",
     "Acquisitions that failed in the chosen time. KubelockAcquisitionsFail in docs/observability.md.",
-    totalIncrease("kubelock_failures_total"),
+    total("kubelock_failures_total"),
     1
   ),
   number(
@@ -137,23 +149,21 @@ const locks = [
   }),
   chart({
     title: "Losses and take-overs",
-    text: "Locks lost by the reason, expired locks taken over, and locks broken, a second.",
-    unit: "ops",
+    text: "Locks lost by the reason, expired locks taken over, and locks broken, in each interval.",
     queries: [
-      ["lost: {{reason}}", rate("kubelock_losses_total", "reason")],
-      ["taken over", totalRate("kubelock_takeovers_total")],
-      ["broken", totalRate("kubelock_breaks_total")]
+      ["lost: {{reason}}", counted("kubelock_losses_total", "reason")],
+      ["taken over", counted("kubelock_takeovers_total")],
+      ["broken", counted("kubelock_breaks_total")]
     ]
   }),
   chart({
     title: "Time-outs, failures, conflicts, renewals",
-    text: "A conflict is an attempt that found the lock held, or lost a race: normal in a contest.",
-    unit: "ops",
+    text: "In each interval. A conflict is an attempt that found the lock held, or lost a race: normal in a contest.",
     queries: [
-      ["timed out", totalRate("kubelock_timeouts_total")],
-      ["failed: {{error}}", rate("kubelock_failures_total", "error")],
-      ["conflicts", totalRate("kubelock_conflicts_total")],
-      ["renewals", totalRate("kubelock_renewals_total")]
+      ["timed out", counted("kubelock_timeouts_total")],
+      ["failed: {{error}}", counted("kubelock_failures_total", "error")],
+      ["conflicts", counted("kubelock_conflicts_total")],
+      ["renewals", counted("kubelock_renewals_total")]
     ]
   })
 ]
@@ -193,23 +203,22 @@ const others = [
     .height(8),
   chart({
     title: "Elections: slow path",
-    text: "Writes to a Lease that had to read it first, a second.",
-    unit: "ops",
-    queries: [["{{name}}", rate("leader_election_slowpath_total", "name", chosen)]]
+    text: "Writes to a Lease that had to read it first, in each interval.",
+    queries: [["{{name}}", counted("leader_election_slowpath_total", "name", chosen)]]
   }),
   chart({
     title: "Once: runs",
-    text: "Runs by their outcome, and the time of the work.",
+    text: "Runs by their outcome in each interval, and the time of the work.",
     queries: [
-      ["{{outcome}}", `sum by (outcome) (increase(kubelock_once_runs_total{${chosen}}[$__rate_interval]))`],
+      ["{{outcome}}", counted("kubelock_once_runs_total", "outcome", chosen)],
       ["seconds, p99", `histogram_quantile(0.99, ${rate("kubelock_once_run_seconds_bucket", "le", chosen)})`]
     ]
   }),
   chart({
     title: "Refreshes",
-    text: "Refreshes by their outcome, a second, and values that are not written yet.",
+    text: "Refreshes by their outcome in each interval, and values that are not written yet.",
     queries: [
-      ["{{outcome}}", rate("kubelock_refreshes_total", "outcome", chosen)],
+      ["{{outcome}}", counted("kubelock_refreshes_total", "outcome", chosen)],
       ["unwritten", `sum(kubelock_refresh_unwritten{${chosen}})`]
     ]
   }),
