@@ -119,6 +119,7 @@ describe("a pod", () => {
     const { code, stderr } = await kubelock.run(["bench", "--collect", "again"])
     assert.strictEqual(code, 75)
     assert.match(stderr, /^kubelock: 0 of 2 pods have left a result: wait for the Job/)
+    assert.match(stderr, /If it has failed.*\(kubectl logs --prefix -l job-name=again\)\n$/)
     const second = benchJob.pod(kubelock, manifest, 1, "new")
     assert.deepStrictEqual([(await first.ended).code, (await second.ended).code], [0, 0])
   })

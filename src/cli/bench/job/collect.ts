@@ -39,7 +39,7 @@ export const run = Effect.fnUntraced(function* <E>(name: string, { json, thresho
       if (results.length < pods) {
         return yield* new Ended({
           code: exitCodes.notHad,
-          message: `${results.length} of ${counted(pods, "pod")} have left a result: wait for the Job (kubectl wait --for=condition=complete job/${name})`
+          message: `${results.length} of ${counted(pods, "pod")} have left a result: wait for the Job (kubectl wait --for=condition=complete job/${name}). If it has failed, its pods say why (kubectl logs --prefix -l job-name=${name})`
         })
       }
       const sights = yield* Effect.forEach(names.witnesses(name, ids), (one) =>
