@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Resource from "../../src/Resource.ts"
 import { Fault, type SeenRequest } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
@@ -50,12 +52,36 @@ describe("kubelock doctor", () => {
     const patch = await found(forbidding(({ method, path }) => method === "PATCH" && path.includes("/configmaps")))
     assert.strictEqual(patch.code, 1)
     assert.strictEqual(patch.of("rights for locks").status, "failed")
-    assert.strictEqual(patch.of("rights for locks").remedy, "Grant patch on configmaps in a Role.")
+    assert.match(patch.of("rights for locks").remedy!, /^Grant patch on configmaps in a Role\./)
     assert.strictEqual(patch.of("latency").status, "skipped")
     const list = await found(forbidding(({ verb }) => verb === "list"))
     assert.match(list.of("rights for inspect").detail, /; inspect NAME works$/)
     const reads = await found(forbidding(({ verb }) => verb === "list" || verb === "get"))
     assert.match(reads.of("rights for inspect").detail, /^not allowed to list configmaps$/)
+  })
+
+  it("asks about the rights on one object, for Roles that name objects", async () => {
+    const others = forbidding(
+      ({ path }) => /\/(configmaps|leases)/.test(path) && !/\/(configmaps|leases)\/deploy$/.test(path)
+    )
+    const all = await found(others)
+    assert.strictEqual(all.code, 1)
+    assert.match(all.of("rights for locks").detail, /^not allowed to get, patch, create, watch configmaps$/)
+    assert.match(all.of("rights for locks").remedy!, /If it names objects, ask about one: doctor NAME\.$/)
+    const one = await found(others, "deploy")
+    assert.strictEqual(one.code, 0)
+    assert.deepInclude(one.of("rights for locks"), { status: "ok", detail: "get, patch, watch on configmaps/deploy" })
+    assert.deepInclude(one.of("rights for elections"), {
+      status: "ok",
+      detail: "get, patch, watch on leases.coordination.k8s.io/deploy, create on events"
+    })
+  })
+
+  it("does not say that rights are granted if the server does not tell", async () => {
+    const { of } = await found(forbidding(({ path }) => path.endsWith("/selfsubjectaccessreviews")))
+    for (const which of ["locks", "inspect", "elections"]) {
+      assert.strictEqual(of(`rights for ${which}`).status, "skipped")
+    }
   })
 
   it("takes note of a clock that is off", async () => {
@@ -103,5 +129,13 @@ describe("kubelock doctor", () => {
     const { code, of } = await found(Effect.void, "--kubeconfig", "nowhere")
     assert.deepStrictEqual([code, of("cluster").status], [1, "failed"])
     assert.match(of("cluster").detail, /nowhere does not exist/)
+  })
+
+  it("names the server that it does not reach, and the kubeconfig that it is from", async () => {
+    const dead = kubelock.server.kubeConfig.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9")
+    writeFileSync(join(kubelock.folder, "dead"), dead)
+    const { code, of } = await found(Effect.void, "--kubeconfig", "dead")
+    assert.deepStrictEqual([code, of("cluster").status], [1, "failed"])
+    assert.match(of("cluster").detail, /^https?:\/\/127\.0\.0\.1:9, by dead: .*ECONNREFUSED/)
   })
 })

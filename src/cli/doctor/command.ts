@@ -1,4 +1,5 @@
 /** `kubelock doctor`: its flags and its help. */
+import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { exitCodes } from "../exitCodes.ts"
@@ -6,6 +7,10 @@ import { program, resource } from "../target.ts"
 import { verb } from "../verb.ts"
 
 const flags = {
+  name: Argument.String("name").pipe(
+    Argument.withDescription("A lock: ask about the rights on its object, for Roles that name objects"),
+    Argument.optional
+  ),
   output: Flag.Literals("output", ["text", "json"]).pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FORMAT"),
@@ -33,6 +38,7 @@ export const command = verb("doctor", flags, () => import("./doctor.ts").then(({
   Command.withDescription(description),
   Command.withExamples([
     { command: `${program} doctor`, description: "On the cluster and in the namespace of the kubeconfig" },
+    { command: `${program} doctor deploy`, description: "With a Role that names the objects of locks" },
     { command: `${program} doctor -o json`, description: "For a program" }
   ])
 )

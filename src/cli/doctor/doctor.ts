@@ -42,10 +42,15 @@ const examine = (given: Given, report: (findings: ReadonlyArray<Finding>) => Eff
     const client = yield* KubernetesClient
     const flags = yield* target.root
     const namespace = yield* target.namespace
+    const source = sourceOf(flags.kubeconfig)
     const api = ApiClient.make(client, { requestTimeout: ObjectStoreKubernetes.defaultRequestTimeout, clock: "server" })
-    yield* report([yield* connection.server(api, client.server, namespace, sourceOf(flags.kubeconfig))])
+    yield* report([
+      yield* Effect.mapError(connection.server(api, client.server, namespace, source), ({ message }) => ({
+        message: `${client.server}, by ${source}: ${message}`
+      }))
+    ])
     yield* report([yield* connection.clock(api), yield* connection.http2(client.server), yield* connection.leases(api)])
-    yield* report(yield* rights.check(api, resource, namespace))
+    yield* report(yield* rights.check(api, resource, namespace, Option.getOrUndefined(given.name)))
     const lacking = yield* rights.missing(api, namespace, resource, probe.verbs)
     yield* report(
       yield* probe.check(resource, lacking, probe.dryRun(api, resource, namespace)).pipe(

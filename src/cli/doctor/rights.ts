@@ -5,20 +5,21 @@ import * as Schema from "effect/Schema"
 import type { ApiClient } from "../../internal/kubernetes/apiClient.ts"
 import * as encode from "../../internal/kubernetes/encode.ts"
 import type * as responseError from "../../internal/kubernetes/responseError.ts"
+import type * as LockError from "../../LockError.ts"
 import * as Resource from "../../Resource.ts"
-import { advice, failed, type Finding, ok } from "./finding.ts"
+import { advice, failed, type Finding, ok, skipped } from "./finding.ts"
 
 const Review = Schema.fromJsonString(Schema.Struct({ status: Schema.Struct({ allowed: Schema.Boolean }) }))
 
 const decodeReview = Schema.decodeUnknownOption(Review)
 
-/** What is asked about: a resource of the API, by its group and plural. */
-type Asked = Pick<Resource.Resource, "group" | "plural" | "namespaced">
+/** What is asked about: a resource of the API, by its group and plural, and the object if it is about one. */
+type Asked = Pick<Resource.Resource, "group" | "plural" | "namespaced"> & { readonly name?: string }
 
 const events: Asked = { group: "", plural: "events", namespaced: true }
 
-// A server that does not answer that is taken to grant it: requests will tell.
-const isGranted = (api: ApiClient, namespace: string, { group, namespaced, plural }: Asked, verb: string) =>
+/** Whether a verb is granted: nothing if the server does not tell. */
+const ask = (api: ApiClient, namespace: string, { group, name = "", namespaced, plural }: Asked, verb: string) =>
   Effect.gen(function* () {
     const info: responseError.RequestInfo = {
       id: "",
@@ -30,56 +31,76 @@ const isGranted = (api: ApiClient, namespace: string, { group, namespaced, plura
       encode.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
         apiVersion: "authorization.k8s.io/v1",
         kind: "SelfSubjectAccessReview",
-        spec: { resourceAttributes: { namespace: namespaced ? namespace : "", group, resource: plural, verb } }
+        spec: { resourceAttributes: { namespace: namespaced ? namespace : "", group, resource: plural, name, verb } }
       }),
       info
     )
-    return Option.match(decodeReview(response.body), { onNone: () => true, onSome: ({ status }) => status.allowed })
+    return Option.map(decodeReview(response.body), ({ status }) => status.allowed)
   })
 
-/** The verbs on a resource that are not granted. */
+/** Whether the server tells what is granted. It does not to anonymous users. */
+const isTold = (api: ApiClient, namespace: string, what: Asked) =>
+  Effect.map(ask(api, namespace, what, "get"), Option.isSome)
+
+/** The verbs on a resource that are not granted. What the server does not tell is taken to be granted: requests will tell. */
 export const missing = (api: ApiClient, namespace: string, what: Asked, verbs: ReadonlyArray<string>) =>
-  Effect.filter(verbs, (verb) => Effect.map(isGranted(api, namespace, what, verb), (granted) => !granted), {
-    concurrency: "unbounded"
-  })
+  Effect.filter(
+    verbs,
+    (verb) => Effect.map(ask(api, namespace, what, verb), (granted) => !Option.getOrElse(granted, () => true)),
+    { concurrency: "unbounded" }
+  )
 
-/** Finds out about the rights that locks and elections need. */
-export const check = Effect.fnUntraced(function* (api: ApiClient, resource: Resource.Resource, namespace: string) {
-  const name = Resource.name(resource)
-  const needed = ["get", "patch", ...(resource.createIfMissing ? ["create"] : [])]
-  const lacking = yield* missing(api, namespace, resource, needed)
-  const watches = yield* missing(api, namespace, resource, ["watch"])
+/** Finds out about the rights that locks and elections need. `lock` is the name of one, which may be all that the rights are for. */
+export const check = Effect.fnUntraced(function* (
+  api: ApiClient,
+  resource: Resource.Resource,
+  namespace: string,
+  lock: string | undefined
+): Effect.fn.Return<ReadonlyArray<Finding>, LockError.StoreError> {
+  if (!(yield* isTold(api, namespace, resource))) {
+    const why = "the API server does not tell these credentials"
+    return ["rights for locks", "rights for inspect", "rights for elections"].map((which) => skipped(which, why))
+  }
+  const resourceName = Resource.name(resource)
+  const name = lock === undefined ? resourceName : `${resourceName}/${lock}`
+  const object = lock === undefined ? resource : { ...resource, name: lock }
+  // RBAC cannot restrict "create" to a name. Where rights are for names, objects are made beforehand.
+  const needed = ["get", "patch", ...(resource.createIfMissing && lock === undefined ? ["create"] : [])]
+  const lacking = yield* missing(api, namespace, object, needed)
+  const watches = yield* missing(api, namespace, object, ["watch"])
   const lists = yield* missing(api, namespace, resource, ["list"])
-  const election = yield* missing(api, namespace, Resource.lease, ["get", "create", "patch", "watch"])
+  const lease = lock === undefined ? Resource.lease : { ...Resource.lease, name: lock }
+  const leaseName = lock === undefined ? Resource.name(Resource.lease) : `${Resource.name(Resource.lease)}/${lock}`
+  const electing = ["get", ...(lock === undefined ? ["create"] : []), "patch", "watch"]
+  const election = yield* missing(api, namespace, lease, electing)
   const announcing = yield* missing(api, namespace, events, ["create"])
-  const found: ReadonlyArray<Finding> = [
+  return [
     lacking.length > 0
-      ? failed("rights for locks", `not allowed to ${lacking.join(", ")} ${name}`, grant(lacking, name))
+      ? failed(
+          "rights for locks",
+          `not allowed to ${[...lacking, ...watches].join(", ")} ${name}`,
+          `${grant([...lacking, ...watches], name)}${lock === undefined ? " If it names objects, ask about one: doctor NAME." : ""}`
+        )
       : watches.length > 0
         ? advice("rights for locks", `not allowed to watch ${name}, so waiters poll`, grant(watches, name))
         : ok("rights for locks", `${[...needed, "watch"].join(", ")} on ${name}`),
     lists.length > 0
       ? advice(
           "rights for inspect",
-          `not allowed to list ${name}${lacking.includes("get") ? "" : "; inspect NAME works"}`,
-          grant(lists, name)
+          `not allowed to list ${resourceName}${lacking.includes("get") ? "" : "; inspect NAME works"}`,
+          grant(lists, resourceName)
         )
-      : ok("rights for inspect", `list on ${name}`),
+      : ok("rights for inspect", `list on ${resourceName}`),
     election.length > 0
-      ? advice(
-          "rights for elections",
-          `not allowed to ${election.join(", ")} ${Resource.name(Resource.lease)}`,
-          grant(election, Resource.name(Resource.lease))
-        )
+      ? advice("rights for elections", `not allowed to ${election.join(", ")} ${leaseName}`, grant(election, leaseName))
       : announcing.length > 0
         ? advice(
             "rights for elections",
             "not allowed to create events, so nobody is told who leads",
             grant(announcing, "events")
           )
-        : ok("rights for elections", `get, create, patch, watch on ${Resource.name(Resource.lease)}, create on events`)
+        : ok("rights for elections", `${electing.join(", ")} on ${leaseName}, create on events`)
   ]
-  return found
 })
 
 const grant = (verbs: ReadonlyArray<string>, name: string): string => `Grant ${verbs.join(", ")} on ${name} in a Role.`
