@@ -88,6 +88,12 @@ export const make = (
     return data
   }
 
+  // What was known when the reading began is no newer than its answer. If the answer is older all the same, etcd was restored.
+  const learnRead = (snapshot: ObjectSnapshot, before: Known | undefined): Data => {
+    if (known === before && before?.version !== snapshot.resourceVersion) known = undefined
+    return learn(snapshot)
+  }
+
   const learnMissing = (): Data => {
     if (known === undefined || known.version !== undefined) set({ data: {}, version: undefined })
     return {}
@@ -95,8 +101,10 @@ export const make = (
 
   const hear = Effect.map(ClockReading.now, ({ monotonic }) => void (heardAt = monotonic))
 
-  const read = store.read(id).pipe(
-    Effect.map(learn),
+  const read = Effect.suspend(() => {
+    const before = known
+    return Effect.map(store.read(id), (snapshot) => learnRead(snapshot, before))
+  }).pipe(
     Effect.catchTag("LockNotFound", (error) =>
       error.missing === "object" ? Effect.sync(learnMissing) : Effect.fail(error)
     ),

@@ -1,8 +1,10 @@
 /** What becomes of runners and their shards if processes die, are suspended or cut off, and if answers get lost. In virtual time. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
@@ -375,6 +377,47 @@ describe("runners", () => {
       yield* a.closes
       assert.deepStrictEqual(yield* b.acquires(1, 2), [1, 2])
       assert.lengthOf(yield* b.storage.getRunners, 1)
+    })
+  )
+
+  it.effect("go on if etcd was restored and versions went back, also without the right to watch", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let ahead = 1000
+      const shift = (version: string, by: number) => String(Number(version) + by)
+      const seen = <S extends { readonly resourceVersion: string }>(snapshot: S): S => ({
+        ...snapshot,
+        resourceVersion: shift(snapshot.resourceVersion, ahead)
+      })
+      const a = yield* aRunner((store) => ({
+        ...store,
+        read: (id) => Effect.map(store.read(id), seen),
+        create: (id, annotations, content) => Effect.map(store.create(id, annotations, content), Option.map(seen)),
+        compareAndSwap: (id, patch) => {
+          const { expect } = patch
+          const shifted =
+            "resourceVersion" in expect
+              ? { ...patch, expect: { resourceVersion: shift(expect.resourceVersion, -ahead) } }
+              : patch
+          return Effect.map(store.compareAndSwap(id, shifted as typeof patch), Option.map(seen))
+        }
+      }))
+      a.configMaps.watching.fault = new LockError.Forbidden({
+        object: "configmaps",
+        verb: "watch",
+        status: 403,
+        detail: "not allowed"
+      })
+      assert.strictEqual(yield* a.registers, 0)
+      assert.deepStrictEqual(yield* a.acquires(1, 2), [1, 2])
+      ahead = 0
+      const restored = yield* Effect.forkChild(Effect.andThen(Effect.ignore(a.refreshes(1)), a.acquires(3)), {
+        startImmediately: true
+      })
+      yield* pass(5000)
+      const answered = restored.pollUnsafe()
+      ahead = 1000
+      assert.deepStrictEqual(answered, Exit.succeed([3]))
     })
   )
 
