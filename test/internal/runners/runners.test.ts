@@ -7,6 +7,8 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import * as leaseSpec from "../../../src/internal/election/leaseSpec.ts"
+import { leases as sessionLeases } from "../../../src/internal/session/session.ts"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as LockError from "../../../src/LockError.ts"
@@ -74,6 +76,8 @@ const setUpTwo = Effect.gen(function* () {
   const world = yield* setUp
   return { ...world, a: yield* world.aRunner(), b: yield* world.aRunner() }
 })
+
+const forbidden = new LockError.Forbidden({ object: "configmaps", verb: "watch", status: 403, detail: "not allowed" })
 
 /** Refreshes shards every interval, as `Sharding` does. */
 const goesOn = (
@@ -177,6 +181,28 @@ describe("runners", () => {
     })
   )
 
+  it.effect("get nothing from the refresh that meets the fence", () =>
+    Effect.gen(function* () {
+      const { a, b, leases, name } = yield* setUpTwo
+      yield* a.acquires(1, 2)
+      // The Lease that a session opens on is a matter of chance.
+      for (let number = 0; number < sessionLeases.atFirst; number++) {
+        const id = `${name}-session-${number}`
+        const found = yield* Effect.option(leases.store.read(id))
+        if (Option.isNone(found)) continue
+        yield* leases.store.compareAndSwap(id, {
+          expect: { resourceVersion: found.value.resourceVersion },
+          annotations: {},
+          content: leaseSpec.fieldsIn(leaseSpec.released(0))
+        })
+      }
+      assert.isTrue(yield* a.holds(1))
+      assert.deepStrictEqual(yield* a.refreshes(1, 2), [])
+      assert.isFalse(yield* a.holds(1))
+      assert.deepStrictEqual(yield* b.acquires(1, 2), [1, 2])
+    })
+  )
+
   it.effect("stay healthy if they registered anew after their session, or their absence, was found", () =>
     Effect.gen(function* () {
       const { a, b } = yield* setUpTwo
@@ -270,6 +296,7 @@ describe("runners", () => {
         () => a.acquires(3),
         () => a.releases(1),
         () => a.storage.releaseAll(a.address),
+        () => a.storage.register(a.runner, false),
         () => a.storage.unregister(a.address),
         () => a.storage.setRunnerHealth(a.address, false)
       ]) {
@@ -283,6 +310,34 @@ describe("runners", () => {
         yield* a.acquires(1, 2)
       }
       assert.deepStrictEqual(yield* a.refreshes(1, 2), [1, 2])
+    })
+  )
+
+  it.effect("end questions and the first registration before the next refresh, and count as alive meanwhile", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let hangs = false
+      const end = Latch.makeUnsafe(false)
+      const hanging = (store: ObjectStore["Service"]): ObjectStore["Service"] => ({
+        ...store,
+        read: (id) =>
+          Effect.suspend(() =>
+            hangs ? Effect.andThen(Effect.uninterruptible(end.await), store.read(id)) : store.read(id)
+          )
+      })
+      const [a, b] = [yield* aRunner(hanging), yield* aRunner(hanging)]
+      yield* Effect.addFinalizer(() => end.open)
+      // It has to ask.
+      a.configMaps.watching.fault = forbidden
+      yield* a.registers
+      hangs = true
+      const failing = [Effect.isFailure(a.storage.getRunners), Effect.isFailure(b.registers)]
+      for (const operation of [...failing, a.health.isAlive(a.address)]) {
+        const ending = yield* Effect.forkChild(operation, { startImmediately: true })
+        yield* pass(1900, 1900)
+        assert.isDefined(ending.pollUnsafe())
+        assert.isTrue(yield* Fiber.join(ending))
+      }
     })
   )
 
@@ -363,12 +418,7 @@ describe("runners", () => {
   it.effect("work without the right to watch", () =>
     Effect.gen(function* () {
       const { a, b } = yield* setUpTwo
-      b.configMaps.watching.fault = new LockError.Forbidden({
-        object: "configmaps",
-        verb: "watch",
-        status: 403,
-        detail: "not allowed"
-      })
+      b.configMaps.watching.fault = forbidden
       yield* b.registers
       yield* a.registers
       assert.lengthOf(yield* b.storage.getRunners, 2)
