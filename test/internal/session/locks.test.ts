@@ -1,5 +1,6 @@
 /** Locks that are held under a session, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -8,6 +9,7 @@ import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { logged } from "../../utils/logged.ts"
+import * as SkewedClock from "../../utils/SkewedClock.ts"
 import { type Between, key, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
 import { type Mutation, withoutComparison, withoutFence } from "./mutations.ts"
 
@@ -175,6 +177,27 @@ describe("the locks of a process that died", () => {
     }).pipe(logged)
   )
 
+  for (const trouble of ["the first looks at the session get no answer", "the waiter may not watch"] as const) {
+    it.effect(`are taken once its session has expired, also if ${trouble}`, () =>
+      Effect.gen(function* () {
+        const { them, us } = yield* setUpTwo
+        yield* us.has("a")
+        if (trouble === "the waiter may not watch") {
+          const detail = "no"
+          them.locks.watching.fault = new LockError.Forbidden({ object: "locks", verb: "watch", status: 403, detail })
+        }
+        const theirs = yield* them.wants("a", { waitSchedule: LockPolicy.fixedPolls("1 hour", 100) })
+        yield* TestClock.adjust("5 seconds")
+        yield* us.crashes
+        if (trouble === "the first looks at the session get no answer") {
+          them.leases.faults.push(["read", "Refused"], ["read", "Refused"], ["read", "Refused"])
+        }
+        yield* TestClock.adjust("16 seconds")
+        assert.isTrue(yield* theirs.has)
+      }).pipe(logged)
+    )
+  }
+
   it.effect("are taken at once by a process that comes later", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUpTwo
@@ -316,6 +339,42 @@ describe("a session that is lost", () => {
     )
   }
 
+  it.effect("is relied on for no longer than its last renewal, also before any timer fires: the machine slept", () =>
+    Effect.gen(function* () {
+      const machine = yield* SkewedClock.make
+      const onMachine = Effect.provideService(Clock.Clock, machine.clock)
+      const { aProcess, record } = yield* setUp
+      const us = yield* onMachine(aProcess("us"))
+      yield* Effect.scoped(onMachine(us.lock.scoped("first")))
+      yield* TestClock.adjust("100 millis")
+      const { isValid } = yield* onMachine(us.lock.scoped("a"))
+      assert.isDefined((yield* record("a"))!.session)
+      machine.skew = 9_000
+      assert.isTrue(yield* isValid)
+      machine.skew = 10_000
+      assert.isFalse(yield* isValid)
+      yield* onMachine(us.lock.scoped("b"))
+      assert.isUndefined((yield* record("b"))!.session)
+    }).pipe(Effect.scoped, logged)
+  )
+
+  it.effect("is told also to the holder of a lock that came under it when it was renewed", () =>
+    Effect.gen(function* () {
+      const { aProcess, record } = yield* setUp
+      const us = yield* aProcess("us")
+      const { isValid, lost } = yield* (yield* us.has("a")).held
+      assert.isUndefined((yield* record("a"))!.session)
+      yield* TestClock.adjust("4 seconds")
+      assert.isDefined((yield* record("a"))!.session)
+      const losing = yield* Effect.forkChild(Effect.flip(lost), { startImmediately: true })
+      yield* us.crashes
+      yield* TestClock.adjust("11 seconds")
+      assert.deepInclude(losing.pollUnsafe(), { _tag: "Success" })
+      assert.isTrue((yield* Fiber.join(losing)).withSession)
+      assert.isFalse(yield* isValid)
+    }).pipe(logged)
+  )
+
   it.effect("leaves no lock valid that was renewed under it without an answer", () =>
     Effect.gen(function* () {
       const { holder, record, them, us } = yield* setUpTwo
@@ -364,7 +423,11 @@ describe("a session that is lost", () => {
       us.locks.faults.length = 0
       yield* TestClock.adjust("30 seconds")
       assert.isTrue(yield* ours.has)
-      assert.isFalse(yield* (yield* ours.held).isValid)
+      const held = yield* ours.held
+      assert.isFalse(yield* held.isValid)
+      const lost = yield* Effect.forkChild(Effect.flip(held.lost), { startImmediately: true })
+      assert.isDefined(lost.pollUnsafe())
+      assert.isTrue((yield* Fiber.join(lost)).withSession)
       const theirs = yield* them.wants("a")
       yield* soon
       assert.isTrue(yield* theirs.has)
@@ -466,7 +529,8 @@ describe("a session whose layer closes", () => {
   it.effect("ends with one write, and frees what it still held", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUpTwo
-      const held = yield* (yield* us.has("a")).held
+      const ours = yield* us.has("a")
+      const held = yield* ours.held
       yield* us.has("b")
       const waiting = yield* them.wants("a")
       yield* TestClock.adjust("2 seconds")
@@ -480,6 +544,9 @@ describe("a session whose layer closes", () => {
       const late = yield* them.wants("b")
       yield* soon
       assert.isTrue(yield* late.has)
+      // There is nothing left to release.
+      yield* ours.letGo
+      assert.deepStrictEqual(us.locks.requests, [])
     }).pipe(logged)
   )
 

@@ -234,6 +234,23 @@ describe("a fence", () => {
     }).pipe(logged)
   )
 
+  it.effect("counts only if the answer to its write shows it", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* aProcess("us")
+      // As by a webhook that undoes the change.
+      const them = yield* aProcess("them", (given) => ({
+        ...given,
+        compareAndSwap: (name) => Effect.asSome(given.read(name))
+      }))
+      const { reference } = yield* us.opens
+      yield* us.crashes
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* Effect.flip(them.ask(reference)))._tag, "LockUnavailable")
+      assert.isFalse(them.hasEnded(reference))
+    }).pipe(logged)
+  )
+
   it.effect("ends it although its own answer was lost", () =>
     Effect.gen(function* () {
       const { them, us } = yield* setUpTwo
