@@ -31,7 +31,11 @@ interface Manifested {
   readonly apiVersion: string
   readonly kind: string
   readonly spec?: Partial<Templated["spec"]> & { readonly jobTemplate?: Templated }
-  readonly rules?: ReadonlyArray<{ readonly verbs: ReadonlyArray<string> }>
+  readonly rules?: ReadonlyArray<{
+    readonly resources: ReadonlyArray<string>
+    readonly resourceNames: ReadonlyArray<string>
+    readonly verbs: ReadonlyArray<string>
+  }>
 }
 
 const fileOf = (name: string) => join(root, "docs/examples/command-line", `${name}.yaml`)
@@ -88,8 +92,11 @@ const suite = (server: Envtest.Server) =>
           assert.strictEqual(foreign.code, 69)
           assert.match(foreign.stderr, /Grant the verb|not allowed|forbidden/i)
           const rights = yield* run("kubelock doctor")
-          assert.match(rights.stdout, /FAIL {2}rights for locks +not allowed to get, patch, create configmaps/)
+          assert.match(rights.stdout, /FAIL {2}rights for locks +not allowed to get, patch, create, watch configmaps/)
           const role = objectsOf(name).flatMap(({ rules }) => rules ?? [])[0]!
+          const ofObject = yield* run(`kubelock doctor ${role.resourceNames[0]}`)
+          const granted = `^ok +rights for .* get, patch, watch on ${role.resources[0]}\\S*/${role.resourceNames[0]}\\b`
+          assert.match(ofObject.stdout, new RegExp(granted, "m"))
           assert.deepStrictEqual(role.verbs, ["get", "patch", "watch"])
           const api = yield* Envtest.ApiServer
           const without = Effect.fnUntraced(function* (needed: string) {
