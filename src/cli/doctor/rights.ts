@@ -62,17 +62,16 @@ export const check = Effect.fnUntraced(function* (
     return ["rights for locks", "rights for inspect", "rights for elections"].map((which) => skipped(which, why))
   }
   const resourceName = Resource.name(resource)
-  const name = lock === undefined ? resourceName : `${resourceName}/${lock}`
-  const object = lock === undefined ? resource : { ...resource, name: lock }
+  const [object, lease] = [named(resource, lock), named(Resource.lease, lock)]
+  const [name, leaseName] = [object.text, lease.text]
   // RBAC cannot restrict "create" to a name. Where rights are for names, objects are made beforehand.
-  const needed = ["get", "patch", ...(resource.createIfMissing && lock === undefined ? ["create"] : [])]
-  const lacking = yield* missing(api, namespace, object, needed)
-  const watches = yield* missing(api, namespace, object, ["watch"])
+  const creates = lock === undefined ? ["create"] : []
+  const needed = ["get", "patch", ...(resource.createIfMissing ? creates : [])]
+  const lacking = yield* missing(api, namespace, object.asked, needed)
+  const watches = yield* missing(api, namespace, object.asked, ["watch"])
   const lists = yield* missing(api, namespace, resource, ["list"])
-  const lease = lock === undefined ? Resource.lease : { ...Resource.lease, name: lock }
-  const leaseName = lock === undefined ? Resource.name(Resource.lease) : `${Resource.name(Resource.lease)}/${lock}`
-  const electing = ["get", ...(lock === undefined ? ["create"] : []), "patch", "watch"]
-  const election = yield* missing(api, namespace, lease, electing)
+  const electing = ["get", ...creates, "patch", "watch"]
+  const election = yield* missing(api, namespace, lease.asked, electing)
   const announcing = yield* missing(api, namespace, events, ["create"])
   return [
     lacking.length > 0
@@ -102,5 +101,14 @@ export const check = Effect.fnUntraced(function* (
         : ok("rights for elections", `${electing.join(", ")} on ${leaseName}, create on events`)
   ]
 })
+
+/** All objects of a resource, or the one of a lock: what to ask about, and its name for people. */
+const named = (
+  resource: Resource.Resource,
+  lock: string | undefined
+): { readonly asked: Asked; readonly text: string } =>
+  lock === undefined
+    ? { asked: resource, text: Resource.name(resource) }
+    : { asked: { ...resource, name: lock }, text: `${Resource.name(resource)}/${lock}` }
 
 const grant = (verbs: ReadonlyArray<string>, name: string): string => `Grant ${verbs.join(", ")} on ${name} in a Role.`
