@@ -452,12 +452,7 @@ describe("runners", () => {
           return Effect.map(store.compareAndSwap(id, shifted as typeof patch), Option.map(seen))
         }
       }))
-      a.configMaps.watching.fault = new LockError.Forbidden({
-        object: "configmaps",
-        verb: "watch",
-        status: 403,
-        detail: "not allowed"
-      })
+      a.configMaps.watching.fault = forbidden
       assert.strictEqual(yield* a.registers, 0)
       assert.deepStrictEqual(yield* a.acquires(1, 2), [1, 2])
       ahead = 0
