@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as settings from "./internal/settings.ts"
+import { leaseRange } from "./internal/time/leaseRange.ts"
 
 /**
  * The times of an election.
@@ -45,7 +46,7 @@ const problemOf = (
   called: typeof names = names
 ): string | undefined => {
   const text = Duration.format
-  if (!Duration.between(leaseDuration, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
+  if (!Duration.between(leaseDuration, leaseRange)) {
     return `${called.leaseDuration} must be from 1 second to 1 day, but is ${text(leaseDuration)}`
   }
   if (!Duration.isGreaterThan(leaseDuration, renewDeadline)) {

@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as settings from "./internal/settings.ts"
 import * as durationText from "./internal/time/durationText.ts"
+import { leaseRange } from "./internal/time/leaseRange.ts"
 
 /**
  * When a contender polls and when it gives up: any schedule that cannot fail. Its input is the outcome of the last
@@ -114,7 +115,7 @@ const problemOf = (
   if (annotation !== undefined && !annotationKey.test(annotation)) {
     return `${names.annotation} must be an annotation key like "example.com/lock", with at most 44 characters after the slash, but is ${JSON.stringify(annotation)}`
   }
-  if (!Duration.between(ttl, { minimum: Duration.seconds(1), maximum: Duration.days(1) })) {
+  if (!Duration.between(ttl, leaseRange)) {
     return `${names.ttl} must be from 1 second to 1 day, but is ${Duration.format(ttl)}`
   }
   if (

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as durationText from "../internal/time/durationText.ts"
+import { leaseRange } from "../internal/time/leaseRange.ts"
 
 /** The least and the greatest value. */
 export type Range<A> = readonly [min: A, max: A]
@@ -84,7 +85,7 @@ export const text = <A>({
 export const duration = (
   name: string,
   help: string,
-  { range, variable }: { readonly range?: Range<Duration.Duration>; readonly variable?: string } = {}
+  { range, variable }: { readonly range?: Range<Duration.Duration>; readonly variable?: string | undefined } = {}
 ): Flag.Flag<Duration.Duration> =>
   text({
     name,
@@ -104,7 +105,4 @@ export const duration = (
 
 /** A flag for how long a lock lasts without a renewal. `variable` is the environment variable that stands in for it. */
 export const ttl = (help: string, variable?: string): Flag.Flag<Duration.Duration> =>
-  duration("ttl", help, {
-    range: [Duration.seconds(1), Duration.days(1)],
-    ...(variable === undefined ? {} : { variable })
-  })
+  duration("ttl", help, { range: [leaseRange.minimum, leaseRange.maximum], variable })
