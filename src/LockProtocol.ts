@@ -550,15 +550,9 @@ export const planPlainRelease = (
   }
 }
 
-/** Reads the queue of a lock of this kind: once for all that is asked of one answer. */
-export const queueOf = (kind: LockKind, annotations: ObjectSnapshot["annotations"]): Queue => {
-  const read = queues.get(annotations)
-  if (read?.key === kind.key) return read.queue
-  const queue = LockQueue.fromAnnotations(kind.key, annotations, kind.otherKeys)
-  queues.set(annotations, { key: kind.key, queue })
-  return queue
-}
-const queues = new WeakMap<ObjectSnapshot["annotations"], { readonly key: string; readonly queue: Queue }>()
+/** Reads the queue of a lock of this kind. */
+export const queueOf = (kind: LockKind, annotations: ObjectSnapshot["annotations"]): Queue =>
+  LockQueue.fromAnnotations(kind.key, annotations, kind.otherKeys)
 
 const leaseFrom = (holderId: string, { expiry, permits, place, session }: RecordedLease): Lease => ({
   holderId,
