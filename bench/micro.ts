@@ -1,7 +1,8 @@
 /**
- * Micro-benchmarks: `npm run bench`. They measure what one acquisition costs, from its parts to the whole over HTTP.
+ * Micro-benchmarks: `npm run bench`. They measure what one acquisition costs, from its parts to the whole over HTTP, and how much less
+ * CPU it takes while a process gets older.
  *
- * The embedded server runs in a thread of its own. It is warm when the measurement begins.
+ * The embedded server runs in a thread of its own. It is warm when its benchmark begins.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -50,23 +51,47 @@ const pure = (bench: Bench): void => {
 
 const cycle = (id: string) => Effect.scoped(Lock.scoped(id))
 
+// A process compiles its code while it gets older.
+const ages = 8
+
+const cyclesByAge = Effect.fnUntraced(function* <E, R>(time: number, cycle: Effect.Effect<void, E, R>) {
+  const rows: Array<{ readonly cycles: number; readonly "CPU of each [us]": number }> = []
+  let before = 0
+  for (let age = 0; age < ages; age++) {
+    const [cpu, end] = [process.threadCpuUsage(), performance.now() + time]
+    let cycles = 0
+    do {
+      yield* cycle
+      cycles++
+    } while (performance.now() < end)
+    const { system, user } = process.threadCpuUsage(cpu)
+    before += cycles
+    rows.push({ cycles: before, "CPU of each [us]": Math.round((system + user) / cycles) })
+  }
+  return rows
+})
+
 const measure = Effect.fnUntraced(function* (time: number) {
-  const bench = new Bench({ time, warmupTime: time / 2 })
-  pure(bench)
-
-  const memory = yield* Layer.build(Lock.layerMemory())
-  bench.add("acquire and release: memory", () => Effect.runPromiseWith(memory)(cycle("bench")))
-
   const target = yield* Target.open({ kubeconfig: undefined, namespace: undefined, resource: "configmaps" })
   const [id] = yield* Objects.make(target, 1)
   const store = ObjectStoreKubernetes.layer({ resource: Resource.configMap, createIfMissing: false })
   const http = yield* Layer.build(
     Lock.layer().pipe(Layer.provide(store), Layer.provide(Connection.layer(target.connection)))
   )
+  const young = yield* Effect.provideContext(cyclesByAge(time, cycle(id!)), http)
+
+  const bench = new Bench({ time, warmupTime: time / 2 })
+  pure(bench)
+  const memory = yield* Layer.build(Lock.layerMemory())
+  bench.add("acquire and release: memory", () => Effect.runPromiseWith(memory)(cycle("bench")))
   bench.add("acquire and release: HTTP, embedded server", () => Effect.runPromiseWith(http)(cycle(id!)))
 
   yield* Effect.promise(() => bench.run())
   yield* Console.table(bench.table(row))
+  yield* Console.log(
+    "\nThe CPU of acquire and release over HTTP, in the thread that does it, while its process gets older:"
+  )
+  yield* Console.table(young)
   const failed = bench.tasks.filter(({ result }) => result.state === "errored")
   if (failed.length > 0) yield* Effect.die(new Error(`failed: ${failed.map(({ name }) => name).join(", ")}`))
 })
