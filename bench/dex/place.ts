@@ -3,6 +3,7 @@ import type { Connection } from "../../src/cli/bench/harness/connection.ts"
 import * as Resource from "../../src/Resource.ts"
 import { alone } from "../../src/cli/bench/contest/task.ts"
 import type { Task } from "../contest/task.ts"
+import { cpuMillis } from "../contest/warmUp.ts"
 
 /** The object, and how to reach it. */
 export interface Place {
@@ -25,5 +26,5 @@ export const taskOf = ({ connection, id, namespace }: Place, kind: "kubelock" | 
   holdMillis,
   seconds,
   sharedWithDex: true,
-  warmUpCpuMillis: Math.min(300, 100 * seconds)
+  warmUpCpuMillis: cpuMillis(seconds, 1)
 })

@@ -1,4 +1,5 @@
 /** The page that a run makes, `docs/permits-benchmarks.md`: pure. */
+import { cpuMillis } from "../contest/warmUp.ts"
 import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
 import { median } from "../../src/cli/bench/harness/statistics.ts"
 import { noise } from "../peers/noise.ts"
@@ -250,5 +251,6 @@ export const page = (run: Measurements): string =>
     "Contenders and servers share the CPUs of one machine. So a throughput is bounded by the time that a lock is held, and by what an acquisition takes of the CPUs. An exclusive lock that is held for 20 ms is far from the second bound. Semaphores and shared locks, of which several are held at once, come near it: their goals are for a machine on which there is CPU left. Leaving is what readers cannot share: they enter together with one write, but each process has a lease of its own, and gives it back by a write of its own, or joins again with it.",
     cpuTable(run),
     "## Run it again",
-    "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/elsewhere/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```"
+    "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/elsewhere/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```",
+    `Services that have run for a while are compared: before its first contest each process contends with itself, for an object of its own, until it has spent ${cpuMillis(run.seconds, 16) / 1000} seconds of CPU.`
   ].join("\n\n") + "\n"

@@ -14,6 +14,7 @@ import * as program from "../../tools/program.ts"
 import * as Pool from "../../src/cli/bench/contest/pool.ts"
 import { alone, type Report } from "../../src/cli/bench/contest/task.ts"
 import { contender, type Task } from "../contest/task.ts"
+import { cpuMillis } from "../contest/warmUp.ts"
 import * as Api from "../../src/cli/bench/harness/api.ts"
 import * as Connection from "../../src/cli/bench/harness/connection.ts"
 import * as packages from "../elsewhere/packages.ts"
@@ -80,7 +81,7 @@ const tasksOf = (load: Load, part: Pick<Task, "connection" | "ids" | "seconds" |
     holdMillis: load.holdMillis,
     limit: load.limit,
     writers: load.writers,
-    warmUpCpuMillis: Math.min(300, 100 * part.seconds)
+    warmUpCpuMillis: cpuMillis(part.seconds, load.processes)
   }))
 
 /** Plays each load once in each round, so that what changes on the machine hits all. */
