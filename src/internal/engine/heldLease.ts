@@ -370,11 +370,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     return Effect.flatMap(requests.now(this.contender.engine.store), (now) => {
       const [after, next] = holding.onReading(this.#state, this.#terms, answer, now)
       const { lease, snapshot } = this.#state
-      this.#state = {
+      this.#advance({
         ...after,
         lease: unlessEqual(lease, after.lease),
         snapshot: unlessEqual(snapshot, after.snapshot)
-      }
+      })
       return next._tag === "Lost" ? this.#losing(next.loss) : Effect.void
     })
   }
@@ -549,17 +549,13 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
       Effect.suspend(() => {
         const { lease, loss, phase, snapshot } = this.#state
         if (phase !== "Held" || loss !== undefined) return Effect.succeed(nothing)
-        return Effect.map(
+        return Effect.tap(
           telemetry.span(
             "release",
             contender,
             this.#span
           )(release(contender, lease, snapshot, undefined, { ...leaving, again: undefined })),
-          (lowered) => {
-            const { seen } = lowered.outcome ?? {}
-            if (seen !== undefined) this.#advance(holding.afterWriting(this.#state, contender, seen))
-            return lowered
-          }
+          ({ outcome }) => (outcome?.seen === undefined ? Effect.void : this.learn(outcome.seen))
         )
       })
     )
@@ -579,14 +575,14 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
           if (write !== undefined) {
             const answer = yield* requests.write(store, id, write)
             if (answer._tag === "Written") {
-              this.#advance(holding.afterWriting(this.#state, contender, answer.snapshot))
-              return this.#state.lease.permits === permits
+              yield* this.learn(answer.snapshot)
+              return this.#state.loss === undefined && this.#state.lease.permits === permits
             }
             if (answer._tag !== "Refused") return yield* failureOf(answer)
           }
           const found = yield* requests.read(store, id)
           if (found._tag !== "Found") return yield* failureOf(found)
-          this.#advance({ ...this.#state, snapshot: found.snapshot })
+          yield* this.learn(found.snapshot)
         }
         return false
       })
@@ -625,8 +621,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     return this.#withPermits!.seenAt
   }
 
-  learn(snapshot: ObjectSnapshot): void {
-    this.#advance(holding.learn(this.#state, snapshot))
+  learn(snapshot: ObjectSnapshot): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const found: Answer = { _tag: "Found", snapshot }
+      return this.#isOutdated(found) ? Effect.void : this.#verifyBy(found)
+    })
   }
 
   observe(span: Tracer.Span): void {

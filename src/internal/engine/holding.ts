@@ -35,7 +35,7 @@ import type { Beside } from "./renewTogether.ts"
  * - `look`: renews the lease at once, whose answer shows whether others wait.
  * - `seen`: the object as last seen.
  * - `seenAt`: when the object was last seen (milliseconds on the monotonic clock).
- * - `learn`: takes a newer version of the object.
+ * - `learn`: takes a version of the object that shows whether the lease is still on it. An older one than the last says nothing.
  * - `observe`: takes the span that is the parent of those of renewals and of the release. `observed` is that span.
  */
 export interface HeldLease extends Beside {
@@ -64,7 +64,7 @@ export interface HeldLease extends Beside {
   readonly look: Effect.Effect<void>
   readonly seen: () => ObjectSnapshot
   readonly seenAt: () => number
-  readonly learn: (snapshot: ObjectSnapshot) => void
+  readonly learn: (snapshot: ObjectSnapshot) => Effect.Effect<void>
   readonly observe: (span: Tracer.Span) => void
   readonly observed: () => Tracer.Span | undefined
 }

@@ -283,7 +283,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       })
       yield* Effect.raceFirst(told, Effect.sleep(recheckAfter))
       known = watch.latest()
-      if (known?._tag === "Success" && known.value._tag === "Changed") lease.learn(known.value.snapshot)
+      if (known?._tag === "Success" && known.value._tag === "Changed") yield* lease.learn(known.value.snapshot)
       if (known?._tag === "Failure") return
       yield* serve(entry)
     }

@@ -12,7 +12,6 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import { expiryAfter } from "../../LockRecord.ts"
 import type { AnnotationGuardedPatch, ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import { type ClockReading, elapsed, safetyMargin } from "../time/clockReading.ts"
-import { isOlder } from "../version.ts"
 import type { Grant } from "./acquisitionState.ts"
 import type { Answer, Now } from "./answer.ts"
 import * as rules from "./rules.ts"
@@ -106,26 +105,14 @@ export const isValid = (state: State, now: ClockReading): boolean =>
 export const isAwaited = ({ snapshot }: State, { holderId, kind }: Pick<Terms, "holderId" | "kind">): boolean =>
   rules.isAwaited(kind, snapshot, holderId)
 
-/** How many permits the lease has, and how many of them it holds, as the object was last seen. */
+/** How many permits the lease has, and how many of them it holds, as the object was last seen: none if it is not there. */
 export const permitsOf = (
   { lease, snapshot }: State,
   { holderId, kind }: Pick<Terms, "holderId" | "kind">
 ): { readonly asked: number; readonly granted: number } => {
   const asked = lease.permits ?? 1
   const found = kind.decode(snapshot.annotations).leases.find((found) => found.holderId === holderId)
-  return { asked, granted: Math.min(asked, found?.granted ?? asked) }
-}
-
-/** Takes the answer to a write that gave permits back, or took more. */
-export const afterWriting = (
-  state: State,
-  { holderId, kind }: Pick<Terms, "holderId" | "kind">,
-  snapshot: ObjectSnapshot
-): State => {
-  const check = LockProtocol.verifyLease(kind.decode(snapshot.annotations), holderId)
-  return check._tag === "Ours"
-    ? { ...state, lease: check.lease, written: [...state.written, check.expiry], snapshot }
-    : { ...state, snapshot }
+  return { asked, granted: Math.min(asked, found?.granted ?? 0) }
 }
 
 /** The write that takes so many permits at the place of the lease, if nobody else is in the line. */
@@ -139,10 +126,6 @@ export const planRaise = (
     ? { expect: { resourceVersion: snapshot.resourceVersion }, annotations: kind.encode({ ...lease, permits }) }
     : undefined
 }
-
-/** Takes a version of the object that a watch has told. */
-export const learn = (state: State, snapshot: ObjectSnapshot): State =>
-  isOlder(state.snapshot.resourceVersion, snapshot.resourceVersion) ? { ...state, snapshot } : state
 
 /** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
 export const firstRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery }: Terms, now: ClockReading) => {
@@ -284,7 +267,7 @@ export const onAnswer = (
   }
 }
 
-/** Takes the answer to a read that was made because the object may be gone. */
+/** Takes the object as it was found for another reason than a renewal: because it may be gone, or by a write that changed the permits. */
 export const onReading = (state: State, terms: Terms, answer: Answer, now: Now): readonly [State, Next] => {
   const goOn = (state: State): readonly [State, Next] => [state, { _tag: "Retry", next: 0, warning: undefined }]
   switch (answer._tag) {

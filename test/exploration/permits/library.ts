@@ -138,10 +138,9 @@ export const make = (cast: Cast, mutation: Mutation) => {
       return hold.lease.permits === limit ? undefined : holding.planRaise(hold, terms(index), limit)
     },
 
-    wrote: (index: number, hold: holding.State, snapshot: ObjectSnapshot): holding.State =>
-      holding.afterWriting(hold, terms(index), snapshot),
-
-    learns: holding.learn,
+    /** It learns from the answer to a write that changed its permits. */
+    wrote: (index: number, hold: holding.State, snapshot: ObjectSnapshot, tick: number) =>
+      holding.onReading(hold, terms(index), { _tag: "Found", snapshot }, nowOf(index, tick)),
 
     permits: (index: number, hold: holding.State) => holding.permitsOf(hold, terms(index)),
 

@@ -227,7 +227,9 @@ const answered = (move: Move, name: string, answer: Answer): void => {
       return emit(name, withContender(world, index, known))
     }
     case "Raising": {
-      const raised = answer._tag === "Written" ? library.wrote(index, hold!, answer.snapshot) : hold!
+      if (answer._tag !== "Written") return emit(name, withContender(world, index, { ...contender, stage: "Holding" }))
+      const [raised, next] = library.wrote(index, hold!, answer.snapshot, tick)
+      if (next._tag === "Lost") return emit(name, done(world, rules, index, { ...contender, hold: raised }))
       const uses = Math.max(contender.uses, library.permits(index, raised).granted)
       return emit(name, withContender(world, index, { ...contender, stage: "Holding", hold: raised, uses }))
     }
@@ -366,8 +368,12 @@ const gives = (
     case "Fail": {
       const outcome = command._tag === "Done" ? command.outcome : undefined
       if (contender.stage === "Keeping") {
-        const hold = outcome?.seen === undefined ? contender.hold! : library.wrote(index, contender.hold!, outcome.seen)
-        return withContender(world, index, { ...contender, stage: "Holding", giving: undefined, hold })
+        const kept: Contender = { ...contender, stage: "Holding", giving: undefined }
+        if (outcome?.seen === undefined) return withContender(world, index, kept)
+        const [hold, next] = library.wrote(index, contender.hold!, outcome.seen, tick)
+        return next._tag === "Lost"
+          ? done(world, rules, index, { ...kept, hold })
+          : withContender(world, index, { ...kept, hold })
       }
       return done(world, rules, index, contender, outcome?.requeued)
     }

@@ -11,7 +11,6 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import type { Permit } from "../../../src/Held.ts"
-import * as Lock from "../../../src/Lock.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
 import {
@@ -22,62 +21,12 @@ import {
   type WatchEvent,
   type WatchOptions
 } from "../../../src/ObjectStore.ts"
-import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../../../src/Semaphore.ts"
 import * as SharedLock from "../../../src/SharedLock.ts"
 import { leavesApart } from "../../../src/internal/engine/permitPool.ts"
 import { isOlder } from "../../../src/internal/version.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
-
-const id = "gate"
-const untouched: Readonly<Record<string, string>> = { "example.com/other": "o" }
-const waitSchedule = LockPolicy.fixedPolls("100 millis", 1000)
-
-const servicesOver = Effect.fnUntraced(function* (store: ObjectStore["Service"], identity?: string) {
-  const semaphore = yield* Semaphore.make({ identity }).pipe(Effect.provideService(ObjectStore, store))
-  const shared = yield* SharedLock.make({ identity }).pipe(Effect.provideService(ObjectStore, store))
-  const lock = yield* Lock.make({ identity }).pipe(Effect.provideService(ObjectStore, store))
-  return { semaphore, shared, lock }
-})
-
-type Process = Effect.Success<ReturnType<typeof servicesOver>>
-
-const setUp = Effect.gen(function* () {
-  const memory = yield* ObjectStoreMemory.make({ objects: [id], createIfMissing: false })
-  const read = Effect.orDie(memory.store.read(id))
-  const { resourceVersion } = yield* read
-  yield* memory.store.compareAndSwap(id, {
-    expect: { resourceVersion },
-    annotations: untouched,
-    labels: { "app.kubernetes.io/managed-by": null }
-  })
-  const aProcess = Effect.fnUntraced(function* (identity: string) {
-    const faulty = FaultyStore.over(memory)
-    return { ...faulty, ...(yield* servicesOver(faulty.store, identity)) }
-  })
-  return {
-    memory,
-    aProcess,
-    read,
-    isUntouched: Effect.map(read, ({ annotations }) => assert.deepStrictEqual({ ...annotations }, untouched))
-  }
-})
-
-/** Begins to take something, in a scope of its own. */
-const wants = <A, E>(take: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const fiber = yield* take.pipe(Scope.provide(scope), Effect.forkChild({ startImmediately: true }))
-    yield* TestClock.adjust(1)
-    return {
-      fiber,
-      has: () => {
-        const exit = fiber.pollUnsafe()
-        return exit !== undefined && Exit.isSuccess(exit)
-      },
-      letGo: Effect.andThen(Scope.close(scope, Exit.void), TestClock.adjust(1))
-    }
-  })
+import { id, type Process, servicesOver, setUp, waitSchedule, wants } from "../../utils/lines.ts"
 
 const limit = 2
 
