@@ -8,25 +8,29 @@ import * as Option from "effect/Option"
 import * as settings from "./internal/settings.ts"
 import { leaseRange } from "./internal/time/leaseRange.ts"
 
-/**
- * The times of an election.
- *
- * - `leaseDuration`: for how long a leader that was heard of keeps all others away. It is written in whole seconds, rounded up.
- * - `renewDeadline`: how long after its last renewal a leader that cannot renew stops leading. What is left of the lease then is
- *   the time to end what it was doing.
- * - `retryPeriod`: the interval of renewals, and of the looks of a candidate that may not watch. A leader renews at least twice
- *   in each `leaseDuration`.
- */
+/** The times of an election. */
 export interface ElectionTiming {
+  /** For how long a leader that was heard of keeps all others away. It is written in whole seconds, rounded up. */
   readonly leaseDuration: Duration.Duration
+  /**
+   * How long after its last renewal a leader that cannot renew stops leading. What is left of the lease then is the
+   * time to end what it was doing.
+   */
   readonly renewDeadline: Duration.Duration
+  /**
+   * The interval of renewals, and of the looks of a candidate that may not watch. A leader renews at least twice in
+   * each `leaseDuration`.
+   */
   readonly retryPeriod: Duration.Duration
 }
 
-/** The times to set. The defaults are client-go's: 15, 10 and 2 seconds. */
+/** The times to set. The defaults are client-go's. */
 export interface Options {
+  /** See `ElectionTiming`: 15 seconds by default, from 1 second to 1 day, and longer than `renewDeadline`. */
   readonly leaseDuration?: Duration.Input | undefined
+  /** See `ElectionTiming`: 10 seconds by default, and longer than 1.2 times `retryPeriod`. */
   readonly renewDeadline?: Duration.Input | undefined
+  /** See `ElectionTiming`: 2 seconds by default, and more than nothing. */
   readonly retryPeriod?: Duration.Input | undefined
 }
 

@@ -32,14 +32,14 @@ export { KubeConfigError } from "./internal/kubernetes/kubeConfigError.ts"
  */
 export class KubernetesClient extends Context.Service<KubernetesClient, Client>()("kubelock/KubernetesClient") {}
 
-/**
- * The kubeconfig to read, and the context to use.
- *
- * By default these are the files that `kubectl` uses: those that `KUBECONFIG` names, or `~/.kube/config`, or else the
- * service account of the pod. The default context is the current one.
- */
+/** The kubeconfig to read, and the context to use. */
 export interface KubeConfigOptions {
+  /**
+   * The path of the kubeconfig. By default these are the files that `kubectl` uses: those that `KUBECONFIG` names, or
+   * `~/.kube/config`, or else the service account of the pod.
+   */
   readonly file?: string | undefined
+  /** The name of the context. By default it is the current one of the kubeconfig. */
   readonly context?: string | undefined
 }
 

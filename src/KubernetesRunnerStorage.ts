@@ -59,14 +59,14 @@ import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import * as Resource from "./Resource.ts"
 
-/**
- * The options of a cluster.
- *
- * - `name`: its name, `cluster` by default. The names of its objects begin with it, so several clusters can be in one namespace.
- * - `namespace`: the namespace of its objects. The default is that of the kubeconfig's context, or of the pod.
- */
+/** The options of a cluster. */
 export interface Options {
+  /**
+   * Its name, `cluster` by default. The names of its objects begin with it, so several clusters can be in one
+   * namespace.
+   */
   readonly name?: string | undefined
+  /** The namespace of its objects. The default is that of the kubeconfig's context, or of the pod. */
   readonly namespace?: string | undefined
 }
 

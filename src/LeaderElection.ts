@@ -54,37 +54,38 @@ import * as ObjectStoreKubernetes from "./ObjectStoreKubernetes.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import * as Resource from "./Resource.ts"
 
-/**
- * One term of this process as leader.
- *
- * - `name`: of the Lease.
- * - `identity`: the holder identity on the Lease.
- * - `fencingToken`: greater than that of every earlier term, whoever led.
- * - `isValid`: whether this process leads, by its clocks and what it knows. Makes no request.
- * - `lost`: fails with `LockLost` when the term is over; never succeeds. After a step-down its reason is `Released`.
- * - `guard`: runs an effect. If the term is over, it interrupts the effect and fails with `LockLost`. It also fails if the term was
- *   over before the effect finished, as in a process that was suspended.
- * - `stepDown`: ends the term, and leaves the election to others for a moment.
- */
+/** One term of this process as leader. */
 export interface Term {
+  /** Of the Lease. */
   readonly name: string
+  /** The holder identity on the Lease. */
   readonly identity: string
+  /** Greater than that of every earlier term, whoever led. */
   readonly fencingToken: bigint
+  /** Whether this process leads, by its clocks and what it knows. Makes no request. */
   readonly isValid: Effect.Effect<boolean>
+  /** Fails with `LockLost` when the term is over; never succeeds. After a step-down its reason is `Released`. */
   readonly lost: Effect.Effect<never, LockError.Lost>
+  /**
+   * Runs an effect. If the term is over, it interrupts the effect and fails with `LockLost`. It also fails if the
+   * term was over before the effect finished, as in a process that was suspended.
+   */
   readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockError.Lost, R>
+  /** Ends the term, and leaves the election to others for a moment. */
   readonly stepDown: Effect.Effect<void>
 }
 
 /**
- * The leader as the Lease names it: its `identity`, `since` when it leads, and how often the Lease has changed hands (`transitions`,
- * which begins again at 0 if the Lease is deleted).
+ * The leader as the Lease names it.
  *
  * A leader that crashed is named until somebody follows it.
  */
 export interface Leader {
+  /** Its holder identity. */
   readonly identity: string
+  /** When it began to lead, if the Lease says so. */
   readonly since: Option.Option<DateTime.Utc>
+  /** How often the Lease has changed hands. It begins again at 0 if the Lease is deleted. */
   readonly transitions: number
 }
 
@@ -97,18 +98,19 @@ export class LeaderElection extends Context.Service<
   }
 >()("kubelock/LeaderElection") {}
 
-/**
- * Options of elections.
- *
- * - `timing`: client-go's defaults by default.
- * - `identity`: how this process is called on the Lease; `HOSTNAME` or `kubelock` by default. The library adds what makes it
- *   unique.
- * - `announces`: whether an Event tells of each beginning and end of a term (`kubectl describe lease`), as client-go does. On by
- *   default. It needs the RBAC verb `create` on events; a refusal is logged once.
- */
+/** Options of elections. */
 export interface Options {
+  /** Client-go's defaults by default. */
   readonly timing?: ElectionTiming.ElectionTiming | undefined
+  /**
+   * How this process is called on the Lease; `HOSTNAME` or `kubelock` by default. The library adds what makes it
+   * unique.
+   */
   readonly identity?: string | undefined
+  /**
+   * Whether an Event tells of each beginning and end of a term (`kubectl describe lease`), as client-go does. On by
+   * default. It needs the RBAC verb `create` on events; a refusal is logged once.
+   */
   readonly announces?: boolean | undefined
 }
 
@@ -303,8 +305,9 @@ export const make = Effect.fnUntraced(function* (
 const named = <Input, State>(metric: Metric.Metric<Input, State>, name: string): Metric.Metric<Input, State> =>
   Metric.withAttributes(metric, { name })
 
-/** Options of elections on a cluster. `namespace`: that of the Leases; by default that of the kubeconfig's context. */
+/** Options of elections on a cluster. */
 export interface KubernetesOptions extends Options {
+  /** The namespace of the Leases. By default it is that of the kubeconfig's context, or of the pod. */
   readonly namespace?: string | undefined
 }
 

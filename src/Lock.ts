@@ -53,30 +53,34 @@ import * as LockProtocol from "./LockProtocol.ts"
 import { idKey, type ObjectSnapshot, ObjectStore, type ServerTime } from "./ObjectStore.ts"
 import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 
-/**
- * What one acquisition may set differently from its layer: TTL, wait schedule, renewal, and whether to create a missing object.
- *
- * - `snapshot`: the object as the caller has just read it. It saves the lock a read of its own.
- * - `releaseInBackground`: whether the scope closes without waiting for the release if other processes wait for the lock. Off by
- *   default: once the scope has closed, the lock is released, also if the process exits at that moment, unless another fiber of the
- *   process waits for it. On, a loop that wants the lock again at once saves one request of each round, because the request that
- *   hands the lock over also puts it in the queue. The layer waits for releases under way when it closes. Of permits and shared locks: if
- *   others have or want any.
- * - `countedAs`: what the attribute `kind` of the metrics says instead of the kind of lock, as `Once` says `once`. Use few of them.
- */
+/** What one acquisition may set differently from its layer. */
 export interface AcquireOptions extends LockPolicy.Overrides {
+  /** Whether to create a missing object, in place of what the store says. */
   readonly createIfMissing?: boolean | undefined
+  /** The object as the caller has just read it. It saves the lock a read of its own. */
   readonly snapshot?: ObjectSnapshot | undefined
+  /**
+   * Whether the scope closes without waiting for the release if other processes wait for the lock. Off by default:
+   * once the scope has closed, the lock is released, also if the process exits at that moment, unless another fiber
+   * of the process waits for it. On, a loop that wants the lock again at once saves one request of each round,
+   * because the request that hands the lock over also puts it in the queue. The layer waits for releases under way
+   * when it closes. Of permits and shared locks: if others have or want any.
+   */
   readonly releaseInBackground?: boolean | undefined
+  /**
+   * What the attribute `kind` of the metrics says instead of the kind of lock, as `Once` says `once`. Use few of
+   * them.
+   */
   readonly countedAs?: string | undefined
 }
 
-/**
- * What a single attempt may set differently, too. `spares`: the holders to which it leaves the lock although their leases have expired. It
- * fails with `LockConflict` then. A holder that was cut off can still write and release by `Held.commitAndRelease`, as long as
- * nobody takes the lock over.
- */
+/** What a single attempt may set differently, too. */
 export interface TryOptions extends AcquireOptions {
+  /**
+   * The holders to which it leaves the lock although their leases have expired. It fails with `LockConflict` then. A
+   * holder that was cut off can still write and release by `Held.commitAndRelease`, as long as nobody takes the lock
+   * over.
+   */
   readonly spares?: ((holder: LockProtocol.HolderInfo) => boolean) | undefined
 }
 
@@ -130,17 +134,16 @@ export class Lock extends Context.Service<
  */
 export type Removal = "Removed" | "Missing" | "InUse" | "Foreign"
 
-/**
- * The options of a layer of locks.
- *
- * - `policy`: `LockPolicy.standard` by default.
- * - `identity`: how this process is called in the annotations and in the errors of others; `HOSTNAME` or `kubelock` by default.
- *   The lock adds what makes it unique. (client-go's term.)
- * - `idInMetrics`: whether metrics have the lock's id as an attribute. Off by default, since ids can be many.
- */
+/** The options of a layer of locks. */
 export interface Options {
+  /** `LockPolicy.standard` by default. */
   readonly policy?: LockPolicy.LockPolicy | undefined
+  /**
+   * How this process is called in the annotations and in the errors of others; `HOSTNAME` or `kubelock` by default.
+   * The lock adds what makes it unique. (client-go's term.)
+   */
   readonly identity?: string | undefined
+  /** Whether metrics have the lock's id as an attribute. Off by default, since ids can be many. */
   readonly idInMetrics?: boolean | undefined
 }
 

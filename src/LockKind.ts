@@ -14,28 +14,30 @@ import type { MetadataPatch, ObjectStore } from "./ObjectStore.ts"
 /**
  * A kind of lock.
  *
- * - `what`: what messages call it.
- * - `key`: the annotation from which the names of all other annotations and of the label derive.
- * - `otherKeys`: the keys under which other processes hold the same lock, and wait for it.
- * - `decode`: reads the leases on an object, those under the other keys included.
- * - `encode`: the annotations of one lease. As a precondition they mean that exactly this lease is still on the object.
- * - `removal`: the patch that removes the lease of a holder.
- * - `held`: the precondition "a holder that has a name holds the lock".
- * - `admits`: whether a contender may take the lock beside these unexpired leases.
- * - `permits`: how many permits the lock has. Then its holders and waiters stand in one line (`PermitRecord`), of which
- *   `PermitProtocol` is the rule. Without it, it is an exclusive lock, of which `LockProtocol` and `LockQueue` are the rules.
- *
  * `encode`, `removal` and `held` are those of `key`, or of another key if it is given.
  */
 export interface LockKind {
+  /** What messages call it. */
   readonly what: subject.What
+  /** The annotation from which the names of all other annotations and of the label derive. */
   readonly key: string
+  /** The keys under which other processes hold the same lock, and wait for it. */
   readonly otherKeys: ReadonlyArray<string>
+  /** Reads the leases on an object, those under the other keys included. */
   readonly decode: (annotations: Readonly<Record<string, string>>) => LockRecord
+  /** The annotations of one lease. As a precondition they mean that exactly this lease is still on the object. */
   readonly encode: (lease: Lease, key?: string) => Readonly<Record<string, string>>
+  /** The patch that removes the lease of a holder. */
   readonly removal: (holderId: string, key?: string) => MetadataPatch
+  /** The precondition "a holder that has a name holds the lock". */
   readonly held: (key?: string) => Readonly<Record<string, true>>
+  /** Whether a contender may take the lock beside these unexpired leases. */
   readonly admits: (leases: ReadonlyArray<RecordedLease>) => boolean
+  /**
+   * How many permits the lock has. Then its holders and waiters stand in one line (`PermitRecord`), of which
+   * `PermitProtocol` is the rule. Without it, it is an exclusive lock, of which `LockProtocol` and `LockQueue` are
+   * the rules.
+   */
   readonly permits?: PermitRecord.Permits
 }
 

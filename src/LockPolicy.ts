@@ -24,48 +24,79 @@ import { leaseRange } from "./internal/time/leaseRange.ts"
  */
 export type WaitSchedule = Schedule.Schedule<unknown, unknown>
 
-/**
- * How long a lock lasts and how long a contender waits for it.
- *
- * - `annotation`: the annotation that is the lock. `undefined` means: as the resource says. `dexAnnotation` and
- *   `neutralAnnotation` are two names of one lock, any other annotation is a lock of its own (`LockKind.exclusive`).
- * - `ttl`: how long a lease lasts.
- * - `waitSchedule`: its end is the end of the wait. It runs by the clock, also while a request is under way: steps that a
- *   slow request outlasts are over. A contender that can watch the object makes no request at its steps. A contender
- *   that cannot watch tries again at each step.
- * - `renewEvery`: the interval of renewals, or `false` for no renewal.
- * - `renewDeadline`: how long after its last renewal a holder that could not renew gives the lock up, at most the TTL. The
- *   rest of the TTL is left for what the holder has to end before another process may have the lock. (client-go's term.)
- * - `sharedWithDex`: whether Dex contends for the same objects. If so, a lock in demand is left free from time to time,
- *   for long enough that Dex sees it. `undefined` means: as the resource says.
- * - `expectedHold`: how long a holder means to hold the lock. One that holds it for longer goes on; a line of log says so, and
- *   `LockMetrics.overdue` counts it until it ends. `undefined` means: for any time.
- * - `session`: whether the process holds its locks under one session, which is renewed in their place.
- */
+/** How long a lock lasts and how long a contender waits for it. */
 export interface LockPolicy {
+  /**
+   * The annotation that is the lock. `undefined` means: as the resource says. `dexAnnotation` and `neutralAnnotation`
+   * are two names of one lock, any other annotation is a lock of its own (`LockKind.exclusive`).
+   */
   readonly annotation: string | undefined
+  /** How long a lease lasts. */
   readonly ttl: Duration.Duration
+  /**
+   * Its end is the end of the wait. It runs by the clock, also while a request is under way: steps that a slow
+   * request outlasts are over. A contender that can watch the object makes no request at its steps. A contender that
+   * cannot watch tries again at each step.
+   */
   readonly waitSchedule: WaitSchedule
+  /** The interval of renewals, or `false` for no renewal. */
   readonly renewEvery: Duration.Duration | false
+  /**
+   * How long after its last renewal a holder that could not renew gives the lock up, at most the TTL. The rest of the
+   * TTL is left for what the holder has to end before another process may have the lock. (client-go's term.)
+   */
   readonly renewDeadline: Duration.Duration
+  /**
+   * Whether Dex contends for the same objects. If so, a lock in demand is left free from time to time, for long
+   * enough that Dex sees it. `undefined` means: as the resource says.
+   */
   readonly sharedWithDex: boolean | undefined
+  /**
+   * How long a holder means to hold the lock. One that holds it for longer goes on; a line of log says so, and
+   * `LockMetrics.overdue` counts it until it ends. `undefined` means: for any time.
+   */
   readonly expectedHold: Duration.Duration | undefined
+  /** Whether the process holds its locks under one session, which is renewed in their place. */
   readonly session: boolean
 }
 
-/** What one acquisition can change in the policy of its layer. The annotation is always that of the layer. */
+/**
+ * What one acquisition can change in the policy of its layer. The annotation is always that of the layer.
+ *
+ * What is left out stays as the layer has it (`withOverrides`). The defaults named here are those of a new policy (`make`).
+ */
 export interface Overrides {
+  /** How long a lease lasts: 10 seconds by default, from 1 second to 1 day. Expiries are written in whole seconds. */
   readonly ttl?: Duration.Input | undefined
+  /** When a contender gives up: see `LockPolicy`. `dexWaitSchedule` by default, about 20 seconds. */
   readonly waitSchedule?: WaitSchedule | undefined
+  /**
+   * The interval of renewals, or `false` for a lease that nothing renews: at least 1 ms and at most half the TTL. The
+   * default is a third of the TTL.
+   */
   readonly renewEvery?: Duration.Input | false | undefined
+  /**
+   * How long after its last renewal a holder gives the lock up: at least `renewEvery`, and at most the TTL, which is
+   * the default.
+   */
   readonly renewDeadline?: Duration.Input | undefined
+  /** How long a holder means to hold the lock, from 1 ms to 365 days: see `LockPolicy`. By default for any time. */
   readonly expectedHold?: Duration.Input | undefined
 }
 
 /** The options of a policy. The defaults are Dex's, and the annotation of the resource. */
 export interface Options extends Overrides {
+  /**
+   * The annotation that is the lock: a Kubernetes annotation key with room for the suffixes of `LockQueue`, at most
+   * 44 characters after the slash. The default is the key that the resource carries.
+   */
   readonly annotation?: string | undefined
+  /** Whether Dex contends for the same objects. The default is what the resource says. */
   readonly sharedWithDex?: boolean | undefined
+  /**
+   * Whether locks are held under a session, off by default. The session lasts for the TTL, and has no effect on locks
+   * that Dex shares, on semaphores and on shared locks.
+   */
   readonly session?: boolean | undefined
 }
 
@@ -143,22 +174,7 @@ const longest = Duration.days(365)
 const annotationKey =
   /^(?=.{1,253}\/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,42}[A-Za-z0-9])?$/
 
-/**
- * Makes a policy.
- *
- * - `annotation`: a Kubernetes annotation key with room for the suffixes of `LockQueue`: at most 44 characters after
- *   the slash. The default is the key that the resource carries.
- * - `ttl`: from 1 second to 1 day. Expiries are written in whole seconds.
- * - `waitSchedule`: `dexWaitSchedule` by default.
- * - `renewEvery`: at least 1 ms and at most half the TTL. The default is a third of the TTL.
- * - `renewDeadline`: at least `renewEvery` and at most the TTL, which is the default.
- * - `sharedWithDex`: whether Dex contends for the same objects. The default is what the resource says.
- * - `expectedHold`: from 1 ms to 365 days. By default there is none.
- * - `session`: whether locks are held under a session, off by default. The session lasts for the TTL, and has no effect on locks that Dex
- *   shares, on semaphores and on shared locks.
- *
- * Throws a `RangeError` if a value is outside these limits.
- */
+/** Makes a policy. Throws a `RangeError` if a value is outside the limits that its field names. */
 export const make = (options: Options = {}): LockPolicy => checked(assemble(options))
 
 /**

@@ -27,13 +27,13 @@ export type LockState =
   | ({ readonly _tag: "Expired"; readonly since: number } & HolderInfo)
   | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
 
-/**
- * A holder as others see it: its expiry as written, and its holder ID. `holder` is absent if it is not known. `key` is the
- * annotation of its lease, if that is not the lock's own.
- */
+/** A holder as others see it. */
 export interface HolderInfo {
+  /** The expiry of its lease, as written. */
   readonly expiry: string
+  /** Its holder ID, if it is known. */
   readonly holder?: string
+  /** The annotation of its lease, if that is not the lock's own. */
   readonly key?: string
 }
 
@@ -59,36 +59,35 @@ export type Decision =
   | ({ readonly _tag: "Wait" } & WaitState)
   | { readonly _tag: "Malformed"; readonly key: string; readonly value: string }
 
-/**
- * What a contender waits for.
- *
- * - `seen`: the holder; empty if the lock is free and the contender leaves it free for a moment.
- * - `until`: when to expect a change, in milliseconds since 1970: the expiry.
- * - `position`: its position in the queue, the first being 0; `undefined` if it is not in the queue.
- * - `canJoin`: whether it may join the queue. Never while a holder without a name has the lock: that is most likely a Dex,
- *   and a write of ours could spoil its only attempt to release.
- * - `isFull`: whether it may not join because the queue is full.
- * - `keepsPlace`: whether its place is a lease, which it must keep while it waits. Then `until` says when to write it, if not before.
- * - `session`: the session of the holder. If it ends, the lock can be had at once.
- */
+/** What a contender waits for. */
 export interface WaitState {
+  /** The holder; empty if the lock is free and the contender leaves it free for a moment. */
   readonly seen: Partial<HolderInfo>
+  /** When to expect a change, in milliseconds since 1970: the expiry. */
   readonly until: number
+  /** Its position in the queue, the first being 0; `undefined` if it is not in the queue. */
   readonly position: number | undefined
+  /**
+   * Whether it may join the queue. Never while a holder without a name has the lock: that is most likely a Dex, and a
+   * write of ours could spoil its only attempt to release.
+   */
   readonly canJoin: boolean
+  /** Whether it may not join because the queue is full. */
   readonly isFull: boolean
+  /**
+   * Whether its place is a lease, which it must keep while it waits. Then `until` says when to write it, if not
+   * before.
+   */
   readonly keepsPlace?: boolean
+  /** The session of the holder. If it ends, the lock can be had at once. */
   readonly session?: string
 }
 
-/**
- * What a process knows of sessions, without a request.
- *
- * - `current`: the session under which it holds what it acquires now; `undefined` if it holds it by leases of its own.
- * - `hasEnded`: whether it knows that a session has ended, and cannot be renewed any more.
- */
+/** What a process knows of sessions, without a request. */
 export interface KnownSessions {
+  /** The session under which it holds what it acquires now; `undefined` if it holds it by leases of its own. */
   readonly current: () => string | undefined
+  /** Whether it knows that a session has ended, and cannot be renewed any more. */
   readonly hasEnded: (session: string) => boolean
 }
 
@@ -107,31 +106,34 @@ export type LeaseCheck =
   | ({ readonly _tag: "TakenOver" } & HolderInfo)
   | { readonly _tag: "Removed" }
 
-/**
- * A contender for a lock of this kind.
- *
- * - `ttl`: how long its lease lasts, in milliseconds.
- * - `renews`: whether it renews its lease.
- * - `yields`: whether it leaves a free lock to others for a moment before it takes it: to Dex, or to a releaser that is about
- *   to hand it over.
- * - `asks`: how many permits it asks for, if the lock has any.
- * - `sessions`: what its process knows of sessions.
- * - `spares`: the holders to which it leaves the lock although their leases have expired.
- */
+/** A contender for a lock of this kind. */
 export interface Contender {
+  /** The kind of lock. */
   readonly kind: LockKind
+  /** The holder ID under which it would hold the lock. */
   readonly holderId: string
+  /** How long its lease lasts, in milliseconds. */
   readonly ttl: number
+  /** Whether it renews its lease. */
   readonly renews: boolean
+  /**
+   * Whether it leaves a free lock to others for a moment before it takes it: to Dex, or to a releaser that is about
+   * to hand it over.
+   */
   readonly yields: boolean
+  /** How many permits it asks for, if the lock has any. */
   readonly asks?: Asked | undefined
+  /** What its process knows of sessions. */
   readonly sessions?: KnownSessions | undefined
+  /** The holders to which it leaves the lock although their leases have expired. */
   readonly spares?: ((holder: HolderInfo) => boolean) | undefined
 }
 
-/** The permits that a contender asks for, and how many of them it must hold before it goes on. */
+/** The permits that a contender asks for. */
 export interface Asked {
+  /** How many it asks for. */
   readonly permits: number
+  /** How many of them it must hold before it goes on. */
   readonly needs: number
 }
 
@@ -408,28 +410,34 @@ export const usageOf = (
   return isFree && queueOf(kind, annotations).waiters.length === 0 ? "Idle" : "InUse"
 }
 
-/**
- * What a releaser writes: the patch, whether it wakes a waiter, and whether the waiter of the releaser's own process got a
- * place in the queue. `chainStartedAt` is that of the queue as read.
- */
+/** What a releaser writes. */
 export interface HandOverPlan {
+  /** The patch. */
   readonly patch: { readonly annotations: MetadataPatch; readonly labels?: MetadataPatch }
+  /** Whether it wakes a waiter. */
   readonly wakes: boolean
+  /** Whether the waiter of the releaser's own process got a place in the queue. */
   readonly requeued: boolean
+  /** That of the queue as read. */
   readonly chainStartedAt: number | undefined
 }
 
-/**
- * A release: by which holder, which waiter of the same process wants the lock again (`requeue`), and whether Dex shares the
- * object. `chainStartedAt` is when the chain of hand-overs started that led here, if a release has just taken it off the object.
- * `passesOver` says which waiters seem to be gone: they lose their places in the queue.
- */
+/** A release. */
 export interface ReleaseRequest {
+  /** The kind of lock. */
   readonly kind: LockKind
+  /** The holder that releases. */
   readonly holderId: string
+  /** The waiter of the same process that wants the lock again, if there is one. */
   readonly requeue: string | undefined
+  /** Whether Dex shares the object. */
   readonly sharedWithDex: boolean
+  /**
+   * When the chain of hand-overs started that led here, in milliseconds since 1970, if a release has just taken it
+   * off the object.
+   */
   readonly chainStartedAt?: number | undefined
+  /** Which waiters seem to be gone: they lose their places in the queue. */
   readonly passesOver?: ((waiter: string) => boolean) | undefined
 }
 

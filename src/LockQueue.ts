@@ -20,15 +20,15 @@
 import { isOlder } from "./internal/version.ts"
 import type { MetadataPatch, AnnotationGuardedPatch } from "./ObjectStore.ts"
 
-/**
- * The queue, and the annotations that it was read from. `waiters` are holder IDs, the next first. `otherKeys` has the key of each
- * waiter that stands under another key than the lock's. `chainStartedAt` is when the lock was last free, in milliseconds since 1970, if
- * Dex shares the objects.
- */
+/** The queue, and the annotations that it was read from. */
 export interface Queue {
+  /** The holder IDs of the waiters, the next first. */
   readonly waiters: ReadonlyArray<string>
+  /** The key of each waiter that stands under another key than the lock's. */
   readonly otherKeys: ReadonlyMap<string, string>
+  /** When the lock was last free, in milliseconds since 1970, if Dex shares the objects. */
   readonly chainStartedAt: number | undefined
+  /** The annotations that it was read from. */
   readonly annotations: Readonly<Record<string, string>>
 }
 

@@ -16,34 +16,39 @@
 import * as rfc3339 from "./internal/time/rfc3339.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/**
- * One hold of a lock, as it is written: its holder ID, and its expiry (RFC 3339). No two acquisitions share a holder ID. `session` is
- * that under which the lock is held, if there is one: its reference as text. `permits` and `place` are those of a lock with permits
- * (`PermitRecord`).
- */
+/** One hold of a lock, as it is written. */
 export interface Lease {
+  /** The holder ID. No two acquisitions share one. */
   readonly holderId: string
+  /** When it expires (RFC 3339). */
   readonly expiry: string
+  /** The session under which the lock is held, if there is one: its reference as text. */
   readonly session?: string
+  /** How many permits it asks for, if the lock has any (`PermitRecord`). */
   readonly permits?: number
+  /** Its place in the line of such a lock: a resourceVersion. */
   readonly place?: string
 }
 
-/**
- * A lease on an object. `expiry` is the value as written, `expiresAt` is in milliseconds since 1970. Dex writes no holder
- * ID. `peer` is how a holder calls itself that is no kubelock and writes a name (client-go). `key` is the annotation that the lease is
- * under, if that is not the lock's own (`LockKind.exclusive`). `session` is that of `Lease`. `permits`, `place` and `granted` are those of
- * a lock with permits (`PermitRecord`).
- */
+/** A lease on an object. */
 export interface RecordedLease {
+  /** The holder ID. Dex writes none. */
   readonly holderId: string | undefined
+  /** That of `Lease`. */
   readonly session?: string
+  /** How a holder calls itself that is no kubelock and writes a name (client-go). */
   readonly peer?: string
+  /** The expiry as written. */
   readonly expiry: string
+  /** The same, in milliseconds since 1970. */
   readonly expiresAt: number
+  /** The annotation that the lease is under, if that is not the lock's own (`LockKind.exclusive`). */
   readonly key?: string
+  /** That of `Lease`. */
   readonly permits?: number
+  /** That of `Lease`. */
   readonly place?: string
+  /** How many of its permits it holds (`PermitRecord.Placed`). */
   readonly granted?: number
 }
 

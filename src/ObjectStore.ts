@@ -23,15 +23,17 @@ import type { Lost, StoreError } from "./LockError.ts"
  */
 export type { ServerTime } from "./internal/time/serverClock.ts"
 
-/**
- * An object as the store answered it. `content` is the rest of it by its top-level fields, and is there only if the store includes
- * it.
- */
+/** An object as the store answered it. */
 export interface ObjectSnapshot {
+  /** What tells the object from another one of the same name. */
   readonly uid: string
+  /** The version of the object, a decimal number that grows with each write. */
   readonly resourceVersion: string
+  /** Its annotations. */
   readonly annotations: Readonly<Record<string, string>>
+  /** Its labels. */
   readonly labels: Readonly<Record<string, string>>
+  /** The rest of the object by its top-level fields, only if the store includes it. */
   readonly content?: Content
 }
 
@@ -68,7 +70,9 @@ export type FieldPath = readonly [string, ...ReadonlyArray<string>]
  * must be there. Otherwise that write is refused, as one whose precondition does not hold.
  */
 export interface FieldPatch {
+  /** The field. */
   readonly path: FieldPath
+  /** What it is set to; `null` removes it. */
   readonly value: Schema.Json
 }
 
@@ -84,26 +88,35 @@ export type ConditionalPatch =
 
 /** The copy of an annotation to another one, or to a label. */
 export interface Copy {
+  /** The annotation that is copied. It must be there. */
   readonly from: string
+  /** The annotation or the label that it is copied to. */
   readonly to: { readonly annotation: string } | { readonly label: string }
 }
 
 /** A write that survives other changes of the object. */
 export interface AnnotationGuardedPatch {
+  /** What must hold for the write to happen: see `Precondition`. */
   readonly expect: {
     readonly annotations: Readonly<Record<string, string | boolean>>
     readonly absent?: ReadonlyArray<FieldPath> | undefined
     readonly hasLabels?: boolean | undefined
   }
+  /** The annotations that it sets or removes. */
   readonly annotations: MetadataPatch
+  /** The annotations that it sets to the resourceVersion that the write finds. */
   readonly stamps?: ReadonlyArray<string> | undefined
+  /** The copies that it makes, one after the other, before anything else is written. */
   readonly copies?: ReadonlyArray<Copy> | undefined
+  /** The labels that it sets or removes. */
   readonly labels?: MetadataPatch | undefined
+  /** The fields that it sets or removes. */
   readonly content?: ReadonlyArray<FieldPatch> | undefined
 }
 
-/** How to read: `mayBeStale` allows an answer from a cache, which is cheaper and may be older than the last write. */
+/** How to read. */
 export interface ReadOptions {
+  /** Allows an answer from a cache, which is cheaper and may be older than the last write. Off by default. */
   readonly mayBeStale?: boolean | undefined
 }
 
@@ -139,45 +152,49 @@ export type DryRun =
   | { readonly _tag: "Accepted"; readonly snapshot: ObjectSnapshot }
   | { readonly _tag: "Refused" | "Unknown" }
 
-/** News of an object for people, as `kubectl describe` shows it: a word in CamelCase, and a sentence. `reporter` is who tells it. */
+/** News of an object for people, as `kubectl describe` shows it. */
 export interface Announcement {
+  /** What happened, as a word in CamelCase. */
   readonly reason: string
+  /** The same as a sentence. */
   readonly message: string
+  /** Who tells it. */
   readonly reporter: string
 }
 
 /** What a watch tells: what the object is now, or that it is gone or has lost the label that the watch is narrowed to. */
 export type WatchEvent = { readonly _tag: "Changed"; readonly snapshot: ObjectSnapshot } | { readonly _tag: "Deleted" }
 
-/**
- * Where a watch begins, and what it leaves out.
- *
- * - `since`: after this resourceVersion. By default it begins with the object as it is.
- * - `label`: only while the object has this label with this value, or with the value `or`. The store filters, so that nothing else
- *   reaches this process.
- * - `content`: with the content of the object, if the store includes it. By default events need not have it.
- * - `changesOnly`: `Deleted` tells the watcher nothing, so the store may leave it out. With a label, each write of another value is
- *   one.
- */
+/** Where a watch begins, and what it leaves out. */
 export interface WatchOptions {
+  /** After this resourceVersion. By default it begins with the object as it is. */
   readonly since?: string | undefined
+  /**
+   * Only while the object has this label with this value, or with the value `or`. The store filters, so that nothing
+   * else reaches this process.
+   */
   readonly label?: { readonly key: string; readonly value: string; readonly or?: string | undefined } | undefined
+  /** With the content of the object, if the store includes it. By default events need not have it. */
   readonly content?: boolean | undefined
+  /**
+   * `Deleted` tells the watcher nothing, so the store may leave it out. With a label, each write of another value is
+   * one.
+   */
   readonly changesOnly?: boolean | undefined
 }
 
-/**
- * Where the Leases of sessions are: those of this process in the namespace of this name.
- *
- * - `leases`: the store of the Leases of a namespace, with their content.
- * - `description`: what another thread makes the same Leases from, if it can.
- * - `open`: opens a session of this process somewhere else (`SessionThread`), and tells of Leases on which others say that they broke
- *   something. A lock is then under a session from the moment on at which it is acquired.
- */
+/** Where the Leases of sessions are: those of this process in the namespace of this name. */
 export interface SessionLeases {
+  /** The namespace in which the sessions of this process are. */
   readonly namespace: string
+  /** The store of the Leases of a namespace, with their content. */
   readonly leases: (namespace: string) => ObjectStore["Service"]
+  /** What another thread makes the same Leases from, if it can. */
   readonly description?: (() => LeasesDescription) | undefined
+  /**
+   * Opens a session of this process somewhere else (`SessionThread`), and tells of Leases on which others say that
+   * they broke something. A lock is then under a session from the moment on at which it is acquired.
+   */
   readonly open?:
     | ((
         times: SessionTimes,
@@ -186,40 +203,39 @@ export interface SessionLeases {
     | undefined
 }
 
-/**
- * What another thread makes the Leases of an API server from. It may be secret.
- *
- * - `server`: the URL of the server.
- * - `kubeConfig`: the options of a `KubernetesClient`.
- * - `requestTimeout` (in milliseconds) and `clock`: those of an `ObjectStoreKubernetes`.
- */
+/** What another thread makes the Leases of an API server from. It may be secret. */
 export interface LeasesDescription {
+  /** The URL of the server. */
   readonly server: string
+  /** The options of a `KubernetesClient`. */
   readonly kubeConfig:
     | { readonly yaml: string }
     | { readonly file?: string | undefined; readonly context?: string | undefined }
+  /** That of an `ObjectStoreKubernetes`, in milliseconds. */
   readonly requestTimeout: number
+  /** That of an `ObjectStoreKubernetes`. */
   readonly clock: "server" | "local"
 }
 
-/** How this process is called as the holder of the Lease of its session, and the times of the session, which are those of a `LockPolicy`. */
+/** How this process is called as the holder of the Lease of its session, and the times of the session. */
 export interface SessionTimes {
+  /** How this process is called. */
   readonly identity: string | undefined
+  /** That of a `LockPolicy`. */
   readonly ttl: Duration.Duration
+  /** That of a `LockPolicy`. */
   readonly renewEvery: Duration.Duration
+  /** That of a `LockPolicy`. */
   readonly renewDeadline: Duration.Duration
 }
 
-/**
- * A session of this process, until its scope closes.
- *
- * - `session`: its name, as locks under it have it in their records.
- * - `isValid`: whether it lives, by the clocks of this process and what it knows. It makes no request.
- * - `lost`: fails with the reason once it is lost; never succeeds.
- */
+/** A session of this process, until its scope closes. */
 export interface OpenSession {
+  /** Its name, as locks under it have it in their records. */
   readonly session: string
+  /** Whether it lives, by the clocks of this process and what it knows. It makes no request. */
   readonly isValid: () => boolean
+  /** Fails with the reason once it is lost; never succeeds. */
   readonly lost: Effect.Effect<never, Lost["reason"]>
 }
 

@@ -29,26 +29,26 @@ import type * as LockError from "./LockError.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
-/**
- * The objects of a store, and how to reach them.
- *
- * - `resource`: the kind of the objects.
- * - `namespace`: their namespace. The default is the namespace of the kubeconfig's context.
- * - `createIfMissing`: whether the lock creates a missing object. The default is that of the resource.
- * - `requestTimeout`: the timeout of one request, 5 seconds by default. For a watch, it is the time until the head of
- *   the response; the server limits the duration of the watch. If the TTL is much shorter than 10 seconds, choose a
- *   shorter timeout; otherwise one renewal that hangs loses the lock.
- * - `clock`: the clock that expiries are judged by: the API server's (`server`, the default) or this machine's
- *   (`local`).
- * - `content`: whether snapshots include the content of the object. The default is `false`, but that of a Lease is always
- *   included. Those of a watch on anything else do if it asks for it.
- */
+/** The objects of a store, and how to reach them. */
 export interface Options {
+  /** The kind of the objects. */
   readonly resource: Resource.Resource
+  /** Their namespace. The default is the namespace of the kubeconfig's context. */
   readonly namespace?: string | undefined
+  /** Whether the lock creates a missing object. The default is that of the resource. */
   readonly createIfMissing?: boolean | undefined
+  /**
+   * The timeout of one request, 5 seconds by default. For a watch, it is the time until the head of the response; the
+   * server limits the duration of the watch. If the TTL is much shorter than 10 seconds, choose a shorter timeout;
+   * otherwise one renewal that hangs loses the lock.
+   */
   readonly requestTimeout?: Duration.Input | undefined
+  /** The clock that expiries are judged by: the API server's (`server`, the default) or this machine's (`local`). */
   readonly clock?: "server" | "local" | undefined
+  /**
+   * Whether snapshots include the content of the object. The default is `false`, but that of a Lease is always
+   * included. Those of a watch on anything else do if it asks for it.
+   */
   readonly content?: boolean | undefined
 }
 

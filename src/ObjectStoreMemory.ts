@@ -35,19 +35,21 @@ import {
 } from "./ObjectStore.ts"
 import * as Resource from "./Resource.ts"
 
-/**
- * `objects` exist from the start. `createIfMissing` says whether the lock creates missing objects, which is the
- * default. `annotation` is the annotation that is the lock, `kubelock.dev/lock` by default.
- */
+/** The options of a store in memory. */
 export interface Options {
+  /** The names of the objects that exist from the start. */
   readonly objects?: Iterable<string> | undefined
+  /** Whether the lock creates missing objects. On by default. */
   readonly createIfMissing?: boolean | undefined
+  /** The annotation that is the lock, `kubelock.dev/lock` by default. */
   readonly annotation?: string | undefined
 }
 
-/** The store, and `delete`, which removes an object whatever is on it. */
+/** A store in memory. */
 export interface ObjectStoreMemory {
+  /** The store. */
   readonly store: ObjectStore["Service"]
+  /** Removes an object, whatever is on it. */
   readonly delete: (id: string) => Effect.Effect<void>
 }
 

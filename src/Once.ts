@@ -43,18 +43,19 @@ import type * as LockError from "./LockError.ts"
 import type { ServerTime } from "./ObjectStore.ts"
 import * as OnceMetrics from "./OnceMetrics.ts"
 
-/**
- * One run.
- *
- * - `due`: when it is due. It names the run.
- * - `previous`: when the last completed run was due; nothing if none is recorded.
- * - `holderId`, `fencingToken`, `isValid`: those of the lock under which it runs.
- */
+/** One run. */
 export interface Run {
+  /** When it is due. It names the run. */
   readonly due: DateTime.Utc
+  /** When the last completed run was due; nothing if none is recorded. */
   readonly previous: Option.Option<DateTime.Utc>
+  /** The holder ID of the lock under which it runs. */
   readonly holderId: string
+  /** The fencing token of that lock: greater than that of every earlier run. Send it with each write. */
   readonly fencingToken: bigint
+  /**
+   * Whether the lease of that lock is valid, by the clocks of this process and what it knows. It makes no request.
+   */
   readonly isValid: Effect.Effect<boolean>
 }
 
@@ -76,13 +77,13 @@ export class Unreadable extends Schema.Error<Unreadable>("kubelock/Once/Unreadab
 /** What a run can fail with, besides its work. */
 export type Failure = Lock.AcquireError | LockError.Lost | Unreadable
 
-/**
- * The options of a schedule, and those of its lock (a replica waits without end by default).
- *
- * - `retry`: when this replica tries again after its work has failed, or the API server was out of reach. By default after a second,
- *   then after doubling pauses of at most a minute, for as long as it takes. If it ends, the replica waits for the next time.
- */
+/** The options of a schedule, and those of its lock (a replica waits without end by default). */
 export interface ScheduleOptions extends Lock.AcquireOptions {
+  /**
+   * When this replica tries again after its work has failed, or the API server was out of reach. By default after a
+   * second, then after doubling pauses of at most a minute, for as long as it takes. If it ends, the replica waits
+   * for the next time.
+   */
   readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
 }
 

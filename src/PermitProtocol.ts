@@ -32,6 +32,7 @@ export { fewest, nobody, several, turnKey, turns } from "./internal/permitWaking
 
 /** A kind of lock with permits. */
 export interface PermitKind extends LockKind {
+  /** What its permits are. */
   readonly permits: Permits
 }
 
@@ -46,10 +47,13 @@ type Seen = Pick<ObjectSnapshot, "annotations" | "labels" | "resourceVersion">
 /** What a contender does next. `Keep`: it writes its place in the line anew, and waits on. */
 export type Decision = LockProtocol.Decision | Keep
 
-/** A contender that writes its place anew. `seen` is the holder whose lease ends first. */
+/** A contender that writes its place anew. */
 export interface Keep {
+  /** What tells it from other decisions. */
   readonly _tag: "Keep"
+  /** The write. */
   readonly write: AnnotationGuardedPatch
+  /** The holder whose lease ends first. */
   readonly seen: Partial<HolderInfo>
 }
 
@@ -218,27 +222,30 @@ const adding = ({ key, permits }: PermitKind, lease: Omit<PermitLease, "place">)
 export const isAwaited = (kind: PermitKind, annotations: ObjectSnapshot["annotations"], holderId: string): boolean =>
   PermitRecord.placed(kind.decode(annotations)).some((lease) => isWaiting(lease) && lease.holderId !== holderId)
 
-/**
- * A release of permits.
- *
- * - `keeps`: how many permits the lease keeps; 0 if it is removed.
- * - `again`: the waiter of the same process that joins the line with the same write, and what it asks for. Its TTL is in milliseconds.
- * - `passed`: how many waiters to reckon with that others let in since the object was last seen.
- * - `isHurried`: whether others let waiters in so fast that what is written of their turns is outdated at once.
- */
+/** A release of permits. */
 export interface Leaving {
+  /** How many permits the lease keeps; 0 if it is removed. */
   readonly keeps: number
+  /**
+   * The waiter of the same process that joins the line with the same write, and what it asks for. Its TTL is in
+   * milliseconds.
+   */
   readonly again: { readonly holderId: string; readonly permits: number; readonly ttl: number } | undefined
+  /** How many waiters to reckon with that others let in since the object was last seen. */
   readonly passed: number
+  /** Whether others let waiters in so fast that what is written of their turns is outdated at once. */
   readonly isHurried?: boolean
 }
 
 /** A release that was planned: the write, and what it takes to read its answer. */
 export interface LeavePlan {
+  /** The write. */
   readonly write: ConditionalPatch
   /** The write instead if the first one is refused. */
   readonly otherwise: ConditionalPatch | undefined
+  /** The lease that is released. */
   readonly lease: PermitLease
+  /** What was asked for. */
   readonly leaving: Leaving
   /** The waiters as last seen, in order. */
   readonly waiters: ReadonlyArray<string>
@@ -333,13 +340,13 @@ const wokenBy = (
   })
 }
 
-/**
- * What the answer to a release shows: the write that must follow, if there is one, and that one instead if it is refused; and how many
- * others were let in before the waiters that the release let in, if that can be told.
- */
+/** What the answer to a release shows. */
 export interface Answered {
+  /** The write that must follow, if there is one. */
   readonly write: ConditionalPatch | undefined
+  /** The write instead if that one is refused. */
   readonly otherwise: ConditionalPatch | undefined
+  /** How many others were let in before the waiters that the release let in, if that can be told. */
   readonly passed: number | undefined
 }
 
@@ -435,18 +442,25 @@ export const planBreak = (kind: PermitKind, seen: Seen, holderId: string): Condi
   }
 }
 
-/** A contender in a line, as others see it. `granted` is how many of its permits it has. */
+/** A contender in a line, as others see it. */
 export interface InLine {
+  /** Its holder ID. */
   readonly holder: string
+  /** How many permits it asks for. */
   readonly permits: number
+  /** How many of them it has. */
   readonly granted: number
+  /** When its lease expires (RFC 3339), as written. */
   readonly expiry: string
+  /** Whether that is past: then it is most likely gone. */
   readonly isExpired: boolean
 }
 
-/** A line, as others see it: those that have all their permits, and those that wait, in order. */
+/** A line, as others see it. */
 export interface Line {
+  /** Those that have all their permits, in order. */
   readonly holders: ReadonlyArray<InLine>
+  /** Those that wait, in order. */
   readonly waiters: ReadonlyArray<InLine>
 }
 

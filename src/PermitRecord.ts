@@ -28,35 +28,35 @@ import { compareDecimals, isDecimal } from "./internal/version.ts"
 import { type Lease, type LockRecord, type RecordedLease, removal as removalOfLock } from "./LockRecord.ts"
 import type { MetadataPatch } from "./ObjectStore.ts"
 
-/**
- * What a lock with permits is.
- *
- * - `limit`: how many permits there are.
- * - `mark`: the value of the annotation `key`.
- * - `words`: how numbers of permits are written that have a name.
- * - `shares`: whether the contenders of one process that take one permit share it.
- */
+/** What a lock with permits is. */
 export interface Permits {
+  /** How many permits there are. */
   readonly limit: number
+  /** The value of the annotation `key`. */
   readonly mark: string
+  /** How numbers of permits are written that have a name. */
   readonly words: Readonly<Record<string, number>>
+  /** Whether the contenders of one process that take one permit share it. */
   readonly shares: boolean
 }
 
 /** A lease with permits, as it is written. */
 export interface PermitLease extends Lease {
+  /** How many permits it asks for. */
   readonly permits: number
+  /** Its place in the line: a resourceVersion. */
   readonly place: string
 }
 
-/**
- * A lease in the line. `granted` is how many of its permits it holds. The first in the line that do not fit hold what is left, and
- * those behind it hold nothing.
- */
+/** A lease in the line. The first in the line that do not fit hold what is left, and those behind it hold nothing. */
 export interface Placed extends RecordedLease {
+  /** The holder ID. */
   readonly holderId: string
+  /** How many permits it asks for. */
   readonly permits: number
+  /** Its place in the line: a resourceVersion. */
   readonly place: string
+  /** How many of its permits it holds. */
   readonly granted: number
 }
 

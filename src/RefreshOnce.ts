@@ -58,33 +58,33 @@ import * as Resource from "./Resource.ts"
 /**
  * The shared values of one kind, by the name of the object that stores each.
  *
- * - `get`: the fresh value. Refreshes it if it is stale.
- * - `invalidate`: rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the
- *   stored one if another process has refreshed it already, otherwise a refreshed one.
- * - `replace`: stores a value that comes from elsewhere, for example from a new login. It waits for the lock, and overwrites whatever
- *   is stored, also a value that cannot be read.
- *
  * `get` and `invalidate` fail with the error of `refresh`, and all with `Failure`.
  */
 export interface RefreshOnce<A, E = never> {
+  /** The fresh value. Refreshes it if it is stale. */
   readonly get: (id: string) => Effect.Effect<A, E | Failure>
+  /**
+   * Rejects a value that the upstream no longer accepts. Succeeds with a different fresh value: the stored one if
+   * another process has refreshed it already, otherwise a refreshed one.
+   */
   readonly invalidate: (id: string, value: A) => Effect.Effect<A, E | Failure>
+  /**
+   * Stores a value that comes from elsewhere, for example from a new login. It waits for the lock, and overwrites
+   * whatever is stored, also a value that cannot be read.
+   */
   readonly replace: (id: string, value: A) => Effect.Effect<void, Failure>
 }
 
 /** The errors of getting a value, other than those of the upstream: of the lock, of the store, and `RefreshError`. */
 export type Failure = deps.Failure
 
-/**
- * Where values are stored: as base64 of JSON in one field of an object.
- *
- * - `resource`: the kind of the objects.
- * - `path`: the names of the fields that lead to the value. All other fields stay as they are.
- * - `createIfMissing`: whether a missing object is created.
- */
+/** Where values are stored: as base64 of JSON in one field of an object. */
 export interface Location {
+  /** The kind of the objects. */
   readonly resource: Resource.Resource
+  /** The names of the fields that lead to the value. All other fields stay as they are. */
   readonly path: FieldPath
+  /** Whether a missing object is created. */
   readonly createIfMissing: boolean
 }
 
@@ -127,35 +127,44 @@ export type RefreshContext = deps.RefreshContext
 /**
  * The definition of a shared value.
  *
- * - `schema`: the type of the value. It is stored as JSON (`Schema.toCodecJson`), so `Schema.Redacted` and dates work
- *   as they are.
- * - `isFresh`: whether the value can still be used. Leave a margin for the clocks of other machines and for the use
- *   itself.
- * - `refresh`: calls the upstream. It gets the stored value, or nothing if none is stored yet. It runs with the services that
- *   `make` was given, not with those of the caller; spans are the caller's.
- * - `location`: where the value is stored. The default is the key `value` of a Secret.
- * - `pauseAfter`: for how long no process asks the upstream again after this error of `refresh`. By default there is no pause. Name
- *   one for an error after which the upstream may have acted (a time-out, a lost connection), if the upstream takes the second use
- *   of a value for theft; and for an upstream that says when to come back. The lock is kept for so long. Callers do not wait for it:
- *   they get the error at once.
- * - `grace`: how long a refresh may continue after its last caller has left, or after the scope has begun to close. The
- *   default is 10 seconds.
- * - `takeoverGrace`: for how long a process leaves the lock to another one whose lease has expired, before it takes the lock over and asks
- *   the upstream itself. The default is 15 seconds. The other process may have spent the stored value, and be cut off from the API
- *   server: it writes what it got once it is back. Counted from when this process sees the lease expired, so an API server that nobody
- *   reaches does not shorten it. It is what a crash costs on top of the lease. Zero is what Dex does.
- * - `capacity`: the largest number of ids that this process caches. The default is 1000.
- *
  * `policy` (the default is `defaultPolicy`), `identity` and `idInMetrics` are those of the lock.
  */
 export interface Options<A, E, R> extends Lock.Options {
+  /**
+   * The type of the value. It is stored as JSON (`Schema.toCodecJson`), so `Schema.Redacted` and dates work as they
+   * are.
+   */
   readonly schema: Schema.Codec<A, unknown>
+  /** Whether the value can still be used. Leave a margin for the clocks of other machines and for the use itself. */
   readonly isFresh: (value: A) => Effect.Effect<boolean>
+  /**
+   * Calls the upstream. It gets the stored value, or nothing if none is stored yet. It runs with the services that
+   * `make` was given, not with those of the caller; spans are the caller's.
+   */
   readonly refresh: (current: Option.Option<A>, context: RefreshContext) => Effect.Effect<A, E, R>
+  /** Where the value is stored. The default is the key `value` of a Secret. */
   readonly location?: Location | undefined
+  /**
+   * For how long no process asks the upstream again after this error of `refresh`. By default there is no pause. Name
+   * one for an error after which the upstream may have acted (a time-out, a lost connection), if the upstream takes
+   * the second use of a value for theft; and for an upstream that says when to come back. The lock is kept for so
+   * long. Callers do not wait for it: they get the error at once.
+   */
   readonly pauseAfter?: ((error: E) => Duration.Input) | undefined
+  /**
+   * How long a refresh may continue after its last caller has left, or after the scope has begun to close. The
+   * default is 10 seconds.
+   */
   readonly grace?: Duration.Input | undefined
+  /**
+   * For how long a process leaves the lock to another one whose lease has expired, before it takes the lock over and
+   * asks the upstream itself. The default is 15 seconds. The other process may have spent the stored value, and be
+   * cut off from the API server: it writes what it got once it is back. Counted from when this process sees the lease
+   * expired, so an API server that nobody reaches does not shorten it. It is what a crash costs on top of the lease.
+   * Zero is what Dex does.
+   */
   readonly takeoverGrace?: Duration.Input | undefined
+  /** The largest number of ids that this process caches. The default is 1000. */
   readonly capacity?: number | undefined
 }
 

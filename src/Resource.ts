@@ -16,12 +16,6 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * A resource of the Kubernetes API.
  *
  * - `group`, `version`, `plural`, `kind`: its names. The core group is `""`.
- * - `namespaced`: whether its objects are in a namespace.
- * - `createIfMissing`: whether the lock creates a missing object. `false` for objects that belong to another program.
- * - `sharedWithDex`: whether Dex locks these objects, too.
- * - `annotation`: the annotation that is the lock, if the policy names none.
- * - `tracksFields`: whether the API server goes on tracking which writer owns which field (`metadata.managedFields`) of objects that
- *   no lock made. Of an object that a lock made (the label `app.kubernetes.io/managed-by: kubelock`) it does not, whatever this says.
  *
  * **Details**
  *
@@ -34,14 +28,27 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * as the last answer shows, somebody applies the object already.
  */
 export interface Resource {
+  /** The name of its API group, `""` for the core group. */
   readonly group: string
+  /** The version of the API, such as `v1`. */
   readonly version: string
+  /** Its name in URLs and roles, such as `configmaps`. */
   readonly plural: string
+  /** Its name in objects, such as `ConfigMap`. */
   readonly kind: string
+  /** Whether its objects are in a namespace. */
   readonly namespaced: boolean
+  /** Whether the lock creates a missing object. `false` for objects that belong to another program. */
   readonly createIfMissing: boolean
+  /** Whether Dex locks these objects, too. */
   readonly sharedWithDex: boolean
+  /** The annotation that is the lock, if the policy names none. */
   readonly annotation: string
+  /**
+   * Whether the API server goes on tracking which writer owns which field (`metadata.managedFields`) of objects that
+   * no lock made. Of an object that a lock made (the label `app.kubernetes.io/managed-by: kubelock`) it does not,
+   * whatever this says.
+   */
   readonly tracksFields: boolean
 }
 

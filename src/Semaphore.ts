@@ -42,14 +42,11 @@ import * as ObjectStoreMemory from "./ObjectStoreMemory.ts"
 import type { Line } from "./PermitProtocol.ts"
 import * as PermitRecord from "./PermitRecord.ts"
 
-/**
- * What a contender asks for.
- *
- * - `limit`: how many permits there are in all. The same for all contenders.
- * - `permits`: how many of them it takes; 1 by default.
- */
+/** What a contender asks for. */
 export interface TakeOptions extends AcquireOptions {
+  /** How many permits there are in all. The same for all contenders. */
   readonly limit: number
+  /** How many of them it takes; 1 by default. */
   readonly permits?: number | undefined
 }
 
@@ -67,11 +64,9 @@ export class Semaphore extends Context.Service<
 /** What looking at a semaphore can fail with. */
 export type InspectError = LockError.Mismatch | LockError.Malformed | LockError.StoreError
 
-/**
- * The holders of permits and the waiters, in order. `limit` is absent if nobody has or wants any. `granted` is how many of its `permits`
- * a contender has. One whose lease `isExpired` is most likely gone.
- */
+/** The holders of permits and the waiters, in order. */
 export interface Inspection extends Line {
+  /** How many permits there are in all; `undefined` if nobody has or wants any. */
   readonly limit: number | undefined
 }
 
@@ -124,18 +119,23 @@ export const withPermitsIfAvailable =
     )
 
 /**
- * A semaphore as Effect's own module has it, with its id and limit given once. `takeScoped` is `take`, and succeeds with the permit.
+ * A semaphore as Effect's own module has it, with its id and limit given once.
  *
- * Code that has a `Semaphore` of one process and uses these methods goes on as it is. What is new is that they can fail.
+ * Code that has a `Semaphore` of one process and uses these methods goes on as it is. What is new is that they can
+ * fail.
  */
 export interface Bound {
+  /** `withPermits` of this module, for so many permits. */
   readonly withPermits: (
     permits: number
   ) => <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<A, E | AcquireError | LockError.Lost, R>
+  /** The same for one permit. */
   readonly withPermit: <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<A, E | AcquireError | LockError.Lost, R>
+  /** `withPermitsIfAvailable` of this module, for so many permits. */
   readonly withPermitsIfAvailable: (
     permits: number
   ) => <A, E, R>(use: Guarded<A, E, R>) => Effect.Effect<Option.Option<A>, E | IfAvailableError, R>
+  /** `take` of this module. It succeeds with the permit. */
   readonly takeScoped: (permits: number) => Effect.Effect<Permit, AcquireError, Scope.Scope>
 }
 

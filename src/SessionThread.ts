@@ -45,13 +45,12 @@ import { ObjectStore } from "./ObjectStore.ts"
 
 export { SessionThreadError } from "./internal/sessionThread/sessionThreadError.ts"
 
-/**
- * The options of the thread.
- *
- * - `maxStall`: for how long it renews sessions without a sign of life from the event loop, one minute by default. From 1 second to 1 day.
- *   (Kubernetes' liveness probe, by its defaults, has a container killed after half of that.)
- */
+/** The options of the thread. */
 export interface Options {
+  /**
+   * For how long it renews sessions without a sign of life from the event loop, one minute by default. From 1 second
+   * to 1 day. (Kubernetes' liveness probe, by its defaults, has a container killed after half of that.)
+   */
   readonly maxStall?: Duration.Input | undefined
 }
 

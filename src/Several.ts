@@ -13,9 +13,11 @@ import type * as LockError from "./LockError.ts"
 import * as Semaphore from "./Semaphore.ts"
 import * as SharedLock from "./SharedLock.ts"
 
-/** One of several: which id, and how it is acquired. */
+/** One of several. */
 export interface Part<H, R> {
+  /** Its id. */
   readonly id: string
+  /** How it is acquired. */
   readonly acquire: Effect.Effect<H, Lock.AcquireError, R | Scope.Scope>
 }
 

@@ -47,39 +47,41 @@ import * as PermitRecord from "./PermitRecord.ts"
  */
 export interface Holder extends Omit<Held, "commitAndRelease" | "give"> {}
 
-/**
- * The lock of a reader.
- *
- * - `tryUpgrade`: makes it the lock of a writer, if nobody else holds it or waits for it: `None` if somebody does. It never waits. What
- *   it returns has a fencing token of its own, and ends with the same scope.
- */
+/** The lock of a reader. */
 export interface Shared extends Holder {
+  /**
+   * Makes it the lock of a writer, if nobody else holds it or waits for it: `None` if somebody does. It never waits.
+   * What it returns has a fencing token of its own, and ends with the same scope.
+   */
   readonly tryUpgrade: Effect.Effect<Option.Option<Exclusive>, LockError.Lost | LockError.StoreError>
 }
 
-/**
- * The lock of a writer.
- *
- * - `downgrade`: makes it the lock of a reader. Nobody writes between. Readers that wait enter.
- */
+/** The lock of a writer. */
 export interface Exclusive extends Holder {
+  /** Makes it the lock of a reader. Nobody writes between. Readers that wait enter. */
   readonly downgrade: Effect.Effect<void, LockError.Lost>
 }
 
 /** What looking at a shared lock can fail with. */
 export type InspectError = LockError.Mismatch | LockError.Malformed | LockError.StoreError
 
-/** The holders of the lock and the waiters, in order. One whose lease `isExpired` is most likely gone. */
+/** The holders of the lock and the waiters. */
 export interface Inspection {
+  /** Those that are inside, in order. */
   readonly holders: ReadonlyArray<InLine>
+  /** Those that wait, in order. */
   readonly waiters: ReadonlyArray<InLine>
 }
 
 /** A contender, as others see it. */
 export interface InLine {
+  /** Its holder ID. */
   readonly holder: string
+  /** Whether it reads or writes. */
   readonly mode: "shared" | "exclusive"
+  /** When its lease expires (RFC 3339), as written. */
   readonly expiry: string
+  /** Whether that is past: then it is most likely gone. */
   readonly isExpired: boolean
 }
 

@@ -1,4 +1,7 @@
-/** Every export of a public module has a docstring: the API reference is made from them. */
+/**
+ * Every export of a public module has a docstring, and so has each field of an interface there: editors show them, and the API
+ * reference is made from them.
+ */
 import { assert, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -59,16 +62,74 @@ const exportsOf = (file: string): ReadonlyArray<Export> => {
   })
 }
 
+/** The interfaces that a file exports: its own, those of other files, and those that it gives a name of its own. */
+const interfacesOf = (file: string): ReadonlyArray<ts.InterfaceDeclaration> =>
+  parse(file).statements.flatMap((statement): ReadonlyArray<ts.InterfaceDeclaration> => {
+    if (ts.isInterfaceDeclaration(statement)) return isExported(statement) ? [statement] : []
+    if (ts.isTypeAliasDeclaration(statement)) {
+      const { type } = statement
+      if (!isExported(statement) || !ts.isTypeReferenceNode(type) || !ts.isQualifiedName(type.typeName)) return []
+      const from = moduleOf(file, type.typeName.left.getText())
+      return from === undefined ? [] : interfaceIn(from, type.typeName.right.text)
+    }
+    if (!ts.isExportDeclaration(statement) || statement.moduleSpecifier === undefined) return []
+    if (statement.exportClause === undefined || !ts.isNamedExports(statement.exportClause)) return []
+    const target = join(dirname(file), (statement.moduleSpecifier as ts.StringLiteral).text)
+    return statement.exportClause.elements.flatMap(({ name, propertyName }) =>
+      interfaceIn(target, (propertyName ?? name).text)
+    )
+  })
+
+const interfaceIn = (file: string, name: string): ReadonlyArray<ts.InterfaceDeclaration> =>
+  parse(file)
+    .statements.filter(ts.isInterfaceDeclaration)
+    .filter((declaration) => declaration.name.text === name)
+
+/** The file that a relative import calls so. */
+const moduleOf = (file: string, called: string): string | undefined =>
+  parse(file)
+    .statements.filter(ts.isImportDeclaration)
+    .flatMap(({ importClause, moduleSpecifier }) => {
+      const bindings = importClause?.namedBindings
+      const { text } = moduleSpecifier as ts.StringLiteral
+      return bindings && ts.isNamespaceImport(bindings) && bindings.name.text === called && text.startsWith(".")
+        ? [join(dirname(file), text)]
+        : []
+    })[0]
+
+/** What they have is what the Kubernetes API has. */
+const kubernetes = new Set(["KubeObject", "ObjectMetadata"])
+
 const testing = ["testing/ApiServer", "testing/TestLock", "testing/envtest/Envtest"]
 
+const files = [...Object.values(publicModules), ...testing].map((name) => join(root, "src", `${name}.ts`))
+
 it("every public export has a docstring", () => {
-  const files = [...Object.values(publicModules), ...testing].map((name) => join(root, "src", `${name}.ts`))
   const all = files.map((file) => ({ file: relative(root, file), exports: exportsOf(file) }))
   assert.isAbove(all.flatMap(({ exports }) => exports).length, 200)
   assert.deepStrictEqual(
     all.flatMap(({ exports, file }) =>
       exports.filter(({ documented }) => !documented).map(({ name }) => `${file}: ${name}`)
     ),
+    []
+  )
+})
+
+it("every field of a public interface has a docstring", () => {
+  const all = files.flatMap((file) =>
+    interfacesOf(file)
+      .filter(({ name }) => !kubernetes.has(name.text))
+      .flatMap(({ members, name: { text } }) =>
+        members.flatMap((member) =>
+          member.name === undefined
+            ? []
+            : [{ field: `${relative(root, file)}: ${text}.${member.name.getText()}`, documented: hasDocstring(member) }]
+        )
+      )
+  )
+  assert.isAbove(all.length, 250)
+  assert.deepStrictEqual(
+    all.filter(({ documented }) => !documented).map(({ field }) => field),
     []
   )
 })

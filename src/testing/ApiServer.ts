@@ -158,6 +158,7 @@ export class ApiServer extends Context.Service<
 
 /** An object to store. The server adds the missing metadata. */
 export interface Seed {
+  /** Its name and what else of its metadata is given. The server adds the rest. */
   readonly metadata: {
     readonly name: string
     readonly labels?: Readonly<Record<string, string>> | undefined

@@ -15,6 +15,7 @@ import * as ApiServer from "./ApiServer.ts"
 
 /** The options of the lock, of the store (ConfigMaps by default), and of the server. The namespace of the store exists there. */
 export interface Options extends Lock.Options, Partial<ObjectStoreKubernetes.Options> {
+  /** The options of the embedded API server. */
   readonly server?: ApiServer.Options | undefined
 }
 

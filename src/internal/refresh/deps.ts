@@ -65,9 +65,11 @@ export interface Hold {
   attempt: Fiber.Fiber<unknown> | undefined
 }
 
-/** The context of a refresh: the id, and the fencing token of the lock. */
+/** What a refresh is told besides the stored value. */
 export interface RefreshContext {
+  /** The id of the value. */
   readonly id: string
+  /** The fencing token of the lock under which it is refreshed. */
   readonly fencingToken: bigint
 }
 

@@ -13,12 +13,11 @@
  */
 import { elapsed, maxDrift, type ClockReading } from "./clockReading.ts"
 
-/**
- * The time on the server's clock, in milliseconds since 1970: no earlier than `earliest`, no later than `latest`.
- * Google's TrueTime calls this an interval.
- */
+/** What is known of the time on the server's clock: an interval, as in Google's TrueTime. */
 export interface ServerTime {
+  /** It is no earlier, in milliseconds since 1970. */
   readonly earliest: number
+  /** It is no later, in milliseconds since 1970. */
   readonly latest: number
 }
 

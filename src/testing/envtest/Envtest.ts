@@ -64,6 +64,7 @@ export type Server = Assets.Server
 
 /** Which server to start. */
 export interface Options {
+  /** Which server. `apiextensions-apiserver` serves custom resources alone. */
   readonly server: Assets.Server
   /**
    * Whether etcd syncs every write to disk, as it does in production. Tests are faster without it, but benchmarks then
@@ -77,47 +78,56 @@ export interface Options {
 /** One of the two processes. */
 export type Part = "etcd" | "server"
 
-/**
- * A running API server.
- *
- * - `version`: from `/version`, such as `v1.20.2`.
- * - `etcdUrl`: of its etcd, which asks for no credentials.
- * - `ca`: PEM of the CA that signed all its certificates.
- * - `directory`: the temporary folder. `kubeConfigPath` is a file in it.
- * - `kubeConfig`, `kubeConfigFor`: a kubeconfig as YAML with all certificates embedded, of the administrator or of any
- *   user.
- * - `client`, `clientFor`: pooled HTTP/1.1 clients of the administrator and of any user. They take paths (`/apis/...`).
- * - `request`: one request of the administrator, and its whole reply. A body is sent as JSON, or as a merge patch if the
- *   method is PATCH; `headers` override the content type.
- * - `stop`, `start`, `restart`: stop and start the API server process; its port and etcd stay. `start` waits until it
- *   serves again. SIGTERM becomes SIGKILL after ten seconds.
- * - `pause`, `resume`: freeze and thaw a process (SIGSTOP, SIGCONT). Its connections stay open but nothing answers.
- * - `pids`: the processes that run now. `log`: the last lines of one process.
- */
+/** A running API server. */
 export interface ApiServerProcess {
+  /** Which server it is. */
   readonly server: Assets.Server
+  /** Its URL, with TLS. */
   readonly url: string
+  /** Of its etcd, which asks for no credentials. */
   readonly etcdUrl: string
+  /** From `/version`, such as `v1.20.2`. */
   readonly version: string
+  /** PEM of the CA that signed all its certificates. */
   readonly ca: string
+  /** The temporary folder. `kubeConfigPath` is a file in it. */
   readonly directory: string
+  /** The kubeconfig of the administrator: YAML with all certificates embedded. */
   readonly kubeConfig: string
+  /** The file of that kubeconfig. */
   readonly kubeConfigPath: string
+  /** The kubeconfig of any user. */
   readonly kubeConfigFor: (user: Certificates.User) => Effect.Effect<string>
+  /** A pooled HTTP/1.1 client of the administrator. It takes paths (`/apis/...`). */
   readonly client: HttpClient.HttpClient
+  /** The same of any user. */
   readonly clientFor: (user: Certificates.User) => Effect.Effect<HttpClient.HttpClient, never, Scope.Scope>
+  /**
+   * One request of the administrator, and its whole reply. A body is sent as JSON, or as a merge patch if the method
+   * is PATCH; `headers` override the content type.
+   */
   readonly request: (
     method: HttpMethod,
     path: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>
   ) => Effect.Effect<Client.Reply, HttpClientError.HttpClientError>
+  /**
+   * Stops the process of the API server; its port and etcd stay. SIGTERM, the default, becomes SIGKILL after ten
+   * seconds.
+   */
   readonly stop: (signal?: "SIGTERM" | "SIGKILL") => Effect.Effect<void>
+  /** Starts it again, and waits until it serves. */
   readonly start: Effect.Effect<void, EnvtestError>
+  /** `stop`, then `start`. */
   readonly restart: (signal?: "SIGTERM" | "SIGKILL") => Effect.Effect<void, EnvtestError>
+  /** Freezes a process (SIGSTOP). Its connections stay open, but nothing answers. */
   readonly pause: (part: Part) => Effect.Effect<void>
+  /** Thaws it (SIGCONT). */
   readonly resume: (part: Part) => Effect.Effect<void>
+  /** The processes that run now. */
   readonly pids: Effect.Effect<ReadonlyArray<number>>
+  /** The last lines of the log of one process. */
   readonly log: (part: Part) => Effect.Effect<string>
 }
 

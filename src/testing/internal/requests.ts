@@ -6,16 +6,21 @@ export type Verb = "get" | "list" | "watch" | "post" | "put" | "patch" | "delete
 /** The number of requests by verb. */
 export type Counts = Readonly<Record<Verb, number>>
 
-/** A request, as the predicate of a fault sees it. `path` is the path as sent, without the query. */
+/** A request, as the predicate of a fault sees it. */
 export interface SeenRequest {
+  /** The HTTP method, such as `PATCH`. */
   readonly method: string
+  /** The verb of the request, as RBAC has it but for `post` and `put`. */
   readonly verb: Verb
+  /** The path as sent, without the query. */
   readonly path: string
+  /** The query. */
   readonly query: URLSearchParams
 }
 
-/** A request in the log. `status` is absent until the response is sent, and stays absent if the request was dropped. */
+/** A request in the log. */
 export interface LoggedRequest extends SeenRequest {
+  /** The status of the response. It is absent until that is sent, and stays absent if the request was dropped. */
   readonly status: number | undefined
 }
 
