@@ -331,7 +331,9 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     return Effect.gen({ self: this }, function* () {
       const { server } = yield* requests.now(store)
       if (!LockProtocol.isClockUsable(server, terms.ttl)) yield* requests.read(store, id)
-      const [next, renewal] = plan(this.#state, terms, yield* requests.now(store))
+      const now = yield* requests.now(store)
+      // By the state as it is now: a commit may have begun meanwhile, or a loss been noted.
+      const [next, renewal] = plan(this.#state, terms, now)
       this.#state = next
       return renewal
     })

@@ -224,9 +224,10 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { lease, localHandOffs } = holding
     const { id } = lease.contender
     const entry = entries.get(id)!
-    const first = firstOf(entry)
     const leftAt = yield* ClockReading.now
     const { monotonic } = leftAt
+    // Nothing may come between: one that gives up does not wait any more.
+    const first = firstOf(entry)
     if (first !== undefined && canTake(first.contender, holding) && fairness.hasBudget(entry.budget!, monotonic)) {
       entry.waiters!.delete(first)
       entry.holding = holdingOf(lease, localHandOffs + 1)

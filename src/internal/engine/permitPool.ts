@@ -312,7 +312,6 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   // Releases a lease that nobody uses. A contender of this process that waits gets its place in the line with the same write.
   const release = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
-    entry.holds.delete(hold)
     const { lease } = hold
     if (hold.follower !== undefined) yield* Fiber.interrupt(hold.follower)
     const [again] = entry.seeking === 0 && !lease.isLost() ? entry.waiters : []
@@ -357,7 +356,12 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const giveBack = Effect.fnUntraced(function* (entry: Entry, hold: Hold) {
     yield* serve(entry)
     if (!entry.holds.has(hold)) return
-    if (hold.used === 0) return isUnused(entry, hold) ? yield* release(entry, hold) : undefined
+    if (hold.used === 0) {
+      if (!isUnused(entry, hold)) return
+      // From now on nobody takes from it.
+      entry.holds.delete(hold)
+      return yield* release(entry, hold)
+    }
     entry.leaving.delete(hold)
     // Those that came since permits were given back have to wait.
     const wanted = Math.min(wantedOf(entry, hold), hold.ceiling)
@@ -480,19 +484,20 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
       hold.ceiling = 1
       // A write without an answer may have taken them all the same. The renewal shows it.
       const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
+      const raising = Effect.map(lease.raise(limit), (hasRaised) => {
+        // A contender that left meanwhile gives the lease back as it is.
+        const isRaised = hasRaised && !left.has(holding)
+        if (isRaised) {
+          hold.version = lease.seen().resourceVersion
+          hold.used = limit
+          holding.permits = limit
+        }
+        hold.ceiling = Number.POSITIVE_INFINITY
+        return isRaised ? nextToken(hold) : undefined
+      })
+      // What is given back next must know of the raised permits.
       return Effect.onError(
-        Effect.flatMap(hold.alone.withPermit(lease.raise(limit)), (hasRaised) => {
-          // A contender that left meanwhile gives the lease back as it is.
-          const isRaised = hasRaised && !left.has(holding)
-          if (isRaised) {
-            hold.version = lease.seen().resourceVersion
-            hold.used = limit
-            holding.permits = limit
-          }
-          hold.ceiling = Number.POSITIVE_INFINITY
-          const token = isRaised ? nextToken(hold) : undefined
-          return Effect.as(serve(entry), token)
-        }),
+        Effect.tap(hold.alone.withPermit(raising), () => serve(entry)),
         () => {
           hold.ceiling = Number.POSITIVE_INFINITY
           return lookAgain
