@@ -1,9 +1,9 @@
 /**
  * One long-lived child process that can be stopped, started again, frozen and thawed. It ends with its scope.
  *
- * The scoped release of `effect/process/ChildProcess` sends SIGTERM, then SIGKILL after a bound, and waits for the exit in
- * real time. Each child leads a process group of its own (Effect's default), so Ctrl-C reaches only the test run, which
- * then closes its scopes in order.
+ * When the scope closes, nobody needs what a process would save. So the scoped release of `effect/process/ChildProcess` sends
+ * SIGKILL, and waits for the exit in real time. Each child leads a process group of its own (Effect's default), so Ctrl-C
+ * reaches only the test run, which then closes its scopes in order.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -59,7 +59,8 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly heed?: (line: string) => void
 }): Effect.fn.Return<Daemon, never, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const parent = yield* Effect.scope
+  // A process that was started again ends in the place of the first one: after what was made later, such as its clients.
+  const parent = yield* Scope.fork(yield* Effect.scope)
   const lines: Array<string> = []
   let running: Running | undefined
 
@@ -88,7 +89,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const spawn = Effect.fnUntraced(function* (scope: Scope.Closeable) {
     const handle = yield* spawner.spawn(
-      ChildProcess.make(options.command, options.args, { stdin: "ignore", forceKillAfter: "2 seconds" })
+      ChildProcess.make(options.command, options.args, { stdin: "ignore", killSignal: "SIGKILL" })
     )
     options.guard.watch(handle.pid)
     const reader = yield* handle.all.pipe(
@@ -104,8 +105,6 @@ export const make = Effect.fnUntraced(function* (options: {
       Effect.ignore,
       Effect.forkIn(scope)
     )
-    // A frozen process would not see the SIGTERM.
-    yield* Scope.addFinalizer(scope, send("SIGCONT"))
     running = { handle, scope, reader }
   })
 
