@@ -121,9 +121,12 @@ describe("PermitProtocol.decide", () => {
     assert.deepInclude(decide(objectWith(two, lease(b, "2")), asking(c)), { labels: { [label]: "cccccccccccc" } })
   })
 
+  // What begins with the same name and is not the line's, such as the record of `Once`.
+  const ofOthers = { [`${key}-last-run`]: past, [`${key}-leases`]: "x", [`${key}-placement`]: "x" }
+
   it("removes an exclusive lock that has expired, with its queue", () => {
     const left = { [key]: past, [`${key}-holder`]: `x@${past}`, [`${key}-queue`]: "x", [`${key}-queue-x`]: "x" }
-    assert.deepInclude(decide({ ...empty, annotations: left }, asking(a)), {
+    assert.deepInclude(decide({ ...empty, annotations: { ...left, ...ofOthers } }, asking(a)), {
       patch: {
         [`${key}-holder`]: null,
         [`${key}-queue`]: null,
@@ -137,7 +140,7 @@ describe("PermitProtocol.decide", () => {
   it("removes the line of another limit in which all leases have expired", () => {
     const three = semaphore(3)
     const left = objectWith(three, lease(b, "1", 3, past), lease(c, "2", 1, past))
-    assert.deepInclude(decide(left, asking(a)), {
+    assert.deepInclude(decide({ ...left, annotations: { ...left.annotations, ...ofOthers } }, asking(a)), {
       patch: { ...three.removal(b), ...three.removal(c), [key]: "semaphore of 2", ...two.encode(lease(a, "50")) }
     })
     assert.strictEqual(decide(objectWith(three, lease(b, "1", 3, past), lease(c, "2")), asking(a))._tag, "Malformed")
@@ -148,6 +151,17 @@ describe("PermitProtocol.decide", () => {
     assert.deepStrictEqual(decide(exclusive, asking(a)), { _tag: "Malformed", key, value: expiry })
     const other = objectWith(semaphore(3), lease(b, "1"))
     assert.deepStrictEqual(decide(other, asking(a)), { _tag: "Malformed", key, value: "semaphore of 3" })
+  })
+
+  it("refuses what it does not know, whatever is in the line", () => {
+    for (const value of ["", "x", "semaphore of many", "semaphore of 2 or so", "rwlock/2"]) {
+      const found = { ...empty, annotations: { [key]: value } }
+      assert.deepStrictEqual(decide(found, asking(a)), { _tag: "Malformed", key, value })
+      const inLine = { ...objectWith(two, lease(b, "1", 2, past)) }
+      const later = { ...inLine, annotations: { ...inLine.annotations, [key]: value } }
+      assert.strictEqual(decide(later, asking(a))._tag, "Malformed")
+      assert.strictEqual(decide(later, asking(b))._tag, "Malformed")
+    }
   })
 
   const full = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3"), lease(d, "4"))
@@ -200,6 +214,52 @@ describe("PermitProtocol.decide", () => {
   })
 })
 
+describe("what a contender believes of the time", () => {
+  const decideAt = (earliest: number, latest: number, seen: ObjectSnapshot, contender: PermitProtocol.Asking) =>
+    PermitProtocol.decide(seen, { earliest, latest }, contender)
+  const end = at + 10_000
+
+  it("a lease stands up to its expiry, and is over after it, by the earliest that the time can be", () => {
+    const found = objectWith(two, lease(a, "1", 2))
+    assert.strictEqual(decideAt(end, end + 60_000, found, asking(b))._tag, "Wait")
+    assert.strictEqual(decideAt(end + 1, end + 1, found, asking(b))._tag, "Acquire")
+    const waiting = objectWith(two, lease(a, "1", 2), lease(b, "2", 1, LockRecord.expiryAt(end + 60_000)))
+    assert.strictEqual(decideAt(end, end + 3000, waiting, asking(b))._tag, "Wait")
+    assert.strictEqual(decideAt(end + 1, end + 3000, waiting, asking(b))._tag, "Keep")
+  })
+
+  it("it relies on what it claims by the latest that the time can be, and for no longer than its TTL", () => {
+    assert.deepInclude(decideAt(at - 3000, at + 2000, objectWith(two, lease(a, "1")), asking(a)), { validFor: 8000 })
+    const long = objectWith(two, lease(a, "1", 1, LockRecord.expiryAt(at + 60_000)))
+    assert.deepInclude(decideAt(at, at, long, asking(a)), { _tag: "Claim", validFor: 10_000 })
+  })
+
+  it("it keeps its place by the latest that the time can be", () => {
+    const found = objectWith(two, lease(a, "1", 2, LockRecord.expiryAt(at + 60_000)), lease(b, "2"))
+    assert.strictEqual(decideAt(at, at + 3000, found, asking(b))._tag, "Wait")
+    assert.strictEqual(decideAt(at, at + 3400, found, asking(b))._tag, "Keep")
+  })
+
+  it("it never shortens a lease of its own that it writes anew", () => {
+    const long = LockRecord.expiryAt(at + 60_000)
+    const found = objectWith(two, lease(a, "1", 2, past), lease(b, "2", 1, long))
+    assert.deepInclude(decide(found, asking(b)), {
+      write: {
+        expect: { annotations: { ...two.encode(lease(a, "1", 2, past)), ...two.encode(lease(b, "2", 1, long)) } },
+        annotations: { ...two.encode(lease(b, "2", 1, long)), ...two.removal(a) }
+      }
+    })
+  })
+})
+
+describe("a contender that needs several permits", () => {
+  it("does not begin with fewer, though its lease holds some", () => {
+    const found = objectWith(two, lease(a, "1"), lease(b, "2", 2))
+    assert.strictEqual(decide(found, asking(b, 2))._tag, "Wait")
+    assert.strictEqual(decide(found, asking(b, 2, two, 1))._tag, "Claim")
+  })
+})
+
 const labelOf = ({ write }: PermitProtocol.LeavePlan) => write.labels?.[`${key}-next`]
 
 const apply = (object: ObjectSnapshot, write: ConditionalPatch): ObjectSnapshot | undefined => {
@@ -249,6 +309,26 @@ describe("PermitProtocol.planLeave", () => {
       expect: { annotations: two.encode(lease(a, "1")) },
       annotations: two.removal(a)
     })
+  })
+
+  it("keeps as many permits as it says, at its place, whoever else is there", () => {
+    const three = semaphore(3)
+    const own = lease(a, "1", 3)
+    for (const others of [[], [lease(b, "2")]]) {
+      const found = objectWith(three, own, ...others)
+      const { otherwise, write } = leave(found, own, { keeps: 1 }, three)
+      assert.isUndefined(otherwise)
+      const after = apply(found, write)!
+      assert.deepStrictEqual(
+        PermitRecord.placed(three.decode(after.annotations)).map(({ granted, holderId, place }) => [
+          holderId,
+          place,
+          granted
+        ]),
+        [[a, "1", 1], ...others.map(({ holderId, place }) => [holderId, place, 1])]
+      )
+      assert.strictEqual(after.annotations[key], three.permits.mark)
+    }
   })
 
   const full = objectWith(two, lease(a, "1"), lease(b, "2"), lease(c, "3"), lease(d, "4"))
@@ -483,6 +563,51 @@ const randomOf = (seed: number) => () => {
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
 }
+
+describe("a release that a rule of the cluster refuses", () => {
+  it("gives the same permits back without a label, on condition that the lease is the one last written", () => {
+    const own = lease(a, "1", 2)
+    const found = objectWith(two, own, lease(b, "2"))
+    for (const [keeps, left] of [
+      [1, [a, b]],
+      [0, [b]]
+    ] as const) {
+      const write = PermitProtocol.plainLeave(two, leave(found, own, { keeps }))
+      assert.notProperty(write, "labels")
+      const line = PermitRecord.placed(two.decode(apply(found, write)!.annotations))
+      assert.deepStrictEqual(
+        line.map(({ granted, holderId }) => [holderId, granted]),
+        left.map((holderId) => [holderId, 1])
+      )
+      assert.isUndefined(apply(objectWith(two, lease(a, "1", 2, past)), write))
+    }
+  })
+})
+
+describe("whether others wait", () => {
+  it("is not said of the one that asks, nor of those that hold", () => {
+    const found = objectWith(two, lease(a, "1"), lease(b, "2", 2)).annotations
+    assert.isFalse(PermitProtocol.isAwaited(two, found, b))
+    assert.isTrue(PermitProtocol.isAwaited(two, found, a))
+  })
+})
+
+describe("what is left of a line", () => {
+  it("is removed only if nobody has come since", () => {
+    const left = { ...objectWith(two), labels: { [`${key}-next`]: "aaaaaaaaaaaa" } }
+    const write = PermitProtocol.tidy(two, left)!
+    assert.deepStrictEqual({ ...apply(left, write) }, { ...left, resourceVersion: "51", annotations: {}, labels: {} })
+    const joined = apply(left, PermitProtocol.join(now, asking(b), left))!
+    assert.isUndefined(apply(joined, write))
+  })
+
+  it("is not joined: a line without its mark might be another kind of lock by now", () => {
+    const join = PermitProtocol.join(now, asking(b), objectWith(two, lease(a, "1")))
+    assert.isUndefined(apply(empty, join))
+    assert.isUndefined(apply(objectWith(semaphore(3), lease(a, "1")), join))
+    assert.isUndefined(apply({ ...empty, annotations: { [key]: expiry } }, join))
+  })
+})
 
 describe("a join that arrives late", () => {
   const join = PermitProtocol.join(now, asking(a), undefined)

@@ -154,6 +154,8 @@ describe("kinds of locks on one object", () => {
   it("what one kind of lock has read of an object is not what another one reads", () => {
     const annotations = annotationsOf(two, lease(a, 1, "1"), lease(b, 1, "2"))
     assert.lengthOf(LockKind.semaphore(key, 2).decode(annotations).leases, 2)
+    assert.strictEqual(LockKind.semaphore(key, 3).decode(annotations)._tag, "Malformed")
+    assert.strictEqual(LockKind.semaphore(key, 2).decode(annotations)._tag, "Leases")
     assert.lengthOf(LockKind.semaphore("example.com/other", 2).decode(annotations).leases, 0)
     assert.strictEqual(LockKind.semaphore(key, 3).decode(annotations)._tag, "Malformed")
     assert.lengthOf(LockKind.semaphore(key, 2).decode(annotations).leases, 2)

@@ -1,7 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../src/Lock.ts"
 import * as ObjectStoreMemory from "../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../src/Semaphore.ts"
@@ -43,6 +47,66 @@ describe("Several.scopedAll", () => {
           assert.deepStrictEqual(yield* Lock.inspect("a"), { _tag: "Free" })
         })
       )
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.effect("acquires in one order, however they are named", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const noted = <H, R>({ acquire, id }: Several.Part<H, R>): Several.Part<H, R> => ({
+        id,
+        acquire: Effect.andThen(
+          Effect.sync(() => order.push(id)),
+          acquire
+        )
+      })
+      const parts = [noted(Several.lock("b")), noted(Several.shared("c")), noted(Several.permits("a", { limit: 1 }))]
+      yield* Effect.scoped(Several.scopedAll(parts as ReadonlyArray<(typeof parts)[number]>))
+      assert.deepStrictEqual(order, ["a", "b", "c"])
+    }).pipe(Effect.provide(layers))
+  )
+
+  const parts = [Several.permits("a", { limit: 1 }), Several.shared("b"), Several.lock("c")] as const
+
+  // All but the last can be had.
+  const waits = Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    yield* Scope.provide(Lock.scoped("c"), scope)
+    const waiting = yield* Effect.forkChild(Effect.exit(Effect.scoped(Several.scopedAll(parts))))
+    for (let millis = 0; millis < 10; millis++) yield* TestClock.adjust(1)
+    const [holder] = (yield* Semaphore.inspect("a")).holders
+    assert.isDefined(holder)
+    assert.lengthOf((yield* SharedLock.inspect("b")).holders, 1)
+    return { waiting, holderId: holder!.holder, ends: Scope.close(scope, Exit.void) }
+  })
+
+  const holdsNone = Effect.gen(function* () {
+    assert.deepStrictEqual((yield* Semaphore.inspect("a")).holders, [])
+    assert.deepStrictEqual((yield* SharedLock.inspect("b")).holders, [])
+    assert.deepStrictEqual(yield* Lock.inspect("c"), { _tag: "Free" })
+  })
+
+  it.effect("fails, and holds none, if one is lost while it waits for another", () =>
+    Effect.gen(function* () {
+      const { ends, holderId, waiting } = yield* waits
+      assert.isTrue(yield* Semaphore.break("a", holderId))
+      yield* TestClock.adjust("4 seconds")
+      const exit = yield* Fiber.join(waiting)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasFails(exit.cause))
+      assert.deepInclude(Cause.squash((exit as Exit.Failure<never, unknown>).cause), { _tag: "LockLost", id: "a" })
+      yield* ends
+      yield* TestClock.adjust("1 second")
+      yield* holdsNone
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.effect("holds none if it is interrupted while it waits", () =>
+    Effect.gen(function* () {
+      const { ends, waiting } = yield* waits
+      yield* Fiber.interrupt(waiting)
+      yield* ends
+      yield* TestClock.adjust("1 second")
+      yield* holdsNone
     }).pipe(Effect.provide(layers))
   )
 
