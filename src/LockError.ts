@@ -184,9 +184,9 @@ export class Lost extends Schema.Error<Lost>("kubelock/LockError/Lost")({
       case "TakenOver":
         return `another contender took it over. Holder now: ${holderOf(this) ?? "unknown"}`
       case "Removed":
-        return this.what === undefined
-          ? "another client removed its annotation"
-          : "another client removed the holder from the Lease"
+        return this.what === "leadership"
+          ? "another client removed the holder from the Lease"
+          : "another client removed its annotation"
       case "Deleted":
         return "the object was deleted or replaced"
       case "Expired":

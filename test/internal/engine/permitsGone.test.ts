@@ -3,6 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import type * as LockError from "../../../src/LockError.ts"
+import type { Holder } from "../../../src/SharedLock.ts"
 import { id, setUp, waitSchedule, wants, wantTogether } from "../../utils/lines.ts"
 
 describe("a process that sees that its lease is gone", () => {
@@ -75,6 +77,29 @@ describe("a process that sees that its lease is gone", () => {
       for (const one of [writer, next]) {
         assert.isTrue(one.has())
         yield* one.letGo
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the message of a loss", () => {
+  it.effect("says that an annotation was removed, if an operator took the permits away", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* aProcess("us")
+      for (const [{ break: take, inspect }, wanted, name] of [
+        [us.semaphore, us.semaphore.take(id, { limit: 1 }), 'permits of semaphore "gate"'],
+        [us.shared, us.shared.exclusive(id), 'shared lock "gate"']
+      ] as const) {
+        const taken = yield* wants<Holder, LockError.LockError>(wanted)
+        const { lost } = yield* Fiber.join(taken.fiber)
+        assert.isTrue(yield* take(id, (yield* inspect(id)).holders[0]!.holder))
+        const told = yield* Effect.forkChild(Effect.flip(lost))
+        yield* TestClock.adjust("4 seconds")
+        const { message } = yield* Fiber.join(told)
+        assert.include(message, `Lost ${name} (gate in memory) after`)
+        assert.include(message, ": another client removed its annotation.")
+        yield* taken.letGo
       }
     }).pipe(Effect.scoped)
   )
