@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import type { Held } from "../src/Held.ts"
 import * as Lock from "../src/Lock.ts"
+import * as LockError from "../src/LockError.ts"
 import * as ObjectStoreMemory from "../src/ObjectStoreMemory.ts"
 import * as Semaphore from "../src/Semaphore.ts"
 import * as Several from "../src/Several.ts"
@@ -42,7 +45,8 @@ describe("Several.scopedAll", () => {
         Effect.gen(function* () {
           yield* Semaphore.take("z", { limit: 3 })
           const parts = [Several.lock("a"), Several.permits("z", { limit: 2 })] as const
-          const error = yield* Effect.flip(Effect.scoped(Several.scopedAll(parts)))
+          // Although the scope goes on.
+          const error = yield* Effect.flip(Several.scopedAll(parts))
           assert.strictEqual(error._tag, "LockMismatch")
           assert.deepStrictEqual(yield* Lock.inspect("a"), { _tag: "Free" })
         })
@@ -97,6 +101,16 @@ describe("Several.scopedAll", () => {
       yield* ends
       yield* TestClock.adjust("1 second")
       yield* holdsNone
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.effect("fails if the last one is lost by the time that it comes", () =>
+    Effect.gen(function* () {
+      const lost = new LockError.Lost({ id: "b", object: "b", reason: "Expired", heldFor: Duration.zero })
+      const gone: Pick<Held, "guard"> = { guard: () => Effect.fail(lost) }
+      const parts = [Several.lock("a"), { id: "b", acquire: Effect.succeed(gone) }] as const
+      assert.strictEqual(yield* Effect.flip(Effect.scoped(Several.scopedAll(parts))), lost)
+      assert.deepStrictEqual(yield* Lock.inspect("a"), { _tag: "Free" })
     }).pipe(Effect.provide(layers))
   )
 
