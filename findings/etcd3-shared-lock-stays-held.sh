@@ -8,7 +8,7 @@
 # revokes the second's lease, which is gone already, and reports no error. The first lease is renewed in the background for good.
 # So one contended moment is enough, and all other processes are locked out until this one ends. Make a Lock for each acquisition.
 #
-# Seen, with leases of 2 s, 10 s after the first caller has its result:
+# Seen, with leases of 10 s, 25 s after the first caller has its result:
 #   a Lock for each: {"second":"EtcdLockFailedError","first":"its result","later":"free"}
 #   one Lock for both: {"second":"EtcdLockFailedError","first":"its result","later":"EtcdLockFailedError"}
 # Fails if the lock is free later, though it was one Lock for both, or is not with a Lock for each.
@@ -56,15 +56,14 @@ const measure = async (name, lockOfFirst, lockOfSecond) => {
   const second = await lockOfSecond.do(() => "acquired").catch(errorName)
   finish("its result")
   const seen = { second, first: await first.catch(errorName) }
-  await sleep(10_000)
-  seen.later = await client.lock(name).ttl(2).do(() => "free").catch(errorName)
+  await sleep(25_000)
+  seen.later = await client.lock(name).ttl(10).do(() => "free").catch(errorName)
   return JSON.stringify(seen)
 }
-const lock = (name) => client.lock(name).ttl(2)
-const each = await measure("a", lock("a"), lock("a"))
-console.log("a Lock for each:", each)
+const lock = (name) => client.lock(name).ttl(10)
 const shared = lock("b")
-const both = await measure("b", shared, shared)
+const [each, both] = await Promise.all([measure("a", lock("a"), lock("a")), measure("b", shared, shared)])
+console.log("a Lock for each:", each)
 console.log("one Lock for both:", both)
 const expected = (later) => JSON.stringify({ second: "EtcdLockFailedError", first: "its result", later })
 process.exit(each === expected("free") && both === expected("EtcdLockFailedError") ? 0 : 1)
