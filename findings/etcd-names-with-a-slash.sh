@@ -9,8 +9,8 @@
 # clientv3/concurrency, which etcd's lock service uses, too. Escape the slashes of a name, or hash it.
 #
 # Seen:
-#   "a" within 10 s, while "a/b" is held: not acquired
-#   "a/b" within 10 s, while "a" is held: acquired
+#   "a", while "a/b" is held: not acquired in 10 s
+#   "a/b", while "a" is held: acquired
 #   etcdctl, leader of "c": leader of c/d
 #   etcd3, leader of "c": leader of c/d
 # Fails if one of the four is different.
@@ -63,20 +63,20 @@ const hasPrinted = async (lines, times, limit = Infinity) => {
   for (let n = 0; n < limit && lines.text.split("\n").length <= times; n++) await sleep(100)
   return lines.text.split("\n").length > times
 }
-const whileHeld = async (held, wanted) => {
+const whileHeld = async (held, wanted, seconds) => {
   const holder = etcdctl("lock", held)
   await hasPrinted(holder, 1)
-  const isAcquired = await hasPrinted(etcdctl("lock", wanted), 1, 100)
-  console.log(`"${wanted}" within 10 s, while "${held}" is held:`, isAcquired ? "acquired" : "not acquired")
+  const isAcquired = await hasPrinted(etcdctl("lock", wanted), 1, seconds * 10)
+  console.log(`"${wanted}", while "${held}" is held:`, isAcquired ? "acquired" : `not acquired in ${seconds} s`)
   return isAcquired
 }
-const lower = await whileHeld("a/b", "a")
+const lower = await whileHeld("a/b", "a", 10)
 const ended = children.splice(1).map((child) => {
   child.kill("SIGINT")
   return once(child, "exit")
 })
 await Promise.all(ended)
-const upper = await whileHeld("a", "a/b")
+const upper = await whileHeld("a", "a/b", 60)
 
 await hasPrinted(etcdctl("elect", "c/d", "leader of c/d"), 2)
 const listener = etcdctl("elect", "-l", "c")
