@@ -10,7 +10,7 @@
 # leader's node on, until a pod starts anew. What an elector promises has to be tried with a candidate that has waited for several
 # leases.
 #
-# Seen, with leases of 2 s and a renewal each second, 20 s after the leader stopped, or was killed:
+# Seen, with leases of 6 s and a renewal each second, 20 s after the leader stopped, or was killed:
 #   stopped: {"holder":"nobody","candidate leads":false,"a new one leads":true}
 #   killed: {"holder":"first","candidate leads":false,"a new one leads":true}
 # Fails if the candidate leads in one of the two, or a new one does not.
@@ -77,7 +77,7 @@ JS
 cat >candidate.mjs <<'JS'
 import { Elector } from "@codedependant/kubernetes-leader-election"
 const [identity, lease_name] = process.argv.slice(2)
-const elector = new Elector({ identity, lease_name, lease_duration_sec: 2, renew_interval_ms: 1000 })
+const elector = new Elector({ identity, lease_name, lease_duration_sec: 6, renew_interval_ms: 1000 })
 elector.on(Elector.EVENTS.LEADERSHIP_ACQUIRED, () => process.send("leads"))
 elector.on(Elector.EVENTS.LEADERSHIP_LOST, () => process.send("lost"))
 await elector.start()
@@ -114,7 +114,7 @@ const succession = async (lease, end) => {
   await until(first, "leads")
   const second = candidate("second", lease)
   await until(second, "started")
-  await sleep(10_000)
+  await sleep(15_000)
   first.child.kill(end)
   await sleep(20_000)
   const path = `/apis/coordination.k8s.io/v1/namespaces/default/leases/${lease}`
