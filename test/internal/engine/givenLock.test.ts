@@ -8,6 +8,9 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Held } from "../../../src/Held.ts"
 import * as LockError from "../../../src/LockError.ts"
 import { holderKey as holderKeyOf } from "../../../src/LockRecord.ts"
+import * as Lock from "../../../src/Lock.ts"
+import { ObjectStore } from "../../../src/ObjectStore.ts"
+import type { FaultyStore } from "../../utils/FaultyStore.ts"
 import * as lockSessions from "../../utils/lockSessions.ts"
 import { id, key, pass, setUp } from "../../utils/processes.ts"
 
@@ -303,6 +306,77 @@ describe("a handle", () => {
       yield* pass(8000, 100)
       const exit = yield* Fiber.join(renewing)
       assert.deepInclude(Exit.isSuccess(exit) ? exit.value : {}, { _tag: "LockStale", reason: "Removed" })
+    }).pipe(Effect.scoped)
+  )
+
+  // A process between whose reading and writing something happens, or whose write something changes.
+  const over = (
+    { store }: Pick<FaultyStore, "store">,
+    write: (compareAndSwap: ReturnType<typeof store.compareAndSwap>) => ReturnType<typeof store.compareAndSwap>
+  ) =>
+    Lock.make().pipe(
+      Effect.provideService(ObjectStore, {
+        ...store,
+        compareAndSwap: (...args) => write(store.compareAndSwap(...args))
+      })
+    )
+
+  it.effect("that another one adopts between the reading and the write of a renewal is the other's", () =>
+    Effect.gen(function* () {
+      const { held, holder, leave, them, us } = yield* setUpTwo
+      const handle = yield* held.give("1 minute")
+      yield* leave
+      const scope = yield* Scope.make()
+      let adopted: Held | undefined
+      const third = yield* over(us, (writing) =>
+        Effect.andThen(
+          Effect.orDie(
+            Effect.map(Scope.provide(them.lock.adopt(handle), scope), (held) => {
+              adopted ??= held
+            })
+          ),
+          writing
+        )
+      )
+      const renewing = yield* start(Effect.flip(third.renewGiven(handle, "5 minutes")))
+      yield* pass(2000, 100)
+      const exit = yield* Fiber.join(renewing)
+      assert.deepInclude(Exit.isSuccess(exit) ? exit.value : {}, { _tag: "LockStale", reason: "TakenOver" })
+      assert.strictEqual(yield* holder, "them")
+      yield* pass(8000, 100)
+      assert.isTrue(yield* adopted!.isValid)
+      yield* Scope.close(scope, Exit.void)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is not adopted by a write that the server accepts and does not store", () =>
+    Effect.gen(function* () {
+      const { held, holder, leave, us } = yield* setUpTwo
+      const handle = yield* held.give("1 minute")
+      yield* leave
+      const third = yield* over(us, () => Effect.asSome(Effect.orDie(us.sound.read(id))))
+      const adopting = yield* start(Effect.flip(Effect.scoped(third.adopt(handle))))
+      yield* pass(12_000, 500)
+      const exit = yield* Fiber.join(adopting)
+      assert.deepInclude(Exit.isSuccess(exit) ? exit.value : {}, { _tag: "LockAltered" })
+      assert.strictEqual(yield* holder, "us")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("whose adoption got no answer is relied on for no longer than the lease that stands", () =>
+    Effect.gen(function* () {
+      const { held, leave, them } = yield* setUpTwo
+      const handle = yield* held.give("1 minute")
+      yield* leave
+      them.faults.push(["write", "Unanswered"])
+      const adopting = yield* start(them.lock.adopt(handle, { renewEvery: false }))
+      yield* pass(6000, 100)
+      const exit = yield* Fiber.join(adopting)
+      const adopted = Exit.isSuccess(exit) ? (exit.value as Held) : assert.fail("it is not adopted")
+      assert.isTrue(yield* adopted.isValid)
+      // It lasts for ten seconds from its write on, and one of rounding. The answer took five of them.
+      yield* pass(5500, 100)
+      assert.isFalse(yield* adopted.isValid)
     }).pipe(Effect.scoped)
   )
 
