@@ -154,6 +154,29 @@ describe("a run that is due", () => {
     }).pipe(Effect.provide(silent))
   )
 
+  it.effect("is interrupted if its lock is lost, before another replica does it", () =>
+    Effect.gen(function* () {
+      const { aReplica, memory } = yield* setUp
+      const happened: Array<string> = []
+      const noted = (what: string) => Effect.sync(() => happened.push(what))
+      const faulty = FaultyStore.over(memory)
+      const cutOff = yield* aReplicaOn(faulty.store)
+      const first = yield* Effect.onInterrupt(Effect.never, () => noted("the first has stopped")).pipe(
+        (work) => cutOff(Once.run(id, noon)(work)),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 second")
+      FaultyStore.failAll(faulty, "Refused")
+      const replica = yield* aReplica
+      const other = yield* Effect.forkChild(replica(Once.run(id, noon)(noted("the second works"))))
+      yield* TestClock.adjust("30 seconds")
+      assert.isTrue(Option.isSome(yield* Fiber.join(other)))
+      assert.deepStrictEqual(happened, ["the first has stopped", "the second works"])
+      assert.strictEqual((yield* Fiber.join(first))._tag, "LockLost")
+    }).pipe(Effect.provide(silent))
+  )
+
   it.effect("is recorded once its work is done, although the replica is interrupted at that moment", () =>
     Effect.gen(function* () {
       const { memory, record } = yield* setUp
