@@ -47,15 +47,14 @@ const contender = Effect.fnUntraced(function* (identity: string, session: boolea
   )
   const acquireOne = Effect.fnUntraced(function* (id: string) {
     const scope = yield* Scope.make()
-    const held = yield* Scope.provide(Lock.scoped(id), scope)
-    return { held, letGo: Scope.close(scope, Exit.void) }
+    return { held: yield* Scope.provide(Lock.scoped(id), scope), scope }
   })
   const acquire = (id: string) => Effect.provide(acquireOne(id), context)
   // The services of the program are provided once, not once for each lock.
   const acquireAll = (ids: ReadonlyArray<string>) =>
     Effect.provide(Effect.forEach(ids, acquireOne, { concurrency }), context)
   // The session is open from the second lock on.
-  yield* Effect.flatMap(acquire(`first-of-${identity}`), ({ letGo }) => letGo)
+  yield* Effect.flatMap(acquire(`first-of-${identity}`), letGo)
   yield* Effect.sleep("200 millis")
   return { ...client, acquire, acquireAll, ends: Scope.close(scope, Exit.void) }
 })
@@ -66,8 +65,10 @@ const lostOf = (helds: ReadonlyArray<{ readonly held: Held }>) =>
     (valid) => valid.filter((isValid) => !isValid).length
   )
 
-const letAllGo = (helds: ReadonlyArray<{ readonly letGo: Effect.Effect<void> }>) =>
-  Effect.forEach(helds, ({ letGo }) => letGo, { concurrency, discard: true })
+const letGo = ({ scope }: { readonly scope: Scope.Closeable }) => Scope.close(scope, Exit.void)
+
+const letAllGo = (helds: ReadonlyArray<{ readonly scope: Scope.Closeable }>) =>
+  Effect.forEach(helds, letGo, { concurrency, discard: true })
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
@@ -83,11 +84,12 @@ const freshIds = (count: number) => {
   return Array.from({ length: count }, (_, index) => `sessions-${names}-${index}`)
 }
 
-// Nobody waits: writes, CPU time and memory.
+// Nobody waits: writes, CPU time and memory. That of a lock is with its scope, and without its name.
 const holding = Effect.fnUntraced(function* (count: number, seconds: number, session: boolean) {
   const us = yield* contender("us", session)
+  const ids = freshIds(count)
   const before = yield* heapUsed
-  const helds = yield* us.acquireAll(freshIds(count))
+  const helds = yield* us.acquireAll(ids)
   const memory = ((yield* heapUsed) - before) / count
   // Until all are under the session.
   yield* Effect.sleep("4 seconds")
@@ -148,7 +150,7 @@ const crashing = Effect.fnUntraced(function* (count: number, session: boolean) {
 const cycles = Effect.fnUntraced(function* (rounds: number) {
   const [withOne, without] = [yield* contender("with", true), yield* contender("without", false)]
   const samples = { with: Array.of<number>(), without: Array.of<number>() }
-  const cycle = ({ acquire }: typeof withOne, id: string) => Effect.flatMap(acquire(id), ({ letGo }) => letGo)
+  const cycle = ({ acquire }: typeof withOne, id: string) => Effect.flatMap(acquire(id), letGo)
   const turns = [
     timed(samples.with, Effect.repeat(cycle(withOne, "cycle-with"), { times: 49 })),
     timed(samples.without, Effect.repeat(cycle(without, "cycle-without"), { times: 49 }))
