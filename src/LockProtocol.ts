@@ -351,9 +351,10 @@ export const nextLease = (
 export const newLease = (now: ServerTime, contender: Contender, own?: Lease | RecordedLease): Lease => {
   const session = contender.renews ? contender.sessions?.current() : undefined
   const existing = own?.session === undefined ? own?.expiry : undefined
-  return session === undefined
-    ? nextLease(now, contender, existing)
-    : { ...nextLease(now, { ...contender, ttl: sessionLeaseTtl }, existing), session }
+  if (session === undefined) return nextLease(now, contender, existing)
+  const { holderId } = contender
+  const { expiry } = nextLease(now, { holderId, ttl: sessionLeaseTtl }, existing)
+  return { holderId, expiry, session }
 }
 
 /** The TTL of a lease, in milliseconds: that of its contender, unless it is under a session. */

@@ -3,6 +3,7 @@ import type * as Scope from "effect/Scope"
 import type { LockPolicy } from "../../LockPolicy.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Acquisition } from "../protocol/acquisitionState.ts"
+import type { ClockReading } from "../time/clockReading.ts"
 import type { Timers } from "../time/timers.ts"
 import type { Absentees } from "./absentees.ts"
 import type { Closing } from "./closing.ts"
@@ -28,11 +29,14 @@ export interface Engine {
 /**
  * One contender. `waitBudget` says how long it goes on waiting. `releaseInBackground`: it does not wait for a hand-over when it leaves
  * the lock. `attributes` go with every metric.
+ *
+ * Once it has the lock it waits no more, and keeps neither the time when it began nor a budget of its own: a process may hold thousands.
  */
 export interface Contender extends Acquisition {
   readonly engine: Engine
   readonly policy: LockPolicy
-  readonly waitBudget: WaitBudget
+  startedAt: ClockReading
+  waitBudget: WaitBudget
   readonly releaseInBackground: boolean
   readonly attributes: Readonly<Record<string, string>>
 }

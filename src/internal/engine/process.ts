@@ -152,7 +152,11 @@ export const make = Effect.fnUntraced(function* (
         return Effect.flatMap(opened === undefined ? begun : Effect.andThen(restore(opened), begun), (contender) =>
           Effect.flatMap(
             acquiring(contender, acquisition(contender, { snapshot: options?.snapshot, queued: false }, restore)),
-            (holding) => take(contender, holding)
+            (holding) => {
+              contender.startedAt = holding.lease.issuedAt
+              contender.waitBudget = waitBudget.over
+              return take(contender, holding)
+            }
           )
         )
       }),

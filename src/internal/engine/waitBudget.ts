@@ -27,7 +27,7 @@ export const ahead = 1000
 /** Makes a budget. The first step begins at `startedAt` (milliseconds on the monotonic clock), or when it is first asked for. */
 export const make = (schedule: WaitSchedule, startedAt?: number): WaitBudget => new Budget(schedule, startedAt)
 
-/** Each lock that is held keeps one, and most never waited. */
+/** Most acquisitions never wait. */
 class Budget implements WaitBudget {
   readonly #schedule: WaitSchedule
   readonly #startedAt: number | undefined
@@ -50,6 +50,9 @@ class Budget implements WaitBudget {
     return left(this.#steps, input, atLeast)
   }
 }
+
+/** The budget of all that have what they waited for: nothing is left of it. */
+export const over: WaitBudget = { left: () => Effect.succeedNone }
 
 /** The steps of a schedule. `ends` is when those end that are not over. */
 interface Steps {

@@ -34,8 +34,8 @@ export interface Terms {
  *
  * - `lease`: the lease as last written.
  * - `issuedAt`, `validFor`: from when, and for how long (milliseconds), this process relies on it.
- * - `written`: all expiries that this hold may have written. A lease of this holder with another expiry was handed over later, to
- *   a contender that is long gone.
+ * - `written`: the expiries that this hold may have written besides that of `lease`. A lease of this holder with yet another expiry was
+ *   handed over later, to a contender that is long gone.
  * - `snapshot`: the object as last seen, and `uid` its uid when the lock was acquired.
  * - `phase`: `Committing` while a commit is under way, `Giving` while the lock is being given away, `Released` after either and after the
  *   release.
@@ -80,7 +80,7 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant, terms: Pic
   lease,
   issuedAt,
   validFor: relyOn(lease, validFor, terms),
-  written: [lease.expiry],
+  written: nothingElse,
   snapshot,
   uid: snapshot.uid,
   phase: "Held",
@@ -88,6 +88,8 @@ export const begin = ({ issuedAt, lease, snapshot, validFor }: Grant, terms: Pic
   session: lease.session,
   loss: undefined
 })
+
+const nothingElse: ReadonlyArray<string> = []
 
 // The deadline of a lease under a session is that of the session.
 const relyOn = ({ session }: Lease, validFor: number, { renewDeadline }: Pick<Terms, "renewDeadline">): number =>
@@ -239,7 +241,7 @@ export const onAnswer = (
           lease: renewal.lease,
           issuedAt: renewal.issuedAt,
           validFor: renewal.validFor,
-          written: [renewal.lease.expiry],
+          written: nothingElse,
           snapshot: answer.snapshot,
           inDoubt: state.inDoubt - renewal.settles
         },
@@ -285,12 +287,22 @@ const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, 
   { _tag: "Lost", loss: { reason, seen: {} } }
 ]
 
+// The lease that it had before may have been written, too.
+const withLease = (state: State, lease: Lease): State => ({
+  ...state,
+  lease,
+  written: lease.expiry === state.lease.expiry ? state.written : [...state.written, state.lease.expiry]
+})
+
 // A lease with permits stays its holder's for as long as it is at its place: a write of the acquisition may have arrived late. A lease at
 // another place was added by a late join after somebody had removed it.
 const isOwn = (
   { lease, written }: State,
   found: Extract<LockProtocol.LeaseCheck, { readonly _tag: "Ours" }>
-): boolean => (lease.place === undefined ? written.includes(found.expiry) : found.lease.place === lease.place)
+): boolean =>
+  lease.place === undefined
+    ? found.expiry === lease.expiry || written.includes(found.expiry)
+    : found.lease.place === lease.place
 
 // Did an earlier renewal whose answer was lost change the lease, or another process? A lease of ours that was found is valid until its
 // expiry, by the latest that the server's clock can be.
@@ -312,7 +324,7 @@ const onFound = (
         ]
       }
       const validFor = relyOn(check.lease, check.expiresAt - now.server.latest, terms)
-      const found = { ...state, lease: check.lease, snapshot }
+      const found = { ...withLease(state, check.lease), snapshot }
       return retry(validFor > remaining(state, now.clock) ? { ...found, issuedAt: now.clock, validFor } : found)
     }
     case "Removed":

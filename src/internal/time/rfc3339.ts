@@ -54,8 +54,15 @@ export const parse = (value: string): Instant | undefined => {
 }
 
 /** Writes whole seconds since 1970 in UTC, in the form that Go writes: `2026-11-24T10:20:00Z`. */
-export const format = (seconds: number): string =>
-  `${DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, 19)}Z`
+export const format = (seconds: number): string => {
+  if (last.seconds !== seconds) {
+    last = { seconds, text: `${DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, 19)}Z` }
+  }
+  return last.text
+}
+
+// Leases that are written in the same second end at the same time, and share its text: a process may hold thousands.
+let last = { seconds: Number.NaN, text: "" }
 
 /** Writes milliseconds since 1970 in UTC, with six digits after the second, as a MicroTime of Kubernetes must have them. */
 export const formatMicros = (millis: number): string =>

@@ -47,6 +47,48 @@ describe("a holder of permits whose renewal is refused", () => {
   })
 })
 
+describe("a holder whose renewals get no answer", () => {
+  const exclusive = LockKind.exclusive("example.com/lock")
+  const terms = { kind: exclusive, holderId, ttl: 10_000, renewEvery: 3000, renewDeadline: Number.POSITIVE_INFINITY }
+  const nowAt = (seconds: number) => {
+    const wall = at + seconds * 1000
+    return { clock: { monotonic: seconds * 1000, wall }, server: { earliest: wall, latest: wall } }
+  }
+  const leaseUntil = (seconds: number) => ({ holderId, expiry: LockRecord.expiryAt(at + seconds * 1000) })
+  const objectUntil = (seconds: number) => ({
+    uid: "u",
+    resourceVersion: "60",
+    annotations: exclusive.encode(leaseUntil(seconds)) as Record<string, string>,
+    labels: {}
+  })
+  const begun = holding.begin(
+    {
+      lease: leaseUntil(10),
+      issuedAt: now.clock,
+      validFor: 10_000,
+      tookOverFrom: undefined,
+      displaced: 0,
+      snapshot: objectUntil(10)
+    },
+    terms
+  )
+  const [once] = holding.planRenewal(begun, terms, nowAt(1))
+  const [state] = holding.planRenewal(once, terms, nowAt(2))
+  const finds = (state: holding.State, seconds: number) =>
+    holding.onReading(state, terms, { _tag: "Found", snapshot: objectUntil(seconds) }, nowAt(3))
+
+  it("has each lease for its own that it may have written, in whatever order it finds them", () => {
+    let last = state
+    for (const seconds of [12, 10, 11, 12, 10]) {
+      const [after, next] = finds(last, seconds)
+      assert.strictEqual(next._tag, "Retry")
+      assert.deepStrictEqual(after.lease, leaseUntil(seconds))
+      last = after
+    }
+    assert.strictEqual(finds(last, 13)[1]._tag, "Lost")
+  })
+})
+
 describe("a holder whose clock is slow", () => {
   it("does not rely on its lease any more when a server that is ahead ends it for another process", () => {
     for (const ttl of [3000, 10_000, 60_000]) {
