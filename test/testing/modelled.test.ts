@@ -307,7 +307,12 @@ describe("the modelled part", () => {
       for (const body of [object("Pod", field(1, field(1, "a"))), object("ConfigMap", field(9, "a")), "k8s", "\n"]) {
         const refused = yield* sendIt(maps, body)
         assert.strictEqual(refused.json.reason, "NotImplemented", JSON.stringify(body))
+        assert.include(refused.json.message, "send JSON")
       }
+      // JSON would not help.
+      const account = object("ServiceAccount", field(1, field(1, "a")))
+      const unknown = yield* sendIt(maps.replace("configmaps", "serviceaccounts"), account)
+      assert.include(unknown.json.message, "does not know serviceaccounts")
     })
   )
 

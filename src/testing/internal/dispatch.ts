@@ -141,21 +141,25 @@ const version = Reply.json(
   })
 )
 
+/** What a request is answered whose body cannot be read: that there is no such resource, or else that the body is not known. */
+export const refuseBody = (state: State, path: Path, lack: string): Reply.Reply => {
+  const unreadable = Reply.notImplemented(`cannot read ${lack}: send JSON`)
+  if (path._tag !== "Resource" || findReview(path.target) !== undefined) return unreadable
+  const found = state.catalog.find(path.target)
+  return "kind" in found ? unreadable : missing(found, path.target)
+}
+
+const missing = ({ _tag }: Exclude<Found, { readonly kind: Kind }>, target: Target): Reply.Reply =>
+  _tag === "NotModelled" ? notModelled(target) : Reply.unknownResource(isBuiltInGroup(target.group))
+
 const toResource = (state: State, request: Request, target: Target): Result.Result<Answer, Reply.Reply> => {
   const review = findReview(target)
   if (review !== undefined) return toReview(state, request, target, review)
   const found = state.catalog.find(target)
-  const builtIn = isBuiltInGroup(target.group)
-  switch (found._tag) {
-    case "NotModelled":
-      return request.seen.verb === "list" && limits.has(target.plural)
-        ? Result.succeed(emptyList(state.table, limits.get(target.plural)!))
-        : Result.fail(notModelled(target))
-    case "Unknown":
-      return Result.fail(Reply.unknownResource(builtIn))
-    default:
-      return toKind(state, request, target, found)
-  }
+  if ("kind" in found) return toKind(state, request, target, found)
+  return found._tag === "NotModelled" && request.seen.verb === "list" && limits.has(target.plural)
+    ? Result.succeed(emptyList(state.table, limits.get(target.plural)!))
+    : Result.fail(missing(found, target))
 }
 
 // `kubectl describe namespace` asks for what limits a namespace. Nothing does, since none of them can be made.

@@ -6,10 +6,10 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import { type Answer, authenticate, dispatch, forbid, type State, verbOf } from "./dispatch.ts"
+import { type Answer, authenticate, dispatch, forbid, refuseBody, type State, verbOf } from "./dispatch.ts"
 import type { Fault, Faults, Moment } from "./faults.ts"
 import { isProtobuf, readProtobuf } from "./protobufBody.ts"
-import { badRequest, bodyTooLarge, notImplemented, text as textReply } from "./reply.ts"
+import { badRequest, bodyTooLarge, text as textReply } from "./reply.ts"
 import { parse as parsePath } from "./requestPath.ts"
 import type { RequestLog } from "./requests.ts"
 
@@ -89,7 +89,7 @@ export const makeHandler = (
       const read: Effect.Effect<Answer, HttpServerError.HttpServerError> = isProtobuf(contentType)
         ? Effect.map(request.arrayBuffer, (bytes) =>
             Result.match(readProtobuf(new Uint8Array(bytes)), {
-              onFailure: (lack) => notImplemented(`cannot read ${lack}: send JSON`),
+              onFailure: (lack) => refuseBody(options, path, lack),
               onSuccess: (draft) => answer(JSON.stringify(draft), "application/json")
             })
           )
