@@ -48,6 +48,14 @@ describe("kubelock doctor", () => {
     assert.deepStrictEqual(await Effect.runPromise(kubelock.server.list(Resource.configMap, "default")), [])
   })
 
+  it("does not take the page of a proxy for an API server", async () => {
+    const page = Fault.Answer({ at: "Request", status: 200, contentType: "text/html", body: "<html>Sign in</html>" })
+    const { code, of } = await found(kubelock.server.inject(page))
+    assert.deepStrictEqual([code, of("cluster").status], [1, "failed"])
+    assert.match(of("cluster").detail, /: what answers does not tell its version: it is no API server\.$/)
+    assert.isUndefined(of("leases"))
+  })
+
   it("names the verbs that are missing, and fails if there are no locks without them", async () => {
     const patch = await found(forbidding(({ method, path }) => method === "PATCH" && path.includes("/configmaps")))
     assert.strictEqual(patch.code, 1)

@@ -24,13 +24,13 @@ const get = (api: ApiClient, path: string) => {
 
 /** Finds out what answers. */
 export const server = (api: ApiClient, url: string, namespace: string, source: string) =>
-  Effect.map(get(api, "/version"), (body) => {
-    const version = Option.match(decodeVersion(body), {
-      onNone: () => "something that does not tell its version",
-      onSome: ({ gitVersion }) => `Kubernetes ${gitVersion}`
+  Effect.flatMap(get(api, "/version"), (body) =>
+    Option.match(decodeVersion(body), {
+      onNone: () => Effect.fail({ message: "what answers does not tell its version: it is no API server." }),
+      onSome: ({ gitVersion }) =>
+        Effect.succeed(ok("cluster", `Kubernetes ${gitVersion} at ${url}, namespace ${namespace}, by ${source}`))
     })
-    return ok("cluster", `${version} at ${url}, namespace ${namespace}, by ${source}`)
-  })
+  )
 
 /** Finds out whether Leases are served, which elections need. */
 export const leases = (api: ApiClient): Effect.Effect<Finding> =>
