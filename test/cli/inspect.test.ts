@@ -10,7 +10,7 @@ import * as Lock from "../../src/Lock.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as ObjectStoreKubernetes from "../../src/ObjectStoreKubernetes.ts"
 import * as Resource from "../../src/Resource.ts"
-import { Fault } from "../../src/testing/ApiServer.ts"
+import { Fault, type SeenRequest } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
 const kubelock = Kubelock.forTests()
@@ -58,6 +58,26 @@ const inspected = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<
   const { code, stderr, stdout } = await kubelock.run(["inspect", "-o", "json", ...args])
   assert.deepStrictEqual([code, stderr], [0, ""])
   return (JSON.parse(stdout) as { readonly items: ReadonlyArray<Item> }).items
+}
+
+const farAhead = "2099-01-01T00:00:00Z"
+
+/** A lock under a session, and the session, whose Lease says when it was renewed. `incarnation` is the one that the Lease has. */
+const putUnderSession = async (
+  name: string,
+  number: number,
+  renewTime: string,
+  incarnation = "owner/aaaaaaaaaaaa.1"
+) => {
+  const session = `kubelock-session-${number}`
+  const spec = { holderIdentity: incarnation, leaseDurationSeconds: 10, leaseTransitions: 0, renewTime }
+  const metadata = { name: session, labels: { "app.kubernetes.io/managed-by": "kubelock" } }
+  const lease = await Effect.runPromise(kubelock.server.put(Resource.lease, "default", { metadata, spec }))
+  const reference = `default/${session} ${lease.metadata.uid} owner/aaaaaaaaaaaa.1`
+  await put(name, {
+    "kubelock.dev/lock": farAhead,
+    "kubelock.dev/lock-holder": `owner/bbbbbbbbbbbb.1 ${reference}@${farAhead}`
+  })
 }
 
 describe.concurrent("kubelock inspect", () => {
@@ -164,6 +184,97 @@ describe.concurrent("kubelock inspect", () => {
     const { code, stdout } = await watching.ended
     assert.strictEqual(code, 143)
     for (const line of stdout.trim().split("\n")) assert.strictEqual((JSON.parse(line) as Item).name, "seen")
+  })
+})
+
+describe("kubelock inspect of locks under sessions", () => {
+  beforeAll(async () => {
+    await putUnderSession("session-lives", 1, "2098-12-31T23:59:50.000000Z")
+    await putUnderSession("session-expired", 2, time)
+    await putUnderSession("session-ended", 3, "2098-12-31T23:59:50.000000Z", "other/cccccccccccc.1")
+  })
+
+  const holder = "owner/bbbbbbbbbbbb.1"
+
+  it("tells when the session expires, not the record, and calls expired what can be had", async () => {
+    const items = new Map((await inspected()).map((item) => [item.name, item]))
+    const saidOf = (name: string) => [items.get(name)!.state, items.get(name)!.holders[0]]
+    assert.deepStrictEqual(saidOf("session-lives"), [
+      "Held",
+      { holder, session: "kubelock-session-1", expires: farAhead, isExpired: false }
+    ])
+    const expires = "2026-11-28T02:00:10Z"
+    assert.deepStrictEqual(saidOf("session-expired"), [
+      "Expired",
+      { holder, session: "kubelock-session-2", expires, isExpired: true }
+    ])
+    assert.deepStrictEqual(saidOf("session-ended"), [
+      "Expired",
+      { holder, session: "kubelock-session-3", isExpired: true }
+    ])
+    assert.strictEqual(items.get("kubelock-session-1")!.kind, "session")
+  })
+
+  it("reads the Lease of the session of the one lock that was named, and names the session if it may not", async () => {
+    const one = ["inspect", "session-expired", "--resource", "configmaps"]
+    assert.match((await kubelock.run(one)).stdout, / Expired .* ago +0\n$/)
+    const { stderr, stdout } = await Effect.runPromise(
+      Effect.scoped(
+        Effect.andThen(
+          kubelock.server.inject(Fault.Forbid({}), { when: ({ path }) => path.includes("/leases") }),
+          Effect.promise(() => kubelock.run(one))
+        )
+      )
+    )
+    assert.strictEqual(stderr, "")
+    assert.match(stdout, / Held .* with kubelock-session-2 +0\n$/)
+  })
+})
+
+describe("an API server that is busy", () => {
+  it.each(["inspect", "break"])("is asked again by kubelock %s when it says so", async (verb) => {
+    await put("busy", { "kubelock.dev/lock": farAhead })
+    const tooMany = Fault.Answer({ at: "Request", status: 429, headers: { "retry-after": "0" }, body: "busy" })
+    const when = ({ path }: SeenRequest) => path.endsWith("/busy")
+    const { code, stderr } = await Effect.runPromise(
+      Effect.scoped(
+        Effect.andThen(
+          kubelock.server.inject(tooMany, { when, times: 1 }),
+          Effect.promise(() => kubelock.run([verb, "busy", ...(verb === "break" ? ["--yes"] : [])]))
+        )
+      )
+    )
+    assert.strictEqual(code, 0, stderr)
+  })
+})
+
+describe("kubelock inspect -w in a pipe", () => {
+  it("tells that a lock has expired, which no event does", async () => {
+    const watching = kubelock.start(["inspect", "runs-out", "-w", "-o", "json"])
+    const soon = new Date(Date.now() + 5000).toISOString().replace(/\.\d+/, "")
+    await put("runs-out", { "kubelock.dev/lock": soon })
+    await watching.says('"state":"Held"')
+    await watching.says('"state":"Expired"')
+    watching.process.kill()
+    await watching.ended
+  })
+
+  it("tells that an object was deleted while the watch was broken", async () => {
+    await put("unseen", { "kubelock.dev/lock": farAhead })
+    const watching = kubelock.start(["inspect", "unseen", "-w", "-o", "json"])
+    await watching.says('"state":"Held"')
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          yield* kubelock.server.freezeWatches
+          yield* kubelock.server.remove(Resource.configMap, "default", "unseen")
+          yield* kubelock.server.endWatches("Abruptly")
+          yield* Effect.promise(() => watching.says('"state":"Deleted"'))
+        })
+      )
+    )
+    watching.process.kill()
+    await watching.ended
   })
 })
 

@@ -17,9 +17,8 @@ import * as take from "./take.ts"
 export const run = (given: Given) =>
   Effect.gen(function* () {
     const place = yield* look.placeOf({ ...given, name: Option.some(given.name), allNamespaces: false })
-    const found = yield* look.now(place)
-    const now = yield* place.time
-    const views = found.map((one) => ({ found: one, seen: view.of(one, place.key, now) }))
+    const { found, light } = yield* look.now(place)
+    const views = found.map((one) => ({ found: one, seen: view.of(one, light) }))
     const held = views.filter(({ seen }) => seen.state !== "Free" || seen.waiters.length > 0)
     const [first] = held
     if (first === undefined) return yield* say(`Nobody holds ${given.name} ${place.place}.`)
@@ -29,7 +28,7 @@ export const run = (given: Given) =>
     }
     const { seen } = first
     const whose = yield* chosen(given, seen)
-    yield* Console.log(table.lines([seen], { namespaces: true, wide: true }, now.earliest).join("\n"))
+    yield* Console.log(table.lines([seen], { namespaces: true, wide: true }, light.now.earliest).join("\n"))
     if (given.dryRun) return yield* say(`${nameOf(whose)} would lose ${given.name}. Nothing was broken.`)
     yield* confirmed(given, whose)
     if (

@@ -10,6 +10,7 @@ import * as LockKind from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
 import { type ConditionalPatch, type ObjectSnapshot, ObjectStore, type ServerTime } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
+import * as busy from "../busy.ts"
 import * as view from "../inspect/view.ts"
 
 /** Whose lock: that of a holder ID. Without one it is what has no name, and must be as it was shown. */
@@ -22,10 +23,10 @@ export const from = (found: view.Found, seen: view.View, whose: Whose, key: stri
   Effect.gen(function* () {
     const given = yield* ObjectStore
     const { name, resource } = found
-    const kind =
-      seen.kind === "election" ? electionStore.kind(view.leaderKey) : LockKind.exclusive(key ?? resource.annotation)
-    const store =
-      seen.kind === "election" ? electionsOn(given) : given.holdsLeases ? leaseMirror.make(given, kind) : given
+    // The holder of a session is on its Lease as a leader is.
+    const isElection = seen.kind === "election" || seen.kind === "session"
+    const kind = isElection ? electionStore.kind(view.leaderKey) : LockKind.exclusive(key ?? resource.annotation)
+    const store = isElection ? electionsOn(given) : given.holdsLeases ? leaseMirror.make(given, kind) : given
 
     const plan = (
       current: ObjectSnapshot,
@@ -59,7 +60,7 @@ export const from = (found: view.Found, seen: view.View, whose: Whose, key: stri
       if (Option.isSome(yield* store.compareAndSwap(name, patch))) return true
       return yield* conflict
     })
-    return yield* Effect.retry(once, { while: ({ _tag }) => _tag === "LockConflict", times: 5 })
+    return yield* busy.patiently(Effect.retry(once, { while: ({ _tag }) => _tag === "LockConflict", times: 5 }))
   })
 
 const isSame = (

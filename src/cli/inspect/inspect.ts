@@ -29,16 +29,16 @@ export const run = (given: Given) =>
 
 const showOnce = (given: Given, place: look.Place) =>
   Effect.gen(function* () {
-    const found = yield* look.now(place)
-    const now = yield* place.time
-    const views = found.map((one) => view.of(one, place.key, now))
+    const { found, light } = yield* look.now(place)
+    const views = found.map((one) => view.of(one, light))
     if (found.length === 0) {
       // As kubectl has it: what was named and is not there is a failure, and an empty list is none.
       const message = nothing(given, place)
       if (Option.isSome(given.name)) return yield* new Ended({ code: exitCodes.notThere, message })
       yield* say(message)
     }
-    if (found.length > 0 || given.output === "json" || given.output === "yaml") yield* show(given, views, now.earliest)
+    if (found.length > 0 || given.output === "json" || given.output === "yaml")
+      yield* show(given, views, light.now.earliest)
   })
 
 const nothing = ({ name }: Given, { place }: look.Place): string =>
@@ -123,8 +123,9 @@ const draw = (given: Given, place: look.Place) => {
     if (!hasLooked) return []
     const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
     if (locks.length === 0) return [nothing(given, place)]
+    const light = { key: place.key, now, sessions: view.sessionsAmong(known.values()) }
     return table.lines(
-      locks.map((one) => view.of(one, place.key, now)),
+      locks.map((one) => view.of(one, light)),
       columnsOf(given),
       now.earliest
     )
@@ -169,8 +170,21 @@ const learn = (known: Map<string, view.Found>, event: Event): void => {
   for (const one of event.listed) known.set(keyOf(event, one), one)
 }
 
-/** Prints each lock as it is, and again whenever more of it changes than its expiry. */
+/** What an event tells of. What is not listed any more was deleted while nobody watched. */
+const toldBy = (event: Event, known: ReadonlyMap<string, view.Found>): ReadonlyArray<Change> => {
+  if ("change" in event) return [event.change]
+  const listed = new Set(event.listed.map((one) => keyOf(event, one)))
+  const missing = [...known].filter(([key]) => key.startsWith(`${event.source} `) && !listed.has(key))
+  return [...event.listed.map(changeTo(false)), ...missing.map(([, one]) => changeTo(true)(one))]
+}
+
+const changeTo =
+  (isGone: boolean) =>
+  ({ name, namespace, resource, snapshot }: view.Found): Change => ({ resource, name, namespace, snapshot, isGone })
+
+/** Prints each lock as it is, and again whenever more of it changes than its expiry. It expires by itself, so time is looked at, too. */
 const print = (given: Given, place: look.Place) => {
+  const known = new Map<string, view.Found>()
   const printed = new Map<string, string>()
   const wrong = new Map<number, string>()
   let hasHeading = false
@@ -181,21 +195,26 @@ const print = (given: Given, place: look.Place) => {
       wrong.set(source, message)
       return say(message)
     })
-  return Stream.runForEach(eventsOf(place, tell), (event) =>
+  const learned = (event: Event): ReadonlyArray<readonly [key: string, one: Change]> => {
+    wrong.delete(event.source)
+    const told = toldBy(event, known)
+    learn(known, event)
+    return told.map((one) => [keyOf(event, one), one])
+  }
+  return Stream.runForEach(Stream.merge(eventsOf(place, tell), Stream.tick("1 second")), (event) =>
     Effect.gen(function* () {
-      wrong.delete(event.source)
       const now = yield* place.time
-      const found = "change" in event ? [event.change] : event.listed
-      const news = found
-        .filter((one) => place.isWanted(one) || printed.has(keyOf(event, one)))
-        .map((one) => ("isGone" in one && one.isGone === true ? view.gone(one) : view.of(one, place.key, now)))
-        .filter((seen) => {
-          const essence = JSON.stringify(seen, (name, value: unknown) => (name === "expires" ? undefined : value))
-          const key = keyOf(event, seen)
-          if (printed.get(key) === essence) return false
-          printed.set(key, essence)
-          return true
-        })
+      const changes = event ? learned(event) : [...known].map(([key, one]) => [key, changeTo(false)(one)] as const)
+      const light = { key: place.key, now, sessions: view.sessionsAmong(known.values()) }
+      const news: Array<view.View> = []
+      for (const [key, one] of changes) {
+        if (!place.isWanted(one) && !printed.has(key)) continue
+        const seen = one.isGone ? view.gone(one) : view.of(one, light)
+        const essence = JSON.stringify(seen, (name, value: unknown) => (name === "expires" ? undefined : value))
+        if (printed.get(key) === essence) continue
+        printed.set(key, essence)
+        news.push(seen)
+      }
       if (news.length === 0) return
       yield* Console.log(textOf(given, news, now.earliest, !hasHeading))
       hasHeading = true

@@ -65,8 +65,8 @@ export const named = ({ holder = "unnamed, probably Dex", mode, permits }: Holde
   return what === undefined ? holder : `${holder} (${what})`
 }
 
-const expiryCell = ({ expires }: Holder, now: number): string => {
-  if (expires === undefined) return none
+const expiryCell = ({ expires, session }: Holder, now: number): string => {
+  if (expires === undefined) return session === undefined ? none : `with ${session}`
   return millisUntil(expires, now) < 0 ? `${span(now, expires)} ago` : `in ${span(now, expires)}`
 }
 

@@ -1,5 +1,6 @@
 /** What an object says about its lock, whatever the kind. Pure. */
 import * as leaseSpec from "../../internal/election/leaseSpec.ts"
+import * as sessionLease from "../../internal/session/sessionLease.ts"
 import * as rfc3339 from "../../internal/time/rfc3339.ts"
 import * as LockKind from "../../LockKind.ts"
 import * as LockProtocol from "../../LockProtocol.ts"
@@ -8,6 +9,7 @@ import { idKey, managedBy, type ObjectSnapshot, type ServerTime } from "../../Ob
 import * as PermitProtocol from "../../PermitProtocol.ts"
 import * as PermitRecord from "../../PermitRecord.ts"
 import * as Resource from "../../Resource.ts"
+import * as sessions from "./sessions.ts"
 
 /**
  * A lock as people look at it.
@@ -22,7 +24,7 @@ export interface View {
   readonly namespace: string
   readonly resource: string
   readonly id?: string
-  readonly kind: "lock" | "semaphore" | "shared lock" | "election"
+  readonly kind: "lock" | "semaphore" | "shared lock" | "election" | "session"
   readonly state: "Free" | "Held" | "Expired" | "Malformed" | "Deleted"
   readonly limit?: number
   readonly holders: ReadonlyArray<Holder>
@@ -32,12 +34,14 @@ export interface View {
 
 /**
  * A holder. `holder` is missing if it wrote no name, as Dex does. `expires` and `since` are in RFC 3339; `since` is missing where nothing
- * records it. `permits` are those of a semaphore, `mode` is that of a shared lock.
+ * records it. `permits` are those of a semaphore, `mode` is that of a shared lock. `session` is the Lease of the session that holds the
+ * lock. Then `expires` is when the session does, and missing if its Lease is not known.
  */
 export interface Holder {
   readonly holder?: string
   readonly permits?: number
   readonly mode?: "shared" | "exclusive"
+  readonly session?: string
   readonly since?: string
   readonly expires?: string
   readonly isExpired: boolean
@@ -62,14 +66,48 @@ export const gone = ({ name, namespace, resource }: Found): View => ({
   waiters: []
 })
 
-/** What an object says. `key` is the annotation of the lock, if it is not the one of the resource. */
-export const of = (found: Found, key: string | undefined, now: ServerTime): View => {
+/**
+ * How objects are looked at.
+ *
+ * - `key`: the annotation of the locks, if it is not that of the resource.
+ * - `now`: the time on the server.
+ * - `sessions`: the Leases of sessions that are known.
+ */
+export interface Light {
+  readonly key: string | undefined
+  readonly now: ServerTime
+  readonly sessions: sessions.Sessions
+}
+
+/** The Leases among objects, as those of sessions. */
+export const sessionsAmong = (found: Iterable<Found>): sessions.Sessions => {
+  const leases = new Map<string, ObjectSnapshot>()
+  for (const { name, namespace, resource, snapshot } of found) {
+    if (isLease(resource)) leases.set(`${namespace}/${name}`, snapshot)
+  }
+  return ({ name, namespace }) => leases.get(`${namespace}/${name}`)
+}
+
+/** The session that holds the lock on an object. */
+export const sessionOf = (
+  { resource, snapshot: { annotations } }: Found,
+  key: string | undefined
+): sessionLease.SessionReference | undefined =>
+  sessions.referenceIn(LockKind.exclusive(key ?? resource.annotation).decode(annotations))
+
+const isLease = (resource: Resource.Resource): boolean => Resource.name(resource) === Resource.name(Resource.lease)
+
+/** What an object says. */
+export const of = (found: Found, { key, now, sessions }: Light): View => {
   const { name, namespace, resource, snapshot } = found
   const id = snapshot.annotations[idKey]
   const place = { name, namespace, resource: Resource.name(resource), ...(id === undefined ? {} : { id }) }
-  if (isElection(found)) return { ...place, ...election(snapshot, now) }
+  if (isElection(found)) return { ...place, ...election(found, now) }
   const permits = permitsOn(snapshot, key)
-  return { ...place, ...(permits === undefined ? exclusive(found, key, now) : inLine(snapshot, permits, now)) }
+  return {
+    ...place,
+    ...(permits === undefined ? exclusive(found, { key, now, sessions }) : inLine(snapshot, permits, now))
+  }
 }
 
 /** Whether an object is of interest: a lock made it, or a lock's annotation is on it, or it is the Lease of an election. */
@@ -88,22 +126,27 @@ export const leaderKey = "kubelock.dev/leader"
 
 // Those of kubelets, and of API servers, are heartbeats.
 const isElection = ({ resource, namespace, snapshot: { annotations, content, labels } }: Found): boolean => {
-  if (Resource.name(resource) !== Resource.name(Resource.lease) || namespace === "kube-node-lease") return false
+  if (!isLease(resource) || namespace === "kube-node-lease") return false
   if ("apiserver.kubernetes.io/identity" in labels || leaseSpec.lockHolders(annotations).length > 0) return false
   return leaseSpec.isElections(leaseSpec.fromContent(content))
 }
 
-const election = ({ annotations, content }: ObjectSnapshot, now: ServerTime): Said => {
+const isSession = ({ name, snapshot: { labels } }: Found): boolean =>
+  labels[managedBy.key] === managedBy.value && name.startsWith(`${sessionLease.namePrefix}-`)
+
+const election = (found: Found, now: ServerTime): Said => {
+  const { annotations, content } = found.snapshot
+  const kind = isSession(found) ? "session" : "election"
   const spec = leaseSpec.fromContent(content)
   const holder = leaseSpec.holderOf(spec)
   const { waiters } = LockQueue.fromAnnotations(leaderKey, annotations)
-  if (holder === undefined) return { kind: "election", state: "Free", holders: [], waiters }
+  if (holder === undefined) return { kind, state: "Free", holders: [], waiters }
   const ends = leaseSpec.endOf(spec)
   const isExpired = ends !== undefined && now.earliest > ends * 1000
   const since = spec.acquireTime === undefined ? {} : { since: inSeconds(spec.acquireTime) }
   const expires = ends === undefined ? {} : { expires: rfc3339.format(ends) }
   return {
-    kind: "election",
+    kind,
     state: isExpired ? "Expired" : "Held",
     holders: [{ holder, ...since, ...expires, isExpired }],
     waiters
@@ -147,11 +190,15 @@ const inLine = (snapshot: ObjectSnapshot, kind: PermitProtocol.PermitKind, now: 
 
 const exclusive = (
   { resource, snapshot: { annotations, content } }: Found,
-  key: string | undefined,
-  now: ServerTime
+  { key, now, sessions: known }: Light
 ): Said => {
   const kind = LockKind.exclusive(key ?? resource.annotation)
-  const state = LockProtocol.lockState(kind.decode(annotations), now)
+  const record = kind.decode(annotations)
+  const session = sessions.seenAt(record, known, now)
+  const state = LockProtocol.lockState(record, now, {
+    current: () => undefined,
+    hasEnded: () => session?.isOver === true
+  })
   const { waiters } = LockProtocol.queueOf(kind, annotations)
   const said = { kind: "lock" as const, state: state._tag, waiters }
   switch (state._tag) {
@@ -170,11 +217,18 @@ const exclusive = (
           {
             ...(state.holder === undefined ? {} : { holder: state.holder }),
             ...(isShown ? { since: inSeconds(spec.acquireTime) } : {}),
-            expires: state.expiry,
+            ...expiryOf(session, state.expiry),
             isExpired: state._tag === "Expired"
           }
         ]
       }
     }
   }
+}
+
+// The record of a lock under a session expires in a day. It is the session that counts.
+const expiryOf = (session: sessions.Seen | undefined, expiry: string): Pick<Holder, "expires" | "session"> => {
+  if (session === undefined) return { expires: expiry }
+  const { expires, name } = session
+  return { session: name, ...(expires === undefined ? {} : { expires }) }
 }

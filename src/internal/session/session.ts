@@ -25,7 +25,7 @@ import * as engineProcess from "../engine/process.ts"
 import * as engineSessions from "../engine/sessions.ts"
 import * as watchPool from "../engine/watchPool.ts"
 import * as endings from "./endings.ts"
-import type { SessionReference } from "./sessionLease.ts"
+import * as sessionLease from "./sessionLease.ts"
 
 /**
  * A session of this process. When the scope in which it was opened closes, it ends in order, with one write.
@@ -36,7 +36,7 @@ import type { SessionReference } from "./sessionLease.ts"
  * - `renew`: renews it now, besides the renewals that it makes by itself. Answers whether the API server has just said that it lives.
  */
 export interface Session {
-  readonly reference: SessionReference
+  readonly reference: sessionLease.SessionReference
   readonly isValid: () => boolean
   readonly remaining: () => number
   readonly lost: Effect.Effect<never, LockError.Lost>
@@ -79,7 +79,7 @@ export const leases = { atFirst: 16, factor: 4, atMost: 65_536 }
 export const make = Effect.fnUntraced(function* ({
   identity,
   namespace,
-  prefix = "kubelock-session",
+  prefix = sessionLease.namePrefix,
   renewDeadline,
   renewEvery,
   ttl

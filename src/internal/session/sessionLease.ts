@@ -20,6 +20,9 @@ export interface SessionReference {
   readonly incarnation: string
 }
 
+/** What the names of the Leases of sessions begin with. A number follows. */
+export const namePrefix = "kubelock-session"
+
 /** A reference as text: without spaces at its ends, and without `@`. */
 export const format = ({ incarnation, name, namespace, uid }: SessionReference): string =>
   `${namespace}/${name} ${uid} ${incarnation}`

@@ -1,0 +1,40 @@
+/** What the Leases of sessions say of the locks under them. Pure. */
+import * as leaseSpec from "../../internal/election/leaseSpec.ts"
+import * as sessionLease from "../../internal/session/sessionLease.ts"
+import * as rfc3339 from "../../internal/time/rfc3339.ts"
+import * as LockRecord from "../../LockRecord.ts"
+import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
+
+/** Finds the Lease of a session; `undefined` if it is not known. */
+export type Sessions = (session: sessionLease.SessionReference) => ObjectSnapshot | undefined
+
+/**
+ * A session as its Lease has it.
+ *
+ * - `name`: the name of the Lease.
+ * - `isOver`: whether the locks under it can be had. It is `false` if the Lease is not known.
+ * - `expires`: when the session expires unless it is renewed, if that is known.
+ */
+export interface Seen {
+  readonly name: string
+  readonly isOver: boolean
+  readonly expires?: string
+}
+
+/** The session that a record names. */
+export const referenceIn = (record: LockRecord.LockRecord): sessionLease.SessionReference | undefined =>
+  sessionLease.parse(LockRecord.leaseOf(record)?.session ?? "")
+
+/** The session that a record names, as it is at a time. */
+export const seenAt = (record: LockRecord.LockRecord, sessions: Sessions, now: ServerTime): Seen | undefined => {
+  const session = referenceIn(record)
+  if (session === undefined) return undefined
+  const lease = sessions(session)
+  if (lease === undefined) return { name: session.name, isOver: false }
+  const ends = sessionLease.isOf(session, lease) ? leaseSpec.endOf(leaseSpec.fromContent(lease.content)) : undefined
+  return {
+    name: session.name,
+    isOver: sessionLease.standing(session, lease, now)._tag !== "Lives",
+    ...(ends === undefined ? {} : { expires: rfc3339.format(ends) })
+  }
+}
