@@ -49,6 +49,15 @@ it("every link leads somewhere, and every anchor is there", () => {
   assert.deepStrictEqual([...new Set(broken)], [])
 })
 
+it("the API reference says what each module is for", () => {
+  for (const index of ["api/index.html", "api/testing/index.html"]) {
+    const cells = all(readFileSync(join(dist, index), "utf8"), /<td[^>]*>([^]*?)<\/td>/g)
+    assert.isAbove(cells.length, 5)
+    assert.notInclude(cells, "-")
+  }
+  assert.include(readFileSync(join(dist, "api/Lock.html"), "utf8"), "The lock is not reentrant")
+})
+
 it("the search index has every page", () => {
   const index = readdirSync(join(dist, "assets/chunks")).find((name) => name.startsWith("@localSearchIndex"))
   assert.isDefined(index)

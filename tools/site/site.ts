@@ -48,6 +48,7 @@ const flags = {
 const command = Command.make("npm run docs --", flags, ({ base, build, port }) =>
   Effect.gen(function* () {
     yield* install
+    yield* Console.error("Making the API reference.")
     yield* Effect.promise(pages.make)
     const vitepress = (...args: ReadonlyArray<string>) =>
       execute(...pages.tool("vitepress/bin/vitepress.js", ...args, "--base", base))
