@@ -76,10 +76,56 @@ describeInBrowser("the page to play with", (browser) => {
     if (shot !== undefined) await page.screenshot({ path: shot })
   })
 
-  it("diagrams are drawn", async () => {
-    await page.goto(url("/concepts.html"))
-    await page.locator(".diagram svg").first().waitFor()
+  it("the keyboard is enough: a button that was pressed keeps the focus", async () => {
+    await page.goto(url("/play.html"))
+    const focused = (button: string) =>
+      page.locator("[data-name=pod-1] button:focus", { hasText: new RegExp(`^\\s*${button}\\s*$`) }).waitFor()
+    await page.locator("[data-name=pod-1]").getByRole("button", { name: "Acquire" }).focus()
+    await page.keyboard.press("Enter")
+    await seen("pod-1", "holding")
+    await focused("Release")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await seen("pod-1", "crashed")
+    await focused("Crash")
+    await page.keyboard.press("Tab")
+    await focused("Pause")
   })
+
+  for (const path of ["/concepts.html", "/protocol.html"])
+    it(`the diagrams of ${path} can be read: nothing is small, and no label covers another one`, async () => {
+      await page.goto(url(path))
+      await page.locator(".diagram svg").first().waitFor()
+      await page.waitForFunction("document.querySelectorAll('.diagram:not(:has(svg))').length === 0")
+      const diagrams = await page.locator(".diagram").evaluateAll((elements) =>
+        elements.map((diagram) =>
+          [...diagram.querySelectorAll("foreignObject, text")]
+            .filter(({ textContent }) => textContent.trim() !== "")
+            .map((label) => {
+              const { bottom, height, left, right, top } = label.getBoundingClientRect()
+              return { text: label.textContent.trim(), bottom, height, left, right, top }
+            })
+        )
+      )
+      for (const labels of diagrams) {
+        assert.isNotEmpty(labels)
+        assert.deepStrictEqual(
+          labels.filter(({ height }) => height < 12).map(({ text }) => text),
+          []
+        )
+        const covered = labels.flatMap((a, index) =>
+          labels
+            .slice(index + 1)
+            .filter(
+              (b) =>
+                Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+                Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2
+            )
+            .map((b) => `${a.text} / ${b.text}`)
+        )
+        assert.deepStrictEqual(covered, [])
+      }
+    })
 
   it("nothing went wrong in the browser", () => assert.deepStrictEqual(problems, []))
 })

@@ -1,7 +1,12 @@
 /** Draws diagrams with mermaid, a script of its own that only pages with diagrams load. */
 
 interface Mermaid {
-  readonly initialize: (options: { readonly startOnLoad: boolean; readonly theme: string }) => void
+  readonly initialize: (options: {
+    readonly startOnLoad: boolean
+    readonly theme: string
+    readonly state: { readonly useMaxWidth: boolean }
+    readonly sequence: { readonly useMaxWidth: boolean }
+  }) => void
   readonly render: (id: string, code: string) => Promise<{ readonly svg: string }>
 }
 
@@ -19,6 +24,11 @@ const load = (url: string): Promise<Mermaid> =>
 /** The diagram as SVG. `url` is the script. */
 export const draw = async (url: string, id: string, code: string, isDark: boolean): Promise<string> => {
   const mermaid = await load(url)
-  mermaid.initialize({ startOnLoad: false, theme: isDark ? "dark" : "default" })
+  mermaid.initialize({
+    startOnLoad: false,
+    theme: isDark ? "dark" : "default",
+    state: { useMaxWidth: false },
+    sequence: { useMaxWidth: false }
+  })
   return (await mermaid.render(id, code)).svg
 }
