@@ -95,6 +95,12 @@ describe("the data of the page", () => {
     assert.include(html({ title: "t", sides: [side] }), "there were more than fit")
   })
 
+  it("are a throughput that does not jump between none and one if there were few acquisitions", () => {
+    const throughput = data.throughputOf(sideOf("kubelock", inTurn(240, 1, 9)))
+    assert.isAtMost(throughput.length, 24)
+    for (const { perSecond } of throughput.slice(0, -1)) assert.closeTo(perSecond, 100, 10)
+  })
+
   it("are distributions that add up, and keep each duration in its range", () => {
     const durations = histogram.make()
     const millis = [0.0005, 0.002, 0.37, 1, 1.01, 250, 60_000]

@@ -49,7 +49,7 @@ export const chartsOf = (
           type: "quantitative",
           title,
           scale: { type: "log" },
-          axis: { format: "~g", tickCount: 6, grid: false }
+          axis: { format: "~g", tickCount: 6, grid: false, labelSeparation: 6 }
         },
         x2: { field: "to" },
         y: {

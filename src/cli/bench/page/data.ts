@@ -61,12 +61,18 @@ const turnsOf = (holds: ReadonlyArray<Holds.Hold>, fibers: number, merged: numbe
   return turns
 }
 
-/** Acquisitions a second, over time: in so many points at most. */
+// With fewer in a point, the curve shows chance: it jumps between none and one.
+const acquisitionsInPoint = 10
+const fewestPoints = 12
+
+/** Acquisitions a second, over time: in so many points at most, and in fewer if there were few acquisitions. */
 export const throughputOf = ({ records: { holds } }: Side, mostPoints = 240) => {
   if (holds === undefined) return []
   const { partMillis, parts } = holds
   const used = parts.findLastIndex((count) => count > 0) + 1
-  const size = Math.max(1, Math.ceil(used / mostPoints))
+  const total = parts.reduce((sum, count) => sum + count, 0)
+  const points = Math.min(mostPoints, Math.max(fewestPoints, Math.ceil(total / acquisitionsInPoint)))
+  const size = Math.max(1, Math.ceil(used / points))
   return Array.from({ length: Math.ceil(used / size) }, (_, index) => {
     const counts = parts.slice(index * size, (index + 1) * size)
     const acquisitions = counts.reduce((sum, count) => sum + count, 0)
