@@ -27,7 +27,7 @@ import {
   Resource
 } from "kubelock"
 import { contend, type Held } from "../chaos/contending.ts"
-import { limits, takesAll } from "../chaos/settings.ts"
+import { limits, renewDeadlineOf, takesAll, ttl } from "../chaos/settings.ts"
 import { Testimony } from "../chaos/testimony.ts"
 import * as Dice from "../simulation/dice.ts"
 
@@ -54,7 +54,7 @@ const contendAt = <E extends { readonly _tag: string }, R>(
   acquire: Effect.Effect<Held, E, R | Scope.Scope>
 ) => contend({ name, dice: Dice.make(Number(seed), `${name}/${url}`), acquire, tell: tellTo(url) })
 
-const patient = { ttl: "5 seconds", waitSchedule: LockPolicy.fixedPolls("100 millis", 600) } as const
+const patient = { ttl, waitSchedule: LockPolicy.fixedPolls("100 millis", 600) } as const
 const policy = LockPolicy.make(patient)
 const lockOn = (resource: Resource.Resource, policyOfLock = policy) =>
   Lock.layer({ identity: name, policy: policyOfLock }).pipe(
@@ -80,7 +80,7 @@ const election = contendAt(
     LeaderElection.layer({
       identity: name,
       namespace: "dex",
-      timing: ElectionTiming.make({ leaseDuration: 5000, renewDeadline: 4000, retryPeriod: 1000 })
+      timing: ElectionTiming.make({ leaseDuration: ttl, renewDeadline: renewDeadlineOf(ttl), retryPeriod: ttl / 3 })
     })
   )
 )
@@ -124,7 +124,10 @@ const shared =
       )
     : withoutPermits("shared")
 
-/** A run is due each second. The witness counts those that are done twice. */
+/**
+ * A run is due each second. The witness counts those that are done twice. A process that loses its lease before it has recorded a run may
+ * do that, so the lease is long.
+ */
 const period = 1000
 const once = Clock.currentTimeMillis.pipe(
   Effect.flatMap((now) => {
@@ -134,7 +137,7 @@ const once = Clock.currentTimeMillis.pipe(
   Effect.catch(() => Effect.void),
   Effect.andThen(Effect.sleep("150 millis")),
   Effect.forever,
-  Effect.provide(lockOn(Resource.configMap), { local: true })
+  Effect.provide(lockOn(Resource.configMap, LockPolicy.make({ ...patient, ttl: "15 seconds" })), { local: true })
 )
 
 const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })

@@ -1,6 +1,6 @@
 /**
  * A rolling upgrade: processes of the last released version and of this one contend for locks of each kind. Both are installed
- * from their packages, as users have them.
+ * from their packages, as users have them, or linked to their sources, which is quicker.
  *
  * `released` names the commit of that version. The environment variable `KUBELOCK_UPGRADE_FROM` names another one.
  */
@@ -20,7 +20,7 @@ import * as Daemon from "../../src/testing/envtest/Daemon.ts"
 import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import * as Guard from "../../src/testing/envtest/Guard.ts"
-import { hasCommit, install, type Project } from "../utils/installedPackage.ts"
+import { hasCommit, install, link, type LinkedProject } from "../utils/installedPackage.ts"
 
 /** The commit of the last released version. */
 export const released =
@@ -31,14 +31,21 @@ const hasReleased = await hasCommit(released)
 /** How often the turns must have changed from one version to the other before a run ends. */
 const changes = 3
 
-const project = (commit?: string): Effect.Effect<Project, never, Scope.Scope> =>
+/** `seconds`: how long both versions go on after each kind of lock has shown what it must. `packed`: whether they run from their packages. */
+export interface Options {
+  readonly seconds: number
+  readonly seed: number
+  readonly packed: boolean
+}
+
+const project = (packed: boolean, commit?: string): Effect.Effect<LinkedProject, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.promise(() => install(commit)),
+    Effect.promise(() => (packed ? install(commit) : link(commit))),
     (project) => Effect.sync(() => project.remove())
   )
 
-/** The program in a project, where `kubelock` is the version that is installed there. */
-const programIn = ({ folder, write }: Project): string => {
+/** The program in a project, where `kubelock` is the version that the project has. */
+const programIn = ({ folder, write }: LinkedProject): string => {
   const source = readFileSync(join(import.meta.dirname, "contender.ts"), "utf8")
   write("contender.ts", source.replaceAll('from "../', `from "${join(import.meta.dirname, "..")}/`))
   return join(folder, "contender.ts")
@@ -47,9 +54,11 @@ const programIn = ({ folder, write }: Project): string => {
 const kinds = ["configMap", "dex", "election", "once", "refresh", "semaphore", "session", "shared"] as const
 const limits: Readonly<Record<string, number>> = settings.limits
 
-const play = Effect.fnUntraced(function* (seconds: number, seed: number) {
-  const api = yield* Envtest.start({ server: "kube-apiserver", fsync: false })
-  const [before, after] = yield* Effect.all([project(released), project()])
+const play = Effect.fnUntraced(function* ({ packed, seconds, seed }: Options) {
+  const [api, before, after] = yield* Effect.all(
+    [Envtest.start({ server: "kube-apiserver", fsync: false }), project(packed, released), project(packed)],
+    { concurrency: "unbounded" }
+  )
   const token = { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: "upgrade" } }
   yield* Effect.orDie(api.request("POST", "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens", token))
   const witnesses = Object.fromEntries(
@@ -73,7 +82,14 @@ const play = Effect.fnUntraced(function* (seconds: number, seed: number) {
       Daemon.make({
         name,
         command: process.execPath,
-        args: [programIn(its), name, kubeconfig, JSON.stringify(urls), String(10 * seed + place)],
+        args: [
+          ...(packed ? [] : ["--conditions=kubelock-source"]),
+          programIn(its),
+          name,
+          kubeconfig,
+          JSON.stringify(urls),
+          String(10 * seed + place)
+        ],
         guard
       })
   )
@@ -106,7 +122,7 @@ export interface Deaths {
 }
 
 // Longer than the lease of a lock without a session lasts, and the uncertainty about it.
-const abandoned = 12_000
+const abandoned = settings.takeOver
 
 const die = Effect.fnUntraced(function* (
   isUnderSession: Effect.Effect<boolean>,
@@ -164,9 +180,9 @@ export interface Upgrade {
   readonly logs: string
 }
 
-/** Both versions contend for so long, and until each kind has shown what it must. */
-export const run = (seconds: number, seed: number): Effect.Effect<Upgrade, EnvtestError, Scope.Scope> =>
-  Effect.map(play(seconds, seed), ({ deaths, logs, witnesses }) => ({
+/** Both versions contend until each kind has shown what it must. */
+export const run = (options: Options): Effect.Effect<Upgrade, EnvtestError, Scope.Scope> =>
+  Effect.map(play(options), ({ deaths, logs, witnesses }) => ({
     deaths,
     turns: Object.fromEntries(
       kinds.map((kind) => [kind, partsOf(witnesses[kind]!).map(({ length }) => length)] as const)
