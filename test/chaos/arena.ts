@@ -16,6 +16,7 @@ import type * as Houses from "./houses.ts"
 import type { Provider } from "./provider.ts"
 import * as Proxy from "./proxy.ts"
 import * as settings from "./settings.ts"
+import { bookOf } from "./shardLedger.ts"
 import { now } from "./testimony.ts"
 import * as Witness from "./witness.ts"
 
@@ -70,9 +71,9 @@ export interface Arena {
 
 const root = Path.join(import.meta.dirname, "../..")
 
-/** The locked object of a kind, and the URL path of its collection. */
-const objectOf = (kind: settings.Kind) => {
-  const metadata = { name: `tok-chaos-${kind}` }
+/** The locked object of a kind, or that of the shards, and the URL path of its collection. */
+const objectOf = (kind: settings.Kind, id: string) => {
+  const metadata = { name: kind === "shards" ? `${id}-shards-${settings.shardGroup}` : id }
   switch (kind) {
     case "election":
       return {
@@ -81,6 +82,7 @@ const objectOf = (kind: settings.Kind) => {
       }
     case "session":
     case "once":
+    case "shards":
       return {
         collection: "/api/v1/namespaces/dex/configmaps",
         object: { apiVersion: "v1", kind: "ConfigMap", metadata }
@@ -103,13 +105,18 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const contested = yield* Effect.forEach(
     options.kinds,
     Effect.fnUntraced(function* (kind): Effect.fn.Return<Contested, EnvtestError, Scope.Scope> {
-      const { collection, object } = objectOf(kind)
+      const id = `tok-chaos-${kind}`
+      const { collection, object } = objectOf(kind, id)
       const made = yield* Effect.orDie(house.request("POST", collection, object))
       if (made.status !== 201) {
         return yield* new EnvtestError({ step: "chaos", detail: `cannot create the object: ${JSON.stringify(made)}` })
       }
-      const id = object.metadata.name
-      return { kind, id, path: `${collection}/${id}`, witness: yield* Witness.make(address, settings.limits[kind]) }
+      return {
+        kind,
+        id,
+        path: `${collection}/${object.metadata.name}`,
+        witness: yield* Witness.make(address, bookOf(kind))
+      }
     })
   )
   const tokens = yield* Witness.make(address)

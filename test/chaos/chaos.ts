@@ -1,9 +1,9 @@
 /**
  * Chaos on a real API server: `npx node test/chaos/chaos.ts --seed 7`. See `--help`.
  *
- * Holders are real processes that contend for a lock of each kind. Faults are injected into them, their network and the API
- * server. Witnesses record every write. Then the faults end. Every holder must get each lock once more, after which it is
- * stopped. In the end the objects must be as they were.
+ * Holders are real processes that contend for a lock of each kind, for the runs of `Once` and for the shards of an Effect cluster.
+ * Faults are injected into them, their network and the API server. Witnesses record every write. Then the faults end. Every holder must
+ * get each lock once more, after which it is stopped. In the end the objects must be as they were.
  *
  * On a cluster 16 processes contend, and four more share a rotating token.
  *
@@ -29,6 +29,7 @@ import * as program from "../../tools/program.ts"
 import * as Dice from "../simulation/dice.ts"
 import * as Arena from "./arena.ts"
 import * as Faketime from "./faketime.ts"
+import * as Fences from "./fences.ts"
 import * as Houses from "./houses.ts"
 import * as Injections from "./injections.ts"
 import * as Report from "./report.ts"
@@ -106,6 +107,8 @@ export const run = Effect.fnUntraced(function* (
       detail: "a holder did not get a lock before anything was injected"
     })
   }
+  const shards = contested.find(({ kind }) => kind === "shards")
+  const unfenced = shards === undefined ? [] : yield* Fences.watch(house, shards.path)
   const first = yield* crashAlone(arena)
   yield* hurry(false)
   const written = contested.map(({ path }) => ({ path, keys: new Array<string>() }))
@@ -138,6 +141,7 @@ export const run = Effect.fnUntraced(function* (
         findings: witness.ledger.findings,
         after: stopped.map(({ after }) => after[place]),
         left: [...Object.keys(annotations).filter(isOfLock), ...leaderLeft(left.body)],
+        unfenced: kind === "shards" ? unfenced : [],
         foreignWritten: keys.length,
         foreignLost: keys.filter((key) => !(key in annotations))
       }
@@ -348,7 +352,7 @@ const command = Command.make(
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
       Flag.withDescription(
-        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, two locks under a session, or the runs of Once (default all of them, and a lock with --beside)"
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, two locks under a session, the runs of Once, or the shards of an Effect cluster (default all of them, and a lock with --beside)"
       )
     ),
     crowd: whole(

@@ -1,8 +1,9 @@
-/** A contender for a lock of any kind, or for the runs of `Once`. */
+/** A contender for a lock of any kind, for the runs of `Once`, or for shards. */
 import * as Effect from "effect/Effect"
 import * as Acquiring from "./acquiring.ts"
 import { type Behavior, contend } from "./contending.ts"
 import { contendForRuns } from "./contendingForRuns.ts"
+import { contendForShards } from "./contendingForShards.ts"
 import * as Dice from "../simulation/dice.ts"
 import type * as settings from "./settings.ts"
 
@@ -29,6 +30,7 @@ export const start = Effect.fnUntraced(function* <R>(options: Options<R>) {
       options: { waitSchedule: Acquiring.waitSchedule(patience) }
     })
   }
+  if (kind === "shards") return yield* contendForShards({ ...options, dice })
   const acquire = yield* Acquiring.make({
     ...common,
     kind,

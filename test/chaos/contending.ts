@@ -9,14 +9,27 @@ import type * as Dice from "../simulation/dice.ts"
 import * as settings from "./settings.ts"
 import { type Claim, type Ending, now, type Testimony } from "./testimony.ts"
 
-/** What the process has while it is inside: a lock, a term, permits, or the lock of a run that is due at a time. */
-export type Inside = Pick<HeldLock.Held, "holderId" | "fencingToken" | "isValid" | "lost"> & {
+/** How a process is told that it has lost what it had. */
+export interface Loss {
+  readonly _tag: "LockLost"
+  readonly reason: string
+}
+
+/**
+ * What the process has while it is inside: a lock, a term, permits, the lock of a run that is due at a time, or a shard, which has no
+ * fencing token.
+ */
+export type Inside = Pick<HeldLock.Held, "holderId" | "isValid"> & {
+  readonly lost: Effect.Effect<never, Loss>
+  readonly fencingToken?: bigint
   readonly permits?: number
   readonly due?: number
+  readonly shard?: number
+  readonly machine?: number
 }
 
 /** What the process acquires. */
-export type Held = Inside & Pick<HeldLock.Held, "guard">
+export type Held = Inside & Pick<HeldLock.Held, "fencingToken" | "guard">
 
 /**
  * How a contender behaves while it is inside.
@@ -51,11 +64,17 @@ export const staying = <R>({
   tell
 }: Behavior<R>) => {
   const isGuarded = conduct === undefined
-  const about = (held: Inside) => ({ name, holder: held.holderId, token: held.fencingToken, at: now() })
+  const about = ({ fencingToken: token, holderId: holder, shard }: Inside) => ({
+    name,
+    holder,
+    ...(token === undefined ? {} : { token }),
+    ...(shard === undefined ? {} : { shard }),
+    at: now()
+  })
 
   const claim = Effect.fnUntraced(function* (held: Inside, step: Claim["step"]) {
     const checked = isGuarded && (step !== "Write" || dice.chance(0.5))
-    const { due, permits = 1 } = held
+    const { due, machine, permits = 1 } = held
     const testimony: Claim = {
       _tag: "Claim",
       ...about(held),
@@ -63,7 +82,8 @@ export const staying = <R>({
       checked,
       fenced: conduct !== "careless",
       permits,
-      ...(due === undefined ? {} : { due })
+      ...(due === undefined ? {} : { due }),
+      ...(machine === undefined ? {} : { machine })
     }
     if (checked && !(yield* held.isValid)) return yield* held.lost
     return (yield* tell(testimony)) ? undefined : yield* Effect.fail("Refused" as const)
@@ -84,20 +104,23 @@ export const staying = <R>({
   const end = (held: Inside, how: Ending["how"], reason?: string) =>
     tell({ _tag: "Ending", ...about(held), how, ...(reason === undefined ? {} : { reason }) })
 
+  const failed = (held: Inside, error: "Refused" | Loss) =>
+    error === "Refused" ? end(held, error) : end(held, "Lost", error.reason)
+
   const interrupted = (held: Inside) => end(held, "Interrupted").pipe(Effect.timeout("1 second"), Effect.ignore)
 
-  return { stay, end, interrupted }
+  return { stay, end, failed, interrupted }
 }
 
 /** Contends until it is interrupted. */
 export const contend = <E extends { readonly _tag: string }, R, R2>(contender: Contender<E, R, R2>) => {
   const { acquire, conduct, dice, name, tell } = contender
-  const { end, interrupted, stay } = staying(contender)
+  const { failed, interrupted, stay } = staying(contender)
 
   const round = Effect.gen(function* () {
     const held = yield* acquire
     yield* (conduct === undefined ? held.guard(stay(held)) : stay(held)).pipe(
-      Effect.catch((error) => (error === "Refused" ? end(held, "Refused") : end(held, "Lost", error.reason))),
+      Effect.catch((error) => failed(held, error)),
       Effect.onInterrupt(() => interrupted(held))
     )
   })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Lock from "../../src/Lock.ts"
 import * as Once from "../../src/Once.ts"
-import { type Behavior, type Inside, staying } from "./contending.ts"
+import { type Behavior, type Inside, type Loss, staying } from "./contending.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
 
@@ -42,7 +42,7 @@ export const contendForRuns = <R>(contender: Contender<R>) => {
         at: now(),
         ...(Option.isSome(done) && inside !== undefined ? { holder: inside.holderId } : {})
       })
-    const failed = (error: "Refused" | Once.Failure) => {
+    const failed = (error: "Refused" | Loss | Once.Failure) => {
       if (error === "Refused") return end(inside!, error)
       if (error._tag === "LockLost" && inside !== undefined) return end(inside, "Lost", error.reason)
       return tell({ _tag: "Failure", name, tag: error._tag })

@@ -13,9 +13,10 @@ import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Contender from "./contender.ts"
-import { brokenRuns, type Findings, Ledger } from "./ledger.ts"
+import { type Book, brokenBesides, type Findings, writtenAgain } from "./ledger.ts"
 import { Provider, type Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
+import { bookOf } from "./shardLedger.ts"
 import { now } from "./testimony.ts"
 
 /** `ttl` and `requestTimeout` are in milliseconds. Their defaults are those of the chaos. `contenders` is how many want each lock. */
@@ -38,7 +39,7 @@ export interface Crew {
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
 }
-export type Ledgers = Readonly<Record<settings.Kind, Ledger>>
+export type Ledgers = Readonly<Record<settings.Kind, Book>>
 
 /** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
@@ -47,9 +48,7 @@ const tokenId = "crew-token"
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Crew, EnvtestError, Scope.Scope> {
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
-  const ledgers = Object.fromEntries(
-    settings.kinds.map((kind) => [kind, new Ledger(settings.limits[kind])])
-  ) as unknown as Ledgers
+  const ledgers = Object.fromEntries(settings.kinds.map((kind) => [kind, bookOf(kind)])) as unknown as Ledgers
   const provider = new Provider()
   const client = KubernetesClient.layerKubeConfigYaml(kubeConfig)
 
@@ -117,10 +116,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })
 const generationOf = ({ generation }: typeof Token.Type) => generation
 
-/** The promises of exclusion, and those of `Once`, that a run broke: one sentence each. */
-export const broken = ({ exclusion, overlaps, runs, staleAccepted }: Findings): ReadonlyArray<string> =>
-  [
-    ...brokenRuns(runs),
+/** The promises of exclusion, and those besides, that a run broke: one sentence each. */
+export const broken = (findings: Findings): ReadonlyArray<string> => {
+  const { exclusion, overlaps, staleAccepted } = findings
+  return [
+    ...brokenBesides(findings),
     staleAccepted === 0 ? "" : `${staleAccepted} stale writes were accepted`,
     exclusion.overlaps.length === 0 ? "" : `${exclusion.overlaps.length} pairs of locks were valid at the same time`,
     exclusion.disorder.length === 0
@@ -128,13 +128,14 @@ export const broken = ({ exclusion, overlaps, runs, staleAccepted }: Findings): 
       : `${exclusion.disorder.length} fencing tokens were not greater than earlier ones`,
     overlaps["Unaccounted"] === undefined ? "" : `${overlaps["Unaccounted"]} holders never reported their loss`
   ].filter((sentence) => sentence !== "")
+}
 
 /** The same for each kind of lock. */
 const brokenOf = (ledgers: Ledgers): ReadonlyArray<string> =>
   Object.entries(ledgers).flatMap(([kind, { findings }]) => broken(findings).map((sentence) => `${kind}: ${sentence}`))
 
 /** When each of these was first served after a moment. */
-const firstServed = ({ served }: Ledger, names: ReadonlyArray<string>, since: number): ReadonlyArray<number> =>
+const firstServed = ({ served }: Book, names: ReadonlyArray<string>, since: number): ReadonlyArray<number> =>
   names.map((one) => Math.min(...served.filter(({ at, name }) => name === one && at > since).map(({ at }) => at)))
 
 /** What a fault of the servers did to a crew. Times are in milliseconds. */
@@ -143,7 +144,7 @@ export interface Survival {
   readonly broken: ReadonlyArray<string>
   /** For how long after the fault began somebody called the lock valid. */
   readonly validFor: number
-  /** How long it took until somebody wrote under a lock of each kind, once the fault had ended. `Infinity` if nobody did. */
+  /** How long it took until somebody wrote under a lock of each kind, and to each shard, once the fault had ended. `Infinity` if nobody did. */
   readonly resumed: number
   /** How long it took until everybody had had the lock of each kind, once the fault had ended. `Infinity` if somebody did not. */
   readonly recovered: Readonly<Record<string, number>>
@@ -187,9 +188,7 @@ export const survive = Effect.fnUntraced(function* <E, E2>(
     )
   )
   yield* entered(ended, limit)
-  const resumedAt = Object.values(ledgers).map(({ findings }) =>
-    Math.min(...findings.writeTimes.filter((at) => at >= ended))
-  )
+  const resumedAt = Object.values(ledgers).map(({ findings }) => writtenAgain(findings, ended))
   return {
     broken: brokenOf(ledgers),
     validFor,

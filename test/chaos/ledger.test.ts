@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ledger } from "./ledger.ts"
-import type { Claim, Ending, Run } from "./testimony.ts"
+import * as Fences from "./fences.ts"
+import { type Book, brokenBesides, Ledger, writtenAgain } from "./ledger.ts"
+import { ShardLedger } from "./shardLedger.ts"
+import { type Claim, type Ending, revivedTag, type Run } from "./testimony.ts"
 
 const claim = (name: string, token: bigint, at: number, more: Partial<Claim> = {}): Claim => ({
   _tag: "Claim",
@@ -39,8 +41,21 @@ const work = (ledger: Ledger, name: string, token: bigint, due: number, at: numb
   ledger.take(claim(name, token, at + 1, { step: "Leave", due }))
 }
 
+/** A write of a runner to a shard, in its stay of this number. */
+const write = (name: string, stay: number, shard: number, at: number, more: Partial<Claim> = {}): Claim => ({
+  _tag: "Claim",
+  name,
+  holder: `${name}/${stay}`,
+  shard,
+  at,
+  step: "Write",
+  checked: true,
+  fenced: true,
+  ...more
+})
+
 /** Its findings about exclusion, as names: the earlier stay, then the later one. */
-const exclusion = (ledger: Ledger) => {
+const exclusion = (ledger: Book) => {
   const { disorder, overlaps } = ledger.findings.exclusion
   const names = (pairs: typeof overlaps) => pairs.map(({ earlier, later }) => `${earlier.stay.name} ${later.stay.name}`)
   return { overlaps: names(overlaps), disorder: names(disorder) }
@@ -254,5 +269,141 @@ describe("the ledger", () => {
         ["b", 6]
       ]
     )
+  })
+
+  describe("of shards, which have no fencing tokens", () => {
+    const shards = () => new ShardLedger(2)
+
+    it("finds nothing wrong with runners that follow each other, and with one beside another on another shard", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 1, 0, { step: "Enter" }))
+      ledger.take(write("b", 1, 2, 1, { step: "Enter" }))
+      ledger.take(write("a", 1, 1, 10, { step: "Leave" }))
+      assert.strictEqual(ledger.inside, "b")
+      ledger.take(write("b", 2, 1, 15, { step: "Enter" }))
+      assert.deepInclude(ledger.findings, {
+        exclusion: { overlaps: [], disorder: [] },
+        longestGap: 5,
+        overlaps: {},
+        late: 0,
+        writes: 4
+      })
+    })
+
+    it("finds two runners that relied on one shard at the same moment, in whatever order it hears of them", () => {
+      const ledger = shards()
+      ledger.take(write("b", 1, 1, 10))
+      ledger.take(write("a", 1, 1, 5))
+      assert.deepStrictEqual(exclusion(ledger), { overlaps: [], disorder: [] })
+      ledger.take(write("a", 1, 1, 11))
+      assert.deepStrictEqual(exclusion(ledger), { overlaps: ["a b"], disorder: [] })
+    })
+
+    it("accepts what a runner writes after the next one has begun, and counts it", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 1, 0))
+      ledger.take(write("b", 1, 1, 10))
+      assert.isTrue(ledger.take(write("a", 1, 1, 20, { checked: false })))
+      ledger.take({ _tag: "Ending", name: "a", holder: "a/1", shard: 1, at: 21, how: "Lost", reason: "NotNamed" })
+      ledger.take({ _tag: "Failure", name: "b", tag: "PersistenceError" })
+      assert.deepInclude(ledger.findings, {
+        exclusion: { overlaps: [], disorder: [] },
+        late: 1,
+        staleRefused: 0,
+        staleAccepted: 0,
+        overlaps: { Lost: 1 },
+        losses: { NotNamed: 1 },
+        failures: { PersistenceError: 1 }
+      })
+    })
+
+    it("counts a runner as unaccounted that never reported that it had lost its shard", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 2, 0))
+      ledger.take(write("b", 1, 2, 10))
+      assert.deepStrictEqual(ledger.findings.overlaps, { Unaccounted: 1 })
+    })
+
+    it("knows when each shard of a runner that was killed was taken over", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 1, 0))
+      ledger.take(write("a", 2, 2, 1))
+      ledger.crashed("a", 4)
+      ledger.take(write("b", 1, 2, 9))
+      assert.deepStrictEqual(
+        ledger.findings.crashes.map(({ next }) => next),
+        [undefined, 9]
+      )
+    })
+
+    it("calls a cluster well again once every shard is written to", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 1, 0))
+      ledger.take(write("a", 2, 2, 5))
+      ledger.take(write("b", 1, 1, 9))
+      assert.strictEqual(writtenAgain(ledger.findings, 5), 9)
+      assert.strictEqual(writtenAgain(ledger.findings, 6), Number.POSITIVE_INFINITY)
+    })
+
+    it("says when each runner was served last, with whatever shard", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 2, 7))
+      ledger.take(write("a", 2, 1, 3))
+      ledger.take(write("b", 1, 1, 9))
+      assert.deepStrictEqual([...ledger.lastServed].toSorted(), [
+        ["a", 7],
+        ["b", 9]
+      ])
+    })
+
+    it("finds that a refresh named a shard that its runner had lost", () => {
+      const ledger = shards()
+      ledger.take({ _tag: "Failure", name: "a", tag: "PersistenceError" })
+      assert.deepStrictEqual(brokenBesides(ledger.findings), [])
+      ledger.take({ _tag: "Failure", name: "a", tag: revivedTag })
+      assert.deepStrictEqual(brokenBesides(ledger.findings), [
+        "1 times a refresh named a shard that its runner had lost"
+      ])
+    })
+
+    it("finds two runners that had one machine id at the same time", () => {
+      const ledger = shards()
+      ledger.take(write("a", 1, 1, 0, { machine: 0 }))
+      ledger.take(write("a", 2, 2, 1, { machine: 0 }))
+      ledger.take(write("a", 1, 1, 4, { machine: 0 }))
+      ledger.take(write("a", 2, 2, 5, { machine: 0, step: "Leave" }))
+      ledger.take(write("b", 1, 2, 6, { machine: 1 }))
+      ledger.take(write("c", 1, 1, 7, { machine: 0 }))
+      assert.strictEqual(ledger.findings.machineIds, 0)
+      ledger.take(write("b", 2, 2, 10, { machine: 2 }))
+      ledger.take(write("c", 2, 1, 11, { machine: 2 }))
+      ledger.take(write("b", 2, 2, 12, { machine: 2 }))
+      assert.strictEqual(ledger.findings.machineIds, 1)
+    })
+  })
+})
+
+describe("fences of sessions whose shards were taken", () => {
+  const entry = "uid-1 runner/1: 1-3"
+  const lease = (holderIdentity: string, uid = "uid-1") => ({
+    metadata: { uid },
+    spec: { holderIdentity, leaseDurationSeconds: 3, renewTime: new Date(10_000).toISOString() }
+  })
+
+  it("knows the sessions that have no shards any more", () => {
+    const before = { a: entry, b: "uid-2 runner/2: 4" }
+    assert.deepStrictEqual(Fences.gone(before, { ...before, a: "uid-1 runner/1: 2" }), [])
+    assert.deepStrictEqual(Fences.gone(before, { a: "uid-1 runner/9: 1-3" }), ["a", "b"])
+  })
+
+  it("misses one if the Lease names a session that had shards after it had expired", () => {
+    assert.isTrue(Fences.isUnfenced(entry, lease("runner/1"), 13_001))
+  })
+
+  it("finds nothing wrong with a session that was fenced, and with one that released its shards while it lived", () => {
+    assert.isFalse(Fences.isUnfenced(entry, lease(""), 13_001))
+    assert.isFalse(Fences.isUnfenced(entry, lease("runner/2"), 13_001))
+    assert.isFalse(Fences.isUnfenced(entry, lease("runner/1", "uid-2"), 13_001))
+    assert.isFalse(Fences.isUnfenced(entry, lease("runner/1"), 12_999))
   })
 })

@@ -8,18 +8,22 @@
  *   another holder must not be older than one with all permits.
  * - Exclusion is judged apart from the fence, from the moments at which holders called their lock valid
  *   (`src/testing/internal/exclusion.ts`).
+ * - What has no fencing token is not fenced. Which of two stays is the newer one is then told by the times at which they began.
  */
 import * as exclusion from "../../src/testing/internal/exclusion.ts"
-import type { Claim, Ending, Run, Testimony } from "./testimony.ts"
+import { type Claim, type Ending, revivedTag, type Run, type Testimony } from "./testimony.ts"
 
 /** One acquisition, from its first write to the last that is known of it. */
 export interface Stay {
   readonly name: string
   readonly holder: string
-  readonly token: bigint
+  /** A shard has none. */
+  readonly token: bigint | undefined
   readonly permits: number
   /** When the run was due whose work it was, in seconds. Only `Once` has runs. */
   readonly due: number | undefined
+  /** The machine id of the runner. Only a runner with shards has one. */
+  readonly machine: number | undefined
   readonly entered: number
   /** The last moment at which the holder called its lock valid. `undefined` if it never asked. */
   lastValid: number | undefined
@@ -34,7 +38,7 @@ export interface Stay {
  */
 export interface Crash {
   readonly name: string
-  readonly token: bigint
+  readonly token: bigint | undefined
   readonly at: number
   readonly idleSince: number
   readonly next: number | undefined
@@ -43,22 +47,25 @@ export interface Crash {
 /**
  * What the records prove.
  *
- * - `stays`: all acquisitions, by token.
- * - `writeTimes`: when each accepted write was made.
+ * - `stays`: all acquisitions, by token; without tokens by time.
+ * - `writeTimes`: when each accepted write was made, to each thing that is protected: one, or each shard.
  * - `staleRefused`, `staleAccepted`: writes with a smaller token than one already seen.
+ * - `late`: writes without a token of a holder that a newer one had followed. Nothing refuses them.
  * - `exclusion`: stays that were valid at the same time, and stays whose token is not greater than an earlier one's.
  * - `overlaps`: stays that had not ended when one began for which they left too few permits, by how they ended. The holder noticed
  *   the loss, the fence refused it, it was killed, it was asked to stop, or (`Unaccounted`) none of these.
  * - `losses`: by reason. `failures`: acquisitions that failed, by tag.
  * - `longestGap`: the longest time in which no holder is known.
  * - `runs`: those of `Once`.
+ * - `machineIds`: pairs of runners that had the same machine id at the same time.
  */
 export interface Findings {
   readonly stays: ReadonlyArray<Stay>
   readonly writes: number
-  readonly writeTimes: ReadonlyArray<number>
+  readonly writeTimes: ReadonlyArray<ReadonlyArray<number>>
   readonly staleRefused: number
   readonly staleAccepted: number
+  readonly late: number
   readonly exclusion: exclusion.Findings<Validity>
   readonly overlaps: Readonly<Record<string, number>>
   readonly losses: Readonly<Record<string, number>>
@@ -66,6 +73,7 @@ export interface Findings {
   readonly longestGap: number
   readonly crashes: ReadonlyArray<Crash>
   readonly runs: Runs
+  readonly machineIds: number
 }
 
 /**
@@ -81,12 +89,17 @@ export interface Runs {
   readonly undone: number
 }
 
-/** The promises of `Once` that were broken, one sentence each. */
-export const brokenRuns = ({ repeated, undone }: Runs): ReadonlyArray<string> =>
-  [
+/** The promises of `Once`, and those of runners, that were broken: one sentence each. */
+export const brokenBesides = ({ failures, machineIds, runs }: Findings): ReadonlyArray<string> => {
+  const { repeated, undone } = runs
+  const { [revivedTag]: revived = 0 } = failures
+  return [
+    revived === 0 ? "" : `${revived} times a refresh named a shard that its runner had lost`,
+    machineIds === 0 ? "" : `${machineIds} pairs of runners had the same machine id at the same time`,
     repeated === 0 ? "" : `${repeated} runs were begun although they, or later ones, had been recorded`,
     undone === 0 ? "" : `${undone} times a process was told that a run was done which nobody had done`
   ].filter((sentence) => sentence !== "")
+}
 
 /** A moment at which a process entered, or was told that the run that it had asked for was done. */
 export interface Served {
@@ -99,8 +112,29 @@ export interface Validity extends exclusion.Interval {
   readonly stay: Stay
 }
 
-/** `limit` is how many permits there are in all. */
-export class Ledger {
+/** When everything that is protected had been written to again, after a moment. `Infinity` if something was not. */
+export const writtenAgain = ({ writeTimes }: Findings, since: number): number =>
+  Math.max(...writeTimes.map((times) => Math.min(...times.filter((at) => at >= since))))
+
+/**
+ * What a witness keeps.
+ *
+ * - `take`: takes a testimony. Returns false if the fence refuses the write.
+ * - `crashed`: records that a process was killed.
+ * - `inside`: the process that is inside, as far as is known: the newest one if there are several.
+ * - `served`, `lastServed`: when processes were served, and when each was served last.
+ */
+export interface Book {
+  readonly take: (testimony: Testimony) => boolean
+  readonly crashed: (name: string, at: number) => void
+  readonly inside: string | undefined
+  readonly served: ReadonlyArray<Served>
+  readonly lastServed: ReadonlyMap<string, number>
+  readonly findings: Findings
+}
+
+/** The book of a lock. `limit` is how many permits there are in all. */
+export class Ledger implements Book {
   readonly #limit: number
   readonly #stays = new Map<string, Stay>()
   readonly #losses = new Map<string, number>()
@@ -117,12 +151,12 @@ export class Ledger {
   #writes = 0
   #staleRefused = 0
   #staleAccepted = 0
+  #late = 0
 
   constructor(limit = 1) {
     this.#limit = limit
   }
 
-  /** Takes a testimony. Returns false if the fence refuses the write. */
   take(testimony: Testimony): boolean {
     switch (testimony._tag) {
       case "Claim":
@@ -142,7 +176,6 @@ export class Ledger {
     }
   }
 
-  /** Records that a process was killed. */
   crashed(name: string, at: number): void {
     for (const stay of this.#stays.values()) {
       if (stay.name !== name || stay.end !== undefined) continue
@@ -151,10 +184,9 @@ export class Ledger {
     }
   }
 
-  /** The process that is inside, as far as is known: the newest one if there are several. */
   get inside(): string | undefined {
     const inside = [...this.#stays.values()].filter((stay) => stay.end === undefined && this.#isCurrent(stay))
-    return inside.toSorted((a, b) => (a.token > b.token ? -1 : 1))[0]?.name
+    return inside.toSorted((a, b) => (orderOf(a) > orderOf(b) ? -1 : 1))[0]?.name
   }
 
   #hasAll({ permits = 1 }: Pick<Claim, "permits">): boolean {
@@ -162,22 +194,22 @@ export class Ledger {
   }
 
   /** Whether no newer holder has the permits of this one, as far as is known. */
-  #isCurrent(stay: Pick<Stay, "permits" | "token">): boolean {
-    return stay.token >= (this.#hasAll(stay) ? this.#newest : this.#newestOfAll)
+  #isCurrent(stay: Stay): boolean {
+    return orderOf(stay) >= (this.#hasAll(stay) ? this.#newest : this.#newestOfAll)
   }
 
-  /** When each process was served last. */
   get lastServed(): ReadonlyMap<string, number> {
     return this.#lastServed
   }
 
-  /** When processes were served. */
   get served(): ReadonlyArray<Served> {
     return this.#served
   }
 
   get findings(): Findings {
-    const stays = [...this.#stays.values()].toSorted((a, b) => (a.token < b.token ? -1 : a.token > b.token ? 1 : 0))
+    const stays = [...this.#stays.values()].toSorted((a, b) =>
+      orderOf(a) < orderOf(b) ? -1 : orderOf(a) > orderOf(b) ? 1 : 0
+    )
     let longestGap = 0
     let lastWrite = stays[0]?.entered ?? 0
     for (const stay of stays) {
@@ -192,16 +224,18 @@ export class Ledger {
     return {
       stays,
       writes: this.#writes,
-      writeTimes: this.#writeTimes,
+      writeTimes: [this.#writeTimes],
       staleRefused: this.#staleRefused,
       staleAccepted: this.#staleAccepted,
+      late: this.#late,
       exclusion: exclusion.check(validities(stays), this.#limit),
       overlaps: Object.fromEntries(overlaps),
       losses: Object.fromEntries(this.#losses),
       failures: Object.fromEntries(this.#failures),
       longestGap,
       crashes: this.#crashes.map((crashed) => this.#crashOf(crashed, stays)),
-      runs: { recorded: this.#recorded.size, repeated: this.#repeated(stays), undone: this.#undone }
+      runs: { recorded: this.#recorded.size, repeated: this.#repeated(stays), undone: this.#undone },
+      machineIds: 0
     }
   }
 
@@ -241,32 +275,45 @@ export class Ledger {
     return overtaken
   }
 
-  #crashOf({ end, name, token }: Stay, stays: ReadonlyArray<Stay>): Crash {
+  #crashOf(crashed: Stay, stays: ReadonlyArray<Stay>): Crash {
+    const { end, name, token } = crashed
     const at = end!.at
-    const next = stays.find((stay) => stay.token > token && this.#hasAll(stay))?.entered
-    const before = stays.filter((stay) => stay.token !== token && stay.entered < (next ?? at))
+    const next = stays.find((stay) => orderOf(stay) > orderOf(crashed) && this.#hasAll(stay))?.entered
+    const before = stays.filter((stay) => stay !== crashed && stay.entered < (next ?? at))
     const idleSince = this.#limit === 1 ? at : Math.max(at, ...before.map(({ end, lastWrite }) => end?.at ?? lastWrite))
     return { name, token, at, idleSince, next }
   }
 
   #claim(claim: Claim): boolean {
-    const { at, checked, due, fenced, holder, name, permits = 1, step, token } = claim
+    const { at, checked, due, fenced, holder, machine, name, permits = 1, step, token } = claim
     let stay = this.#stays.get(holder)
     if (stay === undefined) {
-      stay = { name, holder, token, permits, due, entered: at, lastValid: undefined, lastWrite: at, end: undefined }
+      stay = {
+        name,
+        holder,
+        token,
+        permits,
+        due,
+        machine,
+        entered: at,
+        lastValid: undefined,
+        lastWrite: at,
+        end: undefined
+      }
       this.#stays.set(holder, stay)
       this.#serve(name, at)
     }
     if (checked) stay.lastValid = at
+    const order = orderOf(stay)
     if (!this.#isCurrent(stay)) {
-      if (fenced) {
+      if (token === undefined) this.#late++
+      else if (fenced) {
         this.#staleRefused++
         return false
-      }
-      this.#staleAccepted++
+      } else this.#staleAccepted++
     } else {
-      if (token > this.#newest) this.#newest = token
-      if (this.#hasAll(stay)) this.#newestOfAll = token
+      if (order > this.#newest) this.#newest = order
+      if (this.#hasAll(stay)) this.#newestOfAll = order
       stay.lastWrite = at
     }
     this.#writes++
@@ -279,6 +326,9 @@ export class Ledger {
   }
 }
 
+/** What tells which of two stays is the newer one: the token, or the time at which it began if there is none. */
+const orderOf = ({ entered, token }: Stay): bigint => token ?? BigInt(Math.round(entered * 1e6))
+
 /**
  * The intervals to judge. A holder that never asks whether its lock is valid counts at its entry, unless a newer holder had
  * already entered. In that case the lock was lost before the holder used it, and the fence alone protects.
@@ -287,7 +337,7 @@ const validities = (stays: ReadonlyArray<Stay>): ReadonlyArray<Validity> =>
   stays.flatMap((stay): ReadonlyArray<Validity> => {
     const { entered: start, lastValid, permits, token } = stay
     if (lastValid !== undefined) return [{ stay, start, end: lastValid, token, permits }]
-    const isLate = stays.some((other) => other.token > token && other.entered < start)
+    const isLate = stays.some((other) => orderOf(other) > orderOf(stay) && other.entered < start)
     return isLate ? [] : [{ stay, start, end: start, token, permits }]
   })
 

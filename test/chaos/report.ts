@@ -1,6 +1,6 @@
 /** The report of a run: what was injected, what was survived, and what was not. */
 import * as Injections from "./injections.ts"
-import { brokenRuns, type Findings } from "./ledger.ts"
+import { brokenBesides, type Findings, writtenAgain } from "./ledger.ts"
 import type { Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 
@@ -27,12 +27,14 @@ export interface Holder {
  *
  * - `after`: how long each holder took to get it again after the injections; `undefined` if it did not.
  * - `left`: the lock's annotations that stayed on the object after all holders had stopped.
+ * - `unfenced`: the Leases of sessions whose shards others took without having fenced them.
  */
 export interface OfLock {
   readonly kind: settings.Kind
   readonly findings: Findings
   readonly after: ReadonlyArray<number | undefined>
   readonly left: ReadonlyArray<string>
+  readonly unfenced: ReadonlyArray<string>
   readonly foreignWritten: number
   readonly foreignLost: ReadonlyArray<string>
 }
@@ -77,11 +79,11 @@ const takeOvers = ({ holders, injected }: Report, { findings }: OfLock): Readonl
       : []
   })
 
-/** How long it took until somebody wrote after each fault of the servers, if no other fault came between. */
+/** How long it took until somebody wrote, to each shard, after each fault of the servers, if no other fault came between. */
 const resumptions = ({ injected }: Report, { findings }: OfLock): ReadonlyArray<number> =>
   injected.flatMap((fault) => {
     if (fault.target !== theServer) return []
-    const next = Math.min(...findings.writeTimes.filter((at) => at >= fault.until))
+    const next = writtenAgain(findings, fault.until)
     const isDisturbed = injected.some((one) => one !== fault && one.until > fault.from && one.from < next)
     return isDisturbed ? [] : [next - fault.until]
   })
@@ -159,7 +161,7 @@ const problemsOf = (report: Report, lock: OfLock): ReadonlyArray<string> => {
     findings.staleAccepted === 0 ? undefined : `${findings.staleAccepted} stale writes were accepted`,
     overlaps.length === 0 ? undefined : `${overlaps.length} pairs of locks were valid at the same time`,
     disorder.length === 0 ? undefined : `${disorder.length} fencing tokens were not greater than an earlier one`,
-    ...brokenRuns(findings.runs),
+    ...brokenBesides(findings),
     unaccounted === 0 ? undefined : `${unaccounted} holders stayed inside with another and never reported the loss`,
     slowest <= settings.takeOver ? undefined : `it took ${seconds(slowest)} to take over after a crash`,
     longest <= settings.resumption
@@ -170,6 +172,7 @@ const problemsOf = (report: Report, lock: OfLock): ReadonlyArray<string> => {
         ? `${name} did not get it again within ${seconds(settings.recoveryOf(report.holders.length))} although nothing was injected any more`
         : undefined
     ),
+    lock.unfenced.length === 0 ? undefined : `nobody had fenced the sessions of ${lock.unfenced.join(", ")}`,
     lock.left.length === 0 ? undefined : `it was left behind: ${lock.left.join(", ")}`,
     lock.foreignLost.length === 0 ? undefined : `others' annotations were lost: ${lock.foreignLost.join(", ")}`
   ].filter((problem) => problem !== undefined)
@@ -193,6 +196,7 @@ export const record = (report: Report) => {
         writes: findings.writes,
         staleRefused: findings.staleRefused,
         staleAccepted: findings.staleAccepted,
+        late: findings.late,
         overlaps: findings.exclusion.overlaps.length,
         disorder: findings.exclusion.disorder.length,
         losses: findings.losses,
@@ -228,6 +232,9 @@ export const format = (report: Report): string => {
     found("still inside when the next holder entered", ({ overlaps }) => total(overlaps)),
     found("stale writes refused by the fence", ({ staleRefused }) => staleRefused),
     found("stale writes accepted", ({ staleAccepted }) => staleAccepted),
+    row("writes to a shard after its next runner had begun, which no token refuses", ({ findings: { late }, kind }) =>
+      kind === "shards" ? late : ""
+    ),
     found("pairs of locks that were valid at the same time", ({ exclusion }) => exclusion.overlaps.length),
     found("crashes while holding", ({ crashes }) => crashes.length),
     row(`taken over after a crash, undisturbed (bound ${seconds(settings.takeOver)})`, (lock) =>

@@ -7,22 +7,33 @@ import * as RefreshOnce from "../../src/RefreshOnce.ts"
 export const heldKinds = ["lock", "election", "semaphore", "shared", "session"] as const
 export type HeldKind = (typeof heldKinds)[number]
 
-/** What processes contend for: one of these, or the runs of `Once`. */
-export const kinds = [...heldKinds, "once"] as const
+/** What processes contend for: one of these, the runs of `Once`, or the shards of an Effect cluster. */
+export const kinds = [...heldKinds, "once", "shards"] as const
 export type Kind = (typeof kinds)[number]
 
 /** Whether the session of the process in this place is renewed by a thread of its own: that of every second one. */
 export const hasThread = (kind: Kind, place: number): boolean => kind === "session" && place % 2 === 1
 
-/** How many permits there are in all. A reader of a shared lock has one, a writer has all. */
+/** How many permits there are in all. A reader of a shared lock has one, a writer has all. So has the runner of a shard. */
 export const limits: Readonly<Record<Kind, number>> = {
   lock: 1,
   election: 1,
   semaphore: 2,
   shared: 1000,
   session: 1,
-  once: 1
+  once: 1,
+  shards: 1
 }
+
+/** The shards of the cluster: so few that each is wanted all the time. */
+export const shards = 4
+export const shardGroup = "default"
+
+/** The pause before each try to acquire those that it has not. */
+export const shardPolls = [200, 600] as const
+
+/** For how long a runner leaves a shard alone that it has released, so that others get it. */
+export const shardRest = [300, 1500] as const
 
 /** How often a run of `Once` is due: in whole seconds. */
 export const runPeriod = 2000

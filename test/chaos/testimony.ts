@@ -11,7 +11,10 @@ const about = {
   name: Schema.String,
   /** The acquisition. */
   holder: Schema.String,
-  token: Schema.BigIntFromString,
+  /** Its fencing token. A shard has none. */
+  token: Schema.optionalKey(Schema.BigIntFromString),
+  /** The number of the shard, if it is one. */
+  shard: Schema.optionalKey(Schema.Int),
   at: Schema.Finite
 }
 
@@ -20,9 +23,10 @@ const about = {
  *
  * - `checked`: the holder's own check said that its lock was valid at `at`. The holder read `at` before it called
  *   `isValid`, so a suspension between the two cannot make the claim wrong.
- * - `fenced`: the witness checks the fencing token.
+ * - `fenced`: the witness checks the fencing token, if there is one.
  * - `permits`: how many permits the holder has. A lock has one, which is all.
  * - `due`: the time at which the run is due that the writes are the work of, in seconds. Only `Once` has runs.
+ * - `machine`: the machine id of the runner. Only a runner with shards has one.
  */
 export const Claim = Schema.TaggedStruct("Claim", {
   ...about,
@@ -30,7 +34,8 @@ export const Claim = Schema.TaggedStruct("Claim", {
   checked: Schema.Boolean,
   fenced: Schema.Boolean,
   permits: Schema.optionalKey(Schema.Int),
-  due: Schema.optionalKey(Schema.Int)
+  due: Schema.optionalKey(Schema.Int),
+  machine: Schema.optionalKey(Schema.Int)
 })
 export type Claim = typeof Claim.Type
 
@@ -54,8 +59,11 @@ export const Run = Schema.TaggedStruct("Run", {
 })
 export type Run = typeof Run.Type
 
-/** An acquisition that failed. */
+/** An acquisition that failed, or a refresh that went wrong (`revivedTag`). */
 export const Failure = Schema.TaggedStruct("Failure", { name: Schema.String, tag: Schema.String })
+
+/** The tag of a refresh that named a shard which its runner had lost. */
+export const revivedTag = "Revived"
 
 export const Testimony = Schema.Union([Claim, Ending, Run, Failure])
 export type Testimony = typeof Testimony.Type

@@ -2,7 +2,7 @@
  * The witness: an HTTP server in the process of the test, which no fault ever hits.
  *
  * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
- * small. At `/refresh` it plays the provider of a rotating token.
+ * small. A write to a shard has none, so nothing refuses it. At `/refresh` it plays the provider of a rotating token.
  *
  * While it hurries, its answers have the header `hurry`, and stays are short.
  */
@@ -14,25 +14,24 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import * as Schema from "effect/Schema"
-import { Ledger } from "./ledger.ts"
+import { type Book, Ledger } from "./ledger.ts"
 import { Provider } from "./provider.ts"
 import { Testimony } from "./testimony.ts"
 
 export interface Witness {
   readonly url: string
-  readonly ledger: Ledger
+  readonly ledger: Book
   readonly provider: Provider
   readonly hurry: (is: boolean) => Effect.Effect<void>
 }
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
 
-/** Starts it on an address of this machine. `limit` is how many permits there are in all. */
+/** Starts it on an address of this machine. */
 export const make = Effect.fnUntraced(function* (
   host = "127.0.0.1",
-  limit = 1
+  ledger: Book = new Ledger()
 ): Effect.fn.Return<Witness, never, Scope.Scope> {
-  const ledger = new Ledger(limit)
   const provider = new Provider()
   let headers = {}
   // A holder that was suspended in the middle of a request can still finish it.

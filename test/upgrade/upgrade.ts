@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { broken } from "../chaos/crew.ts"
+import { Ledger } from "../chaos/ledger.ts"
 import * as settings from "../chaos/settings.ts"
 import { now } from "../chaos/testimony.ts"
 import * as Witness from "../chaos/witness.ts"
@@ -63,7 +64,7 @@ const play = Effect.fnUntraced(function* ({ packed, seconds, seed }: Options) {
   yield* Effect.orDie(api.request("POST", "/apis/dex.coreos.com/v1/namespaces/dex/refreshtokens", token))
   const witnesses = Object.fromEntries(
     yield* Effect.forEach(kinds, (kind) =>
-      Effect.map(Witness.make("127.0.0.1", limits[kind]), (witness) => [kind, witness] as const)
+      Effect.map(Witness.make("127.0.0.1", new Ledger(limits[kind])), (witness) => [kind, witness] as const)
     )
   )
   const urls = Object.fromEntries(Object.entries(witnesses).map(([kind, { url }]) => [kind, url]))
