@@ -32,6 +32,7 @@ import * as Faketime from "./faketime.ts"
 import * as Fences from "./fences.ts"
 import * as Houses from "./houses.ts"
 import * as Injections from "./injections.ts"
+import { unserved } from "./ledger.ts"
 import * as Report from "./report.ts"
 import * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
@@ -102,10 +103,8 @@ export const run = Effect.fnUntraced(function* (
   // Earlier versions hurry for good once they have been told to.
   if (options.beside === undefined) yield* hurry(true)
   if (!(yield* entered(contested, everybody, 0, 60_000 + 10_000 * holders.length))) {
-    return yield* new EnvtestError({
-      step: "chaos",
-      detail: "a holder did not get a lock before anything was injected"
-    })
+    const lacking = unserved(booksOf(contested), everybody, 0).join(", ")
+    return yield* new EnvtestError({ step: "chaos", detail: `not had before anything was injected: ${lacking}` })
   }
   const shards = contested.find(({ kind }) => kind === "shards")
   const unfenced = shards === undefined ? [] : yield* Fences.watch(house, shards.path)
@@ -181,6 +180,9 @@ const leaderLeft = (object: unknown): ReadonlyArray<string> => {
   return spec?.holderIdentity ? [`holderIdentity ${spec.holderIdentity}`] : []
 }
 
+const booksOf = (contested: ReadonlyArray<Arena.Contested>) =>
+  Object.fromEntries(contested.map(({ kind, witness }) => [kind, witness.ledger]))
+
 /** Waits until all these holders have been served with each lock after `since`. Returns false if that takes longer than `limit`. */
 const entered = (
   contested: ReadonlyArray<Arena.Contested>,
@@ -189,10 +191,7 @@ const entered = (
   limit: number
 ) =>
   Effect.sleep("20 millis").pipe(
-    Effect.repeat({
-      until: () =>
-        contested.every(({ witness: { ledger } }) => names.every((name) => (ledger.lastServed.get(name) ?? 0) > since))
-    }),
+    Effect.repeat({ until: () => unserved(booksOf(contested), names, since).length === 0 }),
     Effect.timeoutOption(limit),
     Effect.map(Option.isSome)
   )

@@ -13,7 +13,7 @@ import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as Resource from "../../src/Resource.ts"
 import { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Contender from "./contender.ts"
-import { type Book, brokenBesides, type Findings, writtenAgain } from "./ledger.ts"
+import { type Book, brokenBesides, type Findings, unserved, writtenAgain } from "./ledger.ts"
 import { Provider, type Reuse } from "./provider.ts"
 import * as settings from "./settings.ts"
 import { bookOf } from "./shardLedger.ts"
@@ -102,15 +102,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const entered = (since: number, limit: number) =>
     Effect.andThen(hurry(true), Effect.sleep("20 millis")).pipe(
       Effect.repeat({
-        until: () =>
-          Object.values(ledgers).every(({ lastServed }) => names.every((name) => (lastServed.get(name) ?? 0) > since))
+        until: () => unserved(ledgers, names, since).length === 0
       }),
       Effect.timeoutOption(limit),
       Effect.map(Option.isSome),
       Effect.ensuring(hurry(false))
     )
   if (yield* entered(0, 120_000)) return { names, ledgers, provider, entered }
-  return yield* new EnvtestError({ step: "crew", detail: "a contender did not get each lock before any fault" })
+  const lacking = unserved(ledgers, names, 0).join(", ")
+  return yield* new EnvtestError({ step: "crew", detail: `not had before any fault: ${lacking}` })
 })
 
 const Token = Schema.Struct({ generation: Schema.Int, until: Schema.Int })

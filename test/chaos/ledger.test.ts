@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fences from "./fences.ts"
-import { type Book, brokenBesides, Ledger, writtenAgain } from "./ledger.ts"
+import { type Book, brokenBesides, Ledger, unserved, writtenAgain } from "./ledger.ts"
 import { ShardLedger } from "./shardLedger.ts"
 import { type Claim, type Ending, revivedTag, type Run } from "./testimony.ts"
 
@@ -269,6 +269,15 @@ describe("the ledger", () => {
         ["b", 6]
       ]
     )
+  })
+
+  it("names who has not been served after a moment, and with what", () => {
+    const lock = new Ledger()
+    const shards = new ShardLedger(2)
+    lock.take(claim("a", 1n, 10))
+    lock.take(claim("b", 2n, 5))
+    shards.take(write("b", 1, 2, 10))
+    assert.deepStrictEqual(unserved({ lock, shards }, ["a", "b"], 5), ["lock/b", "shards/a"])
   })
 
   describe("of shards, which have no fencing tokens", () => {

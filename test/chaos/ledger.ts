@@ -116,6 +116,16 @@ export interface Validity extends exclusion.Interval {
 export const writtenAgain = ({ writeTimes }: Findings, since: number): number =>
   Math.max(...writeTimes.map((times) => Math.min(...times.filter((at) => at >= since))))
 
+/** Who of these has not been served after a moment, and with what: one word for each, such as `semaphore/holder-1`. */
+export const unserved = (
+  books: Readonly<Record<string, Pick<Book, "lastServed">>>,
+  names: ReadonlyArray<string>,
+  since: number
+): ReadonlyArray<string> =>
+  Object.entries(books).flatMap(([kind, { lastServed }]) =>
+    names.filter((name) => (lastServed.get(name) ?? 0) <= since).map((name) => `${kind}/${name}`)
+  )
+
 /**
  * What a witness keeps.
  *
