@@ -6,7 +6,8 @@
  * for the tests of services. Each public module is an entry to them.
  *
  * The command line is a program of its own that brings all that it needs: one file for all that `kubelock run` loads, since each file costs
- * it a millisecond, one for each part that is loaded when it is first needed, and one for the threads of a load test.
+ * it a millisecond, one for each part that is loaded when it is first needed, and one for the threads of a load test. They are CommonJS: an
+ * `import()` of an ES module needs a file for that module, even if its code is in one that is loaded already.
  */
 import { execFileSync } from "node:child_process"
 import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -54,9 +55,15 @@ export const build = async (folder: string): Promise<void> => {
 const start = "cli/kubelock.ts"
 
 // What `kubelock run` loads in any case.
-const run = ["cli/main.ts", "cli/run/run.ts", "internal/kubernetes/connect.ts", "internal/kubernetes/store.ts"]
+const run = [
+  "src/cli/main.ts",
+  "src/cli/run/run.ts",
+  "src/internal/kubernetes/connect.ts",
+  "src/internal/kubernetes/store.ts",
+  "tools/undici.js"
+]
 
-const programEntries = [start, ...run, "cli/bench/contest/contender.ts"]
+const programEntries = [start, "cli/bench/contest/contender.ts"]
 
 /** Builds the command line into a folder. `package.json` is expected two folders above. */
 export const buildProgram = async (folder: string): Promise<void> => {
@@ -73,12 +80,18 @@ export const buildProgram = async (folder: string): Promise<void> => {
         vega: "vega-util"
       }
     },
-    transform: { inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] } },
+    transform: {
+      define: { "import.meta.env": "undefined" },
+      inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] }
+    },
     plugins: [assets]
   })
   let ofRun: ReadonlySet<string> | undefined
   const { output } = await bundle.write({
     dir: folder,
+    format: "cjs",
+    // A character that is not in Latin-1 would double the memory that a file takes.
+    charset: "ascii",
     minify: true,
     chunkFileNames: "[name].js",
     codeSplitting: {
@@ -94,13 +107,14 @@ export const buildProgram = async (folder: string): Promise<void> => {
     }
   })
   chmodSync(join(folder, "kubelock.js"), 0o755)
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "commonjs" }))
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []))
   // What the assets contain.
   modules.push(join(root, "node_modules/vega/build/vega.min.js"))
   writeFileSync(join(folder, "licenses.txt"), licensesOf(modules))
 }
 
-/** The modules that files of the source import, and those that these import, except for what is loaded later. */
+/** The modules that files import, and those that these import, except for what is loaded later. */
 const reachable = (files: ReadonlyArray<string>, getModuleInfo: GetModuleInfo): ReadonlySet<string> => {
   const found = new Set<string>()
   const visit = (id: string): void => {
@@ -108,7 +122,7 @@ const reachable = (files: ReadonlyArray<string>, getModuleInfo: GetModuleInfo): 
     found.add(id)
     getModuleInfo(id)?.importedIds.forEach(visit)
   }
-  for (const file of files) visit(join(source, file))
+  for (const file of files) visit(join(root, file))
   return found
 }
 

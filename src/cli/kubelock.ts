@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The program `kubelock`. Under the name `kubectl-kubelock` it is a plugin of kubectl. */
-import * as NodeModule from "node:module"
+import { enableCompileCache } from "node:module"
 import { homedir } from "node:os"
 import { join } from "node:path"
 
@@ -8,7 +8,6 @@ import { join } from "node:path"
 const cache = process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? homedir(), ".cache")
 // Node.js keeps for all later runs what the first one compiled. A help text that comes first must not leave `run` without its code.
 const verb = process.argv[2] === "run" ? "run" : "others"
-NodeModule.enableCompileCache?.(process.env["NODE_COMPILE_CACHE"] ?? join(cache, "kubelock", verb))
+enableCompileCache?.(process.env["NODE_COMPILE_CACHE"] ?? join(cache, "kubelock", verb))
 
-const { main } = await import("./main.ts")
-main(process.argv.slice(2))
+void import("./main.ts").then(({ main }) => main(process.argv.slice(2)))

@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { readFileSync, writeFileSync } from "node:fs"
 import { createServer as createHttpServer, request } from "node:http"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import * as Kubelock from "../utils/kubelock.ts"
 
 const kubelock = Kubelock.forTests()
@@ -66,8 +66,26 @@ describe("the program", () => {
   })
 
   it("brings of undici only what it uses, and makes no segmenter before a help text needs one", () => {
-    const file = (name: string) => readFileSync(join(kubelock.folder, "dist/cli", name), "utf8")
-    for (const unused of ["EventSource", "MockAgent", "CacheStorage"]) assert.notInclude(file("undici.js"), unused)
-    assert.notInclude(file("program.js"), "new Intl.Segmenter")
+    const text = readFileSync(join(kubelock.folder, "dist/cli/program.js"), "utf8")
+    for (const unused of ["EventSource", "MockAgent", "CacheStorage"]) assert.notInclude(text, unused)
+    assert.notInclude(text, "new Intl.Segmenter")
+  })
+
+  it("loads few files to run a command", async () => {
+    const loaded = join(kubelock.folder, "loaded.json")
+    const preload = join(kubelock.folder, "preload.cjs")
+    const told = "JSON.stringify(Object.keys(require.cache))"
+    writeFileSync(
+      preload,
+      `process.on("exit", () => require("node:fs").writeFileSync(${JSON.stringify(loaded)}, ${told}))`
+    )
+    const env = { NODE_OPTIONS: `--require=${preload}` }
+    await kubelock.run(["run", "loaded", "--", "true"], { env })
+    const files = JSON.parse(readFileSync(loaded, "utf8")) as ReadonlyArray<string>
+    // The last is the library for YAML.
+    assert.deepStrictEqual(
+      files.map((file) => basename(file)),
+      ["preload.cjs", "kubelock.js", "program.js", "rolldown-runtime.js", "dist.js"]
+    )
   })
 })
