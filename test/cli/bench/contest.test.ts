@@ -26,10 +26,11 @@ const lockedBy =
   () =>
     Effect.acquireRelease(semaphore.take(1), () => semaphore.release(1), { interruptible: true }).pipe(Effect.asVoid)
 
-const play = Effect.fnUntraced(function* (take: Contest.Take, part: Partial<Task>) {
+const play = Effect.fnUntraced(function* (take: Contest.Take, part: Partial<Task>, visits = 0) {
   const contest = Contest.make(take, task(part))
   const running = yield* Effect.forkChild(contest.run)
-  yield* Effect.sleep("100 millis")
+  do yield* Effect.sleep("100 millis")
+  while (contest.report(now()).visits.length < visits)
   yield* Fiber.interrupt(running)
   return contest
 })
@@ -37,7 +38,7 @@ const play = Effect.fnUntraced(function* (take: Contest.Take, part: Partial<Task
 describe("a contest", () => {
   it.live("has a sample of each acquisition, up to a moment", () =>
     Effect.gen(function* () {
-      const contest = yield* play(lockedBy(yield* Semaphore.make(1)), {})
+      const contest = yield* play(lockedBy(yield* Semaphore.make(1)), {}, 3)
       const { acquisitions, visits, waits } = contest.report(now())
       assert.isAbove(visits.length, 2)
       assert.lengthOf(waits, visits.length)
