@@ -250,10 +250,11 @@ describe("an API server that is busy", () => {
 
 describe("kubelock inspect -w in a pipe", () => {
   it("tells that a lock has expired, which no event does", async () => {
+    await put("runs-out", { "kubelock.dev/lock": farAhead })
     const watching = kubelock.start(["inspect", "runs-out", "-w", "-o", "json"])
+    await watching.says('"state":"Held"')
     const soon = new Date(Date.now() + 5000).toISOString().replace(/\.\d+/, "")
     await put("runs-out", { "kubelock.dev/lock": soon })
-    await watching.says('"state":"Held"')
     await watching.says('"state":"Expired"')
     watching.process.kill()
     await watching.ended
