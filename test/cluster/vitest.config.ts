@@ -5,6 +5,9 @@ import { defineConfig } from "vitest/config"
 // With compiled code at hand each of the many processes starts in little more than half the time.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../../node_modules/.cache/node")
 
+// API servers start with a tenth less CPU time if their collector runs less often.
+process.env["GOGC"] ??= "400"
+
 export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   test: {
