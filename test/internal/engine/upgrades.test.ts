@@ -44,4 +44,28 @@ describe("an upgrade", () => {
       assert.isTrue(another.has())
     }).pipe(Effect.scoped)
   )
+
+  it.effect("is refused beside another reader of the process, and lets none in while it is under way", () =>
+    Effect.gen(function* () {
+      const { memory } = yield* setUp
+      const { compareAndSwap } = memory.store
+      const { shared } = yield* servicesOver(
+        ObjectStore.of({ ...memory.store, compareAndSwap: (...write) => Effect.delay(compareAndSwap(...write), 300) }),
+        "us"
+      )
+      const reader = yield* wants(shared.shared(id))
+      yield* TestClock.adjust(400)
+      const held = yield* Fiber.join(reader.fiber)
+      const beside = yield* wants(shared.shared(id))
+      assert.isTrue(beside.has())
+      assert.isTrue(Option.isNone(yield* held.tryUpgrade))
+      yield* beside.letGo
+      const upgrade = yield* Effect.forkChild(held.tryUpgrade)
+      yield* TestClock.adjust(10)
+      const late = yield* wants(shared.shared(id, { waitSchedule }))
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(Option.isSome(yield* Fiber.join(upgrade)))
+      assert.isFalse(late.has(), "a reader beside a writer")
+    }).pipe(Effect.scoped)
+  )
 })
