@@ -57,7 +57,7 @@ beforeAll(async () => {
   for (const line of argsOf(stages[0]!, "RUN")) {
     execute("/bin/sh", ["-ec", line.replaceAll(" /kubelock", ` ${inImage("/kubelock")}`)], env, build)
   }
-}, 120_000)
+}, 300_000)
 
 afterAll(() => {
   project.remove()

@@ -31,11 +31,11 @@ beforeAll(async () => {
   )
   const specifiers = Object.keys(publicModules)
   write("all.ts", specifiers.map((specifier, index) => `export * as m${index} from "${specifier}"`).join("\n"))
-}, 120_000)
+}, 300_000)
 
 afterAll(() => project.remove())
 
-describe.concurrent("the package", { timeout: 120_000 }, () => {
+describe.concurrent("the package", { timeout: 300_000 }, () => {
   it("runs from its tarball", async () => {
     assert.strictEqual(await node(project.folder, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
@@ -254,7 +254,7 @@ describe("what a program loads", () => {
   })
 })
 
-describe("a service in a cluster", { timeout: 120_000 }, () => {
+describe("a service in a cluster", { timeout: 300_000 }, () => {
   const bundle = () => join(project.folder, "bundle.mjs")
 
   beforeAll(async () => {
