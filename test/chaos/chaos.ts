@@ -1,7 +1,7 @@
 /**
  * Chaos on a real API server: `npx node test/chaos/chaos.ts --seed 7`. See `--help`.
  *
- * Holders are real processes that contend for a lock of each kind, for the runs of `Once` and for the shards of an Effect cluster.
+ * Holders are real processes that contend for a lock of each kind and for the runs of `Once`, or for the shards of an Effect cluster.
  * Faults are injected into them, their network and the API server. Witnesses record every write. Then the faults end. Every holder must
  * get each lock once more, after which it is stopped. In the end the objects must be as they were.
  *
@@ -351,7 +351,7 @@ const command = Command.make(
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
       Flag.withDescription(
-        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, two locks under a session, the runs of Once, or the shards of an Effect cluster (default all of them, and a lock with --beside)"
+        "What the processes contend for: a lock, the leadership of a Lease, permits of a semaphore, a shared lock, two locks under a session, the runs of Once, or the shards of an Effect cluster (default all of them but the shards, and a lock with --beside)"
       )
     ),
     crowd: whole(

@@ -39,7 +39,7 @@ export interface Crew {
   readonly provider: Provider
   readonly entered: (since: number, limit: number) => Effect.Effect<boolean>
 }
-export type Ledgers = Readonly<Record<settings.Kind, Book>>
+export type Ledgers = Readonly<Record<settings.KindAtOnce, Book>>
 
 /** The Secret of the token. It is made on first use, as the locked objects are. */
 const tokenId = "crew-token"
@@ -48,13 +48,13 @@ const tokenId = "crew-token"
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Crew, EnvtestError, Scope.Scope> {
   const { contenders = 4, kubeConfig, refreshers = 2, seed, ttl = settings.ttl } = options
   const { requestTimeout = settings.requestTimeout } = options
-  const ledgers = Object.fromEntries(settings.kinds.map((kind) => [kind, bookOf(kind)])) as unknown as Ledgers
+  const ledgers = Object.fromEntries(settings.kindsAtOnce.map((kind) => [kind, bookOf(kind)])) as unknown as Ledgers
   const provider = new Provider()
   const client = KubernetesClient.layerKubeConfigYaml(kubeConfig)
 
   const names = Array.from({ length: contenders }, (_, index) => `contender-${index}`)
   let hurries = false
-  const contendFor = (kind: settings.Kind, place: number) =>
+  const contendFor = (kind: settings.KindAtOnce, place: number) =>
     Contender.start({
       kind,
       id: `crew-${kind}`,
@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       tell: (testimony) => Effect.sync(() => ledgers[kind].take(testimony))
     })
   for (const place of names.keys()) {
-    yield* Effect.forEach(settings.kinds, (kind) => contendFor(kind, place), {
+    yield* Effect.forEach(settings.kindsAtOnce, (kind) => contendFor(kind, place), {
       concurrency: "unbounded",
       discard: true
     }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.orDie, Effect.forkScoped)

@@ -36,7 +36,7 @@ export type Kind = (typeof kinds)[number]
 
 /** What processes can contend for there. Only kube-apiserver has Leases and ConfigMaps. */
 export const locksOn = (house: Kind): ReadonlyArray<settings.Kind> =>
-  house === "apiextensions-apiserver" ? ["lock", "semaphore", "shared"] : settings.kinds
+  house === "apiextensions-apiserver" ? ["lock", "semaphore", "shared"] : settings.kindsAtOnce
 
 /** Starts a house. */
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {

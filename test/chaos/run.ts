@@ -19,7 +19,7 @@ const command = Command.make(
     seed: whole("seed", [0, 2 ** 31 - 1], "Decides which faults are injected (default 1)").pipe(Flag.optional),
     kind: Flag.Literals("kind", settings.kinds).pipe(
       Flag.optional,
-      Flag.withDescription("What the processes contend for (default a lock of each kind)")
+      Flag.withDescription("What the processes contend for (default a lock of each kind and the runs of Once)")
     ),
     only: Flag.String("only").pipe(
       Flag.optional,

@@ -11,6 +11,10 @@ export type HeldKind = (typeof heldKinds)[number]
 export const kinds = [...heldKinds, "once", "shards"] as const
 export type Kind = (typeof kinds)[number]
 
+/** Those for which the processes of a run contend at once. Shards have runs of their own: together it is too much for a busy machine. */
+export const kindsAtOnce = [...heldKinds, "once"] as const
+export type KindAtOnce = (typeof kindsAtOnce)[number]
+
 /** Whether the session of the process in this place is renewed by a thread of its own: that of every second one. */
 export const hasThread = (kind: Kind, place: number): boolean => kind === "session" && place % 2 === 1
 
