@@ -94,7 +94,7 @@ export const run = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Report.Report, EnvtestError, Scope.Scope> {
   const holders = holdersOf(options)
-  const { kinds = options.beside === undefined ? Houses.locksOn(options.server) : ["lock"] } = options
+  const { kinds = options.beside === undefined ? Houses.atOnceOn(options.server) : ["lock"] } = options
   const { house = yield* Houses.open(options.server, options.seed) } = options
   const arena = yield* Arena.make({ ...options, house, kinds, holders, refreshers: refreshers[options.server] })
   const { contested, provider } = arena

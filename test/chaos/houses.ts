@@ -35,8 +35,12 @@ export const kinds = ["kube-apiserver", "apiextensions-apiserver", "cluster", "h
 export type Kind = (typeof kinds)[number]
 
 /** What processes can contend for there. Only kube-apiserver has Leases and ConfigMaps. */
-export const locksOn = (house: Kind): ReadonlyArray<settings.Kind> =>
-  house === "apiextensions-apiserver" ? ["lock", "semaphore", "shared"] : settings.kindsAtOnce
+export const possibleOn = (house: Kind): ReadonlyArray<settings.Kind> =>
+  house === "apiextensions-apiserver" ? ["lock", "semaphore", "shared"] : settings.kinds
+
+/** What they contend for at once. */
+export const atOnceOn = (house: Kind): ReadonlyArray<settings.Kind> =>
+  possibleOn(house).filter((kind) => kind !== "shards")
 
 /** Starts a house. */
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {

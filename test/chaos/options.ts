@@ -9,9 +9,11 @@ import * as Report from "./report.ts"
 import type * as settings from "./settings.ts"
 import { now } from "./testimony.ts"
 
-/** What processes contend for in this house: each kind, or the one that was asked for. */
-export const kindsIn = (house: Houses.Kind): ReadonlyArray<settings.Kind> =>
-  Houses.locksOn(house).filter((kind) => (process.env["KUBELOCK_CHAOS_KIND"] ?? kind) === kind)
+/** What processes contend for in this house: all that they contend for at once, or the kind that was asked for. */
+export const kindsIn = (house: Houses.Kind): ReadonlyArray<settings.Kind> => {
+  const asked = process.env["KUBELOCK_CHAOS_KIND"]
+  return asked === undefined ? Houses.atOnceOn(house) : Houses.possibleOn(house).filter((kind) => kind === asked)
+}
 
 /** The seed, and how long faults are injected in each run. */
 export const options = Config.all({

@@ -11,7 +11,10 @@ export type HeldKind = (typeof heldKinds)[number]
 export const kinds = [...heldKinds, "once", "shards"] as const
 export type Kind = (typeof kinds)[number]
 
-/** Those for which the processes of a run contend at once. Shards have runs of their own: together it is too much for a busy machine. */
+/**
+ * Those that processes contend for at once. Shards have runs of their own: with this TTL a runner waits for an answer no longer than a
+ * third of a second, and beside the other kinds the servers of a busy machine take longer.
+ */
 export const kindsAtOnce = [...heldKinds, "once"] as const
 export type KindAtOnce = (typeof kindsAtOnce)[number]
 
