@@ -16,12 +16,10 @@ import type { Task } from "./task.ts"
 const longestMillis = 60_000
 
 /**
- * How much CPU each of so many processes spends on a kind before its first contest of so many seconds, in milliseconds. In rounds of normal
- * length up to 16 processes compile their code with it: `npm run bench` shows how long that takes. Of more processes each has less, so that
- * a run ends.
+ * How much CPU a process spends on a kind before its first contest of so many seconds, in milliseconds. In rounds of normal length it
+ * compiles its code with that: `npm run bench` shows how long it takes.
  */
-export const cpuMillis = (seconds: number, processes: number): number =>
-  Math.min(500 * seconds, 2500, Math.max(750, 40_000 / processes))
+export const cpuMillis = (seconds: number): number => Math.min(500 * seconds, 2500)
 
 const warm = new Set<string>()
 

@@ -26,5 +26,5 @@ export const taskOf = ({ connection, id, namespace }: Place, kind: "kubelock" | 
   holdMillis,
   seconds,
   sharedWithDex: true,
-  warmUpCpuMillis: cpuMillis(seconds, 1)
+  warmUpCpuMillis: cpuMillis(seconds)
 })

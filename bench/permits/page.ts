@@ -252,5 +252,5 @@ export const page = (run: Measurements): string =>
     cpuTable(run),
     "## Run it again",
     "With `KUBEBUILDER_ASSETS` naming a folder with `etcd` and an API server, on a quiet machine. The packages on Redis need `redis-server` and `npm ci` in `bench/elsewhere/npm`:\n\n```sh\nnpm run bench:permits              # writes this page\nnpm run bench:permits -- --quick   # a minute: shows that everything works, and writes nothing\n```",
-    `Services that have run for a while are compared: before its first contest each process contends with itself, for an object of its own, until it has spent ${cpuMillis(run.seconds, 16) / 1000} seconds of CPU.`
+    `Services that have run for a while are compared: before its first contest each process contends with itself, for an object of its own, until it has spent ${cpuMillis(run.seconds) / 1000} seconds of CPU.`
   ].join("\n\n") + "\n"

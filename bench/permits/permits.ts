@@ -81,7 +81,7 @@ const tasksOf = (load: Load, part: Pick<Task, "connection" | "ids" | "seconds" |
     holdMillis: load.holdMillis,
     limit: load.limit,
     writers: load.writers,
-    warmUpCpuMillis: cpuMillis(part.seconds, load.processes)
+    warmUpCpuMillis: cpuMillis(part.seconds)
   }))
 
 /** Plays each load once in each round, so that what changes on the machine hits all. */
