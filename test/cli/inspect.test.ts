@@ -260,6 +260,15 @@ describe("kubelock inspect -w in a pipe", () => {
     await watching.ended
   })
 
+  it("goes by the Lease of the session that holds a lock", async () => {
+    await putUnderSession("watched", 4, time)
+    const watching = kubelock.start(["inspect", "-w", "-o", "json"])
+    const place = '"name":"watched","namespace":"default","resource":"configmaps"'
+    await watching.says(`${place},"kind":"lock","state":"Expired"`)
+    watching.process.kill()
+    await watching.ended
+  })
+
   it("tells that an object was deleted while the watch was broken", async () => {
     await put("unseen", { "kubelock.dev/lock": farAhead })
     const watching = kubelock.start(["inspect", "unseen", "-w", "-o", "json"])

@@ -14,6 +14,7 @@ import * as target from "../target.ts"
 import type { Given } from "./command.ts"
 import * as look from "./look.ts"
 import type { Change, Objects } from "./objects.ts"
+import type { Sessions } from "./sessions.ts"
 import * as table from "./table.ts"
 import * as view from "./view.ts"
 
@@ -115,7 +116,8 @@ const eventsOfOne = (
 
 /** Draws the table anew whenever something changes, and each second, because it tells times. What is wrong is below it. */
 const draw = (given: Given, place: look.Place) => {
-  const known = new Map<string, view.Found>()
+  const known = new Map<string, Change>()
+  const sessions = sessionsAmong(known, place)
   const wrong = new Map<number, string>()
   let hasLooked = false
   let height = 0
@@ -123,7 +125,7 @@ const draw = (given: Given, place: look.Place) => {
     if (!hasLooked) return []
     const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
     if (locks.length === 0) return [nothing(given, place)]
-    const light = { key: place.key, now, sessions: view.sessionsAmong(known.values()) }
+    const light = { key: place.key, now, sessions }
     return table.lines(
       locks.map((one) => view.of(one, light)),
       columnsOf(given),
@@ -157,21 +159,31 @@ const draw = (given: Given, place: look.Place) => {
 const cut = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
   lines.length <= room ? lines : [...lines.slice(0, room - 1), `and ${lines.length - room + 1} more`]
 
-const keyOf = ({ source }: Event, { name, namespace }: Pick<view.Found, "name" | "namespace">): string =>
-  `${source} ${namespace} ${name}`
+// A watch of a whole cluster tells of many Leases: they are not gone through for each event.
+const sessionsAmong =
+  (known: ReadonlyMap<string, view.Found>, { sources }: look.Place): Sessions =>
+  (session) =>
+    Array.from(sources.keys(), (source) => known.get(keyOf({ source }, session))).find(
+      (one) => one !== undefined && view.isLease(one.resource)
+    )?.snapshot
 
-const learn = (known: Map<string, view.Found>, event: Event): void => {
-  if ("change" in event) {
-    if (event.change.isGone) known.delete(keyOf(event, event.change))
-    else known.set(keyOf(event, event.change), event.change)
-    return
+const keyOf = (
+  { source }: Pick<Event, "source">,
+  { name, namespace }: Pick<view.Found, "name" | "namespace">
+): string => `${source} ${namespace} ${name}`
+
+/** Takes an event. Answers what it changed. */
+const learn = (known: Map<string, Change>, event: Event): ReadonlyArray<readonly [key: string, change: Change]> => {
+  const changes = toldBy(event, known).map((one) => [keyOf(event, one), one] as const)
+  for (const [key, one] of changes) {
+    if (one.isGone) known.delete(key)
+    else known.set(key, one)
   }
-  for (const key of known.keys()) if (key.startsWith(`${event.source} `)) known.delete(key)
-  for (const one of event.listed) known.set(keyOf(event, one), one)
+  return changes
 }
 
 /** What an event tells of. What is not listed any more was deleted while nobody watched. */
-const toldBy = (event: Event, known: ReadonlyMap<string, view.Found>): ReadonlyArray<Change> => {
+const toldBy = (event: Event, known: ReadonlyMap<string, Change>): ReadonlyArray<Change> => {
   if ("change" in event) return [event.change]
   const listed = new Set(event.listed.map((one) => keyOf(event, one)))
   const missing = [...known].filter(([key]) => key.startsWith(`${event.source} `) && !listed.has(key))
@@ -184,7 +196,8 @@ const changeTo =
 
 /** Prints each lock as it is, and again whenever more of it changes than its expiry. It expires by itself, so time is looked at, too. */
 const print = (given: Given, place: look.Place) => {
-  const known = new Map<string, view.Found>()
+  const known = new Map<string, Change>()
+  const sessions = sessionsAmong(known, place)
   const printed = new Map<string, string>()
   const wrong = new Map<number, string>()
   let hasHeading = false
@@ -195,17 +208,12 @@ const print = (given: Given, place: look.Place) => {
       wrong.set(source, message)
       return say(message)
     })
-  const learned = (event: Event): ReadonlyArray<readonly [key: string, one: Change]> => {
-    wrong.delete(event.source)
-    const told = toldBy(event, known)
-    learn(known, event)
-    return told.map((one) => [keyOf(event, one), one])
-  }
   return Stream.runForEach(Stream.merge(eventsOf(place, tell), Stream.tick("1 second")), (event) =>
     Effect.gen(function* () {
+      if (event) wrong.delete(event.source)
       const now = yield* place.time
-      const changes = event ? learned(event) : [...known].map(([key, one]) => [key, changeTo(false)(one)] as const)
-      const light = { key: place.key, now, sessions: view.sessionsAmong(known.values()) }
+      const changes = event ? learn(known, event) : known
+      const light = { key: place.key, now, sessions }
       const news: Array<view.View> = []
       for (const [key, one] of changes) {
         if (!place.isWanted(one) && !printed.has(key)) continue

@@ -9,7 +9,7 @@ import type { Request } from "../../internal/kubernetes/http.ts"
 import * as responseError from "../../internal/kubernetes/responseError.ts"
 import type * as LockError from "../../LockError.ts"
 import * as Resource from "../../Resource.ts"
-import type { Found } from "./view.ts"
+import { type Found, isLease } from "./view.ts"
 
 /** Which objects: those of a resource, in a namespace or, without one, in all. With a name it is one object. */
 export interface Selection {
@@ -42,7 +42,7 @@ export interface Objects {
 
 /** Makes the objects of a selection. */
 export const make = (api: ApiClient.ApiClient, { name, namespace, resource }: Selection): Objects => {
-  const includesContent = Resource.name(resource) === Resource.name(Resource.lease)
+  const includesContent = isLease(resource)
   const path = Resource.collectionPath(
     { ...resource, namespaced: resource.namespaced && namespace !== undefined },
     namespace ?? ""

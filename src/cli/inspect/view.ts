@@ -95,19 +95,19 @@ export const sessionOf = (
 ): sessionLease.SessionReference | undefined =>
   sessions.referenceIn(LockKind.exclusive(key ?? resource.annotation).decode(annotations))
 
-const isLease = (resource: Resource.Resource): boolean => Resource.name(resource) === Resource.name(Resource.lease)
+/** Whether a resource is that of Leases. */
+export const isLease = (resource: Resource.Resource): boolean =>
+  Resource.name(resource) === Resource.name(Resource.lease)
 
 /** What an object says. */
-export const of = (found: Found, { key, now, sessions }: Light): View => {
+export const of = (found: Found, light: Light): View => {
+  const { key, now } = light
   const { name, namespace, resource, snapshot } = found
   const id = snapshot.annotations[idKey]
   const place = { name, namespace, resource: Resource.name(resource), ...(id === undefined ? {} : { id }) }
   if (isElection(found)) return { ...place, ...election(found, now) }
   const permits = permitsOn(snapshot, key)
-  return {
-    ...place,
-    ...(permits === undefined ? exclusive(found, { key, now, sessions }) : inLine(snapshot, permits, now))
-  }
+  return { ...place, ...(permits === undefined ? exclusive(found, light) : inLine(snapshot, permits, now)) }
 }
 
 /** Whether an object is of interest: a lock made it, or a lock's annotation is on it, or it is the Lease of an election. */
