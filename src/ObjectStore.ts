@@ -158,7 +158,7 @@ export interface Announcement {
   readonly reason: string
   /** The same as a sentence. */
   readonly message: string
-  /** Who tells it. */
+  /** The name of the process that reports it. */
   readonly reporter: string
 }
 

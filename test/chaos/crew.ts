@@ -144,7 +144,7 @@ export interface Survival {
   readonly broken: ReadonlyArray<string>
   /** For how long after the fault began somebody called the lock valid. */
   readonly validFor: number
-  /** How long it took until somebody wrote under a lock of each kind, and to each shard, once the fault had ended. `Infinity` if nobody did. */
+  /** How long it took until somebody wrote under a lock of each kind, once the fault had ended. `Infinity` if nobody did. */
   readonly resumed: number
   /** How long it took until everybody had had the lock of each kind, once the fault had ended. `Infinity` if somebody did not. */
   readonly recovered: Readonly<Record<string, number>>

@@ -40,7 +40,7 @@ export const possibleOn = (house: Kind): ReadonlyArray<settings.Kind> =>
 
 /** What they contend for at once. */
 export const atOnceOn = (house: Kind): ReadonlyArray<settings.Kind> =>
-  possibleOn(house).filter((kind) => kind !== "shards")
+  possibleOn(house).filter((kind) => settings.kindsAtOnce.some((one) => one === kind))
 
 /** Starts a house. */
 export const open = (kind: Kind, seed: number): Effect.Effect<House, EnvtestError, Scope.Scope> => {

@@ -116,7 +116,7 @@ export interface Validity extends exclusion.Interval {
 export const writtenAgain = ({ writeTimes }: Findings, since: number): number =>
   Math.max(...writeTimes.map((times) => Math.min(...times.filter((at) => at >= since))))
 
-/** Who of these has not been served after a moment, and with what: one word for each, such as `semaphore/holder-1`. */
+/** What each of these has not been served with after a moment: one word for each, such as `semaphore/holder-1`. */
 export const unserved = (
   books: Readonly<Record<string, Pick<Book, "lastServed">>>,
   names: ReadonlyArray<string>,

@@ -44,7 +44,7 @@ export const aProcess = (identity: string, kind: settings.HeldKind) =>
 
 const program = Path.join(import.meta.dirname, "waiter.ts")
 
-/** Who has a lock, by its name, and how many wait for it. Of permits, the first in the line has them. */
+/** The name of the contender that has a lock, and how many wait for it. Of permits, the first in the line has them. */
 const lineOf = (kind: Kind, { annotations, content }: ObjectSnapshot) => {
   const [first, ...behind] = isLine(kind) ? PermitRecord.holderIds(annotations) : queueOf(kind, annotations, content)
   return { holder: first?.split("/")[0], waiters: behind.length }

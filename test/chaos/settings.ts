@@ -7,16 +7,16 @@ import * as RefreshOnce from "../../src/RefreshOnce.ts"
 export const heldKinds = ["lock", "election", "semaphore", "shared", "session"] as const
 export type HeldKind = (typeof heldKinds)[number]
 
-/** What processes contend for: one of these, the runs of `Once`, or the shards of an Effect cluster. */
-export const kinds = [...heldKinds, "once", "shards"] as const
-export type Kind = (typeof kinds)[number]
-
 /**
- * Those that processes contend for at once. Shards have runs of their own: with this TTL a runner waits for an answer no longer than a
- * third of a second, and beside the other kinds the servers of a busy machine take longer.
+ * What processes contend for at once: these, and the runs of `Once`. The shards of an Effect cluster have runs of their own: with this TTL
+ * a runner waits for an answer no longer than a third of a second, and beside the other kinds the servers of a busy machine take longer.
  */
 export const kindsAtOnce = [...heldKinds, "once"] as const
 export type KindAtOnce = (typeof kindsAtOnce)[number]
+
+/** All that processes contend for. */
+export const kinds = [...kindsAtOnce, "shards"] as const
+export type Kind = (typeof kinds)[number]
 
 /** Whether the session of the process in this place is renewed by a thread of its own: that of every second one. */
 export const hasThread = (kind: Kind, place: number): boolean => kind === "session" && place % 2 === 1
