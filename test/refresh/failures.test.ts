@@ -14,6 +14,7 @@ import * as LockError from "../../src/LockError.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
+import * as FaultyStore from "../utils/FaultyStore.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites } from "./fixture.ts"
 
 const key = "kubelock.dev/lock"
@@ -316,6 +317,37 @@ describe("the lock is lost during the upstream call", () => {
       assert.deepStrictEqual(obtained, yield* two.get(id))
       assert.strictEqual(yield* stored, 2)
       assert.strictEqual(yield* ended("NotWritten"), 1)
+    })
+  )
+
+  scenario("to a process that stored a value, while no API server was in reach: its value is handed out", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { annotations, aProcess, stored, upstream } = world
+      const us = FaultyStore.over({ ...world, store: world.sound })
+      const one = yield* aProcess({}, us.store)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      upstream.after = Effect.sleep("20 seconds")
+      const cutOff = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      FaultyStore.failAll(us, "Refused")
+      yield* TestClock.adjust("15 seconds")
+      upstream.generation = 1
+      upstream.after = Effect.void
+      const two = yield* aProcess({
+        takeoverGrace: 0,
+        refresh: (current) =>
+          Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
+      })
+      const theirs = yield* two.get(id)
+      yield* TestClock.adjust("10 seconds")
+      us.faults.length = 0
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(cutOff), theirs)
+      assert.strictEqual(yield* ended("NotWritten"), 1)
+      assert.strictEqual(yield* stored, 2)
+      assert.deepStrictEqual(yield* annotations, {})
     })
   )
 

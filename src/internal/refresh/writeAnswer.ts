@@ -37,9 +37,11 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
     if (written._tag === "Success") return
     const reason = written.failure
     const mayBeGone = reason._tag === "LockLost" || (reason._tag === "LockNotFound" && reason.missing === "object")
-    if (!mayBeGone) return yield* Effect.fail({ reason, isLost: false })
+    // A commit that got no answer does not say that the lock is lost: it may have been applied.
+    if (!mayBeGone && reason._tag !== "LockUnavailable") return yield* Effect.fail({ reason, isLost: false })
     const isOurs = yield* Effect.option(findLease(deps, held))
     if (Option.contains(isOurs, false)) return yield* Effect.fail({ reason, isLost: true })
+    if (!mayBeGone) return yield* Effect.fail({ reason, isLost: false })
     const left = yield* remaining.left(reason)
     if (Option.isNone(left)) return yield* Effect.fail({ reason, isLost: false })
     yield* Effect.sleep(left.value)
