@@ -7,6 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../../src/Lock.ts"
@@ -14,6 +16,7 @@ import * as LockError from "../../src/LockError.ts"
 import * as LockRecord from "../../src/LockRecord.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
+import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as FaultyStore from "../utils/FaultyStore.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites } from "./fixture.ts"
 
@@ -525,6 +528,32 @@ describe("the API server", () => {
 })
 
 describe("the stored value", () => {
+  scenario("on which a function of the schema throws is the same error, and replace overwrites it", () =>
+    Effect.gen(function* () {
+      const { store } = yield* setUp
+      const made = (schema: Schema.Codec<string, string>) =>
+        RefreshOnce.makeFromStore({
+          schema,
+          isFresh: () => Effect.succeed(true),
+          refresh: () => Effect.succeed("old")
+        }).pipe(Effect.provideService(ObjectStore, store))
+      yield* (yield* made(Schema.String)).get(id)
+      const Throwing = Schema.String.pipe(
+        Schema.decodeTo(Schema.String, {
+          decode: SchemaGetter.transform((text: string) => {
+            if (text === "old") throw new Error("a bug in the schema")
+            return text
+          }),
+          encode: SchemaGetter.passthrough()
+        })
+      )
+      const tokens = yield* made(Throwing)
+      assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshUnreadable")
+      yield* tokens.replace(id, "new")
+      assert.strictEqual(yield* tokens.get(id), "new")
+    })
+  )
+
   scenario("that does not match the schema is an error, and is left alone", () =>
     Effect.gen(function* () {
       const world = yield* setUp

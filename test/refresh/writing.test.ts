@@ -593,6 +593,34 @@ describe("a value that the schema cannot store", () => {
     })
   )
 
+  for (const direction of ["encode", "decode"] as const) {
+    scenario(`because a function of it throws (${direction}), is the same error, and what the next refresh gets`, () =>
+      Effect.gen(function* () {
+        const { store } = yield* setUp
+        const upTo = (limit: number) =>
+          SchemaGetter.transform((n: number) => {
+            if (n > limit) throw new Error("a bug in the schema")
+            return n
+          })
+        const Throwing = Schema.Int.pipe(
+          Schema.decodeTo(Schema.Int, {
+            decode: upTo(direction === "decode" ? 3 : 100),
+            encode: upTo(direction === "encode" ? 3 : 100)
+          })
+        )
+        const seen: Array<number | undefined> = []
+        const tokens = yield* RefreshOnce.makeFromStore({
+          schema: Throwing,
+          isFresh: () => Effect.succeed(true),
+          refresh: (current) => Effect.sync(() => (seen.push(Option.getOrUndefined(current)) === 1 ? 7 : 1))
+        }).pipe(Effect.provideService(ObjectStore, store))
+        assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
+        assert.strictEqual(yield* tokens.get(id), 1)
+        assert.deepStrictEqual(seen, [undefined, 7])
+      })
+    )
+  }
+
   scenario("as it is, is handed out as it is stored: the first invalidate refreshes it", () =>
     Effect.gen(function* () {
       const { store } = yield* setUp

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import type { Content, FieldPatch, FieldPath } from "../../ObjectStore.ts"
 
-/** Reads and writes values of one type at one path. No failure quotes a value. */
+/** Reads and writes values of one type at one path. No failure quotes a value, not even that of a schema whose functions throw. */
 export interface Location<A> {
   /** The stored value, or nothing if the field is missing or blank. */
   readonly read: (content: Content) => Effect.Effect<Option.Option<A>, "Unreadable">
@@ -44,13 +44,13 @@ export const make = <A>(path: FieldPath, schema: Schema.Codec<A, unknown>): Loca
     read: (content) =>
       storedText(content).pipe(
         Effect.flatMap((text) => (text.trim() === "" ? Effect.succeedNone : Effect.asSome(fromJson(text)))),
-        Effect.mapError(() => "Unreadable" as const)
+        failAs("Unreadable")
       ),
     encode: (value) =>
       Effect.gen(function* () {
         const text = yield* toJson(value)
         return { value: yield* fromJson(text), patch: { path, value: yield* toBase64(text) } }
-      }).pipe(Effect.mapError(() => "NotEncodable" as const)),
+      }).pipe(failAs("NotEncodable")),
     rehearsal: (content) =>
       storedText(content).pipe(
         Effect.orElseSucceed(() => ""),
@@ -58,11 +58,20 @@ export const make = <A>(path: FieldPath, schema: Schema.Codec<A, unknown>): Loca
         Effect.map((value) => ({ path, value }))
       ),
     digest: (value) => {
-      const text = Effect.runSyncExit(toJson(value))
+      const text = Effect.runSyncExit(Effect.suspend(() => toJson(value)))
       return Exit.isFailure(text) ? undefined : createHash("sha256").update(text.value).digest("base64").slice(0, 22)
     }
   }
 }
+
+// What a function of the schema throws may quote the value.
+const failAs =
+  <const E>(error: E) =>
+  <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, E> =>
+    Effect.catchDefect(
+      Effect.mapError(effect, () => error),
+      () => Effect.fail(error)
+    )
 
 /** The path as messages name it: `data.value`. */
 export const describe = (path: FieldPath): string => path.join(".")
