@@ -16,7 +16,7 @@ import * as LockError from "../../src/LockError.ts"
 import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
-import { generationOf, id, lifetime, pausable, setUp } from "./fixture.ts"
+import { generationOf, id, lifetime, pausable, setUp, token } from "./fixture.ts"
 
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
 const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
@@ -225,6 +225,26 @@ describe("an answer that could not be written", () => {
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(yield* stored, 1)
       assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("is kept, too, if the process comes to know more values meanwhile than it remembers", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, sound, stored, upstream } = yield* setUp
+      const tokens = yield* aProcess({ capacity: 1 })
+      yield* tokens.get(id)
+      yield* TestClock.adjust(lifetime)
+      yield* (yield* aProcess({ refresh: () => token(9) }, sound)).get("other")
+      faults.push(["write", "None"], ...Array.from({ length: 500 }, () => ["write", "Refused"] as const))
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(generationOf(yield* tokens.get("other")), 9)
+      yield* TestClock.adjust("35 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 2)
+      faults.length = 0
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* stored, 2)
+      assert.strictEqual(upstream.calls, 2)
     })
   )
 

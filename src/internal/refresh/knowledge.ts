@@ -15,6 +15,7 @@ import * as boundedMap from "../boundedMap.ts"
  * - `spent`: the last values that newer ones have replaced. `digests`: those of many more.
  * - `hadLock`: whether this process held the lock when it got the newest value.
  * - `hasWritten`: whether the last write of this process went well.
+ * - `isPending`: whether the newest value is about to be written.
  * - `isUnwritten`: whether the newest value could not be written, so that only this process has it.
  */
 export interface Known<A> {
@@ -24,6 +25,7 @@ export interface Known<A> {
   readonly digests: ReadonlySet<string>
   readonly hadLock: boolean
   readonly hasWritten: boolean
+  readonly isPending: boolean
   readonly isUnwritten: boolean
 }
 
@@ -63,13 +65,13 @@ export const make = <A>(
   digestOf: (value: A) => string | undefined
 ): Knowledge<A> => {
   const written = boundedMap.make<string, Known<A>>(capacity)
-  const unwritten = new Map<string, Known<A>>()
+  const notWritten = new Map<string, Known<A>>()
 
-  const get = (id: string) => unwritten.get(id) ?? written.get(id)
+  const get = (id: string) => notWritten.get(id) ?? written.get(id)
   const set = (id: string, known: Known<A>) => {
-    if (known.isUnwritten) unwritten.set(id, known)
+    if (known.isPending || known.isUnwritten) notWritten.set(id, known)
     else {
-      unwritten.delete(id)
+      notWritten.delete(id)
       written.set(id, known)
     }
   }
@@ -104,6 +106,7 @@ export const make = <A>(
       digests: withDigests(known?.digests, spent.slice(-maxSpent)),
       hadLock: true,
       hasWritten: known?.hasWritten ?? false,
+      isPending: true,
       isUnwritten: known?.isUnwritten ?? false
     })
   }
@@ -117,12 +120,12 @@ export const make = <A>(
     read: (id, value, hadLock) => {
       const known = get(id)
       if (known === undefined || !isSame(known.newest, value)) replaced(id, [], value)
-      set(id, { ...get(id)!, isRejected: false, isUnwritten: false, hadLock })
+      set(id, { ...get(id)!, isRejected: false, isPending: false, isUnwritten: false, hadLock })
     },
     replaced,
     wrote: (id, isWritten) => {
       const known = get(id)
-      if (known !== undefined) set(id, { ...known, hasWritten: isWritten, isUnwritten: !isWritten })
+      if (known !== undefined) set(id, { ...known, hasWritten: isWritten, isPending: false, isUnwritten: !isWritten })
     },
     reject: (id, value) => {
       const known = get(id)
@@ -134,6 +137,6 @@ export const make = <A>(
       const isOld = Option.match(stored, { onNone: () => true, onSome: (value) => isSpent(id, value) })
       return known !== undefined && isOld ? Option.some(known.newest) : stored
     },
-    unwritten: () => [...unwritten.keys()]
+    unwritten: () => [...notWritten].flatMap(([id, { isUnwritten }]) => (isUnwritten ? [id] : []))
   }
 }
