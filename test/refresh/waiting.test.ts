@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { failedMillis, forbiddenMillis } from "../../src/internal/engine/watchPool.ts"
 import { spread } from "../../src/internal/refresh/rotation.ts"
@@ -134,6 +135,41 @@ describe("without a watch", () => {
       yield* rotation
       assert.strictEqual(watching.opened, 3)
     })
+  )
+
+  it.effect(
+    "that is allowed, which the server says only after a moment, a process does not take it for deaf, too",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess, store, upstream } = yield* setUp
+        const forbidden = new LockError.Forbidden({ object: id, verb: "watch", status: 403, detail: "no" })
+        let opened = 0
+        const watch = () =>
+          Stream.suspend(() => {
+            opened++
+            return Stream.fromEffect(Effect.delay(Effect.fail(forbidden), "5 millis"))
+          })
+        const [one, two] = yield* Effect.all([aProcess(), aProcess({}, { ...store, watch })])
+        upstream.before = Effect.sleep("2 seconds")
+        const lines = yield* logged(
+          Effect.gen(function* () {
+            for (const generation of [1, 2]) {
+              const first = yield* Effect.forkChild(one.get(id))
+              yield* TestClock.adjust("100 millis")
+              const other = yield* Effect.forkChild(two.get(id))
+              yield* TestClock.adjust("2100 millis")
+              assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(other)].map(generationOf), [
+                generation,
+                generation
+              ])
+              yield* TestClock.adjust(lifetime)
+            }
+          })
+        )
+        assert.lengthOf(lines, 1)
+        assert.match(lines[0]!, /since they may not watch/)
+        assert.strictEqual(opened, 1)
+      })
   )
 
   it.effect("that works, a process polls for a moment", () =>

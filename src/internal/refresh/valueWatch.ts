@@ -26,7 +26,7 @@ export interface ValueWatch {
   readonly next: (millis: number) => Effect.Effect<News>
   /** For how long the watch may go on being silent before the process reads the object, in milliseconds. */
   readonly patience: () => number
-  /** Compares what the watch has told with the object as just read. If it has not told that, it is deaf. */
+  /** Compares what the watch has told with the object as just read. If it has not told that, it is deaf, unless it has failed. */
   readonly compare: (read: ObjectSnapshot) => Effect.Effect<void>
   /** Whether it has failed, or is deaf. */
   readonly isOver: () => boolean
@@ -101,7 +101,7 @@ export const make = (store: ObjectStore["Service"]): ValueWatches => {
           : Math.max(1, silentSince + deafAfterMillis - ClockReading.monotonic(clock)),
       compare: ({ resourceVersion }) => {
         silentSince = ClockReading.monotonic(clock)
-        return version !== undefined && !isOlder(version, resourceVersion)
+        return isOver || (version !== undefined && !isOlder(version, resourceVersion))
           ? Effect.void
           : end(Math.min(longestPause, deafMillis * 2 ** wasDeaf++), deaf)
       },
