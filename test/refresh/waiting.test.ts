@@ -10,7 +10,7 @@ import { spread } from "../../src/internal/refresh/rotation.ts"
 import * as LockError from "../../src/LockError.ts"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import { logged } from "../utils/logged.ts"
-import { generationOf, id, lifetime, setUp } from "./fixture.ts"
+import { generationOf, id, lifetime, setUp, token } from "./fixture.ts"
 
 /** Four processes that have all seen one rotation. */
 const four = Effect.gen(function* () {
@@ -101,6 +101,38 @@ describe("a rotation that all processes wait for", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(yield* rotation, [2, 2, 2, 2])
       assert.isBelow(requests.length, 40)
+    })
+  )
+})
+
+describe("a process that finds another fiber of its own at the lock", () => {
+  it.effect("looks again if that one gives up without having written anything", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, upstream } = yield* setUp
+      let hangs = false
+      const compareAndSwap: typeof sound.compareAndSwap = (id, patch) =>
+        Effect.suspend(() => (hangs ? Effect.never : sound.compareAndSwap(id, patch)))
+      const [one, two] = yield* Effect.all([aProcess(), aProcess({}, { ...sound, compareAndSwap })])
+      // Its watches are known to tell what happens.
+      upstream.before = Effect.sleep("2 seconds")
+      const first = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("100 millis")
+      const other = yield* Effect.forkChild(two.get(id))
+      yield* TestClock.adjust("2 seconds")
+      yield* Effect.all([Fiber.join(first), Fiber.join(other)])
+      upstream.before = Effect.void
+      yield* TestClock.adjust(lifetime)
+
+      hangs = true
+      const replacing = yield* Effect.forkChild(two.replace(id, yield* token(7)))
+      yield* TestClock.adjust("10 millis")
+      const getting = yield* Effect.forkChild(two.get(id))
+      yield* TestClock.adjust("500 millis")
+      hangs = false
+      yield* Fiber.interrupt(replacing)
+      yield* TestClock.adjust("2 seconds")
+      assert.isDefined(getting.pollUnsafe())
+      assert.strictEqual(generationOf(yield* Fiber.join(getting)), 2)
     })
   )
 })

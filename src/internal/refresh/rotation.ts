@@ -42,12 +42,13 @@ type Attempt<A> =
 
 /**
  * Another process has the lock, or may write its answer to an object that is gone (`isVanished`). `until`: when the lock expires on the
- * server's clock, as far as it was seen.
+ * server's clock, as far as it was seen. `lookAt`: when to look although a watch tells nothing (milliseconds on the monotonic clock).
  */
 interface HeldElsewhere {
   readonly _tag: "Held"
   readonly isVanished?: true
   readonly until?: number
+  readonly lookAt?: number
   readonly expiry?: string
   readonly holder?: string
 }
@@ -96,7 +97,7 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
     const remaining = yield* budget.left(outcome, telling === undefined ? 0 : waitBudget.ahead)
     if (Option.isNone(remaining)) {
       if (outcome._tag === "Unavailable") return yield* outcome.error
-      const { _tag, isVanished: _, until: __, ...holder } = outcome
+      const { _tag, isVanished: _, lookAt: __, until: ___, ...holder } = outcome
       const waited = Duration.millis(Math.round(ClockReading.elapsed(startedAt, yield* ClockReading.now).max))
       return yield* new LockError.Timeout({ id, object: deps.store.describe(id), attempts, waited, ...holder })
     }
@@ -120,8 +121,8 @@ export const obtain = Effect.fnUntraced(function* <A, E>(
  */
 export const spread = { atLeast: 25, atMost: 100 }
 
-// Waits for what the watch tells, for so many milliseconds. Looks at the object itself if the lock may have expired, or if the watch may
-// be deaf. A caller that rejects a value is alone with that: it does not leave the lock to others first.
+// Waits for what the watch tells, for so many milliseconds. Looks at the object itself if the lock may have expired, if the watch may be
+// deaf, or if there may be nothing to tell. A caller that rejects a value is alone with that: it does not leave the lock to others first.
 const awaitNews = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
   id: string,
@@ -131,9 +132,11 @@ const awaitNews = Effect.fnUntraced(function* <A, E>(
   millis: number
 ): Effect.fn.Return<Attempt<A>, E | Failure> {
   const { earliest } = yield* deps.store.now
+  const { monotonic } = yield* ClockReading.now
   const silence = Math.min(
     watch.patience(),
-    held.until === undefined ? Number.POSITIVE_INFINITY : Math.max(1, held.until + 1 - earliest)
+    held.until === undefined ? Number.POSITIVE_INFINITY : Math.max(1, held.until + 1 - earliest),
+    held.lookAt === undefined ? Number.POSITIVE_INFINITY : Math.max(1, held.lookAt - monotonic)
   )
   let news = yield* watch.next(Math.min(millis, silence))
   if (news._tag === "Nothing" && millis < silence) return held
@@ -257,15 +260,17 @@ const tryUnderLock = <A, E>(
     })
   )
 
+// Another contender of this process may give up without having written to the object.
 const notAcquired = (error: TryError): Effect.Effect<Attempt<never>, Exclude<TryError, LockError.Conflict>> => {
   switch (error._tag) {
     case "LockConflict": {
-      const { expiry, holder } = error
-      return Effect.succeed({
+      const { expiry, holder, thisProcess } = error
+      return Effect.map(ClockReading.now, ({ monotonic }): Attempt<never> => ({
         _tag: "Held",
+        ...(thisProcess === undefined ? {} : { lookAt: monotonic + LockProtocol.recheckAfter }),
         ...(expiry === undefined ? {} : { expiry }),
         ...(holder === undefined ? {} : { holder })
-      })
+      }))
     }
     case "LockUnavailable":
     case "LockForbidden":
