@@ -237,14 +237,15 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
     takeoverGrace: Duration.toMillis(Duration.fromInputUnsafe(options.takeoverGrace ?? defaultTakeoverGrace)),
     rewrites: yield* FiberMap.make<string>(),
     holds: new Map(),
-    pauses: yield* FiberSet.make()
+    pauses: yield* FiberSet.make(),
+    counted: { unwritten: 0 }
   }
   const known = self.knowledge
 
   const { join } = yield* SingleFlight.make<A, E | Failure>(
     (id, flight) =>
       inSpan("kubelock.refresh", { attributes: { "kubelock.id": id } }, () =>
-        Effect.scoped(rotation.obtain(self, id, flight))
+        Effect.ensuring(Effect.scoped(rotation.obtain(self, id, flight)), unwritten.countUnwritten(self))
       ),
     Duration.fromInputUnsafe(options.grace ?? defaultGrace)
   )
@@ -288,7 +289,7 @@ export const makeFromStore = Effect.fnUntraced(function* <A, E, R>(
         })
       ),
     invalidate,
-    replace: (id, value) => replace(self, id, value)
+    replace: (id, value) => Effect.ensuring(replace(self, id, value), unwritten.countUnwritten(self))
   }
 })
 

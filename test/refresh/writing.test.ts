@@ -35,6 +35,9 @@ const scenario = <E>(name: string, body: (lines: Array<string>) => Effect.Effect
 const ended = (outcome: string) =>
   Effect.map(Metric.value(Metric.withAttributes(RefreshMetrics.refreshes, { outcome })), ({ count }) => count)
 
+/** How many values are not written, of all that the process shares. */
+const unwritten = Effect.map(Metric.value(RefreshMetrics.unwritten), ({ value }) => value)
+
 /** Writes fields of the object as a stranger does. */
 const stranger = ({ sound }: Effect.Success<typeof setUp>, ...content: ReadonlyArray<FieldPatch>) =>
   Effect.gen(function* () {
@@ -198,7 +201,6 @@ describe("an answer that could not be written", () => {
       assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
       assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
       assert.isUndefined(yield* world.stored)
-      const unwritten = Effect.map(Metric.value(RefreshMetrics.unwritten), ({ value }) => value)
       assert.strictEqual(yield* unwritten, 1)
       assert.strictEqual(yield* ended("NotWritten"), 1)
       assert.match(lines.join("\n"), /^Error Could not write the new value of .* This process keeps it/)
@@ -286,6 +288,24 @@ describe("an answer that could not be written", () => {
       yield* TestClock.adjust("10 seconds")
       assert.match(lines.at(-1)!, /^Warn Dropped the new value/)
       assert.strictEqual(DateTime.toEpochMillis((yield* tokens.get(id)).expiresAt), Date.parse("2100-01-01"))
+    })
+  )
+
+  scenario("is counted beside those of the other values that the process shares, until its scope closes", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [one, two] = [denying(world), denying(world)]
+      const scope = yield* Scope.make()
+      const tokens = yield* Scope.provide(world.aProcess({}, { ...one.store, dryRun: world.sound.dryRun }), scope)
+      const others = yield* world.aProcess({ refresh: () => token(9) }, { ...two.store, dryRun: world.sound.dryRun })
+      yield* tokens.get(id)
+      yield* others.get("other")
+      assert.strictEqual(yield* unwritten, 2)
+      two.policy.denied = false
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* unwritten, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* unwritten, 0)
     })
   )
 
@@ -587,10 +607,12 @@ describe("a value that the schema cannot store", () => {
       }).pipe(Effect.provideService(ObjectStore, store))
       assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
       assert.strictEqual((yield* Effect.flip(tokens.get(id)))._tag, "RefreshNotEncodable")
+      assert.strictEqual(yield* unwritten, 1)
       assert.deepStrictEqual(yield* tokens.get(id), { n: 1 })
       assert.deepStrictEqual(seen, [undefined, 7, 8])
       assert.match(lines[0]!, /^Error Cannot store a value/)
       assert.strictEqual(yield* ended("NotWritten"), 2)
+      assert.strictEqual(yield* unwritten, 0)
     })
   )
 

@@ -31,6 +31,7 @@ import type { ValueWatches } from "./valueWatch.ts"
  * - `rewrites`: the fibers that go on writing what could not be written, by id.
  * - `holds`: the locks under which they write, if no API server has answered yet.
  * - `pauses`: the fibers that keep a lock for a while after a refresh has failed.
+ * - `counted`: how many values the gauge of unwritten ones counts of these. The process may share others as well.
  */
 export interface Deps<A, E> {
   readonly store: ObjectStore["Service"]
@@ -52,6 +53,7 @@ export interface Deps<A, E> {
   readonly rewrites: FiberMap.FiberMap<string>
   readonly holds: Map<string, Hold>
   readonly pauses: FiberSet.FiberSet
+  readonly counted: { unwritten: number }
 }
 
 /**

@@ -109,12 +109,13 @@ const keep = Effect.fnUntraced(function* <A, E>(
     "Error",
     `Could not write the new value of ${deps.store.describe(id)}. This process keeps it, and goes on trying to write it. If the process ends before, the value is lost. ${reason.message}`
   )
-  yield* report(deps)
-  const work = Effect.flatMap(rewrite(deps, id), (outcome) => Effect.andThen(report(deps), tell(deps, id, outcome)))
+  const work = Effect.flatMap(rewrite(deps, id), (outcome) =>
+    Effect.andThen(countUnwritten(deps), tell(deps, id, outcome))
+  )
   yield* FiberMap.run(deps.rewrites, id, work, { onlyIfMissing: true })
 })
 
-/** Tries once more to write all that is kept, before the process ends. */
+/** Tries once more to write all that is kept, before the process ends. What is not written then is lost, and not counted any more. */
 export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
   Effect.forEach(
     deps.knowledge.unwritten(),
@@ -124,7 +125,7 @@ export const writeLast = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
         orElse: () => Effect.succeed({ _tag: "Kept" as const })
       }).pipe(Effect.flatMap((outcome) => tell(deps, id, outcome))),
     { concurrency: "unbounded", discard: true }
-  )
+  ).pipe(Effect.andThen(show(deps, () => 0)))
 
 /** How long the last attempt waits for the API server. Our choice. */
 export const lastAttempt: Duration.Duration = Duration.seconds(5)
@@ -145,8 +146,17 @@ const tell = <A, E>(deps: Deps<A, E>, id: string, outcome: Outcome<A>): Effect.E
   }
 }
 
-const report = <A, E>(deps: Deps<A, E>) =>
-  quiet(Metric.update(RefreshMetrics.unwritten, deps.knowledge.unwritten().length))
+/** Counts in the gauge what is not written. */
+export const countUnwritten = <A, E>(deps: Deps<A, E>): Effect.Effect<void> =>
+  show(deps, () => deps.knowledge.unwritten().length)
+
+const show = <A, E>({ counted }: Deps<A, E>, unwritten: () => number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const total = unwritten()
+    const change = total - counted.unwritten
+    counted.unwritten = total
+    return change === 0 ? Effect.void : quiet(Metric.modify(RefreshMetrics.unwritten, change))
+  })
 
 type Outcome<A> = { readonly _tag: "Written" | "Kept" } | { readonly _tag: "Superseded"; readonly stored: A }
 
