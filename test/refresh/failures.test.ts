@@ -164,6 +164,36 @@ describe("a pauseAfter that throws", () => {
   )
 })
 
+describe("a refresh that throws", () => {
+  scenario(
+    "is counted as failed, and a caller that comes while the lock is still being released gets another one",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess, sound, upstream } = yield* setUp
+        const slow = yield* slowWrites(sound)
+        let isWrong = true
+        const tokens = yield* aProcess(
+          {
+            refresh: (current) => {
+              if (isWrong) throw new Error("a bug")
+              return upstream.refresh(current)
+            }
+          },
+          slow.store
+        )
+        slow.by("1 second")
+        const first = yield* Effect.forkChild(Effect.exit(tokens.get(id)))
+        yield* TestClock.adjust("1500 millis")
+        isWrong = false
+        const second = yield* Effect.forkChild(tokens.get(id))
+        yield* TestClock.adjust("6 seconds")
+        assert.isTrue(Exit.hasDies(yield* Fiber.join(first)))
+        assert.strictEqual(generationOf(yield* Fiber.join(second)), 1)
+        assert.strictEqual(yield* ended("Failed"), 1)
+      })
+  )
+})
+
 describe("a caller that comes after the refusal, while the lock is still being released", () => {
   scenario("does not get the old refusal", () =>
     Effect.gen(function* () {

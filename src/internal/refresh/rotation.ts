@@ -363,7 +363,7 @@ const callUpstream = <A, E>(
   current: Option.Option<A>
 ): Effect.Effect<A, E> =>
   Effect.flatMap(Clock.monotonicTimeNanos, (startedAt) =>
-    deps.refresh(current, { id: held.id, fencingToken: held.fencingToken }).pipe(
+    Effect.suspend(() => deps.refresh(current, { id: held.id, fencingToken: held.fencingToken })).pipe(
       (refreshing) => inSpan("kubelock.refresh.upstream", {}, () => refreshing),
       Effect.onError((cause) =>
         Effect.suspend(() => {
