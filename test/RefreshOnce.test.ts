@@ -353,6 +353,31 @@ describe("callers", () => {
     })
   )
 
+  it.effect("that leave do not stop an answer that arrives during a request which cannot be called back", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, stored, upstream } = yield* setUp
+      let isSlow = false
+      const late = <A, E>(request: Effect.Effect<A, E>) =>
+        Effect.suspend(() => (isSlow ? Effect.uninterruptible(Effect.delay(request, "20 seconds")) : request))
+      const store = ObjectStore.of({
+        ...sound,
+        read: (id) => late(sound.read(id)),
+        compareAndSwap: (id, patch) => late(sound.compareAndSwap(id, patch))
+      })
+      upstream.after = Effect.sleep("15 seconds")
+      const tokens = yield* aProcess({ grace: "15 seconds" }, store)
+      const impatient = yield* Effect.forkChild(Effect.timeoutOption(tokens.get(id), "1 second"))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(impatient)
+      // The lease expires, and is about to be written anew when the answer arrives. Then the grace is over.
+      isSlow = true
+      yield* TestClock.adjust("19 seconds")
+      isSlow = false
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* stored, 1)
+    })
+  )
+
   it.effect("can come back to a flight that they left", () =>
     Effect.gen(function* () {
       const { aProcess, upstream } = yield* setUp

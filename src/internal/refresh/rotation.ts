@@ -324,7 +324,6 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   const asking = Effect.raceFirst(callUpstream(deps, held, flight, current), prolong(deps, held))
   const answer = yield* Effect.result(restore(asking))
   if (answer._tag === "Failure") return { _tag: "Failed", error: answer.failure }
-  flight.onAnswer()
   const spent = [...Option.toArray(stored), ...Option.toArray(current)]
   const encoded = yield* Effect.result(location.encode(answer.success))
   if (encoded._tag === "Failure") {
@@ -356,6 +355,7 @@ const afterUnwritten = Effect.fnUntraced(function* <A, E>(
   return Option.isSome(fresh) ? { _tag: "Fresh", value: fresh.value } : yield* settled.error
 })
 
+// The flight has its answer from here on, also while `prolong` still ends a request.
 const callUpstream = <A, E>(
   deps: Deps<A, E>,
   held: Held,
@@ -365,6 +365,7 @@ const callUpstream = <A, E>(
   Effect.flatMap(Clock.monotonicTimeNanos, (startedAt) =>
     Effect.suspend(() => deps.refresh(current, { id: held.id, fencingToken: held.fencingToken })).pipe(
       (refreshing) => inSpan("kubelock.refresh.upstream", {}, () => refreshing),
+      Effect.tap(() => Effect.sync(flight.onAnswer)),
       Effect.onError((cause) =>
         Effect.suspend(() => {
           flight.onFailure()
