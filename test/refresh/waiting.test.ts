@@ -105,14 +105,32 @@ describe("a rotation that all processes wait for", () => {
   )
 })
 
+describe("a watch that begins with an older state than the process has read", () => {
+  it.effect("does not bring back a value that was replaced", () =>
+    Effect.gen(function* () {
+      const { aProcess, sound, stored, upstream } = yield* setUp
+      const one = yield* aProcess()
+      const first = yield* one.get(id)
+      const old = yield* sound.read(id)
+      yield* one.invalidate(id, first)
+      const watch: typeof sound.watch = () =>
+        Stream.concat(Stream.succeed({ _tag: "Changed" as const, snapshot: old }), Stream.never)
+      const two = yield* aProcess({}, { ...sound, watch })
+      const second = yield* two.get(id)
+      assert.strictEqual(generationOf(yield* two.invalidate(id, second)), 3)
+      assert.strictEqual(yield* stored, 3)
+      assert.isFalse(upstream.revoked)
+    })
+  )
+})
+
 describe("a process that finds another fiber of its own at the lock", () => {
   it.effect("looks again if that one gives up without having written anything", () =>
     Effect.gen(function* () {
       const { aProcess, sound, upstream } = yield* setUp
       let hangs = false
-      const compareAndSwap: typeof sound.compareAndSwap = (id, patch) =>
-        Effect.suspend(() => (hangs ? Effect.never : sound.compareAndSwap(id, patch)))
-      const [one, two] = yield* Effect.all([aProcess(), aProcess({}, { ...sound, compareAndSwap })])
+      const read: typeof sound.read = (id) => Effect.suspend(() => (hangs ? Effect.never : sound.read(id)))
+      const [one, two] = yield* Effect.all([aProcess(), aProcess({}, { ...sound, read })])
       // Its watches are known to tell what happens.
       upstream.before = Effect.sleep("2 seconds")
       const first = yield* Effect.forkChild(one.get(id))

@@ -141,6 +141,7 @@ const awaitNews = Effect.fnUntraced(function* <A, E>(
   let news = yield* watch.next(Math.min(millis, silence))
   if (news._tag === "Nothing" && millis < silence) return held
   while (news._tag === "Changed") {
+    if (deps.sightings.isOutdated(id, news.snapshot)) return yield* readThenTry(deps, id, flight)
     const verdict = yield* judge(deps, id, flight, news.snapshot)
     if (verdict._tag !== "Stale") return verdict
     const { atLeast, atMost } = spread
@@ -184,7 +185,7 @@ const judge = Effect.fnUntraced(function* <A, E>(
   snapshot: ObjectSnapshot
 ): Effect.fn.Return<Verdict<A>, Failure> {
   const stored = yield* storedValue(deps, id, snapshot)
-  const waits = yield* mustWait(deps, id, snapshot.uid, stored)
+  const waits = yield* mustWait(deps, id, snapshot, stored)
   const fresh = yield* accept(deps, id, flight, stored)
   if (Option.isSome(fresh)) {
     deps.knowledge.read(id, fresh.value, false)
@@ -215,11 +216,11 @@ const graceLeft = <A, E>(
 const mustWait = <A, E>(
   { policy, sightings }: Deps<A, E>,
   id: string,
-  uid: string | undefined,
+  object: ObjectSnapshot | undefined,
   stored: Option.Option<A>
 ): Effect.Effect<boolean> =>
   Effect.map(ClockReading.now, ({ monotonic }) => {
-    const vanishedFor = sightings.see(id, uid, monotonic)
+    const vanishedFor = sightings.see(id, object, monotonic)
     return Option.isNone(stored) && vanishedFor !== undefined && vanishedFor < Duration.toMillis(policy.ttl)
   })
 
@@ -314,7 +315,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
     knowledge.read(id, fresh.value, true)
     return { _tag: "Fresh", value: fresh.value }
   }
-  if (yield* mustWait(deps, id, held.snapshot.uid, stored)) return { _tag: "Held", isVanished: true }
+  if (yield* mustWait(deps, id, held.snapshot, stored)) return { _tag: "Held", isVanished: true }
   const current = knowledge.current(id, stored)
   const verdict = yield* restore(writable.check(deps, held))
   if (verdict._tag === "Unavailable") return verdict
