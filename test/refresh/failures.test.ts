@@ -18,7 +18,7 @@ import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
 import * as FaultyStore from "../utils/FaultyStore.ts"
-import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites } from "./fixture.ts"
+import { generationOf, id, lifetime, pausable, Refused, setUp, slowWrites, token } from "./fixture.ts"
 
 const key = "kubelock.dev/lock"
 
@@ -272,6 +272,25 @@ describe("the lock is lost during the upstream call", () => {
       assert.strictEqual(yield* stored, 1)
       assert.strictEqual(yield* ended("Written"), 1)
       assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  scenario("because it was wiped, and a new login replaces the value first: the answer is not written over that", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const { aProcess, stored, upstream } = world
+      upstream.after = Effect.sleep("1 second")
+      const tokens = yield* aProcess()
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("500 millis")
+      yield* wipe(world)
+      const replacing = yield* Effect.forkChild(tokens.replace(id, yield* token(7)))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(replacing)
+      assert.strictEqual(yield* stored, 7)
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 7)
+      assert.strictEqual(yield* ended("Written"), 0)
+      assert.strictEqual(yield* ended("NotWritten"), 1)
     })
   )
 

@@ -250,7 +250,7 @@ describe("an answer that could not be written", () => {
     })
   )
 
-  scenario("is what the next refresh gets, once that can be written, and the spent value is not sent again", () =>
+  scenario("is what the next refresh gets, once that can be written, and the spent value is not sent again", (lines) =>
     Effect.gen(function* () {
       const world = yield* setUp
       const { policy, store } = denying(world)
@@ -268,6 +268,8 @@ describe("an answer that could not be written", () => {
       assert.strictEqual(generationOf(yield* tokens.get(id)), 3)
       assert.strictEqual(yield* world.stored, 3)
       assert.isFalse(world.upstream.revoked)
+      yield* TestClock.adjust("10 seconds")
+      assert.match(lines.at(-1)!, /^Info .* need not be written any more/)
     })
   )
 

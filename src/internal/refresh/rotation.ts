@@ -351,6 +351,8 @@ const afterUnwritten = Effect.fnUntraced(function* <A, E>(
   unwritten: Unwritten<A>
 ): Effect.fn.Return<Attempt<A>, RefreshError.NotWritten> {
   const settled = yield* settle(deps, unwritten)
+  const known = deps.knowledge.get(unwritten.id)
+  if (settled._tag === "Outdated" && known !== undefined) return { _tag: "Fresh", value: known.newest }
   if (settled._tag !== "Superseded") return { _tag: "Fresh", value: unwritten.value }
   const fresh = yield* accept(deps, unwritten.id, flight, Option.some(settled.stored))
   return Option.isSome(fresh) ? { _tag: "Fresh", value: fresh.value } : yield* settled.error

@@ -30,11 +30,11 @@ export interface Unwritten<A> extends Failure {
 }
 
 /**
- * What became of it: it was written after all; or another process has stored another value, which is never overwritten; or this
- * process keeps it.
+ * What became of it: it was written after all; or another process has stored another value, which is never overwritten; or this process
+ * has stored or seen a later one (`Outdated`); or this process keeps it.
  */
 export type Settled<A> =
-  | { readonly _tag: "Written" | "Kept" }
+  | { readonly _tag: "Written" | "Outdated" | "Kept" }
   | { readonly _tag: "Superseded"; readonly stored: A; readonly error: RefreshError.NotWritten }
 
 /** How often a process tries to write what it keeps. Our choice. */
@@ -74,7 +74,7 @@ const dropLock = <A, E>({ holds }: Deps<A, E>, id: string): Effect.Effect<void> 
  */
 export const settle = Effect.fnUntraced(function* <A, E>(
   deps: Deps<A, E>,
-  { id, isLost, reason }: Unwritten<A>
+  { id, isLost, reason, value }: Unwritten<A>
 ): Effect.fn.Return<Settled<A>> {
   deps.knowledge.wrote(id, false)
   const { createIfMissing, lock } = deps
@@ -85,6 +85,12 @@ export const settle = Effect.fnUntraced(function* <A, E>(
     case "Written":
       yield* count("Written")
       return outcome
+    case "Outdated": {
+      // Or an earlier attempt in the background came first, and wrote it.
+      const known = deps.knowledge.get(id)
+      yield* count(known !== undefined && deps.isSame(known.newest, value) ? "Written" : "NotWritten")
+      return outcome
+    }
     case "Superseded": {
       const error = new RefreshError.NotWritten({ id, object, reason })
       yield* count("NotWritten")
@@ -135,6 +141,12 @@ const tell = <A, E>(deps: Deps<A, E>, id: string, outcome: Outcome<A>): Effect.E
   switch (outcome._tag) {
     case "Written":
       return log(id, "Info", `Wrote the new value of ${object}, which could not be written before.`)
+    case "Outdated":
+      return log(
+        id,
+        "Info",
+        `The new value of ${object}, which could not be written, need not be written any more: there is a later one.`
+      )
     case "Superseded":
       return log(
         id,
@@ -158,7 +170,9 @@ const show = <A, E>({ counted }: Deps<A, E>, unwritten: () => number): Effect.Ef
     return change === 0 ? Effect.void : quiet(Metric.modify(RefreshMetrics.unwritten, change))
   })
 
-type Outcome<A> = { readonly _tag: "Written" | "Kept" } | { readonly _tag: "Superseded"; readonly stored: A }
+type Outcome<A> =
+  | { readonly _tag: "Written" | "Outdated" | "Kept" }
+  | { readonly _tag: "Superseded"; readonly stored: A }
 
 type Acquire = Effect.Effect<Held, AcquireError | TryError, Scope.Scope>
 
@@ -206,12 +220,12 @@ const attempt = <A, E>(deps: Deps<A, E>, id: string, acquire: Acquire): Effect.E
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const { isSame, knowledge, location } = deps
-      const isDone = () => knowledge.get(id)?.isUnwritten !== true
-      if (isDone()) return { _tag: "Written" as const }
+      const isOutdated = () => knowledge.get(id)?.isUnwritten !== true
+      if (isOutdated()) return { _tag: "Outdated" as const }
       const held = yield* restore(acquire)
       const stored = yield* storedValue(deps, id, held.snapshot)
       const known = knowledge.get(id)
-      if (known === undefined || isDone()) return { _tag: "Written" as const }
+      if (known === undefined || isOutdated()) return { _tag: "Outdated" as const }
       if (Option.isSome(stored) && isSame(stored.value, known.newest)) {
         knowledge.wrote(id, true)
         return { _tag: "Written" as const }
