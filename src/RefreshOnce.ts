@@ -148,7 +148,8 @@ export interface Options<A, E, R> extends Lock.Options {
    * For how long no process asks the upstream again after this error of `refresh`. By default there is no pause. Name
    * one for an error after which the upstream may have acted (a time-out, a lost connection), if the upstream takes
    * the second use of a value for theft; and for an upstream that says when to come back. The lock is kept for so
-   * long. Callers do not wait for it: they get the error at once.
+   * long. The callers of that refresh do not wait for it: they get the error at once. Those that come later wait, as
+   * the policy says, and so does `replace`.
    */
   readonly pauseAfter?: ((error: E) => Duration.Input) | undefined
   /**
