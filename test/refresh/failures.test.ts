@@ -134,6 +134,28 @@ describe("an upstream whose answers get lost", () => {
     })
   )
 
+  scenario("is left alone for so long, too, if the process is cut off meanwhile for longer than its lease lasts", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, sound, upstream } = yield* setUp
+      const us = yield* pausable(sound)
+      const one = yield* aProcess({ pauseAfter: () => "1 minute" }, us.store)
+      const two = yield* aProcess()
+      upstream.before = new Refused({ why: "unavailable" })
+      yield* Effect.flip(one.get(id))
+      upstream.before = Effect.void
+      const other = yield* Effect.forkChild(Effect.retry(two.get(id), { times: 3 }))
+      yield* us.pause
+      yield* TestClock.adjust("20 seconds")
+      yield* us.resume
+      yield* TestClock.adjust("39 seconds")
+      assert.strictEqual(upstream.calls, 1)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(upstream.calls, 2)
+      assert.strictEqual(generationOf(yield* Fiber.join(other)), 1)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
   scenario("does not keep a scope from closing, and the lock is released then", () =>
     Effect.gen(function* () {
       const { annotations, aProcess, upstream } = yield* setUp

@@ -1,7 +1,7 @@
 /**
- * The lease of a process that waits for the upstream is not renewed any more: it has expired, since no API server was in reach, or the
- * object was reported missing. If it is there with the lease on it, and as soon as a server is in reach, the process writes the lease
- * anew, so that others go on waiting.
+ * The lease of a process that waits for the upstream, or leaves it alone for a while, is not renewed any more: it has expired, since no API
+ * server was in reach, or the object was reported missing. If it is there with the lease on it, and as soon as a server is in reach, the
+ * process writes the lease anew, so that others go on waiting.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -57,7 +57,7 @@ interface HeldElsewhere {
 type AttemptUnderLock<A, E> =
   | Attempt<A>
   | ({ readonly _tag: "Unwritten" } & Unwritten<A>)
-  | { readonly _tag: "Failed"; readonly error: E }
+  | { readonly _tag: "Failed"; readonly error: E; readonly held: Held }
 
 /**
  * Gets a fresh value, within the wait schedule of the policy.
@@ -290,13 +290,17 @@ const leave = <A, E>(
 ): Effect.Effect<void> => {
   const close = Scope.close(scope, exit)
   if (!Exit.isSuccess(exit) || exit.value._tag !== "Failed") return close
-  const { error } = exit.value
+  const { error, held } = exit.value
   return Effect.sync(() => Duration.fromInputUnsafe(deps.pauseAfter(error))).pipe(
     Effect.onError(() => close),
     Effect.flatMap((pause) =>
       Duration.isZero(pause)
         ? close
-        : FiberSet.run(deps.pauses, Effect.ensuring(Effect.sleep(pause), close), { startImmediately: true })
+        : FiberSet.run(
+            deps.pauses,
+            Effect.ensuring(Effect.raceFirst(Effect.sleep(pause), prolong(deps, held)), close),
+            { startImmediately: true }
+          )
     )
   )
 }
@@ -324,7 +328,7 @@ const refreshUnderLock = Effect.fnUntraced(function* <A, E>(
   flight.onRefresh()
   const asking = Effect.raceFirst(callUpstream(deps, held, flight, current), prolong(deps, held))
   const answer = yield* Effect.result(restore(asking))
-  if (answer._tag === "Failure") return { _tag: "Failed", error: answer.failure }
+  if (answer._tag === "Failure") return { _tag: "Failed", error: answer.failure, held }
   const spent = [...Option.toArray(stored), ...Option.toArray(current)]
   const encoded = yield* Effect.result(location.encode(answer.success))
   if (encoded._tag === "Failure") {
