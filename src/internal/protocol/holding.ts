@@ -259,7 +259,7 @@ export const onAnswer = (
     case "Found":
       return onFound(state, terms, answer.snapshot, now, retry)
     case "Missing":
-      return answer.error.missing === "object" ? lost(state, "Deleted") : retry(state, answer.error)
+      return answer.error.missing === "object" ? missing(state) : retry(state, answer.error)
     case "Failed": {
       const { error } = answer
       if (error._tag !== "LockUnavailable") return retry(state, error)
@@ -276,7 +276,7 @@ export const onReading = (state: State, terms: Terms, answer: Answer, now: Now):
     case "Found":
       return onFound(state, terms, answer.snapshot, now, goOn)
     case "Missing":
-      return answer.error.missing === "object" ? lost(state, "Deleted") : goOn(state)
+      return answer.error.missing === "object" ? missing(state) : goOn(state)
     default:
       return goOn(state)
   }
@@ -285,6 +285,12 @@ export const onReading = (state: State, terms: Terms, answer: Answer, now: Now):
 const lost = (state: State, reason: LockError.Lost["reason"]): readonly [State, Next] => [
   state,
   { _tag: "Lost", loss: { reason, seen: {} } }
+]
+
+// One answer alone may be wrong.
+const missing = (state: State): readonly [State, Next] => [
+  state,
+  { _tag: "Lost", loss: { reason: "Deleted", seen: {}, mayRemain: true } }
 ]
 
 // The lease that it had before may have been written, too.

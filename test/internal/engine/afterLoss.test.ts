@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
+import * as LockError from "../../../src/LockError.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import type { Fault } from "../../utils/FaultyStore.ts"
 import { dead, id, key, type Process, setUp } from "../../utils/processes.ts"
@@ -62,6 +63,18 @@ describe("a lock that is lost", () => {
         yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual(us.requests, ["write", "read"])
       }
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("because its object was reported missing by mistake is released all the same", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      const work = yield* workUntilLost(us)
+      us.faults.push(["write", new LockError.NotFound({ id, object: id, missing: "object" })])
+      yield* TestClock.adjust("4 seconds")
+      assert.deepInclude((yield* Fiber.join(work)).error, { _tag: "LockLost", reason: "Deleted" })
+      yield* world.isUntouched
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
