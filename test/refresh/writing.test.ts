@@ -16,7 +16,7 @@ import * as LockError from "../../src/LockError.ts"
 import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
-import { generationOf, id, lifetime, pausable, setUp, token } from "./fixture.ts"
+import { generationOf, id, lifetime, pausable, Refused, setUp, token } from "./fixture.ts"
 
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
 const forbidden = new LockError.Forbidden({ object: id, verb: "patch", status: 403, detail: "no" })
@@ -426,6 +426,45 @@ describe("the lock that is deleted with the object", () => {
       assert.deepStrictEqual((yield* Fiber.join(callers)).map(generationOf), [1, 1])
       assert.strictEqual(yield* stored, 1)
       assert.isFalse(upstream.revoked)
+    })
+  )
+
+  scenario("is made again with the object, so that others wait for however long the upstream takes", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, delete: remove, stored, upstream } = yield* setUp
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      yield* one.get(id)
+      yield* two.get(id)
+      yield* TestClock.adjust(lifetime)
+      upstream.after = Effect.sleep("25 seconds")
+      const refreshing = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      yield* remove(id)
+      const waiting = yield* Effect.forkChild(two.get(id))
+      yield* TestClock.adjust("3 seconds")
+      // A process that has just started has not seen the object.
+      const starting = yield* Effect.forkChild((yield* aProcess()).get(id))
+      yield* TestClock.adjust("22 seconds")
+      assert.strictEqual(upstream.calls, 2)
+      const tokens = [yield* Fiber.join(refreshing), yield* Fiber.join(waiting), yield* Fiber.join(starting)]
+      assert.deepStrictEqual(tokens.map(generationOf), [2, 2, 2])
+      assert.strictEqual(yield* stored, 2)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  scenario("is made again with the object, and released if the upstream refuses", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, delete: remove, stored, upstream } = yield* setUp
+      const tokens = yield* aProcess()
+      upstream.before = Effect.andThen(Effect.sleep("8 seconds"), new Refused({ why: "unavailable" }))
+      const caller = yield* Effect.forkChild(Effect.flip(tokens.get(id)))
+      yield* TestClock.adjust("1 second")
+      yield* remove(id)
+      yield* TestClock.adjust("8 seconds")
+      assert.strictEqual((yield* Fiber.join(caller))._tag, "Refused")
+      assert.deepStrictEqual(yield* annotations, {})
+      assert.isUndefined(yield* stored)
     })
   )
 

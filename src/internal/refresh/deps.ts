@@ -1,5 +1,5 @@
 /** What the operations on a shared value depend on, and what they have in common. */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as FiberMap from "effect/FiberMap"
@@ -99,6 +99,16 @@ export const contentOf = ({ content }: ObjectSnapshot): Content => {
 /** Whether the lease of this lock is on its object. */
 export const hasLease = <A, E>({ kind }: Deps<A, E>, { holderId }: Held, { annotations }: ObjectSnapshot): boolean =>
   LockProtocol.verifyLease(kind.decode(annotations), holderId)._tag === "Ours"
+
+/** Makes the object of this lock again, with the lease on it. If it is there, it stays as it is. */
+export const makeAnew = <A, E>(
+  { kind, policy, store }: Deps<A, E>,
+  { holderId, id }: Held
+): Effect.Effect<void, LockError.StoreError> =>
+  Effect.flatMap(store.now, (now) => {
+    const lease = LockProtocol.nextLease(now, { holderId, ttl: Duration.toMillis(policy.ttl) })
+    return Effect.asVoid(store.create(id, kind.encode(lease)))
+  })
 
 /** Whether the same request may get another answer a moment later. */
 export const mayPass = (error: LockError.StoreError): boolean => error._tag === "LockUnavailable" || isOfStart(error)

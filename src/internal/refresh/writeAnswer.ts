@@ -4,17 +4,15 @@
  * An API server may also report an object missing that is there. Then the lease is still on it, and keeps out all but its holder: this
  * process, under the lock that it seems to have lost.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Held } from "../../Held.ts"
 import type * as LockError from "../../LockError.ts"
-import * as LockProtocol from "../../LockProtocol.ts"
 import type { FieldPatch } from "../../ObjectStore.ts"
 import { patience } from "../engine/commit.ts"
 import * as retries from "../engine/retries.ts"
 import * as waitBudget from "../engine/waitBudget.ts"
-import { type Deps, hasLease } from "./deps.ts"
+import { type Deps, hasLease, makeAnew } from "./deps.ts"
 
 /** How long a process goes on to write an answer after it has lost the lock. Our choice. */
 export const rescueSchedule = retries.upTo(patience)
@@ -50,18 +48,12 @@ export const writeAnswer = Effect.fnUntraced(function* <A, E>(
 
 // Whether the lease is on the object, which is made with it if it is missing.
 const findLease = <A, E>(deps: Deps<A, E>, held: Held): Effect.Effect<boolean, LockError.StoreError> => {
-  const { createIfMissing, kind, policy, store } = deps
-  const { holderId, id } = held
-  return store.read(id).pipe(
+  const { createIfMissing, store } = deps
+  return store.read(held.id).pipe(
     Effect.map((snapshot) => hasLease(deps, held, snapshot)),
     Effect.catchIf(
       (error) => createIfMissing && error._tag === "LockNotFound" && error.missing === "object",
-      () =>
-        Effect.gen(function* () {
-          const lease = LockProtocol.nextLease(yield* store.now, { holderId, ttl: Duration.toMillis(policy.ttl) })
-          yield* store.create(id, kind.encode(lease))
-          return true
-        })
+      () => Effect.as(makeAnew(deps, held), true)
     )
   )
 }
