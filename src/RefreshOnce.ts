@@ -300,7 +300,7 @@ const immutability =
   (content: Content): boolean =>
     group === "" &&
     (plural === "secrets" || plural === "configmaps") &&
-    field === "data" &&
+    (field === "data" || field === "binaryData") &&
     content["immutable"] === true
 
 const defaultKey = "value"

@@ -16,6 +16,7 @@ import * as LockError from "../../src/LockError.ts"
 import { type FieldPatch, ObjectStore } from "../../src/ObjectStore.ts"
 import * as RefreshMetrics from "../../src/RefreshMetrics.ts"
 import * as RefreshOnce from "../../src/RefreshOnce.ts"
+import * as Resource from "../../src/Resource.ts"
 import { generationOf, id, lifetime, pausable, Refused, setUp, token } from "./fixture.ts"
 
 const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
@@ -165,21 +166,26 @@ describe("before the upstream is asked", () => {
     })
   )
 
-  scenario("an object that says that it is immutable is believed", () =>
-    Effect.gen(function* () {
-      const world = yield* setUp
-      const tokens = yield* world.aProcess()
-      yield* tokens.get(id)
-      yield* stranger(world, { path: ["immutable"], value: true })
-      yield* TestClock.adjust(lifetime)
-      world.requests.length = 0
-      const error = yield* Effect.flip(tokens.get(id))
-      assert.include(error.message, "the object says of itself that it is immutable")
-      assert.notInclude(world.requests, "dry run")
-      assert.strictEqual(world.upstream.calls, 1)
-      assert.deepStrictEqual((yield* world.annotations)["kubelock.dev/lock"], undefined)
-    })
-  )
+  for (const [name, location] of [
+    ["a Secret", RefreshOnce.inSecret("value")],
+    ["a ConfigMap", { resource: Resource.configMap, path: ["binaryData", "value"], createIfMissing: true }]
+  ] as const) {
+    scenario(`${name} that says that it is immutable is believed`, () =>
+      Effect.gen(function* () {
+        const world = yield* setUp
+        const tokens = yield* world.aProcess({ location })
+        yield* tokens.get(id)
+        yield* stranger(world, { path: ["immutable"], value: true })
+        yield* TestClock.adjust(lifetime)
+        world.requests.length = 0
+        const error = yield* Effect.flip(tokens.get(id))
+        assert.include(error.message, "the object says of itself that it is immutable")
+        assert.notInclude(world.requests, "dry run")
+        assert.strictEqual(world.upstream.calls, 1)
+        assert.deepStrictEqual((yield* world.annotations)["kubelock.dev/lock"], undefined)
+      })
+    )
+  }
 
   scenario("something else in the place of an object on the way is found out", () =>
     Effect.gen(function* () {
