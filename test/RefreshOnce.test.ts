@@ -550,6 +550,39 @@ describe("replace", () => {
     })
   )
 
+  it.effect("that is refused is an error, and its value is not handed out", () =>
+    Effect.gen(function* () {
+      const { annotations, aProcess, faults, stored } = yield* setUp
+      const tokens = yield* aProcess()
+      yield* tokens.get(id)
+      const rejected = new LockError.Rejected({ object: id, verb: "patch", status: 422, detail: "Invalid" })
+      faults.push(["write", "None"], ["write", rejected])
+      const error = yield* Effect.flip(tokens.replace(id, yield* token(7)))
+      assert.isTrue(error._tag === "RefreshNotWritten" && error.reason === rejected, String(error))
+      assert.strictEqual(generationOf(yield* tokens.get(id)), 1)
+      assert.strictEqual(yield* stored, 1)
+      assert.deepStrictEqual(yield* annotations, {})
+    })
+  )
+
+  it.effect("ends at once if its caller gives up while it waits for the lock", () =>
+    Effect.gen(function* () {
+      const { aProcess, stored, upstream } = yield* setUp
+      upstream.after = Effect.sleep("5 seconds")
+      const [one, two] = yield* Effect.all([aProcess(), aProcess()])
+      const refreshed = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      const replaced = yield* Effect.forkChild(two.replace(id, yield* token(9)))
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild(Fiber.interrupt(replaced))
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(replaced.pollUnsafe())
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(refreshed)), 1)
+      assert.strictEqual(yield* stored, 1)
+    })
+  )
+
   it.effect("waits for a refresh that is under way, and then overwrites its value", () =>
     Effect.gen(function* () {
       const { aProcess, stored, upstream } = yield* setUp

@@ -619,6 +619,21 @@ describe("a value that is replaced by its successor", () => {
     })
   )
 
+  scenario("is not sent again by a process that has replaced it by the value of a new login", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const [one, two] = yield* Effect.all([world.aProcess(), world.aProcess()])
+      yield* one.get(id)
+      const old = yield* data(world)
+      world.upstream.generation = 7
+      yield* two.replace(id, yield* token(7))
+      yield* TestClock.adjust(lifetime)
+      yield* stranger(world, { path: ["data"], value: old })
+      yield* within(two.get(id))
+      assert.strictEqual(yield* world.stored, 8)
+    })
+  )
+
   scenario("is not sent again by a process that found it stale", () =>
     Effect.gen(function* () {
       const world = yield* setUp
@@ -660,6 +675,19 @@ describe("a value that the schema cannot store", () => {
       assert.match(lines[0]!, /^Error Cannot store a value/)
       assert.strictEqual(yield* ended("NotWritten"), 2)
       assert.strictEqual(yield* unwritten, 0)
+    })
+  )
+
+  scenario("is an error of replace, too, which then does not even take the lock", () =>
+    Effect.gen(function* () {
+      const { requests, store } = yield* setUp
+      const tokens = yield* RefreshOnce.makeFromStore({
+        schema: Small,
+        isFresh: () => Effect.succeed(true),
+        refresh: () => Effect.succeed({ n: 1 })
+      }).pipe(Effect.provideService(ObjectStore, store))
+      assert.strictEqual((yield* Effect.flip(tokens.replace(id, { n: 7 })))._tag, "RefreshNotEncodable")
+      assert.deepStrictEqual(requests, [])
     })
   )
 
