@@ -149,6 +149,31 @@ describe("before the upstream is asked", () => {
     })
   )
 
+  scenario("a dry run that finds the object gone makes the process look again", () =>
+    Effect.gen(function* () {
+      const { aProcess, faults, upstream } = yield* setUp
+      faults.push(["dry run", new LockError.NotFound({ id, object: id, missing: "object" })])
+      assert.strictEqual(generationOf(yield* within((yield* aProcess()).get(id))), 1)
+      assert.strictEqual(upstream.calls, 1)
+    })
+  )
+
+  scenario("a dry run that is refused since somebody has changed the object makes the process look again", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      let isFirst = true
+      const dryRun: typeof world.sound.dryRun = (id, patch) =>
+        Effect.gen(function* () {
+          if (isFirst) yield* Effect.orDie(stranger(world, { path: ["data"], value: { other: "dGhlaXJz" } }))
+          isFirst = false
+          return yield* world.sound.dryRun(id, patch)
+        })
+      const tokens = yield* world.aProcess({}, { ...world.sound, dryRun })
+      assert.strictEqual(generationOf(yield* within(tokens.get(id))), 1)
+      assert.strictEqual(world.upstream.calls, 1)
+    })
+  )
+
   scenario("a field that the server drops is found out", () =>
     Effect.gen(function* () {
       const { aProcess, store, upstream } = yield* setUp
