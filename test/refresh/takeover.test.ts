@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import * as Lock from "../../src/Lock.ts"
 import * as LockError from "../../src/LockError.ts"
+import { ObjectStore } from "../../src/ObjectStore.ts"
 import * as FaultyStore from "../utils/FaultyStore.ts"
 import { generationOf, id, lifetime, pausable, setUp } from "./fixture.ts"
 
@@ -21,8 +23,11 @@ const cutOff = Effect.gen(function* () {
   return { ...world, us, spender }
 })
 
-/** A process that has spent the first value, and another one that wants the next: from the upstream's answer on no server is in reach. */
-const together = Effect.gen(function* () {
+/**
+ * A process that has spent the first value, and another one that wants the next: from the upstream's answer on no server is in reach. The
+ * requests of the first end with `fault` then.
+ */
+const together = Effect.fnUntraced(function* (fault: FaultyStore.Fault = "Refused") {
   const world = yield* setUp
   const stores = {
     spender: FaultyStore.over({ ...world, store: world.sound }),
@@ -35,7 +40,7 @@ const together = Effect.gen(function* () {
   yield* TestClock.adjust(lifetime)
   const unavailable = new LockError.Unavailable({ object: id, verb: "watch", detail: "a fault of the test" })
   const beginFor = (name: keyof typeof stores) => {
-    FaultyStore.failAll(stores[name], "Refused")
+    FaultyStore.failAll(stores[name], name === "spender" ? fault : "Refused")
     stores[name].watching.fault = unavailable
   }
   world.upstream.after = Effect.sync(() => {
@@ -166,7 +171,7 @@ describe("the lock of a process that is cut off", () => {
 
   it.effect("is left to it by processes that were cut off as well, for however long", () =>
     Effect.gen(function* () {
-      const { other, outage, spender, stored, upstream } = yield* together
+      const { other, outage, spender, stored, upstream } = yield* together()
       yield* TestClock.adjust("36 seconds")
       yield* outage.endFor("other")
       yield* TestClock.adjust("10 seconds")
@@ -179,24 +184,59 @@ describe("the lock of a process that is cut off", () => {
     })
   )
 
-  it.effect("is not released in place of a write for which no API server was in reach", () =>
+  for (const fault of [
+    "Refused",
+    new LockError.Unauthorized({ object: id, detail: "the server answered 401" }),
+    new LockError.NotFound({ id, object: id, missing: "resource" })
+  ] as const) {
+    const name = typeof fault === "string" ? fault : fault._tag
+    it.effect(`is not released in place of a write for which no API server was in reach (${name})`, () =>
+      Effect.gen(function* () {
+        const { annotations, other, outage, spender, stored, upstream } = yield* together(fault)
+        yield* TestClock.adjust("32 seconds")
+        yield* outage.endFor("spender")
+        yield* outage.endFor("other")
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(upstream.calls, 2)
+        assert.strictEqual(yield* stored, 2)
+        assert.strictEqual(generationOf(yield* Fiber.join(spender)), 2)
+        assert.strictEqual(generationOf(yield* Fiber.join(other)), 2)
+        assert.deepStrictEqual(yield* annotations, {})
+      })
+    )
+  }
+
+  it.effect("is kept with an answer that cannot be written, and given up once it is lost, for another one", () =>
     Effect.gen(function* () {
-      const { annotations, other, outage, spender, stored, upstream } = yield* together
-      yield* TestClock.adjust("32 seconds")
-      yield* outage.endFor("spender")
-      yield* outage.endFor("other")
-      yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(upstream.calls, 2)
+      const world = yield* setUp
+      const us = FaultyStore.over({ ...world, store: world.sound })
+      const one = yield* world.aProcess({}, us.store)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      world.upstream.after = Effect.sync(() => {
+        world.upstream.after = Effect.void
+        FaultyStore.failAll(us, "Refused")
+      })
+      const spender = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("40 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(spender)), 2)
-      assert.strictEqual(generationOf(yield* Fiber.join(other)), 2)
-      assert.strictEqual(yield* stored, 2)
-      assert.deepStrictEqual(yield* annotations, {})
+      const stranger = yield* Lock.make().pipe(Effect.provideService(ObjectStore, world.sound))
+      yield* Effect.scoped(stranger.tryScoped(id))
+      us.faults.length = 0
+      yield* TestClock.adjust("12 seconds")
+      assert.strictEqual(yield* world.stored, 2)
+      assert.deepStrictEqual(yield* world.annotations, {})
+      yield* TestClock.adjust(lifetime)
+      const next = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(next.pollUnsafe())
+      assert.strictEqual(generationOf(yield* Fiber.join(next)), 3)
     })
   )
 
   it.effect("is left to it through an outage that begins while another process waits out the grace", () =>
     Effect.gen(function* () {
-      const { other, outage, spender, upstream } = yield* together
+      const { other, outage, spender, upstream } = yield* together()
       yield* outage.endFor("other")
       yield* TestClock.adjust("12 seconds")
       outage.beginFor("other")

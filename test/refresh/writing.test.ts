@@ -258,6 +258,11 @@ describe("an answer that could not be written", () => {
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(yield* stored, 1)
       assert.strictEqual(upstream.calls, 1)
+      yield* TestClock.adjust(lifetime)
+      const next = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(next.pollUnsafe())
+      assert.strictEqual(generationOf(yield* Fiber.join(next)), 2)
     })
   )
 
