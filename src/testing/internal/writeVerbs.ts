@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import { cannotBeHandled, checkObjectMediaType, otherType, parseObject } from "./body.ts"
 import { answer, type Call, notANumber, type Outcome, parseVersion } from "./call.ts"
-import { invalid } from "./causes.ts"
+import { forbidden, invalid } from "./causes.ts"
 import type { FieldSet } from "./fieldSet.ts"
 import { unsupported } from "./kinds/definition.ts"
 import { apiVersionOf, type Kind } from "./kinds/kind.ts"
@@ -243,12 +243,30 @@ const invalidObject = (call: Call, object: KubeObject, before: KubeObject | unde
   if (object.apiVersion !== apiVersion) return wrong("apiVersion", object.apiVersion, `must be ${apiVersion}`)
   const causes = [
     ...valueProblems(object.metadata, kind.nameIsLabel),
+    ...newFinalizers(object.metadata, before?.metadata),
     ...(kind.isBuiltIn || !kind.isModelled
       ? []
       : [...problems(kind.schema, object), ...duplicates(kind.schema, object)]),
     ...(kind.validate?.(object, before) ?? [])
   ]
   return causes.length === 0 ? undefined : Reply.invalid(object.kind, target.group, name, causes)
+}
+
+/** An object that is being deleted can get no other finalizers. The API server looks for that twice. */
+const newFinalizers = (
+  after: KubeObject["metadata"],
+  before: KubeObject["metadata"] | undefined
+): ReadonlyArray<Reply.Cause> => {
+  if (before?.deletionTimestamp === undefined) return []
+  const added = after.finalizers?.filter((name) => before.finalizers?.includes(name) !== true) ?? []
+  if (added.length === 0) return []
+  const named = `[]string{${added
+    .toSorted()
+    .map((name) => JSON.stringify(name))
+    .join(", ")}}`
+  const rule = `no new finalizers can be added if the object is being deleted, found new finalizers ${named}`
+  const cause = forbidden("metadata.finalizers", rule)
+  return [cause, cause]
 }
 
 /** The error of an object whose name or namespace differs from its path. */
