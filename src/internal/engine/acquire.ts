@@ -189,7 +189,7 @@ const performLater = Effect.fnUntraced(function* (attempt: Attempt, slot: Entry)
     })
   }
   const now = yield* ClockReading.now
-  const isStale = ClockReading.elapsed(asked, now).max > contender.ttl / 3
+  const isStale = ClockReading.elapsed(asked, now).max > contender.settings.ttl / 3
   if (isStale && (command._tag === "Write" || command._tag === "Create")) {
     attempt.state = acquisition.unsent(attempt.state)
     return elapsed
@@ -223,9 +223,15 @@ const endOfTry = (attempt: Attempt): Effect.Effect<Acquired, TryFailure> => {
   if (command._tag === "Fail" && command.error._tag !== "LockTimeout") return Effect.fail(command.error)
   if (phase._tag === "Unavailable") return Effect.fail(phase.error)
   const reason = phase._tag === "BackingOff" && phase.hasLostRace ? "RaceLost" : "Held"
-  const { describe, id, kind } = contender
+  const { id, kind, settings } = contender
   return Effect.fail(
-    new LockError.Conflict({ id, object: describe(id), reason, ...rules.whatOf(kind), ...acquisition.seenBy(state) })
+    new LockError.Conflict({
+      id,
+      object: settings.describe(id),
+      reason,
+      ...rules.whatOf(kind),
+      ...acquisition.seenBy(state)
+    })
   )
 }
 

@@ -29,9 +29,9 @@ export const commit = Effect.fnUntraced(function* (
   content: ReadonlyArray<FieldPatch>,
   annotations: MetadataPatch | undefined
 ): Effect.fn.Return<Committed> {
-  const { describe, engine, id } = contender
+  const { engine, id, settings } = contender
   const { store } = engine
-  const self = { ...requestOf(contender, undefined), object: describe(id), content, annotations }
+  const self = { ...requestOf(contender, undefined), object: settings.describe(id), content, annotations }
   const budget = waitBudget.make(schedule)
   let [state, command] = protocol.begin(self, lease, seen, inDoubt, yield* requests.now(store))
   for (;;) {

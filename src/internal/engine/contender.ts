@@ -28,7 +28,7 @@ export interface Engine {
 
 /**
  * One contender. `waitBudget` says how long it goes on waiting. `releaseInBackground`: it does not wait for a hand-over when it leaves
- * the lock. `attributes` go with every metric.
+ * the lock. `attributes` go with every metric. A process may hold thousands of locks, so what contenders share is in their `settings`.
  *
  * Once it has the lock it waits no more, and keeps neither the time when it began nor a budget of its own: a process may hold thousands.
  */

@@ -52,8 +52,9 @@ export const adopt = (
   restore: Restore
 ): Effect.Effect<Holding, Failure> =>
   Effect.suspend(() => {
-    const contender = { ...given, sessions: undefined }
-    const { engine, id, kind, sharedWithDex, ttl } = contender
+    const contender = { ...given, settings: { ...given.settings, sessions: undefined } }
+    const { engine, id, kind, settings } = contender
+    const { sharedWithDex, ttl } = settings
     const on = { store: engine.store, kind, sharedWithDex }
     let sent: Pick<CutOff, "write" | "settledBy"> | undefined
 
@@ -64,7 +65,7 @@ export const adopt = (
       if (own._tag === "Ours") return grantOf(own.lease, seen, now, own.expiresAt - now.server.latest)
       sent = undefined
       const { lease: over } = yield* leaseIn(on, { id, holderId }, seen)
-      const lease = LockProtocol.nextLease(now.server, contender)
+      const lease = LockProtocol.nextLease(now.server, { holderId: contender.holderId, ttl })
       const write = { expect: { annotations: kind.encode(over) }, annotations: kind.encode(lease) }
       const later = kind.encode({ ...over, expiry: expiryAfter(over.expiry) })
       sent = { write, settledBy: { ...write, annotations: later } }

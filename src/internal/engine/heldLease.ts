@@ -97,24 +97,29 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   get start(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { engine, id } = this.contender
-      const { renewer, sessions, watches } = engine
+      const { sessions, watches } = engine
       this.#bind()
       // A lock that was handed over has a short lease of its own.
       const first =
         sessions.opened !== undefined &&
         this.#state.session === undefined &&
-        this.contender.sessions?.current() !== undefined
+        this.contender.settings.sessions?.current() !== undefined
           ? this.#alone(this.#renewOnce(this.#terms.renewEvery!))
           : Effect.void
       return Effect.map(first, () => {
         watches.hold(id, this)
-        this.#kept = renewer.keep(this)
+        this.#keep()
       })
     })
   }
 
   get #terms(): holding.Terms {
-    const { holderId, kind, policy, sessions, ttl } = this.contender
+    const {
+      holderId,
+      kind,
+      policy,
+      settings: { sessions, ttl }
+    } = this.contender
     return {
       kind,
       holderId,
@@ -167,11 +172,11 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     reason: LockError.Lost["reason"],
     seen: Partial<LockProtocol.HolderInfo> & { readonly withSession?: true } = {}
   ): LockError.Lost {
-    const { describe, id, kind } = this.contender
+    const { id, kind, settings } = this.contender
     const heldFor = Duration.millis(Math.round(ClockReading.elapsed(this.issuedAt, this.#now()).max))
     return new LockError.Lost({
       id,
-      object: describe(id),
+      object: settings.describe(id),
       reason,
       heldFor,
       ...seen,
@@ -236,7 +241,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   // How it is kept.
 
   get renewIn(): number | undefined {
-    return holding.firstRenewal(this.#state, this.#terms, this.#now())
+    return holding.nextRenewal(this.#state, this.#terms, this.#now())
   }
 
   // The write of another lease may renew it while it waits.
@@ -245,9 +250,29 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
       Effect.suspend(() => {
         const left = (this.#withPermits?.renewAt ?? 0) - this.#now().monotonic
         if (left > 0) return Effect.succeed(left)
-        return telemetry.span("renew", this.contender, this.#span)(this.#renewOnce(this.#terms.renewEvery!))
+        return Effect.map(
+          telemetry.span("renew", this.contender, this.#span)(this.#renewOnce(this.#terms.renewEvery!)),
+          (next) => {
+            if (!this.#isKeptBySession()) return next
+            this.#kept = undefined
+            return undefined
+          }
+        )
       })
     )
+  }
+
+  renewIfDue(): void {
+    if (this.#kept === undefined && this.#state.phase === "Held") this.#keep()
+  }
+
+  #keep(): void {
+    if (!this.#isKeptBySession()) this.#kept = this.contender.engine.renewer.keep(this)
+  }
+
+  // A lease under a session lasts for a day. In its first half nothing has to be done for it.
+  #isKeptBySession(): boolean {
+    return this.#state.lease.session !== undefined && this.renewIn !== 0
   }
 
   renewBeside<A>(write: (renewal: RenewalBeside | undefined) => Effect.Effect<A>): Effect.Effect<A> {
@@ -462,7 +487,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
       this.#unbind()
       yield* this.#stopKeeping
       if (ttl !== undefined || this.#state.session !== undefined) {
-        yield* this.#renewForNext(ttl ?? this.contender.ttl)
+        yield* this.#renewForNext(ttl ?? this.contender.settings.ttl)
       }
       if (this.#state.loss !== undefined) return yield* this.lost
       this.#state = { ...this.#state, phase: "Released" }

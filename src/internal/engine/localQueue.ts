@@ -130,8 +130,8 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
   const withdrawing = (contender: Contender, cutOff?: CutOff, spent?: number) =>
     detach(withdraw(contender, cutOff, spent))
 
-  const pauseForDex = ({ id, sharedWithDex }: Contender, { queued }: Start) =>
-    sharedWithDex && !queued
+  const pauseForDex = ({ id, settings }: Contender, { queued }: Start) =>
+    settings.sharedWithDex && !queued
       ? Effect.flatMap(ClockReading.now, ({ monotonic }) => {
           const pause = fairness.pauseForDex(spentBudgets.get(id), monotonic)
           return pause > 0 ? Effect.sleep(pause) : Effect.void
@@ -159,7 +159,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const now = yield* ClockReading.now
     const { monotonic } = now
     const { contended, cutOff, grant, metDex } = acquired
-    const { sharedWithDex } = contender
+    const { sharedWithDex } = contender.settings
     if (metDex && sharedWithDex) metDexAt.set(id, monotonic)
     entry.budget = fairness.nextBudget(spentBudgets.get(id), monotonic, { contended, sharedWithDex })
     entry.keepUntil = monotonic + rejoinTime(grant, ClockReading.elapsed(grant.issuedAt, now).max)

@@ -326,7 +326,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
         again: again && {
           holderId: again.contender.holderId,
           permits: again.contender.asks!.permits,
-          ttl: again.contender.ttl
+          ttl: again.contender.settings.ttl
         },
         ...paceOf(entry, hold, timing)
       }),

@@ -10,7 +10,7 @@ import * as LockPolicy from "../../LockPolicy.ts"
 import type { Asked } from "../../LockProtocol.ts"
 import * as LockQueue from "../../LockQueue.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
-import type { Start } from "../protocol/acquisitionState.ts"
+import type { Settings, Start } from "../protocol/acquisitionState.ts"
 import * as ClockReading from "../time/clockReading.ts"
 import * as timers from "../time/timers.ts"
 import * as absentees from "./absentees.ts"
@@ -44,7 +44,7 @@ export interface AcquireOptions extends LockPolicy.Overrides {
   readonly snapshot?: ObjectSnapshot | undefined
   readonly releaseInBackground?: boolean | undefined
   readonly countedAs?: string | undefined
-  readonly spares?: Contender["spares"]
+  readonly spares?: Settings["spares"]
 }
 
 /** What all contenders of a layer share. */
@@ -104,6 +104,18 @@ export const make = Effect.fnUntraced(function* (
 
   const { opened } = sessions
 
+  const settingsOf = (own: LockPolicy.LockPolicy, options: AcquireOptions | undefined): Settings => ({
+    describe: store.describe,
+    ttl: Duration.toMillis(own.ttl),
+    renews: own.renewEvery !== false,
+    sessions: canShareSession(own, policy) ? sessions : others,
+    spares: options?.spares,
+    sharedWithDex,
+    createIfMissing: options?.createIfMissing ?? store.createIfMissing,
+    includesContent: store.includesContent
+  })
+  const shared = settingsOf(policy, undefined)
+
   const contender = (
     id: string,
     kind: LockKind,
@@ -115,18 +127,11 @@ export const make = Effect.fnUntraced(function* (
       const own = options === undefined ? policy : LockPolicy.withOverrides(policy, options)
       return {
         id,
-        describe: store.describe,
         kind,
         holderId: LockQueue.holderId(identity, processId, acquisitions),
-        ttl: Duration.toMillis(own.ttl),
-        renews: own.renewEvery !== false,
-        sessions: canShareSession(own, policy) ? sessions : others,
         asks,
-        spares: options?.spares,
-        sharedWithDex,
-        createIfMissing: options?.createIfMissing ?? store.createIfMissing,
-        includesContent: store.includesContent,
         startedAt,
+        settings: options === undefined ? shared : settingsOf(own, options),
         engine,
         policy: own,
         waitBudget: waitBudget.make(own.waitSchedule, startedAt.monotonic),

@@ -83,7 +83,7 @@ export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefin
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`,
     Duration.millis(left)
   )
-  const session = contender.sessions?.current()
+  const session = contender.settings.sessions?.current()
   if (cutOff === undefined) return Effect.asVoid(withdrawing)
   return Effect.flatMap(Effect.andThen(contender.engine.closing.sleep(cutOffDelay), withdrawing), ({ outcome }) =>
     session === undefined || (outcome !== undefined && cutOff.creation !== true)
@@ -114,11 +114,11 @@ export const clear = (contender: Contender, session: string): Effect.Effect<void
 export const clearEvery = { atFirst: 5000, atMost: 60_000 }
 
 /** The release of a contender. `requeue` is the holder ID of the waiter of the same process that wants the lock again. */
-export const requestOf = ({ engine, holderId, kind, sharedWithDex }: Contender, requeue: string | undefined) => ({
+export const requestOf = ({ engine, holderId, kind, settings }: Contender, requeue: string | undefined) => ({
   kind,
   holderId,
   requeue,
-  sharedWithDex,
+  sharedWithDex: settings.sharedWithDex,
   passesOver: engine.absentees.includes
 })
 

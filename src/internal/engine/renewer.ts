@@ -14,7 +14,7 @@ import type { Timers } from "../time/timers.ts"
  *
  * - `remaining`: how long it is still valid.
  * - `renewIn`: when to renew it first; `undefined` if it is not renewed.
- * - `renew`: renews it once, and returns when to renew it next; `undefined` if it is lost.
+ * - `renew`: renews it once, and returns when to renew it next; `undefined` if it is lost, or need not be kept any more.
  * - `expire`: run once, when it has run out. `broke`: called if `renew` dies.
  * - `fork`: runs an effect beside whatever runs.
  */

@@ -8,11 +8,13 @@ import type { Loss } from "../protocol/holding.ts"
  *
  * - `lose`: takes the loss of the session, or of this lock alone. The lock is not valid any more when it returns.
  * - `lookAgain`: looks whether the lock is still on its object.
+ * - `renewIfDue`: begins to renew its lease if half of that has passed. Until then it has no timer of its own.
  */
 export interface HeldUnder {
   readonly holderId: string
   readonly lose: (loss: Loss) => void
   readonly lookAgain: Effect.Effect<void>
+  readonly renewIfDue: () => void
 }
 
 /**
@@ -21,7 +23,8 @@ export interface HeldUnder {
  * - `onEnd`: calls `notify` once when a session has ended and cannot be renewed any more, at once if that is known. Returns how to stop
  *   listening.
  * - `isValid`: whether it is a session of this process that lives, by its clocks and what it knows.
- * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look now and then, until it leaves.
+ * - `hold`: tells a lock under it of its loss, once, at once if it is lost, and lets it look and renew its lease now and then, until it
+ *   leaves.
  * - `opened`: waits until this process has a session, or cannot have one for now. It is there if a lock must be under the session from the
  *   moment on at which it is acquired. Otherwise it may have a lease of its own until it is renewed.
  */

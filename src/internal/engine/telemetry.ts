@@ -112,8 +112,8 @@ export const tell = (
   quiet(Effect.annotateLogs(Effect.logWithLevel(level)(...message), { "kubelock.id": id, "kubelock.holder": holderId }))
 
 /** What a contender wants, as a part of a sentence. */
-export const subjectOf = ({ describe, id, kind: { what } }: Contender): string =>
-  subject.of({ id, object: describe(id), what })
+export const subjectOf = ({ id, kind: { what }, settings }: Contender): string =>
+  subject.of({ id, object: settings.describe(id), what })
 
 /** Runs a part of a lock's life in a span of its own, if a tracer collects spans. */
 export const span =

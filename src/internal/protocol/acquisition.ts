@@ -60,7 +60,7 @@ export const begin = (
     inDoubt: { held: false, queued }
   }
   // The answer to a read also gives the time.
-  if (!LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
+  if (!LockProtocol.isClockUsable(now.server, self.settings.ttl)) return read(state, now)
   if (snapshot !== undefined) return contend(self, state, snapshot, now, true)
   if (isInUse === true) return join(self, { ...state, contended: true }, {}, now)
   return freeVersion === undefined ? read(state, now) : acquireFree(self, state, freeVersion, now)
@@ -161,7 +161,7 @@ const decide = (
 }
 
 const contenderOf = (
-  { asks, holderId, kind, renews, sessions, spares, ttl }: Acquisition,
+  { asks, holderId, kind, settings: { renews, sessions, spares, ttl } }: Acquisition,
   yields = false
 ): LockProtocol.Contender => ({ kind, holderId, ttl, renews, yields, asks, sessions, spares })
 
@@ -214,7 +214,7 @@ const contend = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now:
     self,
     known,
     snapshot,
-    decide(self, state, snapshot, now, self.sharedWithDex && !state.hasYielded),
+    decide(self, state, snapshot, now, self.settings.sharedWithDex && !state.hasYielded),
     now,
     isCached
   )
@@ -254,8 +254,8 @@ const follow = (
     case "Keep":
       return keep(self, state, decision, now, isCached)
     case "Malformed": {
-      const { describe, id, kind } = self
-      const lock = { id, object: describe(id), wanted: rules.nameOf(kind) }
+      const { id, kind, settings } = self
+      const lock = { id, object: settings.describe(id), wanted: rules.nameOf(kind) }
       return [state, { _tag: "Fail", error: rules.unreadable(lock, decision) }]
     }
   }
@@ -269,10 +269,10 @@ const writeLease = (
   now: Now,
   isCached: boolean
 ): Step => {
-  const validFor = LockProtocol.validFor(now.server, LockProtocol.ttlOf(planned.lease, self.ttl))
-  if (isCached && !LockProtocol.isClockUsable(now.server, self.ttl)) return read(state, now)
+  const validFor = LockProtocol.validFor(now.server, LockProtocol.ttlOf(planned.lease, self.settings.ttl))
+  if (isCached && !LockProtocol.isClockUsable(now.server, self.settings.ttl)) return read(state, now)
   if (validFor < LockProtocol.minClaim)
-    return onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
+    return onUnavailable(state, LockProtocol.clockUnknown(self.settings.describe(self.id)), now)
   const grant = { ...planned, issuedAt: now.clock, validFor }
   return write(state, grant, isCached, { _tag: "Write", write: patch }, now)
 }
@@ -290,7 +290,7 @@ const write = (state: State, grant: PendingGrant, isCached: boolean, command: Co
 const newGrant = (self: Acquisition, lease: PendingGrant["lease"], now: Now): PendingGrant => ({
   lease,
   issuedAt: now.clock,
-  validFor: LockProtocol.validFor(now.server, LockProtocol.ttlOf(lease, self.ttl)),
+  validFor: LockProtocol.validFor(now.server, LockProtocol.ttlOf(lease, self.settings.ttl)),
   tookOverFrom: undefined,
   displaced: 0
 })
@@ -305,7 +305,7 @@ const acquireFree = (self: Acquisition, state: State, resourceVersion: string, n
 // An answer whose time is not believed needs a second one to confirm it.
 const askAgain = (self: Acquisition, state: State, now: Now): Step =>
   state.followedUp
-    ? onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
+    ? onUnavailable(state, LockProtocol.clockUnknown(self.settings.describe(self.id)), now)
     : read({ ...state, followedUp: true }, now)
 
 const create = (self: Acquisition, state: State, now: Now): Step => {
@@ -313,7 +313,7 @@ const create = (self: Acquisition, state: State, now: Now): Step => {
   const { annotations, lease } = rules.take(now.server, contenderOf(self), absentVersion)
   const grant = newGrant(self, lease, now)
   if (grant.validFor < LockProtocol.minClaim)
-    return onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
+    return onUnavailable(state, LockProtocol.clockUnknown(self.settings.describe(self.id)), now)
   return write(state, grant, false, { _tag: "Create", annotations }, now)
 }
 
@@ -323,16 +323,16 @@ const onWritten = (self: Acquisition, state: State, snapshot: ObjectSnapshot, no
   if (LockProtocol.isStored(self.kind.decode(snapshot.annotations), phase.grant.lease)) {
     return succeed(self, state, { ...phase.grant, snapshot })
   }
-  return failHolding(state, new LockError.Altered({ object: self.describe(self.id), verb: "patch" }))
+  return failHolding(state, new LockError.Altered({ object: self.settings.describe(self.id), verb: "patch" }))
 }
 
-const succeed = ({ describe, id }: Acquisition, state: State, grant: Grant): Step =>
+const succeed = ({ id, settings }: Acquisition, state: State, grant: Grant): Step =>
   isDecimal(grant.snapshot.resourceVersion)
     ? [state, { _tag: "Succeed", grant }]
     : failHolding(
         state,
         new LockError.Rejected({
-          object: describe(id),
+          object: settings.describe(id),
           verb: "get",
           status: 200,
           detail: "its resourceVersion is not a decimal number, which fencing tokens need"
@@ -348,7 +348,7 @@ const failHolding = (state: State, error: Failure): Step => [
 // If the answer does not show the join, the waiter does without a place in the queue: the queue is advice.
 const onJoined = (self: Acquisition, state: State, snapshot: ObjectSnapshot, now: Now): Step => {
   const known = { ...state, lastSeen: snapshot }
-  const decision = decide(self, state, snapshot, now, self.sharedWithDex && !state.hasYielded)
+  const decision = decide(self, state, snapshot, now, self.settings.sharedWithDex && !state.hasYielded)
   return decision._tag === "Wait" && decision.canJoin
     ? waitFor(self, { ...known, contended: true }, decision, "Object", now)
     : follow(self, known, snapshot, decision, now, false)
@@ -376,7 +376,7 @@ const onMissing = (self: Acquisition, state: State, error: LockError.NotFound, n
   if (isAskingTime(state)) return retry(state, now)
   if (error.missing !== "object") return onFailed(state, error, now)
   if (state.phase._tag === "Joining" || isCachedWrite(state)) return onRefused(state, now)
-  if (!self.createIfMissing) return onFailed(state, error, now)
+  if (!self.settings.createIfMissing) return onFailed(state, error, now)
   // The object may be deleted between a reading and a write.
   return state.phase._tag === "Reading" ? create(self, state, now) : read(unsent(state), now)
 }
@@ -477,8 +477,10 @@ const keep = (
   now: Now,
   isCached: boolean
 ): Step => {
-  if (LockProtocol.isClockUsable(now.server, self.ttl)) return writePlace(state, seen, write, now)
-  return isCached ? read(state, now) : onUnavailable(state, LockProtocol.clockUnknown(self.describe(self.id)), now)
+  if (LockProtocol.isClockUsable(now.server, self.settings.ttl)) return writePlace(state, seen, write, now)
+  return isCached
+    ? read(state, now)
+    : onUnavailable(state, LockProtocol.clockUnknown(self.settings.describe(self.id)), now)
 }
 
 // The version of a missing object.
@@ -546,7 +548,7 @@ const onChanged = (self: Acquisition, before: State, snapshot: ObjectSnapshot, n
     return isSameWait(decision, phase.state) ? goOnWaiting(state, phase) : meet(self, state, decision, now)
   }
   const attempt = { ...state, attempts: state.attempts + 1, followedUp: false }
-  return self.includesContent && snapshot.content === undefined
+  return self.settings.includesContent && snapshot.content === undefined
     ? read(attempt, now)
     : follow(self, attempt, snapshot, decision, now, true)
 }
@@ -572,14 +574,14 @@ const outOfTime = (self: Acquisition, state: State, now: Now): Failure =>
 
 /** The error of a contender whose wait schedule has ended after so many attempts. */
 export const timeout = (
-  { describe, id, kind, startedAt }: Acquisition,
+  { id, kind, settings, startedAt }: Acquisition,
   now: ClockReading,
   attempts: number,
   seen: Seen & Pick<LockError.Timeout, "thisProcess">
 ): LockError.Timeout =>
   new LockError.Timeout({
     id,
-    object: describe(id),
+    object: settings.describe(id),
     attempts,
     waited: Duration.millis(Math.round(elapsed(startedAt, now).max)),
     ...rules.whatOf(kind),

@@ -8,26 +8,33 @@ import type { ClockReading } from "../time/clockReading.ts"
 import type { Answer } from "./answer.ts"
 
 /**
- * What does not change during an acquisition.
+ * How a layer acquires its locks, unless the options of an acquisition say otherwise.
  *
- * `describe` says which object it is on, for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the content of the object.
- * `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock. `sessions` is what this process knows of
- * sessions. `spares`: the holders to which it leaves the lock although their leases have expired.
+ * `describe` says which object a lock is on, for messages. `ttl` is in milliseconds. `includesContent` says that a grant must bring the
+ * content of the object. `sessions` is what this process knows of sessions. `spares`: the holders to which it leaves a lock although their
+ * leases have expired.
  */
-export interface Acquisition {
-  readonly id: string
+export interface Settings {
   readonly describe: (id: string) => string
-  readonly kind: LockKind
-  readonly holderId: string
   readonly ttl: number
   readonly renews: boolean
-  readonly asks?: LockProtocol.Asked | undefined
   readonly sharedWithDex: boolean
   readonly createIfMissing: boolean
   readonly includesContent: boolean
-  readonly startedAt: ClockReading
   readonly sessions?: LockProtocol.KnownSessions | undefined
   readonly spares?: LockProtocol.Contender["spares"]
+}
+
+/**
+ * What does not change during an acquisition. `asks` says how many permits it asks for. `startedAt` is when the caller asked for the lock.
+ */
+export interface Acquisition {
+  readonly id: string
+  readonly kind: LockKind
+  readonly holderId: string
+  readonly asks?: LockProtocol.Asked | undefined
+  readonly startedAt: ClockReading
+  readonly settings: Settings
 }
 
 /**

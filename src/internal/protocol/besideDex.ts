@@ -41,5 +41,5 @@ export const isDueToBreak = (self: Acquisition, phase: Phase, { server }: Now): 
   isFirstBesideDex(self, phase.state) &&
   server.earliest > phase.state.until
 
-const isFirstBesideDex = ({ sharedWithDex }: Acquisition, { position = 0, seen }: LockProtocol.WaitState): boolean =>
-  sharedWithDex && seen.expiry !== undefined && position === 0
+const isFirstBesideDex = ({ settings }: Acquisition, { position = 0, seen }: LockProtocol.WaitState): boolean =>
+  settings.sharedWithDex && seen.expiry !== undefined && position === 0

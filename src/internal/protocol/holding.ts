@@ -129,10 +129,15 @@ export const planRaise = (
     : undefined
 }
 
-/** When to renew a new hold for the first time, in milliseconds: a lease that was handed over is shorter than the TTL. */
-export const firstRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery }: Terms, now: ClockReading) => {
+/**
+ * When to renew a lease, in milliseconds. Of a new hold for the first time: a lease that was handed over is shorter than the TTL. Under a
+ * session at any time: once half of its lease has passed.
+ */
+export const nextRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery }: Terms, now: ClockReading) => {
   if (renewEvery === undefined) return undefined
-  return timeLeft(lease.session === undefined ? Math.min(renewEvery, validFor / 3) : validFor / 2, issuedAt, now)
+  const interval =
+    lease.session === undefined ? Math.min(renewEvery, validFor / 3) : validFor - LockProtocol.sessionLeaseTtl / 2
+  return timeLeft(interval, issuedAt, now)
 }
 
 // Intervals count from when a write was sent, as its lease does: a slow answer costs no time twice.

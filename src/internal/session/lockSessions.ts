@@ -13,6 +13,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type * as LockError from "../../LockError.ts"
 import type { LockPolicy } from "../../LockPolicy.ts"
+import { sessionLeaseTtl } from "../../LockProtocol.ts"
 import { type ObjectSnapshot, ObjectStore, type OpenSession, type SessionLeases } from "../../ObjectStore.ts"
 import * as boundedMap from "../boundedMap.ts"
 import type * as engine from "../engine/sessions.ts"
@@ -38,6 +39,12 @@ export const retryAfter = { unavailable: 1000, refused: 300_000 }
  * choice.
  */
 export const lookEvery = 250
+
+/**
+ * After how long the leases of all locks under the session are looked through for those of which half has passed, in milliseconds: they
+ * have no timers of their own. Our choice.
+ */
+export const renewalsEvery = sessionLeaseTtl / 24
 
 /** How much of a session others have broken is remembered: a lock may be acquired after it was broken. Our choice. */
 export const maxRemembered = 1000
@@ -98,6 +105,12 @@ export const make = Effect.fnUntraced(function* (
       }
     }).pipe(Effect.forever)
 
+  const renewing = ({ held }: Open) =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(renewalsEvery)
+      for (const one of held.values()) one.renewIfDue()
+    }).pipe(Effect.forever)
+
   const inNamespace = Effect.fnUntraced(function* (namespace: string) {
     let one = making.get(namespace)
     if (one === undefined) {
@@ -152,6 +165,7 @@ export const make = Effect.fnUntraced(function* (
       scope
     )
     yield* Effect.forkIn(Effect.interruptible(looking(open)), within)
+    yield* Effect.forkIn(Effect.interruptible(renewing(open)), within)
   }).pipe(Effect.uninterruptible)
 
   const isOpening = () => opening !== undefined && opening.pollUnsafe() === undefined

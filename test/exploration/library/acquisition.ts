@@ -29,15 +29,17 @@ export type Acquired = Pick<Actor, "unanswered" | "mayQueue" | "hasYielded"> &
 export const make = ({ mutation, neutral, renews, sharedWithDex }: Options, port: Port) => {
   const selves = Array.from({ length: 8 }, (_, index): acquisition.Acquisition => ({
     id: "id",
-    describe: () => "object",
     kind: wire.kindOf({ neutral }, index),
     holderId: wire.holderId(index),
-    ttl: ttl * 1000,
-    renews,
-    sharedWithDex,
-    createIfMissing: false,
-    includesContent: false,
-    startedAt: clockAt(0)
+    startedAt: clockAt(0),
+    settings: {
+      describe: () => "object",
+      ttl: ttl * 1000,
+      renews,
+      sharedWithDex,
+      createIfMissing: false,
+      includesContent: false
+    }
   }))
 
   const phaseOf = (actor: Actor, index: number, isCached: boolean): acquisition.Phase => {

@@ -56,16 +56,18 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const selves = cast.askers.map(({ needs, permits }, index): acquiring.Acquisition => ({
     id: "id",
-    describe: () => "object",
     kind: kinds[index]!,
     holderId: ids[index]!,
-    ttl: ttl * 1000,
-    renews: true,
     asks: { permits, needs: needs ?? permits },
-    sharedWithDex: false,
-    createIfMissing: false,
-    includesContent: false,
-    startedAt: clockAt(0)
+    startedAt: clockAt(0),
+    settings: {
+      describe: () => "object",
+      ttl: ttl * 1000,
+      renews: true,
+      sharedWithDex: false,
+      createIfMissing: false,
+      includesContent: false
+    }
   }))
 
   const terms = (index: number): holding.Terms => ({

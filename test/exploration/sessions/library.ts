@@ -143,15 +143,17 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const opener = (index: number, { session }: Process): acquiring.Acquisition => ({
     id: "lease",
-    describe: () => "lease",
     kind: sessionKind,
     holderId: incarnationOf(index, session.incarnation),
-    ttl: ttl * 1000,
-    renews: true,
-    sharedWithDex: false,
-    createIfMissing: true,
-    includesContent: false,
-    startedAt: clockAt(0)
+    startedAt: clockAt(0),
+    settings: {
+      describe: () => "lease",
+      ttl: ttl * 1000,
+      renews: true,
+      sharedWithDex: false,
+      createIfMissing: true,
+      includesContent: false
+    }
   })
 
   const sessionTerms = (index: number, { session }: Process): holding.Terms => ({
@@ -164,16 +166,18 @@ export const make = (cast: Cast, mutation: Mutation) => {
 
   const seeker = (index: number, lock: number, process: Process, tick: number): acquiring.Acquisition => ({
     id: "id",
-    describe: () => "object",
     kind,
     holderId: holderId(index, lock),
-    ttl: ttl * 1000,
-    renews: true,
-    sharedWithDex: false,
-    createIfMissing: false,
-    includesContent: false,
     startedAt: clockAt(0),
-    sessions: sessionsOf(index, process, tick)
+    settings: {
+      describe: () => "object",
+      ttl: ttl * 1000,
+      renews: true,
+      sharedWithDex: false,
+      createIfMissing: false,
+      includesContent: false,
+      sessions: sessionsOf(index, process, tick)
+    }
   })
 
   const terms = (index: number, lock: number, process: Process, tick: number): holding.Terms => ({

@@ -74,6 +74,27 @@ describe("a lock under a session", () => {
     })
   )
 
+  it.effect("is lost once its own lease has run out, although its session lives", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* withSession(aProcess("us", { ttl: "1 hour" }))
+      const { isValid, lost } = yield* (yield* us.has("a")).held
+      const losing = yield* Effect.forkChild(Effect.flip(lost), { startImmediately: true })
+      yield* TestClock.adjust("11 hours")
+      FaultyStore.failAll(us.locks, "Refused")
+      yield* TestClock.adjust("12 hours")
+      assert.isTrue(yield* isValid)
+      assert.isUndefined(losing.pollUnsafe())
+      yield* TestClock.adjust("1 hour")
+      assert.deepInclude(losing.pollUnsafe(), { _tag: "Success" })
+      const error = yield* Fiber.join(losing)
+      assert.strictEqual(error.reason, "Expired")
+      assert.isUndefined(error.withSession)
+      assert.isFalse(yield* isValid)
+      assert.isAbove(us.leases.requests.length, 48)
+    }).pipe(logged)
+  )
+
   it.effect("is released and handed over as any other, and the next holder has it under its own session", () =>
     Effect.gen(function* () {
       const { aProcess, holder, leaseOf } = yield* setUp
