@@ -2,6 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -62,23 +63,28 @@ const inspected = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<
 
 const farAhead = "2099-01-01T00:00:00Z"
 
-/** A lock under a session, and the session, whose Lease says when it was renewed. `incarnation` is the one that the Lease has. */
-const putUnderSession = async (
-  name: string,
-  number: number,
-  renewTime: string,
-  incarnation = "owner/aaaaaaaaaaaa.1"
-) => {
-  const session = `kubelock-session-${number}`
+/** The Lease of a session: when it was renewed, and as which incarnation. */
+const putSession = (number: number, renewTime: string, incarnation = "owner/aaaaaaaaaaaa.1") => {
   const spec = { holderIdentity: incarnation, leaseDurationSeconds: 10, leaseTransitions: 0, renewTime }
-  const metadata = { name: session, labels: { "app.kubernetes.io/managed-by": "kubelock" } }
-  const lease = await Effect.runPromise(kubelock.server.put(Resource.lease, "default", { metadata, spec }))
-  const reference = `default/${session} ${lease.metadata.uid} owner/aaaaaaaaaaaa.1`
+  const metadata = { name: `kubelock-session-${number}`, labels: { "app.kubernetes.io/managed-by": "kubelock" } }
+  return Effect.runPromise(kubelock.server.put(Resource.lease, "default", { metadata, spec }))
+}
+
+/** A lock under a session, and the session. The lock is that of the incarnation `owner/aaaaaaaaaaaa.1`. */
+const putUnderSession = async (name: string, number: number, renewTime: string, incarnation?: string) => {
+  const { metadata } = await putSession(number, renewTime, incarnation)
+  const reference = `default/${metadata.name} ${metadata.uid} owner/aaaaaaaaaaaa.1`
   await put(name, {
     "kubelock.dev/lock": farAhead,
     "kubelock.dev/lock-holder": `owner/bbbbbbbbbbbb.1 ${reference}@${farAhead}`
   })
 }
+
+/** Does something while requests are forbidden. */
+const without = <A>(when: (request: SeenRequest) => boolean, use: () => Promise<A>): Promise<A> =>
+  Effect.runPromise(
+    Effect.scoped(Effect.andThen(kubelock.server.inject(Fault.Forbid({}), { when }), Effect.promise(use)))
+  )
 
 describe.concurrent("kubelock inspect", () => {
   it("shows the locks of a namespace, whatever their kind, and nothing else", async () => {
@@ -218,13 +224,9 @@ describe("kubelock inspect of locks under sessions", () => {
   it("reads the Lease of the session of the one lock that was named, and names the session if it may not", async () => {
     const one = ["inspect", "session-expired", "--resource", "configmaps"]
     assert.match((await kubelock.run(one)).stdout, / Expired .* ago +0\n$/)
-    const { stderr, stdout } = await Effect.runPromise(
-      Effect.scoped(
-        Effect.andThen(
-          kubelock.server.inject(Fault.Forbid({}), { when: ({ path }) => path.includes("/leases") }),
-          Effect.promise(() => kubelock.run(one))
-        )
-      )
+    const { stderr, stdout } = await without(
+      ({ path }) => path.includes("/leases"),
+      () => kubelock.run(one)
     )
     assert.strictEqual(stderr, "")
     assert.match(stdout, / Held .* with kubelock-session-2 +0\n$/)
@@ -269,6 +271,15 @@ describe("kubelock inspect -w in a pipe", () => {
     await watching.ended
   })
 
+  it("says in one line that nothing may be looked at, and ends", async () => {
+    const { code, stderr, stdout } = await without(
+      () => true,
+      () => kubelock.run(["inspect", "-w"])
+    )
+    assert.deepStrictEqual([code, stdout], [69, ""])
+    assert.match(stderr, /^kubelock: Not allowed to list configmaps in namespace default: [^\n]*\n$/)
+  })
+
   it("tells that an object was deleted while the watch was broken", async () => {
     await put("unseen", { "kubelock.dev/lock": farAhead })
     const watching = kubelock.start(["inspect", "unseen", "-w", "-o", "json"])
@@ -285,6 +296,107 @@ describe("kubelock inspect -w in a pipe", () => {
     )
     watching.process.kill()
     await watching.ended
+  })
+})
+
+describe("kubelock inspect NAME -w of a lock under a session", () => {
+  const alive = "2098-12-31T23:59:50.000000Z"
+
+  it("tells when the session expires, and learns that it has expired, was renewed, or has ended", async () => {
+    await putUnderSession("followed", 5, alive)
+    const watching = kubelock.start(["inspect", "followed", "-w", "-o", "json"])
+    const session = '"session":"kubelock-session-5"'
+    await watching.says(`${session},"expires":"${farAhead}","isExpired":false`)
+    await putSession(5, time)
+    await watching.says(`${session},"expires":"2026-11-28T02:00:10Z","isExpired":true`)
+    await putSession(5, alive)
+    await watching.says('"isExpired":true}]}\n{"name":"followed"')
+    await Effect.runPromise(kubelock.server.remove(Resource.lease, "default", "kubelock-session-5"))
+    await watching.says(`${session},"isExpired":true`)
+    watching.process.kill()
+    const { stderr, stdout } = await watching.ended
+    assert.strictEqual(stderr, "")
+    const states = stdout
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as Item).state)
+    assert.deepStrictEqual(states, ["Held", "Expired", "Held", "Expired"])
+  })
+
+  it("says so in a table, also in place", async () => {
+    await putUnderSession("tabled", 6, alive)
+    for (const start of [
+      () => kubelock.start(["inspect", "tabled", "-w"]),
+      () => kubelock.onTerminal("stty cols 200; kubelock inspect tabled -w")
+    ]) {
+      /* oxlint-disable no-await-in-loop */
+      await putSession(6, alive)
+      const watching = start()
+      await watching.says(" in ")
+      await putSession(6, alive, "other/cccccccccccc.1")
+      await watching.says("session ended")
+      watching.process.kill()
+      await watching.ended
+      /* oxlint-enable no-await-in-loop */
+    }
+  })
+
+  it("asks for the Lease once, and then watches it, however often the lock changes", async () => {
+    await putUnderSession("changes", 7, alive)
+    await Effect.runPromise(kubelock.server.clearRequests)
+    const watching = kubelock.start(["inspect", "changes", "-w", "-o", "json"])
+    await watching.says('"state":"Held"')
+    const object = await Effect.runPromise(kubelock.server.get(Resource.configMap, "default", "changes"))
+    const { annotations } = Option.getOrThrow(object).metadata
+    for (const waiter of ["w/aaaaaaaaaaaa.1", "w/aaaaaaaaaaaa.2", "w/aaaaaaaaaaaa.3"]) {
+      /* oxlint-disable no-await-in-loop */
+      await put("changes", { ...annotations, "kubelock.dev/lock-queue": waiter })
+      await watching.says(waiter)
+      /* oxlint-enable no-await-in-loop */
+    }
+    await putSession(7, time)
+    await watching.says('"state":"Expired"')
+    watching.process.kill()
+    await watching.ended
+    const asked = (await Effect.runPromise(kubelock.server.requests)).filter(
+      ({ path, query }) => path.endsWith("/kubelock-session-7") || String(query).includes("kubelock-session-7")
+    )
+    assert.deepStrictEqual(
+      asked.map(({ verb }) => verb),
+      ["get", "watch"]
+    )
+  })
+
+  it("names the session if its Lease may not be read, and says so once", async () => {
+    await putUnderSession("unread", 8, time)
+    const { stderr, stdout } = await without(
+      ({ path }) => path.includes("/leases/kubelock-session"),
+      async () => {
+        const watching = kubelock.start(["inspect", "unread", "-w", "-o", "json"])
+        await watching.says('"session":"kubelock-session-8","isExpired":false')
+        await watching.says("Not allowed")
+        await putUnderSession("unread", 9, time)
+        await watching.says('"session":"kubelock-session-9","isExpired":false')
+        watching.process.kill()
+        return watching.ended
+      }
+    )
+    assert.notInclude(stdout, '"expires"')
+    assert.match(stderr, /^kubelock: Not allowed to get leases[^\n]*kubelock-session-8[^\n]*\n$/)
+  })
+
+  it("reads the Lease again and again if it may not be watched", async () => {
+    await putUnderSession("unwatched", 10, alive)
+    const isWatch = ({ query, verb }: SeenRequest) => verb === "watch" && String(query).includes("kubelock-session-10")
+    const { stderr } = await without(isWatch, async () => {
+      const watching = kubelock.start(["inspect", "unwatched", "-w", "-o", "json"])
+      await watching.says('"state":"Held"')
+      await putSession(10, time)
+      await watching.says('"state":"Expired"')
+      watching.process.kill()
+      return watching.ended
+    })
+    assert.strictEqual(stderr, "")
   })
 })
 
@@ -322,18 +434,46 @@ describe("kubelock inspect -w without a server", () => {
 })
 
 describe("kubelock inspect without rights", () => {
-  it("shows what it may see, and says what it may not", () =>
-    Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          yield* kubelock.server.inject(Fault.Forbid({}), { when: ({ path }) => path.includes("/leases") })
-          const { code, stderr, stdout } = yield* Effect.promise(() => kubelock.run(["inspect"]))
-          assert.strictEqual(code, 0)
-          assert.include(stdout, "deploy")
-          assert.match(stderr, /^kubelock: Not allowed to list leases.* Grant the verb in a Role\.\n$/)
-        })
-      )
-    ))
+  const onLeases = ({ path }: SeenRequest) => path.includes("/leases")
+
+  it("answers with a lock that it found, without a word about what it may not see", async () => {
+    await put("seen-alone", { "kubelock.dev/lock": farAhead })
+    const once = await without(onLeases, () => kubelock.run(["inspect", "seen-alone"]))
+    assert.deepStrictEqual([once.code, once.stderr], [0, ""])
+    assert.match(once.stdout, /^seen-alone +lock +Held /m)
+    const { stderr } = await without(onLeases, async () => {
+      const watching = kubelock.start(["inspect", "seen-alone", "-w", "-o", "json"])
+      await watching.says('"state":"Held"')
+      await put("seen-alone", { "kubelock.dev/lock": "2020-01-01T00:00:00Z" })
+      await watching.says('"state":"Expired"')
+      watching.process.kill()
+      return watching.ended
+    })
+    assert.strictEqual(stderr, "")
+  })
+
+  it.each([
+    ["unknown", 1, "kubelock: There is nothing of a lock unknown in namespace default that may be looked at.\n"],
+    ["no-lock", 0, ""]
+  ])("says what it may not see if it found no lock of that name (%s)", async (name, code, end) => {
+    const ended = await without(onLeases, () => kubelock.run(["inspect", name]))
+    assert.strictEqual(ended.code, code)
+    assert.match(ended.stderr, new RegExp(`^kubelock: Not allowed to get leases[^\n]*/${name} [^\n]*\n${end}$`))
+    const { stderr } = await without(onLeases, async () => {
+      const watching = kubelock.start(["inspect", name, "-w"])
+      await watching.says("Not allowed to get leases")
+      watching.process.kill()
+      return watching.ended
+    })
+    assert.match(stderr, /^kubelock: Not allowed [^\n]*\n$/)
+  })
+
+  it("shows what it may see, and says what it may not", async () => {
+    const { code, stderr, stdout } = await without(onLeases, () => kubelock.run(["inspect"]))
+    assert.strictEqual(code, 0)
+    assert.include(stdout, "deploy")
+    assert.match(stderr, /^kubelock: Not allowed to list leases.* Grant the verb in a Role\.\n$/)
+  })
 })
 
 describe("kubelock break", () => {

@@ -3,7 +3,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { stringify } from "yaml"
 import type * as LockError from "../../LockError.ts"
@@ -12,9 +11,9 @@ import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import { say } from "../program.ts"
 import * as target from "../target.ts"
 import type { Given } from "./command.ts"
+import * as events from "./events.ts"
+import * as known from "./known.ts"
 import * as look from "./look.ts"
-import type { Change, Objects } from "./objects.ts"
-import type { Sessions } from "./sessions.ts"
 import * as table from "./table.ts"
 import * as view from "./view.ts"
 
@@ -30,11 +29,11 @@ export const run = (given: Given) =>
 
 const showOnce = (given: Given, place: look.Place) =>
   Effect.gen(function* () {
-    const { found, light } = yield* look.now(place)
+    const { found, isPartial, light } = yield* look.now(place)
     const views = found.map((one) => view.of(one, light))
     if (found.length === 0) {
       // As kubectl has it: what was named and is not there is a failure, and an empty list is none.
-      const message = nothing(given, place)
+      const message = nothing(given, place, isPartial)
       if (Option.isSome(given.name)) return yield* new Ended({ code: exitCodes.notThere, message })
       yield* say(message)
     }
@@ -42,11 +41,13 @@ const showOnce = (given: Given, place: look.Place) =>
       yield* show(given, views, light.now.earliest)
   })
 
-const nothing = ({ name }: Given, { place }: look.Place): string =>
-  Option.match(name, {
-    onNone: () => `There are no locks ${place}.`,
-    onSome: (name) => `There is nothing of a lock ${name} ${place}: nobody holds it.`
+const nothing = ({ name }: Given, { place }: look.Place, isPartial: boolean): string => {
+  const visible = isPartial ? " that may be looked at" : ""
+  return Option.match(name, {
+    onNone: () => `There are no locks ${place}${visible}.`,
+    onSome: (name) => `There is nothing of a lock ${name} ${place}${visible || ": nobody holds it"}.`
   })
+}
 
 const show = (given: Given, views: ReadonlyArray<view.View>, now: number): Effect.Effect<void> => {
   const [only] = views
@@ -71,61 +72,24 @@ const columnsOf = ({ allNamespaces, output }: Given): table.Columns => ({
 
 const nameOf = ({ name, resource }: view.View): string => `${resource}/${name}`
 
-/** What is known anew: all objects of a source, or what has become of one. */
-type Event = { readonly source: number } & (
-  | { readonly listed: ReadonlyArray<view.Found> }
-  | { readonly change: Change }
-)
-
-/** How a source of events says that something is wrong with it. */
-type Tell = (source: number, message: string) => Effect.Effect<void>
-
-/** Shows locks, and what becomes of them, without end. */
+/** Shows locks, and what becomes of them, without end. It ends if nothing may be looked at. */
 const follow = (given: Given, place: look.Place) => {
   const isInPlace = process.stdout.isTTY && (given.output === "table" || given.output === "wide")
   return isInPlace ? draw(given, place) : print(given, place)
 }
 
-const eventsOf = ({ sources }: look.Place, tell: Tell): Stream.Stream<Event, LockError.StoreError> =>
-  Stream.mergeAll(
-    sources.map((source, index) => eventsOfOne(source, index, sources.length === 1, tell)),
-    { concurrency: "unbounded" }
-  )
-
-// A watch that ends or breaks is opened again.
-const eventsOfOne = (
-  { changes, list }: Objects,
-  source: number,
-  isOnly: boolean,
-  tell: Tell
-): Stream.Stream<Event, LockError.StoreError> =>
-  Stream.unwrap(
-    Effect.map(list, ({ items, resourceVersion }) =>
-      Stream.concat(
-        Stream.succeed<Event>({ source, listed: items }),
-        Stream.map(changes(resourceVersion), (change): Event => ({ source, change }))
-      )
-    )
-  ).pipe(
-    Stream.catchTag("LockUnavailable", ({ message }) => Stream.fromEffectDrain(tell(source, message))),
-    Stream.repeat(Schedule.spaced("1 second")),
-    Stream.catchTag("LockForbidden", (error) =>
-      isOnly ? Stream.fail(error) : Stream.concat(Stream.fromEffectDrain(tell(source, error.message)), Stream.never)
-    )
-  )
+const unlessRefused = (place: look.Place, refused: ReadonlyArray<LockError.Forbidden>) =>
+  refused.length === place.sources.length ? Effect.fail(refused[0]!) : Effect.void
 
 /** Draws the table anew whenever something changes, and each second, because it tells times. What is wrong is below it. */
 const draw = (given: Given, place: look.Place) => {
-  const known = new Map<string, Change>()
-  const sessions = sessionsAmong(known, place)
+  const what = known.make(place)
   const wrong = new Map<number, string>()
-  let hasLooked = false
   let height = 0
   const linesAt = (now: ServerTime): ReadonlyArray<string> => {
-    if (!hasLooked) return []
-    const locks = [...known.values()].filter(place.isWanted).toSorted(look.byPlace)
-    if (locks.length === 0) return [nothing(given, place)]
-    const light = { key: place.key, now, sessions }
+    const locks = [...what.objects.values()].filter(place.isWanted).toSorted(look.byPlace)
+    if (locks.length === 0) return what.isWhole() ? [nothing(given, place, what.refused().length > 0)] : []
+    const light = { key: place.key, now, sessions: what.sessions }
     return table.lines(
       locks.map((one) => view.of(one, light)),
       columnsOf(given),
@@ -136,17 +100,18 @@ const draw = (given: Given, place: look.Place) => {
     // A terminal may not know its size, and says 0.
     const columns = process.stdout.columns || 80
     const rows = process.stdout.rows || 24
-    const lines = [...cut(linesAt(now), Math.max(1, rows - 1 - wrong.size)), ...wrong.values()]
+    const problems = [...wrong.values(), ...what.refused().map(({ message }) => message)]
+    const lines = [...cut(linesAt(now), Math.max(1, rows - 1 - problems.length)), ...problems]
     const up = height === 0 ? "" : `\u001B[${height}F\u001B[J`
     height = lines.length
     process.stdout.write(`${up}${lines.map((line) => `${line.slice(0, columns - 1)}\n`).join("")}`)
   })
-  const tell: Tell = (source, message) => Effect.sync(() => void wrong.set(source, message))
-  const updates = Stream.tap(eventsOf(place, tell), (event) =>
-    Effect.sync(() => {
-      hasLooked = true
+  const tell: events.Tell = (source, message) => Effect.sync(() => void wrong.set(source, message))
+  const updates = Stream.tap(events.of(place, tell), (event) =>
+    Effect.suspend(() => {
       wrong.delete(event.source)
-      learn(known, event)
+      what.learn(event)
+      return unlessRefused(place, what.refused())
     })
   )
   return Stream.runForEach(Stream.merge(updates, Stream.tick("1 second")), () => frame).pipe(
@@ -159,64 +124,37 @@ const draw = (given: Given, place: look.Place) => {
 const cut = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
   lines.length <= room ? lines : [...lines.slice(0, room - 1), `and ${lines.length - room + 1} more`]
 
-// A watch of a whole cluster tells of many Leases: they are not gone through for each event.
-const sessionsAmong =
-  (known: ReadonlyMap<string, view.Found>, { sources }: look.Place): Sessions =>
-  (session) =>
-    Array.from(sources.keys(), (source) => known.get(keyOf({ source }, session))).find(
-      (one) => one !== undefined && view.isLease(one.resource)
-    )?.snapshot
-
-const keyOf = (
-  { source }: Pick<Event, "source">,
-  { name, namespace }: Pick<view.Found, "name" | "namespace">
-): string => `${source} ${namespace} ${name}`
-
-/** Takes an event. Answers what it changed. */
-const learn = (known: Map<string, Change>, event: Event): ReadonlyArray<readonly [key: string, change: Change]> => {
-  const changes = toldBy(event, known).map((one) => [keyOf(event, one), one] as const)
-  for (const [key, one] of changes) {
-    if (one.isGone) known.delete(key)
-    else known.set(key, one)
-  }
-  return changes
-}
-
-/** What an event tells of. What is not listed any more was deleted while nobody watched. */
-const toldBy = (event: Event, known: ReadonlyMap<string, Change>): ReadonlyArray<Change> => {
-  if ("change" in event) return [event.change]
-  const listed = new Set(event.listed.map((one) => keyOf(event, one)))
-  const missing = [...known].filter(([key]) => key.startsWith(`${event.source} `) && !listed.has(key))
-  return [...event.listed.map(changeTo(false)), ...missing.map(([, one]) => changeTo(true)(one))]
-}
-
-const changeTo =
-  (isGone: boolean) =>
-  ({ name, namespace, resource, snapshot }: view.Found): Change => ({ resource, name, namespace, snapshot, isGone })
-
 /** Prints each lock as it is, and again whenever more of it changes than its expiry. It expires by itself, so time is looked at, too. */
 const print = (given: Given, place: look.Place) => {
-  const known = new Map<string, Change>()
-  const sessions = sessionsAmong(known, place)
+  const what = known.make(place)
   const printed = new Map<string, string>()
   const wrong = new Map<number, string>()
+  const refused = new Set<string>()
   let hasHeading = false
   // A server that stays away is told of once.
-  const tell: Tell = (source, message) =>
+  const tell: events.Tell = (source, message) =>
     Effect.suspend(() => {
       if (wrong.get(source) === message) return Effect.void
       wrong.set(source, message)
       return say(message)
     })
-  return Stream.runForEach(Stream.merge(eventsOf(place, tell), Stream.tick("1 second")), (event) =>
+  const tellRefused = Effect.suspend(() => {
+    const news = what.refused().filter(({ object }) => !refused.has(object))
+    for (const { object } of news) refused.add(object)
+    return Effect.forEach(news, ({ message }) => say(message), { discard: true })
+  })
+  return Stream.runForEach(Stream.merge(events.of(place, tell), Stream.tick("1 second")), (event) =>
     Effect.gen(function* () {
       if (event) wrong.delete(event.source)
       const now = yield* place.time
-      const changes = event ? learn(known, event) : known
-      const light = { key: place.key, now, sessions }
+      const changes = event ? what.learn(event) : what.objects
+      yield* unlessRefused(place, what.refused())
+      yield* tellRefused
+      const light = { key: place.key, now, sessions: what.sessions }
       const news: Array<view.View> = []
       for (const [key, one] of changes) {
         if (!place.isWanted(one) && !printed.has(key)) continue
+        if (!one.isGone && what.isPending(one)) continue
         const seen = one.isGone ? view.gone(one) : view.of(one, light)
         const essence = JSON.stringify(seen, (name, value: unknown) => (name === "expires" ? undefined : value))
         if (printed.get(key) === essence) continue

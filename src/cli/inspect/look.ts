@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ApiClient from "../../internal/kubernetes/apiClient.ts"
+import * as sessionLease from "../../internal/session/sessionLease.ts"
 import * as settings from "../../internal/settings.ts"
 import { KubernetesClient } from "../../KubernetesClient.ts"
 import type * as LockError from "../../LockError.ts"
@@ -12,6 +13,7 @@ import * as busy from "../busy.ts"
 import { say } from "../program.ts"
 import * as target from "../target.ts"
 import * as objects from "./objects.ts"
+import { type Lease, leaseAmong, type Sessions } from "./sessions.ts"
 import * as view from "./view.ts"
 
 /** Which locks to look for. */
@@ -27,16 +29,20 @@ export interface Wanted {
  * - `place`: a text for people.
  * - `time`: the time on the server. It makes no request.
  * - `sources`: the objects of each resource.
- * - `leaseOf`: the Lease of the session that holds a lock, if it may be read. Nothing without a name: a list has the Leases in it.
+ * - `sessionOf`: the session that holds a lock, if its Lease is to be looked up. Without a name none is: a list has the Leases in it.
+ * - `leaseOf`: the Lease of a session.
  * - `isWanted`: whether an object is of interest: it has to do with a lock, or it was asked for by its name.
+ * - `isAnswer`: whether an object is the lock that was asked for by its name. What may not be looked at is then of no interest.
  * - `key`: the annotation of the locks, if it is not that of the resource.
  */
 export interface Place {
   readonly place: string
   readonly time: Effect.Effect<ServerTime>
   readonly sources: ReadonlyArray<objects.Objects>
-  readonly leaseOf: (found: view.Found) => Effect.Effect<ReadonlyArray<view.Found>>
+  readonly sessionOf: (found: view.Found) => sessionLease.SessionReference | undefined
+  readonly leaseOf: (session: sessionLease.SessionReference) => objects.Objects
   readonly isWanted: (found: view.Found) => boolean
+  readonly isAnswer: (found: view.Found) => boolean
   readonly key: string | undefined
 }
 
@@ -54,29 +60,29 @@ export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resou
     place: namespace === undefined ? "in any namespace" : `in namespace ${namespace}`,
     time: api.now,
     sources: resources.map((resource) => objects.make(api, { resource, namespace, name: Option.getOrUndefined(name) })),
-    leaseOf: (found) => {
-      const session = Option.isSome(name) ? view.sessionOf(found, key) : undefined
-      if (session === undefined) return Effect.succeed([])
-      return Effect.match(objects.make(api, { ...session, resource: Resource.lease }).list, {
-        onSuccess: ({ items }) => items,
-        onFailure: () => []
-      })
-    },
+    sessionOf: (found) => (Option.isSome(name) ? view.sessionOf(found, key) : undefined),
+    leaseOf: ({ name, namespace }) => objects.make(api, { name, namespace, resource: Resource.lease }),
     isWanted: (found) => Option.isSome(name) || view.isLock(found, key),
+    isAnswer: (found) => Option.isSome(name) && view.isLock(found, key),
     key
   }
   return place
 })
 
-/** Objects, and how they are looked at. */
+/** Objects, and how they are looked at. `isPartial`: there may be more that may not be looked at. */
 export interface Looked {
   readonly found: ReadonlyArray<view.Found>
   readonly light: view.Light
+  readonly isPartial: boolean
 }
 
-/** What is there now. A resource that may not be looked at is left out, with a word about it, unless it is the only one. */
-export const now = ({ isWanted, key, leaseOf, sources, time }: Place): Effect.Effect<Looked, LockError.StoreError> =>
+/**
+ * What is there now. A resource that may not be looked at is left out, unless it is the only one. Without an answer there is a word about
+ * it.
+ */
+export const now = (place: Place): Effect.Effect<Looked, LockError.StoreError> =>
   Effect.gen(function* () {
+    const { isAnswer, isWanted, key, sources, time } = place
     const results = yield* Effect.forEach(sources, ({ list }) => Effect.result(busy.patiently(list)), {
       concurrency: "unbounded"
     })
@@ -89,10 +95,26 @@ export const now = ({ isWanted, key, leaseOf, sources, time }: Place): Effect.Ef
     const [first] = failures
     const isSerious = failures.length === sources.length || failures.some(({ _tag }) => _tag !== "LockForbidden")
     if (first !== undefined && isSerious) return yield* Effect.fail(first)
-    yield* Effect.forEach(failures, ({ message }) => say(message))
-    const leases = (yield* Effect.forEach(found, leaseOf)).flat()
-    const sessions = view.sessionsAmong([...found, ...leases])
-    return { found: found.toSorted(byPlace), light: { key, now: yield* time, sessions } }
+    if (!found.some(isAnswer)) yield* Effect.forEach(failures, ({ message }) => say(message))
+    const light = { key, sessions: yield* sessionsOf(place, found), now: yield* time }
+    return { found: found.toSorted(byPlace), light, isPartial: failures.length > 0 }
+  })
+
+// Of a Lease that may not be read nothing is known.
+const sessionsOf = ({ leaseOf, sessionOf }: Place, found: ReadonlyArray<view.Found>): Effect.Effect<Sessions> =>
+  Effect.gen(function* () {
+    const among = view.sessionsAmong(found)
+    const lookedUp = new Map<string, Lease>()
+    for (const session of found.map(sessionOf)) {
+      if (session === undefined) continue
+      const lease = yield* Effect.match(leaseOf(session).list, {
+        onSuccess: ({ items }) => leaseAmong(items),
+        onFailure: () => "Unknown" as const
+      })
+      lookedUp.set(sessionLease.format(session), lease)
+    }
+    const sessions: Sessions = (session) => lookedUp.get(sessionLease.format(session)) ?? among(session)
+    return sessions
   })
 
 /** The order of a table. */

@@ -5,15 +5,22 @@ import * as rfc3339 from "../../internal/time/rfc3339.ts"
 import * as LockRecord from "../../LockRecord.ts"
 import type { ObjectSnapshot, ServerTime } from "../../ObjectStore.ts"
 
-/** Finds the Lease of a session; `undefined` if it is not known. */
-export type Sessions = (session: sessionLease.SessionReference) => ObjectSnapshot | undefined
+/** What is known of the Lease of a session: how it is, that it is gone, or nothing. */
+export type Lease = ObjectSnapshot | "Gone" | "Unknown"
+
+/** Finds the Lease of a session. */
+export type Sessions = (session: sessionLease.SessionReference) => Lease
+
+/** The Lease of a session by what was found under its name. */
+export const leaseAmong = ([found]: ReadonlyArray<{ readonly snapshot: ObjectSnapshot }>): Lease =>
+  found?.snapshot ?? "Gone"
 
 /**
  * A session as its Lease has it.
  *
  * - `name`: the name of the Lease.
  * - `isOver`: whether the locks under it can be had. It is `false` if the Lease is not known.
- * - `expires`: when the session expires unless it is renewed, if that is known.
+ * - `expires`: when the session expires unless it is renewed, if that is known. One that has ended has no such time.
  */
 export interface Seen {
   readonly name: string
@@ -30,11 +37,15 @@ export const seenAt = (record: LockRecord.LockRecord, sessions: Sessions, now: S
   const session = referenceIn(record)
   if (session === undefined) return undefined
   const lease = sessions(session)
-  if (lease === undefined) return { name: session.name, isOver: false }
-  const ends = sessionLease.isOf(session, lease) ? leaseSpec.endOf(leaseSpec.fromContent(lease.content)) : undefined
+  if (lease === "Unknown") return { name: session.name, isOver: false }
+  const found = lease === "Gone" ? undefined : lease
+  const ends =
+    found !== undefined && sessionLease.isOf(session, found)
+      ? leaseSpec.endOf(leaseSpec.fromContent(found.content))
+      : undefined
   return {
     name: session.name,
-    isOver: sessionLease.standing(session, lease, now)._tag !== "Lives",
+    isOver: sessionLease.standing(session, found, now)._tag !== "Lives",
     ...(ends === undefined ? {} : { expires: rfc3339.format(ends) })
   }
 }

@@ -65,8 +65,9 @@ export const named = ({ holder = "unnamed, probably Dex", mode, permits }: Holde
   return what === undefined ? holder : `${holder} (${what})`
 }
 
-const expiryCell = ({ expires, session }: Holder, now: number): string => {
-  if (expires === undefined) return session === undefined ? none : `with ${session}`
+const expiryCell = ({ expires, isExpired, session }: Holder, now: number): string => {
+  if (expires === undefined && session !== undefined) return isExpired ? "session ended" : `with ${session}`
+  if (expires === undefined) return none
   return millisUntil(expires, now) < 0 ? `${span(now, expires)} ago` : `in ${span(now, expires)}`
 }
 

@@ -35,7 +35,7 @@ export interface View {
 /**
  * A holder. `holder` is missing if it wrote no name, as Dex does. `expires` and `since` are in RFC 3339; `since` is missing where nothing
  * records it. `permits` are those of a semaphore, `mode` is that of a shared lock. `session` is the Lease of the session that holds the
- * lock. Then `expires` is when the session does, and missing if its Lease is not known.
+ * lock. Then `expires` is when the session does, and missing if the session has ended, or if its Lease is not known.
  */
 export interface Holder {
   readonly holder?: string
@@ -71,7 +71,7 @@ export const gone = ({ name, namespace, resource }: Found): View => ({
  *
  * - `key`: the annotation of the locks, if it is not that of the resource.
  * - `now`: the time on the server.
- * - `sessions`: the Leases of sessions that are known.
+ * - `sessions`: what is known of the Leases of sessions.
  */
 export interface Light {
   readonly key: string | undefined
@@ -85,7 +85,7 @@ export const sessionsAmong = (found: Iterable<Found>): sessions.Sessions => {
   for (const { name, namespace, resource, snapshot } of found) {
     if (isLease(resource)) leases.set(`${namespace}/${name}`, snapshot)
   }
-  return ({ name, namespace }) => leases.get(`${namespace}/${name}`)
+  return ({ name, namespace }) => leases.get(`${namespace}/${name}`) ?? "Unknown"
 }
 
 /** The session that holds the lock on an object. */
