@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { KubernetesClient } from "../KubernetesClient.ts"
 import type * as LockError from "../LockError.ts"
 import * as LockPolicy from "../LockPolicy.ts"
 import { Ended, exitCodes } from "./exitCodes.ts"
@@ -44,6 +45,30 @@ export const scheduleOf = ({ nonblock, timeout }: Given): LockPolicy.WaitSchedul
 
 /** How often a program looks that may not watch the object. Our choice. */
 const pollEvery = "5 seconds"
+
+/**
+ * Ends a wait whose time is over, if the wait does not end by itself: a request that gets no answer would outlast it. What the wait
+ * wrote is withdrawn, as in any wait that is interrupted.
+ */
+export const overdue = ({
+  name,
+  timeout
+}: Pick<Given, "timeout"> & { readonly name: string }): Effect.Effect<never, Ended, KubernetesClient> =>
+  Option.match(timeout, {
+    onNone: () => Effect.never,
+    onSome: (timeout) =>
+      Effect.gen(function* () {
+        const { server } = yield* KubernetesClient
+        yield* Effect.sleep(Duration.sum(timeout, lateAnswer))
+        return yield* new Ended({
+          code: exitCodes.api,
+          message: `Gave up waiting for ${name} after ${Duration.format(timeout)}: the API server ${server} does not answer.`
+        })
+      })
+  })
+
+/** How late an answer may be that was under way when the time was over. Our choice. */
+const lateAnswer = Duration.millis(500)
 
 /** How a verb ends if the lock was not had, by the tag of the error. */
 export const endings = ({ conflictExitCode }: Given) => ({

@@ -3,10 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { readFileSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { join } from "node:path"
 import * as LockPolicy from "../../src/LockPolicy.ts"
 import * as Resource from "../../src/Resource.ts"
+import { Fault, type SeenRequest } from "../../src/testing/ApiServer.ts"
 import * as Kubelock from "../utils/kubelock.ts"
 
 const kubelock = Kubelock.forTests()
@@ -78,6 +80,42 @@ describe.concurrent("kubelock run", () => {
     holder.process.kill("SIGTERM")
     assert.strictEqual((await holder.ended).code, 0)
     assert.isFalse(await isHeld("busy"))
+  })
+
+  it.each([
+    ["a lock", []],
+    ["a semaphore", ["--limit", "2"]],
+    ["a run that is due", ["--once", "2026-11-28T02:00:00Z"]]
+  ])("waits for no longer than --timeout says for a server that does not answer (%s)", async (_, flags) => {
+    const server = createServer((socket) => void socket.on("error", () => {}).resume())
+    await new Promise<void>((listens) => server.listen(0, "127.0.0.1", listens))
+    const { port } = server.address() as AddressInfo
+    const file = join(kubelock.folder, `silent-${port}`)
+    writeFileSync(file, kubelock.server.kubeConfig.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`))
+    const { code, stderr } = await run("silent", "--timeout", "1", "--kubeconfig", file, ...flags, "--", "true")
+    assert.strictEqual(code, 69)
+    // A request of its own has more time than that.
+    assert.match(stderr, /^kubelock: Gave up waiting for silent after 1s: the API server \S+ does not answer\.\n$/)
+    server.close()
+  })
+
+  it("leaves nothing behind of an acquisition whose answer came too late for --timeout", async () => {
+    await takeAway("answered-late")
+    const late = Fault.Delay({ at: "Answer", duration: "1 minute" })
+    const when = ({ method, path }: SeenRequest) => method === "PATCH" && path.endsWith("/answered-late")
+    const { code, stderr } = await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const hits = yield* kubelock.server.inject(late, { when, times: 1 })
+          const ended = yield* Effect.promise(() => run("answered-late", "--timeout", "1", "--", "true"))
+          assert.strictEqual(yield* hits, 1)
+          return ended
+        })
+      )
+    )
+    assert.deepStrictEqual([code, stderr.endsWith("does not answer.\n")], [69, true], stderr)
+    assert.isFalse(await isHeld("answered-late"))
+    assert.strictEqual((await run("answered-late", "--nonblock", "--", "true")).code, 0)
   })
 
   it("gets the lock as soon as it is released", async () => {

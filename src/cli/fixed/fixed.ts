@@ -26,7 +26,8 @@ export const acquire = (given: AcquireGiven) =>
     const acquisition: Effect.Effect<Held, Lock.AcquireError | Lock.TryError, Scope.Scope> = nonblock
       ? lock.tryScoped(name)
       : lock.scoped(name, snapshot === undefined ? {} : { snapshot })
-    const { expiry, fencingToken, holderId } = yield* Effect.flatMap(acquisition, (held) => held.give())
+    const held = yield* Effect.raceFirst(acquisition, waiting.overdue(given))
+    const { expiry, fencingToken, holderId } = yield* held.give()
     const namespace = yield* target.namespace
     const text = handle.format({ namespace, resource, name, holderId, fencingToken })
     const told = { handle: text, holder: holderId, fencingToken: String(fencingToken), expires: expiry }

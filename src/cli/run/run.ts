@@ -95,7 +95,8 @@ const hold = (given: Given) =>
     Effect.gen(function* () {
       const take = yield* takerOf(given)
       const snapshot = yield* reach(given)
-      const held = yield* take(snapshot === undefined ? {} : { snapshot })
+      const taking = take(snapshot === undefined ? {} : { snapshot })
+      const held = yield* Effect.raceFirst(taking, waiting.overdue(given))
       return yield* held.guard(use(given, held))
     })
   ).pipe(Effect.provide(target.store(given.resource)))
@@ -126,7 +127,9 @@ const takerOf = Effect.fnUntraced(function* (
 const once = (given: Given, due: DateTime.Utc) =>
   Effect.gen(function* () {
     yield* reach(given)
-    const done = yield* Once.run(given.name, due, { waitSchedule: waiting.scheduleOf(given) })((run) => {
+    let isRunning = false
+    const running = Once.run(given.name, due, { waitSchedule: waiting.scheduleOf(given) })((run) => {
+      isRunning = true
       const environment = {
         KUBELOCK_DUE: DateTime.formatIso(run.due),
         ...Option.match(run.previous, {
@@ -137,6 +140,8 @@ const once = (given: Given, due: DateTime.Utc) =>
       // A run that fails is not completed.
       return Effect.flatMap(use(given, run, environment), (code) => (code === 0 ? Effect.void : silently(code)))
     })
+    const overdue = Effect.catch(waiting.overdue(given), (ended) => (isRunning ? Effect.never : Effect.fail(ended)))
+    const done = yield* Effect.raceFirst(running, overdue)
     if (Option.isNone(done)) {
       yield* say(`The run of ${given.name} that was due at ${DateTime.formatIso(due)} was completed before.`)
     }
