@@ -5,7 +5,8 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { exitCodeOf } from "./exitCodes.ts"
 
-const ending = ["SIGHUP", "SIGINT", "SIGTERM"] as const
+// Without a listener SIGUSR1 would open the debugger of Node.js, and the others would end the program at once.
+const ending = ["SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const
 
 let diverted: ((signal: NodeJS.Signals) => void) | undefined
 let received: NodeJS.Signals | undefined

@@ -126,15 +126,22 @@ describe.concurrent("kubelock run", () => {
     assert.strictEqual((await waiter.ended).stdout, "in\n")
   })
 
-  it("leaves nothing behind if a signal ends it while it waits", async () => {
-    const holder = await kubelock.holding("given-up")
-    const waiter = kubelock.start(["run", "given-up", "--", "true"])
-    await Kubelock.until(() => kubelock.isAwaited("given-up"))
-    waiter.process.kill("SIGTERM")
-    assert.strictEqual((await waiter.ended).code, 143)
-    assert.isFalse(await kubelock.isAwaited("given-up"))
-    holder.process.kill()
-    await holder.ended
+  it.each([
+    ["SIGTERM", 143],
+    ["SIGQUIT", 131],
+    ["SIGUSR1", 138],
+    ["SIGUSR2", 140]
+  ] as const)("leaves nothing behind if %s ends it while it waits", async (signal, code) => {
+    const name = `given-up-${signal.toLowerCase()}`
+    const holder = await kubelock.holding(name)
+    const waiter = kubelock.start(["run", name, "--", "true"])
+    await Kubelock.until(() => kubelock.isAwaited(name))
+    waiter.process.kill(signal)
+    assert.deepStrictEqual(await waiter.ended, { code, stdout: "", stderr: "" })
+    assert.isFalse(await kubelock.isAwaited(name))
+    holder.process.kill(signal)
+    assert.strictEqual((await holder.ended).code, 0)
+    assert.isFalse(await isHeld(name))
   })
 
   it.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"] as const)(
@@ -313,6 +320,17 @@ describe("kubelock run on a terminal", () => {
     const running = kubelock.onTerminal(`trap : INT; kubelock run tty ${flag} -- sh ${file}; echo code $?`)
     await running.says("ready")
     running.process.stdin.write("\u0003")
+    const { stdout } = await running.ended
+    assert.strictEqual(stdout.split("got").length, 2, stdout)
+    assert.include(stdout, "code 4")
+  })
+
+  it("goes on if a command does that has the terminal and gets Ctrl-\\", async () => {
+    const shell = "trap 'echo got; n=1' QUIT; echo ready; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.3; exit 4"
+    writeFileSync(join(kubelock.folder, "quit.sh"), shell)
+    const running = kubelock.onTerminal("trap : QUIT; kubelock run tty-quit --foreground -- sh quit.sh; echo code $?")
+    await running.says("ready")
+    running.process.stdin.write("\u001c")
     const { stdout } = await running.ended
     assert.strictEqual(stdout.split("got").length, 2, stdout)
     assert.include(stdout, "code 4")

@@ -22,7 +22,7 @@ export const run = (
     Effect.gen(function* () {
       let send: child.Child["send"] | undefined
       const early: Array<NodeJS.Signals> = []
-      yield* signals.divert(foreground ? inForeground : others, (signal) => {
+      yield* signals.divert(foreground ? [] : others, (signal) => {
         if (send === undefined) early.push(signal)
         else forward(signal, send, foreground, isValid)
       })
@@ -43,11 +43,8 @@ export const run = (
     })
   )
 
-/** The signals that do not end this program, and are forwarded. */
-const others = ["SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH", "SIGTSTP", "SIGCONT"] as const
-
-// A terminal sends the rest of them to all of its foreground.
-const inForeground = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const
+/** The signals that do not end this program, and are forwarded. A terminal sends them to all of its foreground. */
+const others = ["SIGWINCH", "SIGTSTP", "SIGCONT"] as const
 
 const forward = (
   signal: NodeJS.Signals,
@@ -65,7 +62,9 @@ const forward = (
     case "SIGCONT":
       if (Effect.runSync(isValid)) send(signal)
       return
+    // A terminal sends these to all of its foreground, too.
     case "SIGINT":
+    case "SIGQUIT":
       if (!foreground) send(signal)
       return
     default:
