@@ -378,6 +378,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
 
   const settle = (entry: Entry, hold: Hold): Effect.Effect<void> => hold.alone.withPermit(giveBack(entry, hold))
 
+  const later = ({ lease: { contender } }: Hold, effect: Effect.Effect<void>) =>
+    Effect.asVoid(Effect.forkIn(Effect.delay(effect, recheckAfter), contender.engine.scope))
+
   const giveBackAfter = (pause: Effect.Effect<void>, entry: Entry, hold: Hold) =>
     detach(Effect.andThen(pause, settle(entry, hold)))
 
@@ -402,6 +405,16 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     Deferred.doneUnsafe(looking, Exit.void)
     yield* settle(entry, hold)
   })
+
+  // After an upgrade without an answer, which may have been applied all the same. Any version after the one that was known shows it.
+  const lookAgain = (entry: Entry, hold: Hold, known: string): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const { lease } = hold
+      yield* lease.look
+      const isKnown = lease.isLost() || lease.seen().resourceVersion !== known
+      yield* settle(entry, hold)
+      if (!isKnown && entry.holds.has(hold)) yield* later(hold, lookAgain(entry, hold, known))
+    })
 
   // Before permits go to another contender of the process.
   const checkBudgets = Effect.fnUntraced(function* (entry: Entry) {
@@ -479,29 +492,37 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     Effect.suspend(() => {
       const { lease } = holding
       const [entry, hold] = holdOf.get(lease)!
-      if (hold.used > 1 || hold.isClosing || entry.waiters.size > 0 || entry.seeking > 0) return Effect.undefined
       const limit = limitOf(lease.contender)
-      hold.ceiling = 1
-      // A write without an answer may have taken them all the same. The renewal shows it.
-      const lookAgain = detach(Effect.andThen(lease.look, settle(entry, hold)))
-      const raising = Effect.map(lease.raise(limit), (hasRaised) => {
-        // A contender that left meanwhile gives the lease back as it is.
-        const isRaised = hasRaised && !left.has(holding)
-        if (isRaised) {
-          hold.version = lease.seen().resourceVersion
-          hold.used = limit
-          holding.permits = limit
-        }
-        hold.ceiling = Number.POSITIVE_INFINITY
-        return isRaised ? nextToken(hold) : undefined
+      // By what is there once nothing else writes: others may have come meanwhile.
+      const raising = Effect.suspend(() => {
+        if (hold.used > 1 || hold.isClosing) return Effect.undefined
+        if (entry.waiters.size > 0 || entry.seeking > 0) return Effect.undefined
+        hold.ceiling = 1
+        return lease.raise(limit).pipe(
+          Effect.map((hasRaised) => {
+            // A contender that left meanwhile gives the lease back as it is.
+            const isRaised = hasRaised && !left.has(holding)
+            if (isRaised) {
+              hold.version = lease.seen().resourceVersion
+              hold.used = limit
+              holding.permits = limit
+            }
+            hold.ceiling = Number.POSITIVE_INFINITY
+            return isRaised ? nextToken(hold) : undefined
+          }),
+          Effect.onError(() =>
+            Effect.sync(() => {
+              hold.ceiling = Number.POSITIVE_INFINITY
+            })
+          )
+        )
       })
       // What is given back next must know of the raised permits.
-      return Effect.onError(
-        Effect.tap(hold.alone.withPermit(raising), () => serve(entry)),
-        () => {
-          hold.ceiling = Number.POSITIVE_INFINITY
-          return lookAgain
-        }
+      return hold.alone.withPermit(raising).pipe(
+        Effect.onError(() => Effect.suspend(() => detach(lookAgain(entry, hold, lease.seen().resourceVersion)))),
+        Effect.tap(() => serve(entry)),
+        // Another reader may have taken the place of one that left.
+        Effect.tap(() => (hasSpare(entry, hold) ? giveBackLater(entry, hold) : Effect.void))
       )
     }).pipe(Effect.uninterruptible)
 
