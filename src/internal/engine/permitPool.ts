@@ -372,6 +372,7 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
     const { outcome } = yield* hold.lease.lower({ keeps: wanted, ...paceOf(entry, hold, timing) })
     // If it is not known whether the write was applied, the permits do not count as given back, nor as there.
     if (outcome !== undefined) hold.ceiling = Number.POSITIVE_INFINITY
+    else yield* later(hold, settle(entry, hold))
     yield* remember(entry, hold, timing, outcome)
     yield* serve(entry)
   })
