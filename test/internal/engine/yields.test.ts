@@ -48,6 +48,32 @@ describe.each(kinds)("a fiber that waits for %s of its process, and gives up jus
       yield* world.isUntouched
     }).pipe(Effect.scoped)
   )
+
+  it.effect("does not keep it, at whatever step it is itself", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = yield* world.aProcess("us")
+      for (let steps = 0; steps < 60; steps++) {
+        const before = yield* wants(take(us))
+        assert.isTrue(before.has())
+        const waiter = yield* wants(yielding(take(us)))
+        yield* TestClock.adjust(10)
+        for (let turn = 0; turn < 300; turn++) yield* Effect.yieldNow
+        const leaving = yield* Effect.forkChild(before.letGo)
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(waiter.fiber)
+        yield* TestClock.adjust(100)
+        yield* waiter.letGo
+        yield* Fiber.join(leaving)
+        const next = yield* wants(take(us))
+        yield* TestClock.adjust(100)
+        assert.isTrue(next.has(), `after ${steps} steps`)
+        yield* next.letGo
+        yield* TestClock.adjust(100)
+      }
+      yield* world.isUntouched
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("a commit", () => {
