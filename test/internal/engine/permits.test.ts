@@ -763,6 +763,24 @@ describe("a process whose budget is over", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("asks nothing if it has heard that others wait", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const [us, them] = [yield* aProcess("us"), yield* aProcess("them")]
+      const holder = yield* wants(us.semaphore.take(id, { limit: 1 }))
+      const next = yield* wants(them.semaphore.take(id, { limit: 1, waitSchedule }))
+      // A renewal shows it.
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(us.requests, ["read", "write", "write"])
+      const another = yield* wants(us.semaphore.take(id, { limit: 1, waitSchedule }))
+      assert.lengthOf(us.requests, 3)
+      for (const one of [holder, next, another]) {
+        assert.isTrue(one.has())
+        yield* one.letGo
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("lets readers in with one look, if nobody waits elsewhere", () =>
     Effect.gen(function* () {
       const { aProcess } = yield* setUp
