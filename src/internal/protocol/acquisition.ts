@@ -29,7 +29,7 @@ import type {
   State,
   Step
 } from "./acquisitionState.ts"
-import { isAnswer, isOfStart, type Now } from "./answer.ts"
+import { isAnswer, isOfStart, isRuledOut, type Now } from "./answer.ts"
 import { askTimeAt, isDex, isDueToBreak, yieldingToDex } from "./besideDex.ts"
 import { lostPosition, rejoinPause } from "./rejoining.ts"
 import * as rules from "./rules.ts"
@@ -362,9 +362,10 @@ const onRefused = (state: State, now: Now): Step => {
     return backOff(undone, state.phase.seen, "Read", true)
   }
   if (isCachedWrite(state)) return read({ ...undone, contended: true }, now)
-  // A contender that may already be in the queue, or hold the lock, reads first: it must not join behind itself.
+  // A contender that may already be in the queue, or hold the lock, reads first: it must not join behind itself. One that gets no place does
+  // not try to join again.
   const { held, queued } = undone.inDoubt
-  const next = held || queued ? "Read" : "Join"
+  const next = held || queued || state.unqueueable !== undefined ? "Read" : "Join"
   return backOff({ ...undone, conflicts: state.conflicts + 1, contended: true }, {}, next, true)
 }
 
@@ -393,9 +394,13 @@ const onFailed = (state: State, error: LockError.StoreError, now: Now): Step => 
       : [undone, { _tag: "Fail", error }]
   }
   // The queue is advice. An object whose annotations are nearly full, and a webhook that does not know the queue, refuse a join.
-  return state.phase._tag === "Joining" && (error._tag === "LockRejected" || error._tag === "LockForbidden")
-    ? read({ ...undone, unqueueable: error }, now)
-    : [undone, { _tag: "Fail", error }]
+  if (state.phase._tag !== "Joining" || !isRuledOut(error)) return [undone, { _tag: "Fail", error }]
+  if (state.unqueueable === undefined) return read({ ...undone, unqueueable: error }, now)
+  // A place that cannot be kept is left as it is until the next poll.
+  return [
+    { ...undone, phase: { _tag: "Unavailable", error } },
+    { _tag: "Poll", atLeast: 0, seen: error }
+  ]
 }
 
 // A write whose answer was lost is followed up at once, so that no contender waits for its own lock.

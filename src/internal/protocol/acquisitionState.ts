@@ -103,7 +103,7 @@ export type Phase =
  * - `metDex`: whether it saw a holder without a name, which is most likely a Dex.
  * - `refused`: since when the server has answered this kind of request as it does while it starts (milliseconds on the monotonic
  *   clock).
- * - `unqueueable`: why it waits without a place in the queue, if a rule of the cluster refused to write one.
+ * - `unqueueable`: why it waits without a place in the queue, or cannot keep it, if a rule of the cluster refused to write it.
  * - `followedUp`: whether a lost answer of this attempt was followed up.
  * - `inDoubt`: what it cannot rule out: that it holds the lock, that it is in the queue.
  */

@@ -30,6 +30,10 @@ export const isOfStart = (error: LockError.StoreError): boolean =>
     ? error.refusedBy === "Authorizer"
     : error._tag === "LockNotFound" && error.missing === "resource"
 
+/** Whether a rule of the cluster refuses a write: a limit, a policy, a webhook. Another write may be admitted. */
+export const isRuledOut = (error: LockError.StoreError): error is LockError.Rejected | LockError.Forbidden =>
+  error._tag === "LockRejected" || error._tag === "LockForbidden"
+
 const tags: ReadonlySet<string> = new Set<Answer["_tag"]>(["Found", "Written", "Refused", "Missing", "Failed"])
 
 /** Whether an event is the answer to a request. */
