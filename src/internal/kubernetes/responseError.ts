@@ -120,7 +120,9 @@ const rejectionDetail = ({ details, reason }: Status): string => {
   return [
     knownReason(reason) ?? "no reason given",
     fields.size === 0 ? "" : ` (${[...fields].join(", ")})`,
-    isFull ? ": the annotations of an object may have 256 KiB at most" : ""
+    isFull
+      ? ": the annotations of an object may have 256 KiB at most. Remove what nobody needs, or use another object"
+      : ""
   ].join("")
 }
 

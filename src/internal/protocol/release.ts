@@ -10,7 +10,7 @@ import * as LockProtocol from "../../LockProtocol.ts"
 import type { ConditionalPatch, ObjectSnapshot } from "../../ObjectStore.ts"
 import * as PermitProtocol from "../../PermitProtocol.ts"
 import { holds } from "../precondition.ts"
-import { type Answer, isOfStart, type Now } from "./answer.ts"
+import { type Answer, isOfStart, isRuledOut, type Now } from "./answer.ts"
 import * as rules from "./rules.ts"
 
 /**
@@ -156,7 +156,8 @@ const onRefused = (self: Release, state: State): Step => {
 
 // A token that was just rotated is refused for a moment.
 const onFailed = (self: Release, state: State, error: LockError.StoreError): Step => {
-  if (state._tag === "FollowingUp") return end(self, state, state.outcome)
+  // A rule of the cluster may refuse the turns, as an object does that is full, and admit the label that wakes a waiter.
+  if (state._tag === "FollowingUp") return isRuledOut(error) ? onRefused(self, state) : end(self, state, state.outcome)
   if (error._tag === "LockUnavailable" || error._tag === "LockUnauthorized" || isOfStart(error)) {
     return later(error.message)
   }

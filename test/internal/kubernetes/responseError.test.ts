@@ -154,7 +154,8 @@ it("an object whose annotations are full is rejected with their limit, and each 
   const error = errorOf(422, { reason: "Invalid", details: { causes: [cause, cause] } })
   assert.deepInclude(error, {
     _tag: "LockRejected",
-    detail: "Invalid (metadata.annotations): the annotations of an object may have 256 KiB at most"
+    detail:
+      "Invalid (metadata.annotations): the annotations of an object may have 256 KiB at most. Remove what nobody needs, or use another object"
   })
 })
 
