@@ -67,6 +67,8 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
   #kept: Kept | undefined
   #isUnderSession = false
   #span: Tracer.Span | undefined
+  // Why renewals fail, as a line of log has told.
+  #toldOf: string | undefined
   // What a commit left behind, for the release.
   #hasReleased = false
   #committed = nothing
@@ -379,9 +381,10 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
         this.#advance(after)
         switch (next._tag) {
           case "Renewed":
+            this.#toldOf = undefined
             return next
           case "Retry":
-            if (next.warning !== undefined) yield* telemetry.tell(this.contender, "Warn", next.warning.message)
+            if (next.warning !== undefined) yield* this.#warn(next.warning.message)
             return next
           case "Lost":
             yield* this.#losing(next.loss)
@@ -390,6 +393,14 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
             answer = yield* requests.read(store, id)
         }
       }
+    })
+  }
+
+  #warn(message: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#toldOf === message) return Effect.void
+      this.#toldOf = message
+      return telemetry.tell(this.contender, "Warn", message)
     })
   }
 

@@ -99,12 +99,19 @@ export const make = (
 
   // The first failure is worth a line: the requests that follow may go on for long. So is the first after an answer.
   const warnIfUnreachable = (cause: Cause.Cause<Http.RequestError | KubeConfigError>) => {
-    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-    if (error?._tag !== "TransportError" || error.isUnreachable !== true || isUnreachable) return undefined
+    const problem = Option.getOrUndefined(Option.flatMap(Cause.findErrorOption(cause), reachabilityProblem))
+    if (problem === undefined || isUnreachable) return undefined
     isUnreachable = true
-    return quiet(
-      Effect.logWarning(`The API server ${client.server} cannot be reached: ${error.detail}. Requests are tried again.`)
-    )
+    return quiet(Effect.logWarning(`${problem} Requests are tried again.`))
+  }
+
+  const reachabilityProblem = (error: Http.RequestError | KubeConfigError): Option.Option<string> => {
+    if (error._tag === "KubeConfigError") {
+      return Option.some(`There are no credentials for the API server ${client.server}: ${error.detail}.`)
+    }
+    return error._tag === "TransportError" && error.isUnreachable === true
+      ? Option.some(`The API server ${client.server} cannot be reached: ${error.detail}.`)
+      : Option.none()
   }
 
   // Measures a request, and learns the server's time from its response.
