@@ -99,7 +99,7 @@ export const run = Effect.fnUntraced(function* (
   const arena = yield* Arena.make({ ...options, house, kinds, holders, refreshers: refreshers[options.server] })
   const { contested, provider } = arena
   const everybody = holders.map(({ name }) => name)
-  const hurry = (is: boolean) => Effect.forEach(contested, ({ witness }) => witness.hurry(is), { discard: true })
+  const hurry = (is: boolean) => Effect.forEach(contested, ({ witness }) => witness.hurry(() => is), { discard: true })
   // Earlier versions hurry for good once they have been told to.
   if (options.beside === undefined) yield* hurry(true)
   if (!(yield* entered(contested, everybody, 0, 60_000 + 10_000 * holders.length))) {

@@ -9,15 +9,12 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Schema from "effect/Schema"
 import { parseArgs } from "node:util"
 import * as KubernetesClient from "../../src/KubernetesClient.ts"
 import * as Resource from "../../src/Resource.ts"
 import * as Contender from "./contender.ts"
 import * as settings from "./settings.ts"
-import { Testimony } from "./testimony.ts"
+import { tellTo } from "./telling.ts"
 
 const flags = parseArgs({
   options: {
@@ -33,21 +30,6 @@ const flags = parseArgs({
     thread: { type: "boolean", default: false }
   }
 }).values
-
-const encode = Schema.encodeEffect(Testimony)
-
-/** Reports to a witness. Returns false if the witness refused a write. `heed`: told with each answer whether to hurry. */
-const tellTo = (witness: string, heed: (hurries: boolean) => void) =>
-  Effect.fnUntraced(function* (testimony: Testimony) {
-    const body = yield* Effect.orDie(encode(testimony))
-    const { headers, status } = yield* HttpClientRequest.post(witness).pipe(
-      HttpClientRequest.bodyJsonUnsafe(body),
-      HttpClient.execute,
-      Effect.orDie
-    )
-    heed("hurry" in headers)
-    return status === 200
-  })
 
 const blocked = new Int32Array(new SharedArrayBuffer(4))
 process.on("SIGUSR2", () => void Atomics.wait(blocked, 0, 0, settings.stall))

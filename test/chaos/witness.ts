@@ -4,7 +4,7 @@
  * It plays the resource that the lock protects. It answers a write with 200, and with 412 if the fencing token is too
  * small. A write to a shard has none, so nothing refuses it. At `/refresh` it plays the provider of a rotating token.
  *
- * While it hurries, its answers have the header `hurry`, and stays are short.
+ * Its answers to whom it hurries have the header `hurry`, and the stays of those are short.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -18,11 +18,12 @@ import { type Book, Ledger } from "./ledger.ts"
 import { Provider } from "./provider.ts"
 import { Testimony } from "./testimony.ts"
 
+/** `hurry`: whom it hurries from now on, by their names. At first nobody. */
 export interface Witness {
   readonly url: string
   readonly ledger: Book
   readonly provider: Provider
-  readonly hurry: (is: boolean) => Effect.Effect<void>
+  readonly hurry: (who: (name: string) => boolean) => Effect.Effect<void>
 }
 
 const Spending = Schema.Struct({ by: Schema.String, generation: Schema.Int })
@@ -33,7 +34,7 @@ export const make = Effect.fnUntraced(function* (
   ledger: Book = new Ledger()
 ): Effect.fn.Return<Witness, never, Scope.Scope> {
   const provider = new Provider()
-  let headers = {}
+  let isHurried: (name: string) => boolean = () => false
   // A holder that was suspended in the middle of a request can still finish it.
   const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const server = yield* NodeHttpServer.make(() => createServer(patient), {
@@ -42,7 +43,12 @@ export const make = Effect.fnUntraced(function* (
     gracefulShutdownTimeout: 50
   }).pipe(Effect.orDie)
   const testimony = HttpServerRequest.schemaBodyJson(Testimony).pipe(
-    Effect.map((testimony) => HttpServerResponse.empty({ status: ledger.take(testimony) ? 200 : 412, headers }))
+    Effect.map((testimony) =>
+      HttpServerResponse.empty({
+        status: ledger.take(testimony) ? 200 : 412,
+        headers: isHurried(testimony.name) ? { hurry: "1" } : {}
+      })
+    )
   )
   const refresh = HttpServerRequest.schemaBodyJson(Spending).pipe(
     Effect.map(({ by, generation }) => HttpServerResponse.text(String(provider.spend(by, generation))))
@@ -56,6 +62,6 @@ export const make = Effect.fnUntraced(function* (
     url: HttpServer.formatAddress(server.address),
     ledger,
     provider,
-    hurry: (is) => Effect.sync(() => (headers = is ? { hurry: "1" } : {}))
+    hurry: (who) => Effect.sync(() => void (isHurried = who))
   }
 })

@@ -1,8 +1,8 @@
 /**
- * A process that contends for one lock of each kind until it gets a signal: `contender.ts NAME KUBECONFIG WITNESSES SEED`.
+ * A process that contends for one lock of each kind until it gets a signal: `contender.ts NAME KUBECONFIG WITNESSES SEED LONG_STAYS`.
  *
  * The suite copies it into projects that have different versions of kubelock installed. So it uses only what all of them have.
- * WITNESSES is an object of JSON: a URL for each kind.
+ * WITNESSES is an object of JSON: a URL for each kind. LONG_STAYS is the share of its stays that are long.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"
@@ -28,31 +28,36 @@ import {
 } from "kubelock"
 import { contend, type Held } from "../chaos/contending.ts"
 import { limits, renewDeadlineOf, takesAll, ttl } from "../chaos/settings.ts"
-import { Testimony } from "../chaos/testimony.ts"
+import { tellTo } from "../chaos/telling.ts"
 import * as Dice from "../simulation/dice.ts"
 
-const [name = "", file = "", witnesses = "", seed = ""] = process.argv.slice(2)
+const [name = "", file = "", witnesses = "", seed = "", longStays = ""] = process.argv.slice(2)
 const urls = JSON.parse(witnesses) as Readonly<
   Record<"configMap" | "dex" | "election" | "once" | "refresh" | "semaphore" | "session" | "shared", string>
 >
 
-const post = (url: string, body: unknown) =>
-  HttpClientRequest.post(url).pipe(HttpClientRequest.bodyJsonUnsafe(body), HttpClient.execute, Effect.orDie)
-
-const tellTo = (url: string) => (testimony: Testimony) =>
-  Schema.encodeEffect(Testimony)(testimony).pipe(
-    Effect.orDie,
-    Effect.flatMap((body) => post(url, body)),
-    Effect.map(({ status }) => status === 200)
-  )
-
 const spend = (url: string, generation: number) =>
-  Effect.flatMap(post(`${url}/refresh`, { by: name, generation }), ({ text }) => Effect.map(text, Number))
+  HttpClientRequest.post(`${url}/refresh`).pipe(
+    HttpClientRequest.bodyJsonUnsafe({ by: name, generation }),
+    HttpClient.execute,
+    Effect.orDie,
+    Effect.flatMap(({ text }) => Effect.map(text, Number))
+  )
 
 const contendAt = <E extends { readonly _tag: string }, R>(
   url: string,
   acquire: Effect.Effect<Held, E, R | Scope.Scope>
-) => contend({ name, dice: Dice.make(Number(seed), `${name}/${url}`), acquire, tell: tellTo(url) })
+) => {
+  let hurries = false
+  return contend({
+    name,
+    dice: Dice.make(Number(seed), `${name}/${url}`),
+    acquire,
+    longStays: Number(longStays),
+    hurries: () => hurries,
+    tell: tellTo(url, (is) => (hurries = is))
+  })
+}
 
 const patient = { ttl, waitSchedule: LockPolicy.fixedPolls("100 millis", 600) } as const
 const policy = LockPolicy.make(patient)

@@ -8,7 +8,7 @@ describeUpgrade(() => {
     "lets both versions have locks of each kind in turn, and no promise is broken",
     () =>
       Effect.gen(function* () {
-        const { logs, problems } = yield* run({ seconds: 0, seed: 0, packed: false })
+        const { logs, problems } = yield* run({ seconds: 0, seed: 0, packed: false, hurries: true })
         assert.deepStrictEqual(problems, [], logs)
       }),
     // It waits for eight kinds of locks.

@@ -32,11 +32,17 @@ const hasReleased = await hasCommit(released)
 /** How often the turns must have changed from one version to the other before a run ends. */
 const changes = 3
 
-/** `seconds`: how long both versions go on after each kind of lock has shown what it must. `packed`: whether they run from their packages. */
+/**
+ * - `seconds`: how long both versions go on after each kind of lock has shown what it must.
+ * - `packed`: whether they run from their packages.
+ * - `hurries`: whether stays are short, so that a run takes less time: those of a version as soon as it has kept what it has for longer than
+ *   the TTL, and until then all of them are long.
+ */
 export interface Options {
   readonly seconds: number
   readonly seed: number
   readonly packed: boolean
+  readonly hurries: boolean
 }
 
 const project = (packed: boolean, commit?: string): Effect.Effect<LinkedProject, never, Scope.Scope> =>
@@ -55,7 +61,7 @@ const programIn = ({ folder, write }: LinkedProject): string => {
 const kinds = ["configMap", "dex", "election", "once", "refresh", "semaphore", "session", "shared"] as const
 const limits: Readonly<Record<string, number>> = settings.limits
 
-const play = Effect.fnUntraced(function* ({ packed, seconds, seed }: Options) {
+const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed }: Options) {
   const [api, before, after] = yield* Effect.all(
     [Envtest.start({ server: "kube-apiserver", fsync: false }), project(packed, released), project(packed)],
     { concurrency: "unbounded" }
@@ -89,11 +95,15 @@ const play = Effect.fnUntraced(function* ({ packed, seconds, seed }: Options) {
           name,
           kubeconfig,
           JSON.stringify(urls),
-          String(10 * seed + place)
+          String(10 * seed + place),
+          String(hurries ? 1 : settings.longStays)
         ],
         guard
       })
   )
+  if (hurries) {
+    for (const witness of Object.values(witnesses)) yield* witness.hurry((name) => hasRenewed(witness, versionOf(name)))
+  }
   yield* Effect.forEach(processes, ({ start }) => start, { concurrency: "unbounded", discard: true })
   const isComplete = () => kinds.every((kind) => lacks(witnesses[kind]!) === undefined)
   yield* Effect.sleep("50 millis").pipe(
@@ -106,6 +116,12 @@ const play = Effect.fnUntraced(function* ({ packed, seconds, seed }: Options) {
     Effect.orDie(api.request("GET", "/api/v1/namespaces/dex/configmaps/upgrade-session")),
     ({ body }) => /\/kubelock-session-/.test(body.metadata?.annotations?.["kubelock.dev/lock-holder"] ?? "")
   )
+  // Whoever is to be killed under a session stays for longer.
+  if (hurries) {
+    for (const kind of kinds) {
+      yield* witnesses[kind]!.hurry((name) => kind === "session" && versionOf(name) === "before")
+    }
+  }
   const deaths = yield* die(isUnderSession, witnesses, processes)
   yield* Effect.forEach(processes, ({ stop }) => stop("SIGTERM"), { concurrency: "unbounded", discard: true })
   const logs = yield* Effect.forEach(processes, ({ log }) => log)
@@ -132,8 +148,8 @@ const die = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Deaths, EnvtestError> {
   const after = processes.filter((_, index) => index % 2 === 1)
   const { ledger } = witnesses["session"]!
-  const enteredSince = (since: number, version: string) =>
-    [...ledger.lastServed].some(([name, at]) => name.startsWith(version) && at > since)
+  const enteredSince = (since: number, version: Version) =>
+    [...ledger.lastServed].some(([name, at]) => versionOf(name) === version && at > since)
 
   for (;;) {
     yield* Effect.sleep("20 millis").pipe(Effect.andThen(isUnderSession), Effect.repeat({ until: (is) => is }))
@@ -158,18 +174,29 @@ const die = Effect.fnUntraced(function* (
   return { taken, resumed: Option.isSome(isBack) ? now() - started : undefined }
 })
 
+const versions = ["before", "after"] as const
+type Version = (typeof versions)[number]
+
+const versionOf = (name: string): Version => (name.startsWith("before") ? "before" : "after")
+
 /** What the processes of the version before did, and those of this one. */
 const partsOf = ({ ledger, provider }: Witness.Witness) => {
   const names = [...ledger.findings.stays.map(({ name }) => name), ...provider.spenders]
-  return ["before", "after"].map((version) => names.filter((name) => name.startsWith(version)))
+  return versions.map((version) => names.filter((name) => versionOf(name) === version))
 }
+
+/** Whether a process of this version kept what it had for longer than the TTL. */
+const hasRenewed = ({ ledger }: Witness.Witness, version: Version): boolean =>
+  ledger.findings.stays.some(
+    ({ entered, lastWrite, name }) => versionOf(name) === version && lastWrite - entered > settings.ttl
+  )
 
 /** What a kind has not shown yet. Of a value that is refreshed, or work that is done once, any process may take all turns. */
 const lacks = (witness: Witness.Witness): string | undefined => {
   const turns = partsOf(witness).map(({ length }) => length)
-  const versions = witness.ledger.findings.stays.map(({ name }) => name.split("-")[0])
-  if (versions.length === 0) return turns.every((count) => count === 0) ? "no turns" : undefined
-  const seen = versions.filter((version, index) => index > 0 && version !== versions[index - 1]).length
+  const order = witness.ledger.findings.stays.map(({ name }) => versionOf(name))
+  if (order.length === 0) return turns.every((count) => count === 0) ? "no turns" : undefined
+  const seen = order.filter((version, index) => index > 0 && version !== order[index - 1]).length
   return seen >= changes ? undefined : `the versions changed only ${seen} times in ${turns.join(" and ")} turns`
 }
 
