@@ -11,7 +11,9 @@ describeServers(
     it.live("grants nothing twice, and recovers", () =>
       repeatedly(
         Effect.fnUntraced(function* (seed) {
-          const outcomes = yield* FullHouse.play(seed)
+          const outcomes = yield* Effect.scoped(
+            Effect.flatMap(FullHouse.start, (cluster) => FullHouse.play(cluster, { seed }))
+          )
           yield* Effect.forEach(outcomes, (outcome) => record({ seed, ...outcome }), { discard: true })
           assert.deepStrictEqual([seed, outcomes.flatMap(FullHouse.problems)], [seed, []])
         })

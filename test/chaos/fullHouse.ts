@@ -62,13 +62,19 @@ const strain = 4000
 const survive = <E, E2>(crew: Crew.Crew, fault: Crew.Fault<E, E2>, ttl: number) =>
   Crew.survive(crew, fault, settings.turnOf(contenders, ttl))
 
+/** A seed decides what the contenders do. `atOnce`: both API servers are at their limits at once, instead of one after the other. */
+export interface Options {
+  readonly seed: number
+  readonly atOnce?: boolean | undefined
+}
+
 type Phase = (
   cluster: Cluster.Cluster,
-  seed: number
+  options: Options
 ) => Effect.Effect<ReadonlyArray<Outcome>, EnvtestError, Scope.Scope>
 
 /** An etcd without space, a suspended etcd, and a slow disk, one after the other. */
-const failingEtcd: Phase = Effect.fnUntraced(function* ({ balancer, members, servers, site }, seed) {
+const failingEtcd: Phase = Effect.fnUntraced(function* ({ balancer, members, servers, site }, { seed }) {
   const [etcd] = members as [Cluster.Member]
   const [api] = servers as [Cluster.Server]
   const { ttl } = settings
@@ -108,37 +114,45 @@ const limits = (place: number): ReadonlyArray<string> => [
   "--max-mutating-requests-inflight=2"
 ]
 
-/** An API server with too many requests, and then the other one. */
-const tooManyRequests: Phase = Effect.fnUntraced(function* ({ balancer, site }, seed) {
+/** An API server with too many requests, and then the other one, or both at once. */
+const tooManyRequests: Phase = Effect.fnUntraced(function* ({ balancer, site }, { atOnce = false, seed }) {
   const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
   const ttl = Duration.toMillis(LockPolicy.standard.ttl)
   const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
   const crew = yield* Crew.make({ kubeConfig, seed, contenders, ttl, requestTimeout })
   const flood = yield* makeFlood(yield* site.clientFor({ name: "flood", groups: ["lockers"] }))
-  const play = Effect.fnUntraced(function* (place: 0 | 1) {
+  // Without a place connections go to both servers in turn.
+  const play = Effect.fnUntraced(function* (place?: 0 | 1) {
     yield* Effect.andThen(
       balancer.choose(() => place),
       balancer.cut
     )
     const before = flood.counts()
     const survival = yield* survive(crew, { begin: flood.begin, end: flood.end, millis: strain }, ttl)
-    const { answers, refused } = flood.counts()
+    const { queued, refused } = flood.counts()
     return {
-      kind: `API server at its limits, ${place === 0 ? "refusing" : "queueing"}`,
+      kind:
+        place === undefined
+          ? "both API servers at their limits"
+          : `API server at its limits, ${place === 0 ? "refusing" : "queueing"}`,
       ttl,
       losesAll: false,
-      isFelt: place === 0 ? refused > before.refused : answers > before.answers,
+      isFelt: (place === 1 || refused > before.refused) && (place === 0 || queued > before.queued),
       ...survival
     } satisfies Outcome
   })
-  return [yield* play(0), yield* play(1)]
+  return atOnce ? [yield* play()] : [yield* play(0), yield* play(1)]
 })
 
-/** Plays all of it on one control plane. A seed decides what the contenders do. */
-export const play = Effect.fnUntraced(function* (seed: number) {
-  const cluster = yield* Cluster.start({ members: 1, serverFlags: limits })
+/** Starts one etcd, and two API servers that can be brought to their limits. */
+export const start = Cluster.start({ members: 1, serverFlags: limits })
+
+/** Plays all of it on them. */
+export const play = Effect.fnUntraced(function* (cluster: Cluster.Cluster, options: Options) {
   yield* admit(cluster.site.request)
-  const outcomes = yield* Effect.forEach([failingEtcd, tooManyRequests], (phase) => Effect.scoped(phase(cluster, seed)))
+  const outcomes = yield* Effect.forEach([failingEtcd, tooManyRequests], (phase) =>
+    Effect.scoped(phase(cluster, options))
+  )
   return outcomes.flat()
 }, Effect.scoped)
 
@@ -152,18 +166,21 @@ const admit = (request: Request) =>
     })
   )
 
+/** In each answer of a server with priority and fairness. */
+const flowSchema = "x-kubernetes-pf-flowschema-uid"
+
 /** Many clients that write to one object at once, each again as soon as it has an answer. */
 const makeFlood = Effect.fnUntraced(function* (client: HttpClient.HttpClient) {
   const path = "/api/v1/namespaces/dex/configmaps"
   let refused = 0
-  let answers = 0
+  let queued = 0
   const fibers = yield* FiberSet.make<void>()
   yield* Effect.ignore(Client.send(client, "POST", path, { metadata: { name: "flood" } }))
   const one = Effect.suspend(() =>
     Client.send(client, "PATCH", `${path}/flood`, { data: { at: String(performance.now()) } })
   ).pipe(
-    Effect.map(({ status }) => {
-      answers++
+    Effect.map(({ headers, status }) => {
+      if (flowSchema in headers) queued++
       if (status === 429) refused++
     }),
     Effect.ignore,
@@ -172,6 +189,6 @@ const makeFlood = Effect.fnUntraced(function* (client: HttpClient.HttpClient) {
   return {
     begin: Effect.replicateEffect(FiberSet.run(fibers, one), 40, { discard: true }),
     end: FiberSet.clear(fibers),
-    counts: () => ({ answers, refused })
+    counts: () => ({ queued, refused })
   }
 })

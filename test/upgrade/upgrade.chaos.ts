@@ -2,9 +2,11 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { options, record } from "../chaos/options.ts"
-import { describeUpgrade, released, run } from "./upgrade.ts"
+import { describeServers } from "../cluster/describeServers.ts"
+import { describeMissing } from "../../tools/notRun.ts"
+import { problem, released, run } from "./upgrade.ts"
 
-describeUpgrade(() => {
+const suite = () =>
   it.live("lets both versions have locks of each kind in turn, and no promise is broken", () =>
     Effect.gen(function* () {
       const { seconds, seed } = yield* options
@@ -13,4 +15,6 @@ describeUpgrade(() => {
       assert.deepStrictEqual(problems, [], logs)
     })
   )
-})
+
+if (problem === undefined) describeServers("a rolling upgrade", suite, (server) => server === "kube-apiserver")
+else describeMissing("a rolling upgrade", `NOT RUN, ${problem}`)

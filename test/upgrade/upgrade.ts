@@ -15,19 +15,19 @@ import { Ledger } from "../chaos/ledger.ts"
 import * as settings from "../chaos/settings.ts"
 import { now } from "../chaos/testimony.ts"
 import * as Witness from "../chaos/witness.ts"
-import { describeServers } from "../cluster/describeServers.ts"
-import { describeMissing } from "../../tools/notRun.ts"
 import * as Daemon from "../../src/testing/envtest/Daemon.ts"
 import type { EnvtestError } from "../../src/testing/envtest/EnvtestError.ts"
 import * as Envtest from "../../src/testing/envtest/Envtest.ts"
 import * as Guard from "../../src/testing/envtest/Guard.ts"
+import type * as Site from "../../src/testing/envtest/Site.ts"
 import { hasCommit, install, link, type LinkedProject } from "../utils/installedPackage.ts"
 
 /** The commit of the last released version. */
 export const released =
   process.env["KUBELOCK_UPGRADE_FROM"] ?? readFileSync(join(import.meta.dirname, "released"), "utf8").trim()
 
-const hasReleased = await hasCommit(released)
+/** Why there is no such version here, or nothing if there is. */
+export const problem = (await hasCommit(released)) ? undefined : `this clone has no commit ${released}`
 
 /** How often the turns must have changed from one version to the other before a run ends. */
 const changes = 3
@@ -37,12 +37,14 @@ const changes = 3
  * - `packed`: whether they run from their packages.
  * - `hurries`: whether stays are short, so that a run takes less time: those of a version as soon as it has kept what it has for longer than
  *   the TTL, and until then all of them are long.
+ * - `site`: servers that run already.
  */
 export interface Options {
   readonly seconds: number
   readonly seed: number
   readonly packed: boolean
   readonly hurries: boolean
+  readonly site?: Pick<Site.Site, "kubeConfig" | "request"> | undefined
 }
 
 const project = (packed: boolean, commit?: string): Effect.Effect<LinkedProject, never, Scope.Scope> =>
@@ -61,9 +63,13 @@ const programIn = ({ folder, write }: LinkedProject): string => {
 const kinds = ["configMap", "dex", "election", "once", "refresh", "semaphore", "session", "shared"] as const
 const limits: Readonly<Record<string, number>> = settings.limits
 
-const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed }: Options) {
+const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed, site }: Options) {
   const [api, before, after] = yield* Effect.all(
-    [Envtest.start({ server: "kube-apiserver", fsync: false }), project(packed, released), project(packed)],
+    [
+      site === undefined ? Envtest.start({ server: "kube-apiserver", fsync: false }) : Effect.succeed(site),
+      project(packed, released),
+      project(packed)
+    ],
     { concurrency: "unbounded" }
   )
   const token = { apiVersion: "dex.coreos.com/v1", kind: "RefreshToken", metadata: { name: "upgrade" } }
@@ -231,9 +237,3 @@ export const run = (options: Options): Effect.Effect<Upgrade, EnvtestError, Scop
     ],
     logs
   }))
-
-/** `describe` for these runs, where the last released version is to be had. */
-export const describeUpgrade = (suite: () => void): void => {
-  if (hasReleased) return describeServers("a rolling upgrade", suite, (server) => server === "kube-apiserver")
-  describeMissing("a rolling upgrade", `NOT RUN, this clone has no commit ${released}`)
-}
