@@ -50,28 +50,32 @@ const suite = () =>
         yield* balancer.choose(({ isWatch }) => (isWatch ? 0 : 1))
         yield* Effect.addFinalizer(() => balancer.choose(() => undefined))
         const [one, other] = yield* Effect.all([aProcess(site.kubeConfig, "one"), aProcess(site.kubeConfig, "other")])
-        const turn = Effect.fnUntraced(function* (holdFor: number, behind: boolean) {
+        // One process holds the lock for a time, and the other one waits. The effect that it answers tells for how long after the release.
+        const handOver = Effect.fnUntraced(function* (id: string, holdFor: number) {
           const held = yield* Deferred.make<void>()
-          const released = yield* Lock.withLock("a")(
+          const released = yield* Lock.withLock(id)(
             Effect.andThen(Deferred.succeed(held, undefined), Effect.sleep(holdFor))
           ).pipe(Effect.andThen(Effect.sync(() => performance.now())), Effect.provide(one), Effect.forkScoped)
           yield* Deferred.await(held)
-          const acquired = yield* Lock.withLock("a")(Effect.sync(() => performance.now())).pipe(
+          const acquired = yield* Lock.withLock(id)(Effect.sync(() => performance.now())).pipe(
             Effect.provide(other),
             Effect.forkScoped
           )
-          // The waiter has joined, and watches.
-          yield* Effect.sleep(holdFor / 2)
-          if (behind) yield* servers[0]!.toEtcd.set({ _tag: "HoldBack" })
-          const wait = (yield* Fiber.join(acquired)) - (yield* Fiber.join(released))
-          yield* servers[0]!.toEtcd.set({ _tag: "Open" })
-          return wait
+          return Effect.zipWith(Fiber.join(acquired), Fiber.join(released), (acquired, released) => acquired - released)
         })
-        yield* turn(300, false)
-        const before = yield* turn(300, true)
-        yield* servers[0]!.ready
+        yield* Effect.all([Effect.flatten(handOver("a", 300)), Effect.flatten(handOver("b", 300))], {
+          concurrency: "unbounded"
+        })
+        const late = yield* handOver("a", 2 * LockProtocol.recheckAfter + 1000)
         // Longer than the recheck: the waiter has looked, and relies on the watch until the lease as it knows it ends.
-        const after = yield* turn(2 * LockProtocol.recheckAfter + 1000, true)
+        yield* Effect.sleep(LockProtocol.recheckAfter + 200)
+        const early = yield* handOver("b", 300)
+        // The waiter has joined, and watches.
+        yield* Effect.sleep(150)
+        yield* servers[0]!.toEtcd.set({ _tag: "HoldBack" })
+        const before = yield* early
+        const after = yield* late
+        yield* servers[0]!.toEtcd.set({ _tag: "Open" })
         assert.isBelow(before, LockProtocol.recheckAfter + aSecond)
         // One second of rounding, and the uncertainty about the server's clock.
         assert.isBelow(after, Duration.toMillis(policy.ttl) + 3 * aSecond + aSecond)
