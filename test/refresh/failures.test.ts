@@ -35,6 +35,16 @@ const wipe = (world: Effect.Success<typeof setUp>) =>
     world.sound.compareAndSwap(id, { expect: { resourceVersion }, annotations: LockRecord.removal(key) })
   )
 
+/** A process that takes over, and gets a token for one that was spent: the upstream has a reuse interval. */
+const anotherWithReuse = ({ aProcess, upstream }: Pick<Effect.Success<typeof setUp>, "aProcess" | "upstream">) => {
+  upstream.generation = 1
+  upstream.after = Effect.void
+  return aProcess({
+    takeoverGrace: 0,
+    refresh: (current) => Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
+  })
+}
+
 /** What a server may answer by mistake, or for a moment. */
 const passing = [
   new LockError.Unauthorized({ object: id, detail: "the server answered 401" }),
@@ -366,19 +376,12 @@ describe("the lock is lost during the upstream call", () => {
       const one = yield* aProcess({}, us.store)
       yield* one.get(id)
       yield* TestClock.adjust(lifetime)
-      // The upstream accepts a spent token, as one with a reuse interval does. Both processes get a token.
       upstream.after = Effect.sleep("20 seconds")
       const paused = yield* Effect.forkChild(one.get(id))
       yield* TestClock.adjust("1 second")
       yield* us.pause
       yield* TestClock.adjust("15 seconds")
-      upstream.generation = 1
-      upstream.after = Effect.void
-      const two = yield* aProcess({
-        takeoverGrace: 0,
-        refresh: (current) =>
-          Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
-      })
+      const two = yield* anotherWithReuse({ aProcess, upstream })
       assert.strictEqual(generationOf(yield* two.get(id)), 2)
       const before = yield* sound.read(id)
       yield* TestClock.adjust("4 seconds")
@@ -407,13 +410,7 @@ describe("the lock is lost during the upstream call", () => {
       yield* TestClock.adjust("1 second")
       FaultyStore.failAll(us, "Refused")
       yield* TestClock.adjust("15 seconds")
-      upstream.generation = 1
-      upstream.after = Effect.void
-      const two = yield* aProcess({
-        takeoverGrace: 0,
-        refresh: (current) =>
-          Effect.tap(upstream.refresh(current), () => Effect.sync(() => void (upstream.generation = 7)))
-      })
+      const two = yield* anotherWithReuse(world)
       const theirs = yield* two.get(id)
       yield* TestClock.adjust("10 seconds")
       us.faults.length = 0

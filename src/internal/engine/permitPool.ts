@@ -508,10 +508,9 @@ export const make = (detach: (effect: Effect.Effect<void>) => Effect.Effect<void
               hold.used = limit
               holding.permits = limit
             }
-            hold.ceiling = Number.POSITIVE_INFINITY
             return isRaised ? nextToken(hold) : undefined
           }),
-          Effect.onError(() =>
+          Effect.ensuring(
             Effect.sync(() => {
               hold.ceiling = Number.POSITIVE_INFINITY
             })

@@ -20,6 +20,28 @@ const kinds: ReadonlyArray<readonly [what: string, take: Take]> = [
 // A fiber yields to others after each operation. (With a smaller number it does nothing but yield.)
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
+type Wanting = Effect.Success<ReturnType<typeof wants>>
+
+// The waiter gives up so many steps after the fiber before it began to leave. The next one gets what neither of them keeps.
+const handOver = Effect.fnUntraced(function* (
+  take: Effect.Effect<unknown, unknown, Scope.Scope>,
+  before: Wanting,
+  waiter: Wanting,
+  steps: number
+) {
+  const leaving = yield* Effect.forkChild(before.letGo)
+  for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+  yield* Fiber.interrupt(waiter.fiber)
+  yield* TestClock.adjust(100)
+  yield* waiter.letGo
+  yield* Fiber.join(leaving)
+  const next = yield* wants(take)
+  yield* TestClock.adjust(100)
+  assert.isTrue(next.has(), `after ${steps} steps`)
+  yield* next.letGo
+  yield* TestClock.adjust(100)
+})
+
 describe.each(kinds)("a fiber that waits for %s of its process, and gives up just when it comes", (_, take) => {
   it.effect("does not keep it, at whatever step the fiber before it is", () =>
     Effect.gen(function* () {
@@ -33,17 +55,7 @@ describe.each(kinds)("a fiber that waits for %s of its process, and gives up jus
           yield* TestClock.adjust(1)
         }
         const waiter = yield* wants(take(us))
-        const leaving = yield* Effect.forkChild(before.letGo)
-        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
-        yield* Fiber.interrupt(waiter.fiber)
-        yield* TestClock.adjust(100)
-        yield* waiter.letGo
-        yield* Fiber.join(leaving)
-        const next = yield* wants(take(us))
-        yield* TestClock.adjust(100)
-        assert.isTrue(next.has(), `after ${steps} steps`)
-        yield* next.letGo
-        yield* TestClock.adjust(100)
+        yield* handOver(take(us), before, waiter, steps)
       }
       yield* world.isUntouched
     }).pipe(Effect.scoped)
@@ -59,17 +71,7 @@ describe.each(kinds)("a fiber that waits for %s of its process, and gives up jus
         const waiter = yield* wants(yielding(take(us)))
         yield* TestClock.adjust(10)
         for (let turn = 0; turn < 300; turn++) yield* Effect.yieldNow
-        const leaving = yield* Effect.forkChild(before.letGo)
-        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
-        yield* Fiber.interrupt(waiter.fiber)
-        yield* TestClock.adjust(100)
-        yield* waiter.letGo
-        yield* Fiber.join(leaving)
-        const next = yield* wants(take(us))
-        yield* TestClock.adjust(100)
-        assert.isTrue(next.has(), `after ${steps} steps`)
-        yield* next.letGo
-        yield* TestClock.adjust(100)
+        yield* handOver(take(us), before, waiter, steps)
       }
       yield* world.isUntouched
     }).pipe(Effect.scoped)

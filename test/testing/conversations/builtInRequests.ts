@@ -1,4 +1,5 @@
 /** Requests about built-in kinds whose answers the embedded server must give as a real one does. */
+import { aboutFinalizers } from "./finalizerRequests.ts"
 import { jsonPatch, merge, type Step, step, strategic, table } from "./step.ts"
 
 const core = "/api/v1/namespaces"
@@ -472,37 +473,7 @@ const pages: ReadonlyArray<Step> = [
   step("a DELETE of an empty collection", "DELETE", `${maps}?labelSelector=page%3Dnone`),
   step("a DELETE of a collection over all namespaces", "DELETE", `/api/v1/configmaps`),
   step("a DELETE of a collection with a selector that is none", "DELETE", `${maps}?labelSelector=a%20b`),
-  step("an object with a finalizer", "POST", maps, { metadata: { name: "going", finalizers: ["x.io/a"] } }),
-  step("a DELETE of an object with a finalizer", "DELETE", `${maps}/going`),
-  step(
-    "an object that is being deleted gets a finalizer",
-    "PATCH",
-    `${maps}/going`,
-    { metadata: { finalizers: ["x.io/b", "x.io/a", "w.io/a"] } },
-    merge
-  ),
-  step(
-    "an object that is being deleted gets a label",
-    "PATCH",
-    `${maps}/going`,
-    { metadata: { labels: { l: "1" } } },
-    merge
-  ),
-  step(
-    "an object that is being deleted gets other finalizers",
-    "PATCH",
-    `${maps}/going`,
-    { metadata: { finalizers: ["x.io/b"] } },
-    merge
-  ),
-  step(
-    "an object that is being deleted loses its finalizer",
-    "PATCH",
-    `${maps}/going`,
-    { metadata: { finalizers: null } },
-    merge
-  ),
-  step("an object without its finalizer is gone", "GET", `${maps}/going`)
+  ...aboutFinalizers(maps, { metadata: { name: "going", finalizers: ["x.io/a"] } })
 ]
 
 const reviews: ReadonlyArray<Step> = [

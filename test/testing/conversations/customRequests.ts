@@ -1,5 +1,6 @@
 /** Requests about custom resources with a schema. */
 import { applyToGate } from "./applyRequests.ts"
+import { aboutFinalizers } from "./finalizerRequests.ts"
 import { merge, type Step, step, strategic, table } from "./step.ts"
 
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -141,42 +142,7 @@ export const customs: ReadonlyArray<Step> = [
   step("whether it was deleted", "GET", `${gates}/port`),
   step("a DELETE of a collection", "DELETE", `${gates}?fieldSelector=metadata.name%3Dmeta`),
   step("a DELETE of a collection is gone", "GET", `${gates}/meta`),
-  step(
-    "an object with a finalizer",
-    "POST",
-    gates,
-    gate("going", { size: 1 }, { metadata: { name: "going", finalizers: ["x.io/a"] } })
-  ),
-  step("a DELETE of an object with a finalizer", "DELETE", `${gates}/going`),
-  step(
-    "an object that is being deleted gets a finalizer",
-    "PATCH",
-    `${gates}/going`,
-    { metadata: { finalizers: ["x.io/b", "x.io/a", "w.io/a"] } },
-    merge
-  ),
-  step(
-    "an object that is being deleted gets a label",
-    "PATCH",
-    `${gates}/going`,
-    { metadata: { labels: { l: "1" } } },
-    merge
-  ),
-  step(
-    "an object that is being deleted gets other finalizers",
-    "PATCH",
-    `${gates}/going`,
-    { metadata: { finalizers: ["x.io/b"] } },
-    merge
-  ),
-  step(
-    "an object that is being deleted loses its finalizer",
-    "PATCH",
-    `${gates}/going`,
-    { metadata: { finalizers: null } },
-    merge
-  ),
-  step("an object without its finalizer is gone", "GET", `${gates}/going`),
+  ...aboutFinalizers(gates, gate("going", { size: 1 }, { metadata: { name: "going", finalizers: ["x.io/a"] } })),
   ...applyToGate,
   step("the definition is read", "GET", `${definitions}/gates.acme.io`),
   step("the definition is deleted", "DELETE", `${definitions}/gates.acme.io`)
