@@ -22,6 +22,7 @@ export const kinds = [
   "kubelock",
   "kubelock-before",
   "kubelock-lease",
+  "kubelock-configmap",
   "dex",
   "lease-fast",
   "lease-default",
@@ -52,7 +53,11 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
   },
   "kubelock-lease": {
     name: "kubelock on a Lease",
-    text: "this library on a Lease, like the next two"
+    text: "this library on a Lease, like client-go"
+  },
+  "kubelock-configmap": {
+    name: "kubelock on a ConfigMap",
+    text: "this library on a ConfigMap that it makes for the lock"
   },
   dex: {
     name: "Dex",
@@ -110,7 +115,10 @@ export const about: Readonly<Record<Kind, { readonly name: string; readonly text
 const usesLease = (kind: Kind): boolean => /^lease-|-lease/.test(kind)
 
 /** The resource that a kind locks by default. */
-export const resourceOf = (kind: Kind): Resource.Resource => (usesLease(kind) ? Resource.lease : Resource.refreshToken)
+export const resourceOf = (kind: Kind): Resource.Resource => {
+  if (kind === "kubelock-configmap") return Resource.configMap
+  return usesLease(kind) ? Resource.lease : Resource.refreshToken
+}
 
 /** Whether the lock is not on Kubernetes. */
 export const isElsewhere = (kind: AnyKind): kind is Elsewhere => elsewhere.some((one) => one === kind)
@@ -118,13 +126,14 @@ export const isElsewhere = (kind: AnyKind): kind is Elsewhere => elsewhere.some(
 /** Whether its Redis syncs once a second rather than before each answer. */
 export const syncsEverySecond = (kind: AnyKind): boolean => kind.endsWith("-everysec")
 
-/** The kind whose code it runs: the settings of a Redis change none. */
-export const codeOf = (kind: AnyKind): string => kind.replace("-everysec", "")
+/** The kind whose code it runs: the settings of a Redis and the resource of kubelock's lock change none. */
+export const codeOf = (kind: AnyKind): string => kind.replace(/-everysec|(?<=^kubelock)-(lease|configmap)/, "")
 
 /** Why a kind cannot be measured on a server: `undefined` if it can. */
 export const unable = (kind: Kind, server: Server): string | undefined => {
   if (server === "kube-apiserver") return undefined
   if (isElsewhere(kind)) return "it is measured beside kube-apiserver"
+  if (kind === "kubelock-configmap") return "this server has no ConfigMaps"
   return usesLease(kind) ? "this server has no Leases" : undefined
 }
 

@@ -78,6 +78,7 @@ export const takes: Readonly<Record<AnyKind, Prepare<Task>>> = {
   ...takesOfLocks,
   "kubelock-before": earlierBuild,
   "kubelock-lease": takesOfLocks.kubelock,
+  "kubelock-configmap": takesOfLocks.kubelock,
   "lease-fast": lease(leaderElection.fastest),
   "lease-default": lease(LeaderElector.defaults),
   "k8s-lease-lock": k8sLeaseLock,

@@ -13,7 +13,7 @@ import { takes } from "./takes.ts"
 import { now } from "../../src/cli/bench/contest/task.ts"
 import type { Task } from "./task.ts"
 
-const longestMillis = 60_000
+const longestMillis = 120_000
 
 /**
  * How much CPU a process spends on a kind before its first contest of so many seconds, in milliseconds. In rounds of normal length it

@@ -8,6 +8,7 @@ import { isAlone, isElsewhere, isLimit, isProgram, isSlow, type Kind, syncsEvery
 import type { Pool } from "../../src/cli/bench/contest/pool.ts"
 import type { Report } from "../../src/cli/bench/contest/task.ts"
 import type { Task } from "../contest/task.ts"
+import { cpuMillis } from "../contest/warmUp.ts"
 import * as Target from "../harness/target.ts"
 import { number } from "../../src/cli/bench/harness/text.ts"
 import { protocols } from "../../src/cli/bench/flags.ts"
@@ -33,7 +34,12 @@ export const measure = Effect.fnUntraced(function* (
   const able = plan.able(api.server, settings)
   const { connection, makeObject, others, ...tasks } = yield* Tasks.make(api, able)
   const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task =>
-    tasks.taskOf(kind, ids, { seconds, before, warmUpCpuMillis: plan.warmUpCpuMillis(seconds), ...part })
+    tasks.taskOf(kind, ids, {
+      seconds,
+      before,
+      warmUpCpuMillis: cpuMillis(seconds),
+      ...part
+    })
 
   const play = Effect.fnUntraced(function* (
     { contenders, holdMillis, kind }: plan.Load,
@@ -223,6 +229,7 @@ export const measure = Effect.fnUntraced(function* (
     "kubelock",
     "kubelock-before",
     "kubelock-lease",
+    "kubelock-configmap",
     "dex",
     "lease-fast",
     "raw"

@@ -3,6 +3,7 @@ import { contentionTable, losses, overlapsOf, p99, perSecond, serverTable } from
 import { cellOf, holdBound, middle, ratio, value } from "./cells.ts"
 import { goals, plain } from "./goals.ts"
 import { about, isElsewhere, type Kind, kinds, unable } from "../contest/kind.ts"
+import { cpuMillis } from "../contest/warmUp.ts"
 import { markdown, number, time } from "../../src/cli/bench/harness/text.ts"
 import type { Cell, Measurements, OnServer } from "./measurements.ts"
 import * as plan from "./plan.ts"
@@ -414,5 +415,5 @@ npm run bench:peers -- --quick             # less than a minute: shows that ever
 
 Locks elsewhere need \`npm ci\` in \`bench/elsewhere/npm\`, and Debian's \`redis-server\` and \`etcd-client\`.
 
-This page shows a run with \`${flags.join(" ")}\`. All processes record when they enter and leave their critical sections, on a clock that they share. An entry before the last leaving is an overlap. Services that have run for a while are compared: before its first contest as a kind, each process contends with itself, for an object of its own on the same server, until it has spent ${plan.warmUpCpuMillis(settings.seconds) / 1000} seconds of CPU. The beginning of a contest counts: all processes want the lock at once, and those of kubelock open their watches.`
+This page shows a run with \`${flags.join(" ")}\`. All processes record when they enter and leave their critical sections, on a clock that they share. An entry before the last leaving is an overlap. Services that have run for a while are compared: before its first contest as a kind, each process contends with itself, for an object of its own on the same server, until it has spent ${cpuMillis(settings.seconds) / 1000} seconds of CPU. A process that has just begun takes several times as much CPU for a cycle as one whose code is compiled: \`npm run bench\` shows it. The beginning of a contest counts: all processes want the lock at once, and those of kubelock open their watches.`
 }

@@ -39,12 +39,6 @@ export const quick: Settings = {
 /** How long one process of each kind contends before the first round, so that the server is warm. */
 export const warmUpSeconds = 3
 
-/**
- * How much CPU a process spends on each kind before its first contest, in milliseconds. In rounds of normal length this
- * is enough to compile its code.
- */
-export const warmUpCpuMillis = (seconds: number): number => Math.min(1500, seconds * 150)
-
 /** The longest useful round if only bytes are counted. */
 export const countingSeconds = 3
 

@@ -73,6 +73,7 @@ const colours: Readonly<Record<Kind, string>> = {
   kubelock: "#0b6bcb",
   "kubelock-before": "#7cb8f0",
   "kubelock-lease": "#0f766e",
+  "kubelock-configmap": "#65a30d",
   dex: "#c2410c",
   "lease-fast": "#15803d",
   "lease-default": "#86b817",
