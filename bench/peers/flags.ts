@@ -11,7 +11,7 @@ const { defaults } = plan
 export const flags = {
   quick: toggle(
     "quick",
-    "A run of less than a minute on one server: shows that everything works, and leaves docs/benchmarks.md alone"
+    "A run of a few minutes on one server: shows that everything works, and leaves docs/benchmarks.md alone"
   ),
   seconds: number("seconds", [0.5, 600], `How long each kind contends each time (default ${defaults.seconds})`).pipe(
     Flag.optional
@@ -72,10 +72,10 @@ export const toSettings = (given: Given): plan.Settings => {
 
 /** Examples for the help. */
 export const examples = [
-  { command: "npm run bench:peers -- --quick", description: "Shows in less than a minute that everything works" },
+  { command: "npm run bench:peers -- --quick", description: "Shows in a few minutes that everything works" },
   {
     command: "npm run bench:peers -- --json peers.json",
-    description: "The whole run, about twenty minutes; writes docs/benchmarks.md as well"
+    description: "The whole run, more than an hour; writes docs/benchmarks.md as well"
   },
   {
     command: "npm run bench:peers -- --against ../before/package --contenders 2,8 --json peers.json",

@@ -79,7 +79,7 @@ export const page = (run: Measurements, plots: ReadonlyArray<PlotLink>): string 
   ].join("\n\n") + "\n"
 
 const handOverText = ({ memory }: Measurements) =>
-  `What kubelock takes beyond the relay has three causes. Its own code runs in processes that wake rarely, so it is never warm: in a loop, on the store in memory, an acquisition and its release take ${number(memory.cycleMicrosP50)} µs. Its patches say what must still be so, where the relay's say a version. And its processes all start at once, while those of the relay have fixed places, which shows where a round is short for so many processes. To reach a goal against the relay, a hand-over must take no more than the relay's CPU divided by that goal.
+  `What kubelock takes beyond the relay has three causes. Its own code runs in processes that wake rarely, and is slower there than in a loop, in which an acquisition and its release take ${number(memory.cycleMicrosP50)} µs on the store in memory. Its patches say what must still be so, where the relay's say a version. And its processes all start at once, while those of the relay have fixed places, which shows where a round is short for so many processes. To reach a goal against the relay, a hand-over must take no more than the relay's CPU divided by that goal.
 
 What was tried: a watch over HTTP/1.1, on a connection of its own, instead of HTTP/2. It takes as much CPU for an event (0.30 ms, and 0.27 ms over HTTP/2: medians of five rounds in turns, 250 events each, with undici alone on a busy machine), and each watch that ends takes its connection with it.`
 
@@ -410,7 +410,7 @@ const again = ({ settings }: Measurements): string => {
 \`\`\`sh
 npm run bench:peers -- --json peers.json   # about half an hour; writes this page as well
 npm run bench:peers -- --page peers.json   # the page again, from the JSON
-npm run bench:peers -- --quick             # less than a minute: shows that everything works
+npm run bench:peers -- --quick             # a few minutes: shows that everything works
 \`\`\`
 
 Locks elsewhere need \`npm ci\` in \`bench/elsewhere/npm\`, and Debian's \`redis-server\` and \`etcd-client\`.

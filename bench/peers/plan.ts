@@ -14,7 +14,7 @@ export interface Settings {
   readonly hasFailures: boolean
 }
 
-/** The settings of a run without flags: about a quarter of an hour on both servers. */
+/** The settings of a run without flags: more than an hour on both servers. */
 export const defaults: Settings = {
   seconds: 5,
   rounds: 2,
