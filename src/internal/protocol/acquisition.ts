@@ -443,9 +443,10 @@ export const slowAnswer = 20
 
 /**
  * The random time before a write, at most, in milliseconds: `perLatency` times the latency of the last answer, which shows
- * how many processes write at once. A waiter that may be in the queue waits no longer than `queued`, since its turn may come.
+ * how many processes write at once. A waiter that may be in the queue waits no longer than `queued`, since its turn may come. Others wait
+ * for up to `atMost`: if dozens come at once, and each tries again sooner than the server is done with all, nobody gets anywhere.
  */
-export const backOffBounds = { atLeast: 20, perLatency: 8, queued: 100, atMost: 1000 }
+export const backOffBounds = { atLeast: 20, perLatency: 8, queued: 100, atMost: 4000 }
 
 const backOff = (state: State, seen: Seen, next: "Read" | "Join", hasLostRace: boolean): Step => {
   const { atLeast, perLatency, queued } = backOffBounds
