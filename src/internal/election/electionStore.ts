@@ -96,7 +96,8 @@ export const make = (
     const spec = leaseSpec.fromContent(content)
     const [holder] = leaseSpec.lockHolders(annotations)
     if (holder !== undefined) return Effect.fail(new Occupied({ object: leases.describe(id), by: "lock", holder }))
-    const seen = Effect.zipWith(leases.now, ClockReading.now, (server, now) => {
+    // In this order, whatever happens in between: the record lasts no shorter than its holder relies on it.
+    const seen = Effect.zipWith(ClockReading.now, leases.now, (now, server) => {
       remember(id, snapshot)
       const record = recordOf(id, uid, spec, server, now)
       const queue = isPeers(spec) ? removedQueue(annotations) : {}

@@ -28,11 +28,15 @@ export const create = (
   annotations: Readonly<Record<string, string>>
 ): Effect.Effect<Answer> => Effect.matchEager(store.create(id, annotations), { onSuccess: written, onFailure: failed })
 
-/** The time, as the machines take it. No request is made. */
+/**
+ * The time, as the machines take it. No request is made. The clocks of this process are read first: it may be suspended before it knows
+ * the time on the server, and must not rely on a lease from later on than that time.
+ */
 export const now = (store: Store): Effect.Effect<Now> =>
-  Effect.withFiber((fiber) =>
-    Effect.map(store.now, (server) => ({ clock: ClockReading.read(fiber.getRef(Clock.Clock)), server }))
-  )
+  Effect.withFiber((fiber) => {
+    const clock = ClockReading.read(fiber.getRef(Clock.Clock))
+    return Effect.map(store.now, (server) => ({ clock, server }))
+  })
 
 /** The time on the server, after an answer. One whose time is not believed needs a second one to confirm it. */
 export const knownTime = Effect.fnUntraced(function* (

@@ -52,7 +52,7 @@ export const signsOfLife = (memory: SharedArrayBuffer) => {
  * For how long a session is relied on, as the thread tells that renews it.
  *
  * - `relyFor`: so many milliseconds from now on, by each of the two clocks: the monotonic one stops while the machine sleeps, and the wall
- *   clock can be set back.
+ *   clock can be set back. They are asked for once the clocks are read, since the process can be suspended in between.
  * - `end`: not at all any more.
  * - `isValid`: whether it is relied on now.
  */
@@ -60,8 +60,9 @@ export const validity = (memory: SharedArrayBuffer) => {
   const times = new BigInt64Array(memory)
   const [monotonic, wall] = [cell(times, 0), cell(times, 1)]
   return {
-    relyFor: (millis: number) => {
+    relyFor: (remaining: () => number) => {
       const from = now()
+      const millis = remaining()
       wall.set(from.wall + millis)
       monotonic.set(from.monotonic + millis)
     },

@@ -72,7 +72,7 @@ const keep = Effect.fnUntraced(
     const sessions = yield* session.make({ namespace, identity, ttl, renewDeadline, renewEvery: false })
     const opened = yield* sessions.open
     const publish = Effect.sync(() => {
-      if (opened.isValid()) validity.relyFor(opened.remaining())
+      if (opened.isValid()) validity.relyFor(opened.remaining)
     })
     yield* publish
     yield* news({ _tag: "Opened", session: sessionLease.format(opened.reference) })

@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import * as electionStore from "../../../src/internal/election/electionStore.ts"
+import * as LockRecord from "../../../src/LockRecord.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
+import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 
 const key = "kubelock.dev/leader"
@@ -75,6 +77,28 @@ describe("a renewal", () => {
       assert.isTrue(yield* renews(2))
       assert.deepStrictEqual(restored.requests, ["write"])
       assert.deepStrictEqual(slowPaths, [])
+    })
+  )
+})
+
+describe("a holder that is no kubelock", () => {
+  it.effect("is not taken for gone early by a process that is suspended while it reads the time", () =>
+    Effect.gen(function* () {
+      const { store: leases } = yield* ObjectStoreMemory.make()
+      let isSuspended = false
+      const store = electionStore.make(
+        ObjectStore.of({
+          ...leases,
+          now: Effect.tap(leases.now, () => (isSuspended ? TestClock.adjust("10 seconds") : Effect.void))
+        }),
+        { key, leaseDuration: 15, onSlowPath: () => Effect.void, onLongLease: () => Effect.void }
+      )
+      yield* leases.create(name, {}, { spec: { holderIdentity: "go", leaseDurationSeconds: 15 } })
+      yield* store.read(name)
+      isSuspended = true
+      const { annotations } = yield* store.read(name)
+      const expiresAt = LockRecord.leaseOf(kind.decode(annotations))?.expiresAt
+      assert.isAtLeast(expiresAt ?? 0, 15_000)
     })
   )
 })
