@@ -15,7 +15,7 @@ import * as LockRecord from "../../LockRecord.ts"
 import type { ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as leaseSpec from "../election/leaseSpec.ts"
 import * as ClockReading from "../time/clockReading.ts"
-import { fence, unlessMissing } from "./fence.ts"
+import { fence, readLease, unlessMissing } from "./fence.ts"
 import * as sessionLease from "./sessionLease.ts"
 
 /** How often the Lease is looked at meanwhile, in milliseconds. Our choice. */
@@ -61,7 +61,7 @@ const untilLetGo = Effect.fnUntraced(function* (
   let lasts = 0
 
   const step = Effect.gen(function* () {
-    const found = yield* unlessMissing(leases.read(name))
+    const found = yield* readLease(leases, name)
     const { _tag } = sessionLease.standing(reference, found, yield* leases.now)
     if (found === undefined || _tag === "Ended") return true
     if (_tag === "Expired") return (yield* fence(leases, reference))._tag === "Ended"

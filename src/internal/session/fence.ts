@@ -23,7 +23,7 @@ export const fence = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Fenced, StoreError> {
   const { name } = reference
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const found = yield* unlessMissing(leases.read(name))
+    const found = yield* readLease(leases, name)
     const now = yield* leases.now
     const seen = sessionLease.standing(reference, found, now)
     if (seen._tag !== "Expired" || found === undefined) return seen as Fenced
@@ -44,8 +44,14 @@ export const fence = Effect.fnUntraced(function* (
 // How often the Lease may change between the reading and the write. Our choice.
 const attempts = 5
 
-/** An answer about a Lease; `undefined` if the Lease is gone. */
-export const unlessMissing = <A>(lease: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined, StoreError> =>
-  Effect.catchTag(lease, "LockNotFound", (error) =>
+/** Reads the Lease of a session; `undefined` if it is gone. One answer alone may be wrong, and the session live: two must say so. */
+export const readLease = (leases: ObjectStore["Service"], name: string) =>
+  Effect.flatMap(unlessMissing(leases.read(name)), (found) =>
+    found === undefined ? unlessMissing(leases.read(name)) : Effect.succeed(found)
+  )
+
+/** An answer about an object; `undefined` if that is gone. */
+export const unlessMissing = <A>(answer: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined, StoreError> =>
+  Effect.catchTag(answer, "LockNotFound", (error) =>
     error.missing === "object" ? Effect.undefined : Effect.fail(error)
   )

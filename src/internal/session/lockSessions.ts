@@ -117,9 +117,13 @@ export const make = Effect.fnUntraced(function* (
       const store = leases(namespace)
       one = yield* Effect.cached(
         Effect.tap(
-          session
-            .make({ namespace, identity, ...times })
-            .pipe(Effect.provideService(ObjectStore, answers.heard(store, onAnswer(store))), Scope.provide(scope)),
+          session.make({ namespace, identity, ...times }).pipe(
+            Effect.provideService(
+              ObjectStore,
+              answers.heard(store, (name, answer) => Effect.sync(() => onAnswer(store)(name, answer)))
+            ),
+            Scope.provide(scope)
+          ),
           (sessions) => Effect.sync(() => made.set(namespace, sessions))
         )
       )

@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as LockError from "../../LockError.ts"
 import type { LockKind } from "../../LockKind.ts"
 import * as LockPolicy from "../../LockPolicy.ts"
-import { ObjectStore } from "../../ObjectStore.ts"
+import { type ObjectSnapshot, ObjectStore } from "../../ObjectStore.ts"
 import * as electionStore from "../election/electionStore.ts"
 import { tryAcquire, type TryFailure } from "../engine/acquire.ts"
 import type { Contender } from "../engine/contender.ts"
@@ -24,6 +24,7 @@ import * as localQueue from "../engine/localQueue.ts"
 import * as engineProcess from "../engine/process.ts"
 import * as engineSessions from "../engine/sessions.ts"
 import * as watchPool from "../engine/watchPool.ts"
+import * as answers from "./answers.ts"
 import * as endings from "./endings.ts"
 import * as sessionLease from "./sessionLease.ts"
 
@@ -85,7 +86,15 @@ export const make = Effect.fnUntraced(function* ({
   ttl
 }: Options): Effect.fn.Return<Sessions, never, ObjectStore | Scope.Scope> {
   const given = yield* ObjectStore
-  const store = electionStore.make(given, {
+  // The uids of the Leases on which sessions are open, by name. A Lease that was made anew is another one, whomever it names.
+  const uids = new Map<string, string>()
+  const isAnother = (name: string, { uid }: ObjectSnapshot) => uid !== (uids.get(name) ?? uid)
+  const own = answers.heard(given, (name, lease) =>
+    isAnother(name, lease)
+      ? new LockError.NotFound({ id: name, object: given.describe(name), missing: "object" })
+      : Effect.void
+  )
+  const store = electionStore.make(own, {
     key,
     leaseDuration: Math.ceil(Duration.toSeconds(ttl)),
     onSlowPath: () => Effect.void,
@@ -105,7 +114,9 @@ export const make = Effect.fnUntraced(function* ({
   const begin = ({ id }: Contender, holding: Holding) => {
     const { lease } = holding
     const { holderId } = lease.contender
-    const reference = { namespace, name: id, uid: lease.acquired.uid, incarnation: holderId }
+    const { uid } = lease.acquired
+    const reference = { namespace, name: id, uid, incarnation: holderId }
+    uids.set(id, uid)
     const session: Session = {
       reference,
       isValid: () => lease.isValid(),
@@ -117,7 +128,10 @@ export const make = Effect.fnUntraced(function* ({
       })
     }
     return Effect.as(
-      Effect.addFinalizer(() => contenders.leave(lease.contender, holding)),
+      Effect.addFinalizer(() => {
+        uids.delete(id)
+        return contenders.leave(lease.contender, holding)
+      }),
       session
     )
   }

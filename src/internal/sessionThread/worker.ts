@@ -106,9 +106,11 @@ const storeFor = ({ namespace, port }: Open) =>
       clock: leases.clock
     }),
     (store) =>
-      answers.heard(store, (name, lease) => {
-        if (sessionLease.brokenOn(lease).length > 0) port.postMessage({ _tag: "Broken", name, lease })
-      })
+      answers.heard(store, (name, lease) =>
+        Effect.sync(() => {
+          if (sessionLease.brokenOn(lease).length > 0) port.postMessage({ _tag: "Broken", name, lease })
+        })
+      )
   )
 
 const serve = (open: Open) => {

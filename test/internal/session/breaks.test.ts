@@ -191,6 +191,19 @@ describe("a lock under a session that is broken", () => {
     )
   }
 
+  it.effect("is lost before it is free, also if the Lease of the session is reported missing by mistake", () =>
+    Effect.gen(function* () {
+      const { holder, leaseOf, them, us } = yield* setUpTwo
+      const held = yield* (yield* us.has("a")).held
+      const { name } = (yield* leaseOf("a"))!.reference
+      them.leases.faults.push(["read", new LockError.NotFound({ id: name, object: name, missing: "object" })])
+      const check = staysOursWhileValid(holder("a"), held)
+      yield* within(yield* breaking(them, "a"), 4500, check)
+      yield* check
+      assert.isUndefined(yield* holder("a"))
+    }).pipe(logged)
+  )
+
   it.effect("and whose process is suspended is free once the session has expired", () =>
     Effect.gen(function* () {
       const { holder, leaseOf, leases, them, us } = yield* setUpTwo

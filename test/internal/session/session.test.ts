@@ -286,6 +286,34 @@ describe("a fence", () => {
   )
 })
 
+describe("a Lease that is missing", () => {
+  it.effect("by a single answer may be there all the same: its session has not ended", () =>
+    Effect.gen(function* () {
+      const { them, us } = yield* setUpTwo
+      const { reference } = yield* us.opens
+      const { name } = reference
+      them.faults.push(["read", new LockError.NotFound({ id: name, object: name, missing: "object" })])
+      assert.strictEqual((yield* them.ask(reference))._tag, "Lives")
+      assert.isFalse(them.hasEnded(reference))
+    })
+  )
+
+  it.effect("and is made anew is not that of the session, for its owner as for others", () =>
+    Effect.gen(function* () {
+      const { them, us, ...memory } = yield* setUpTwo
+      const session = yield* us.opens
+      const { name } = session.reference
+      const { content } = yield* memory.store.read(name)
+      yield* memory.delete(name)
+      yield* memory.store.create(name, {}, content)
+      assert.deepStrictEqual(yield* them.ask(session.reference), { _tag: "Ended" })
+      yield* TestClock.adjust("4 seconds")
+      assert.isFalse(session.isValid())
+      assert.strictEqual((yield* Effect.flip(session.lost)).reason, "Deleted")
+    }).pipe(logged)
+  )
+})
+
 describe("a process that waits for the end of a session", () => {
   it.effect("hears of it at once if it ends in order, by one watch for all that wait", () =>
     Effect.gen(function* () {
