@@ -272,7 +272,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
     if (!this.#isKeptBySession()) this.#kept = this.contender.engine.renewer.keep(this)
   }
 
-  // A lease under a session lasts for a day. In its first half nothing has to be done for it.
+  // A lease under a session lasts for a day. In its first half nothing has to be done for it, unless a commit is in doubt.
   #isKeptBySession(): boolean {
     return this.#state.lease.session !== undefined && this.renewIn !== 0
   }
@@ -483,6 +483,7 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
       case "Fail": {
         const { check, error, inDoubt } = result
         this.#state = { ...this.#state, phase: "Held", inDoubt: this.#state.inDoubt + Number(inDoubt) }
+        this.renewIfDue()
         return Effect.andThen(
           check === undefined ? this.#publishLoss : this.#losing(holding.lossOf(check)),
           Effect.fail(error)

@@ -131,10 +131,15 @@ export const planRaise = (
 
 /**
  * When to renew a lease, in milliseconds. Of a new hold for the first time: a lease that was handed over is shorter than the TTL. Under a
- * session at any time: once half of its lease has passed.
+ * session at any time: once half of its lease has passed, and at once if a commit is in doubt.
  */
-export const nextRenewal = ({ issuedAt, lease, validFor }: State, { renewEvery }: Terms, now: ClockReading) => {
+export const nextRenewal = (
+  { inDoubt, issuedAt, lease, validFor }: State,
+  { renewEvery }: Terms,
+  now: ClockReading
+): number | undefined => {
   if (renewEvery === undefined) return undefined
+  if (inDoubt > 0) return 0
   const interval =
     lease.session === undefined ? Math.min(renewEvery, validFor / 3) : validFor - LockProtocol.sessionLeaseTtl / 2
   return timeLeft(interval, issuedAt, now)

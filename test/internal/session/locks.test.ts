@@ -95,6 +95,26 @@ describe("a lock under a session", () => {
     }).pipe(logged)
   )
 
+  it.effect("is renewed itself at once after a commit that may still be applied, and is valid then", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const us = yield* withSession(aProcess("us"))
+      const { commitAndRelease, isValid } = yield* (yield* us.has("a")).held
+      const rejected = new LockError.Rejected({ object: "a", verb: "patch", status: 422, detail: "Invalid" })
+      us.locks.faults.push(["write", "Refused"], ["write", rejected], ["read", rejected], ["write", "Refused"])
+      const commit = yield* Effect.forkChild(Effect.flip(commitAndRelease([])), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(yield* Fiber.join(commit), rejected)
+      assert.isFalse(yield* isValid)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* isValid)
+      // From then on its session keeps it again.
+      yield* us.forgets
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(us.locks.requests, "write")
+    })
+  )
+
   it.effect("is released and handed over as any other, and the next holder has it under its own session", () =>
     Effect.gen(function* () {
       const { aProcess, holder, leaseOf } = yield* setUp
