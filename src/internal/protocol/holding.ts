@@ -34,8 +34,8 @@ export interface Terms {
  *
  * - `lease`: the lease as last written.
  * - `issuedAt`, `validFor`: from when, and for how long (milliseconds), this process relies on it.
- * - `written`: the expiries that this hold may have written besides that of `lease`. A lease of this holder with yet another expiry was
- *   handed over later, to a contender that is long gone.
+ * - `written`: the expiries that this hold may have written besides that of `lease`. A lease of this holder with yet another expiry is
+ *   not its own: it was handed over later, to a contender that is long gone, or somebody has edited it.
  * - `snapshot`: the object as last seen, and `uid` its uid when the lock was acquired.
  * - `phase`: `Committing` while a commit is under way, `Giving` while the lock is being given away, `Released` after either and after the
  *   release.
@@ -336,7 +336,10 @@ const onFound = (
       if (!isOwn(state, check)) {
         return [
           state,
-          { _tag: "Lost", loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId } } }
+          {
+            _tag: "Lost",
+            loss: { reason: "TakenOver", seen: { expiry: check.expiry, holder: holderId }, mayRemain: true }
+          }
         ]
       }
       const validFor = relyOn(check.lease, check.expiresAt - now.server.latest, terms)

@@ -380,6 +380,20 @@ describe("a session that is lost", () => {
     )
   }
 
+  it.effect("since its Lease got another end by hand is ended by its process, which leaves its locks to others", () =>
+    Effect.gen(function* () {
+      const { holder, leaseOf, them, us, writeLease } = yield* setUpTwo
+      const { held } = yield* us.has("a")
+      const { reference } = (yield* leaseOf("a"))!
+      const theirs = yield* them.wants("a", patient)
+      yield* writeLease(reference.name, { renewTime: "1970-02-01T00:00:00.000000Z" })
+      yield* TestClock.adjust("5 seconds")
+      assert.isFalse(yield* (yield* held).isValid)
+      assert.isTrue(yield* theirs.has)
+      assert.strictEqual(yield* holder("a"), "them")
+    }).pipe(logged)
+  )
+
   it.effect("is relied on for no longer than its last renewal, also before any timer fires: the machine slept", () =>
     Effect.gen(function* () {
       const machine = yield* SkewedClock.make
