@@ -106,13 +106,22 @@ class Hold implements HeldLease, HeldOn, HeldUnder, Renewable {
         sessions.opened !== undefined &&
         this.#state.session === undefined &&
         this.contender.settings.sessions?.current() !== undefined
-          ? this.#alone(this.#renewOnce(this.#terms.renewEvery!))
+          ? this.#alone(this.#comeUnderSession())
           : Effect.void
       return Effect.map(first, () => {
         watches.hold(id, this)
         this.#keep()
       })
     })
+  }
+
+  // Again if there is no answer: what begins then may block the event loop for longer than the lease lasts.
+  #comeUnderSession(): Effect.Effect<void> {
+    return Effect.flatMap(this.#renewOnce(this.#terms.renewEvery!), (next) =>
+      next === undefined || this.#state.lease.session !== undefined || this.remaining() <= 0
+        ? Effect.void
+        : Effect.andThen(Effect.sleep(next), this.#comeUnderSession())
+    )
   }
 
   get #terms(): holding.Terms {

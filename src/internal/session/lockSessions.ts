@@ -46,6 +46,9 @@ export const lookEvery = 250
  */
 export const renewalsEvery = sessionLeaseTtl / 24
 
+/** After how long a session that is not relied on any more, and not told to be lost yet, is looked at again, in milliseconds. Our choice. */
+const untilTold = 50
+
 /** How much of a session others have broken is remembered: a lock may be acquired after it was broken. Our choice. */
 export const maxRemembered = 1000
 
@@ -180,8 +183,9 @@ export const make = Effect.fnUntraced(function* (
     return undefined
   }
 
-  const opened = Effect.suspend(() => {
+  const opened: Effect.Effect<void> = Effect.suspend(() => {
     current()
+    if (own?.isValid() === false) return Effect.andThen(Effect.sleep(untilTold), opened)
     return opening === undefined ? Effect.void : Effect.asVoid(Fiber.await(opening))
   })
 

@@ -1,12 +1,16 @@
 /** Locks that are held under a session, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as LockError from "../../../src/LockError.ts"
+import * as Lock from "../../../src/Lock.ts"
 import * as LockPolicy from "../../../src/LockPolicy.ts"
+import { ObjectStore, type SessionLeases } from "../../../src/ObjectStore.ts"
+import { contend } from "../../utils/contend.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { logged } from "../../utils/logged.ts"
 import * as SkewedClock from "../../utils/SkewedClock.ts"
@@ -622,6 +626,71 @@ describe("a session whose layer closes", () => {
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* next.has)
     }).pipe(logged)
+  )
+})
+
+describe("a session that a thread of its own renews", () => {
+  const named = (number: number) => `memory/kubelock-session-${number} uid-${number} us/000000000000.1`
+
+  // A process whose sessions a test opens, and the objects that it locks.
+  const setUpThread = (open: SessionLeases["open"]) =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const ours = FaultyStore.over(world.objects)
+      const lock = yield* Lock.make({ identity: "us", policy: LockPolicy.make({ session: true }) }).pipe(
+        Effect.provideService(
+          ObjectStore,
+          ObjectStore.of({
+            ...ours.store,
+            sessionLeases: { namespace: "memory", leases: () => world.leases.store, open }
+          })
+        )
+      )
+      return { ...world, ...ours, lock }
+    })
+
+  it.effect("has a lock that was handed over before its holder works under it, also if a write gets no answer", () =>
+    Effect.gen(function* () {
+      const { faults, lock, objects, record } = yield* setUpThread(() =>
+        Effect.succeed({ session: named(1), isValid: () => true, lost: Effect.never })
+      )
+      const them = yield* contend(yield* Lock.make().pipe(Effect.provideService(ObjectStore, objects.store)), "a")
+      yield* them.held
+      const us = yield* contend(lock, "a", patient)
+      yield* TestClock.adjust("100 millis")
+      faults.push(["write", "Refused"], ["write", "Refused"])
+      yield* them.letGo
+      yield* soon
+      assert.isFalse(yield* us.has)
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(yield* us.has)
+      assert.strictEqual((yield* record("a"))?.session, named(1))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("has the next lock as well if it has run out and is not told to be lost yet", () =>
+    Effect.gen(function* () {
+      let opened = 0
+      let isFirstValid = true
+      const firstLost = Deferred.makeUnsafe<never, LockError.Lost["reason"]>()
+      const { lock, record } = yield* setUpThread(() =>
+        Effect.sync(() =>
+          ++opened === 1
+            ? { session: named(1), isValid: () => isFirstValid, lost: Deferred.await(firstLost) }
+            : { session: named(2), isValid: () => true, lost: Effect.never }
+        )
+      )
+      yield* (yield* contend(lock, "a")).held
+      assert.strictEqual((yield* record("a"))?.session, named(1))
+      isFirstValid = false
+      const next = yield* contend(lock, "b")
+      yield* TestClock.adjust("500 millis")
+      assert.isFalse(yield* next.has)
+      yield* Deferred.fail(firstLost, "Expired")
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(yield* next.has)
+      assert.strictEqual((yield* record("b"))?.session, named(2))
+    }).pipe(Effect.scoped, logged)
   )
 })
 
