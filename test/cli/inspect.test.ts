@@ -63,22 +63,34 @@ const inspected = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<
 
 const farAhead = "2099-01-01T00:00:00Z"
 
+const owner = "owner/aaaaaaaaaaaa.1"
+
 /** The Lease of a session: when it was renewed, and as which incarnation. */
-const putSession = (number: number, renewTime: string, incarnation = "owner/aaaaaaaaaaaa.1") => {
+const putSession = (number: number, renewTime: string, incarnation = owner, namespace = "default") => {
   const spec = { holderIdentity: incarnation, leaseDurationSeconds: 10, leaseTransitions: 0, renewTime }
   const metadata = { name: `kubelock-session-${number}`, labels: { "app.kubernetes.io/managed-by": "kubelock" } }
-  return Effect.runPromise(kubelock.server.put(Resource.lease, "default", { metadata, spec }))
+  return Effect.runPromise(kubelock.server.put(Resource.lease, namespace, { metadata, spec }))
 }
 
-/** A lock under a session, and the session. The lock is that of the incarnation `owner/aaaaaaaaaaaa.1`. */
-const putUnderSession = async (name: string, number: number, renewTime: string, incarnation?: string) => {
-  const { metadata } = await putSession(number, renewTime, incarnation)
-  const reference = `default/${metadata.name} ${metadata.uid} owner/aaaaaaaaaaaa.1`
-  await put(name, {
+/** A lock under a session, and the session. The lock is that of the incarnation `owner`. */
+const putUnderSession = async (
+  name: string,
+  number: number,
+  renewTime: string,
+  incarnation?: string,
+  namespace = "default"
+) => {
+  const { metadata } = await putSession(number, renewTime, incarnation, namespace)
+  const reference = `${namespace}/${metadata.name} ${metadata.uid} ${owner}`
+  const annotations = {
     "kubelock.dev/lock": farAhead,
     "kubelock.dev/lock-holder": `owner/bbbbbbbbbbbb.1 ${reference}@${farAhead}`
-  })
+  }
+  await put(name, annotations, namespace)
 }
+
+const removeSession = (number: number, namespace = "default") =>
+  Effect.runPromise(kubelock.server.remove(Resource.lease, namespace, `kubelock-session-${number}`))
 
 /** Does something while requests are forbidden. */
 const without = <A>(when: (request: SeenRequest) => boolean, use: () => Promise<A>): Promise<A> =>
@@ -231,6 +243,37 @@ describe("kubelock inspect of locks under sessions", () => {
     assert.strictEqual(stderr, "")
     assert.match(stdout, / Held .* with kubelock-session-2 +0\n$/)
   })
+
+  it("calls expired what is under a session without a Lease, which takes one list more", async () => {
+    const all = ["inspect", "-n", "gone"]
+    const asked = async () => {
+      await Effect.runPromise(kubelock.server.clearRequests)
+      const { stdout } = await kubelock.run(all)
+      const requests = await Effect.runPromise(kubelock.server.requests)
+      const verbs = requests.filter(({ path }) => path.includes("/namespaces/gone/")).map(({ verb }) => verb)
+      return { stdout, verbs }
+    }
+    await putUnderSession("under-one", 1, "2098-12-31T23:59:50.000000Z", owner, "gone")
+    await putUnderSession("under-two", 2, "2098-12-31T23:59:50.000000Z", owner, "gone")
+    const before = await asked()
+    assert.deepStrictEqual(before.verbs, ["list", "list"])
+    assert.match(before.stdout, /^under-one .* Held .* in \d+y/m)
+    await removeSession(1, "gone")
+    await removeSession(2, "gone")
+    const after = await asked()
+    assert.deepStrictEqual(after.verbs, ["list", "list", "list"])
+    for (const name of ["under-one", "under-two"]) {
+      assert.match(after.stdout, new RegExp(`^${name} .* Expired .* session ended +0$`, "m"))
+    }
+    const onConfigMaps = [...all, "--resource", "configmaps"]
+    assert.match((await kubelock.run(onConfigMaps)).stdout, /^under-one .* Expired .* session ended/m)
+    const unread = await without(
+      ({ path }) => path.includes("/leases"),
+      () => kubelock.run(onConfigMaps)
+    )
+    assert.strictEqual(unread.stderr, "")
+    assert.match(unread.stdout, /^under-one .* Held .* with kubelock-session-1/m)
+  })
 })
 
 describe("an API server that is busy", () => {
@@ -269,6 +312,20 @@ describe("kubelock inspect -w in a pipe", () => {
     await watching.says(`${place},"kind":"lock","state":"Expired"`)
     watching.process.kill()
     await watching.ended
+  })
+
+  it("learns that the Lease of a session was deleted, before or meanwhile", async () => {
+    await putUnderSession("deleted-before", 11, "2098-12-31T23:59:50.000000Z", owner, "left")
+    await putUnderSession("deleted-meanwhile", 12, "2098-12-31T23:59:50.000000Z", owner, "left")
+    await removeSession(11, "left")
+    const watching = kubelock.start(["inspect", "-w", "-o", "json", "-n", "left"])
+    const place = '"namespace":"left","resource":"configmaps","kind":"lock"'
+    await watching.says(`"name":"deleted-before",${place},"state":"Expired"`)
+    await watching.says(`"name":"deleted-meanwhile",${place},"state":"Held"`)
+    await removeSession(12, "left")
+    await watching.says(`"name":"deleted-meanwhile",${place},"state":"Expired"`)
+    watching.process.kill()
+    assert.strictEqual((await watching.ended).stderr, "")
   })
 
   it("says in one line that nothing may be looked at, and ends", async () => {
@@ -311,7 +368,7 @@ describe("kubelock inspect NAME -w of a lock under a session", () => {
     await watching.says(`${session},"expires":"2026-11-28T02:00:10Z","isExpired":true`)
     await putSession(5, alive)
     await watching.says('"isExpired":true}]}\n{"name":"followed"')
-    await Effect.runPromise(kubelock.server.remove(Resource.lease, "default", "kubelock-session-5"))
+    await removeSession(5)
     await watching.says(`${session},"isExpired":true`)
     watching.process.kill()
     const { stderr, stdout } = await watching.ended

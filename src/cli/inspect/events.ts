@@ -8,16 +8,18 @@ import type * as LockError from "../../LockError.ts"
 import type * as look from "./look.ts"
 import type { Change, Objects } from "./objects.ts"
 import * as sessions from "./sessions.ts"
-import type * as view from "./view.ts"
+import * as view from "./view.ts"
 
 /**
- * What is known anew of a source: all its objects, what has become of one, or that they may not be looked at; or the Lease of the session
- * that holds the lock. The Leases of sessions have sources of their own: their numbers follow those of the place.
+ * What is known anew of a source: all its objects, what has become of one, or that they may not be looked at; which sessions of its locks
+ * have no Lease any more; or the Lease of the session that holds the lock. The Leases of sessions have sources of their own: their numbers
+ * follow those of the place.
  */
 export type Event = { readonly source: number } & (
   | { readonly listed: ReadonlyArray<view.Found> }
   | { readonly change: Change }
   | { readonly refused: LockError.Forbidden }
+  | { readonly gone: ReadonlyArray<sessionLease.SessionReference> }
   | { readonly session: sessionLease.SessionReference; readonly lease: sessions.Lease }
 )
 
@@ -28,7 +30,7 @@ export type Tell = (source: number, message: string) => Effect.Effect<void>
 export const of = (place: look.Place, tell: Tell): Stream.Stream<Event, LockError.StoreError> =>
   Stream.mergeAll(
     place.sources.map((objects, source) =>
-      withSession(place, eventsOfOne(objects, source, tell), {
+      withSession(place, eventsOfOne(place, objects, { source, tell }), {
         source: place.sources.length + source,
         tell
       })
@@ -38,15 +40,19 @@ export const of = (place: look.Place, tell: Tell): Stream.Stream<Event, LockErro
 
 // A watch that ends or breaks is opened again.
 const eventsOfOne = (
+  place: look.Place,
   { changes, list }: Objects,
-  source: number,
-  tell: Tell
+  { source, tell }: { readonly source: number; readonly tell: Tell }
 ): Stream.Stream<Event, LockError.StoreError> =>
   Stream.unwrap(
     Effect.map(list, ({ items, resourceVersion }) =>
       Stream.concat(
         Stream.succeed<Event>({ source, listed: items }),
-        Stream.map(changes(resourceVersion), (change): Event => ({ source, change }))
+        Stream.merge(
+          Stream.map(changes(resourceVersion), (change): Event => ({ source, change })),
+          Stream.map(goneOf(place, items), (gone): Event => ({ source, gone })),
+          { haltStrategy: "left" }
+        )
       )
     )
   ).pipe(
@@ -56,6 +62,21 @@ const eventsOfOne = (
       Stream.concat(Stream.succeed<Event>({ source, refused }), Stream.never)
     )
   )
+
+// Only a list of Leases that comes after the locks tells which of their sessions are gone. One that is deleted later is told by the watch.
+const goneOf = (
+  place: look.Place,
+  items: ReadonlyArray<view.Found>
+): Stream.Stream<ReadonlyArray<sessionLease.SessionReference>> => {
+  const named = items.map((one) => view.sessionOf(one, place.key)).filter((session) => session !== undefined)
+  if (place.sessions === undefined || named.length === 0) return Stream.empty
+  return Stream.fromEffect(
+    Effect.match(place.sessions, {
+      onSuccess: (leaseOf) => named.filter((session) => leaseOf(session) === "Gone"),
+      onFailure: () => []
+    })
+  )
+}
 
 /** A source of the Leases of sessions. Once they were refused, it asks for none. */
 interface Leases {

@@ -33,6 +33,8 @@ export interface Known {
 export const make = ({ isAnswer, sessionOf, sources }: look.Place): Known => {
   const objects = new Map<string, Change>()
   const answers = new Map<number, LockError.Forbidden | undefined>()
+  // The uids of Leases that were deleted.
+  const deleted = new Set<string>()
   // Each source has one session at a time.
   const leases = new Map<number, { readonly session: string; readonly lease: sessions.Lease }>()
 
@@ -45,7 +47,7 @@ export const make = ({ isAnswer, sessionOf, sources }: look.Place): Known => {
   const listed = (session: sessionLease.SessionReference): sessions.Lease =>
     Array.from(sources.keys(), (source) => objects.get(keyOf(source, session))).find(
       (one) => one !== undefined && view.isLease(one.resource)
-    )?.snapshot ?? "Unknown"
+    )?.snapshot ?? (deleted.has(session.uid) ? "Gone" : "Unknown")
 
   // What is not listed any more was deleted while nobody watched.
   const toldBy = (source: number, found: ReadonlyArray<view.Found>): ReadonlyArray<Change> => {
@@ -59,8 +61,11 @@ export const make = ({ isAnswer, sessionOf, sources }: look.Place): Known => {
   const take = (source: number, changes: ReadonlyArray<Change>): Changes => {
     const keyed = changes.map((one) => [keyOf(source, one), one] as const)
     for (const [key, one] of keyed) {
-      if (one.isGone) objects.delete(key)
-      else objects.set(key, one)
+      if (!one.isGone) objects.set(key, one)
+      else {
+        objects.delete(key)
+        if (view.isLease(one.resource)) deleted.add(one.snapshot.uid)
+      }
     }
     return keyed
   }
@@ -72,6 +77,10 @@ export const make = ({ isAnswer, sessionOf, sources }: look.Place): Known => {
       const { source } = event
       if ("lease" in event) {
         leases.set(source, { session: sessionLease.format(event.session), lease: event.lease })
+        return objects
+      }
+      if ("gone" in event) {
+        for (const { uid } of event.gone) deleted.add(uid)
         return objects
       }
       if ("change" in event) return take(source, [event.change])

@@ -13,7 +13,7 @@ import * as busy from "../busy.ts"
 import { say } from "../program.ts"
 import * as target from "../target.ts"
 import * as objects from "./objects.ts"
-import { type Lease, leaseAmong, type Sessions } from "./sessions.ts"
+import * as sessions from "./sessions.ts"
 import * as view from "./view.ts"
 
 /** Which locks to look for. */
@@ -30,7 +30,7 @@ export interface Wanted {
  * - `time`: the time on the server. It makes no request.
  * - `sources`: the objects of each resource.
  * - `sessionOf`: the session that holds a lock, if its Lease is to be looked up. Without a name none is: a list has the Leases in it.
- * - `leaseOf`: the Lease of a session.
+ * - `leaseOf`: the Lease of a session. `sessions`: all sessions, by one list of Leases; absent if a name was given.
  * - `isWanted`: whether an object is of interest: it has to do with a lock, or it was asked for by its name.
  * - `isAnswer`: whether an object is the lock that was asked for by its name. What may not be looked at is then of no interest.
  * - `key`: the annotation of the locks, if it is not that of the resource.
@@ -41,6 +41,7 @@ export interface Place {
   readonly sources: ReadonlyArray<objects.Objects>
   readonly sessionOf: (found: view.Found) => sessionLease.SessionReference | undefined
   readonly leaseOf: (session: sessionLease.SessionReference) => objects.Objects
+  readonly sessions: Effect.Effect<sessions.Sessions, LockError.StoreError> | undefined
   readonly isWanted: (found: view.Found) => boolean
   readonly isAnswer: (found: view.Found) => boolean
   readonly key: string | undefined
@@ -56,12 +57,16 @@ export const placeOf = Effect.fnUntraced(function* ({ allNamespaces, name, resou
     onNone: () => [Resource.configMap, Resource.lease],
     onSome: (one) => [one]
   })
+  const leases = objects.make(api, { resource: Resource.lease, namespace, name: undefined })
   const place: Place = {
     place: namespace === undefined ? "in any namespace" : `in namespace ${namespace}`,
     time: api.now,
     sources: resources.map((resource) => objects.make(api, { resource, namespace, name: Option.getOrUndefined(name) })),
     sessionOf: (found) => (Option.isSome(name) ? view.sessionOf(found, key) : undefined),
     leaseOf: ({ name, namespace }) => objects.make(api, { name, namespace, resource: Resource.lease }),
+    sessions: Option.isSome(name)
+      ? undefined
+      : Effect.map(leases.list, ({ items }) => view.allSessions(items, namespace)),
     isWanted: (found) => Option.isSome(name) || view.isLock(found, key),
     isAnswer: (found) => Option.isSome(name) && view.isLock(found, key),
     key
@@ -101,20 +106,27 @@ export const now = (place: Place): Effect.Effect<Looked, LockError.StoreError> =
   })
 
 // Of a Lease that may not be read nothing is known.
-const sessionsOf = ({ leaseOf, sessionOf }: Place, found: ReadonlyArray<view.Found>): Effect.Effect<Sessions> =>
+const sessionsOf = (place: Place, found: ReadonlyArray<view.Found>): Effect.Effect<sessions.Sessions> =>
   Effect.gen(function* () {
+    const { key, leaseOf, sessionOf, time } = place
     const among = view.sessionsAmong(found)
-    const lookedUp = new Map<string, Lease>()
+    if (place.sessions !== undefined) {
+      // These Leases were listed beside the locks. A session that does not live there may be younger than the list.
+      const now = yield* time
+      const named = found.map((one) => view.sessionOf(one, key)).filter((session) => session !== undefined)
+      if (named.every((session) => sessions.lives(session, among(session), now))) return among
+      return yield* Effect.orElseSucceed(place.sessions, () => among)
+    }
+    const lookedUp = new Map<string, sessions.Lease>()
     for (const session of found.map(sessionOf)) {
       if (session === undefined) continue
       const lease = yield* Effect.match(leaseOf(session).list, {
-        onSuccess: ({ items }) => leaseAmong(items),
+        onSuccess: ({ items }) => sessions.leaseAmong(items),
         onFailure: () => "Unknown" as const
       })
       lookedUp.set(sessionLease.format(session), lease)
     }
-    const sessions: Sessions = (session) => lookedUp.get(sessionLease.format(session)) ?? among(session)
-    return sessions
+    return (session) => lookedUp.get(sessionLease.format(session)) ?? among(session)
   })
 
 /** The order of a table. */

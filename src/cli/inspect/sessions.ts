@@ -28,6 +28,10 @@ export interface Seen {
   readonly expires?: string
 }
 
+/** Whether a session is known to live. */
+export const lives = (session: sessionLease.SessionReference, lease: Lease, now: ServerTime): boolean =>
+  typeof lease !== "string" && sessionLease.standing(session, lease, now)._tag === "Lives"
+
 /** The session that a record names. */
 export const referenceIn = (record: LockRecord.LockRecord): sessionLease.SessionReference | undefined =>
   sessionLease.parse(LockRecord.leaseOf(record)?.session ?? "")

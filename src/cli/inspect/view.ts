@@ -88,6 +88,16 @@ export const sessionsAmong = (found: Iterable<Found>): sessions.Sessions => {
   return ({ name, namespace }) => leases.get(`${namespace}/${name}`) ?? "Unknown"
 }
 
+/** All Leases of a namespace, or of the cluster, as those of sessions: what is not there is gone. */
+export const allSessions = (leases: Iterable<Found>, namespace: string | undefined): sessions.Sessions => {
+  const among = sessionsAmong(leases)
+  return (session) => {
+    const lease = among(session)
+    const isElsewhere = namespace !== undefined && session.namespace !== namespace
+    return lease === "Unknown" && !isElsewhere ? "Gone" : lease
+  }
+}
+
 /** The session that holds the lock on an object. */
 export const sessionOf = (
   { resource, snapshot: { annotations } }: Found,
