@@ -50,6 +50,10 @@ export interface Holder {
   readonly clock: string | undefined
   /** Kills the process, and records that in the ledgers. */
   readonly crash: Effect.Effect<void>
+  /** Starts it again after that. */
+  readonly again: Effect.Effect<void, EnvtestError>
+  /** Whether it has been served since it was started. Before, it may still load, and a signal that it should handle would end it. */
+  readonly isAtWork: () => boolean
 }
 
 /** What holders contend for. `path` is the URL path of the object. */
@@ -223,7 +227,13 @@ const makeProcesses = Effect.fnUntraced(function* (
         yield* Effect.sleep("50 millis")
         for (const { witness } of contested) witness.ledger.crashed(name, at)
       })
-      return { name, thread, proxy, process: daemon, clock: clockFile, crash } satisfies Holder
+      let started = 0
+      const again = Effect.suspend(() => {
+        started = now()
+        return daemon.start
+      })
+      const isAtWork = () => contested.some(({ witness }) => (witness.ledger.lastServed.get(name) ?? 0) > started)
+      return { name, thread, proxy, process: daemon, clock: clockFile, crash, again, isAtWork } satisfies Holder
     })
   )
   return { holders, refreshers }

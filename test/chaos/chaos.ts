@@ -206,7 +206,7 @@ const crashAlone = Effect.fnUntraced(function* ({ contested, holders }: Arena.Ar
   yield* target.crash
   const isTakenOver = () => ledgers.every(({ findings }) => findings.crashes.every(({ next }) => next !== undefined))
   yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: isTakenOver }), Effect.timeoutOption(settings.takeOver))
-  yield* target.process.start
+  yield* target.again
   return { kind: Injections.crash, target: target.name, from, until: now() } satisfies Report.Injected
 })
 
@@ -283,7 +283,8 @@ const inject = Effect.fnUntraced(function* ({ contested, holders, house }: Arena
   })
 
   const possible = ({ injection, on }: Card, holder: Arena.Holder) =>
-    !hurt.has(holder.name) && (on === "server" || injection.possible === undefined || injection.possible(holder))
+    !hurt.has(holder.name) &&
+    (on === "server" || (holder.isAtWork() && (injection.possible === undefined || injection.possible(holder))))
 
   // Faults matter most while a lock is held, and to its holder.
   let strikes = 0

@@ -30,8 +30,7 @@ export const onHolder: ReadonlyArray<HolderInjection> = [
   {
     kind: crash,
     millis: [200, 1500],
-    run: (holder, millis) =>
-      holder.crash.pipe(Effect.andThen(Effect.sleep(millis)), Effect.andThen(holder.process.start))
+    run: (holder, millis) => holder.crash.pipe(Effect.andThen(Effect.sleep(millis)), Effect.andThen(holder.again))
   },
   {
     kind: "holder suspended past its TTL (SIGSTOP, SIGCONT)",
