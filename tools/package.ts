@@ -54,13 +54,17 @@ export const build = async (folder: string): Promise<void> => {
 // The file that a shell starts says where compiled code is, and loads all others.
 const start = "cli/kubelock.ts"
 
+// The same code as ES modules, of which a bundle takes only what it uses.
+const yaml = "node_modules/yaml/browser/dist/index.js"
+
 // What `kubelock run` loads in any case.
 const run = [
   "src/cli/main.ts",
   "src/cli/run/run.ts",
   "src/internal/kubernetes/connect.ts",
   "src/internal/kubernetes/store.ts",
-  "tools/undici.js"
+  "tools/undici.js",
+  yaml
 ]
 
 const programEntries = [start, "cli/bench/contest/contender.ts"]
@@ -74,8 +78,7 @@ export const buildProgram = async (folder: string): Promise<void> => {
       alias: {
         "undici/index.js": join(root, "tools/undici.js"),
         "node:assert": join(root, "tools/assert.cjs"),
-        // The same code as ES modules, of which a bundle takes only what it uses.
-        yaml: join(root, "node_modules/yaml/browser/dist/index.js"),
+        yaml: join(root, yaml),
         // Vega-Lite needs of Vega only what Vega passes on: without this, the program would be half a megabyte larger.
         vega: "vega-util"
       }
@@ -84,7 +87,9 @@ export const buildProgram = async (folder: string): Promise<void> => {
       define: { "import.meta.env": "undefined" },
       inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] }
     },
-    plugins: [assets]
+    plugins: [assets],
+    // What is loaded later may be in a file that is loaded at once.
+    checks: { ineffectiveDynamicImport: false }
   })
   let ofRun: ReadonlySet<string> | undefined
   const { output } = await bundle.write({

@@ -1,7 +1,7 @@
 /** What the program as it is built brings along, and how little it asks of an API server. */
 import { assert, describe, it } from "@effect/vitest"
 import { once } from "node:events"
-import { readFileSync, writeFileSync } from "node:fs"
+import { globSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer as createHttpServer, request } from "node:http"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 import { basename, join } from "node:path"
@@ -26,6 +26,9 @@ const joined = (a: Socket, b: Socket) => {
   a.pipe(b).pipe(a)
   for (const socket of [a, b]) socket.on("error", () => [a, b].forEach((each) => each.destroy()))
 }
+
+/** The compiled code that the program has kept. */
+const keptIn = (cache: string) => globSync(join(cache, "kubelock/*/*/program.js-*"))
 
 describe("the program", () => {
   it("opens one connection to run a command under a lock that is free", async () => {
@@ -82,10 +85,48 @@ describe("the program", () => {
     const env = { NODE_OPTIONS: `--require=${preload}` }
     await kubelock.run(["run", "loaded", "--", "true"], { env })
     const files = JSON.parse(readFileSync(loaded, "utf8")) as ReadonlyArray<string>
-    // The last is the library for YAML.
     assert.deepStrictEqual(
       files.map((file) => basename(file)),
-      ["preload.cjs", "kubelock.js", "program.js", "rolldown-runtime.js", "dist.js"]
+      ["preload.cjs", "kubelock.js", "rolldown-runtime.js", "program.js"]
     )
+  })
+
+  it("keeps what was compiled while it ran, and uses it from then on", async () => {
+    const cache = join(kubelock.folder, "kept")
+    const run = async (...args: ReadonlyArray<string>) => {
+      const { code, stderr } = await kubelock.run(args, { env: { XDG_CACHE_HOME: cache } })
+      assert.deepStrictEqual([code, stderr], [0, ""])
+    }
+    await run("run", "kept", "--", "true")
+    const [file = ""] = keptIn(cache)
+    const first = statSync(file)
+    await run("run", "kept", "--", "true")
+    // One that does not use it replaces it.
+    assert.strictEqual(statSync(file).ino, first.ino)
+    await run("inspect", "--help")
+    const other = keptIn(cache).find((name) => name !== file)
+    assert.isAbove(first.size, statSync(other!).size)
+  })
+
+  it("keeps nothing for later runs of an invocation that made no sense, or of a help text", async () => {
+    const env = { XDG_CACHE_HOME: join(kubelock.folder, "in-vain") }
+    assert.strictEqual((await kubelock.run(["run", "-x", "--", "true"], { env })).code, 64)
+    assert.isEmpty(keptIn(env.XDG_CACHE_HOME))
+    assert.strictEqual((await kubelock.run(["run", "--help"], { env })).code, 0)
+    assert.match(keptIn(env.XDG_CACHE_HOME).join(), /^[^,]*\/others\/[^,]*$/)
+  })
+
+  it.each<readonly [name: string, damage: (whole: Buffer) => Buffer]>([
+    ["cut short", (whole) => whole.subarray(0, 1000)],
+    ["empty", () => Buffer.of()],
+    ["overwritten", (whole) => Buffer.from(whole).fill(0, 100_000, 101_000)]
+  ])("replaces compiled code that is %s", async (name, damage) => {
+    const env = { XDG_CACHE_HOME: join(kubelock.folder, `damaged-${name}`) }
+    assert.strictEqual((await kubelock.run(["--version"], { env })).code, 0)
+    const [file = ""] = keptIn(env.XDG_CACHE_HOME)
+    const damaged = damage(readFileSync(file))
+    writeFileSync(file, damaged)
+    assert.match((await kubelock.run(["--version"], { env })).stdout, /^kubelock \d/)
+    assert.isFalse(readFileSync(file).equals(damaged))
   })
 })
