@@ -4,6 +4,7 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as commandCompletions from "./commandCompletions.ts"
 
 /** Prints completions for a shell. */
 export const completions = GlobalFlag.Action({
@@ -14,7 +15,8 @@ export const completions = GlobalFlag.Action({
       onSome: (shell) => {
         // `kubectl kubelock` is no program: completions for it would take the place of kubectl's own.
         const name = command.name.replace(" ", "-")
-        return Console.log(Completions.generate(name, shell, { ...withPaths(Completions.fromCommand(command)), name }))
+        const script = Completions.generate(name, shell, { ...withPaths(Completions.fromCommand(command)), name })
+        return Console.log(commandCompletions.addTo(script, shell, name))
       }
     })
 })
@@ -24,7 +26,7 @@ const files: ReadonlySet<string> = new Set(["kubeconfig", "report", "write"])
 
 const path = { _tag: "Path", pathType: "either" } as const
 
-// A command that runs under a lock, and much of what it is given, are files. Nobody needs `--no-nonblock`.
+// Without `--` a command that runs under a lock, and what it is given, are files. Nobody needs `--no-nonblock`.
 const withPaths = ({
   arguments: args,
   flags,
