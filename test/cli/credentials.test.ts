@@ -2,6 +2,8 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import * as Kubelock from "../utils/kubelock.ts"
 
@@ -31,6 +33,32 @@ const printing = (token: string, seconds: number): string => {
   const status = `status: { token: "${token}", expirationTimestamp: ${expiry} }`
   return `node -p 'JSON.stringify({ apiVersion: "${apiVersion}", kind: "ExecCredential", ${status} })'`
 }
+
+/** Gives a plugin tokens that last for so many seconds. The server accepts none but the last one. */
+const issuing = async (seconds: number) => {
+  const issuedAt: Array<number> = []
+  const issuer = createServer((_, response) => {
+    issuedAt.push(Date.now())
+    const token = `token-${issuedAt.length}`
+    const expirationTimestamp = new Date(Date.now() + seconds * 1000).toISOString()
+    void setToken(token).then(() =>
+      response.end(JSON.stringify({ apiVersion, kind: "ExecCredential", status: { token, expirationTimestamp } }))
+    )
+  })
+  await new Promise<void>((listens) => issuer.listen(0, "127.0.0.1", listens))
+  const { port } = issuer.address() as AddressInfo
+  withPlugin()
+  write(
+    "plugin.sh",
+    `node -e 'fetch("http://127.0.0.1:${port}").then((response) => response.text()).then(console.log)'`
+  )
+  await Effect.runPromise(kubelock.server.clearRequests)
+  return { issuedAt, close: () => void issuer.close() }
+}
+
+/** How many requests the server refused. */
+const refusals = async () =>
+  (await Effect.runPromise(kubelock.server.requests)).filter(({ status }) => status === 401).length
 
 /** Holds a lock until the command is told to end. */
 const holding = async (name: string) => {
@@ -73,15 +101,29 @@ describe("the credentials of kubelock run", () => {
     await endOf(running)
   })
 
-  it("are asked for again by a plugin once the server refuses them", async () => {
-    await setToken("a")
-    withPlugin()
-    write("plugin.sh", printing("a", 3600))
-    const running = await holding("refused")
-    write("plugin.sh", printing("b", 3600))
-    await setToken("b")
+  it("are asked for again by a plugin when they have expired, and never sooner", async () => {
+    const { close, issuedAt } = await issuing(2)
+    const running = await holding("short-lived")
+    await Kubelock.until(() => issuedAt.length >= 4)
+    assert.strictEqual(await refusals(), 0)
     await renewed(2)
+    const pauses = issuedAt.slice(1).map((at, index) => at - issuedAt[index]!)
+    for (const pause of pauses) assert.isAtLeast(pause, 2000)
     await endOf(running)
+    close()
+  })
+
+  it("are asked for again by a plugin once the server refuses them", async () => {
+    const { close, issuedAt } = await issuing(3600)
+    const running = await holding("refused")
+    await setToken("another")
+    await Kubelock.until(() => issuedAt.length >= 2)
+    assert.strictEqual(await refusals(), 1)
+    await renewed(2)
+    assert.strictEqual(await refusals(), 0)
+    assert.lengthOf(issuedAt, 2)
+    await endOf(running)
+    close()
   })
 
   it("cost the lock if the server goes on refusing them, which is said once", async () => {
