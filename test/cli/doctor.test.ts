@@ -38,6 +38,12 @@ const found = async (
 const forbidding = (when: (request: SeenRequest) => boolean) => kubelock.server.inject(Fault.Forbid({}), { when })
 
 describe("kubelock doctor", () => {
+  it("refuses what cannot be the name of a lock", async () => {
+    const { code, stderr, stdout } = await kubelock.run(["doctor", "a/b"])
+    assert.deepStrictEqual([code, stdout], [64, ""])
+    assert.match(stderr, /^kubelock: "a\/b" is not a valid name [^\n]*\n$/)
+  })
+
   it("finds that all is well, and leaves nothing behind", async () => {
     const { code, stderr, stdout } = await kubelock.run(["doctor"])
     assert.deepStrictEqual([code, stderr], [0, ""])

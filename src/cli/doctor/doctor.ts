@@ -9,6 +9,7 @@ import { join } from "node:path"
 import * as ApiClient from "../../internal/kubernetes/apiClient.ts"
 import { KubernetesClient } from "../../KubernetesClient.ts"
 import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
+import * as Resource from "../../Resource.ts"
 import { silently } from "../exitCodes.ts"
 import * as target from "../target.ts"
 import type { Given } from "./command.ts"
@@ -20,6 +21,7 @@ import * as rights from "./rights.ts"
 /** Looks at the cluster that the flags name, and prints what it finds. */
 export const run = (given: Given) =>
   Effect.gen(function* () {
+    if (Option.isSome(given.name)) yield* Effect.fromResult(Resource.checkName(given.name.value))
     const found: Array<Finding> = []
     // What is found is printed at once: the next check may take its time.
     const report = (findings: ReadonlyArray<Finding>) => {
