@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { setTimeout } from "node:timers/promises"
@@ -196,6 +197,16 @@ describe.concurrent("kubelock run", () => {
     assert.isTrue(isAlive(pid))
     running.process.kill("SIGKILL")
     await Kubelock.until(() => !isAlive(pid))
+  })
+
+  it("leaves nothing behind that waits for the whole grace", async () => {
+    const running = kubelock.start(["run", "guarded", "--ttl=1h", "--grace=20m", "--", ...script("exit 0")])
+    await running.says("ready")
+    const children = execFileSync("ps", ["-o", "pid=", "--ppid", String(running.process.pid)], { encoding: "utf8" })
+    const pids = children.trim().split(/\s+/).map(Number)
+    assert.isAbove(pids.length, 1, "the command and what watches over it")
+    running.process.kill("SIGKILL")
+    await Kubelock.until(() => !pids.some(isAlive))
   })
 
   it("stops with the command, and ends a command that was stopped for too long", async () => {
