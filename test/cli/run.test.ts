@@ -274,6 +274,7 @@ describe.concurrent("kubelock run", () => {
     ["", 64, /Missing required argument: name/],
     ["-- true", 64, /give the NAME of the lock before --/],
     ["--ttl 3s -- make deploy", 64, /give the NAME of the lock before --/],
+    ["x --", 64, /give a command after --/],
     ["Not-A-Name -- true", 64, /"Not-A-Name" is not a valid name/],
     ["x --ttl soon -- true", 64, /a duration such as/],
     ["x --ttl 100ms -- true", 64, /--ttl: "100ms"\. Expected: a duration from 1s to 1d/],
@@ -292,6 +293,13 @@ describe.concurrent("kubelock run", () => {
     assert.deepStrictEqual([ended.code, ended.stdout], [code, ""], ended.stderr)
     assert.match(ended.stderr, complaint)
     assert.match(ended.stderr, /^kubelock: [^\n]*\n$/)
+  })
+
+  it("runs no command without a name, and one whose last argument is --", async () => {
+    const { code, stderr } = await run("x", "--", "", "echo")
+    assert.strictEqual(code, 64)
+    assert.match(stderr, /^kubelock: give a command after --/)
+    assert.strictEqual((await run("dashes", "--", "echo", "--")).stdout, "--\n")
   })
 
   it.each([

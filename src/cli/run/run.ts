@@ -53,6 +53,7 @@ const problemOf = (given: Given): string | undefined => {
   const kinds = [shared, exclusive, lead, Option.isSome(limit), Option.isSome(once)].filter(Boolean)
   if (kinds.length > 1) return "give one of --shared, --exclusive, --limit, --lead and --once"
   if (isNameless(command)) return "give the NAME of the lock before --"
+  if (isEmpty(command)) return "give a command after --, or leave out -- to hold the lock until a signal"
   if (Option.isSome(script) && command.length > 0) return "give a command after --, or a script with -c, not both"
   if (Option.isSome(permits) && Option.isNone(limit))
     return "--permits needs --limit, how many permits there are in all"
@@ -73,6 +74,10 @@ const isNameless = (command: ReadonlyArray<string>): boolean => {
   const dashes = process.argv.indexOf("--")
   return dashes >= 0 && process.argv.length - dashes - 1 > command.length
 }
+
+// `kubelock run x -- $COMMAND` would hold the lock for ever if the variable is not set.
+const isEmpty = ([file]: ReadonlyArray<string>): boolean =>
+  file === "" || process.argv.indexOf("--") === process.argv.length - 1
 
 /** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
 const graceOf = ({ grace, ttl }: Given): Duration.Duration =>
