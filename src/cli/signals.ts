@@ -10,20 +10,27 @@ const ending = ["SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", 
 
 let diverted: ((signal: NodeJS.Signals) => void) | undefined
 let received: NodeJS.Signals | undefined
+let onFirst = () => {}
 
 /** From now on the first signal that ends a program interrupts this one, and the second ends it at once. */
 export const interruptWith = (interrupt: () => void): void => {
+  onFirst = interrupt
   for (const signal of ending) {
     process.on(signal, () => {
       if (diverted !== undefined) diverted(signal)
       else if (received !== undefined) process.exit(exitCodeOf(signal))
       else {
         received = signal
-        interrupt()
+        onFirst()
       }
     })
   }
 }
+
+/** From now on the first one does nothing: the program ends, and its exit code is known. */
+export const awaitEnd: Effect.Effect<void> = Effect.sync(() => {
+  onFirst = () => {}
+})
 
 /** The exit code after a signal has interrupted the program. */
 export const exitCode = (): number => exitCodeOf(received ?? "SIGINT")

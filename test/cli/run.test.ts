@@ -100,6 +100,22 @@ describe.concurrent("kubelock run", () => {
     server.close()
   })
 
+  it("ends with the exit code of a command that has ended, whatever signal comes then", async () => {
+    const late = Fault.Delay({ at: "Answer", duration: "2 seconds" })
+    const isRelease = ({ method, path }: SeenRequest) => method === "PATCH" && path.endsWith("/interrupted-late")
+    const shell = "(sleep 0.5; kill -INT $PPID) & exit 4"
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const hits = yield* kubelock.server.inject(late, { when: isRelease, times: 1 })
+          const { code } = yield* Effect.promise(() => run("interrupted-late", "--", "sh", "-c", shell))
+          assert.strictEqual(yield* hits, 1)
+          assert.strictEqual(code, 4)
+        })
+      )
+    )
+  })
+
   it("leaves nothing behind of an acquisition whose answer came too late for --timeout", async () => {
     await takeAway("answered-late")
     const late = Fault.Delay({ at: "Answer", duration: "1 minute" })

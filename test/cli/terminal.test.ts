@@ -34,6 +34,13 @@ const isGone = (pid: number): boolean => [undefined, "Z"].includes(stateOf(pid))
 /** What a script does that goes on until a signal. */
 const goOn = "while :; do sleep 0.05; done"
 
+/**
+ * The same in a shell that starts nothing meanwhile, and can be stopped at any time: one that starts a program waits for that in a state
+ * of its own, and does not hear its traps.
+ */
+const waits = (signal: string, trap: string) =>
+  `sleep 1000 & trap 'kill $!; ${trap}' ${signal}; echo ready; while :; do wait; done`
+
 describe.each(["", "--foreground"])("kubelock run %s on a terminal", (flag) => {
   /** The command that runs a script under a lock. `pids` reads the process IDs of the script and of `kubelock`. */
   const under = (lock: string, script: string, flags = "") => {
@@ -114,7 +121,7 @@ describe.each(["", "--foreground"])("kubelock run %s on a terminal", (flag) => {
   })
 
   it("stops as a whole on Ctrl-Z, and goes on with fg", async () => {
-    const { line, pids } = under("stopped", `trap 'echo got; exit 4' INT; echo ready; ${goOn}`, "--ttl=1h")
+    const { line, pids } = under("stopped", waits("INT", "echo got; exit 4"), "--ttl=1h")
     const shell = atPrompt()
     shell.type(`${line}\n`)
     await shell.says("ready")
@@ -130,8 +137,7 @@ describe.each(["", "--foreground"])("kubelock run %s on a terminal", (flag) => {
   })
 
   it("does not keep the lock while it is stopped for longer than the TTL, and says so with fg", async () => {
-    const script = `trap 'echo told; exit 0' TERM; echo ready; ${goOn}`
-    const { line, name, pids } = under("stopped-for-long", script, "--ttl=6 --grace=1")
+    const { line, name, pids } = under("stopped-for-long", waits("TERM", "echo told; exit 0"), "--ttl=6 --grace=1")
     const shell = atPrompt()
     shell.type(`${line}\n`)
     await shell.says("ready")

@@ -39,7 +39,10 @@ export const run = (
       })
       send = running.send
       for (const signal of early) forward(signal, send, foreground, isValid)
-      return yield* running.ended
+      const code = yield* running.ended
+      // A signal that the command got too, as Ctrl-C with --foreground, can arrive here later than its end.
+      yield* signals.awaitEnd
+      return code
     })
   )
 
