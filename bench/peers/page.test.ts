@@ -242,6 +242,12 @@ describe("the page", () => {
     assert.include(text, "| kube-apiserver | kubelock | 1,000 | 4 | 9.0 s | 2 |")
   })
 
+  it("says of how many locks it took too long", () => {
+    const servers = run.servers.map((on) => ({ ...on, many: on.many.filter(({ busyLoops }) => busyLoops === 0) }))
+    const text = page({ ...run, servers }, [])
+    assert.include(rowOf(text, "| kube-apiserver | kubelock | 1,000 | 4"), "not within 3 minutes")
+  })
+
   it("says how long it takes until all have had the lock that come at once", () => {
     assert.match(text, /\| kube-apiserver \| Dex \| .*30\.0 ms/)
   })

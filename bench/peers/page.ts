@@ -343,16 +343,23 @@ const threadsTable = (run: Measurements): string =>
     2
   )
 
+// What a run tried and has no figure for did not end in time.
 const manyTable = (run: Measurements): string => {
+  const { against, hasFailures } = run.settings
   const rows = run.servers.flatMap(({ many, server }) =>
-    many.map(({ busyLoops, ids, kind, lost, millis }) => [
-      server,
-      about[kind].name,
-      number(ids),
-      String(busyLoops),
-      time(millis),
-      String(lost)
-    ])
+    (hasFailures ? plan.many.of : []).flatMap(({ busyLoops, ids, kinds }) =>
+      plan.able(server, { against, absent: [] }, kinds).map((kind) => {
+        const figure = many.find((one) => one.kind === kind && one.ids === ids && one.busyLoops === busyLoops)
+        return [
+          server,
+          about[kind].name,
+          number(ids),
+          String(busyLoops),
+          figure === undefined ? `not within ${plan.many.patience}` : time(figure.millis),
+          figure === undefined ? "" : String(figure.lost)
+        ]
+      })
+    )
   )
   return tableOf(["server", "", "ids", "busy loops", "time", "lost"], rows)
 }

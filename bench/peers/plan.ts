@@ -65,8 +65,8 @@ export const wireObjectBytes = 8 * 1024
 
 /**
  * How many locks change hands at once, beside how many busy loops, for how many seconds they are then kept, and how long the run waits for
- * all of that. On a machine that is too slow for so many leases the figure is left out. The earlier build takes part with so many as it
- * can keep: of 1,000 it loses some to its own requests.
+ * all of that. If a machine is too slow for so many leases, the page says so. The earlier build takes part with so many as it can keep: of
+ * 1,000 it loses some to its own requests.
  */
 export const many = {
   of: [
