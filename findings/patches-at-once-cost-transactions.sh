@@ -66,7 +66,7 @@ export const startServers = async () => {
     })
   const isReady = async () => (await ask("GET", "/api/v1/namespaces/default").catch(() => ({}))).code === 200
   while (!(await isReady())) await sleep(200)
-  return { ask, url: `https://127.0.0.1:${port}` }
+  return { ask }
 }
 JS
 cat >patches.mjs <<'JS'

@@ -133,8 +133,8 @@ export const codeOf = (kind: AnyKind): string => kind.replace(/-everysec|(?<=^ku
 export const unable = (kind: Kind, server: Server): string | undefined => {
   if (server === "kube-apiserver") return undefined
   if (isElsewhere(kind)) return "it is measured beside kube-apiserver"
-  if (kind === "kubelock-configmap") return "this server has no ConfigMaps"
-  return usesLease(kind) ? "this server has no Leases" : undefined
+  const resource = resourceOf(kind)
+  return resource === Resource.refreshToken ? undefined : `this server has no ${resource.kind}s`
 }
 
 /** Whether it is a limit rather than a lock. */

@@ -34,12 +34,7 @@ export const measure = Effect.fnUntraced(function* (
   const able = plan.able(api.server, settings)
   const { connection, makeObject, others, ...tasks } = yield* Tasks.make(api, able)
   const taskOf = (kind: Kind, ids: ReadonlyArray<string>, part: Partial<Task> = {}): Task =>
-    tasks.taskOf(kind, ids, {
-      seconds,
-      before,
-      warmUpCpuMillis: cpuMillis(seconds),
-      ...part
-    })
+    tasks.taskOf(kind, ids, { seconds, before, warmUpCpuMillis: cpuMillis(seconds), ...part })
 
   const play = Effect.fnUntraced(function* (
     { contenders, holdMillis, kind }: plan.Load,

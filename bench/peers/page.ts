@@ -415,7 +415,7 @@ const again = ({ settings }: Measurements): string => {
   return `With \`KUBEBUILDER_ASSETS\` naming a folder with \`etcd\` and \`kube-apiserver\` (\`setup-envtest use -p env\`), on a quiet machine:
 
 \`\`\`sh
-npm run bench:peers -- --json peers.json   # about half an hour; writes this page as well
+npm run bench:peers -- --json peers.json   # more than an hour; writes this page as well
 npm run bench:peers -- --page peers.json   # the page again, from the JSON
 npm run bench:peers -- --quick             # a few minutes: shows that everything works
 \`\`\`

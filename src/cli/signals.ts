@@ -28,7 +28,7 @@ export const interruptWith = (interrupt: () => void): void => {
 }
 
 /** From now on the first one does nothing: the program ends, and its exit code is known. */
-export const awaitEnd: Effect.Effect<void> = Effect.sync(() => {
+export const ignoreFirst: Effect.Effect<void> = Effect.sync(() => {
   onFirst = () => {}
 })
 

@@ -311,7 +311,7 @@ describe.concurrent("kubelock run", () => {
     assert.match(ended.stderr, /^kubelock: [^\n]*\n$/)
   })
 
-  it("runs no command without a name, and one whose last argument is --", async () => {
+  it("refuses a command whose name is empty, and runs one whose last argument is --", async () => {
     const { code, stderr } = await run("x", "--", "", "echo")
     assert.strictEqual(code, 64)
     assert.match(stderr, /^kubelock: give a command after --/)

@@ -68,7 +68,7 @@ const goneOf = (
   place: look.Place,
   items: ReadonlyArray<view.Found>
 ): Stream.Stream<ReadonlyArray<sessionLease.SessionReference>> => {
-  const named = items.map((one) => view.sessionOf(one, place.key)).filter((session) => session !== undefined)
+  const named = view.sessionsNamed(items, place.key)
   if (place.sessions === undefined || named.length === 0) return Stream.empty
   return Stream.fromEffect(
     Effect.match(place.sessions, {

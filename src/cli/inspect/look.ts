@@ -113,8 +113,7 @@ const sessionsOf = (place: Place, found: ReadonlyArray<view.Found>): Effect.Effe
     if (place.sessions !== undefined) {
       // These Leases were listed beside the locks. A session that does not live there may be younger than the list.
       const now = yield* time
-      const named = found.map((one) => view.sessionOf(one, key)).filter((session) => session !== undefined)
-      if (named.every((session) => sessions.lives(session, among(session), now))) return among
+      if (view.sessionsNamed(found, key).every((session) => sessions.lives(session, among(session), now))) return among
       return yield* Effect.orElseSucceed(place.sessions, () => among)
     }
     const lookedUp = new Map<string, sessions.Lease>()

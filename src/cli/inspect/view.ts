@@ -105,6 +105,13 @@ export const sessionOf = (
 ): sessionLease.SessionReference | undefined =>
   sessions.referenceIn(LockKind.exclusive(key ?? resource.annotation).decode(annotations))
 
+/** The sessions that hold locks on objects. */
+export const sessionsNamed = (
+  found: ReadonlyArray<Found>,
+  key: string | undefined
+): ReadonlyArray<sessionLease.SessionReference> =>
+  found.map((one) => sessionOf(one, key)).filter((session) => session !== undefined)
+
 /** Whether a resource is that of Leases. */
 export const isLease = (resource: Resource.Resource): boolean =>
   Resource.name(resource) === Resource.name(Resource.lease)

@@ -70,14 +70,15 @@ const problemOf = (given: Given): string | undefined => {
 }
 
 // `kubelock run -- make deploy` would run `deploy` under the lock `make`.
-const isNameless = (command: ReadonlyArray<string>): boolean => {
-  const dashes = process.argv.indexOf("--")
-  return dashes >= 0 && process.argv.length - dashes - 1 > command.length
-}
+const isNameless = (command: ReadonlyArray<string>): boolean => (wordsAfterDashes() ?? 0) > command.length
 
 // `kubelock run x -- $COMMAND` would hold the lock for ever if the variable is not set.
-const isEmpty = ([file]: ReadonlyArray<string>): boolean =>
-  file === "" || process.argv.indexOf("--") === process.argv.length - 1
+const isEmpty = ([file]: ReadonlyArray<string>): boolean => file === "" || wordsAfterDashes() === 0
+
+const wordsAfterDashes = (): number | undefined => {
+  const dashes = process.argv.indexOf("--")
+  return dashes < 0 ? undefined : process.argv.length - dashes - 1
+}
 
 /** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
 const graceOf = ({ grace, ttl }: Given): Duration.Duration =>

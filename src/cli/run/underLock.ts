@@ -41,7 +41,7 @@ export const run = (
       for (const signal of early) forward(signal, send, foreground, isValid)
       const code = yield* running.ended
       // A signal that the command got too, as Ctrl-C with --foreground, can arrive here later than its end.
-      yield* signals.awaitEnd
+      yield* signals.ignoreFirst
       return code
     })
   )
