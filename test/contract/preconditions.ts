@@ -57,6 +57,16 @@ export const preconditions = (it: Vitest.MethodsNonLive<World | ObjectStore>) =>
     )
   }
 
+  it.effect("writes if an annotation says what JSON may spell in several ways", () =>
+    Effect.gen(function* () {
+      for (const text of ["R&D", "<a href='#'>", 'Jörg \\ "x"', "a\u2028b\tc", '{"a":"&"}']) {
+        const id = yield* anObject({ "example.com/a": text })
+        written(yield* writing(id, { "example.com/a": text }))
+        refused(yield* writing(id, { "example.com/a": `${text}&` }))
+      }
+    })
+  )
+
   it.effect(
     "stamps annotations with the version that the write finds, another one for each of many writes at once",
     () =>

@@ -34,3 +34,15 @@ export const sorted = (value: unknown): unknown => {
       .map(([name, child]) => [name, sorted(child)])
   )
 }
+
+/**
+ * Whether a text stands in this JSON as Go spells it: `&`, `<`, `>` and two separators of lines are escaped, and nothing else that
+ * need not be.
+ */
+export const isSpelledByGo = (json: string, text: string): boolean =>
+  json.includes(
+    JSON.stringify(text).replaceAll(
+      /[&<>\u2028\u2029]/g,
+      (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
+  )

@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import { apply as applyMergePatch } from "json-merge-patch"
 import { applyPatch, type Operation, Pointer } from "rfc6902"
 import { mediaType } from "./body.ts"
-import { goKind, isRecord, parseJson } from "./json.ts"
+import { goKind, isRecord, isSpelledByGo, parseJson } from "./json.ts"
 import type { Kind } from "./kinds/kind.ts"
 import type { Draft } from "./kubeObject.ts"
 import { badRequest, notImplemented, patchRejected, type Reply, unsupportedMediaType } from "./reply.ts"
@@ -95,7 +95,14 @@ const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> =>
     }
   }
   const draft: unknown = JSON.parse(object)
-  const applied = Result.try(() => patch.every((operation: Operation) => applyOperation(draft, operation)))
+  const isSpelledRight = (value: unknown): boolean =>
+    typeof value === "string" ? isSpelledByGo(text, value) : Object.values(value ?? {}).every(isSpelledRight)
+  const applied = Result.try(() =>
+    patch.every(
+      (operation: Operation) =>
+        applyOperation(draft, operation) && (operation.op !== "test" || isSpelledRight(operation.value))
+    )
+  )
   return Result.isSuccess(applied) && applied.success && isRecord(draft)
     ? Result.succeed(draft)
     : Result.fail(patchRejected)
@@ -105,7 +112,7 @@ const notAPatch = (value: unknown, type: string) =>
   `error decoding patch: json: cannot unmarshal ${goKind(value)} into Go value of type ${type}`
 
 /**
- * As in the library of the API server, a test for null passes if the key is absent, but not if its parent is absent.
+ * As in the library of the API server, a test compares how a text is spelled, and a test for null passes if the key is absent, but not if its parent is absent.
  */
 const applyOperation = (draft: unknown, operation: Operation): boolean => {
   if (operation.op === "test" && operation.value === null) {

@@ -2,6 +2,11 @@
 import { aboutFinalizers } from "./finalizerRequests.ts"
 import { jsonPatch, merge, type Step, step, strategic, table } from "./step.ts"
 
+const saying = (by: string) => ({ metadata: { annotations: { by } } })
+
+const testFor = (spelling: string) =>
+  `[{"op":"test","path":"/metadata/annotations/by","value":${spelling}},{"op":"add","path":"/metadata/annotations/ok","value":""}]`
+
 const core = "/api/v1/namespaces"
 const maps = `${core}/talk/configmaps`
 const secrets = `${core}/talk/secrets`
@@ -90,6 +95,28 @@ const configMaps: ReadonlyArray<Step> = [
     [{ op: "add", path: "/data/a", value: 1 }],
     jsonPatch
   ),
+  step("an annotation says R&D", "PATCH", `${maps}/bare`, saying("R&D"), merge),
+  step("a JSON patch tests for &", "PATCH", `${maps}/bare`, testFor('"R&D"'), jsonPatch),
+  step("a JSON patch tests for an escaped &", "PATCH", `${maps}/bare`, testFor(String.raw`"R\u0026D"`), jsonPatch),
+  step("an annotation says <R>", "PATCH", `${maps}/bare`, saying("<R>"), merge),
+  step("a JSON patch tests for < and >", "PATCH", `${maps}/bare`, testFor('"<R>"'), jsonPatch),
+  step(
+    "a JSON patch tests for an escaped < and >",
+    "PATCH",
+    `${maps}/bare`,
+    testFor(String.raw`"\u003cR\u003e"`),
+    jsonPatch
+  ),
+  step("an annotation says Jörg", "PATCH", `${maps}/bare`, saying("Jörg"), merge),
+  step("a JSON patch tests for an umlaut", "PATCH", `${maps}/bare`, testFor('"Jörg"'), jsonPatch),
+  step(
+    "a JSON patch tests for an escaped umlaut",
+    "PATCH",
+    `${maps}/bare`,
+    testFor(String.raw`"J\u00f6rg"`),
+    jsonPatch
+  ),
+  step("the annotations are gone", "PATCH", `${maps}/bare`, { metadata: { annotations: null } }, merge),
   step(
     "a strategic merge patch merges maps",
     "PATCH",
