@@ -32,7 +32,7 @@ import { requestConnections } from "../src/internal/kubernetes/connections.ts"
 import { reopenPause, watchSeconds } from "../src/internal/kubernetes/watchStream.ts"
 import { defaultRequestTimeout } from "../src/ObjectStoreKubernetes.ts"
 import { absurd, contradictionTtl } from "../src/internal/time/serverClock.ts"
-import { answersPerClaim, backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
+import { answersPerClaim, answersPerYield, backOffBounds, slowAnswer } from "../src/internal/protocol/acquisition.ts"
 import { shortestAskInterval } from "../src/internal/protocol/besideDex.ts"
 import * as fairness from "../src/internal/protocol/fairness.ts"
 import { retriesPerInterval, retryPause } from "../src/internal/protocol/holding.ts"
@@ -112,6 +112,7 @@ const inCode: Readonly<Record<string, string>> = {
   "line in use": time(inUseFor),
   "minimum claim": time(LockProtocol.minClaim),
   "answers per claim": String(answersPerClaim),
+  "answers per yield": String(answersPerYield),
   "half-way position": String(LockProtocol.takeoverStagger.halfAt),
   "longest takeover stagger": time(LockProtocol.takeoverStagger.atMost),
   "rejoin pause": time(rejoinPause),

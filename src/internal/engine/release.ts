@@ -14,6 +14,7 @@ import * as protocol from "../protocol/release.ts"
 import type { Contender } from "./contender.ts"
 import type { Released } from "./holding.ts"
 import * as requests from "./requests.ts"
+import type { Purpose } from "./slots.ts"
 import { subjectOf, tell } from "./telemetry.ts"
 import * as waitBudget from "./waitBudget.ts"
 
@@ -62,7 +63,8 @@ export const handOver = (
     self,
     (now) => protocol.handOver(self, snapshot, now),
     (lock, problem) =>
-      `Could not hand over ${lock}. It is free, but its waiters may not hear of it for ${Duration.format(contender.policy.ttl)}. ${problem}`
+      `Could not hand over ${lock}. It is free, but its waiters may not hear of it for ${Duration.format(contender.policy.ttl)}. ${problem}`,
+    { purpose: "HandOver" }
   )
 }
 
@@ -81,7 +83,7 @@ export const withdraw = (contender: Contender, cutOff: protocol.CutOff | undefin
     () => protocol.beginWithReading,
     (lock, problem) =>
       `Could not withdraw from ${lock}. If a request without an answer took it, it expires within ${Duration.format(contender.policy.ttl)}. ${problem}`,
-    Duration.millis(left)
+    { patience: Duration.millis(left) }
   )
   const session = contender.settings.sessions?.current()
   if (cutOff === undefined) return Effect.asVoid(withdrawing)
@@ -129,6 +131,7 @@ export const requestOf = ({ engine, holderId, kind, settings }: Contender, reque
 interface Run {
   readonly contender: Contender
   readonly self: protocol.Release
+  readonly purpose: Purpose
   readonly failure: ((lock: string, problem: string) => string) | undefined
   readonly patience: Duration.Duration
   state: protocol.State
@@ -142,7 +145,7 @@ const perform = (
   self: protocol.Release,
   begin: (now: Now) => protocol.Step,
   failure: Run["failure"],
-  patienceOfRun = patience
+  { patience: patienceOfRun = patience, purpose = "Release" }: Partial<Pick<Run, "patience" | "purpose">> = {}
 ): Effect.Effect<Released> =>
   Effect.suspend(() => {
     const { closing, slots, store } = contender.engine
@@ -150,6 +153,7 @@ const perform = (
     const run: Run = {
       contender,
       self,
+      purpose,
       failure,
       patience: patienceOfRun,
       state,
@@ -163,7 +167,7 @@ const perform = (
       run.command = command
       return tryOnce(run)
     })
-    const releasing = Effect.flatMap(slots.within("Release", first), () =>
+    const releasing = Effect.flatMap(slots.within(purpose, first), () =>
       isLater(run.command) && (failure !== undefined || run.wasRefused) ? retry(run) : endOf(run)
     )
     // In a test, a request that hangs would hang for ever: its time-out follows a clock that stands still.
@@ -228,7 +232,7 @@ const outOfTime = (run: Run, problem: string): Effect.Effect<Released> => {
 }
 
 const tryAgain = (run: Run): Effect.Effect<void> =>
-  run.contender.engine.slots.within("Release", Effect.andThen(advance(run, { _tag: "Elapsed" }), tryOnce(run)))
+  run.contender.engine.slots.within(run.purpose, Effect.andThen(advance(run, { _tag: "Elapsed" }), tryOnce(run)))
 
 const retryForever = Effect.fnUntraced(function* (run: Run): Effect.fn.Return<Released> {
   const budgets = { ReadLater: waitBudget.make(retries), LookLater: waitBudget.make(looks) }

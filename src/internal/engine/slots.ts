@@ -1,6 +1,7 @@
 /**
  * How many requests a layer has under way at once, and which one is next if there are more: renewals whose lease is running out, then
- * releases, then acquisitions. So a thousand locks that change hands at once cost no lease that this process holds.
+ * hand-overs of locks that are free already, then releases, then acquisitions. So a thousand locks that change hands at once cost no
+ * lease that this process holds.
  *
  * A request is made, and the lease that it writes is planned, once it has a slot: what it waits for here costs the lease no time.
  */
@@ -10,7 +11,7 @@ import * as ClockReading from "../time/clockReading.ts"
 import { TimerHeap } from "../time/timerHeap.ts"
 
 /** What a request is for. `latest` is when a renewal must have been sent, in milliseconds on the monotonic clock. */
-export type Purpose = "Release" | "Acquisition" | { readonly latest: number }
+export type Purpose = "HandOver" | "Release" | "Acquisition" | { readonly latest: number }
 
 /** A request that wants a slot. `listen` calls `notify` once it has one, at once if it has it. It leaves once, with or without it. */
 export interface Entry {
@@ -35,20 +36,15 @@ export const pressingMillis = 1000
 /** Makes the slots of a layer. */
 export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
   const renewals = new TimerHeap()
-  const releases = new TimerHeap()
-  const acquisitions = new TimerHeap()
+  const others = { HandOver: new TimerHeap(), Release: new TimerHeap(), Acquisition: new TimerHeap() }
+  const inTurn = Object.values(others)
   let underWay = 0
-
-  const heapOf = (purpose: Purpose) => {
-    if (typeof purpose === "object") return renewals
-    return purpose === "Release" ? releases : acquisitions
-  }
 
   const next = (): TimerHeap => {
     const isPressing =
       renewals.first !== undefined && renewals.first.due - ClockReading.monotonic(clock) <= pressingMillis
     if (!isPressing && underWay < atMost.others) {
-      const found = [releases, acquisitions].find((heap) => !heap.isEmpty)
+      const found = inTurn.find((heap) => !heap.isEmpty)
       if (found !== undefined) return found
     }
     return renewals
@@ -66,7 +62,7 @@ export const make: Effect.Effect<Slots> = Effect.map(Clock.Clock, (clock) => {
   }
 
   const enter = (purpose: Purpose): Entry => {
-    const heap = heapOf(purpose)
+    const heap = typeof purpose === "object" ? renewals : others[purpose]
     let isIn = false
     let notify = () => {}
     const waiting = heap.add(typeof purpose === "object" ? purpose.latest : 0, {

@@ -504,6 +504,10 @@ const watch = (self: Acquisition, state: State, found: LockProtocol.WaitState, n
     const polls = found.isFull && state.unqueueable === undefined
     return waitFor(self, next, found, polls ? "Nothing" : "Object", now)
   }
+  // The watch that told of a release also tells of the hand-over that may follow.
+  if (isYielding(found) && isWatchingObject(state)) {
+    return waitFor(self, next, yieldingToReleaser(self, state, found), "Object", now)
+  }
   const heldFor = since - (next.holder?.since ?? since)
   return waitFor(self, next, found, heldFor >= LockProtocol.stableHolderAfter ? "Object" : "Turn", now)
 }
@@ -568,6 +572,21 @@ const isSameWait = (a: LockProtocol.WaitState, b: LockProtocol.WaitState): boole
 
 // The lock is left free to the end of the pause, however often a Dex takes and releases it meanwhile.
 const isYielding = ({ seen }: LockProtocol.WaitState): boolean => seen.expiry === undefined
+
+/** For how many of the slowest answer that it has seen a waiter leaves a lock to its releaser. Our choice. */
+export const answersPerYield = 2
+
+// The releaser may need as long for its second write. A Dex is left no more time than it needs.
+const yieldingToReleaser = (
+  { settings }: Acquisition,
+  { slowest }: State,
+  found: LockProtocol.WaitState
+): LockProtocol.WaitState => {
+  const patience = Math.min(answersPerYield * slowest, LockProtocol.recheckAfter) - LockProtocol.yieldFor
+  return settings.sharedWithDex || patience <= 0 ? found : { ...found, until: found.until + patience }
+}
+
+const isWatchingObject = ({ phase }: State): boolean => phase._tag === "Waiting" && phase.on === "Object"
 
 const isLeftFree = (
   { kind }: Acquisition,

@@ -191,6 +191,38 @@ describe("a hand-over", () => {
     })
   )
 
+  it.effect(
+    "by a second write reaches a waiter that watches the object without a request, however slow the writes",
+    () =>
+      Effect.gen(function* () {
+        for (const millis of [5, 200]) {
+          const { aProcess, holder, isUntouched } = yield* setUp
+          const slowly = (store: ObjectStore["Service"]): ObjectStore["Service"] => ({
+            ...store,
+            compareAndSwap: (id, write) => Effect.delay(store.compareAndSwap(id, write), millis)
+          })
+          const [us, them] = [yield* aProcess("us", {}, slowly), yield* aProcess("them", {}, slowly)]
+          const ours = yield* us.wants()
+          yield* TestClock.adjust("300 millis")
+          const theirs = yield* them.wants()
+          yield* TestClock.adjust("2 seconds")
+          assert.deepStrictEqual(them.requests, ["read", "write", "read"])
+          us.requests.length = 0
+          const leaving = yield* Effect.forkChild(ours.letGo)
+          yield* TestClock.adjust(2 * millis)
+          yield* Fiber.join(leaving)
+          assert.deepStrictEqual(us.requests, ["write", "write"])
+          yield* soon
+          assert.isTrue(yield* theirs.has)
+          assert.strictEqual(yield* holder, "them")
+          assert.deepStrictEqual(them.requests, ["read", "write", "read"])
+          yield* Effect.forkChild(theirs.letGo)
+          yield* TestClock.adjust("1 seconds")
+          yield* isUntouched
+        }
+      })
+  )
+
   it.effect("is read back if its answer gets lost, and written again if it did not arrive", () =>
     Effect.gen(function* () {
       for (const [fault, requests] of [

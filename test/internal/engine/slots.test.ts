@@ -112,41 +112,45 @@ describe("many locks at once", () => {
     })
   )
 
-  it.effect("go by their purpose: renewals that are running out, releases, acquisitions, each in their order", () =>
-    Effect.gen(function* () {
-      const slots = yield* Slots.make
-      const busy = Array.from({ length: atMost.others }, () => slots.enter("Acquisition"))
-      assert.isTrue(busy.every((entry) => entry.hasSlot()))
-      const told: Array<string> = []
-      const enter = (name: string, purpose: Slots.Purpose) => {
-        const entry = slots.enter(purpose)
-        if (entry.hasSlot()) told.push(`${name} at once`)
-        else entry.listen(() => told.push(name))
-        return entry
-      }
-      enter("acquisition", "Acquisition")
-      const withdrawn = enter("withdrawn", "Release")
-      enter("release 1", "Release")
-      enter("release 2", "Release")
-      // Some slots are for renewals alone.
-      for (let reserved = atMost.others; reserved < atMost.all; reserved++) enter("renewal", { latest: 60_000 })
-      enter("pressing", { latest: Slots.pressingMillis })
-      enter("more pressing", { latest: Slots.pressingMillis / 2 })
-      enter("later", { latest: 60_000 })
-      withdrawn.leave()
-      for (const entry of busy) entry.leave()
-      const atOnce = Array.from({ length: atMost.all - atMost.others }, () => "renewal at once")
-      assert.deepStrictEqual(told, [
-        ...atOnce,
-        "more pressing",
-        "pressing",
-        // The slots for renewals alone are free before the others.
-        "later",
-        "release 1",
-        "release 2",
-        "acquisition"
-      ])
-    })
+  it.effect(
+    "go by their purpose: renewals that are running out, hand-overs, releases, acquisitions, each in their order",
+    () =>
+      Effect.gen(function* () {
+        const slots = yield* Slots.make
+        const busy = Array.from({ length: atMost.others }, () => slots.enter("Acquisition"))
+        assert.isTrue(busy.every((entry) => entry.hasSlot()))
+        const told: Array<string> = []
+        const enter = (name: string, purpose: Slots.Purpose) => {
+          const entry = slots.enter(purpose)
+          if (entry.hasSlot()) told.push(`${name} at once`)
+          else entry.listen(() => told.push(name))
+          return entry
+        }
+        enter("acquisition", "Acquisition")
+        const withdrawn = enter("withdrawn", "Release")
+        enter("release 1", "Release")
+        enter("release 2", "Release")
+        enter("hand-over", "HandOver")
+        // Some slots are for renewals alone.
+        for (let reserved = atMost.others; reserved < atMost.all; reserved++) enter("renewal", { latest: 60_000 })
+        enter("pressing", { latest: Slots.pressingMillis })
+        enter("more pressing", { latest: Slots.pressingMillis / 2 })
+        enter("later", { latest: 60_000 })
+        withdrawn.leave()
+        for (const entry of busy) entry.leave()
+        const atOnce = Array.from({ length: atMost.all - atMost.others }, () => "renewal at once")
+        assert.deepStrictEqual(told, [
+          ...atOnce,
+          "more pressing",
+          "pressing",
+          // The slots for renewals alone are free before the others.
+          "later",
+          "hand-over",
+          "release 1",
+          "release 2",
+          "acquisition"
+        ])
+      })
   )
 
   it.effect("change hands, and none is lost", () =>
