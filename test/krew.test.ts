@@ -60,7 +60,7 @@ let folder: string
 beforeAll(async () => {
   project = await install()
   folder = mkdtempSync(join(tmpdir(), "kubelock-krew-"))
-}, 120_000)
+})
 
 afterAll(() => {
   project.remove()

@@ -35,7 +35,7 @@ beforeAll(async () => {
 
 afterAll(() => project.remove())
 
-describe.concurrent("the package", { timeout: 300_000 }, () => {
+describe.concurrent("the package", () => {
   it("runs from its tarball", async () => {
     assert.strictEqual(await node(project.folder, "run.ts"), "refreshtokens.dex.coreos.com function")
   })
@@ -254,7 +254,7 @@ describe("what a program loads", () => {
   })
 })
 
-describe("a service in a cluster", { timeout: 300_000 }, () => {
+describe("a service in a cluster", () => {
   const bundle = () => join(project.folder, "bundle.mjs")
 
   beforeAll(async () => {

@@ -5,7 +5,7 @@ import { relative } from "node:path"
 import { root } from "../utils/publicModules.ts"
 import { make, reportFile } from "./report.ts"
 
-it("the report of the public API is up to date", { timeout: 120_000 }, () => {
+it("the report of the public API is up to date", () => {
   assert.strictEqual(
     make(),
     readFileSync(reportFile, "utf8"),

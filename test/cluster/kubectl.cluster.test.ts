@@ -38,31 +38,28 @@ if (hasKubectl) {
   describeServers(
     "kubectl on the embedded server",
     (server) =>
-      it.live(
-        `prints and does the same as on ${server}, in ${steps.length} commands`,
-        () =>
-          Effect.gen(function* () {
-            const home = yield* Effect.acquireRelease(
-              Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-kubectl-"))),
-              (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-            )
-            const place = (name: string, kubeConfig: string): Place => {
-              const folder = join(home, name)
-              mkdirSync(folder)
-              writeFileSync(join(folder, "kubeconfig"), kubeConfig, { mode: 0o600 })
-              return { kubeConfigPath: join(folder, "kubeconfig"), home: folder }
-            }
-            const embedded = place("embedded", (yield* ApiServer.make()).kubeConfig)
-            const real = place("real", (yield* Envtest.start({ server, fsync: false })).kubeConfig)
-            for (const step of steps) {
-              const [ours, theirs] = yield* Effect.all([runStep(embedded, step), runStep(real, step)], {
-                concurrency: 2
-              })
-              assert.deepStrictEqual(ours.map(comparable), theirs.map(comparable), step.line)
-            }
-            assert.deepStrictEqual(yield* state(embedded), yield* state(real))
-          }),
-        300_000
+      it.live(`prints and does the same as on ${server}, in ${steps.length} commands`, () =>
+        Effect.gen(function* () {
+          const home = yield* Effect.acquireRelease(
+            Effect.sync(() => mkdtempSync(join(tmpdir(), "kubelock-kubectl-"))),
+            (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+          )
+          const place = (name: string, kubeConfig: string): Place => {
+            const folder = join(home, name)
+            mkdirSync(folder)
+            writeFileSync(join(folder, "kubeconfig"), kubeConfig, { mode: 0o600 })
+            return { kubeConfigPath: join(folder, "kubeconfig"), home: folder }
+          }
+          const embedded = place("embedded", (yield* ApiServer.make()).kubeConfig)
+          const real = place("real", (yield* Envtest.start({ server, fsync: false })).kubeConfig)
+          for (const step of steps) {
+            const [ours, theirs] = yield* Effect.all([runStep(embedded, step), runStep(real, step)], {
+              concurrency: 2
+            })
+            assert.deepStrictEqual(ours.map(comparable), theirs.map(comparable), step.line)
+          }
+          assert.deepStrictEqual(yield* state(embedded), yield* state(real))
+        })
       ),
     (server) => server === "kube-apiserver"
   )

@@ -105,8 +105,7 @@ describe("beside kubelock", () => {
             const { longest, shares } = yield* contend({ kubelocks, dexes }, pace)
             assert.isAtLeast(mean(shares), (0.6 * dexes) / (kubelocks + dexes))
             assert.isAtMost(longest, tolerance * (yield* amongDex)[kubelocks + dexes === 8 ? 8 : 10].longest)
-          }),
-        120_000
+          })
       )
     }
   }
