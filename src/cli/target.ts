@@ -54,10 +54,13 @@ const resourceFlag = (help: string) =>
     read: (name) => Result.fromOption(Resource.fromName(name), () => kinds)
   })
 
+const lockResource = resourceFlag("What the lock is kept on (default: KUBELOCK_RESOURCE, or else configmaps)")
+
 /** The flag that names the kind of object that a lock is kept on. */
-export const resource = resourceFlag("What the lock is kept on (default: KUBELOCK_RESOURCE, or else configmaps)").pipe(
-  Flag.withDefault(Resource.configMap)
-)
+export const resource = lockResource.pipe(Flag.withDefault(Resource.configMap))
+
+/** The same flag, where it matters whether a kind was named. */
+export const namedResource = lockResource.pipe(Flag.optional)
 
 /** How that flag names a kind of object. */
 export const nameOf = (resource: Resource.Resource): string => {

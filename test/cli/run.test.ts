@@ -296,6 +296,7 @@ describe.concurrent("kubelock run", () => {
     ["x --ttl 100ms -- true", 64, /--ttl: "100ms"\. Expected: a duration from 1s to 1d/],
     ["x --grace 20s -- true", 64, /--grace must be at most two thirds of --ttl/],
     ["x --shared --lead -- true", 64, /give one of/],
+    ["x --lead --resource configmaps -- true", 64, /--lead stands for election on a Lease: leave out --resource/],
     ["x --permits 2 -- true", 64, /--permits needs --limit/],
     ["x --once tomorrow -- true", 64, /a time such as/],
     ["x --resource teapots -- true", 64, /configmaps, secrets/],

@@ -6,7 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { exitCodes } from "../exitCodes.ts"
 import { duration, toggle, ttl, whole } from "../flags.ts"
-import { program, resource } from "../target.ts"
+import { namedResource, program } from "../target.ts"
 import { verb } from "../verb.ts"
 import * as waiting from "../waiting.ts"
 
@@ -54,7 +54,7 @@ const flags = {
   ),
   foreground,
   verbose: toggle("verbose", "Say on standard error what happens"),
-  resource
+  resource: namedResource
 }
 
 /** What was asked for. */

@@ -14,6 +14,7 @@ import * as LeaderElection from "../../LeaderElection.ts"
 import * as Lock from "../../Lock.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import * as Once from "../../Once.ts"
+import * as Resource from "../../Resource.ts"
 import * as Semaphore from "../../Semaphore.ts"
 import * as SharedLock from "../../SharedLock.ts"
 import { type Ended, exitCodes, misused, silently } from "../exitCodes.ts"
@@ -49,7 +50,7 @@ export const run = (given: Given) =>
   )
 
 const problemOf = (given: Given): string | undefined => {
-  const { command, exclusive, lead, limit, nonblock, once, permits, script, shared, timeout, ttl } = given
+  const { command, exclusive, lead, limit, nonblock, once, permits, resource, script, shared, timeout, ttl } = given
   const kinds = [shared, exclusive, lead, Option.isSome(limit), Option.isSome(once)].filter(Boolean)
   if (kinds.length > 1) return "give one of --shared, --exclusive, --limit, --lead and --once"
   if (isNameless(command)) return "give the NAME of the lock before --"
@@ -64,6 +65,8 @@ const problemOf = (given: Given): string | undefined => {
   if (problem !== undefined) return problem
   if (lead && (nonblock || Option.isSome(timeout)))
     return "--lead waits for as long as it takes: leave out --nonblock and --timeout"
+  if (lead && Option.exists(resource, (one) => Resource.name(one) !== Resource.name(Resource.lease)))
+    return "--lead stands for election on a Lease: leave out --resource and KUBELOCK_RESOURCE"
   return Duration.isGreaterThan(graceOf(given), Duration.times(ttl, 2 / 3))
     ? `--grace must be at most two thirds of --ttl, which is ${Duration.format(ttl)}`
     : undefined
@@ -88,6 +91,8 @@ const graceOf = ({ grace, ttl }: Given): Duration.Duration =>
 const lineOf = ({ command: [file, ...args], script }: Given): child.CommandLine | undefined =>
   Option.isSome(script) ? ["/bin/sh", "-c", script.value] : file === undefined ? undefined : [file, ...args]
 
+const storeOf = ({ resource }: Given) => target.store(Option.getOrElse(resource, () => Resource.configMap))
+
 // The command has the grace to end before the lease does. (Our choice. client-go's defaults are the same.)
 const optionsOf = (given: Given) =>
   lockOptions.make({
@@ -105,7 +110,7 @@ const hold = (given: Given) =>
       const held = yield* Effect.raceFirst(taking, waiting.overdue(given))
       return yield* held.guard(use(given, held))
     })
-  ).pipe(Effect.provide(target.store(given.resource)))
+  ).pipe(Effect.provide(storeOf(given)))
 
 type Taker = (
   options: Lock.AcquireOptions
@@ -154,7 +159,7 @@ const once = (given: Given, due: DateTime.Utc) =>
     return 0
   }).pipe(
     Effect.provide(Layer.unwrap(Effect.map(optionsOf(given), Lock.layer))),
-    Effect.provide(target.store(given.resource))
+    Effect.provide(storeOf(given))
   )
 
 const lead = (given: Given) =>
