@@ -73,5 +73,11 @@ const lateAnswer = Duration.millis(500)
 /** How a verb ends if the lock was not had, by the tag of the error. */
 export const endings = ({ conflictExitCode }: Given) => ({
   LockConflict: ({ message }: LockError.Conflict) => Effect.fail(new Ended({ code: conflictExitCode, message })),
-  LockTimeout: ({ message }: LockError.Timeout) => Effect.fail(new Ended({ code: conflictExitCode, message }))
+  LockTimeout: ({ message }: LockError.Timeout) => Effect.fail(new Ended({ code: conflictExitCode, message })),
+  LockNotFound: (error: LockError.NotFound) =>
+    Effect.fail(error.missing === "object" ? new Ended({ code: exitCodes.api, message: missing(error) }) : error)
 })
+
+// The message of the error names an option of the library.
+const missing = ({ object }: LockError.NotFound): string =>
+  `Cannot find ${object}. Create it first: kubelock itself creates only ConfigMaps and Leases.`

@@ -303,7 +303,11 @@ describe.concurrent("kubelock run", () => {
     ["x --kubeconfig nowhere -- true", 69, /nowhere does not exist/],
     ["x --context nowhere -- true", 69, /no context "nowhere"/],
     ["x -n nowhere --timeout=0.1 -- true", 69, /namespace .* does not exist/],
-    ["x --resource secrets --timeout=0.1 -- true", 69, /Cannot find secrets\/x/]
+    [
+      "x --resource secrets --timeout=0.1 -- true",
+      69,
+      /Cannot find secrets\/x in .*\. Create it first: kubelock itself/
+    ]
   ]
   it.each(complaints)("says in one line what is wrong with %j", async (args, code, complaint) => {
     const ended = await run(...args.split(" ").filter((arg) => arg !== ""))
