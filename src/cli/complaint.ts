@@ -9,13 +9,19 @@ import * as Runtime from "effect/Runtime"
 /** How a program says something. */
 export type Say = (text: string) => Effect.Effect<void>
 
-/** Says what is wrong with an invocation. */
-export const presenter = (say: Say): Layer.Layer<never> =>
+/** Says what is wrong with an invocation. `hintOf`: what else may be behind an unknown flag of a command. */
+export const presenter = (
+  say: Say,
+  hintOf: (commandPath: ReadonlyArray<string>) => string | undefined = () => undefined
+): Layer.Layer<never> =>
   CliOutput.layerPresenter({
-    present: (event) =>
-      event._tag === "InvalidInvocation"
-        ? say(`${ofInvocation(event.errors)} (see ${event.commandPath.join(" ")} --help)`)
-        : CliOutput.defaultPresenter.present(event)
+    present: (event) => {
+      if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
+      const { commandPath, errors } = event
+      const hint = errors.some(isUnlikeAny) ? hintOf(commandPath) : undefined
+      const what = [errors.map(ofOne).join("; "), ...(hint === undefined ? [] : [hint])].join(". ")
+      return say(`${what} (see ${commandPath.join(" ")} --help)`)
+    }
   })
 
 /** Says with what a program failed, unless the problem says that it is not to be reported (`Runtime.errorReported`). */
@@ -29,14 +35,20 @@ export const report =
   }
 
 // It says what may have been meant, too.
-const ofInvocation = (errors: ReadonlyArray<CliError.CliError>): string => errors.map(ofOne).join("; ")
-
 const ofOne = (error: CliError.CliError): string => {
   const what = firstLine(error.message)
-  return "suggestions" in error && error.suggestions.length > 0
-    ? `${what}. Did you mean ${error.suggestions.join(" or ")}?`
-    : what
+  const meant = meantBy(error)
+  return meant.length > 0 ? `${what}. Did you mean ${meant.join(" or ")}?` : what
 }
+
+// A flag of one letter is like every other one, and like every short name.
+const meantBy = (error: CliError.CliError): ReadonlyArray<string> => {
+  const isOneLetter = error._tag === "UnrecognizedOption" && /^-[^-]$/.test(error.option)
+  return "suggestions" in error && !isOneLetter ? error.suggestions : []
+}
+
+const isUnlikeAny = (error: CliError.CliError): boolean =>
+  error._tag === "UnrecognizedOption" && meantBy(error).length === 0
 
 /** What a problem says of itself. */
 export const of = (problem: unknown): string =>

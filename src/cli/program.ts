@@ -29,7 +29,7 @@ export const run = <Name extends string, Input, E>(
     Effect.provide(
       Layer.mergeAll(
         NodeServices.layer,
-        complaint.presenter(say),
+        complaint.presenter(say, (path) => (isWithoutDashes(path, args) ? forgottenDashes : undefined)),
         CliConfig.layer({ builtIns: [GlobalFlag.Help, version, completions] }),
         Logger.layer([logger]),
         Layer.succeed(References.MinimumLogLevel, "Warn")
@@ -41,6 +41,11 @@ export const run = <Name extends string, Input, E>(
 
 /** Says something on standard error. */
 export const say = (text: string): Effect.Effect<void> => Console.error(`kubelock: ${text}`)
+
+const isWithoutDashes = (commandPath: ReadonlyArray<string>, args: ReadonlyArray<string>): boolean =>
+  ["run", "renew"].includes(commandPath.at(-1) ?? "") && !args.includes("--")
+
+const forgottenDashes = "If it is for the command that is to run, put -- before that command"
 
 const logger = Logger.withConsoleError(
   Logger.make(({ message }) => {

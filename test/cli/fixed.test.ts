@@ -176,6 +176,19 @@ describe.concurrent("a lock with a handle", () => {
     assert.deepStrictEqual([code, stdout], [76, ""])
   })
 
+  it("runs no command whose flags were taken for those of kubelock", async () => {
+    const handle = await acquire("dashless")
+    for (const flags of [
+      ["-n", "5"],
+      ["-l", "5"]
+    ]) {
+      // oxlint-disable-next-line no-await-in-loop
+      const { code, stderr, stdout } = await kubelock.run(["renew", handle, "echo", ...flags])
+      assert.deepStrictEqual([code, stdout], [64, ""])
+      assert.match(stderr, /^kubelock: .*put -- before .*\n$/)
+    }
+  })
+
   it("goes to the next one that waits", async () => {
     const handle = await acquire("next", "--resource", "leases.coordination.k8s.io")
     const waiter = kubelock.start(["run", "next", "--resource", "leases.coordination.k8s.io", "--", "echo", "in"])

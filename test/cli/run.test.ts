@@ -287,6 +287,12 @@ describe.concurrent("kubelock run", () => {
 
   const complaints: ReadonlyArray<readonly [args: string, code: number, complaint: RegExp]> = [
     ["x --sharde -- true", 64, /Unrecognized flag: --sharde.*Did you mean --shared\?/],
+    ["x ls -l", 64, /Unrecognized flag: -l in command kubelock run\. If it is for the command .*, put -- before/],
+    ["x ls -lt", 64, /: -l in command kubelock run; Unrecognized flag: -t in command kubelock run\. If it is/],
+    ["x --sharde ls", 64, /Did you mean --shared\? \(see/],
+    ["x -l -- ls", 64, /: -l in command kubelock run \(see/],
+    ["x head -n 5 file", 64, /put -- before the command, so that its flags are its own/],
+    ["x head -- -n 5", 64, /put -- before the command/],
     ["", 64, /Missing required argument: name/],
     ["-- true", 64, /give the NAME of the lock before --/],
     ["--ttl 3s -- make deploy", 64, /give the NAME of the lock before --/],

@@ -8,6 +8,7 @@ import * as ObjectStoreKubernetes from "../../ObjectStoreKubernetes.ts"
 import { Ended, exitCodes, misused } from "../exitCodes.ts"
 import * as lockOptions from "../lockOptions.ts"
 import { reach } from "../reach.ts"
+import * as words from "../run/words.ts"
 import * as target from "../target.ts"
 import * as waiting from "../waiting.ts"
 import type { AcquireGiven, ReleaseGiven, RenewGiven } from "./command.ts"
@@ -41,10 +42,13 @@ export const acquire = (given: AcquireGiven) =>
 
 /** Renews a hold: once, or for as long as a command runs under it. */
 export const renew = (given: RenewGiven) =>
-  using(given.handle, (lock, which) => {
+  Effect.gen(function* () {
     const [file, ...args] = given.command
-    const renewal = lock.renewGiven(which, given.ttl)
-    return file === undefined ? renewal : renewing.run([file, ...args], given, renewal)
+    if (words.isScattered(given.command, process.argv)) return yield* misused(words.scattered)
+    yield* using(given.handle, (lock, which) => {
+      const renewal = lock.renewGiven(which, given.ttl)
+      return file === undefined ? renewal : renewing.run([file, ...args], given, renewal)
+    })
   })
 
 /** Releases a hold. */

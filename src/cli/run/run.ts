@@ -27,6 +27,7 @@ import * as waiting from "../waiting.ts"
 import type * as child from "./child.ts"
 import type { Given } from "./command.ts"
 import * as underLock from "./underLock.ts"
+import * as words from "./words.ts"
 
 /** Runs what was asked for. */
 export const run = (given: Given) =>
@@ -55,6 +56,7 @@ const problemOf = (given: Given): string | undefined => {
   if (kinds.length > 1) return "give one of --shared, --exclusive, --limit, --lead and --once"
   if (isNameless(command)) return "give the NAME of the lock before --"
   if (isEmpty(command)) return "give a command after --, or leave out -- to hold the lock until a signal"
+  if (words.isScattered(command, process.argv)) return words.scattered
   if (Option.isSome(script) && command.length > 0) return "give a command after --, or a script with -c, not both"
   if (Option.isSome(permits) && Option.isNone(limit))
     return "--permits needs --limit, how many permits there are in all"
@@ -73,15 +75,10 @@ const problemOf = (given: Given): string | undefined => {
 }
 
 // `kubelock run -- make deploy` would run `deploy` under the lock `make`.
-const isNameless = (command: ReadonlyArray<string>): boolean => (wordsAfterDashes() ?? 0) > command.length
+const isNameless = (command: ReadonlyArray<string>): boolean => (words.afterDashes(process.argv) ?? 0) > command.length
 
 // `kubelock run x -- $COMMAND` would hold the lock for ever if the variable is not set.
-const isEmpty = ([file]: ReadonlyArray<string>): boolean => file === "" || wordsAfterDashes() === 0
-
-const wordsAfterDashes = (): number | undefined => {
-  const dashes = process.argv.indexOf("--")
-  return dashes < 0 ? undefined : process.argv.length - dashes - 1
-}
+const isEmpty = ([file]: ReadonlyArray<string>): boolean => file === "" || words.afterDashes(process.argv) === 0
 
 /** The grace that counts: at most two thirds of the TTL, so that a renewal fits into the rest. */
 const graceOf = ({ grace, ttl }: Given): Duration.Duration =>
@@ -157,10 +154,7 @@ const once = (given: Given, due: DateTime.Utc) =>
       yield* say(`The run of ${given.name} that was due at ${DateTime.formatIso(due)} was completed before.`)
     }
     return 0
-  }).pipe(
-    Effect.provide(Layer.unwrap(Effect.map(optionsOf(given), Lock.layer))),
-    Effect.provide(storeOf(given))
-  )
+  }).pipe(Effect.provide(Layer.unwrap(Effect.map(optionsOf(given), Lock.layer))), Effect.provide(storeOf(given)))
 
 const lead = (given: Given) =>
   Effect.gen(function* () {
