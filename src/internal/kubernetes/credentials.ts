@@ -11,12 +11,12 @@ import type { ServerUrl } from "./serverUrl.ts"
 /**
  * How to connect.
  *
- * - `tls`: the TLS options that are set.
+ * - `tls`: the TLS options that are set, and what is made of them, so that no connection makes it again.
  * - `proxy`: the URL of a proxy.
  * - `http1`: whether requests must not share a connection over HTTP/2.
  */
 export interface Connection {
-  readonly tls: Pick<ConnectionOptions, "ca" | "cert" | "key" | "rejectUnauthorized" | "servername">
+  readonly tls: Pick<ConnectionOptions, "ca" | "cert" | "key" | "rejectUnauthorized" | "secureContext" | "servername">
   readonly proxy: string | undefined
   readonly http1: boolean
 }
@@ -82,7 +82,7 @@ export const make = ({
       ...(skipsVerification ? { rejectUnauthorized: false } : {}),
       ...(cluster["tls-server-name"] === undefined ? {} : { servername: cluster["tls-server-name"] })
     }
-    yield* Effect.try({
+    const secureContext = yield* Effect.try({
       try: () => createSecureContext(tls),
       catch: (error) =>
         new KubeConfigError({
@@ -91,7 +91,7 @@ export const make = ({
     })
     return {
       headers,
-      connection: { tls, proxy, http1: Object.values(headers).some(needsHttp1) },
+      connection: { tls: { ...tls, secureContext }, proxy, http1: Object.values(headers).some(needsHttp1) },
       expiresAt: given?.expiresAt
     }
   })
