@@ -4,21 +4,22 @@
  * The compile cache of Node.js keeps what V8 compiles when it loads a file. It compiles most functions when they first run, which is
  * after that, so each process would do so again.
  */
+import { hash } from "node:crypto"
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import Module, { createRequire } from "node:module"
 import { basename, dirname, join } from "node:path"
 import { Script } from "node:vm"
-import { crc32 } from "node:zlib"
 
 /**
  * Loads a file, so that `require` finds it loaded. The first process that does so keeps in `folder` what V8 has compiled by its end, and
  * the next ones use that.
  */
 export const load = ({ file, folder }: { readonly file: string; readonly folder: string }): void => {
+  const bytes = readFileSync(file)
   // The program is written in ASCII (`tools/package.ts`): one byte a character takes the least time.
-  const code = readFileSync(file, "latin1")
+  const code = bytes.toString("latin1")
   // V8 looks only at the length of the code.
-  const kept = join(folder, `${basename(file)}-${crc32(code).toString(16)}`)
+  const kept = join(folder, `${basename(file)}-${sumOf(bytes).toString("hex")}`)
   const cachedData = read(kept)
   const script = new Script(Module.wrap(code), { filename: file, cachedData })
   if (cachedData === undefined || script.cachedDataRejected === true) keepAtEnd(script, kept)
@@ -49,7 +50,7 @@ const read = (file: string): Buffer | undefined => {
   try {
     const bytes = readFileSync(file)
     const data = bytes.subarray(0, -sumLength)
-    return crc32(data) === bytes.readUInt32LE(data.length) ? data : undefined
+    return sumOf(data).equals(bytes.subarray(data.length)) ? data : undefined
   } catch {
     return undefined
   }
@@ -58,14 +59,15 @@ const read = (file: string): Buffer | undefined => {
 // Without it the next process starts later, and that is all.
 const write = (file: string, data: Buffer): void => {
   const unfinished = `${file}.${process.pid}`
-  const sum = Buffer.alloc(sumLength)
-  sum.writeUInt32LE(crc32(data))
   try {
-    writeFileSync(unfinished, Buffer.concat([data, sum]), { mode: 0o600 })
+    writeFileSync(unfinished, Buffer.concat([data, sumOf(data)]), { mode: 0o600 })
     renameSync(unfinished, file)
   } catch {
     rmSync(unfinished, { force: true })
   }
 }
 
-const sumLength = 4
+// TLS loads `node:crypto` in any case, and nothing else loads `node:zlib`, whose checksum is shorter.
+const sumOf = (data: Buffer): Buffer => hash("sha256", data, "buffer")
+
+const sumLength = 32

@@ -1,4 +1,7 @@
-/** The manifests of docs/in-a-cluster.md, on a real API server: it accepts them, and their roles are enough. */
+/**
+ * The manifests of docs/in-a-cluster.md, on a real API server: it accepts them, and their roles are enough. And how the program waits
+ * there.
+ */
 import { assert, layer } from "@effect/vitest"
 import { loadAllYaml } from "@kubernetes/client-node"
 import * as Effect from "effect/Effect"
@@ -32,6 +35,23 @@ const suite = (server: Envtest.Server) =>
         assert.strictEqual(of("RoleBinding").subjects[0].name, account)
         assert.strictEqual(of("RoleBinding").roleRef.name, of("Role").metadata.name)
         assert.strictEqual(of("Deployment").spec.template.spec.serviceAccountName, account)
+      })
+    )
+
+    it.effect("one that waits watches over HTTP/2, which is loaded for that", () =>
+      Effect.gen(function* () {
+        const api = yield* Envtest.ApiServer
+        const preload = join(kubelock.folder, "preload.cjs")
+        const isThere = `process.moduleLoadList.includes("NativeModule http2")`
+        writeFileSync(preload, `setInterval(() => ${isThere} && console.log("HTTP/2"), 20).unref()`)
+        const flags = ["--kubeconfig", api.kubeConfigPath, "-n", "default"]
+        const holder = yield* Effect.promise(() => kubelock.holding("watched", ...flags))
+        const env = { NODE_OPTIONS: `--require=${preload}` }
+        const waiter = kubelock.start(["run", "watched", ...flags, "--", "echo", "in"], { env })
+        yield* Effect.promise(() => waiter.says("HTTP/2"))
+        holder.process.kill("SIGINT")
+        const { code, stdout } = yield* Effect.promise(() => waiter.ended)
+        assert.deepStrictEqual([code, stdout.includes("in\n")], [0, true])
       })
     )
 

@@ -74,21 +74,22 @@ describe("the program", () => {
     assert.notInclude(text, "new Intl.Segmenter")
   })
 
-  it("loads few files to run a command", async () => {
+  it("loads few files to run a command, and of Node.js neither HTTP nor zlib", async () => {
     const loaded = join(kubelock.folder, "loaded.json")
     const preload = join(kubelock.folder, "preload.cjs")
-    const told = "JSON.stringify(Object.keys(require.cache))"
+    const told = "JSON.stringify([Object.keys(require.cache), process.moduleLoadList])"
     writeFileSync(
       preload,
       `process.on("exit", () => require("node:fs").writeFileSync(${JSON.stringify(loaded)}, ${told}))`
     )
     const env = { NODE_OPTIONS: `--require=${preload}` }
     await kubelock.run(["run", "loaded", "--", "true"], { env })
-    const files = JSON.parse(readFileSync(loaded, "utf8")) as ReadonlyArray<string>
+    const [files, modules] = JSON.parse(readFileSync(loaded, "utf8")) as [ReadonlyArray<string>, ReadonlyArray<string>]
     assert.deepStrictEqual(
       files.map((file) => basename(file)),
       ["preload.cjs", "kubelock.js", "rolldown-runtime.js", "program.js"]
     )
+    for (const slow of ["assert", "http", "http2", "zlib"]) assert.notInclude(modules, `NativeModule ${slow}`)
   })
 
   it("keeps what was compiled while it ran, and uses it from then on", async () => {
