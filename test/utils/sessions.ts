@@ -21,15 +21,16 @@ export const setUp = Effect.gen(function* () {
   const spec = ({ name }: SessionReference): Effect.Effect<LeaseSpec> =>
     Effect.orDie(Effect.map(store.read(name), ({ content }) => fromContent(content)))
 
-  /** A process that opens sessions. `change` stands between it and its store. */
+  /** A process that opens sessions. `change` stands between it and its store. `lasts` is the TTL of its sessions. */
   const aProcess = Effect.fnUntraced(function* (
     identity: string,
-    change: (store: ObjectStore["Service"]) => ObjectStore["Service"] = (store) => store
+    change: (store: ObjectStore["Service"]) => ObjectStore["Service"] = (store) => store,
+    lasts: Duration.Duration = ttl
   ) {
     const faulty = FaultyStore.over(memory)
     const scope = yield* Scope.make()
     const sessions = yield* session
-      .make({ identity, namespace, ttl })
+      .make({ identity, namespace, ttl: lasts })
       .pipe(Effect.provideService(ObjectStore, ObjectStore.of(change(faulty.store))), Scope.provide(scope))
     return {
       ...faulty,

@@ -1,5 +1,6 @@
 /** Sessions in virtual time: how they are kept, lost and ended, and how others fence them. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -298,6 +299,53 @@ describe("a Lease that is missing", () => {
     })
   )
 
+  for (const missing of ["resource", "namespace"] as const) {
+    it.effect(`with its ${missing}, as a server that is about to start says, tells nothing of its session`, () =>
+      Effect.gen(function* () {
+        const { them, us } = yield* setUpTwo
+        const { reference } = yield* us.opens
+        const { name } = reference
+        const notFound = new LockError.NotFound({ id: name, object: name, missing })
+        them.faults.push(["read", notFound], ["read", notFound])
+        assert.strictEqual(yield* Effect.flip(them.ask(reference)), notFound)
+        assert.isFalse(them.hasEnded(reference))
+      })
+    )
+  }
+
+  it.effect("when a fence is written to it has ended its session", () =>
+    Effect.gen(function* () {
+      const { aProcess, ...memory } = yield* setUp
+      const us = yield* aProcess("us")
+      const { reference } = yield* us.opens
+      const them = yield* aProcess("them", (given) => ({
+        ...given,
+        compareAndSwap: (name, patch) => Effect.andThen(memory.delete(name), given.compareAndSwap(name, patch))
+      }))
+      yield* us.crashes
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(yield* them.ask(reference), { _tag: "Ended" })
+    }).pipe(logged)
+  )
+
+  it.effect("and is made anew after its session has ended is one for the next session", () =>
+    Effect.gen(function* () {
+      const { aProcess, ...memory } = yield* setUp
+      const us = yield* aProcess("us")
+      const names = new Set<string>()
+      for (let times = 0; times < 100; times++) {
+        const session = yield* us.opens
+        const { name } = session.reference
+        names.add(name)
+        yield* session.close
+        const { content } = yield* memory.store.read(name)
+        yield* memory.delete(name)
+        yield* memory.store.create(name, {}, content)
+      }
+      assert.isAtMost(names.size, 16)
+    })
+  )
+
   it.effect("and is made anew is not that of the session, for its owner as for others", () =>
     Effect.gen(function* () {
       const { them, us, ...memory } = yield* setUpTwo
@@ -354,6 +402,25 @@ describe("a process that waits for the end of a session", () => {
         }).pipe(logged)
     )
   }
+
+  it.effect(
+    "hears within a minute that it ended in order although its watch is silent, however long a session lives",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess } = yield* setUp
+        const us = yield* aProcess("us", undefined, Duration.hours(12))
+        const them = yield* aProcess("them")
+        const session = yield* us.opens
+        them.watching.fault = "Silent"
+        const waiting = yield* Effect.forkChild(them.wait(session.reference), { startImmediately: true })
+        yield* TestClock.adjust("10 minutes")
+        yield* session.close
+        assert.isFalse(isOver(waiting))
+        yield* TestClock.adjust("61 seconds")
+        assert.isTrue(isOver(waiting))
+        assert.isAtMost(them.requests.length, 12)
+      })
+  )
 
   it.effect("hears at once that the Lease was deleted", () =>
     Effect.gen(function* () {
