@@ -1,5 +1,6 @@
 /** What becomes of runners and their shards if processes die, are suspended or cut off, and if answers get lost. In virtual time. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -8,11 +9,13 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as leaseSpec from "../../../src/internal/election/leaseSpec.ts"
-import { leases as sessionLeases } from "../../../src/internal/session/session.ts"
+import { make as makeRunners } from "../../../src/internal/runners/runners.ts"
+import { leases as sessionLeases, type Session, type Sessions } from "../../../src/internal/session/session.ts"
 import type { ObjectStore } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
 import * as LockError from "../../../src/LockError.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
+import { logged } from "../../utils/logged.ts"
 import { aCluster, all, RunnerStores } from "../../utils/runners.ts"
 
 const times = { shardLockExpiration: "6 seconds", shardLockRefreshInterval: "2 seconds" } as const
@@ -114,6 +117,27 @@ describe("runners", () => {
     })
   )
 
+  it.effect("have one session, also if they register and acquire at the same time", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const a = yield* aRunner((store) => ({
+        ...store,
+        create: (id, annotations, content) => Effect.delay(store.create(id, annotations, content), "10 millis")
+      }))
+      const starting = yield* Effect.forkChild(
+        Effect.all([a.registers, a.acquires(1), a.refreshes()], { concurrency: "unbounded" }),
+        { startImmediately: true }
+      )
+      yield* pass(100, 10)
+      yield* Fiber.join(starting)
+      assert.lengthOf(
+        a.leases.requests.filter((request) => request === "write"),
+        1
+      )
+      assert.deepStrictEqual(yield* a.refreshes(1), [1])
+    })
+  )
+
   it.effect("share one renewal if they are refreshed several times at once", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
@@ -147,6 +171,17 @@ describe("runners", () => {
     })
   )
 
+  it.effect("ask once whether a session lives, however often they want its shards meanwhile", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* setUpTwo
+      yield* a.acquires(1)
+      yield* b.acquires(2)
+      b.leases.requests.length = 0
+      for (let times = 0; times < 5; times++) assert.deepStrictEqual(yield* b.acquires(1, 2), [2])
+      assert.deepStrictEqual(b.leases.requests, ["read"])
+    })
+  )
+
   it.effect("remove many that died at once, one after the other", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
@@ -157,6 +192,41 @@ describe("runners", () => {
       yield* pass(7200)
       assert.deepStrictEqual(yield* survivor!.storage.getRunners, [[survivor!.runner, true]])
       assert.strictEqual(yield* (yield* aRunner()).registers, 1)
+    })
+  )
+
+  it.effect("remove one that died although they could not when its session ended", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* setUpTwo
+      yield* Effect.all([a.registers, b.registers])
+      yield* goesOn(b)
+      yield* pass(3000)
+      FaultyStore.failAll(b.configMaps, "Refused")
+      yield* pass(6000)
+      assert.lengthOf(yield* b.storage.getRunners, 2)
+      yield* b.isMended
+      yield* pass(5000)
+      assert.deepStrictEqual(yield* b.storage.getRunners, [[b.runner, true]])
+    })
+  )
+
+  it.effect("remove one that came and died although their watch tells nothing any more", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      let isSilent = false
+      const b = yield* aRunner((store) => ({
+        ...store,
+        watch: (id, options) => Stream.filter(store.watch(id, options), () => !isSilent)
+      }))
+      yield* b.registers
+      yield* goesOn(b)
+      yield* pass(1000)
+      isSilent = true
+      const a = yield* aRunner()
+      yield* a.registers
+      yield* pass(20_000)
+      const c = yield* aRunner()
+      assert.deepStrictEqual(yield* c.storage.getRunners, [[b.runner, true]])
     })
   )
 
@@ -361,6 +431,21 @@ describe("runners", () => {
     })
   )
 
+  for (const what of ["one shard", "all shards"] as const) {
+    it.effect(`release ${what} at the next refresh if they could not before`, () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* setUpTwo
+        yield* a.acquires(1, 2)
+        a.configMaps.faults.push(["write", "Refused"])
+        yield* Effect.flip(what === "one shard" ? a.releases(1) : a.storage.releaseAll(a.address))
+        const left = what === "one shard" ? [2] : []
+        assert.deepStrictEqual(yield* a.refreshes(...left), left)
+        yield* pass(100)
+        assert.deepStrictEqual(yield* b.acquires(1, 2), what === "one shard" ? [1] : [1, 2])
+      })
+    )
+  }
+
   it.effect("count a shard as gone if its release was not answered, also if the watch is late", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
@@ -430,6 +515,25 @@ describe("runners", () => {
     })
   )
 
+  it.effect("know of runners what they read, if their watch has failed", () =>
+    Effect.gen(function* () {
+      const { aRunner } = yield* setUp
+      const fails = Latch.makeUnsafe(false)
+      const failing = Stream.fromEffect(Effect.andThen(fails.await, Effect.fail(forbidden)))
+      const a = yield* aRunner((store) => ({
+        ...store,
+        watch: (id, options) => Stream.merge(store.watch(id, options), failing)
+      }))
+      yield* a.registers
+      assert.lengthOf(yield* a.storage.getRunners, 1)
+      yield* fails.open
+      yield* pass(100)
+      const b = yield* aRunner()
+      yield* b.registers
+      assert.lengthOf(yield* a.storage.getRunners, 2)
+    }).pipe(logged)
+  )
+
   it.effect("go on if etcd was restored and versions went back, also without the right to watch", () =>
     Effect.gen(function* () {
       const { aRunner } = yield* setUp
@@ -486,6 +590,60 @@ describe("runners", () => {
       assert.lengthOf(yield* b.storage.getRunners, 1)
       yield* a.storage.unregister(a.address)
       assert.lengthOf(yield* b.storage.getRunners, 1)
+    })
+  )
+})
+
+describe("an acquisition whose session has ended before its write", () => {
+  it.effect("takes nothing from the next session on the same Lease", () =>
+    Effect.gen(function* () {
+      const { store } = yield* ObjectStoreMemory.make()
+      let isValid = true
+      let meanwhile: Effect.Effect<unknown, LockError.StoreError> = Effect.void
+      const racing: ObjectStore["Service"] = {
+        ...store,
+        compareAndSwap: (id, patch) =>
+          Effect.andThen(
+            Effect.suspend(() => meanwhile),
+            store.compareAndSwap(id, patch)
+          )
+      }
+      const session: Session = {
+        reference: { namespace: "jobs", name: "session-1", uid: "uid", incarnation: "us/000000000000.1" },
+        isValid: () => isValid,
+        remaining: () => 1000,
+        lost: Effect.never,
+        renew: Effect.succeed(true)
+      }
+      const sessions: Sessions = {
+        open: Effect.succeed(session),
+        hasEnded: () => false,
+        onEnd: () => () => {},
+        wait: () => Effect.never,
+        ask: () => Effect.succeed({ _tag: "Ended" })
+      }
+      const { acquire } = yield* makeRunners(racing, sessions, {
+        name: "jobs",
+        namespace: "jobs",
+        expiration: Duration.seconds(6),
+        interval: Duration.seconds(2)
+      })
+      assert.deepStrictEqual(yield* acquire("us", ["default:1"]), ["default:1"])
+      const id = "jobs-shards-default"
+      const theirs = "uid them/000000000000.1: 2"
+      meanwhile = Effect.suspend(() => {
+        isValid = false
+        meanwhile = Effect.void
+        return Effect.flatMap(store.read(id), ({ resourceVersion }) =>
+          store.compareAndSwap(id, {
+            expect: { resourceVersion },
+            annotations: {},
+            content: [{ path: ["data", "session-1"], value: theirs }]
+          })
+        )
+      })
+      assert.deepStrictEqual(yield* acquire("us", ["default:3"]), [])
+      assert.deepStrictEqual((yield* store.read(id)).content!["data"], { "session-1": theirs })
     })
   )
 })
