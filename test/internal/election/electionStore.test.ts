@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import * as electionStore from "../../../src/internal/election/electionStore.ts"
+import { fromContent, type LeaseSpec } from "../../../src/internal/election/leaseSpec.ts"
 import * as LockRecord from "../../../src/LockRecord.ts"
 import { ObjectStore } from "../../../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../../../src/ObjectStoreMemory.ts"
@@ -77,6 +78,48 @@ describe("a renewal", () => {
       assert.isTrue(yield* renews(2))
       assert.deepStrictEqual(restored.requests, ["write"])
       assert.deepStrictEqual(slowPaths, [])
+    })
+  )
+})
+
+describe("a write", () => {
+  it.effect("gives up if the Lease changes between each reading and the write that follows", () =>
+    Effect.gen(function* () {
+      const { behind, leases, store } = yield* setUp
+      let readings = 0
+      behind.store = {
+        ...leases.store,
+        read: (id) => {
+          readings++
+          return leases.store.read(id)
+        },
+        compareAndSwap: () => Effect.succeedNone
+      }
+      const write = { expect: { annotations: kind.encode(lease(0)) }, annotations: kind.encode(lease(1)) }
+      const error = yield* Effect.flip(store.compareAndSwap(name, write))
+      assert.strictEqual(error._tag, "LockUnavailable")
+      assert.strictEqual(readings, 5)
+    })
+  )
+
+  it.effect("shows a duration that client-go counts from then on for no shorter than the lease lasts", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust("1 minute")
+      const { store: leases } = yield* ObjectStoreMemory.make()
+      // The server's clock may be anywhere in four seconds.
+      const now = Effect.map(leases.now, ({ earliest, latest }) => ({
+        earliest: earliest - 2000,
+        latest: latest + 2000
+      }))
+      const options = { key, leaseDuration: 15, onSlowPath: () => Effect.void, onLongLease: () => Effect.void }
+      const store = electionStore.make(ObjectStore.of({ ...leases, now }), options)
+      const lasts = (spec: LeaseSpec) => assert.isAtLeast(spec.leaseDurationSeconds!, 22)
+      // It was the 58th second at the earliest.
+      yield* store.create(name, kind.encode(lease(0)))
+      lasts(fromContent((yield* leases.read(name)).content))
+      const write = { expect: { annotations: kind.encode(lease(0)) }, annotations: kind.encode(lease(1)) }
+      assert.isTrue(Option.isSome(yield* store.compareAndSwap(name, write)))
+      lasts(fromContent((yield* leases.read(name)).content))
     })
   )
 })
