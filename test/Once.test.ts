@@ -12,6 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Lock from "../src/Lock.ts"
 import * as LockError from "../src/LockError.ts"
 import * as LockPolicy from "../src/LockPolicy.ts"
+import * as LockRecord from "../src/LockRecord.ts"
 import { ObjectStore } from "../src/ObjectStore.ts"
 import * as ObjectStoreMemory from "../src/ObjectStoreMemory.ts"
 import * as Once from "../src/Once.ts"
@@ -86,6 +87,19 @@ describe("a run that is due", () => {
         Option.map(Option.flatten(previous), DateTime.toEpochMillis),
         Option.some(Date.UTC(1970, 0, 1, 11))
       )
+    })
+  )
+
+  it.effect("is named by the whole second in which it is due", () =>
+    Effect.gen(function* () {
+      const { aReplica, record } = yield* setUp
+      const replica = yield* aReplica
+      const runs: Array<string> = []
+      for (const due of ["1970-01-01T12:00:00.900Z", "1970-01-01T12:00:00.100Z", noon]) {
+        yield* replica(Once.run(id, due)(counting(runs)))
+      }
+      assert.deepStrictEqual(runs, ["1970-01-01T12:00:00"])
+      assert.strictEqual(yield* record, noon)
     })
   )
 
@@ -175,6 +189,22 @@ describe("a run that is due", () => {
       assert.deepStrictEqual(happened, ["the first has stopped", "the second works"])
       assert.strictEqual((yield* Fiber.join(first))._tag, "LockLost")
     }).pipe(Effect.provide(silent))
+  )
+
+  it.effect("ends with its replica while the work lasts, and is done by another one", () =>
+    Effect.gen(function* () {
+      const { aReplica, record } = yield* setUp
+      const [first, second] = [yield* aReplica, yield* aReplica]
+      const running = yield* Effect.forkChild(first(Once.run(id, noon)(Effect.sleep("1 hour"))))
+      yield* TestClock.adjust("1 second")
+      const ending = yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      const hasEnded = ending.pollUnsafe() !== undefined
+      yield* TestClock.adjust("1 hour")
+      assert.isTrue(hasEnded)
+      assert.isUndefined(yield* record)
+      assert.isTrue(Option.isSome(yield* second(Once.run(id, noon)(Effect.void))))
+    })
   )
 
   it.effect("is recorded once its work is done, although the replica is interrupted at that moment", () =>
@@ -309,23 +339,108 @@ describe("a schedule", () => {
     }).pipe(Effect.scoped, Effect.provide(silent))
   )
 
+  /** Replicas whose clocks are off by so many minutes, on an API server whose clock is right. A run is due in three minutes. */
+  const startSkewed = Effect.fnUntraced(function* (minutes: ReadonlyArray<number>, runs: Array<string>) {
+    const { memory, setRecord } = yield* setUp
+    yield* setRecord("1970-01-05T02:00:00Z")
+    yield* TestClock.setTime(Date.UTC(1970, 0, 6, 1, 57))
+    const now = Effect.provideService(memory.store.now, Clock.Clock, yield* Clock.Clock)
+    for (const off of minutes) {
+      const replica = yield* aReplicaOn({ ...memory.store, now })
+      const skewed = yield* SkewedClock.make
+      skewed.skew = off * 60_000
+      const running = replica(Once.schedule(id, nightly)(counting(runs)))
+      yield* Effect.forkChild(Effect.provideService(running, Clock.Clock, skewed.clock))
+    }
+  })
+
   it.effect("runs once although the clocks of the replicas differ by minutes", () =>
     Effect.gen(function* () {
-      const world = yield* setUp
-      yield* world.setRecord("1970-01-05T02:00:00Z")
-      yield* TestClock.setTime(Date.UTC(1970, 0, 6, 1))
       const runs: Array<string> = []
-      for (const minutes of [5, -5, 0]) {
-        const replica = yield* world.aReplica
-        const skewed = yield* SkewedClock.make
-        skewed.skew = minutes * 60_000
-        const running = replica(Once.schedule(id, nightly)(counting(runs)))
-        yield* Effect.forkChild(Effect.provideService(running, Clock.Clock, skewed.clock))
-      }
+      yield* startSkewed([5, -5, 0], runs)
       yield* TestClock.adjust("3 hours")
       assert.deepStrictEqual(runs, ["1970-01-06T02:00:00"])
     }).pipe(Effect.scoped)
   )
+
+  for (const off of [5, -5]) {
+    it.effect(`begins a run when it is due on the API server's clock, with a clock that is off by ${off} minutes`, () =>
+      Effect.gen(function* () {
+        const runs: Array<string> = []
+        yield* startSkewed([off], runs)
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(runs, [])
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(runs, ["1970-01-06T02:00:00"])
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("begins no run before it is due for certain, as far as the API server's clock is known", () =>
+    Effect.gen(function* () {
+      const { memory, setRecord } = yield* setUp
+      yield* setRecord("1970-01-05T02:00:00Z")
+      yield* TestClock.setTime(Date.UTC(1970, 0, 6, 1))
+      const now = Effect.map(memory.store.now, ({ earliest, latest }) => ({
+        earliest: earliest - 1000,
+        latest: latest + 1000
+      }))
+      const runs: Array<string> = []
+      const replica = yield* aReplicaOn({ ...memory.store, now })
+      yield* Effect.forkChild(replica(Once.schedule(id, nightly)(counting(runs))))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(runs, [])
+      yield* TestClock.adjust("1100 millis")
+      assert.deepStrictEqual(runs, ["1970-01-06T02:00:00"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("does a run again whose lock was lost", () =>
+    Effect.gen(function* () {
+      const { aReplica, memory, record, setRecord } = yield* setUp
+      yield* setRecord("1970-01-05T02:00:00Z")
+      yield* TestClock.setTime(Date.UTC(1970, 0, 6, 1))
+      const removal = LockRecord.removal(LockPolicy.neutralAnnotation)
+      const removeLock = Effect.flatMap(memory.store.read(id), ({ resourceVersion }) =>
+        memory.store.compareAndSwap(id, { expect: { resourceVersion }, annotations: removal })
+      )
+      let begun = 0
+      const work = Effect.suspend(() => (++begun === 1 ? Effect.andThen(removeLock, Effect.never) : Effect.void))
+      const replica = yield* aReplica
+      yield* Effect.forkChild(replica(Once.schedule(id, nightly)(work)))
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual(begun, 2)
+      assert.strictEqual(yield* record, "1970-01-06T02:00:00Z")
+    }).pipe(Effect.scoped, Effect.provide(silent))
+  )
+
+  for (const [trouble, fault] of [
+    ["the API server was out of reach", "Refused"],
+    ["its credentials were not accepted", new LockError.Unauthorized({ object: id, detail: "401" })],
+    ["another program had the lock for longer than it waits", undefined]
+  ] as const) {
+    it.effect(`does a run later if ${trouble}`, () =>
+      Effect.gen(function* () {
+        const { aReplica, memory, record, setRecord } = yield* setUp
+        yield* setRecord("1970-01-05T02:00:00Z")
+        yield* TestClock.setTime(Date.UTC(1970, 0, 6, 1))
+        const faulty = FaultyStore.over(memory)
+        const replica = yield* aReplicaOn(faulty.store)
+        const waitSchedule = LockPolicy.fixedPolls("1 second", 3)
+        yield* Effect.forkChild(replica(Once.schedule(id, nightly, { waitSchedule })(Effect.void)))
+        yield* TestClock.adjust("59 minutes")
+        const other = yield* aReplica
+        if (fault === undefined) {
+          yield* Effect.forkChild(other(Effect.scoped(Effect.andThen(Lock.scoped(id), Effect.sleep("10 minutes")))))
+        } else FaultyStore.failAll(faulty, fault)
+        yield* TestClock.adjust("5 minutes")
+        assert.strictEqual(yield* record, "1970-01-05T02:00:00Z")
+        faulty.faults.length = 0
+        yield* TestClock.adjust("10 minutes")
+        assert.strictEqual(yield* record, "1970-01-06T02:00:00Z")
+      }).pipe(Effect.scoped, Effect.provide(silent))
+    )
+  }
 
   it.effect("fails with what no repetition mends", () =>
     Effect.gen(function* () {
