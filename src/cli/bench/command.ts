@@ -29,7 +29,7 @@ const flags = {
   output: Flag.Literals("output", ["table", "json"]).pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FORMAT"),
-    Flag.withDescription("The format"),
+    Flag.withDescription("The format (default table)"),
     Flag.withDefault("table")
   ),
   resource,
@@ -54,7 +54,7 @@ const flags = {
   ),
   podOf: Flag.String("pod-of").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("Instead, be a pod of this Job: it runs this itself"),
+    Flag.withDescription("Instead, be a pod of this Job: its pods run this themselves"),
     Flag.optional
   )
 }

@@ -26,6 +26,7 @@ export const flags = {
   }).pipe(Flag.withDefault(Duration.zero)),
   ids: whole("ids", [1, 1000], "How many objects there are to lock (default 1)").pipe(Flag.withDefault(1)),
   kind: Flag.Literals("kind", kinds).pipe(
+    Flag.withMetavar("KIND"),
     Flag.withDefault("lock" as const),
     Flag.withDescription(
       "What they contend for: an exclusive lock, permits, or a lock that readers share (default lock)"
@@ -44,6 +45,7 @@ export const flags = {
     Flag.optional
   ),
   protocol: Flag.Literals("protocol", protocols).pipe(
+    Flag.withMetavar("NAME"),
     Flag.withDefault("kubelock" as const),
     Flag.withDescription("Whose lock: kubelock's, or Dex's own as a baseline (default kubelock)")
   ),

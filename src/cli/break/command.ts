@@ -11,7 +11,9 @@ const flags = {
   name: Argument.String("name").pipe(Argument.withDescription("The lock: the name of the object that it is kept on")),
   holder: Flag.String("holder").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription("Whose: a holder ID, as `inspect` tells it, if there are several, or that of one that waits"),
+    Flag.withDescription(
+      "From whom, if there are several holders: a holder ID, as `inspect` tells it; or from one that waits"
+    ),
     Flag.optional
   ),
   yes: toggle("yes", "Do not ask").pipe(Flag.withAlias("y")),

@@ -14,7 +14,7 @@ const flags = {
   output: Flag.Literals("output", ["text", "json"]).pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FORMAT"),
-    Flag.withDescription("The format"),
+    Flag.withDescription("The format (default text)"),
     Flag.withDefault("text")
   ),
   resource

@@ -27,7 +27,7 @@ const acquireFlags = {
   output: Flag.Literals("output", ["handle", "json"]).pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FORMAT"),
-    Flag.withDescription("The format: the handle alone, or also the fencing token and the expiry"),
+    Flag.withDescription("The format: the handle alone (default), or also the fencing token and the expiry"),
     Flag.withDefault("handle")
   ),
   resource
@@ -85,7 +85,8 @@ export const renew = verb("renew", renewFlags, () => import("./fixed.ts").then((
 
   With a command after --, it renews the lock for as long as the command runs, and ends as the command does. The lock stays as it is then. The command gets signals, standard input and the same environment as under \`${program} run\`. If the lock is lost, the command is ended.
 
-${codes(`${exitCodes.lost}   the lock is lost: stop what it protects`)}`
+${codes(`${exitCodes.lost}   the lock is lost: stop what it protects
+  with a command, that of the command, as under \`${program} run\``)}`
   ),
   Command.withExamples([
     { command: `${program} renew "$HANDLE" --ttl 30m`, description: "Before a step that takes long" },

@@ -15,14 +15,14 @@ const flags = {
     Argument.withDescription("One lock: the name of the object that it is kept on"),
     Argument.optional
   ),
-  allNamespaces: toggle("all-namespaces", "In all namespaces").pipe(Flag.withAlias("A")),
+  allNamespaces: toggle("all-namespaces", "Show the locks of all namespaces").pipe(Flag.withAlias("A")),
   watch: toggle("watch", "Go on and show every change: in place on a terminal, otherwise line by line").pipe(
     Flag.withAlias("w")
   ),
   output: Flag.Literals("output", formats).pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FORMAT"),
-    Flag.withDescription("The format"),
+    Flag.withDescription("The format (default table)"),
     Flag.withDefault("table")
   ),
   resource: anyResource
@@ -34,7 +34,7 @@ export type Given = Command.Command.Config.Infer<typeof flags>
 const description = `Shows locks, semaphores, shared locks and elections: who holds them, until when, and who waits. It only reads.
 
 EXIT CODES
-  0    it was shown, or a namespace has no locks
+  0    what there is was shown, even if there are no locks
   ${exitCodes.notThere}    there is no object of the name that was given; with --watch it is waited for
   ${exitCodes.usage}   the invocation makes no sense
   ${exitCodes.api}   the API server cannot be reached, or refuses`

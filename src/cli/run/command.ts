@@ -29,7 +29,7 @@ const flags = {
   script: Flag.String("command").pipe(
     Flag.withAlias("c"),
     Flag.withMetavar("STRING"),
-    Flag.withDescription("Run this by /bin/sh instead of a command"),
+    Flag.withDescription("Run this by /bin/sh, instead of a command after --"),
     Flag.optional
   ),
   ...waiting.flags,
@@ -39,16 +39,21 @@ const flags = {
   ).pipe(Flag.withDefault(Duration.seconds(15))),
   grace: duration(
     "grace",
-    "How long the command has between SIGTERM and SIGKILL if the lock is lost (default: a third of the TTL)"
+    "How long the command has between SIGTERM and SIGKILL if the lock is lost (default: a third of the TTL; at most two thirds)"
   ).pipe(Flag.optional),
   shared: toggle("shared", "Hold the lock together with others that say --shared"),
   exclusive: toggle("exclusive", "Hold alone a lock that others hold with --shared"),
-  limit: whole("limit", permits, "Take permits of a semaphore that has so many").pipe(Flag.optional),
+  limit: whole("limit", permits, "Take permits of a semaphore that has N in all").pipe(Flag.optional),
   permits: whole("permits", permits, "How many permits to take, with --limit (default 1)").pipe(Flag.optional),
-  lead: toggle("lead", "Stand for election on a Lease, and run the command whenever elected until it ends by itself"),
+  lead: toggle(
+    "lead",
+    "Stand for election on a Lease, and run the command each time this program is elected, until the command ends by itself"
+  ),
   once: Flag.String("once").pipe(
     Flag.withMetavar("TIME"),
-    Flag.withDescription("Run the command unless the run that was due at this time was completed"),
+    Flag.withDescription(
+      "Run the command unless the run that was due at this time (2026-11-28T02:00:00Z, or @ and seconds since 1970) was completed"
+    ),
     Flag.filterMap(timeOf, () => "a time such as 2026-11-28T02:00:00Z, or @ and seconds since 1970"),
     Flag.optional
   ),
@@ -62,7 +67,7 @@ export type Given = Command.Command.Config.Infer<typeof flags>
 
 const description = `Holds a lock while a command runs.
 
-  The command gets the signals that ${program} gets, and its standard input. If the lock is lost, the command and all that it started get SIGTERM, and SIGKILL after a grace. Its environment has KUBELOCK_HELD, KUBELOCK_ID, KUBELOCK_HOLDER and KUBELOCK_FENCING_TOKEN.
+  The command gets the signals that ${program} gets, and its standard input. If the lock is lost, the command and all that it started get SIGTERM, and SIGKILL after a grace. Its environment has KUBELOCK_HELD, KUBELOCK_ID, KUBELOCK_HOLDER and KUBELOCK_FENCING_TOKEN, with --once also KUBELOCK_DUE and KUBELOCK_PREVIOUS.
 
 EXIT CODES
   that of the command, or 128 and the number of the signal that ended it; otherwise:
@@ -81,10 +86,16 @@ export const command = verb("run", flags, () => import("./run.ts").then(({ run }
   Command.withExamples([
     { command: `${program} run deploy -- make deploy`, description: "One deployment at a time" },
     { command: `${program} run deploy --timeout 30s -- make deploy`, description: "Wait for at most half a minute" },
-    { command: `${program} run backup --nonblock -c 'pg_dump app | gzip > app.gz'`, description: "Not at all" },
+    { command: `${program} run backup --nonblock -c 'pg_dump app | gzip > app.gz'`, description: "Do not wait for it" },
     { command: `${program} run crawler --limit 4 -- ./crawl`, description: "At most four at once" },
-    { command: `${program} run catalog --shared -- ./read`, description: "Many readers, or one writer" },
-    { command: `${program} run report --once 2026-11-28T02:00:00Z -- ./report`, description: "Once for a due time" },
-    { command: `${program} run controller --lead -- ./controller`, description: "One replica leads" }
+    {
+      command: `${program} run catalog --shared -- ./read`,
+      description: "As one of many readers; a writer says --exclusive"
+    },
+    {
+      command: `${program} run report --once 2026-11-28T02:00:00Z -- ./report`,
+      description: "Once for this time, in whichever replica comes first"
+    },
+    { command: `${program} run controller --lead -- ./controller`, description: "In the replica that is elected" }
   ])
 )

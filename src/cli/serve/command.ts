@@ -17,7 +17,7 @@ export type Given = Command.Command.Config.Infer<typeof flags>
 
 const description = `Serves an API server for trials and tests, in this process, until a signal. It keeps objects in memory: ConfigMaps, Secrets, Leases, custom resources. Nothing needs to be installed.
 
-  It writes a kubeconfig for it. kubectl works on it, and every verb of ${program}.`
+  It writes a kubeconfig, with which kubectl and every verb of ${program} work on it.`
 
 /** The verb. */
 export const command = verb("serve", flags, () => import("./serve.ts").then(({ run }) => run)).pipe(
