@@ -83,7 +83,8 @@ export const buildProgram = async (folder: string): Promise<void> => {
       }
     },
     transform: {
-      define: { "import.meta.env": "undefined" },
+      // Then undici leaves out a second parser of HTTP, an experiment. The bundle that is in Node.js does the same.
+      define: { "import.meta.env": "undefined", esbuildDetection: "true" },
       inject: { "Intl.Segmenter": [join(root, "tools/lazySegmenter.js"), "LazySegmenter"] }
     },
     plugins: [assets, lighter],
