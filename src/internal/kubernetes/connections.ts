@@ -99,5 +99,5 @@ const makeDispatcher = (
   return new undici.ProxyAgent({ ...options, uri: proxy, requestTls: tls, ...proxyTls })
 }
 
-// A context has no fields of its own.
+// Two contexts that are made of the same are the same as JSON.
 const isSame = (a: Connection, b: Connection): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
