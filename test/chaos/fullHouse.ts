@@ -109,7 +109,7 @@ const failingEtcd: Phase = Effect.fnUntraced(function* ({ balancer, members, ser
 
 /** The servers at their limits. The first one refuses requests, and the other one, with priority and fairness, queues them. */
 const limits = (place: number): ReadonlyArray<string> => [
-  ...(place === 0 ? ["--enable-priority-and-fairness=false"] : []),
+  ...(place === 0 ? Cluster.lean : []),
   "--max-requests-inflight=4",
   "--max-mutating-requests-inflight=2"
 ]
