@@ -1,8 +1,9 @@
 /**
- * A process that contends for one lock of each kind until it gets a signal: `contender.ts NAME KUBECONFIG WITNESSES SEED LONG_STAYS`.
+ * A process that contends for one lock of each of some kinds until it gets a signal:
+ * `contender.ts NAME KUBECONFIG WITNESSES SEED LONG_STAYS`.
  *
  * The suite copies it into projects that have different versions of kubelock installed. So it uses only what all of them have.
- * WITNESSES is an object of JSON: a URL for each kind. LONG_STAYS is the share of its stays that are long.
+ * WITNESSES is an object of JSON: a URL for each of these kinds. LONG_STAYS is the share of its stays that are long.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"
@@ -164,10 +165,11 @@ const refresh = Effect.gen(function* () {
   )
 }).pipe(Effect.scoped)
 
-Effect.all([configMap, dex, election, once, refresh, semaphore, session, shared], {
-  concurrency: "unbounded",
-  discard: true
-}).pipe(
+const contenders = Object.entries({ configMap, dex, election, once, refresh, semaphore, session, shared }).flatMap(
+  ([kind, contender]) => (kind in urls ? [contender] : [])
+)
+
+Effect.all(contenders, { concurrency: "unbounded", discard: true }).pipe(
   Effect.provide(KubernetesClient.layerKubeConfig({ file })),
   Effect.provide(FetchHttpClient.layer),
   NodeRuntime.runMain

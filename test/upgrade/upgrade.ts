@@ -36,7 +36,8 @@ const changes = 3
  * - `seconds`: how long both versions go on after each kind of lock has shown what it must.
  * - `packed`: whether they run from their packages.
  * - `hurries`: whether stays are short, so that a run takes less time: those of a version as soon as it has kept what it has for longer than
- *   the TTL, and until then all of them are long.
+ *   the TTL, and until then all of them are long. The version before hurries with the lock under a session until its
+ *   holder was killed.
  * - `site`: servers that run already.
  */
 export interface Options {
@@ -79,19 +80,22 @@ const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed, site
       Effect.map(Witness.make("127.0.0.1", new Ledger(limits[kind])), (witness) => [kind, witness] as const)
     )
   )
-  const urls = Object.fromEntries(Object.entries(witnesses).map(([kind, { url }]) => [kind, url]))
+  const urlsOf = (kinds: ReadonlyArray<string>) => Object.fromEntries(kinds.map((kind) => [kind, witnesses[kind]!.url]))
   const guard = yield* Guard.make(before.folder)
   const kubeconfig = join(after.folder, "kubeconfig")
   writeFileSync(kubeconfig, api.kubeConfig, { mode: 0o600 })
 
+  // Who is killed under a session contends for nothing else, so that the others go on.
+  const others = kinds.filter((kind) => kind !== "session")
   const processes = yield* Effect.forEach(
     [
-      ["before-1", before],
-      ["after-1", after],
-      ["before-2", before],
-      ["after-2", after]
+      ["before-1", before, kinds],
+      ["after-1", after, others],
+      ["before-2", before, kinds],
+      ["after-2", after, others],
+      [underSession, after, ["session"]]
     ] as const,
-    ([name, its], place) =>
+    ([name, its, wanted], place) =>
       Daemon.make({
         name,
         command: process.execPath,
@@ -100,17 +104,26 @@ const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed, site
           programIn(its),
           name,
           kubeconfig,
-          JSON.stringify(urls),
+          JSON.stringify(urlsOf(wanted)),
           String(10 * seed + place),
           String(hurries ? 1 : settings.longStays)
         ],
         guard
       })
   )
-  if (hurries) {
-    for (const witness of Object.values(witnesses)) yield* witness.hurry((name) => hasRenewed(witness, versionOf(name)))
-  }
+  const hurryOnceRenewed = (witness: Witness.Witness) =>
+    hurries ? witness.hurry((name) => hasRenewed(witness, versionOf(name))) : Effect.void
+  yield* Effect.forEach(Object.values(witnesses), hurryOnceRenewed, { discard: true })
+  const session = witnesses["session"]!
+  // Whoever is to be killed under a session gets it soon.
+  if (hurries) yield* session.hurry((name) => versionOf(name) === "before")
   yield* Effect.forEach(processes, ({ start }) => start, { concurrency: "unbounded", discard: true })
+  const isUnderSession = Effect.map(
+    Effect.orDie(api.request("GET", "/api/v1/namespaces/dex/configmaps/upgrade-session")),
+    ({ body }) => /\/kubelock-session-/.test(body.metadata?.annotations?.["kubelock.dev/lock-holder"] ?? "")
+  )
+  const deaths = yield* die({ isUnderSession, ledger: session.ledger, process: processes.at(-1)! })
+  yield* hurryOnceRenewed(session)
   const isComplete = () => kinds.every((kind) => lacks(witnesses[kind]!) === undefined)
   yield* Effect.sleep("50 millis").pipe(
     Effect.repeat({ until: isComplete }),
@@ -118,61 +131,52 @@ const play = Effect.fnUntraced(function* ({ hurries, packed, seconds, seed, site
     Effect.option
   )
   yield* Effect.sleep(seconds * 1000)
-  const isUnderSession = Effect.map(
-    Effect.orDie(api.request("GET", "/api/v1/namespaces/dex/configmaps/upgrade-session")),
-    ({ body }) => /\/kubelock-session-/.test(body.metadata?.annotations?.["kubelock.dev/lock-holder"] ?? "")
-  )
-  // Whoever is to be killed under a session stays for longer.
-  if (hurries) {
-    for (const kind of kinds) {
-      yield* witnesses[kind]!.hurry((name) => kind === "session" && versionOf(name) === "before")
-    }
-  }
-  const deaths = yield* die(isUnderSession, witnesses, processes)
   yield* Effect.forEach(processes, ({ stop }) => stop("SIGTERM"), { concurrency: "unbounded", discard: true })
   const logs = yield* Effect.forEach(processes, ({ log }) => log)
   return { witnesses, deaths, logs: logs.join("\n") }
 }, Effect.provide(NodeServices.layer))
 
 /**
- * What became of a lock under a session whose process was killed, with all others of this version. `taken`: a process of the version before,
- * which knows no sessions, took it. `resumed`: how long it took from the start of a process of this version until both versions had had it,
- * in milliseconds; `undefined` if they did not.
+ * What became of a lock under a session whose process was killed. `taken`: a process of the version before, which knows no sessions, took it.
+ * `resumed`: how long it took from the start of another process of this version until both versions had had it, in milliseconds; `undefined`
+ * if they did not.
  */
 export interface Deaths {
   readonly taken: boolean
   readonly resumed: number | undefined
 }
 
+/** The process that contends for the lock under a session. */
+const underSession = "after-under-session"
+
 // Longer than the lease of a lock without a session lasts, and the uncertainty about it.
 const abandoned = settings.takeOver
 
-const die = Effect.fnUntraced(function* (
-  isUnderSession: Effect.Effect<boolean>,
-  witnesses: Readonly<Record<string, Witness.Witness>>,
-  processes: ReadonlyArray<Daemon.Daemon>
-): Effect.fn.Return<Deaths, EnvtestError> {
-  const after = processes.filter((_, index) => index % 2 === 1)
-  const { ledger } = witnesses["session"]!
+const die = Effect.fnUntraced(function* ({
+  isUnderSession,
+  ledger,
+  process: { start, stop }
+}: {
+  readonly isUnderSession: Effect.Effect<boolean>
+  readonly ledger: Witness.Witness["ledger"]
+  readonly process: Daemon.Daemon
+}): Effect.fn.Return<Deaths, EnvtestError> {
   const enteredSince = (since: number, version: Version) =>
     [...ledger.lastServed].some(([name, at]) => versionOf(name) === version && at > since)
 
   for (;;) {
     yield* Effect.sleep("20 millis").pipe(Effect.andThen(isUnderSession), Effect.repeat({ until: (is) => is }))
-    yield* Effect.forEach(after, ({ stop }) => stop("SIGKILL"), { concurrency: "unbounded", discard: true })
-    const at = now()
-    for (const { ledger } of Object.values(witnesses)) {
-      for (const name of ["after-1", "after-2"]) ledger.crashed(name, at)
-    }
+    yield* stop("SIGKILL")
+    ledger.crashed(underSession, now())
     if (yield* isUnderSession) break
-    yield* Effect.forEach(after, ({ start }) => start, { concurrency: "unbounded", discard: true })
+    yield* start
   }
   yield* Effect.sleep("1 second")
   const dead = now()
   yield* Effect.sleep(abandoned)
   const taken = enteredSince(dead, "before")
   const started = now()
-  yield* after[0]!.start
+  yield* start
   const isBack = yield* Effect.sleep("10 millis").pipe(
     Effect.repeat({ until: () => enteredSince(started, "before") && enteredSince(started, "after") }),
     Effect.timeoutOption("2 minutes")
