@@ -116,6 +116,8 @@ const limits = (place: number): ReadonlyArray<string> => [
 
 /** An API server with too many requests, and then the other one, or both at once. */
 const tooManyRequests: Phase = Effect.fnUntraced(function* ({ balancer, site }, { atOnce = false, seed }) {
+  // Where requests queue, everybody is soon at work: nobody is asked to come back a second later.
+  yield* balancer.choose(() => 1)
   const kubeConfig = yield* site.kubeConfigFor({ name: "worker", groups: ["lockers"] })
   const ttl = Duration.toMillis(LockPolicy.standard.ttl)
   const requestTimeout = Duration.toMillis(ObjectStoreKubernetes.defaultRequestTimeout)
