@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as TestClock from "effect/testing/TestClock"
 import type { Held } from "../../../src/Held.ts"
 import * as LockError from "../../../src/LockError.ts"
@@ -10,7 +11,7 @@ import * as LockRecord from "../../../src/LockRecord.ts"
 import * as sessionLease from "../../../src/internal/session/sessionLease.ts"
 import * as FaultyStore from "../../utils/FaultyStore.ts"
 import { logged } from "../../utils/logged.ts"
-import { key, type Process, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
+import { type Between, key, type Process, setUp, setUpTwo, withSession } from "../../utils/lockSessions.ts"
 
 const patient = { waitSchedule: LockPolicy.fixedPolls("1 second", 100_000) }
 
@@ -113,6 +114,47 @@ describe("a lock under a session that is broken", () => {
         assert.strictEqual(yield* holder(ids[index]!), index < 150 ? undefined : "us")
       }
     }).pipe(logged)
+  )
+
+  it.effect(
+    "is lost before it is free, also if another one is broken between a reading of the Lease and its write",
+    () =>
+      Effect.gen(function* () {
+        const { aProcess, holder } = yield* setUp
+        const us = yield* withSession(aProcess("us"))
+        const helds = yield* Effect.forEach(["a", "b"], (id) => Effect.flatMap(us.has(id), ({ held }) => held))
+        const [secondHasRead, firstHasWritten] = [Latch.makeUnsafe(false), Latch.makeUnsafe(false)]
+        const first: Between = {
+          leases: (store) => ({
+            ...store,
+            compareAndSwap: (id, patch) =>
+              secondHasRead.await.pipe(
+                Effect.andThen(store.compareAndSwap(id, patch)),
+                Effect.tap(() => firstHasWritten.open)
+              )
+          })
+        }
+        const second: Between = {
+          leases: (store) => ({
+            ...store,
+            compareAndSwap: (id, patch) =>
+              secondHasRead.open.pipe(
+                Effect.andThen(firstHasWritten.await),
+                Effect.andThen(store.compareAndSwap(id, patch))
+              )
+          })
+        }
+        const breaks = [
+          yield* breaking(yield* aProcess("first", { session: false, between: first }), "a"),
+          yield* breaking(yield* aProcess("second", { session: false, between: second }), "b")
+        ]
+        const check = Effect.all([
+          staysOursWhileValid(holder("a"), helds[0]!),
+          staysOursWhileValid(holder("b"), helds[1]!)
+        ])
+        for (const one of breaks) yield* within(one, 6000, Effect.asVoid(check))
+        assert.deepStrictEqual([yield* holder("a"), yield* holder("b")], [undefined, undefined])
+      }).pipe(logged)
   )
 
   it.effect("is told once, also if a look finds at the same time that it is gone", () =>
