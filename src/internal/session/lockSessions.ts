@@ -86,8 +86,7 @@ export const make = Effect.fnUntraced(function* (
   // Before the session relies on this answer, unless a thread of its own renews it. Others wait until what they broke is off the Lease.
   const onAnswer = (store: ObjectStore["Service"]) => (name: string, answer: ObjectSnapshot) => {
     const ids = sessionLease.brokenOn(answer)
-    if (ids.length === 0 || own?.reference.name !== name) return
-    if (!sessionLease.isOf(own.reference, answer)) return
+    if (ids.length === 0 || own === undefined || !sessionLease.isOf(own.reference, answer)) return
     for (const holderId of ids) {
       own.broken.set(holderId, true)
       own.held.get(holderId)?.lose(broken)
@@ -99,8 +98,7 @@ export const make = Effect.fnUntraced(function* (
   // One after the other, so that a slow server is not asked faster than it answers.
   const looking = ({ held }: Open) =>
     Effect.gen(function* () {
-      const interval = Duration.toMillis(renewEvery === false ? ttl : renewEvery)
-      yield* Effect.sleep(Math.max(lookEvery, interval / Math.max(1, held.size)))
+      yield* Effect.sleep(Math.max(lookEvery, Duration.toMillis(times.renewEvery) / Math.max(1, held.size)))
       for (const [holderId, one] of held) {
         held.delete(holderId)
         held.set(holderId, one)
