@@ -415,11 +415,26 @@ describe("the object that is deleted while the upstream is asked", () => {
       const { caller, sound, stored, upstream } = yield* deletion(false)
       yield* TestClock.adjust("40 seconds")
       assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
-      yield* sound.create(id, {})
+      assert.isTrue(Option.isSome(yield* sound.create(id, {})))
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* stored, 1)
       assert.strictEqual(upstream.calls, 1)
       assert.notInclude(lines.join("\n"), "createIfMissing")
+    })
+  )
+})
+
+describe("the object that is deleted long before the upstream answers", () => {
+  scenario("is not made again for the sake of its lock, if it is not to be created", () =>
+    Effect.gen(function* () {
+      const { aProcess, delete: remove, location, sound, upstream } = yield* setUp
+      upstream.after = Effect.andThen(remove(id), Effect.sleep("1 minute"))
+      const tokens = yield* aProcess({ location: { ...location, createIfMissing: false } })
+      const caller = yield* Effect.forkChild(tokens.get(id))
+      yield* TestClock.adjust("50 seconds")
+      assert.isTrue(Option.isNone(yield* Effect.option(sound.read(id))))
+      yield* TestClock.adjust("50 seconds")
+      assert.strictEqual(generationOf(yield* Fiber.join(caller)), 1)
     })
   )
 })
