@@ -1,8 +1,11 @@
 /** A process that spent a value and cannot write its answer for longer than its lease lasts. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import type { Held } from "../../src/Held.ts"
 import * as Lock from "../../src/Lock.ts"
 import * as LockError from "../../src/LockError.ts"
 import { ObjectStore } from "../../src/ObjectStore.ts"
@@ -205,6 +208,47 @@ describe("the lock of a process that is cut off", () => {
       })
     )
   }
+
+  it.effect("is not taken back from one that takes it over between a reading and the write that prolongs it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp
+      const us = FaultyStore.over({ ...world, store: world.sound })
+      let meanwhile: Effect.Effect<unknown> = Effect.void
+      const store: typeof us.store = {
+        ...us.store,
+        compareAndSwap: (id, patch) =>
+          Effect.andThen(
+            Effect.suspend(() => meanwhile),
+            us.store.compareAndSwap(id, patch)
+          )
+      }
+      const one = yield* world.aProcess({}, store)
+      yield* one.get(id)
+      yield* TestClock.adjust(lifetime)
+      world.upstream.after = Effect.sleep("50 seconds")
+      const spender = yield* Effect.forkChild(one.get(id))
+      yield* TestClock.adjust("1 second")
+      FaultyStore.failAll(us, "Refused")
+      yield* TestClock.adjust("20 seconds")
+      const stranger = yield* Lock.make().pipe(Effect.provideService(ObjectStore, world.sound))
+      const scope = yield* Scope.make()
+      const taken: Array<Held> = []
+      meanwhile = Effect.suspend(() => {
+        meanwhile = Effect.void
+        return Effect.map(Effect.orDie(Scope.provide(stranger.tryScoped(id), scope)), (held) => taken.push(held))
+      })
+      us.faults.length = 0
+      yield* TestClock.adjust("3 seconds")
+      assert.lengthOf(taken, 1)
+      assert.include((yield* world.annotations)["kubelock.dev/lock-holder"], taken[0]!.holderId)
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* taken[0]!.isValid)
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(generationOf(yield* Fiber.join(spender)), 2)
+      assert.strictEqual(yield* world.stored, 2)
+    })
+  )
 
   it.effect("is kept with an answer that cannot be written, and given up once it is lost, for another one", () =>
     Effect.gen(function* () {
