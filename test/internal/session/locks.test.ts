@@ -63,6 +63,25 @@ describe("a lock under a session", () => {
     })
   )
 
+  it.effect("is under the one session that its process opens, however many are acquired meanwhile", () =>
+    Effect.gen(function* () {
+      const { aProcess, leaseOf } = yield* setUp
+      const us = yield* aProcess("us", {
+        between: {
+          leases: (store) => ({
+            ...store,
+            create: (id, annotations, content) => Effect.delay(store.create(id, annotations, content), "1 second")
+          })
+        }
+      })
+      yield* Effect.forEach(names(5), (id) => us.has(id))
+      yield* TestClock.adjust("5 seconds")
+      const sessions = yield* Effect.forEach(names(5), leaseOf)
+      assert.lengthOf(new Set(sessions.map((session) => session!.reference.incarnation)), 1)
+      assert.strictEqual(us.leases.requests.filter((request) => request === "write").length, 2)
+    })
+  )
+
   it.effect("is renewed itself once half of its expiry is over, however long it is held", () =>
     Effect.gen(function* () {
       const { aProcess, record } = yield* setUp
@@ -735,13 +754,20 @@ describe("a lock is not held under the session of its process", () => {
       const forbidden = Effect.fail(
         new LockError.Forbidden({ object: "leases", verb: "create", status: 403, detail: "no" })
       )
+      let asked = 0
+      const asking = Effect.suspend(() => {
+        asked++
+        return forbidden
+      })
       const us = yield* aProcess("us", {
-        between: { leases: (store) => ({ ...store, create: () => forbidden, read: () => forbidden }) }
+        between: { leases: (store) => ({ ...store, create: () => asking, read: () => asking }) }
       })
       const { held } = yield* us.has("a")
       yield* TestClock.adjust("12 minutes")
       assert.isTrue(yield* (yield* held).isValid)
       assert.isUndefined(yield* leaseOf("a"))
+      // It is asked for again every five minutes.
+      assert.strictEqual(asked, 3)
       assert.isAbove(us.locks.requests.length, 200)
     }).pipe(
       logged,
