@@ -221,6 +221,22 @@ describe("a leader", () => {
     })
   )
 
+  it.effect("renews twice in each lease duration, however long its retry period is", () =>
+    Effect.gen(function* () {
+      const { aProcess } = yield* setUp
+      const timing = ElectionTiming.make({
+        leaseDuration: "10 seconds",
+        renewDeadline: "9900 millis",
+        retryPeriod: "8 seconds"
+      })
+      const us = yield* aProcess("us", { timing })
+      yield* (yield* us.campaigns).term
+      us.requests.length = 0
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(us.requests, 12)
+    })
+  )
+
   it.effect("releases as client-go does if nobody waits", () =>
     Effect.gen(function* () {
       const { aProcess, spec } = yield* setUp
