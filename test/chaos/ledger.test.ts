@@ -228,9 +228,20 @@ describe("the ledger", () => {
     const ledger = new Ledger()
     work(ledger, "a", 1n, 10, 0)
     work(ledger, "b", 2n, 10, 5)
-    ledger.take(run("b", 10, 6, 2n))
+    ledger.take(run("b", 10, 7, 2n))
     assert.strictEqual(ledger.findings.runs.repeated, 0)
+    ledger.take(run("a", 10, 6, 1n))
+    assert.strictEqual(ledger.findings.runs.repeated, 1)
+  })
+
+  it("lets a run be begun again whose record got no answer before another process had made it", () => {
+    const ledger = new Ledger()
+    work(ledger, "a", 1n, 10, 0)
+    work(ledger, "b", 2n, 10, 5)
+    ledger.take(run("b", 10, 6, 2n))
     ledger.take(run("a", 10, 7, 1n))
+    assert.strictEqual(ledger.findings.runs.repeated, 0)
+    work(ledger, "c", 3n, 10, 8)
     assert.strictEqual(ledger.findings.runs.repeated, 1)
   })
 

@@ -80,7 +80,9 @@ export interface Findings {
  * The runs of `Once`.
  *
  * - `recorded`: those whose process was told that they were recorded.
- * - `repeated`: stays for a run that had been recorded, or for an earlier one. Tokens tell which came later.
+ * - `repeated`: stays for a run that had been recorded, or for an earlier one. Tokens tell which came later. A process whose record got no
+ *   answer looks at the object later, and cannot tell its record from that of the process that did the run again when the lease was over.
+ *   So its record counts only if it was told before that other one was.
  * - `undone`: how often a process was told that a run was done when nobody had ended its work, or that of a later one.
  */
 export interface Runs {
@@ -153,7 +155,8 @@ export class Ledger implements Book {
   readonly #writeTimes: Array<number> = []
   readonly #served: Array<Served> = []
   readonly #lastServed = new Map<string, number>()
-  readonly #recorded = new Set<string>()
+  /** When the process of a holder was told that its run was recorded. */
+  readonly #recorded = new Map<string, number>()
   #undone = 0
   #latestDone = Number.NEGATIVE_INFINITY
   #newest = 0n
@@ -250,17 +253,18 @@ export class Ledger implements Book {
   }
 
   #repeated(stays: ReadonlyArray<Stay>): number {
-    let latest = Number.NEGATIVE_INFINITY
+    const records: Array<{ readonly at: number; readonly due: number }> = []
     let repeated = 0
     for (const { due = Number.POSITIVE_INFINITY, holder } of stays) {
-      if (due <= latest) repeated++
-      if (this.#recorded.has(holder)) latest = Math.max(latest, due)
+      const recordedAt = this.#recorded.get(holder) ?? Number.POSITIVE_INFINITY
+      if (records.some((earlier) => due < earlier.due || (due === earlier.due && earlier.at < recordedAt))) repeated++
+      if (this.#recorded.has(holder)) records.push({ at: recordedAt, due })
     }
     return repeated
   }
 
   #run({ at, due, holder, name }: Run): void {
-    if (holder !== undefined) return void this.#recorded.add(holder)
+    if (holder !== undefined) return void this.#recorded.set(holder, at)
     if (due > this.#latestDone) this.#undone++
     this.#serve(name, at)
   }
