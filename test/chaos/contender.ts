@@ -36,5 +36,7 @@ export const start = Effect.fnUntraced(function* <R>(options: Options<R>) {
     kind,
     dice: Dice.make(seed, `${name}/${kind}, permits`)
   })
-  return yield* contend({ ...options, dice, acquire })
+  // Nothing stops a holder of some permits that does not ask: a token refuses only those before a holder of all.
+  const conduct = kind === "semaphore" && options.conduct === "unguarded" ? undefined : options.conduct
+  return yield* contend({ ...options, conduct, dice, acquire })
 })
