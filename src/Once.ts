@@ -20,7 +20,8 @@
  * **Gotchas**
  *
  * - At least once, and in almost all cases exactly once: a replica that dies between the end of its work and the record, or is cut off
- *   there until its lease has run out, has done work that another one does again. Give `Run.due` or `Run.fencingToken` to what the work writes, and let that refuse a repetition.
+ *   there until its lease has run out, has done work that another one does again. Give `Run.due` or `Run.fencingToken` to what the work
+ *   writes, and let that refuse a repetition.
  * - If the object is deleted, or another program removes its annotations (Dex does, on RefreshTokens), the record is gone.
  */
 import * as Cron from "effect/Cron"

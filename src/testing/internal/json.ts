@@ -36,13 +36,15 @@ export const sorted = (value: unknown): unknown => {
 }
 
 /**
- * Whether a text stands in this JSON as Go spells it: `&`, `<`, `>` and two separators of lines are escaped, and nothing else that
- * need not be.
+ * Whether the texts of a value stand in this JSON as Go spells them: `&`, `<`, `>` and two separators of lines are escaped, and nothing
+ * else that need not be.
  */
-export const isSpelledByGo = (json: string, text: string): boolean =>
-  json.includes(
-    JSON.stringify(text).replaceAll(
-      /[&<>\u2028\u2029]/g,
-      (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
-    )
-  )
+export const isSpelledByGo = (json: string, value: unknown): boolean =>
+  typeof value === "string"
+    ? json.includes(
+        JSON.stringify(value).replaceAll(
+          /[&<>\u2028\u2029]/g,
+          (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+        )
+      )
+    : Object.values(value ?? {}).every((child) => isSpelledByGo(json, child))

@@ -95,14 +95,7 @@ const jsonPatch = (text: string, object: string): Result.Result<Draft, Reply> =>
     }
   }
   const draft: unknown = JSON.parse(object)
-  const isSpelledRight = (value: unknown): boolean =>
-    typeof value === "string" ? isSpelledByGo(text, value) : Object.values(value ?? {}).every(isSpelledRight)
-  const applied = Result.try(() =>
-    patch.every(
-      (operation: Operation) =>
-        applyOperation(draft, operation) && (operation.op !== "test" || isSpelledRight(operation.value))
-    )
-  )
+  const applied = Result.try(() => patch.every((operation: Operation) => applyOperation(draft, operation, text)))
   return Result.isSuccess(applied) && applied.success && isRecord(draft)
     ? Result.succeed(draft)
     : Result.fail(patchRejected)
@@ -112,12 +105,14 @@ const notAPatch = (value: unknown, type: string) =>
   `error decoding patch: json: cannot unmarshal ${goKind(value)} into Go value of type ${type}`
 
 /**
- * As in the library of the API server, a test compares how a text is spelled, and a test for null passes if the key is absent, but not if its parent is absent.
+ * As in the library of the API server, a test compares how a text is spelled in the patch, and a test for null passes if the key is absent,
+ * but not if its parent is absent.
  */
-const applyOperation = (draft: unknown, operation: Operation): boolean => {
+const applyOperation = (draft: unknown, operation: Operation, patch: string): boolean => {
   if (operation.op === "test" && operation.value === null) {
     const { parent, value } = Pointer.fromJSON(operation.path).evaluate(draft)
     return parent !== undefined && parent !== null && (value === undefined || value === null)
   }
-  return applyPatch(draft, [operation])[0] === null
+  const isSpelledRight = operation.op !== "test" || isSpelledByGo(patch, operation.value)
+  return isSpelledRight && applyPatch(draft, [operation])[0] === null
 }
