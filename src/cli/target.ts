@@ -56,8 +56,11 @@ const resourceFlag = (help: string) =>
 
 const lockResource = resourceFlag("What the lock is kept on (default: KUBELOCK_RESOURCE, or else configmaps)")
 
+/** What a lock is kept on if nothing else is named. */
+export const defaultResource = Resource.configMap
+
 /** The flag that names the kind of object that a lock is kept on. */
-export const resource = lockResource.pipe(Flag.withDefault(Resource.configMap))
+export const resource = lockResource.pipe(Flag.withDefault(defaultResource))
 
 /** The same flag, where it matters whether a kind was named. */
 export const namedResource = lockResource.pipe(Flag.optional)

@@ -88,7 +88,7 @@ const graceOf = ({ grace, ttl }: Given): Duration.Duration =>
 const lineOf = ({ command: [file, ...args], script }: Given): child.CommandLine | undefined =>
   Option.isSome(script) ? ["/bin/sh", "-c", script.value] : file === undefined ? undefined : [file, ...args]
 
-const storeOf = ({ resource }: Given) => target.store(Option.getOrElse(resource, () => Resource.configMap))
+const storeOf = ({ resource }: Given) => target.store(Option.getOrElse(resource, () => target.defaultResource))
 
 // The command has the grace to end before the lease does. (Our choice. client-go's defaults are the same.)
 const optionsOf = (given: Given) =>
